@@ -1,0 +1,78 @@
+"""The one exception tree of the project.
+
+    R1Error
+    ├── RecipeError        (ValueError)    a recipe that cannot mean anything; raised before work starts
+    ├── UnknownNameError   (KeyError)      a profile, asset or model that does not exist; lists the valid ones
+    ├── ArtifactError      (RuntimeError)
+    │   ├── CorruptArtifactError           a file does not match the digest in its manifest
+    │   ├── WrongKindError                 a handle was asked to open another kind of artifact
+    │   └── SchemaVersionError             made by another schema version of this software
+    ├── OutOfDiskError     (OSError)       the disk filled up; nothing half-written is kept
+    ├── GateFailedError    (RuntimeError)  a blocking check said no; carries the value and the limit
+    ├── GuardTrippedError  (RuntimeError)  a guard stopped a training run; carries the value and the limit
+    ├── EngineError        (RuntimeError)  text generation could not be done
+    └── GraderError        (RuntimeError)  the grading machinery (not the answer) is broken
+
+Every message names the value and, after a semicolon or dash, what to do about it.
+To add one: derive from the nearest parent, and from the builtin it refines.
+"""
+
+from collections.abc import Iterable
+
+
+class R1Error(Exception):
+    """Root of everything this project raises on purpose."""
+
+
+class RecipeError(R1Error, ValueError):
+    """A recipe that cannot mean anything."""
+
+
+class UnknownNameError(R1Error, KeyError):
+    """A name that does not exist; the message lists the names that do."""
+
+    def __init__(self, what: str, name: str, valid: Iterable[str]) -> None:
+        self.args_for_pickle = (what, name, tuple(valid))
+        super().__init__(f"unknown {what} {name!r}; valid: {', '.join(self.args_for_pickle[2])}")
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, tuple[str, ...]]]:
+        return type(self), self.args_for_pickle
+
+
+class ArtifactError(R1Error, RuntimeError):
+    """An artifact directory that cannot be used."""
+
+
+class CorruptArtifactError(ArtifactError):
+    """A file does not match the digest in its manifest."""
+
+
+class WrongKindError(ArtifactError):
+    """A handle was asked to open another kind of artifact."""
+
+
+class SchemaVersionError(ArtifactError):
+    """Made by another schema version of this software."""
+
+
+class OutOfDiskError(R1Error, OSError):
+    """The disk filled up; nothing half-written is kept."""
+
+
+class GateFailedError(R1Error, RuntimeError):
+    """A blocking check said no."""
+
+
+class GuardTrippedError(R1Error, RuntimeError):
+    """A guard stopped a training run that had gone wrong."""
+
+
+class EngineError(R1Error, RuntimeError):
+    """Text generation could not be done."""
+
+
+class GraderError(R1Error, RuntimeError):
+    """The grading machinery itself is broken; says nothing about the answer."""

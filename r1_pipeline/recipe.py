@@ -1,0 +1,71 @@
+"""What is computed (`Recipe`) and how (`Runtime`), and the identity that follows from the first.
+
+`fingerprint` hashes canonical JSON. Canonical JSON raises on whatever it cannot represent exactly: nothing falls
+back to `str()`, because a value that prints differently tomorrow would fork every artifact below it.
+Concrete recipes stand beside their consumers (`training/grpo.py`, `data/toy.py`, …).
+"""
+
+import hashlib
+import json
+import math
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from r1_pipeline.errors import RecipeError
+
+
+class Recipe(BaseModel):
+    """Base of everything that can change the bytes of a result on purpose."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Runtime(BaseModel):
+    """How and where work runs; can change bytes only by accident, so it never enters a fingerprint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    device: str = "cpu"
+    """torch device string; recorded in Provenance."""
+    threads: int = 2
+    """Intra-op CPU threads."""
+    generation_batch: int = 512
+    """Completions generated at once; a memory dial."""
+    micro_batch: int = 128
+    """Sequences in one forward/backward pass; a memory dial, the effective batch is the Recipe's."""
+
+
+def _checked(value: Any, path: str) -> Any:
+    if value is None or isinstance(value, bool | str | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise RecipeError(f"{path} is {value!r}; only finite numbers can be fingerprinted")
+        return value
+    if isinstance(value, BaseModel):
+        return {k: _checked(getattr(value, k), f"{path}.{k}") for k in type(value).model_fields}
+    if isinstance(value, dict):
+        if not all(isinstance(k, str) for k in value):
+            raise RecipeError(f"{path} has keys that are not strings; use strings")
+        return {k: _checked(v, f"{path}.{k}") for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_checked(v, f"{path}[{i}]") for i, v in enumerate(value)]
+    raise RecipeError(
+        f"{path} is a {type(value).__name__}, which has no canonical JSON; use numbers, strings, lists or records"
+    )
+
+
+def canonical_json(value: Any) -> str:
+    """One JSON text per value: sorted keys, no spaces, ASCII.
+
+    Raises `RecipeError` on NaN, infinities, non-string keys and types that JSON does not have.
+    """
+    return json.dumps(
+        _checked(value, "value"), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+
+
+def fingerprint(payload: Any) -> str:
+    """sha256 of the canonical JSON of `payload`; 64 hex digits."""
+    return hashlib.sha256(canonical_json(payload).encode()).hexdigest()

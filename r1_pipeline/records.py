@@ -1,0 +1,161 @@
+"""The nouns: frozen records that cross package boundaries.
+
+A `Problem` becomes a rendered prompt, an engine answers it with `Completion`s, a verifier judges each with a
+`Verdict`, a rubric turns verdicts into a reward. Rows of the corpus are `Sample`s, with everything needed to
+trace them. Not covered: artifacts on disk (`r1_pipeline.artifacts`) and settings (`r1_pipeline.recipe`).
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Domain = Literal["math", "code", "stem", "logic", "general"]
+REASONING_DOMAINS: tuple[Domain, ...] = ("math", "code", "stem", "logic")
+DOMAINS: tuple[Domain, ...] = (*REASONING_DOMAINS, "general")
+
+Language = Literal["en", "zh"]
+FinishReason = Literal["stop", "length"]
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, and unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TestCase(Record):
+    """One hidden test of a code problem: `f(*arguments) == expected`, both as JSON text."""
+
+    __test__ = False  # not a pytest class
+
+    arguments: str
+    """JSON array of positional arguments."""
+    expected: str
+    """JSON value that the call must return, compared with strict types."""
+
+
+class Problem(Record):
+    """A question with the means to check an answer. Not a prompt: that is the rendered string."""
+
+    id: str
+    """Content hash of question, answer, tests and domain (see `data.problems.problem_id`); 16 hex digits."""
+    question: str
+    answer: str | None
+    """Reference answer; for `general` the required words, comma-separated; None where tests decide."""
+    tests: tuple[TestCase, ...]
+    """Hidden tests, `code` only."""
+    domain: Domain
+    language: Language
+    """Language of the question, and the target language of the reasoning."""
+    source: str
+    """Where it comes from: generator and version, or data set and row."""
+    licence: str
+    """SPDX identifier."""
+
+
+class Sampling(Record):
+    """How tokens are drawn."""
+
+    temperature: float
+    """0 is greedy."""
+    top_p: float
+    """Nucleus mass in (0, 1]."""
+    max_tokens: int
+    """Completion tokens, at most."""
+
+
+class Request(Record):
+    """One completion to be made: engines take these, so that shards and order cannot matter."""
+
+    problem_id: str
+    prompt: str
+    """The rendered prompt, complete; the engine adds nothing to it."""
+    sample_index: int
+    seed: int
+    """63-bit seed of this very sample (see `generation.engine.sample_seed`)."""
+
+
+class Completion(Record):
+    """What a model said."""
+
+    problem_id: str
+    sample_index: int
+    seed: int
+    text: str
+    """Decoded completion without the prompt and without the end-of-sequence token."""
+    token_ids: tuple[int, ...]
+    """Sampled ids, the end-of-sequence token included where the model produced it."""
+    finish_reason: FinishReason
+    """`stop`: the model ended; `length`: it was cut off."""
+    engine: str
+    """Identity of the engine, e.g. `transformers-5.17.0/float32`."""
+
+
+class Outcome(StrEnum):
+    """Why an answer got its score. Compare by identity; every member is truthy."""
+
+    CORRECT = "correct"
+    WRONG = "wrong"
+    MALFORMED = "malformed"
+    """No final answer could be found, or several that differ."""
+    TRUNCATED = "truncated"
+    """Cut off before an answer."""
+    UNGRADABLE = "ungradable"
+    """The reference is at fault."""
+    GRADER_ERROR = "grader_error"
+    """The grader is at fault."""
+
+
+class Verdict(Record):
+    """A judgement. `score` is None exactly for `ungradable` and `grader_error`: those are never zeros."""
+
+    outcome: Outcome
+    score: float | None
+    """1.0 for correct, 0.0 for wrong, malformed and truncated, None otherwise."""
+    detail: str
+    """One line: what was compared, or why it failed."""
+    verifier: str
+    """`name@version` of the verifier."""
+
+
+class Sample(Record):
+    """One row of a corpus: a chat-format training sample with its provenance."""
+
+    sample_id: str
+    """Hash of everything that made the row; unique in a corpus; 16 hex digits."""
+    problem_id: str
+    domain: Domain
+    language: Language
+    source: str
+    licence: str
+    question: str
+    response: str
+    """What the student learns to say: `<think>…</think>` and the summary."""
+    generator: str
+    """Content digest of the checkpoint that wrote it, or `template@version`."""
+    engine: str
+    temperature: float
+    top_p: float
+    max_tokens: int
+    seed: int
+    sample_index: int
+    outcome: Outcome
+    verifier: str
+    tokens: int
+    """Tokens of the response under the generator's tokenizer."""
+    language_share: float
+    """Share of words of the reasoning that are in `language` (paper eq. 7)."""
+
+
+class PreferencePair(Record):
+    """Two answers to one prompt, the better one first. For safety: chosen = safe, rejected = unsafe."""
+
+    id: str
+    prompt: str
+    chosen: str
+    rejected: str
+    kind: Literal["helpful", "safety"]
+    language: Language
+    source: str
+    licence: str
