@@ -1,0 +1,111 @@
+"""Numbers from judged answers: pass@k, majority vote, and an interval that knows which samples belong together.
+
+Pure functions over counts. The unit is the problem: its samples share one difficulty, so they are not independent
+draws, and every average here is an average over problems. Verdicts without a score (`ungradable`, `grader_error`)
+are left out by the caller before counting; they are never zeros.
+Not covered: where the counts come from (`evaluation.runner`).
+"""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+
+from r1_pipeline.records import Record
+
+Z95 = 1.959963984540054
+"""97.5th percentile of the standard normal: two-sided 95%."""
+
+
+class Tally(Record):
+    """The judged samples of one problem."""
+
+    judged: int
+    """Samples with a score; at least 1."""
+    correct: int
+
+
+class Interval(Record):
+    """A two-sided 95% interval inside [0, 1]."""
+
+    lo: float
+    hi: float
+
+
+def pass_at_1(tallies: Sequence[Tally]) -> float:
+    """Mean over problems of the share of right samples (paper, supplement D.1)."""
+    return math.fsum(t.correct / t.judged for t in tallies) / len(tallies)
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """Chance that k of n samples, drawn without replacement, hold at least one of the c right ones.
+
+    The unbiased estimator 1 - C(n-c, k) / C(n, k).
+    """
+    if not 0 <= c <= n or not 1 <= k <= n:
+        raise ValueError(f"pass@{k} of {c} right among {n} samples has no meaning; need 0 <= c <= n and 1 <= k <= n")
+    return 1.0 - math.comb(n - c, k) / math.comb(n, k)
+
+
+def mean_pass_at_k(tallies: Sequence[Tally], k: int) -> float | None:
+    """Mean pass@k over the problems that have at least k judged samples; None if there is none."""
+    able = [t for t in tallies if t.judged >= k]
+    return math.fsum(pass_at_k(t.judged, t.correct, k) for t in able) / len(able) if able else None
+
+
+_BOX = re.compile(r"\\boxed\{([^{}]*)\}")
+_SPACE = re.compile(r"\s+")
+
+
+def normalise(answer: str) -> str:
+    """The form in which two final answers are the same vote: last box if any, case and spacing folded, bare ends."""
+    boxes = _BOX.findall(answer)
+    return _SPACE.sub(" ", boxes[-1] if boxes else answer).strip(" $.。").casefold()
+
+
+def cons_at_k(votes: Iterable[tuple[str | None, float]]) -> float:
+    """Credit of the majority answer of one problem; `votes` are (normalised answer, score) of its judged samples.
+
+    A sample without an answer does not vote; with no votes at all the credit is 0. Tied leaders share the credit
+    equally (what a random tie-break gives on average), so open questions, where no two answers coincide, fall back to
+    the mean score of the answers. An answer judged both ways counts with its mean score.
+    """
+    ballots: dict[str, list[float]] = {}
+    for answer, score in votes:
+        if answer is not None:
+            ballots.setdefault(answer, []).append(score)
+    if not ballots:
+        return 0.0
+    most = max(len(scores) for scores in ballots.values())
+    leaders = [math.fsum(scores) / most for scores in ballots.values() if len(scores) == most]
+    return math.fsum(leaders) / len(leaders)
+
+
+def _effective_n(tallies: Sequence[Tally]) -> float:
+    """Independent samples that would be as informative: p(1-p) / se², se over problems; at most all judged samples.
+
+    se² = Σ (p_i - p)² / (m (m - 1)) over the m problems. Where se says nothing (one problem, or all right, or all
+    wrong) the problems themselves are counted: the cautious answer.
+    """
+    m, p = len(tallies), pass_at_1(tallies)
+    if m < 2 or p in (0.0, 1.0):
+        return float(m)
+    total = float(sum(t.judged for t in tallies))
+    variance = math.fsum((t.correct / t.judged - p) ** 2 for t in tallies) / (m * (m - 1))
+    return min(total, p * (1 - p) / variance) if variance > 0 else total
+
+
+def interval(strata: Sequence[Sequence[Tally]]) -> Interval:
+    """95% interval for the unweighted mean over `strata` (domains) of pass@1, clustered by problem.
+
+    Wilson's score interval at the effective sample size n. One stratum: n as in `_effective_n`. Several, D of them:
+    n = D² p(1-p) / Σ p_d(1-p_d)/n_d, the size at which a binomial has the variance of the mean; where every p_d is 0
+    or 1, n = D² / Σ 1/n_d.
+    """
+    rates = [pass_at_1(tallies) for tallies in strata]
+    sizes = [_effective_n(tallies) for tallies in strata]
+    p = math.fsum(rates) / len(rates)
+    spread = math.fsum(rate * (1 - rate) / size for rate, size in zip(rates, sizes, strict=True))
+    n = len(rates) ** 2 * p * (1 - p) / spread if spread > 0 else len(rates) ** 2 / math.fsum(1 / s for s in sizes)
+    centre = (p + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
+    half = Z95 * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n * n)) / (1 + Z95**2 / n)
+    return Interval(lo=max(0.0, centre - half), hi=min(1.0, centre + half))

@@ -1,0 +1,96 @@
+"""Estimators: every value is worked out by hand, or against all draws there are."""
+
+import itertools
+import math
+
+import pytest
+
+from r1_pipeline.evaluation.estimators import (
+    Tally,
+    cons_at_k,
+    interval,
+    mean_pass_at_k,
+    normalise,
+    pass_at_1,
+    pass_at_k,
+)
+
+
+def tallies(*pairs: tuple[int, int]) -> list[Tally]:
+    return [Tally(judged=n, correct=c) for n, c in pairs]
+
+
+def test_pass_at_k_is_the_share_of_all_draws_that_hold_a_right_sample() -> None:
+    for n, c, k in [(4, 1, 2), (5, 2, 3), (6, 0, 1), (6, 6, 6), (4, 3, 2)]:
+        draws = list(itertools.combinations([i < c for i in range(n)], k))
+        assert pass_at_k(n, c, k) == pytest.approx(sum(map(any, draws)) / len(draws))
+    assert pass_at_k(4, 1, 2) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("n", "c", "k"), [(4, 5, 1), (4, 1, 5), (4, 1, 0), (4, -1, 1)])
+def test_pass_at_k_refuses_counts_that_cannot_be(n: int, c: int, k: int) -> None:
+    with pytest.raises(ValueError, match=f"pass@{k}"):
+        pass_at_k(n, c, k)
+
+
+def test_pass_at_1_weighs_problems_not_samples() -> None:
+    assert pass_at_1(tallies((4, 4), (1, 0))) == 0.5
+
+
+def test_a_problem_with_too_few_judged_samples_does_not_enter_pass_at_k() -> None:
+    assert mean_pass_at_k(tallies((4, 1), (1, 1)), 2) == pytest.approx(0.5)
+    assert mean_pass_at_k(tallies((1, 1)), 2) is None
+
+
+def test_the_majority_answer_gets_the_credit() -> None:
+    assert cons_at_k([("7", 1.0), ("7", 1.0), ("8", 0.0)]) == 1.0
+    assert cons_at_k([("7", 1.0), ("8", 0.0), ("8", 0.0), (None, 0.0)]) == 0.0
+
+
+def test_ties_share_and_silence_does_not_vote() -> None:
+    assert cons_at_k([("7", 1.0), ("8", 0.0)]) == 0.5
+    assert cons_at_k([("a", 1.0), ("b", 1.0), ("c", 0.0)]) == pytest.approx(2 / 3)
+    assert cons_at_k([(None, 0.0), ("7", 1.0)]) == 1.0
+    assert cons_at_k([(None, 0.0)]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "vote"),
+    [(r"so \boxed{7} and \boxed{ 12 }.", "12"), (" B.\n", "b"), ("$x  +\n1$", "x + 1"), ("十二。", "十二")],
+)
+def test_answers_that_mean_the_same_are_the_same_vote(answer: str, vote: str) -> None:
+    assert normalise(answer) == vote
+
+
+def test_interval_of_independent_samples_is_wilsons() -> None:
+    # One sample a problem, 5 of 10 right: se² = 10 * 0.25 / 90, so n = 0.25 / se² = 9.
+    n, z2 = 9.0, 1.959963984540054**2
+    half = math.sqrt(z2 * (0.25 / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    got = interval([tallies(*[(1, 1)] * 5, *[(1, 0)] * 5)])
+    assert (got.lo, got.hi) == pytest.approx((0.5 - half, 0.5 + half))
+
+
+def test_repeating_the_same_answers_does_not_narrow_the_interval() -> None:
+    once = interval([tallies(*[(1, 1)] * 30, *[(1, 0)] * 20)])
+    four_times = interval([tallies(*[(4, 4)] * 30, *[(4, 0)] * 20)])
+    assert (once.lo, once.hi) == pytest.approx((four_times.lo, four_times.hi))
+
+
+def test_samples_that_disagree_within_a_problem_do_narrow_it() -> None:
+    spread = interval([tallies(*[(4, 2)] * 50)])
+    solid = interval([tallies(*[(4, 4)] * 25, *[(4, 0)] * 25)])
+    assert spread.hi - spread.lo < solid.hi - solid.lo
+
+
+def test_all_right_is_not_certain() -> None:
+    got = interval([tallies(*[(4, 4)] * 10)])
+    assert got.hi == pytest.approx(1.0)
+    assert got.lo == pytest.approx(10 / (10 + 1.959963984540054**2))  # Wilson at p = 1, ten problems
+
+
+def test_the_mean_over_domains_has_the_variance_of_a_mean() -> None:
+    domain = tallies(*[(1, 1)] * 50, *[(1, 0)] * 50)
+    one, two = interval([domain]), interval([domain, domain])
+    assert (one.hi - one.lo) / (two.hi - two.lo) == pytest.approx(math.sqrt(2), rel=0.02)
+    certain = interval([tallies((4, 4), (4, 4)), tallies((4, 4), (4, 4))])
+    assert certain.lo == pytest.approx(4 / (4 + 1.959963984540054**2))  # D² / Σ 1/n_d = 4 / (1/2 + 1/2)
