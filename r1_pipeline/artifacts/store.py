@@ -1,0 +1,236 @@
+"""The only code that writes artifact directories: `{home}/artifacts/{kind}/{name}/{fingerprint}/`.
+
+An artifact is written in a staging directory; its files are synced, the manifest comes last, then one rename makes
+it visible. Existing therefore means complete, whatever was killed when. A lock per fingerprint lets a second writer
+wait and reuse. `build` is the one door: it computes the fingerprint, reuses what exists, else calls the maker.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from r1_pipeline.artifacts import provenance
+from r1_pipeline.artifacts.draft import METRICS, Draft, Observer
+from r1_pipeline.artifacts.kinds import Artifact
+from r1_pipeline.artifacts.manifest import (
+    LOGS,
+    MANIFEST,
+    SCHEMA,
+    InputRef,
+    Manifest,
+    content_digest,
+    list_files,
+)
+from r1_pipeline.errors import OutOfDiskError, SchemaVersionError
+from r1_pipeline.recipe import Recipe, canonical_json, fingerprint
+
+A = TypeVar("A", bound=Artifact)
+
+MINIMUM_FREE_BYTES = 256 * 1024**2
+"""Below this much free disk no stage is started."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is asked for: everything that enters the fingerprint."""
+
+    name: str
+    """Asset key, partitions after a slash: `distilled/qwen`."""
+    stage: str
+    """The verb."""
+    version: int
+    """Bumped by hand when the verb's code changes its bytes."""
+    recipe: Recipe
+    inputs: Mapping[str, Artifact]
+    """Edge name -> artifact."""
+    uses: Mapping[str, str] = field(default_factory=dict)
+    """Engine identity and verifier versions, where used."""
+
+    def payload(self) -> dict[str, Any]:
+        """The fingerprinted value. No paths, devices, worker counts, profile or artifact names."""
+        parts = {
+            "stage": self.stage,
+            "version": self.version,
+            "recipe": self.recipe,
+            "uses": dict(self.uses),
+            "inputs": {edge: artifact.digest for edge, artifact in self.inputs.items()},
+        }
+        payload: dict[str, Any] = json.loads(canonical_json(parts))
+        return payload
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a maker says about the files that it wrote."""
+
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+    drops: Mapping[str, int] = field(default_factory=dict)
+
+
+class Store:
+    """All artifacts under one home directory."""
+
+    def __init__(self, home: Path, observer: Observer | None = None, device: str = "cpu") -> None:
+        """Opens or creates `home`; raises `SchemaVersionError` if another schema version made it."""
+        self.home = home
+        self.observer = observer or Observer()
+        self.device = device
+        self.root = home / "artifacts"
+        self._staging, self._scratch, self._locks = self.root / ".staging", home / "scratch", home / "locks"
+        _check_home(home)
+        for directory in (self._staging, self._scratch, self._locks):
+            directory.mkdir(parents=True, exist_ok=True)
+        self._sweep()
+
+    def locate(self, kind: type[A], name: str, print_: str) -> Path:
+        """Address of an artifact, whether or not it exists."""
+        return self.root / kind.kind / name / print_
+
+    def find(self, kind: type[A], spec: Spec) -> A | None:
+        """The finished artifact of `spec`, verified, or None."""
+        path = self.locate(kind, spec.name, fingerprint(spec.payload()))
+        return kind.open(path) if path.exists() else None
+
+    def build(self, kind: type[A], spec: Spec, make: Callable[[Draft], Facts]) -> A:
+        """Reuse the artifact of `spec`, or make it. An interrupted `make` finds its scratch again next time.
+
+        Raises `CorruptArtifactError` when a finished artifact was changed, `OutOfDiskError` when the disk is full.
+        """
+        payload = spec.payload()
+        print_ = fingerprint(payload)
+        target = self.locate(kind, spec.name, print_)
+        with self._lock(print_):
+            if target.exists():
+                return kind.open(target)
+            self._check_disk()
+            staging = self._staging / f"{print_}-{uuid.uuid4().hex[:8]}"
+            draft = Draft(spec.name, staging, self._scratch / print_, self.observer)
+            try:
+                staging.mkdir()
+                draft.scratch.mkdir(exist_ok=True)
+                started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+                runs = dict(self.observer.began(spec.stage, spec.name, print_, draft.metrics))
+                facts = make(draft)
+                if draft.metrics.exists():
+                    (staging / LOGS).mkdir()
+                    shutil.copyfile(draft.metrics, staging / LOGS / METRICS)
+                files = list_files(staging)
+                manifest = Manifest(
+                    kind=kind.kind,
+                    name=spec.name,
+                    stage=spec.stage,
+                    stage_version=spec.version,
+                    fingerprint=print_,
+                    payload=payload,
+                    digest=content_digest(files),
+                    files=files,
+                    inputs={edge: reference(artifact) for edge, artifact in spec.inputs.items()},
+                    statistics=json.loads(canonical_json(dict(facts.statistics))),
+                    drops=dict(facts.drops),
+                    provenance=provenance.capture(
+                        device=self.device, started=started, seconds=time.monotonic() - clock, runs=runs
+                    ),
+                )
+                _commit(staging, target, manifest)
+            except BaseException as error:
+                shutil.rmtree(staging, ignore_errors=True)
+                self.observer.failed(spec.name, error)
+                if is_disk_full(error):
+                    raise OutOfDiskError(
+                        errno.ENOSPC,
+                        f"no space left while making {spec.name}; free some under {self.home} and run again",
+                    ) from error
+                raise
+            shutil.rmtree(draft.scratch)
+            return kind.open(target)
+
+    @contextmanager
+    def _lock(self, print_: str) -> Iterator[None]:
+        with (self._locks / print_).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self.observer.noted(print_[:12], "another run is making this artifact; waiting to reuse it")
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _sweep(self) -> None:
+        """Remove staging directories whose maker is gone."""
+        for staging in self._staging.iterdir():
+            with (self._locks / staging.name.partition("-")[0]).open("w") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                shutil.rmtree(staging, ignore_errors=True)
+
+    def _check_disk(self) -> None:
+        free = shutil.disk_usage(self.home).free
+        if free < MINIMUM_FREE_BYTES:
+            raise OutOfDiskError(
+                errno.ENOSPC,
+                f"{free // 1024**2} MiB free under {self.home}, a stage needs {MINIMUM_FREE_BYTES // 1024**2}; free some",
+            )
+
+
+def reference(artifact: Artifact) -> InputRef:
+    """The edge to `artifact`, as manifests keep it."""
+    made = artifact.manifest
+    return InputRef(kind=made.kind, name=made.name, fingerprint=made.fingerprint, digest=made.digest)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether `error` or what caused it is a full disk; native writers only say so in their message."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if any(text in str(seen) for text in ("os error 28", "StorageFull", "No space left on device")):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def _check_home(home: Path) -> None:
+    marker = home / "home.json"
+    home.mkdir(parents=True, exist_ok=True)
+    if not marker.exists():
+        marker.write_text(json.dumps({"schema": SCHEMA}) + "\n", encoding="utf-8")
+        return
+    found = json.loads(marker.read_text(encoding="utf-8")).get("schema")
+    if found != SCHEMA:
+        raise SchemaVersionError(
+            f"{home} was made by schema {found!r}, this software uses {SCHEMA}; choose another --home, "
+            "or use the version that made it"
+        )
+
+
+def _commit(staging: Path, target: Path, manifest: Manifest) -> None:
+    for entry in manifest.files:
+        _sync(staging / entry.path)
+    path = staging / MANIFEST
+    path.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    _sync(path)
+    for directory in [staging, *(p for p in staging.rglob("*") if p.is_dir())]:
+        _sync(directory)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging.rename(target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
