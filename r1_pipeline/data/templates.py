@@ -1,0 +1,104 @@
+"""The two prompt templates, and where reasoning and final answer stand in a reply.
+
+`zero` has the structure of the paper's R1-Zero template (table 1) in our own words; its reply is
+`<think>R</think> <answer>A</answer>`. `chat` is the plain dialogue of every later model; its reply is
+`<think>R</think>` and a summary that holds `\\boxed{A}`, a fenced program, or plain text.
+Not covered: whether a reply is well formed (`rewards.fmt`) or right (`rewards.verifier`).
+"""
+
+import hashlib
+from typing import Literal, assert_never
+
+from r1_pipeline.records import Domain, Record
+
+TemplateName = Literal["zero", "chat"]
+
+THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+ANSWER_OPEN, ANSWER_CLOSE = "<answer>", "</answer>"
+TAGS = (THINK_OPEN, THINK_CLOSE, ANSWER_OPEN, ANSWER_CLOSE)
+
+PREAMBLE = (
+    "Here a User talks with an Assistant. The User poses a problem and the Assistant works it out: it reasons first, "
+    "to itself, and only then tells the User its answer. Reasoning and answer each stand in tags of their own, thus: "
+    f"{THINK_OPEN} reasoning process here {THINK_CLOSE} {ANSWER_OPEN} answer here {ANSWER_CLOSE}.\n"
+)
+"""What `zero` puts before the dialogue."""
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'user' %}User: {{ message['content'] }}\n"
+    "{% else %}Assistant:{{ message['content'] }}{{ eos_token }}\n{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+"""Jinja form of `chat`, for tokenizers: one user message and the generation prompt give `render("chat", …)`."""
+
+
+class SplitReply(Record):
+    """A reply taken apart; None where a part cannot be found."""
+
+    reasoning: str | None
+    final: str | None
+    """`zero`: what the answer tags hold; `chat`: the summary, all of it."""
+
+
+def render(template: TemplateName, question: str) -> str:
+    """The complete prompt for `question`; the model's reply follows it directly."""
+    dialogue = f"User: {question}\nAssistant:"
+    return PREAMBLE + dialogue if template == "zero" else dialogue
+
+
+def template_hash(template: TemplateName) -> str:
+    """16 hex digits that change whenever the template's text does."""
+    text = render(template, "{question}") + solution(template, "{reasoning}", "{final}")
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def solution(template: TemplateName, reasoning: str, final: str) -> str:
+    """A well-formed reply: `final` goes into the answer tags (`zero`) or stands as the summary (`chat`)."""
+    if template == "zero":
+        return f"{THINK_OPEN}{reasoning}{THINK_CLOSE} {ANSWER_OPEN}{final}{ANSWER_CLOSE}"
+    return f"{THINK_OPEN}{reasoning}{THINK_CLOSE}{final}"
+
+
+def reply(reasoning: str, summary: str) -> str:
+    """The chat reply: `<think>reasoning</think>` and the summary."""
+    return solution("chat", reasoning, summary)
+
+
+def summarize(domain: Domain, final: str) -> str:
+    """The summary that states `final`, as the chat form wants it for `domain`."""
+    match domain:
+        case "math" | "stem" | "logic":
+            return f"\\boxed{{{final}}}"
+        case "code":
+            return f"```python\n{final}\n```"
+        case "general":
+            return final
+        case _:
+            assert_never(domain)
+
+
+def split_reply(template: TemplateName, text: str) -> SplitReply:
+    """Takes a reply apart, also an untidy one.
+
+    `zero`: the answer is what the answer tags hold, None if there are none or several that differ.
+    `chat`: the answer follows the last `</think>`; a reply without think tags is all answer, an unclosed one has none.
+    """
+    head, closed, tail = text.rpartition(THINK_CLOSE)
+    opened = THINK_OPEN in (head if closed else text)
+    if template == "zero":
+        before, _, _ = text.partition(ANSWER_OPEN)
+        return SplitReply(reasoning=_reasoning(head if closed else before), final=_answer(text))
+    if not closed:
+        return SplitReply(reasoning=None, final=None if opened else text.strip())
+    return SplitReply(reasoning=_reasoning(head), final=tail.strip())
+
+
+def _reasoning(text: str) -> str | None:
+    return text.partition(THINK_OPEN)[2].strip() if THINK_OPEN in text else text.strip() or None
+
+
+def _answer(text: str) -> str | None:
+    found = {piece.partition(ANSWER_CLOSE)[0].strip() for piece in text.split(ANSWER_OPEN)[1:] if ANSWER_CLOSE in piece}
+    return found.pop() if len(found) == 1 else None

@@ -1,0 +1,51 @@
+"""What every text generator looks like, and which random numbers a sample gets.
+
+An `Engine` turns `Request`s into `Completion`s in the same order. Each request carries its own seed, made from the run
+seed, the problem and the sample index, so that shards, batches and their order cannot change what is sampled.
+Not covered: the engines themselves (`fake`, `hf`).
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from r1_pipeline.data.templates import TemplateName, render
+from r1_pipeline.records import Completion, Problem, Request, Sampling
+
+Progress = Callable[[int, int], None]
+"""Called with (completions done, completions in all)."""
+
+
+class Engine(Protocol):
+    """Anything that generates text."""
+
+    @property
+    def identity(self) -> str:
+        """Names kind, version and precision; part of fingerprints."""
+        ...
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
+    ) -> list[Completion]:
+        """One completion for each request, in order; raises `EngineError` rather than skip one."""
+        ...
+
+
+def sample_seed(run_seed: int, problem_id: str, sample_index: int) -> int:
+    """63-bit seed of one sample."""
+    digest = hashlib.sha256(f"{run_seed}:{problem_id}:{sample_index}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def requests_for(problems: Sequence[Problem], template: TemplateName, samples: int, run_seed: int) -> list[Request]:
+    """`samples` requests for each problem, problem by problem."""
+    return [
+        Request(
+            problem_id=problem.id,
+            prompt=render(template, problem.question),
+            sample_index=index,
+            seed=sample_seed(run_seed, problem.id, index),
+        )
+        for problem in problems
+        for index in range(samples)
+    ]

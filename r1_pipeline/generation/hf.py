@@ -1,0 +1,110 @@
+"""The embedded engine: transformers' `generate` with a random number of its own for every token of every sample.
+
+Tokens are drawn by inverting the cumulative distribution at u(seed, position), so batches and their order do not enter.
+Not covered: servers and GPUs' batch engines.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from r1_pipeline.errors import EngineError
+from r1_pipeline.generation.engine import Progress
+from r1_pipeline.recipe import Runtime
+from r1_pipeline.records import Completion, Request, Sampling
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class HfEngine:
+    """Generates with the checkpoint in `directory`, in float32."""
+
+    def __init__(self, directory: Path, runtime: Runtime) -> None:
+        import torch
+        import transformers
+
+        torch.set_num_threads(runtime.threads)
+        self._runtime = runtime
+        self._tokenizer = transformers.AutoTokenizer.from_pretrained(directory, padding_side="left")
+        model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, use_safetensors=True)
+        self._model = model.to(runtime.device).eval()
+        self.identity = f"transformers-{transformers.__version__}/float32"
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
+    ) -> list[Completion]:
+        """One completion for each request, in order. Prompts of like length share a batch, which spares padding."""
+        by_length = sorted(range(len(requests)), key=lambda i: len(requests[i].prompt))
+        done: dict[int, Completion] = {}
+        for start in range(0, len(by_length), self._runtime.generation_batch):
+            batch = by_length[start : start + self._runtime.generation_batch]
+            done.update(zip(batch, self._complete([requests[i] for i in batch], sampling), strict=True))
+            if progress:
+                progress(len(done), len(requests))
+        return [done[i] for i in range(len(requests))]
+
+    def _complete(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
+        import torch
+        from transformers import GenerationConfig, LogitsProcessorList
+
+        end, pad = self._tokenizer.eos_token_id, self._tokenizer.pad_token_id
+        inputs = self._tokenizer(
+            [r.prompt for r in requests], return_tensors="pt", padding=True, return_token_type_ids=False
+        )
+        length = inputs["input_ids"].shape[1]
+        room = self._model.config.max_position_embeddings - length
+        if room < sampling.max_tokens:
+            raise EngineError(
+                f"a prompt of {length} tokens leaves {room} for the reply; {sampling.max_tokens} were asked for"
+            )
+        drawn = np.stack([np.random.default_rng(r.seed).random(sampling.max_tokens) for r in requests])
+        uniform = torch.from_numpy(drawn).to(self._runtime.device)
+        with torch.inference_mode():
+            output = self._model.generate(
+                **inputs.to(self._runtime.device),
+                generation_config=GenerationConfig(
+                    max_new_tokens=sampling.max_tokens, do_sample=False, eos_token_id=end, pad_token_id=pad
+                ),
+                logits_processor=LogitsProcessorList([_InverseCdf(uniform, length, sampling)]),
+            )
+        for request, row in zip(requests, output[:, length:].tolist(), strict=True):
+            ended = end in row
+            ids = row[: row.index(end) + 1] if ended else row
+            yield Completion(
+                problem_id=request.problem_id,
+                sample_index=request.sample_index,
+                seed=request.seed,
+                text=self._tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=True),
+                token_ids=tuple(ids),
+                finish_reason="stop" if ended else "length",
+                engine=self.identity,
+            )
+
+
+class _InverseCdf:
+    """Leaves exactly the drawn token finite, so that greedy decoding picks it. At temperature 0 it does nothing."""
+
+    def __init__(self, uniform_RT: "Tensor", prompt_length: int, sampling: Sampling) -> None:
+        self._uniform_RT = uniform_RT
+        self._prompt_length = prompt_length
+        self._sampling = sampling
+
+    def __call__(self, input_ids_RL: "Tensor", scores_RV: "Tensor") -> "Tensor":
+        import torch
+
+        if self._sampling.temperature == 0:
+            return scores_RV
+        probs_RV, order_RV = torch.sort(
+            (scores_RV / self._sampling.temperature).softmax(-1).double(), descending=True, stable=True
+        )
+        cumulative_RV = probs_RV.cumsum(-1)
+        # The nucleus is the shortest head that reaches top_p: a token belongs while the mass before it is below top_p.
+        outside_RV = cumulative_RV - probs_RV >= self._sampling.top_p
+        mass_R1 = cumulative_RV.masked_fill(outside_RV, 0).amax(-1, keepdim=True)
+        u_R1 = self._uniform_RT[:, input_ids_RL.shape[1] - self._prompt_length].unsqueeze(-1)
+        rank_R1 = (cumulative_RV <= u_R1 * mass_R1).sum(-1, keepdim=True)
+        token_R1 = order_RV.gather(-1, rank_R1)
+        return torch.full_like(scores_RV, float("-inf")).scatter(-1, token_R1, 0.0)
