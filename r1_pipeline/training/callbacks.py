@@ -1,0 +1,103 @@
+"""What is watched while a trainer runs: step metrics, guards, and the sealing of checkpoints.
+
+One callback for every trainer. Metrics leave under our own names, so that reports do not change with the library.
+A guard that trips raises `GuardTrippedError` out of the training loop; the last checkpoint stays.
+Not covered: what a checkpoint must contain (`training.checkpoints`), who shows metrics (`Draft` and its observer).
+"""
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.errors import GuardTrippedError
+from r1_pipeline.recipe import Recipe
+from r1_pipeline.training.checkpoints import prune, seal
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+METRICS = {
+    "loss": "loss",
+    "grad_norm": "grad_norm",
+    "learning_rate": "learning_rate",
+    "reward": "reward",
+    "reward_std": "reward_std",
+    "frac_reward_zero_std": "flat_groups",
+    "kl": "kl",
+    "entropy": "entropy",
+    "clip_ratio/region_mean": "clipped",
+    "completions/mean_length": "mean_tokens",
+    "completions/clipped_ratio": "truncated",
+    "empty_think": "empty_think",
+    "num_tokens": "tokens",
+    "mean_token_accuracy": "token_accuracy",
+    "accuracy": "pair_accuracy",
+    "margin": "margin",
+}
+"""Library name -> our name; `rewards/NAME/mean` becomes `reward/NAME`; whatever else a trainer logs is dropped."""
+
+
+class Guards(Recipe):
+    """Limits beyond which a run is stopped; None switches a guard off."""
+
+    entropy_floor: float | None = None
+    """Nats a token; below it the policy has collapsed and explores no more."""
+    kl_ceiling: float | None = None
+    """Nats a token from the reference; above it the policy has run away."""
+    empty_think_ceiling: float | None = None
+    """Share of completions with nothing between the think tags; above it the format reward is being gamed."""
+
+
+def watch(draft: Draft, total: int, guards: Guards) -> "TrainerCallback":
+    """A callback that logs to `draft`, enforces `guards`, and seals each checkpoint. Must be added last."""
+    from transformers import TrainerCallback
+
+    class Watch(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, *_: Any, **__: Any) -> None:
+            self.mark = time.monotonic()
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **_: Any) -> None:
+            if "loss" not in logs:  # the closing summary of the whole run
+                return
+            now = time.monotonic()
+            metrics = _renamed(logs) | {"seconds": now - self.mark}
+            self.mark = now
+            check(guards, state.global_step, metrics)
+            draft.log(state.global_step, total, metrics)
+
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.is_world_process_zero:
+                seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+                prune(Path(args.output_dir))
+
+    return Watch()
+
+
+def check(guards: Guards, step: int, metrics: Mapping[str, float]) -> None:
+    """Raises `GuardTrippedError` with value and limit if the metrics of one step are beyond a limit."""
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise GuardTrippedError(f"{name} is {value} at step {step}; lower the learning rate or clip harder")
+    for name, limit, sign, remedy in (
+        ("entropy", guards.entropy_floor, -1, "the policy has collapsed; lower the learning rate or raise beta"),
+        ("kl", guards.kl_ceiling, 1, "the policy ran away from its reference; lower the learning rate or raise beta"),
+        ("empty_think", guards.empty_think_ceiling, 1, "replies skip their reasoning; check the format reward"),
+    ):
+        if limit is not None and name in metrics and sign * metrics[name] > sign * limit:
+            side = "above" if sign > 0 else "below"
+            raise GuardTrippedError(f"{name} {metrics[name]:.4g} is {side} {limit:.4g} at step {step}; {remedy}")
+
+
+def _renamed(logs: Mapping[str, Any]) -> dict[str, float]:
+    """Our metrics out of a trainer's; those that a step did not measure (None) are left out."""
+    metrics = {}
+    for key, value in logs.items():
+        name = METRICS.get(key)
+        if key.startswith("rewards/") and key.endswith("/mean"):
+            name = "reward/" + key.removeprefix("rewards/").removesuffix("/mean")
+        if name is not None and value is not None:
+            metrics[name] = float(value)
+    return metrics

@@ -1,0 +1,108 @@
+"""Checkpoints that prove themselves: what makes an interrupted training run safe to resume.
+
+The Trainer writes `checkpoint-N` in place, file by file, and loads half-written, bit-flipped or partly missing ones
+without a word. So each finished checkpoint gets a seal, a list of its files with their sha256, written as its last
+file by an atomic rename. A checkpoint is resumed only if its seal matches every byte; the newest such one wins, and
+broken ones are removed with a note. Not covered: finished artifacts (`r1_pipeline.artifacts`).
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from fnmatch import fnmatch
+from pathlib import Path
+
+from r1_pipeline.artifacts.manifest import FileEntry, list_files
+from r1_pipeline.errors import CorruptArtifactError
+from r1_pipeline.records import Record
+
+SEAL = "seal.json"
+KEPT = 2
+REQUIRED = ("*model*.safetensors", "optimizer.pt", "scheduler.pt", "rng_state*.pth", "trainer_state.json")
+"""Without any one of these a resumed run would go on, and end elsewhere."""
+
+
+class Seal(Record):
+    """The last file of a checkpoint."""
+
+    step: int
+    files: tuple[FileEntry, ...]
+
+
+def seal(checkpoint: Path) -> None:
+    """Sync every file of a finished checkpoint, then write its seal."""
+    files = list_files(checkpoint)
+    for entry in files:
+        _sync(checkpoint / entry.path)
+    temporary = checkpoint.with_name(f".{checkpoint.name}.{SEAL}")
+    temporary.write_text(Seal(step=step_of(checkpoint), files=files).model_dump_json(indent=1), encoding="utf-8")
+    _sync(temporary)
+    temporary.replace(checkpoint / SEAL)
+    _sync(checkpoint)
+
+
+def verify(checkpoint: Path) -> None:
+    """Raises `CorruptArtifactError` naming the first file that is missing, changed, or not in the seal."""
+    path = checkpoint / SEAL
+    try:
+        sealed = Seal.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise CorruptArtifactError(f"{checkpoint} has no {SEAL}: it was not finished") from None
+    except ValueError as error:
+        raise CorruptArtifactError(f"{path} is not a seal: {error}") from error
+    found = {entry.path: entry for entry in list_files(checkpoint) if entry.path != SEAL}
+    for entry in sealed.files:
+        actual = found.pop(entry.path, None)
+        if actual is None:
+            raise CorruptArtifactError(f"{checkpoint / entry.path} is missing")
+        if actual != entry:
+            raise CorruptArtifactError(
+                f"{checkpoint / entry.path} has changed: sha256 {actual.sha256[:12]}, sealed {entry.sha256[:12]}"
+            )
+    if found:
+        raise CorruptArtifactError(f"{checkpoint / min(found)} is not in the seal")
+    for pattern in REQUIRED:
+        if not any(fnmatch(entry.path, pattern) for entry in sealed.files):
+            raise CorruptArtifactError(f"{checkpoint} was sealed without {pattern}")
+    if sealed.step != step_of(checkpoint):
+        raise CorruptArtifactError(f"{checkpoint} is sealed as step {sealed.step}")
+
+
+def newest_valid_checkpoint(scratch: Path, note: Callable[[str], None]) -> Path | None:
+    """The checkpoint to resume from, None for a fresh start; broken newer ones are noted and removed.
+
+    They are removed because the run will reach their step again, and must not find files of theirs there.
+    """
+    for checkpoint in reversed(_checkpoints(scratch)):
+        try:
+            verify(checkpoint)
+        except CorruptArtifactError as error:
+            note(f"checkpoint rejected: {error}; going back to the one before")
+            shutil.rmtree(checkpoint)
+        else:
+            return checkpoint
+    return None
+
+
+def prune(scratch: Path) -> None:
+    """Keep the newest checkpoints, by step: modification times lie after a copy or a clock change."""
+    for checkpoint in _checkpoints(scratch)[:-KEPT]:
+        shutil.rmtree(checkpoint)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The number of optimizer steps behind `checkpoint-N`."""
+    return int(checkpoint.name.removeprefix("checkpoint-"))
+
+
+def _checkpoints(scratch: Path) -> list[Path]:
+    found = (p for p in scratch.glob("checkpoint-*") if p.is_dir() and p.name.removeprefix("checkpoint-").isdigit())
+    return sorted(found, key=step_of)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
