@@ -1,0 +1,57 @@
+"""The order in which a reinforcement run sees its prompts: reasoning first, general data only near the end.
+
+The paper's last RL uses preference rewards in its final 400 of 1,700 steps only (longer, and the reward model is
+hacked while code gets worse: supplement B.5). Since a trainer takes prompts in the order given, the order is the
+schedule. Not covered: rewards (`rewards.rubric`).
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+
+from r1_pipeline.errors import RecipeError
+from r1_pipeline.recipe import Recipe
+from r1_pipeline.records import Problem
+
+
+class PromptSchedule(Recipe):
+    """How many prompts a step takes from where."""
+
+    general_steps: int
+    """Steps at the end that mix in general prompts; 0 means reasoning only."""
+    general_share: float
+    """Share of general prompts in those steps, in (0, 1]."""
+    seed: int
+
+
+def order_prompts(
+    schedule: PromptSchedule,
+    reasoning: Sequence[Problem],
+    general: Sequence[Problem],
+    *,
+    steps: int,
+    prompts_per_step: int,
+) -> list[Problem]:
+    """`steps * prompts_per_step` prompts in training order; every pass over a set is a new permutation.
+
+    Raises `RecipeError` when a set that the schedule needs is empty.
+    """
+    if not 0 <= schedule.general_steps <= steps:
+        raise RecipeError(f"general_steps is {schedule.general_steps}, outside 0..{steps} (steps)")
+    rng = random.Random(schedule.seed)
+    from_reasoning, from_general = _endless(reasoning, rng, "reasoning"), _endless(general, rng, "general")
+    general_count = round(schedule.general_share * prompts_per_step)
+    ordered: list[Problem] = []
+    for step in range(steps):
+        count = general_count if step >= steps - schedule.general_steps else 0
+        batch = [next(from_general) for _ in range(count)]
+        batch += [next(from_reasoning) for _ in range(prompts_per_step - count)]
+        rng.shuffle(batch)
+        ordered += batch
+    return ordered
+
+
+def _endless(problems: Sequence[Problem], rng: random.Random, what: str) -> Iterator[Problem]:
+    if not problems:
+        raise RecipeError(f"the schedule asks for {what} prompts and there are none; curate some or set its share to 0")
+    while True:
+        yield from rng.sample(problems, len(problems))
