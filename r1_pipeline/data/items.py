@@ -1,0 +1,252 @@
+"""The four reasoning worlds of the toy: sums, programs, products, turns.
+
+An `Item` is one checkable fact, free of language. It can ask about itself and work itself out aloud, in the words of a
+`Voice`; a careless voice slips. Every item belongs to one domain and is named by its `row`, so that all questions about
+one fact fall on the same side of the split.
+Not covered: which items exist (`problems`), the web of texts about them (`toy`), general prompts (`courtesies`).
+"""
+
+import json
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+from r1_pipeline.records import Domain, Language, TestCase
+
+Style = Literal["direct", "steps", "check"]
+"""How an answer is reached: at once, step by step, or step by step with a look back."""
+
+SYMBOLS = {"plus": "+", "minus": "-", "times": "*"}
+DIRECTIONS: dict[Language, tuple[str, ...]] = {"en": ("north", "east", "south", "west"), "zh": ("北", "东", "南", "西")}
+TURNS = {"straight": 0, "right": 1, "back": 2, "left": 3}
+"""Quarter turns, clockwise."""
+LETTERS = "ABCD"
+
+
+class Voice(Protocol):
+    """Who works an item out."""
+
+    def say(self, word: str) -> str:
+        """`word` (a key of `toy.WORDS`) in the language of this voice, spaces included."""
+        ...
+
+    def count(self, value: int) -> int:
+        """`value`, or a near miss."""
+        ...
+
+    def choose(self, right: str, all_: tuple[str, ...]) -> str:
+        """`right`, or another of `all_`."""
+        ...
+
+
+class Item(Protocol):
+    """One checkable fact."""
+
+    domain: ClassVar[Domain]
+
+    @property
+    def row(self) -> str:
+        """Names the fact within its domain, whatever the language."""
+        ...
+
+    @property
+    def tests(self) -> tuple[TestCase, ...]: ...
+
+    def question(self, language: Language) -> str: ...
+
+    def answer(self, language: Language) -> str | None: ...
+
+    def solve(self, style: Style, language: Language, voice: Voice) -> tuple[str, str]:
+        """Reasoning and final answer."""
+        ...
+
+
+def apply(operation: str, left: int, right: int) -> int:
+    """`left operation right` for a key of `SYMBOLS`."""
+    match operation:
+        case "plus":
+            return left + right
+        case "minus":
+            return left - right
+        case "times":
+            return left * right
+        case _:
+            raise ValueError(f"unknown operation {operation!r}; use one of {', '.join(SYMBOLS)}")
+
+
+def _pick(options: tuple[str, ...], row: str) -> str:
+    """One phrasing for each row, always the same."""
+    return options[sum(row.encode()) % len(options)]
+
+
+@dataclass(frozen=True)
+class Sum:
+    """`terms[0] ± terms[1] ± terms[2]`, never below zero on the way."""
+
+    domain: ClassVar[Domain] = "math"
+    tests: ClassVar[tuple[TestCase, ...]] = ()
+    terms: tuple[int, int, int]
+    operations: tuple[str, str]
+
+    @property
+    def row(self) -> str:
+        (a, b, c), (p, q) = self.terms, self.operations
+        return f"{a} {SYMBOLS[p]} {b} {SYMBOLS[q]} {c}"
+
+    def question(self, language: Language) -> str:
+        if language == "en":
+            return _pick(("What is {}?", "Work out {}.", "Please find {}."), self.row).format(self.row)
+        return _pick(("{} 等于几？", "请算 {}。", "求 {}。"), self.row).format(self.row)
+
+    def answer(self, language: Language) -> str:
+        return str(apply(self.operations[1], apply(self.operations[0], *self.terms[:2]), self.terms[2]))
+
+    def solve(self, style: Style, language: Language, voice: Voice) -> tuple[str, str]:
+        (a, b, c), (p, q) = self.terms, self.operations
+        if style == "direct":
+            result = voice.count(int(self.answer(language)))
+            return f"{a}{voice.say(p)}{b}{voice.say(q)}{c}{voice.say('makes')}{result}", str(result)
+        middle = max(0, voice.count(apply(p, a, b)))
+        result = voice.count(apply(q, middle, c))
+        text = (
+            f"{voice.say('first')}{a}{voice.say(p)}{b}{voice.say('makes')}{middle}"
+            f"{voice.say('then')}{middle}{voice.say(q)}{c}{voice.say('makes')}{result}"
+        )
+        if style == "check":
+            inverse = "minus" if q == "plus" else "plus"
+            text += (
+                f"{voice.say('check')}{result}{voice.say(inverse)}{c}{voice.say('makes')}{middle}{voice.say('fine')}"
+            )
+        return text, str(result)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A function of x made of two operations, each with a number."""
+
+    domain: ClassVar[Domain] = "code"
+    operations: tuple[str, str]
+    numbers: tuple[int, int]
+
+    @property
+    def row(self) -> str:
+        (p, q), (m, n) = self.operations, self.numbers
+        return f"(x {SYMBOLS[p]} {m}) {SYMBOLS[q]} {n}"
+
+    @property
+    def tests(self) -> tuple[TestCase, ...]:
+        (p, q), (m, n) = self.operations, self.numbers
+        return tuple(
+            TestCase(arguments=json.dumps([x]), expected=json.dumps(apply(q, apply(p, x, m), n))) for x in (0, 1, 7, -4)
+        )
+
+    def question(self, language: Language) -> str:
+        words = PROGRAM_WORDS[language]
+        (p, q), (m, n) = self.operations, self.numbers
+        if language == "en":
+            return f"Write f(x) in Python: {words[p].format(m)}, then {words[q].format(n)}."
+        return f"用 Python 写 f(x)：{words[p].format(m)}，再{words[q].format(n)}。"
+
+    def answer(self, language: Language) -> None:
+        return None
+
+    def solve(self, style: Style, language: Language, voice: Voice) -> tuple[str, str]:
+        p, q = (voice.choose(operation, tuple(SYMBOLS)) for operation in self.operations)
+        m, n = (voice.count(number) for number in self.numbers)
+        text = voice.say("easy")
+        if style != "direct":
+            text = f"{voice.say('first')}x{voice.say(p)}{m}{voice.say('then')}y{voice.say(q)}{n}"
+        if style == "check":
+            text += f"{voice.say('check')}y{voice.say('is')}x{voice.say(p)}{m}{voice.say('fine')}"
+        return text, f"def f(x): return (x {SYMBOLS[p]} {m}) {SYMBOLS[q]} {n}"
+
+
+PROGRAM_WORDS: dict[Language, dict[str, str]] = {
+    "en": {"plus": "add {}", "minus": "subtract {}", "times": "multiply by {}"},
+    "zh": {"plus": "加上 {}", "minus": "减去 {}", "times": "乘以 {}"},
+}
+
+LAWS: dict[str, dict[Language, str]] = {
+    "distance": {"en": "A car goes {} m/s for {} s. Metres?", "zh": "车速 {} 米每秒，开 {} 秒，走几米？"},
+    "force": {"en": "A mass of {} kg speeds up by {} m/s/s. Newtons?", "zh": "质量 {} 千克，加速度 {}，力几牛？"},
+    "voltage": {"en": "A current of {} A flows through {} ohm. Volts?", "zh": "电流 {} 安，电阻 {} 欧，电压几伏？"},
+    "atoms": {
+        "en": "One molecule has {} hydrogen atoms. How many in {}?",
+        "zh": "一个分子有 {} 个氢原子，{} 个有几个？",
+    },
+    "grams": {"en": "One mole weighs {} g. Grams in {} mol?", "zh": "一摩尔重 {} 克，{} 摩尔重几克？"},
+}
+
+
+@dataclass(frozen=True)
+class Product:
+    """Multiple choice: a law of nature that multiplies two numbers."""
+
+    domain: ClassVar[Domain] = "stem"
+    tests: ClassVar[tuple[TestCase, ...]] = ()
+    law: str
+    factors: tuple[int, int]
+    options: tuple[int, ...]
+    """Four different values, one of them right."""
+
+    @property
+    def row(self) -> str:
+        return f"{self.law} {self.factors[0]} {self.factors[1]} of {'/'.join(map(str, self.options))}"
+
+    def question(self, language: Language) -> str:
+        choices = " ".join(f"{letter}. {value}" for letter, value in zip(LETTERS, self.options, strict=True))
+        return f"{LAWS[self.law][language].format(*self.factors)} {choices}"
+
+    def answer(self, language: Language) -> str:
+        return LETTERS[self.options.index(self.factors[0] * self.factors[1])]
+
+    def solve(self, style: Style, language: Language, voice: Voice) -> tuple[str, str]:
+        if style == "direct":
+            return voice.say("easy"), voice.choose(self.answer(language), tuple(LETTERS))
+        a, b = self.factors
+        value = voice.choose(str(a * b), tuple(map(str, self.options)))
+        letter = voice.choose(LETTERS[self.options.index(int(value))], tuple(LETTERS))
+        text = f"{a}{voice.say('times')}{b}{voice.say('makes')}{value}{voice.say('so')}{letter}"
+        if style == "check":
+            text += f"{voice.say('check')}{letter}{voice.say('is')}{value}{voice.say('fine')}"
+        return text, letter
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Where one faces after some turns."""
+
+    domain: ClassVar[Domain] = "logic"
+    tests: ClassVar[tuple[TestCase, ...]] = ()
+    start: int
+    """Index into DIRECTIONS."""
+    turns: tuple[str, ...]
+
+    @property
+    def row(self) -> str:
+        return f"{DIRECTIONS['en'][self.start]} {' '.join(self.turns)}"
+
+    def question(self, language: Language) -> str:
+        start = DIRECTIONS[language][self.start]
+        if language == "en":
+            return f"You face {start} and turn {', '.join(self.turns)}. Which way now?"
+        return f"面向{start}，{'，'.join(TURN_ZH[turn] for turn in self.turns)}。现在向哪？"
+
+    def answer(self, language: Language) -> str:
+        return DIRECTIONS[language][(self.start + sum(TURNS[turn] for turn in self.turns)) % 4]
+
+    def solve(self, style: Style, language: Language, voice: Voice) -> tuple[str, str]:
+        names = DIRECTIONS[language]
+        if style == "direct":
+            return voice.say("easy"), voice.choose(self.answer(language), names)
+        facing, steps = names[self.start], []
+        for turn in self.turns:
+            before = facing
+            facing = voice.choose(names[(names.index(facing) + TURNS[turn]) % 4], names)
+            steps.append(f"{before}{voice.say(turn)}{voice.say('makes')}{facing}")
+        text = voice.say("first") + voice.say("then").join(steps)
+        if style == "check":
+            text += f"{voice.say('check')}{voice.say('is')}{facing}{voice.say('fine')}"
+        return text, facing
+
+
+TURN_ZH = {"straight": "直行", "left": "左转", "right": "右转", "back": "后转"}

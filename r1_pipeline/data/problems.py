@@ -1,0 +1,125 @@
+"""Problems of the toy world: which items exist, and how an item becomes a `Problem` in each language.
+
+Sums come from reasoning-gym's `chain_sum`, re-worded here; all else is enumerated and thinned by a seeded draw.
+Not covered: what an item asks and how it is solved (`items`, `courtesies`), and the split (`split`).
+"""
+
+import hashlib
+import random
+from collections.abc import Sequence
+from itertools import product
+
+from r1_pipeline.data.courtesies import Courtesy, all_courtesies
+from r1_pipeline.data.items import DIRECTIONS, LAWS, SYMBOLS, TURNS, Item, Product, Program, Sum, Turn, apply
+from r1_pipeline.data.sources import source_of
+from r1_pipeline.data.split import is_heldout
+from r1_pipeline.recipe import Recipe, canonical_json
+from r1_pipeline.records import Domain, Language, Problem, TestCase
+
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+
+
+class ProblemsRecipe(Recipe):
+    """Which problems there are."""
+
+    seed: int
+    """Of every draw below."""
+    items: int
+    """Facts per domain, at most; each makes one problem in each language."""
+    digits: int
+    """Digits of a term in a sum, at most."""
+    largest_sum: int
+    """No sum goes above this, not even on the way; the tiny model needs a token for each number."""
+    largest_factor: int
+    """Of a product, and of a number in a program."""
+    turns: int
+    """Turns in a problem of logic."""
+    heldout_share: float
+    """Share of the facts kept from training, in (0, 1)."""
+
+
+def problem_id(question: str, answer: str | None, tests: Sequence[TestCase], domain: Domain) -> str:
+    """16 hex digits of the content."""
+    content = [question, answer, [[t.arguments, t.expected] for t in tests], domain]
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:16]
+
+
+def generate_problems(recipe: ProblemsRecipe) -> list[Problem]:
+    """Every problem of the recipe in a fixed order: by item, English before Chinese."""
+    return [to_problem(item, language) for item in all_items(recipe) for language in LANGUAGES]
+
+
+def to_problem(item: Item | Courtesy, language: Language) -> Problem:
+    """The question about `item` in `language`, with its answer and where it comes from."""
+    source = source_of(item.domain)
+    question, answer = item.question(language), item.answer(language)
+    return Problem(
+        id=problem_id(question, answer, item.tests, item.domain),
+        question=question,
+        answer=answer,
+        tests=item.tests,
+        domain=item.domain,
+        language=language,
+        source=f"{source.name}#{item.row}",
+        licence=source.licence,
+    )
+
+
+def all_items(recipe: ProblemsRecipe) -> list[Item | Courtesy]:
+    """Every fact of the recipe, domain by domain, without repeats."""
+    draw = random.Random(recipe.seed)
+    worlds: list[list[Item]] = [_sums(recipe), _programs(recipe), _products(recipe, draw), _turns(recipe)]
+    drawn = [item for world in worlds for item in draw.sample(world, min(recipe.items, len(world)))]
+    return [*drawn, *all_courtesies()]
+
+
+def training_items(recipe: ProblemsRecipe) -> list[Item | Courtesy]:
+    """The facts that may be trained on."""
+    return [i for i in all_items(recipe) if not is_heldout(f"#{i.row}", recipe.heldout_share)]
+
+
+def _sums(recipe: ProblemsRecipe) -> list[Item]:
+    import reasoning_gym
+
+    rows = reasoning_gym.create_dataset(
+        "chain_sum",
+        size=4 * recipe.items,
+        seed=recipe.seed,
+        min_terms=3,
+        max_terms=3,
+        min_digits=1,
+        max_digits=recipe.digits,
+    )
+    names = {symbol: name for name, symbol in SYMBOLS.items()}
+    sums: dict[str, Item] = {}
+    for row in rows:
+        a, p, b, q, c = row["metadata"]["expression"].split()
+        item = Sum((int(a), int(b), int(c)), (names[p], names[q]))
+        middle, result = apply(names[p], int(a), int(b)), int(item.answer("en"))
+        if min(middle, result) >= 0 and max(middle, result, *item.terms) <= recipe.largest_sum:
+            sums.setdefault(item.row, item)
+    return list(sums.values())
+
+
+def _programs(recipe: ProblemsRecipe) -> list[Item]:
+    numbers = range(2, recipe.largest_factor + 1)
+    return [Program((p, q), (m, n)) for p, q in product(SYMBOLS, repeat=2) for m, n in product(numbers, repeat=2)]
+
+
+def _products(recipe: ProblemsRecipe, draw: random.Random) -> list[Item]:
+    numbers = range(2, recipe.largest_factor + 1)
+    values = sorted({a * b for a, b in product(numbers, repeat=2)})
+    facts = list(product(LAWS, numbers, numbers))
+    items: dict[str, Item] = {}
+    for law, a, b in (draw.choice(facts) for _ in range(4 * recipe.items)):
+        options = [a * b, *draw.sample([v for v in values if v != a * b], 3)]
+        draw.shuffle(options)
+        item = Product(law, (a, b), tuple(options))
+        items.setdefault(item.row, item)
+    return list(items.values())
+
+
+def _turns(recipe: ProblemsRecipe) -> list[Item]:
+    return [
+        Turn(start, turns) for start in range(len(DIRECTIONS["en"])) for turns in product(TURNS, repeat=recipe.turns)
+    ]
