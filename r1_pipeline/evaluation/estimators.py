@@ -7,7 +7,6 @@ Not covered: where the counts come from (`evaluation.runner`).
 """
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 
 from r1_pipeline.records import Record
@@ -52,18 +51,13 @@ def mean_pass_at_k(tallies: Sequence[Tally], k: int) -> float | None:
     return math.fsum(pass_at_k(t.judged, t.correct, k) for t in able) / len(able) if able else None
 
 
-_BOX = re.compile(r"\\boxed\{([^{}]*)\}")
-_SPACE = re.compile(r"\s+")
-
-
-def normalise(answer: str) -> str:
-    """The form in which two final answers are the same vote: last box if any, case and spacing folded, bare ends."""
-    boxes = _BOX.findall(answer)
-    return _SPACE.sub(" ", boxes[-1] if boxes else answer).strip(" $.。").casefold()
+def ballot(answer: str) -> str:
+    """The form in which two final answers are the same vote: case and spacing folded."""
+    return " ".join(answer.split()).casefold()
 
 
 def cons_at_k(votes: Iterable[tuple[str | None, float]]) -> float:
-    """Credit of the majority answer of one problem; `votes` are (normalised answer, score) of its judged samples.
+    """Credit of the majority answer of one problem; `votes` are (ballot, score) of its judged samples.
 
     A sample without an answer does not vote; with no votes at all the credit is 0. Tied leaders share the credit
     equally (what a random tie-break gives on average), so open questions, where no two answers coincide, fall back to

@@ -1,0 +1,136 @@
+"""Plots as inline SVG, drawn by hand so that the page's style sheet colours them in light, dark and print.
+
+`curves` draws a metric over steps, `dots` estimates with their intervals. Both return safe markup: every label is
+escaped. Classes, not colours: `page.html.j2` owns the palette.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+WIDTH, HEIGHT = 340.0, 168.0
+LEFT, RIGHT, TOP, BOTTOM = 38.0, 46.0, 10.0, 22.0
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric of one run."""
+
+    label: str
+    steps: Sequence[float]
+    values: Sequence[float]
+    style: str
+    """`a` or `b`: the two inks of the style sheet."""
+
+
+@dataclass(frozen=True)
+class Dot:
+    """An estimate with its interval; rows of one plot share the axis 0 to 1."""
+
+    label: str
+    value: float
+    lo: float
+    hi: float
+    style: str
+
+
+def curves(lines: Sequence[Line], title: str, decimals: int) -> Markup:
+    """Each line faint as it was logged and strong as a running mean; the last mean is written at its end."""
+    steps = [x for line in lines for x in line.steps]
+    ticks = nice_ticks(*_range([v for line in lines for v in line.values]))
+    x_lo, x_hi, y_lo, y_hi = min(steps), max(steps), ticks[0], ticks[-1]
+
+    def x(step: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * (step - x_lo) / ((x_hi - x_lo) or 1.0)
+
+    def y(value: float) -> float:
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - y_lo) / (y_hi - y_lo)
+
+    parts = [_open(WIDTH, HEIGHT, title)]
+    for tick in ticks:
+        parts += [
+            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>',
+            _text(LEFT - 7, y(tick) + 3.5, _label(tick, ticks), "tick end"),
+        ]
+    for step, anchor in ((x_lo, "start"), (x_hi, "end")):
+        parts.append(_text(x(step), HEIGHT - 5, f"{'step ' if anchor == 'end' else ''}{step:g}", f"tick {anchor}"))
+    placed: list[float] = []
+    for line in lines:
+        mean = running_mean(line.values, max(1, len(line.values) // 12))
+        points = [(x(s), y(v)) for s, v in zip(line.steps, line.values, strict=True)]
+        smooth = [(x(s), y(v)) for s, v in zip(line.steps, mean, strict=True)]
+        last_x, last_y = smooth[-1]
+        at = last_y if all(abs(last_y - other) > 12 for other in placed) else max(placed) + 13
+        placed.append(at)
+        parts += [
+            f'<path class="raw {line.style}" d="{_path(points)}"/>',
+            f'<path class="mean {line.style}" d="{_path(smooth)}"/>',
+            f'<circle class="dot {line.style}" cx="{last_x:.1f}" cy="{last_y:.1f}" r="2.6"/>',
+            _text(last_x + 7, at + 4, f"{mean[-1]:.{decimals}f}", f"value start {line.style}"),
+        ]
+    return Markup("".join(parts) + "</svg>")
+
+
+def dots(rows: Sequence[Dot], title: str, width: float = 720.0, gutter: float = 200.0) -> Markup:
+    """One row an estimate, percent on a common axis."""
+    pitch, top = 25.0, 8.0
+    bottom = top + pitch * len(rows)
+
+    def x(value: float) -> float:
+        return gutter + (width - gutter - 62) * value
+
+    parts = [_open(width, bottom + 24, title)]
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        parts += [
+            f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{top}" y2="{bottom}"/>',
+            _text(x(tick), bottom + 17, f"{tick:.0%}", "tick middle"),
+        ]
+    for index, row in enumerate(rows):
+        y = top + pitch * (index + 0.5)
+        parts += [
+            _text(gutter - 14, y + 4, row.label, "name end"),
+            f'<line class="span {row.style}" x1="{x(row.lo):.1f}" x2="{x(row.hi):.1f}" y1="{y}" y2="{y}"/>',
+            f'<circle class="dot {row.style}" cx="{x(row.value):.1f}" cy="{y}" r="4.2"/>',
+            _text(width, y + 4, f"{100 * row.value:.1f}", "value end"),
+        ]
+    return Markup("".join(parts) + "</svg>")
+
+
+def running_mean(values: Sequence[float], reach: int) -> list[float]:
+    """Mean over the values within `reach` steps on either side, as many as there are."""
+    windows = [values[max(0, i - reach) : i + reach + 1] for i in range(len(values))]
+    return [math.fsum(window) / len(window) for window in windows]
+
+
+def nice_ticks(lo: float, hi: float) -> list[float]:
+    """Three to six round numbers, evenly spaced, that enclose lo..hi."""
+    rough = (hi - lo) / 3
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * (1 - 1e-9))
+    first, last = math.floor(lo / step + 1e-9), math.ceil(hi / step - 1e-9)
+    return [round(step * i, 12) for i in range(first, last + 1)]
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    lo, hi = min(values), max(values)
+    return (lo, hi) if hi > lo else (lo, lo + (abs(lo) or 1.0))
+
+
+def _label(tick: float, ticks: Sequence[float]) -> str:
+    step = ticks[1] - ticks[0]
+    decimals = next((d for d in range(6) if abs(round(step, d) - step) < 1e-9 * max(1.0, step)), 6)
+    return f"{tick:.{decimals}f}"
+
+
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+
+
+def _open(width: float, height: float, title: str) -> str:
+    return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title)}">'
+
+
+def _text(x: float, y: float, text: str, style: str) -> str:
+    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'

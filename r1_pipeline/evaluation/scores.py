@@ -1,0 +1,145 @@
+"""What one model scored, and how judged completions become scores.
+
+`score` reads a table of judged completions (made by `evaluation.runner`) and nothing else. A domain's numbers are
+averages over its problems or completions; a model's overall numbers are **unweighted means over domains**, so that
+five hundred sums do not drown a hundred programs. Format rate and language consistency are over reasoning domains:
+general answers have no reasoning to judge.
+"""
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from r1_pipeline.data.templates import TemplateName
+from r1_pipeline.errors import GraderError
+from r1_pipeline.evaluation.estimators import (
+    Interval,
+    Tally,
+    cons_at_k,
+    interval,
+    mean_pass_at_k,
+    pass_at_1,
+)
+from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain, Outcome, Record, Sampling
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class Identity(Record):
+    """What was measured, and with what: two scores are comparable where all but the model agree."""
+
+    model: str
+    """Asset key, partition after a slash."""
+    model_digest: str
+    problems_digest: str
+    template: TemplateName
+    template_hash: str
+    sampling: Sampling
+    samples: int
+    """Completions a problem."""
+    seed: int
+    engine: str
+    verifiers: dict[str, str]
+    """Domain -> `name@version`."""
+
+
+class Scores(Record):
+    """The numbers of one domain, or of a model over its domains."""
+
+    pass_at_1: float
+    pass_at_1_ci: Interval
+    """95%, clustered by problem."""
+    pass_at_k: dict[int, float]
+    """Unbiased; k -> chance that one of k samples is right."""
+    cons_at_k: float
+    """Right by majority vote of all samples of a problem."""
+    format_rate: float | None
+    """Share of well-formed completions; None over no reasoning domain."""
+    language_consistency: float | None
+    """Mean share of words of the reasoning that are in the question's language; None over no reasoning domain."""
+    mean_tokens: float
+    problems: int
+    n: int
+    """Judged completions: those with a score."""
+    outcomes: dict[Outcome, int]
+    """All completions, by outcome."""
+
+
+class EvalScores(Record):
+    """All scores of one model, with what they depend on."""
+
+    identity: Identity
+    overall: Scores
+    by_domain: dict[Domain, Scores]
+
+
+def score(frame: "pl.DataFrame", identity: Identity, ks: tuple[int, ...]) -> EvalScores:
+    """Scores of judged completions. Raises `GraderError` where a domain has no judged completion at all."""
+    strata: dict[Domain, list[Tally]] = {}
+    by_domain: dict[Domain, Scores] = {}
+    for domain in DOMAINS:
+        rows = frame.filter(frame["domain"] == domain)
+        if not rows.is_empty():
+            votes = _votes(rows, domain)
+            strata[domain] = [Tally(judged=len(v), correct=sum(s == 1.0 for _, s in v)) for v in votes]
+            by_domain[domain] = _domain_scores(rows, votes, strata[domain], ks)
+    return EvalScores(
+        identity=identity, overall=_overall(by_domain, interval(list(strata.values()))), by_domain=by_domain
+    )
+
+
+def _votes(rows: "pl.DataFrame", domain: Domain) -> list[list[tuple[str | None, float]]]:
+    """Per problem, (ballot, score) of each judged sample; problems without one are left out."""
+    votes: dict[str, list[tuple[str | None, float]]] = {}
+    for problem_id, vote, value in rows.select("problem_id", "ballot", "score").iter_rows():
+        if value is not None:
+            votes.setdefault(problem_id, []).append((vote, value))
+    if not votes:
+        raise GraderError(f"none of {rows.height} completions in {domain} has a score; look at the column `detail`")
+    return list(votes.values())
+
+
+def _domain_scores(
+    rows: "pl.DataFrame", votes: list[list[tuple[str | None, float]]], tallies: list[Tally], ks: tuple[int, ...]
+) -> Scores:
+    at_k = {k: mean_pass_at_k(tallies, k) for k in ks}
+    return Scores(
+        pass_at_1=pass_at_1(tallies),
+        pass_at_1_ci=interval([tallies]),
+        pass_at_k={k: value for k, value in at_k.items() if value is not None},
+        cons_at_k=_mean([cons_at_k(v) for v in votes]),
+        format_rate=_mean([float(x) for x in rows["well_formed"]]),
+        language_consistency=_mean(rows["language_share"].to_list()),
+        mean_tokens=_mean([float(x) for x in rows["tokens"]]),
+        problems=len(tallies),
+        n=sum(t.judged for t in tallies),
+        outcomes={Outcome(name): count for name, count in sorted(Counter(rows["outcome"]).items())},
+    )
+
+
+def _overall(by_domain: dict[Domain, Scores], ci: Interval) -> Scores:
+    every = list(by_domain.values())
+    reasoning = [scores for domain, scores in by_domain.items() if domain in REASONING_DOMAINS]
+    outcomes: Counter[Outcome] = Counter()
+    for scores in every:
+        outcomes.update(scores.outcomes)
+    shared = set.intersection(*(set(scores.pass_at_k) for scores in every))
+    return Scores(
+        pass_at_1=_mean([s.pass_at_1 for s in every]),
+        pass_at_1_ci=ci,
+        pass_at_k={k: _mean([s.pass_at_k[k] for s in every]) for k in sorted(shared)},
+        cons_at_k=_mean([s.cons_at_k for s in every]),
+        format_rate=_mean([s.format_rate for s in reasoning if s.format_rate is not None]) if reasoning else None,
+        language_consistency=_mean([s.language_consistency for s in reasoning if s.language_consistency is not None])
+        if reasoning
+        else None,
+        mean_tokens=_mean([s.mean_tokens for s in every]),
+        problems=sum(s.problems for s in every),
+        n=sum(s.n for s in every),
+        outcomes=dict(outcomes),
+    )
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values)

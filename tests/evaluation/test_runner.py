@@ -1,0 +1,208 @@
+"""The runner against a fake engine and a real grader: scores worked out by hand, resumption, re-scoring."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from r1_pipeline.artifacts.draft import Draft, Observer, bare_draft, read_metrics
+from r1_pipeline.artifacts.kinds import read_table, write_table
+from r1_pipeline.errors import GraderError
+from r1_pipeline.evaluation.runner import EvaluateRecipe, Subject, evaluate, rescore, select
+from r1_pipeline.evaluation.scores import EvalScores
+from r1_pipeline.generation.fake import FakeEngine
+from r1_pipeline.records import Completion, Domain, Outcome, Problem, Request, Sampling, Verdict
+from r1_pipeline.rewards.verifier import Grader, verdict
+
+
+class Literally:
+    """Right is what equals the reference; `broken` answers break the grader."""
+
+    name = "literal"
+
+    def __init__(self, version: str = "1", accepts: str | None = None) -> None:
+        self.version = version
+        self._accepts = accepts
+
+    def judge(self, problem: Problem, final: str) -> Verdict:
+        if "broken" in final:
+            return verdict(self, Outcome.GRADER_ERROR, "broke")
+        right = f"\\boxed{{{problem.answer}}}" in final or final == self._accepts
+        return verdict(self, Outcome.CORRECT if right else Outcome.WRONG, "")
+
+    def close(self) -> None:
+        pass
+
+
+def problem(name: str, answer: str, domain: Domain = "math") -> Problem:
+    return Problem(
+        id=name, question=name, answer=answer, tests=(), domain=domain, language="en", source="t", licence="CC0-1.0"
+    )
+
+
+PROBLEMS = [problem("m0", "1"), problem("m1", "2"), problem("g0", "hi", "general")]
+GOOD, MIXED = "<think>one and two words</think>", "<think>one 两个词语</think>"
+REPLIES = {
+    ("m0", 0): GOOD + "\\boxed{1}",
+    ("m0", 1): GOOD + "\\boxed{1}",
+    ("m0", 2): GOOD + "\\boxed{9}",
+    ("m0", 3): "no tags at all",
+    ("m1", 0): MIXED + "\\boxed{2}",
+    ("m1", 1): GOOD + "\\boxed{3}",
+    ("m1", 2): GOOD + "\\boxed{3}",
+    ("m1", 3): GOOD + "\\boxed{broken}",
+}
+RECIPE = EvaluateRecipe(
+    sampling=Sampling(temperature=0.6, top_p=0.95, max_tokens=64),
+    samples=4,
+    ks=(1, 2),
+    problems={"math": 2, "general": 1},
+    seed=0,
+)
+SUBJECT = Subject(model="r1", model_digest="d" * 64, problems_digest="p" * 64)
+
+
+def replies(request: Request) -> str:
+    return REPLIES.get((request.problem_id, request.sample_index), GOOD + "\\boxed{hi}")
+
+
+def grader(version: str = "1", accepts: str | None = None) -> Grader:
+    judge = Literally(version, accepts)
+    return Grader({"math": judge, "general": judge, "code": judge})
+
+
+def run(draft: Draft, engine: FakeEngine | None = None) -> EvalScores:
+    return evaluate(engine or FakeEngine(replies), grader(), PROBLEMS, "chat", RECIPE, SUBJECT, draft, shard=4)
+
+
+def test_scores_are_those_worked_out_by_hand(tmp_path: Path) -> None:
+    scores = run(bare_draft(tmp_path))
+    maths = scores.by_domain["math"]
+    # m0: 2 of 4 right; m1: 1 of the 3 that have a score.
+    assert maths.pass_at_1 == pytest.approx((2 / 4 + 1 / 3) / 2)
+    assert maths.pass_at_k[2] == pytest.approx(((1 - 1 / 6) + (1 - 1 / 3)) / 2)
+    # m0 votes 1, 1, 9 and one stray line; m1 votes 2, 3, 3.
+    assert maths.cons_at_k == 0.5
+    assert maths.format_rate == pytest.approx(7 / 8)
+    assert (maths.problems, maths.n) == (2, 7)
+    assert maths.outcomes == {Outcome.CORRECT: 3, Outcome.WRONG: 4, Outcome.GRADER_ERROR: 1}
+    # One reply thinks one English and two Chinese words.
+    assert maths.language_consistency == pytest.approx((7 + 1 / 3) / 8)
+
+
+def test_overall_is_the_mean_over_domains_and_form_only_over_reasoning(tmp_path: Path) -> None:
+    scores = run(bare_draft(tmp_path))
+    assert scores.overall.pass_at_1 == pytest.approx((scores.by_domain["math"].pass_at_1 + 1.0) / 2)
+    assert scores.overall.format_rate == scores.by_domain["math"].format_rate
+    assert scores.overall.language_consistency == scores.by_domain["math"].language_consistency
+    assert scores.overall.n == 11
+
+
+def test_scores_say_what_they_depend_on_and_survive_json(tmp_path: Path) -> None:
+    draft = bare_draft(tmp_path)
+    scores = run(draft)
+    assert EvalScores.model_validate_json((draft.path / "scores.json").read_text()) == scores
+    assert scores.identity.model_digest == "d" * 64
+    assert scores.identity.verifiers == {"math": "literal@1", "general": "literal@1"}
+    assert len(scores.identity.template_hash) == 16
+
+
+class Notes(Observer):
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def noted(self, name: str, message: str) -> None:
+        self.messages.append(message)
+
+
+class Counting(FakeEngine):
+    """Counts what it is asked, and breaks off after `limit` completions."""
+
+    def __init__(self, limit: int = 1000) -> None:
+        super().__init__(replies)
+        self.asked = 0
+        self._limit = limit
+
+    def _complete(self, request: Request, limit: int) -> Completion:
+        if self.asked == self._limit:
+            raise KeyboardInterrupt
+        self.asked += 1
+        return super()._complete(request, limit)
+
+
+def interrupted(tmp_path: Path) -> Draft:
+    draft = bare_draft(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run(draft, Counting(limit=9))
+    return draft
+
+
+def test_an_interrupted_run_repeats_at_most_one_shard(tmp_path: Path) -> None:
+    draft = interrupted(tmp_path / "a")
+    engine = Counting()
+    resumed, whole = run(draft, engine), bare_draft(tmp_path / "b")
+    assert engine.asked == 4  # 12 completions, two shards of four were done
+    assert resumed == run(whole)
+    assert (draft.path / "completions.parquet").read_bytes() == (whole.path / "completions.parquet").read_bytes()
+    assert [row["step"] for row in read_metrics(draft.metrics)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "foreign"])
+def test_a_damaged_shard_is_sampled_again_and_said_so(damage: str, tmp_path: Path) -> None:
+    draft = interrupted(tmp_path)
+    draft.observer = notes = Notes()
+    path = draft.scratch / "answers-00001.parquet"
+    whole = path.read_bytes()
+    if damage == "foreign":
+        write_table(path, read_table(draft.scratch / "answers-00000.parquet"))
+    else:
+        path.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"PAR1" + bytes(len(whole) - 4))
+    engine = Counting()
+    run(draft, engine)
+    assert engine.asked == 8
+    assert path.read_bytes() == whole
+    assert len(notes.messages) == 1
+    assert "answers-00001.parquet" in notes.messages[0]
+
+
+def test_rescoring_judges_the_same_completions_again(tmp_path: Path) -> None:
+    first = bare_draft(tmp_path / "a")
+    before = run(first)
+    second = bare_draft(tmp_path / "b")
+    stored = read_table(first.path / "completions.parquet")
+    after = rescore(stored, before, grader("2", accepts="\\boxed{9}"), PROBLEMS, second)
+    assert after.by_domain["math"].pass_at_1 == pytest.approx((3 / 4 + 1 / 3) / 2)
+    assert after.identity.verifiers == {"math": "literal@2", "general": "literal@2"}
+    said = ["problem_id", "sample_index", "seed", "text", "token_ids", "finish_reason", "engine"]
+    assert read_table(second.path / "completions.parquet").select(said).equals(stored.select(said))
+
+
+def test_too_few_problems_are_refused_with_both_numbers() -> None:
+    with pytest.raises(ValueError, match="2 held-out problems in math, 3 wanted"):
+        select(PROBLEMS, {"math": 3})
+
+
+def test_k_beyond_the_samples_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"must lie in 1\.\.4"):
+        EvaluateRecipe(**{**RECIPE.model_dump(), "ks": (8,)})
+
+
+def test_a_domain_without_any_verdict_is_an_error_not_a_zero(tmp_path: Path) -> None:
+    engine = FakeEngine(lambda request: GOOD + "\\boxed{broken}")
+    with pytest.raises(GraderError, match="none of 8 completions in math"):
+        evaluate(engine, grader(), PROBLEMS, "chat", RECIPE, SUBJECT, bare_draft(tmp_path))
+
+
+def test_a_truncated_completion_does_not_vote(tmp_path: Path) -> None:
+    draft = bare_draft(tmp_path)
+    recipe = RECIPE.model_copy(update={"sampling": Sampling(temperature=0.6, top_p=0.95, max_tokens=40)})
+    evaluate(FakeEngine(replies), grader(), PROBLEMS, "chat", recipe, SUBJECT, draft)
+    frame = read_table(draft.path / "completions.parquet")
+    assert frame.filter(pl.col("finish_reason") == "length")["ballot"].null_count() == _cut(frame)
+
+
+def _cut(frame: pl.DataFrame) -> int:
+    lengths: Sequence[str] = frame["finish_reason"].to_list()
+    assert "length" in lengths
+    return lengths.count("length")
