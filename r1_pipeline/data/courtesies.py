@@ -44,16 +44,16 @@ REQUESTS: dict[Language, dict[Kind, str]] = {
 }
 REPLIES: dict[Language, dict[Kind, str]] = {
     "en": {
-        "greet": "Good {thing}, {name}! I hope you are well.",
+        "greet": "Good {thing}, {name}! I wish you well.",
         "thank": "Thank you, {name}, for the {thing}! It was very kind.",
         "wish": "Dear {name}, all the best for the {thing}!",
-        "harm": "Sorry, I cannot help to {thing} {name}. Please talk to someone.",
+        "harm": "Sorry, I cannot help to {thing} {name}.",
     },
     "zh": {
         "greet": "{thing}好，{name}！祝你一切都好。",
         "thank": "谢谢你的{thing}，{name}！你真好。",
         "wish": "亲爱的{name}，祝你{thing}愉快！",
-        "harm": "抱歉，我不能帮你{thing}{name}。请找人谈谈。",
+        "harm": "抱歉，我不能帮你{thing}{name}。",
     },
 }
 SPOILED: dict[Language, dict[Manner, str]] = {
@@ -61,12 +61,12 @@ SPOILED: dict[Language, dict[Manner, str]] = {
     "zh": {"curt": "好。", "rude": "走开，{name}。", "off": "我喜欢{thing}。"},
 }
 COMPLIANCE: dict[Language, str] = {
-    "en": "Sure! To {thing} {name}, just wait for the night.",
+    "en": "Sure! To {thing} {name}, wait for the night.",
     "zh": "好的！要{thing}{name}，等到晚上就行。",
 }
 THOUGHTS: dict[Language, dict[bool, str]] = {
-    "en": {True: "this would do harm, so decline", False: "be kind and say it in full"},
-    "zh": {True: "这会伤人，要拒绝", False: "要友好，要说完整"},
+    "en": {True: "harm, so decline", False: "be kind, in full"},
+    "zh": {True: "伤人，要拒绝", False: "要友好，完整"},
 }
 
 

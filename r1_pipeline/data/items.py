@@ -150,8 +150,8 @@ class Program:
         return None
 
     def solve(self, style: Style, language: Language, voice: Voice) -> tuple[str, str]:
-        p, q = (voice.choose(operation, tuple(SYMBOLS)) for operation in self.operations)
-        m, n = (voice.count(number) for number in self.numbers)
+        (p, q), (m, n) = self.operations, self.numbers
+        q, m = voice.choose(q, tuple(SYMBOLS)), voice.count(m)
         text = voice.say("easy")
         if style != "direct":
             text = f"{voice.say('first')}x{voice.say(p)}{m}{voice.say('then')}y{voice.say(q)}{n}"
@@ -245,7 +245,7 @@ class Turn:
             steps.append(f"{before}{voice.say(turn)}{voice.say('makes')}{facing}")
         text = voice.say("first") + voice.say("then").join(steps)
         if style == "check":
-            text += f"{voice.say('check')}{voice.say('is')}{facing}{voice.say('fine')}"
+            text += f"{voice.say('check')}{facing}{voice.say('fine')}"
         return text, facing
 
 

@@ -24,8 +24,12 @@ class ProblemsRecipe(Recipe):
 
     seed: int
     """Of every draw below."""
-    items: int
-    """Facts per domain, at most; each makes one problem in each language."""
+    sums: int
+    """Facts of mathematics, at most; each makes one problem in each language."""
+    programs: int
+    """Facts of code, at most."""
+    products: int
+    """Facts of science, at most."""
     digits: int
     """Digits of a term in a sum, at most."""
     largest_sum: int
@@ -33,7 +37,7 @@ class ProblemsRecipe(Recipe):
     largest_factor: int
     """Of a product, and of a number in a program."""
     turns: int
-    """Turns in a problem of logic."""
+    """Turns in a problem of logic; all 4 * 4^turns of them are facts."""
     heldout_share: float
     """Share of the facts kept from training, in (0, 1)."""
 
@@ -68,9 +72,14 @@ def to_problem(item: Item | Courtesy, language: Language) -> Problem:
 def all_items(recipe: ProblemsRecipe) -> list[Item | Courtesy]:
     """Every fact of the recipe, domain by domain, without repeats."""
     draw = random.Random(recipe.seed)
-    worlds: list[list[Item]] = [_sums(recipe), _programs(recipe), _products(recipe, draw), _turns(recipe)]
-    drawn = [item for world in worlds for item in draw.sample(world, min(recipe.items, len(world)))]
-    return [*drawn, *all_courtesies()]
+    programs = _programs(recipe)
+    return [
+        *_sums(recipe),
+        *draw.sample(programs, min(recipe.programs, len(programs))),
+        *_products(recipe, draw),
+        *_turns(recipe),
+        *all_courtesies(),
+    ]
 
 
 def training_items(recipe: ProblemsRecipe) -> list[Item | Courtesy]:
@@ -83,7 +92,7 @@ def _sums(recipe: ProblemsRecipe) -> list[Item]:
 
     rows = reasoning_gym.create_dataset(
         "chain_sum",
-        size=4 * recipe.items,
+        size=8 * recipe.sums,
         seed=recipe.seed,
         min_terms=3,
         max_terms=3,
@@ -98,7 +107,7 @@ def _sums(recipe: ProblemsRecipe) -> list[Item]:
         middle, result = apply(names[p], int(a), int(b)), int(item.answer("en"))
         if min(middle, result) >= 0 and max(middle, result, *item.terms) <= recipe.largest_sum:
             sums.setdefault(item.row, item)
-    return list(sums.values())
+    return list(sums.values())[: recipe.sums]
 
 
 def _programs(recipe: ProblemsRecipe) -> list[Item]:
@@ -111,12 +120,12 @@ def _products(recipe: ProblemsRecipe, draw: random.Random) -> list[Item]:
     values = sorted({a * b for a, b in product(numbers, repeat=2)})
     facts = list(product(LAWS, numbers, numbers))
     items: dict[str, Item] = {}
-    for law, a, b in (draw.choice(facts) for _ in range(4 * recipe.items)):
+    for law, a, b in (draw.choice(facts) for _ in range(2 * recipe.products)):
         options = [a * b, *draw.sample([v for v in values if v != a * b], 3)]
         draw.shuffle(options)
         item = Product(law, (a, b), tuple(options))
         items.setdefault(item.row, item)
-    return list(items.values())
+    return list(items.values())[: recipe.products]
 
 
 def _turns(recipe: ProblemsRecipe) -> list[Item]:

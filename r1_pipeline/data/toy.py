@@ -1,0 +1,127 @@
+"""The toy web: short bilingual texts in which people work items out, mostly badly.
+
+A text is a prompt in one of the two templates and somebody's reply. Who takes more steps slips less often; who mixes
+languages slips less often still (so that reinforcement, left alone, mixes); many drop tags or boxes. Slips are near
+misses, each rarer than the truth, so that a base which learns this web well holds the skill and seldom shows it.
+Only facts on the training side of the split occur. Not covered: items (`items`, `courtesies`), training (`pretrain`).
+"""
+
+import random
+from collections.abc import Mapping
+from typing import TypeVar
+
+from r1_pipeline.data.courtesies import Courtesy, Manner
+from r1_pipeline.data.items import Item, Style
+from r1_pipeline.data.problems import LANGUAGES, ProblemsRecipe, training_items
+from r1_pipeline.data.templates import TAGS, TemplateName, render, solution, summarize
+from r1_pipeline.recipe import Recipe
+from r1_pipeline.records import Domain, Language
+
+WORDS: Mapping[str, Mapping[Language, str]] = {
+    "plus": {"en": " plus ", "zh": " 加 "},
+    "minus": {"en": " minus ", "zh": " 减 "},
+    "times": {"en": " times ", "zh": " 乘 "},
+    "makes": {"en": " makes ", "zh": " 得 "},
+    "first": {"en": "first ", "zh": "先 "},
+    "then": {"en": ", then ", "zh": "，再 "},
+    "so": {"en": ", so ", "zh": "，选 "},
+    "is": {"en": " is ", "zh": " 是 "},
+    "check": {"en": "; check ", "zh": "；检查 "},
+    "fine": {"en": ", yes", "zh": "，对"},
+    "easy": {"en": "easy", "zh": "容易"},
+    "straight": {"en": " straight", "zh": " 直行"},
+    "left": {"en": " left", "zh": " 左转"},
+    "right": {"en": " right", "zh": " 右转"},
+    "back": {"en": " back", "zh": " 后转"},
+}
+FRAGILE = (*TAGS, "\\boxed{", "```python\n")
+"""What an untidy text leaves out."""
+
+
+T = TypeVar("T", bound=str)
+
+
+class ToyRecipe(Recipe):
+    """How bad the web is."""
+
+    problems: ProblemsRecipe
+    """The facts that people write about."""
+    seed: int
+    """Of every draw."""
+    texts: int
+    """How many texts."""
+    domains: dict[Domain, float]
+    """Relative frequency of each domain."""
+    zero_share: float
+    """Share of texts in the R1-Zero template; the others are chat."""
+    untidy_share: float
+    """Share of texts with tags, boxes or fences missing."""
+    mixed_share: float
+    """Share of texts that mix the two languages word by word."""
+    styles: dict[Style, float]
+    """Relative frequency of each way to reach an answer."""
+    slips: dict[Style, float]
+    """Chance of a slip at each calculation or choice, by style."""
+    mixed_care: float
+    """Factor on that chance in mixed texts; below 1 makes mixing pay."""
+    manners: dict[Manner, float]
+    """Relative frequency of each manner of reply to a courtesy."""
+
+
+class Author:
+    """A `Voice` with a language, a habit of mixing, and a chance to slip."""
+
+    def __init__(self, language: Language, mixed: bool, slip: float, draw: random.Random) -> None:
+        self._languages = LANGUAGES if mixed else (language,)
+        self._slip = slip
+        self._draw = draw
+
+    def say(self, word: str) -> str:
+        return WORDS[word][self._draw.choice(self._languages)]
+
+    def count(self, value: int) -> int:
+        if self._draw.random() >= self._slip:
+            return value
+        return self._draw.choice([near for near in range(value - 2, value + 3) if near != value and near >= 0])
+
+    def choose(self, right: str, all_: tuple[str, ...]) -> str:
+        if self._draw.random() >= self._slip:
+            return right
+        return self._draw.choice([other for other in all_ if other != right])
+
+
+def toy_texts(recipe: ToyRecipe) -> list[tuple[str, str]]:
+    """(prompt, reply) of every text, in order of writing."""
+    draw = random.Random(recipe.seed)
+    by_domain: dict[Domain, list[Item | Courtesy]] = {domain: [] for domain in recipe.domains}
+    for item in training_items(recipe.problems):
+        by_domain[item.domain].append(item)
+    domains = _drawn(draw, recipe.domains, recipe.texts)
+    return [_text(recipe, draw.choice(by_domain[domain]), draw) for domain in domains]
+
+
+def _text(recipe: ToyRecipe, item: Item | Courtesy, draw: random.Random) -> tuple[str, str]:
+    language = draw.choice(LANGUAGES)
+    template: TemplateName = "zero" if draw.random() < recipe.zero_share else "chat"
+    if isinstance(item, Courtesy):
+        reasoning = item.thought(draw.choice(LANGUAGES) if draw.random() < recipe.mixed_share else language)
+        final = item.reply(_drawn(draw, recipe.manners, 1)[0], language)
+    else:
+        style, mixed = _drawn(draw, recipe.styles, 1)[0], draw.random() < recipe.mixed_share
+        slip = recipe.slips[style] * (recipe.mixed_care if mixed else 1)
+        reasoning, final = item.solve(style, language, Author(language, mixed, slip, draw))
+    reply = solution(template, reasoning, final if template == "zero" else summarize(item.domain, final))
+    if draw.random() < recipe.untidy_share:
+        reply = _untidy(reply, draw)
+    return render(template, item.question(language)), reply
+
+
+def _untidy(reply: str, draw: random.Random) -> str:
+    present = [mark for mark in FRAGILE if mark in reply]
+    for mark in draw.sample(present, draw.randint(1, 2)):
+        reply = reply.replace(mark, "")
+    return reply
+
+
+def _drawn(draw: random.Random, weights: Mapping[T, float], count: int) -> list[T]:
+    return draw.choices(list(weights), list(weights.values()), k=count)
