@@ -1,0 +1,33 @@
+"""Format: the whole reply has the form of its template, nothing before, between or after.
+
+`zero`: `<think>R</think> <answer>A</answer>`; `chat`: `<think>R</think>S`. R, A and S are not blank and hold no
+tag of either kind, also none in other case or spacing: repeated, nested and stray tags are not well formed.
+Only blanks may stand around the whole and between the two parts of `zero`.
+"""
+
+import re
+
+from r1_pipeline.data.templates import ANSWER_CLOSE, ANSWER_OPEN, THINK_CLOSE, THINK_OPEN, TemplateName
+
+_TAG_LIKE = re.compile(r"<\s*/?\s*(?:think|answer)\b[^<>]*>", re.IGNORECASE)
+_BODY = r"(.*\S.*)"
+_FORMS: dict[TemplateName, re.Pattern[str]] = {
+    "zero": re.compile(rf"{THINK_OPEN}{_BODY}{THINK_CLOSE}\s*{ANSWER_OPEN}{_BODY}{ANSWER_CLOSE}", re.DOTALL),
+    "chat": re.compile(rf"{THINK_OPEN}{_BODY}{THINK_CLOSE}{_BODY}", re.DOTALL),
+}
+_EMPTY_THINK = re.compile(rf"{THINK_OPEN}\s*{THINK_CLOSE}")
+_TAGS: dict[TemplateName, list[str]] = {
+    "zero": [THINK_OPEN, THINK_CLOSE, ANSWER_OPEN, ANSWER_CLOSE],
+    "chat": [THINK_OPEN, THINK_CLOSE],
+}
+
+
+def is_well_formed(template: TemplateName, text: str) -> bool:
+    """Whether the whole text, blanks around it aside, has the form of the template."""
+    stripped = text.strip()
+    return _TAG_LIKE.findall(stripped) == _TAGS[template] and _FORMS[template].fullmatch(stripped) is not None
+
+
+def empty_think(text: str) -> bool:
+    """Whether the reasoning was skipped: think tags with nothing but blanks between them."""
+    return _EMPTY_THINK.search(text) is not None

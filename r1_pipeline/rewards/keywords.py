@@ -1,0 +1,44 @@
+"""General replies at toy scale: all required words present, and the reply not padded until they are.
+
+The reference is a comma-separated list. A required word matches whole words without regard to case; one in Chinese
+characters matches anywhere. A reply of more than `max_words` words (`language.count_words`) is wrong whatever it says.
+For evaluation only: in training, general replies are scored by reward models (`preference`).
+"""
+
+import re
+
+from r1_pipeline.records import Outcome, Problem, Verdict
+from r1_pipeline.rewards.language import count_words
+from r1_pipeline.rewards.verifier import verdict
+
+
+def _present(word: str, text: str) -> bool:
+    if word.isascii():
+        return re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])", text) is not None
+    return word in text
+
+
+class KeywordsVerifier:
+    """See the module."""
+
+    name = "keywords"
+
+    def __init__(self, max_words: int) -> None:
+        self.max_words = max_words
+        self.version = f"1+max_words-{max_words}"
+
+    def judge(self, problem: Problem, final: str) -> Verdict:
+        """The verdict on the final part of a reply."""
+        required = [word.strip().casefold() for word in re.split("[,，]", problem.answer or "") if word.strip()]
+        if not required:
+            return verdict(self, Outcome.UNGRADABLE, "the problem has no required words")
+        length = sum(count_words(final).values())
+        if length > self.max_words:
+            return verdict(self, Outcome.WRONG, f"{length} words, more than {self.max_words}")
+        missing = [word for word in required if not _present(word, final.casefold())]
+        if missing:
+            return verdict(self, Outcome.WRONG, f"missing: {', '.join(missing)}")
+        return verdict(self, Outcome.CORRECT, "all required words present")
+
+    def close(self) -> None:
+        """Nothing to give back."""

@@ -1,0 +1,123 @@
+"""From verdicts and texts to rewards: unweighted parts, and the weights that join them.
+
+`reward = Σ weight · part` over the parts that apply (paper, equations 4 and 8-10): accuracy for reasoning problems,
+preference for general ones, format and language for both. A part that does not apply is None. Where the reference or
+the grader was at fault, **every** part is None: the sample is unscorable and leaves the group's statistics (TRL does so
+with rows that are all None), since a missing accuracy term would otherwise count as zero.
+Not covered: advantages, and when the preference part enters training (the stages decide).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+from r1_pipeline.data.templates import TemplateName, split_reply
+from r1_pipeline.recipe import Recipe
+from r1_pipeline.records import Completion, Problem
+from r1_pipeline.rewards.fmt import is_well_formed
+from r1_pipeline.rewards.language import language_share
+from r1_pipeline.rewards.measure import reasoning_of
+from r1_pipeline.rewards.preference import PreferenceKind, Scorer, preference_kind, squash
+from r1_pipeline.rewards.verifier import Grader
+
+Part = Literal["accuracy", "format", "language", "preference"]
+PartFn = Callable[[Sequence[Problem], Sequence[Completion]], list[float | None]]
+
+
+class Rubric(Recipe):
+    """Weights of the parts; a part of weight 0 is not computed."""
+
+    accuracy: float
+    """Of 1.0 for a correct answer; reasoning problems only."""
+    format: float
+    """Of 1.0 for a well-formed reply; above about 0.2 the tiny model learns format and forgets arithmetic."""
+    language: float
+    """Of the share of reasoning words in the problem's language (equation 7)."""
+    preference: float
+    """Of the squashed reward-model score in (0, 1); general problems only."""
+
+    @property
+    def weights(self) -> dict[Part, float]:
+        """The weights that are not zero."""
+        weights: dict[Part, float] = {
+            "accuracy": self.accuracy,
+            "format": self.format,
+            "language": self.language,
+            "preference": self.preference,
+        }
+        return {part: weight for part, weight in weights.items() if weight}
+
+
+def reward(rubric: Rubric, parts: Mapping[Part, float | None]) -> float | None:
+    """The weighted sum over the parts that apply; None if none does."""
+    terms = [weight * value for part, weight in rubric.weights.items() if (value := parts.get(part)) is not None]
+    return sum(terms) if terms else None
+
+
+def part_functions(
+    rubric: Rubric, grader: Grader, template: TemplateName, scorers: Mapping[PreferenceKind, Scorer]
+) -> dict[str, PartFn]:
+    """One function per part of non-zero weight. `scorers` may be empty where preference weighs nothing."""
+
+    def accuracy(problems: Sequence[Problem], completions: Sequence[Completion]) -> list[float | None]:
+        scores: list[float | None] = [None] * len(problems)
+        rows = [row for row, problem in enumerate(problems) if problem.domain != "general"]
+        verdicts = grader.grade_all([(problems[row], completions[row]) for row in rows], template)
+        for row, judged in zip(rows, verdicts, strict=True):
+            scores[row] = judged.score
+        return scores
+
+    def scorable(part: PartFn) -> PartFn:
+        """`part`, but None where a reasoning problem could not be graded; asking again is cheap (cache)."""
+
+        def masked(problems: Sequence[Problem], completions: Sequence[Completion]) -> list[float | None]:
+            graded = accuracy(problems, completions)
+            values = part(problems, completions)
+            return [
+                None if score is None and problem.domain != "general" else value
+                for problem, score, value in zip(problems, graded, values, strict=True)
+            ]
+
+        return masked if rubric.accuracy else part
+
+    def form(problems: Sequence[Problem], completions: Sequence[Completion]) -> list[float | None]:
+        return [float(is_well_formed(template, completion.text)) for completion in completions]
+
+    def language(problems: Sequence[Problem], completions: Sequence[Completion]) -> list[float | None]:
+        return [
+            language_share(reasoning_of(template, completion.text), problem.language)
+            for problem, completion in zip(problems, completions, strict=True)
+        ]
+
+    def preference(problems: Sequence[Problem], completions: Sequence[Completion]) -> list[float | None]:
+        return preference_scores(problems, completions, template, scorers)
+
+    known: dict[Part, PartFn] = {
+        "accuracy": accuracy,
+        "format": scorable(form),
+        "language": scorable(language),
+        "preference": preference,
+    }
+    return {part: known[part] for part in rubric.weights}
+
+
+def preference_scores(
+    problems: Sequence[Problem],
+    completions: Sequence[Completion],
+    template: TemplateName,
+    scorers: Mapping[PreferenceKind, Scorer],
+) -> list[float | None]:
+    """Squashed scores of general replies, 0.0 for one without a final part, None for reasoning problems."""
+    scores: list[float | None] = [0.0 if problem.domain == "general" else None for problem in problems]
+    for kind, scorer in scorers.items():
+        rows: list[int] = []
+        replies: list[str] = []
+        for row, (problem, completion) in enumerate(zip(problems, completions, strict=True)):
+            final = split_reply(template, completion.text).final
+            if problem.domain == "general" and preference_kind(problem) == kind and final:
+                rows.append(row)
+                replies.append(final if kind == "helpful" else completion.text)
+        if rows:
+            values = scorer.score([problems[row].question for row in rows], replies)
+            for row, value in zip(rows, values, strict=True):
+                scores[row] = squash(value)
+    return scores

@@ -1,0 +1,138 @@
+"""Who judges answers: the `Verifier` protocol, and the `Grader` that sends each problem to the verifier of its domain.
+
+A verifier sees only the final part of a reply and says why in a `Verdict`; weights and rewards are `rubric`'s.
+The grader adds what all domains share: truncated and answerless replies, a cache, threads, closing. Answers of the
+grader's own failures (`grader_error`) are never cached. It works inside TRL's process and from any thread; children
+are separate interpreters (`workers`). Not covered: format, language, preference, which are rewards but not verdicts.
+To add a verifier: one module with `name`, `version`, `judge`, `close`, and one line in `default_grader`.
+"""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Protocol, Self
+
+from r1_pipeline.data.templates import TemplateName, split_reply, summarize
+from r1_pipeline.errors import UnknownNameError
+from r1_pipeline.recipe import Runtime
+from r1_pipeline.records import Completion, Domain, Outcome, Problem, Verdict
+
+_CACHE_LIMIT = 200_000
+
+
+class Verifier(Protocol):
+    """Judges the answers of a domain. `judge` may be called from several threads at once."""
+
+    @property
+    def name(self) -> str:
+        """Short and stable."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Changes whenever a verdict can change: rules, limits, parser stack."""
+        ...
+
+    def judge(self, problem: Problem, final: str) -> Verdict:
+        """The verdict on the final part of a reply; never raises for what a model wrote."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds."""
+        ...
+
+
+def verdict(verifier: Verifier, outcome: Outcome, detail: str) -> Verdict:
+    """A verdict with the score that belongs to its outcome, signed by its verifier."""
+    score = None if outcome in (Outcome.UNGRADABLE, Outcome.GRADER_ERROR) else float(outcome is Outcome.CORRECT)
+    return Verdict(outcome=outcome, score=score, detail=detail, verifier=f"{verifier.name}@{verifier.version}")
+
+
+class Grader:
+    """Grades completions; a context manager."""
+
+    def __init__(self, verifiers: Mapping[Domain, Verifier], threads: int = 1) -> None:
+        self._verifiers = dict(verifiers)
+        self._threads = threads
+        self._cache: dict[tuple[Problem, str], Verdict] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all children."""
+        for verifier in self._verifiers.values():
+            verifier.close()
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Domain -> `name@version`; part of every fingerprint that depends on verdicts."""
+        return {domain: f"{verifier.name}@{verifier.version}" for domain, verifier in self._verifiers.items()}
+
+    def _verifier(self, domain: Domain) -> Verifier:
+        if domain not in self._verifiers:
+            raise UnknownNameError("domain of this grader", domain, self._verifiers)
+        return self._verifiers[domain]
+
+    def judge(self, problem: Problem, final: str) -> Verdict:
+        """The verdict on the final part of a reply."""
+        key = (problem, final)
+        known = self._cache.get(key)
+        if known is None:
+            known = self._verifier(problem.domain).judge(problem, final)
+            if known.outcome is not Outcome.GRADER_ERROR:
+                if len(self._cache) >= _CACHE_LIMIT:
+                    self._cache.clear()
+                self._cache[key] = known
+        return known
+
+    def grade(self, problem: Problem, completion: Completion, template: TemplateName) -> Verdict:
+        """The verdict on a whole completion. One that was cut off has not committed itself to any answer."""
+        verifier = self._verifier(problem.domain)
+        if completion.finish_reason == "length":
+            return verdict(verifier, Outcome.TRUNCATED, f"cut off after {len(completion.token_ids)} tokens")
+        final = split_reply(template, completion.text).final
+        if not final:
+            return verdict(verifier, Outcome.MALFORMED, "no final answer, or several that differ")
+        return self.judge(problem, final)
+
+    def grade_all(self, pairs: Iterable[tuple[Problem, Completion]], template: TemplateName) -> list[Verdict]:
+        """`grade` for each pair, in order; repeated answers are judged once, slow ones side by side."""
+        rows = list(pairs)
+        keys = [(problem, completion.text, completion.finish_reason) for problem, completion in rows]
+        first = dict(zip(keys, rows, strict=True))
+        with ThreadPoolExecutor(self._threads) as threads:
+            verdicts = threads.map(lambda row: self.grade(row[0], row[1], template), first.values())
+            judged = dict(zip(first, verdicts, strict=True))
+        return [judged[key] for key in keys]
+
+
+def reference_verdict(grader: Grader, problem: Problem) -> Verdict:
+    """How a problem's own reference answer (for code: program) fares; curation drops what is not `correct`."""
+    return grader.judge(problem, summarize(problem.domain, problem.answer or ""))
+
+
+def default_grader(runtime: Runtime) -> Grader:
+    """The verifiers of all five domains, with `runtime.threads` children each where they need children."""
+    from r1_pipeline.rewards.choice import ChoiceVerifier
+    from r1_pipeline.rewards.code import CodeVerifier
+    from r1_pipeline.rewards.keywords import KeywordsVerifier
+    from r1_pipeline.rewards.maths import MathsVerifier
+    from r1_pipeline.rewards.sandbox.forked import ForkedRunner
+
+    choice = ChoiceVerifier()
+    return Grader(
+        {
+            "math": MathsVerifier(workers=runtime.threads),
+            "code": CodeVerifier(ForkedRunner(workers=runtime.threads)),
+            "stem": choice,
+            "logic": choice,
+            "general": KeywordsVerifier(max_words=60),
+        },
+        threads=runtime.threads,
+    )

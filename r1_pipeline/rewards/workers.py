@@ -1,0 +1,141 @@
+"""A pool of child interpreters that can be killed: one JSON line in, one JSON line out.
+
+Owns: starting children, the wall clock of every request, SIGKILL, respawning, closing. The parent owns the
+deadline because nothing inside the child can be trusted with it: SIGALRM handlers never run while C code is busy and
+fail off the main thread, and a `ProcessPoolExecutor` keeps a hung worker for ever. Children are started with
+exec (`subprocess`), never by forking a process that may hold torch's threads, and only when the first request comes.
+
+A child script prints `{"ready": true}` (or `{"ready": false, "error": …}`) and then answers line by line.
+Safe to use from several threads: each request has a child to itself. Not covered: isolation of what the child runs.
+"""
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import time
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from queue import LifoQueue
+from typing import Any, Literal
+
+from r1_pipeline.errors import GraderError
+
+_START_S = 60.0
+_MAX_REPLY = 4 << 20
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back: `value` is the child's JSON object for `ok` and empty otherwise."""
+
+    status: Literal["ok", "timeout", "died"]
+    value: dict[str, Any]
+
+
+class _Worker:
+    """One child; `process` is None until it is needed."""
+
+    def __init__(self, command: list[str], recycle_after: int) -> None:
+        self.command = command
+        self.recycle_after = recycle_after
+        self.process: subprocess.Popen[bytes] | None = None
+        self.served = 0
+
+    def kill(self) -> None:
+        process, self.process = self.process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}, cwd="/", start_new_session=True, bufsize=0,
+        )  # fmt: skip
+        self.process, self.served = process, 0
+        assert process.stdin is not None and process.stdout is not None
+        os.set_blocking(process.stdin.fileno(), False)
+        os.set_blocking(process.stdout.fileno(), False)
+        hello = _exchange(process, b"", _START_S)
+        if hello.status != "ok" or not hello.value.get("ready"):
+            self.kill()
+            reason = hello.value.get("error", hello.status)
+            raise GraderError(f"grading child {Path(self.command[-1]).name} did not start: {reason}")
+        return process
+
+    def ask(self, line: bytes, limit_s: float) -> Reply:
+        if self.process is None or self.served >= self.recycle_after:
+            self.kill()
+            self._start()
+        assert self.process is not None
+        self.served += 1
+        reply = _exchange(self.process, line, limit_s)
+        if reply.status != "ok":
+            self.kill()
+        return reply
+
+
+def _exchange(process: subprocess.Popen[bytes], line: bytes, limit_s: float) -> Reply:
+    """Write `line`, read one line back; never blocks beyond `limit_s`, whatever the child does."""
+    assert process.stdin is not None and process.stdout is not None
+    deadline, received, unsent = time.monotonic() + limit_s, bytearray(), memoryview(line)
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        if unsent:
+            selector.register(process.stdin, selectors.EVENT_WRITE)
+        while not received.endswith(b"\n"):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return Reply("timeout", {})
+            for key, _ in selector.select(left):
+                try:
+                    if key.fileobj is process.stdin:
+                        unsent = unsent[os.write(process.stdin.fileno(), unsent) :]
+                        if not unsent:
+                            selector.unregister(process.stdin)
+                        continue
+                    chunk = os.read(process.stdout.fileno(), 1 << 16)
+                except BrokenPipeError:
+                    return Reply("died", {})
+                received += chunk
+                if not chunk or len(received) > _MAX_REPLY:
+                    return Reply("died", {})
+    try:
+        value = json.loads(received)
+    except (ValueError, RecursionError):
+        return Reply("died", {})  # a child that breaks the protocol is as good as dead
+    return Reply("ok", value) if isinstance(value, dict) else Reply("died", {})
+
+
+def _kill_all(workers: list[_Worker]) -> None:
+    for worker in workers:
+        worker.kill()
+
+
+class WorkerPool:
+    """`size` children running `script`; requests wait for a free one. Closed by `close()` and at interpreter exit."""
+
+    def __init__(self, script: Path, *, size: int, flags: tuple[str, ...], recycle_after: int) -> None:
+        command = [sys.executable, *flags, str(script)]
+        workers = [_Worker(command, recycle_after) for _ in range(size)]
+        self._free: LifoQueue[_Worker] = LifoQueue()  # last in, first out: an idle child is never started needlessly
+        for worker in workers:
+            self._free.put(worker)
+        self.close = weakref.finalize(self, _kill_all, workers)
+
+    def ask(self, request: dict[str, Any], limit_s: float) -> Reply:
+        """One request; `timeout` and `died` cost the child its life, the next request gets a fresh one."""
+        if not self.close.alive:
+            raise GraderError("the grading pool is closed; make a new grader")
+        worker = self._free.get()
+        try:
+            return worker.ask(json.dumps(request).encode() + b"\n", limit_s)
+        finally:
+            self._free.put(worker)
