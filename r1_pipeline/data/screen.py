@@ -2,7 +2,7 @@
 
 Used for the cold start and for rejection sampling (paper, supplement B.3.2 and B.3.3: keep the correct ones, filter
 mixed languages and repetition). A decision is keep (None) or a `DropReason`; the first that applies, in the order of
-`DROP_REASONS`, is the one counted. Pure functions on numbers that others measured (`rewards.measure`).
+`DROP_REASONS`, is the one counted. Pure functions on numbers that others measured (`generation.judging`).
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ DropReason = Literal[
     "grader_error",
     "ungradable",
     "truncated",
-    "malformed",
     "wrong",
+    "malformed",
     "mixed_language",
     "repetition",
     "too_long",
@@ -55,14 +55,12 @@ class Measured(Record):
     tokens: int
 
 
-def screen(reply: Measured, recipe: ScreenRecipe) -> DropReason | None:
+def screen(recipe: ScreenRecipe, reply: Measured) -> DropReason | None:
     """None to keep `reply`, else the first reason to drop it; repeats are `screen_all`'s business."""
-    if (reason := _BY_OUTCOME.get(reply.outcome)) is not None and reason != "wrong":
-        return reason
+    if reply.outcome is not Outcome.CORRECT:
+        return _BY_OUTCOME[reply.outcome]
     if not reply.well_formed:
         return "malformed"
-    if reply.outcome is not Outcome.CORRECT:
-        return "wrong"
     if reply.language_share < recipe.min_language_share:
         return "mixed_language"
     if reply.repetition > recipe.max_repetition:
@@ -70,12 +68,12 @@ def screen(reply: Measured, recipe: ScreenRecipe) -> DropReason | None:
     return "too_long" if reply.tokens > recipe.max_tokens else None
 
 
-def screen_all(replies: Sequence[Measured], recipe: ScreenRecipe) -> list[DropReason | None]:
+def screen_all(recipe: ScreenRecipe, replies: Sequence[Measured]) -> list[DropReason | None]:
     """`screen` for each, in order; of kept replies to one problem that differ only in blanks, the first stays."""
     seen: set[tuple[str, str]] = set()
     decisions: list[DropReason | None] = []
     for reply in replies:
-        decision = screen(reply, recipe)
+        decision = screen(recipe, reply)
         if decision is None:
             key = (reply.problem_id, " ".join(reply.text.split()))
             decision = "duplicate" if key in seen else None

@@ -15,7 +15,6 @@ from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Completion, Problem
 from r1_pipeline.rewards.fmt import is_well_formed
 from r1_pipeline.rewards.language import language_share
-from r1_pipeline.rewards.measure import reasoning_of
 from r1_pipeline.rewards.preference import PreferenceKind, Scorer, preference_kind, squash
 from r1_pipeline.rewards.verifier import Grader
 
@@ -98,6 +97,12 @@ def part_functions(
         "preference": preference,
     }
     return {part: known[part] for part in rubric.weights}
+
+
+def reasoning_of(template: TemplateName, text: str) -> str:
+    """The text whose language counts: the reasoning, or everything where no reasoning can be told apart."""
+    found = split_reply(template, text).reasoning
+    return text if found is None else found
 
 
 def preference_scores(
