@@ -2,7 +2,7 @@
 
     arguments = common_arguments(draft, runtime, ...) -> SomeConfig(**arguments, ...)
     fit(trainer, draft, total, guards)                   train to the end, from the newest valid checkpoint
-    publish(model, tokenizer_of, draft)                  config, weights and tokenizer into the artifact, nothing else
+    publish(model, source, draft)                        config, weights and tokenizer into the artifact, nothing else
 
 Not covered: what is optimized (`sft`, `grpo`, `reward_model`, `pretrain`).
 """
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.errors import ArtifactError
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.training.callbacks import Guards, watch
 from r1_pipeline.training.checkpoints import newest_valid_checkpoint, step_of
@@ -20,7 +19,8 @@ from r1_pipeline.training.checkpoints import newest_valid_checkpoint, step_of
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, Trainer
 
-TOKENIZER_FILES = (
+COPIED = (
+    "generation_config.json",  # first: models that only score have none
     "tokenizer.json",
     "tokenizer.model",
     "tokenizer_config.json",
@@ -36,8 +36,10 @@ def common_arguments(draft: Draft, runtime: Runtime, *, batch: int, save_steps: 
     """Trainer arguments that do not depend on the method: batch splitting, float32, step logs, our checkpoints."""
     import torch
     from huggingface_hub import constants
+    from transformers.utils.logging import disable_progress_bar
 
     torch.set_num_threads(runtime.threads)
+    disable_progress_bar()  # "Loading weights", for every checkpoint
     constants.HF_HUB_DISABLE_TELEMETRY = True  # TRL reports every trainer over the network, from a thread
     cpu = runtime.device == "cpu"
     micro = micro_batch(batch, runtime)
@@ -78,11 +80,18 @@ def fit(trainer: "Trainer", draft: Draft, total: int, guards: Guards | None = No
     trainer.train(resume_from_checkpoint=str(start) if start else None)
 
 
-def publish(model: "PreTrainedModel", tokenizer_of: Path, draft: Draft) -> None:
-    """Write the model, and the tokenizer of `tokenizer_of` byte by byte, as a trainer may have changed its own."""
+def write_model(model: "PreTrainedModel", draft: Draft) -> None:
+    """Configuration and weights into the artifact."""
+    model.config.use_cache = True  # the Trainer switched it off; generation from a saved model would be quadratic
     model.save_pretrained(draft.path)
-    copied = [
-        shutil.copy2(tokenizer_of / name, draft.path) for name in TOKENIZER_FILES if (tokenizer_of / name).exists()
-    ]
-    if not copied:
-        raise ArtifactError(f"{tokenizer_of} has no tokenizer files; give the directory of a whole model")
+
+
+def publish(model: "PreTrainedModel", source: Path, draft: Draft) -> None:
+    """Write the model, with tokenizer and generation settings byte by byte as they are in `source`.
+
+    Copied, not saved, because trainers change their own: end tokens, padding, the chat template.
+    """
+    write_model(model, draft)
+    for name in COPIED if model.can_generate() else COPIED[1:]:
+        if (source / name).exists():
+            shutil.copyfile(source / name, draft.path / name)

@@ -11,7 +11,7 @@ from pydantic import Field
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.data.toy import ToyRecipe, toy_texts
 from r1_pipeline.recipe import Recipe, Runtime
-from r1_pipeline.training.fit import common_arguments, fit
+from r1_pipeline.training.fit import common_arguments, fit, write_model
 from r1_pipeline.training.tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def train_base(recipe: PretrainRecipe, runtime: Runtime, draft: Draft) -> None:
         data_collator=DataCollatorForLanguageModeling(tokenizer, mlm=False),
     )
     fit(trainer, draft, recipe.steps)
-    trainer.model.save_pretrained(draft.path)
+    write_model(trainer.model, draft)
 
 
 def model_config(recipe: PretrainRecipe, tokenizer: "PreTrainedTokenizerFast") -> "PretrainedConfig":

@@ -1,0 +1,214 @@
+"""Group relative policy optimization with TRL's `GRPOTrainer`, in the paper's terms.
+
+A rollout samples G completions of `prompts_per_step * steps_per_generation` problems, judges them, computes advantages
+per problem (paper eq. 3), shuffles all completions, and spends them in `steps_per_generation` optimizer steps.
+Problems come in training order; which reward parts apply to which problem is the parts' business.
+Not covered: rewards (`r1_pipeline.rewards`), the order of problems (stages).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.data.templates import TemplateName, render
+from r1_pipeline.errors import RecipeError
+from r1_pipeline.recipe import Recipe, Runtime
+from r1_pipeline.records import Completion, Problem
+from r1_pipeline.rewards.fmt import empty_think
+from r1_pipeline.rewards.rubric import PartFn
+from r1_pipeline.training.callbacks import Guards
+from r1_pipeline.training.fit import common_arguments, fit, publish
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+    from trl import GRPOTrainer
+
+REFERENCE = "reference.safetensors"
+
+
+class GrpoRecipe(Recipe):
+    """How a policy is reinforced; the paper's values (R1-Zero, RL stage 1) in brackets."""
+
+    steps: int
+    """Optimizer steps [10,400]."""
+    prompts_per_step: int
+    """Problems behind one optimizer step [32]."""
+    group_size: int
+    """G: completions of each problem, whose mean and deviation make the advantages [16]."""
+    steps_per_generation: int
+    """Minibatches that a rollout is split into, one optimizer step each [16]; the last is that many steps stale."""
+    num_iterations: int
+    """Inner epochs over a rollout [1]."""
+    learning_rate: float
+    """Peak [3e-6]."""
+    schedule: Literal["constant_with_warmup", "linear", "cosine"]
+    """Course of the learning rate after warm-up; not published."""
+    warmup_steps: int
+    """Steps of linear warm-up; not published."""
+    epsilon: float
+    """Clip range of the ratio, [1 - epsilon, 1 + epsilon] [10, that is -9 to 11: only rising tokens are ever cut]."""
+    beta: float
+    """Weight of the KL term of the loss [0.001]; 0 needs no reference model."""
+    reference_sync_steps: int | None
+    """The reference becomes the policy every so many steps [400]; None keeps it fixed."""
+    temperature: float
+    """Of rollouts [1.0; 0.7 in RL stage 2]; log-probabilities are taken at the same temperature."""
+    top_p: float
+    """Nucleus mass of rollouts; below 1, samples and log-probabilities no longer belong to one distribution."""
+    max_completion_tokens: int
+    """Longer completions are cut off and judged as truncated [32,768, then 65,536]."""
+    max_grad_norm: float
+    """Gradients are scaled down to this norm; not published."""
+    weight_decay: float
+    """AdamW; not published."""
+    save_steps: int
+    """Optimizer steps between checkpoints; a whole number of rollouts, else a resumed run would differ."""
+    seed: int
+    """Of sampling and of the shuffle."""
+    guards: Guards
+    """What stops a run that has gone wrong."""
+
+    def model_post_init(self, _: Any) -> None:
+        self.check()
+
+    @property
+    def problems(self) -> int:
+        """How many problems the run needs, in training order; one may occur several times."""
+        return self.steps * self.prompts_per_step // self.num_iterations
+
+    def check(self) -> None:
+        """Raises `RecipeError` for a recipe that cannot be run, or not resumed exactly."""
+        rollout = self.steps_per_generation * self.num_iterations
+        for name in ("steps", "save_steps"):
+            if getattr(self, name) % rollout:
+                raise RecipeError(
+                    f"{name} is {getattr(self, name)}, not a multiple of the {rollout} steps of a rollout "
+                    f"(steps_per_generation {self.steps_per_generation} x num_iterations {self.num_iterations})"
+                )
+        if self.group_size < 2:
+            raise RecipeError(f"group_size is {self.group_size}; advantages need at least 2")
+        if self.beta == 0 and self.reference_sync_steps is not None:
+            raise RecipeError("beta is 0, so there is no reference to refresh; set reference_sync_steps to None")
+
+
+def train_grpo(
+    policy: Path,
+    problems: Sequence[Problem],
+    template: TemplateName,
+    parts: Mapping[str, PartFn],
+    weights: Mapping[str, float],
+    recipe: GrpoRecipe,
+    runtime: Runtime,
+    draft: Draft,
+) -> None:
+    """Reinforce the model in `policy` on `problems`, one for each prompt in order, and write it to `draft.path`."""
+    import torch
+    from datasets import Dataset
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import GRPOTrainer
+
+    recipe.check()  # again: `model_copy` does not
+    if len(problems) != recipe.problems:
+        raise RecipeError(f"{len(problems)} problems were given, {recipe.steps} steps need {recipe.problems}")
+    arguments = _arguments(recipe, runtime, draft, [weights[name] for name in parts])
+    tokenizer = AutoTokenizer.from_pretrained(policy)
+    model = AutoModelForCausalLM.from_pretrained(policy, dtype=torch.float32, use_safetensors=True)
+    ends = model.generation_config.eos_token_id
+    stops = frozenset([tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])])
+    trainer = GRPOTrainer(
+        model=model,
+        reward_funcs=[_reward_function(name, part, problems, recipe, stops) for name, part in parts.items()],
+        args=arguments,
+        train_dataset=Dataset.from_dict(
+            {"prompt": [render(template, p.question) for p in problems], "row": list(range(len(problems)))}
+        ),
+        processing_class=tokenizer,
+    )
+    if recipe.reference_sync_steps is not None:
+        trainer.add_callback(_keep_reference(trainer))
+    fit(trainer, draft, recipe.steps, recipe.guards)
+    publish(trainer.model, policy, draft)
+
+
+def _arguments(recipe: GrpoRecipe, runtime: Runtime, draft: Draft, weights: list[float]) -> Any:
+    from trl import GRPOConfig
+
+    batch = recipe.prompts_per_step * recipe.group_size
+    common = common_arguments(draft, runtime, batch=batch, save_steps=recipe.save_steps, seed=recipe.seed)
+    return GRPOConfig(
+        **common,
+        max_steps=recipe.steps,
+        num_generations=recipe.group_size,
+        steps_per_generation=recipe.steps_per_generation * common["gradient_accumulation_steps"],
+        num_iterations=recipe.num_iterations,
+        shuffle_dataset=False,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=recipe.schedule,
+        warmup_steps=recipe.warmup_steps,
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.max_grad_norm,
+        loss_type="grpo",
+        importance_sampling_level="token",
+        scale_rewards="group",
+        reward_weights=weights,
+        epsilon=recipe.epsilon,
+        beta=recipe.beta,
+        sync_ref_model=recipe.reference_sync_steps is not None,
+        ref_model_mixup_alpha=1.0,
+        ref_model_sync_steps=recipe.reference_sync_steps or recipe.steps,
+        temperature=recipe.temperature,
+        top_p=recipe.top_p,
+        max_completion_length=recipe.max_completion_tokens,
+    )
+
+
+def _reward_function(
+    name: str, part: PartFn, problems: Sequence[Problem], recipe: GrpoRecipe, stops: frozenset[int]
+) -> Callable[..., list[float | None]]:
+    """What TRL calls for one part: its columns become records, the part's None (not judged) passes through."""
+
+    def reward(
+        completions: list[str],
+        completion_ids: list[list[int]],
+        row: list[int],
+        log_metric: Callable[[str, float], None],
+        **_: Any,
+    ) -> list[float | None]:
+        asked = [problems[index] for index in row]
+        said = [
+            Completion(
+                problem_id=problem.id,
+                sample_index=index % recipe.group_size,
+                seed=recipe.seed,
+                text=text,
+                token_ids=tuple(ids),
+                finish_reason="stop" if ids[-1] in stops else "length",
+                engine="trl",
+            )
+            for index, (problem, text, ids) in enumerate(zip(asked, completions, completion_ids, strict=True))
+        ]
+        log_metric("empty_think", sum(map(empty_think, completions)) / len(completions))
+        return part(asked, said)
+
+    reward.__name__ = name
+    return reward
+
+
+def _keep_reference(trainer: "GRPOTrainer") -> "TrainerCallback":
+    """Carries the refreshed reference through checkpoints: TRL rebuilds it from the initial policy on resume."""
+    from safetensors.torch import load_model, save_model
+    from transformers import TrainerCallback
+
+    def file(args: Any, state: Any) -> str:
+        return str(Path(args.output_dir) / f"checkpoint-{state.global_step}" / REFERENCE)
+
+    class KeepReference(TrainerCallback):  # type: ignore[misc]
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            save_model(trainer.ref_model, file(args, state))
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step:
+                load_model(trainer.ref_model, file(args, state))
+
+    return KeepReference()

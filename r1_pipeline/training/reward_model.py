@@ -1,0 +1,110 @@
+"""Reward models with TRL's `RewardTrainer`: a scalar head on the model's own architecture, and scoring with it.
+
+The text judged is prompt, reply, end token; the score is read at the end token. Which part of a reply is judged is the
+caller's business (paper 6.1: the summary alone for helpfulness, the whole reply for safety). TRL trains on pairs only,
+so safety labels come as safe/unsafe pairs, where the paper has a point-wise loss.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.recipe import Recipe, Runtime
+from r1_pipeline.records import PreferencePair
+from r1_pipeline.rewards.preference import Scorer
+from r1_pipeline.training.fit import common_arguments, fit, publish
+from r1_pipeline.training.sft import tokenized
+
+
+class RewardModelRecipe(Recipe):
+    """How a reward model is trained; the paper's values (section 3.1 of its supplement) in brackets."""
+
+    epochs: int
+    """Passes over the pairs [1]."""
+    batch: int
+    """Pairs an optimizer step [256]."""
+    learning_rate: float
+    """Constant [6e-6]."""
+    max_grad_norm: float
+    """Gradients are scaled down to this norm; not published."""
+    max_tokens: int
+    """Longest prompt and reply in training [8,192]; a longer one is an error. Scoring has no limit but the model's."""
+    save_steps: int
+    """Optimizer steps between checkpoints."""
+    seed: int
+    """Order of the pairs, and the head's initial weights."""
+
+    def steps(self, pairs: int) -> int:
+        """Optimizer steps in all."""
+        return self.epochs * -(-pairs // self.batch)
+
+
+def train_reward_model(
+    base: Path, pairs: Sequence[PreferencePair], recipe: RewardModelRecipe, runtime: Runtime, draft: Draft
+) -> None:
+    """Fit a scalar head and the model in `base` to the pairs and write both to `draft.path`."""
+    from datasets import Dataset
+    from transformers import AutoTokenizer
+    from trl import RewardConfig, RewardTrainer
+
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    columns = {
+        f"{side}_ids": [
+            prompt + reply
+            for prompt, reply in tokenized(tokenizer, [(p.prompt, getattr(p, side)) for p in pairs], recipe.max_tokens)
+        ]
+        for side in ("chosen", "rejected")
+    }
+    arguments = RewardConfig(
+        **common_arguments(draft, runtime, batch=recipe.batch, save_steps=recipe.save_steps, seed=recipe.seed),
+        num_train_epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="constant",
+        max_grad_norm=recipe.max_grad_norm,
+        max_length=None,
+        model_init_kwargs={"dtype": "float32", "use_safetensors": True},
+    )
+    trainer = RewardTrainer(
+        model=str(base),  # TRL adds the head, seeded
+        args=arguments,
+        train_dataset=Dataset.from_dict(columns),
+        processing_class=tokenizer,
+    )
+    fit(trainer, draft, recipe.steps(len(pairs)))
+    publish(trainer.model, base, draft)
+
+
+class RewardModelScorer:
+    """Scores with the reward model in `directory`; the scale is the pairwise loss's: log-odds of being preferred."""
+
+    def __init__(self, directory: Path, runtime: Runtime) -> None:
+        import torch
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        torch.set_num_threads(runtime.threads)
+        self._runtime = runtime
+        self._tokenizer = AutoTokenizer.from_pretrained(directory, padding_side="right")
+        model = AutoModelForSequenceClassification.from_pretrained(directory, dtype="float32", use_safetensors=True)
+        self._model = model.to(runtime.device).eval()
+
+    def score(self, prompts: Sequence[str], replies: Sequence[str]) -> list[float]:
+        """One score for each prompt and reply, in order."""
+        import torch
+
+        scores: list[float] = []
+        limit = self._model.config.max_position_embeddings
+        rows = tokenized(self._tokenizer, list(zip(prompts, replies, strict=True)), limit)
+        for start in range(0, len(rows), self._runtime.generation_batch):
+            batch = [prompt + reply for prompt, reply in rows[start : start + self._runtime.generation_batch]]
+            inputs = self._tokenizer.pad({"input_ids": batch}, return_tensors="pt").to(self._runtime.device)
+            with torch.inference_mode():
+                scores += self._model(**inputs, use_cache=False).logits[:, 0].tolist()
+        return scores
+
+
+def pairwise_accuracy(scorer: Scorer, pairs: Sequence[PreferencePair]) -> float:
+    """Share of pairs whose chosen reply scores higher; a tie counts as wrong."""
+    prompts = [pair.prompt for pair in pairs]
+    chosen = scorer.score(prompts, [pair.chosen for pair in pairs])
+    rejected = scorer.score(prompts, [pair.rejected for pair in pairs])
+    return sum(c > r for c, r in zip(chosen, rejected, strict=True)) / len(pairs)

@@ -1,0 +1,94 @@
+"""Supervised finetuning with TRL's `SFTTrainer`: cold start, the 800k corpus, distillation.
+
+Rows are rendered prompts and responses. They are tokenized apart, exactly as at sampling time, so that no token can
+straddle the boundary; only the response and its end token are learned. Not covered: where rows come from.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.errors import RecipeError
+from r1_pipeline.recipe import Recipe, Runtime
+from r1_pipeline.training.fit import common_arguments, fit, publish
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+IGNORED = -100
+"""Label of tokens that are not learned."""
+
+
+class SftRecipe(Recipe):
+    """How a model is finetuned; the paper's values (appendix B.4.2) in brackets."""
+
+    epochs: int
+    """Passes over the rows [2 to 3]."""
+    batch: int
+    """Rows an optimizer step [128; 64 for students]."""
+    learning_rate: float
+    """Peak of the cosine [5e-5; 2e-5 to 1e-4 for students]."""
+    final_learning_rate: float
+    """Where the cosine ends [a tenth of the peak]."""
+    warmup_steps: int
+    """Steps of linear warm-up; not published."""
+    weight_decay: float
+    """AdamW; not published."""
+    max_grad_norm: float
+    """Gradients are scaled down to this norm; not published."""
+    max_tokens: int
+    """Longest row, prompt and response together [32,768]; a longer one is an error, never cut short."""
+    save_steps: int
+    """Optimizer steps between checkpoints; a resumed run repeats at most these."""
+    seed: int
+    """Order of the rows."""
+
+    def steps(self, rows: int) -> int:
+        """Optimizer steps in all."""
+        return self.epochs * -(-rows // self.batch)
+
+
+def train_sft(base: Path, rows: Sequence[tuple[str, str]], recipe: SftRecipe, runtime: Runtime, draft: Draft) -> None:
+    """Finetune the model in `base` on (prompt, response) rows and write it to `draft.path`."""
+    from datasets import Dataset
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import SFTConfig, SFTTrainer
+
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    columns: dict[str, list[list[int]]] = {"input_ids": [], "labels": []}
+    for prompt, response in tokenized(tokenizer, rows, recipe.max_tokens):
+        columns["input_ids"].append(prompt + response)
+        columns["labels"].append([IGNORED] * len(prompt) + response)
+    arguments = SFTConfig(
+        **common_arguments(draft, runtime, batch=recipe.batch, save_steps=recipe.save_steps, seed=recipe.seed),
+        num_train_epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="cosine_with_min_lr",
+        lr_scheduler_kwargs={"min_lr": recipe.final_learning_rate},
+        warmup_steps=recipe.warmup_steps,
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.max_grad_norm,
+        max_length=None,
+    )
+    trainer = SFTTrainer(
+        model=AutoModelForCausalLM.from_pretrained(base, dtype="float32", use_safetensors=True),
+        args=arguments,
+        train_dataset=Dataset.from_dict(columns),
+        processing_class=tokenizer,
+    )
+    fit(trainer, draft, recipe.steps(len(rows)))
+    publish(trainer.model, base, draft)
+
+
+def tokenized(
+    tokenizer: "PreTrainedTokenizerBase", rows: Sequence[tuple[str, str]], max_tokens: int
+) -> list[tuple[list[int], list[int]]]:
+    """(prompt ids, response ids with the end token) of each row; raises `RecipeError` if one is too long."""
+    prompts = tokenizer([prompt for prompt, _ in rows])["input_ids"]
+    responses = tokenizer([response for _, response in rows], add_special_tokens=False)["input_ids"]
+    pairs = [(p, [*r, tokenizer.eos_token_id]) for p, r in zip(prompts, responses, strict=True)]
+    longest = max(len(p) + len(r) for p, r in pairs)
+    if longest > max_tokens:
+        raise RecipeError(f"a row has {longest} tokens, max_tokens is {max_tokens}; raise it or drop the row earlier")
+    return pairs
