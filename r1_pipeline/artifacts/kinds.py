@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
-from r1_pipeline.artifacts.draft import METRICS, read_metrics
 from r1_pipeline.artifacts.manifest import LOGS, Manifest, read_manifest, verify_files
+from r1_pipeline.artifacts.metrics import METRICS, read_metrics
 from r1_pipeline.errors import WrongKindError
 from r1_pipeline.records import PreferencePair, Problem, Record, Sample
 
@@ -33,7 +33,7 @@ class Artifact:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Raises `WrongKindError`, `CorruptArtifactError` or `SchemaVersionError`; never returns what it cannot vouch for."""
+        """Raises `WrongKindError`, `CorruptArtifactError` or `SchemaVersionError`."""
         manifest = read_manifest(path)
         if manifest.kind != cls.kind:
             raise WrongKindError(f"{path} is a {manifest.kind}, not a {cls.kind}; check which asset feeds this input")
@@ -123,10 +123,17 @@ class EvalReport(Artifact):
         return read_table(self.path / "completions.parquet")
 
 
-class Report(Artifact):
-    """`report.json` and one self-contained `report.html`."""
+KINDS: dict[str, type[Artifact]] = {
+    kind.kind: kind for kind in (ProblemSet, PreferenceSet, Corpus, Checkpoint, RewardModel, EvalReport)
+}
 
-    kind = "report"
+
+def open_artifact(path: Path) -> Artifact:
+    """The handle of whatever kind lies at `path`; raises like `Artifact.open`."""
+    kind = read_manifest(path).kind
+    if kind not in KINDS:
+        raise WrongKindError(f"{path} is a {kind!r}, which this software does not know; valid: {', '.join(KINDS)}")
+    return KINDS[kind].open(path)
 
 
 def write_table(path: Path, frame: "pl.DataFrame") -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from r1_pipeline.records import Record
 
-RECORDED_PACKAGES = [
+RECORDED_PACKAGES = (
     "r1-pipeline",
     "torch",
     "transformers",
@@ -32,7 +32,7 @@ RECORDED_PACKAGES = [
     "sympy",
     "antlr4-python3-runtime",
     "reasoning-gym",
-]
+)
 """The packages whose version can change a result or a verdict."""
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from r1_pipeline.artifacts import provenance
-from r1_pipeline.artifacts.draft import METRICS, Draft, Observer
+from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.manifest import (
     LOGS,
@@ -31,6 +31,8 @@ from r1_pipeline.artifacts.manifest import (
     content_digest,
     list_files,
 )
+from r1_pipeline.artifacts.metrics import METRICS
+from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.errors import OutOfDiskError, SchemaVersionError
 from r1_pipeline.recipe import Recipe, canonical_json, fingerprint
 
@@ -111,7 +113,9 @@ class Store:
         target = self.locate(kind, spec.name, print_)
         with self._lock(print_):
             if target.exists():
-                return kind.open(target)
+                found = kind.open(target)
+                self.observer.reused(found)
+                return found
             self._check_disk()
             staging = self._staging / f"{print_}-{uuid.uuid4().hex[:8]}"
             draft = Draft(spec.name, staging, self._scratch / print_, self.observer)
@@ -119,7 +123,7 @@ class Store:
                 staging.mkdir()
                 draft.scratch.mkdir(exist_ok=True)
                 started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
-                runs = dict(self.observer.began(spec.stage, spec.name, print_, draft.metrics))
+                runs = dict(self.observer.began(spec.name, print_, payload, draft.metrics))
                 facts = make(draft)
                 if draft.metrics.exists():
                     (staging / LOGS).mkdir()
@@ -152,7 +156,9 @@ class Store:
                     ) from error
                 raise
             shutil.rmtree(draft.scratch)
-            return kind.open(target)
+            made = kind.open(target)
+            self.observer.finished(made)
+            return made
 
     @contextmanager
     def _lock(self, print_: str) -> Iterator[None]:
@@ -179,7 +185,7 @@ class Store:
         if free < MINIMUM_FREE_BYTES:
             raise OutOfDiskError(
                 errno.ENOSPC,
-                f"{free // 1024**2} MiB free under {self.home}, a stage needs {MINIMUM_FREE_BYTES // 1024**2}; free some",
+                f"{free // 1024**2} MiB free under {self.home}, a stage needs {MINIMUM_FREE_BYTES // 1024**2}",
             )
 
 

@@ -1,0 +1,41 @@
+"""The append-only JSONL file of step metrics: the truth from which every tracker is fed.
+
+A dead tracker can so neither hold up training nor lose a step. A line cut short by a crash is left out when read.
+"""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+METRICS = "metrics.jsonl"
+
+
+def append_metrics(path: Path, step: int, total: int, metrics: Mapping[str, float]) -> None:
+    """Add one step, durably."""
+    line = json.dumps({"step": step, "total": total, "time": time.time(), **metrics}, allow_nan=False)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Rows of a metrics file, in order; a last line cut short by a crash is left out."""
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if line.endswith("\n"):
+            rows.append(json.loads(line))
+    return rows
+
+
+def rewind_metrics(path: Path, step: int) -> None:
+    """Forget what came after `step`: a resumed run will say it again."""
+    kept = [row for row in read_metrics(path) if row["step"] <= step]
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+    temporary.replace(path)
