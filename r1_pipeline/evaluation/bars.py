@@ -26,6 +26,8 @@ class Bar(Record):
     """None: not measured."""
     sense: Sense
     limit: float
+    decimals: int
+    """With which the value is shown."""
 
     @property
     def passed(self) -> bool | None:
@@ -47,60 +49,67 @@ class Bar(Record):
 
 def bars(inputs: ReportInputs) -> list[Bar]:
     """All bars, in the order of the stages."""
-    return [
-        Bar(claim=claim, value=value, sense=sense, limit=limit)
-        for claim, value, sense, limit in (*_of_models(inputs), *_of_students(inputs), *_of_the_rest(inputs))
-    ]
+    return [*_of_models(inputs), *_of_students(inputs), *_of_the_rest(inputs)]
 
 
-_Row = tuple[str, float | None, Sense, float]
+def _bar(claim: str, value: float | None, sense: Sense, limit: float, decimals: int = 3) -> Bar:
+    return Bar(claim=claim, value=value, sense=sense, limit=limit, decimals=decimals)
 
 
-def _of_models(inputs: ReportInputs) -> list[_Row]:
-    maths = _each(inputs, lambda s: s.by_domain["math"].pass_at_1 if "math" in s.by_domain else None)
+def _of_models(inputs: ReportInputs) -> list[Bar]:
+    maths = _each(inputs, _maths)
     mean = _each(inputs, lambda s: s.overall.pass_at_1)
     tokens = _each(inputs, lambda s: s.overall.mean_tokens)
     form = _each(inputs, lambda s: s.overall.format_rate)
     tongue = _each(inputs, lambda s: s.overall.language_consistency)
     unrewarded = "dev2_no_language_reward"
     return [
-        ("base: pass@1", maths("base"), "at most", 0.30),
-        ("r1_zero: pass@1", maths("r1_zero"), "at least", 0.70),
-        ("r1_zero − base: pass@1", _gain(maths, "r1_zero", "base"), "at least", 0.40),
-        ("r1_zero: format rate", form("r1_zero"), "at least", 0.97),
-        ("r1_zero − base: mean tokens", _gain(tokens, "r1_zero", "base"), "at least", 0.0),
-        ("r1_zero: language consistency", tongue("r1_zero"), "below", 0.90),
-        ("dev2: language consistency", tongue("dev2"), "at least", 0.98),
-        ("r1: language consistency", tongue("r1"), "at least", 0.98),
-        (f"dev2 − {unrewarded}: language consistency", _gain(tongue, "dev2", unrewarded), "at least", CLEARLY),
-        ("r1 − best of r1_zero, dev2: pass@1", _gain(maths, "r1", "r1_zero", "dev2"), "at least", -0.02),
-        ("r1 − best of r1_zero, dev2: mean over domains", _gain(mean, "r1", "r1_zero", "dev2"), "at least", 0.0),
+        _bar("base: pass@1", maths("base"), "at most", 0.30),
+        _bar("r1_zero: pass@1", maths("r1_zero"), "at least", 0.70),
+        _bar("r1_zero − base: pass@1", _gain(maths, "r1_zero", "base"), "at least", 0.40),
+        _bar("r1_zero: format rate", form("r1_zero"), "at least", 0.97),
+        _bar("r1_zero − base: mean tokens", _gain(tokens, "r1_zero", "base"), "at least", 0.0, 1),
+        _bar("r1_zero: language consistency", tongue("r1_zero"), "below", 0.90),
+        _bar("dev2: language consistency", tongue("dev2"), "at least", 0.98),
+        _bar("r1: language consistency", tongue("r1"), "at least", 0.98),
+        _bar(f"dev2 − {unrewarded}: language consistency", _gain(tongue, "dev2", unrewarded), "at least", CLEARLY),
+        _bar("r1 − best of r1_zero, dev2: pass@1", _gain(maths, "r1", "r1_zero", "dev2"), "at least", -0.02),
+        _bar("r1 − best of r1_zero, dev2: mean over domains", _gain(mean, "r1", "r1_zero", "dev2"), "at least", 0.0),
     ]
 
 
-def _of_students(inputs: ReportInputs) -> list[_Row]:
-    maths = _each(inputs, lambda s: s.by_domain["math"].pass_at_1 if "math" in s.by_domain else None)
+def _of_students(inputs: ReportInputs) -> list[Bar]:
+    maths = _each(inputs, _maths)
     students = sorted(name.removeprefix("distilled/") for name in inputs.models if name.startswith("distilled/"))
     return [
-        (f"distilled/{s} − its base: pass@1", _gain(maths, f"distilled/{s}", f"student_base/{s}"), "at least", 0.30)
+        _bar(f"distilled/{s} − its base: pass@1", _gain(maths, f"distilled/{s}", f"student_base/{s}"), "at least", 0.30)
         for s in students
     ]
 
 
-def _of_the_rest(inputs: ReportInputs) -> list[_Row]:
+def _of_the_rest(inputs: ReportInputs) -> list[Bar]:
     corpus, judges = inputs.corpus, inputs.reward_models
     agreement = corpus.agreed / corpus.rechecked if corpus.rechecked else None
     preference = _gain(inputs.general_preference.get, "r1", "dev3")
     return [
         *(
-            (f"{name}: accuracy on held-out pairs", judges[name].accuracy if name in judges else None, "at least", 0.90)
+            _bar(
+                f"{name}: accuracy on held-out pairs",
+                judges[name].accuracy if name in judges else None,
+                "at least",
+                0.9,
+            )
             for name in ("helpful_rm", "safety_rm")
         ),
-        ("r1 − dev3: reward-model score on general prompts", preference, "above", 0.0),
-        ("sft_corpus: share of re-checked rows that agree", agreement, "at least", 1.0),
-        ("sft_corpus: problems shared with the held-out set", float(corpus.heldout_overlap), "at most", 0.0),
-        ("whole run: minutes", inputs.total_seconds / 60, "at most", 15.0),
+        _bar("r1 − dev3: reward-model score on general prompts", preference, "above", 0.0),
+        _bar("sft_corpus: share of re-checked rows that agree", agreement, "at least", 1.0),
+        _bar("sft_corpus: problems shared with the held-out set", corpus.heldout_overlap, "at most", 0, 0),
+        _bar("whole run: minutes", inputs.total_seconds / 60, "at most", 15, 1),
     ]
+
+
+def _maths(scores: EvalScores) -> float | None:
+    return scores.by_domain["math"].pass_at_1 if "math" in scores.by_domain else None
 
 
 _Number = Callable[[str], float | None]

@@ -73,7 +73,7 @@ def curves(lines: Sequence[Line], title: str, decimals: int) -> Markup:
     return Markup("".join(parts) + "</svg>")
 
 
-def dots(rows: Sequence[Dot], title: str, width: float = 720.0, gutter: float = 200.0) -> Markup:
+def dots(rows: Sequence[Dot], title: str, width: float = 680.0, gutter: float = 190.0) -> Markup:
     """One row an estimate, percent on a common axis."""
     pitch, top = 25.0, 8.0
     bottom = top + pitch * len(rows)

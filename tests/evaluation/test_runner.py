@@ -6,8 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from r1_pipeline.artifacts.draft import Draft, Observer, bare_draft, read_metrics
+from r1_pipeline.artifacts.draft import Draft, bare_draft
 from r1_pipeline.artifacts.kinds import read_table, write_table
+from r1_pipeline.artifacts.metrics import read_metrics
+from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.errors import GraderError
 from r1_pipeline.evaluation.runner import EvaluateRecipe, Subject, evaluate, rescore, select
 from r1_pipeline.evaluation.scores import EvalScores

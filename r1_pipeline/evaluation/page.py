@@ -1,0 +1,300 @@
+"""The HTML page: from report inputs to tables of finished cells, and through the template to one file.
+
+All arithmetic and all wording of numbers is here; `templates/report.html.j2` only lays out. The page loads nothing:
+styles, plots and text are in it. Model text is hostile and goes through the template's autoescape like everything else.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from markupsafe import Markup
+
+from r1_pipeline.data.templates import TAGS
+from r1_pipeline.evaluation import paper
+from r1_pipeline.evaluation.bars import Bar, bars
+from r1_pipeline.evaluation.inputs import ReportInputs
+from r1_pipeline.evaluation.plots import Dot, Line, curves, dots
+from r1_pipeline.evaluation.scores import EvalScores, Scores
+from r1_pipeline.records import DOMAINS, Domain
+
+DOMAIN_NAMES: dict[Domain, str] = {
+    "math": "Mathematics",
+    "code": "Code",
+    "stem": "STEM",
+    "logic": "Logic",
+    "general": "General",
+}
+LINE = ("base", "r1_zero", "dev1", "dev2_no_language_reward", "dev2", "dev3", "r1")
+"""The line of R1 with its ablation, in the order of the graph."""
+SENSES = {"at least": "≥", "at most": "≤", "above": ">", "below": "<"}
+ZERO_CURVES = (
+    ("reward/accuracy", "Accuracy of training samples", 2),
+    ("reward/format", "Well-formed replies", 2),
+    ("mean_tokens", "Tokens a reply", 1),
+    ("kl", "KL from the reference, nats a token", 3),
+    ("entropy", "Entropy, nats a token", 2),
+)
+"""Metric, title, decimals of the value at the end of the line."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number that aligns on its decimal point: `ghost` is laid out and not seen."""
+
+    text: str
+    ghost: str = ""
+    margin: str = ""
+    """Half the width of the interval, behind ±."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A labelled row of cells."""
+
+    label: str
+    cells: tuple[Cell, ...]
+    style: str = ""
+
+
+def number(value: float | None, decimals: int, column: int | None = None, margin: str = "") -> Cell:
+    """`value` with `decimals` places in a column of `column` places; a dash where there is no value."""
+    width = decimals if column is None else column
+    if value is None:
+        return Cell("–", "." + "0" * width if width else "")
+    shown = f"{value:,.{decimals}f}".replace("-", "−")
+    hidden = "0" * (width - decimals)
+    return Cell(shown, hidden if decimals else f".{hidden}" if hidden else "", margin)
+
+
+def percent(value: float | None) -> Cell:
+    """A share as percent with one decimal."""
+    return number(None if value is None else 100 * value, 1)
+
+
+def estimate(scores: Scores | None) -> Cell:
+    """Pass@1 in percent, with half the width of its interval."""
+    if scores is None:
+        return number(None, 1)
+    half = (scores.pass_at_1_ci.hi - scores.pass_at_1_ci.lo) / 2
+    return number(100 * scores.pass_at_1, 1, margin=f"{100 * half:.1f}")
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds."""
+    return f"{int(seconds + 0.5) // 60}:{int(seconds + 0.5) % 60:02d}"
+
+
+def render(inputs: ReportInputs) -> str:
+    """The whole page."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("r1_pipeline.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(clock=clock, number=number, percent=percent, estimate=estimate)
+    return environment.get_template("report.html.j2").render(
+        inputs=inputs,
+        stages=paper.STAGES,
+        paper=paper,
+        domain_names=DOMAIN_NAMES,
+        headline=_headline(inputs),
+        bars=[_bar(bar) for bar in bars(inputs)],
+        ladder=_ladder(inputs),
+        stage_groups=_stage_groups(inputs.models),
+        zero=_zero(inputs),
+        language=_language(inputs),
+        language_curve=_language_curve(inputs),
+        students=_students(inputs),
+        corpus=_corpus(inputs),
+        longest=max((stage.seconds for stage in inputs.stages.values()), default=0.0) or 1.0,
+        exchanges=[
+            (exchange, {name: (_spans(r.text), r.outcome) for name, r in exchange.replies.items()})
+            for exchange in inputs.exchanges
+        ],
+    )
+
+
+def _headline(inputs: ReportInputs) -> list[tuple[str, str, str]]:
+    """Label, value, note of the figures at the top."""
+
+    def maths(name: str) -> str:
+        model = inputs.models.get(name)
+        return f"{100 * model.by_domain['math'].pass_at_1:.0f}" if model and "math" in model.by_domain else "–"
+
+    def language(name: str) -> str:
+        model = inputs.models.get(name)
+        value = model.overall.language_consistency if model else None
+        return "–" if value is None else f"{100 * value:.1f}"
+
+    judged = [bar.passed for bar in bars(inputs) if bar.passed is not None]
+    return [
+        ("held-out maths, %", f"{maths('base')} → {maths('r1_zero')}", "base to R1-Zero: reinforcement learning alone"),
+        ("held-out maths, %", maths("r1"), "R1, after both rounds of tuning and of reinforcement"),
+        (
+            "right language, %",
+            f"{language('r1_zero')} → {language('dev2')}",
+            "words of R1-Zero and of Dev2, which is rewarded for it",
+        ),
+        ("minutes", f"{inputs.total_seconds / 60:.1f}", f"for {len(inputs.stages)} assets"),
+        ("bars met", f"{sum(judged)} of {len(judged)}", "limits are set for the profile tiny"),
+    ]
+
+
+def _bar(bar: Bar) -> tuple[Bar, Cell, Cell]:
+    limit = number(bar.limit, min(bar.decimals, 2), 2)
+    return bar, number(bar.value, bar.decimals, 3), replace(limit, text=f"{SENSES[bar.sense]} {limit.text}")
+
+
+def _ordered(models: Mapping[str, EvalScores]) -> dict[str, EvalScores]:
+    """Models in the order of the graph; students after the line of R1."""
+    known = [*LINE, *sorted(n for n in models if "/" in n and "base" in n), "student_rl_only"]
+    return {n: models[n] for n in [*known, *(n for n in sorted(models) if n not in known)] if n in models}
+
+
+def _ladder(inputs: ReportInputs) -> Markup:
+    """Held-out maths of every model, in the order of the graph."""
+    tuned = {*paper.STAGES[1:], "student_rl_only"}
+    return dots(
+        [
+            Dot(name, s.pass_at_1, s.pass_at_1_ci.lo, s.pass_at_1_ci.hi, _ink(name, tuned))
+            for name, model in _ordered(inputs.models).items()
+            if (s := model.by_domain.get("math"))
+        ],
+        "pass@1 on held-out maths with 95% intervals, by model",
+    )
+
+
+def _ink(name: str, tuned: set[str]) -> str:
+    if "base" in name.split("/")[0]:
+        return "plain"
+    return "a" if name in tuned else "b"
+
+
+def _stage_groups(models: Mapping[str, EvalScores]) -> list[tuple[str, list[Row]]]:
+    """Per domain our row, then the paper's benchmarks; last what has no counterpart in the paper."""
+    columns = [models.get(name) for name in paper.STAGES]
+
+    def ours(label: str, pick: Any) -> Row:
+        return Row(label, tuple(pick(m) if m else number(None, 1) for m in columns), "ours")
+
+    groups = []
+    for domain in DOMAINS:
+        rows = [ours("ours, pass@1", lambda m, d=domain: estimate(m.by_domain.get(d)))]
+        for theirs in paper.STAGE_TABLE:
+            if theirs.domain == domain:
+                cells = tuple(number(score, theirs.decimals, 1) for score in theirs.scores)
+                rows.append(Row(theirs.benchmark, cells, "theirs"))
+        groups.append((DOMAIN_NAMES[domain], rows))
+    groups.append(
+        (
+            "All domains",
+            [
+                ours("mean pass@1", lambda m: estimate(m.overall)),
+                ours("majority vote", lambda m: percent(m.overall.cons_at_k)),
+                ours("well-formed", lambda m: percent(m.overall.format_rate)),
+                ours("language consistency", lambda m: percent(m.overall.language_consistency)),
+                ours("tokens a reply", lambda m: number(m.overall.mean_tokens, 1)),
+            ],
+        )
+    )
+    return groups
+
+
+def _series(inputs: ReportInputs, model: str, metric: str, style: str) -> Line | None:
+    rows = [row for row in inputs.training.get(model, ()) if metric in row]
+    return Line(model, [r["step"] for r in rows], [r[metric] for r in rows], style) if len(rows) > 1 else None
+
+
+def _zero(inputs: ReportInputs) -> list[tuple[str, Markup]]:
+    found = []
+    for metric, title, decimals in ZERO_CURVES:
+        line = _series(inputs, "r1_zero", metric, "a")
+        if line:
+            found.append((title, curves([line], f"R1-Zero: {title}", decimals)))
+    return found
+
+
+def _language(inputs: ReportInputs) -> list[Row]:
+    return [
+        Row(
+            name,
+            (
+                percent(model.overall.language_consistency),
+                percent(model.by_domain["math"].pass_at_1 if "math" in model.by_domain else None),
+                percent(model.overall.pass_at_1),
+            ),
+            "ours" if name in ("dev2", "dev2_no_language_reward") else "",
+        )
+        for name in LINE
+        if (model := inputs.models.get(name))
+    ]
+
+
+def _language_curve(inputs: ReportInputs) -> Markup | None:
+    pairs = (("dev2", "a"), ("dev2_no_language_reward", "b"))
+    lines = [line for name, style in pairs if (line := _series(inputs, name, "reward/language", style))]
+    return curves(lines, "Language consistency of training samples", 2) if lines else None
+
+
+def _students(inputs: ReportInputs) -> list[Row]:
+    """Bases, reinforcement on the student, distillation; the teacher last."""
+    models = _ordered(inputs.models)
+    rows = []
+    for name in [*(n for n in models if n not in LINE), *(n for n in ("r1",) if n in models)]:
+        model, stage = models[name], inputs.stages.get(name)
+        rows.append(
+            Row(
+                name,
+                (
+                    *(estimate(model.by_domain.get(domain)) for domain in DOMAINS),
+                    estimate(model.overall),
+                    number(stage.tokens / 1e6 if stage and stage.tokens is not None else None, 2),
+                ),
+                "ours" if name.startswith("distilled/") or name == "student_rl_only" else "",
+            )
+        )
+    return rows
+
+
+def _corpus(inputs: ReportInputs) -> list[Row]:
+    """Per domain: rows, share and mean tokens, ours then the paper's."""
+    ours, theirs = inputs.corpus.by_domain, {row.domain: row for row in paper.CORPUS}
+    total = sum(d.rows for d in ours.values())
+    rows = []
+    for domain in DOMAINS:
+        own, other = ours.get(domain), theirs[domain]
+        cells = _share_cells(own.rows if own else 0, total, own.tokens / own.rows if own and own.rows else None)
+        rows.append(
+            Row(
+                DOMAIN_NAMES[domain],
+                cells + _share_cells(other.samples, paper.CORPUS_SAMPLES, other.mean_tokens),
+            )
+        )
+    mean = sum(d.tokens for d in ours.values()) / total if total else None
+    totals = _share_cells(total, total, mean)
+    return [
+        *rows,
+        Row(
+            "Total",
+            totals + _share_cells(paper.CORPUS_SAMPLES, paper.CORPUS_SAMPLES, paper.CORPUS_MEAN_TOKENS),
+            "total",
+        ),
+    ]
+
+
+def _share_cells(rows: int, total: int, tokens: float | None) -> tuple[Cell, ...]:
+    return number(rows, 0), percent(rows / total if total else None), number(tokens, 1)
+
+
+_TAGS = re.compile("(" + "|".join(map(re.escape, TAGS)) + ")")
+
+
+def _spans(text: str) -> Sequence[tuple[str, bool]]:
+    """Pieces of a reply, each with whether it is a tag of the template."""
+    return [(piece, piece in TAGS) for piece in _TAGS.split(text) if piece]

@@ -1,0 +1,123 @@
+"""`report.json` and the page, from plain values.
+
+`report.json`, schema 1 (stable):
+
+    schema profile seed home total_seconds environment
+    models        NAME -> pass_at_1 pass_at_1_ci pass_at_k cons_at_k format_rate language_consistency mean_tokens n
+                          by_domain {DOMAIN: {pass_at_1, n}} digest
+    reward_models NAME -> accuracy n
+    corpus        rows by_domain {DOMAIN: rows} dropped {REASON: n} heldout_overlap
+    stages        ASSET -> seconds reused fingerprint digest tokens
+    gates         NAME -> passed value limit
+
+Names are asset keys, the partition after a slash. A model's own numbers are unweighted means over all domains that it
+was asked; format rate and language consistency are over reasoning domains only. The issue's bars are on maths:
+`by_domain.math.pass_at_1`. `n` counts judged completions: problems x samples, less those that the grader could not
+judge. `digest` is the content digest of the checkpoint.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from r1_pipeline.evaluation.inputs import Exchange, Reply, ReportInputs
+from r1_pipeline.evaluation.page import render
+from r1_pipeline.evaluation.scores import EvalScores
+from r1_pipeline.recipe import Recipe
+from r1_pipeline.records import DOMAINS, Outcome, Problem
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SCHEMA = 1
+
+
+class ReportRecipe(Recipe):
+    """What of the run a reader sees in full."""
+
+    exchanges: int
+    """Held-out problems shown with the replies of the models; they go round the domains and the languages."""
+    exchange_models: tuple[str, ...]
+    """Whose replies are shown, side by side."""
+
+
+def build_report(inputs: ReportInputs) -> tuple[dict[str, Any], str]:
+    """The value of `report.json` and the text of `report.html`."""
+    return report_json(inputs), render(inputs)
+
+
+def report_json(inputs: ReportInputs) -> dict[str, Any]:
+    """The numbers, in the stable schema."""
+    corpus = inputs.corpus
+    return {
+        "schema": SCHEMA,
+        "profile": inputs.profile,
+        "seed": inputs.seed,
+        "home": inputs.home,
+        "models": {name: _model(scores) for name, scores in inputs.models.items()},
+        "reward_models": {name: scored.model_dump() for name, scored in inputs.reward_models.items()},
+        "corpus": {
+            "rows": sum(domain.rows for domain in corpus.by_domain.values()),
+            "by_domain": {name: domain.rows for name, domain in corpus.by_domain.items()},
+            "dropped": corpus.dropped,
+            "heldout_overlap": corpus.heldout_overlap,
+        },
+        "stages": {name: stage.model_dump() for name, stage in inputs.stages.items()},
+        "gates": {name: gate.model_dump() for name, gate in inputs.gates.items()},
+        "total_seconds": inputs.total_seconds,
+        "environment": inputs.environment,
+    }
+
+
+def _model(scores: EvalScores) -> dict[str, Any]:
+    overall = scores.overall
+    return {
+        "pass_at_1": overall.pass_at_1,
+        "pass_at_1_ci": [overall.pass_at_1_ci.lo, overall.pass_at_1_ci.hi],
+        "pass_at_k": {str(k): value for k, value in overall.pass_at_k.items()},
+        "cons_at_k": overall.cons_at_k,
+        "format_rate": overall.format_rate,
+        "language_consistency": overall.language_consistency,
+        "mean_tokens": overall.mean_tokens,
+        "n": overall.n,
+        "by_domain": {name: {"pass_at_1": s.pass_at_1, "n": s.n} for name, s in scores.by_domain.items()},
+        "digest": scores.identity.model_digest,
+    }
+
+
+def exchanges(
+    recipe: ReportRecipe, problems: Sequence[Problem], completions: Mapping[str, "pl.DataFrame"]
+) -> tuple[Exchange, ...]:
+    """Problems and replies for the page, chosen by place and never by content: each model's first sample.
+
+    `completions` are the tables of the evaluations by model; models that are not among them are left out.
+    """
+    tables = {name: completions[name] for name in recipe.exchange_models if name in completions}
+    asked = set.intersection(*(set(table["problem_id"]) for table in tables.values())) if tables else set()
+    pool = [problem for problem in problems if problem.id in asked]
+    chosen: list[Problem] = []
+    for turn in range(recipe.exchanges):
+        wanted = DOMAINS[turn % len(DOMAINS)], ("en", "zh")[turn % 2]
+        fitting = (p for p in pool if (p.domain, p.language) == wanted and p not in chosen)
+        chosen += [problem for problem in [next(fitting, None)] if problem]
+    return tuple(
+        Exchange(
+            question=problem.question,
+            domain=problem.domain,
+            language=problem.language,
+            reference=_reference(problem),
+            replies={name: _first_reply(table, problem.id) for name, table in tables.items()},
+        )
+        for problem in chosen
+    )
+
+
+def _reference(problem: Problem) -> str:
+    if problem.tests:
+        return "; ".join(f"f({test.arguments[1:-1]}) = {test.expected}" for test in problem.tests[:3])
+    return problem.answer or ""
+
+
+def _first_reply(table: "pl.DataFrame", problem_id: str) -> Reply:
+    rows = table.filter(table["problem_id"] == problem_id).sort("sample_index")
+    row = rows.row(0, named=True)
+    return Reply(text=row["text"], outcome=Outcome(row["outcome"]))

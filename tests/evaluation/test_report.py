@@ -1,0 +1,195 @@
+"""The report: the JSON keeps its schema, the page is one safe file, and both survive runs that lack things."""
+
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import polars as pl
+import pytest
+from report_fakes import report_inputs
+
+from r1_pipeline.evaluation.bars import bars
+from r1_pipeline.evaluation.inputs import CorpusStats, Exchange, Reply, ReportInputs
+from r1_pipeline.evaluation.page import Cell, clock, number
+from r1_pipeline.evaluation.plots import nice_ticks, running_mean
+from r1_pipeline.evaluation.report import ReportRecipe, build_report, exchanges, report_json
+from r1_pipeline.records import Domain, Language, Outcome, Problem
+from r1_pipeline.records import TestCase as Case
+
+
+def keys(value: dict[str, Any]) -> set[str]:
+    return set(value)
+
+
+def test_report_json_has_the_published_schema() -> None:
+    report = json.loads(json.dumps(report_json(report_inputs()), allow_nan=False))
+    assert keys(report) == {
+        *("schema", "profile", "seed", "home", "models", "reward_models", "corpus", "stages", "gates"),
+        *("total_seconds", "environment"),
+    }
+    assert report["schema"] == 1
+    for model in report["models"].values():
+        assert keys(model) == {
+            *("pass_at_1", "pass_at_1_ci", "pass_at_k", "cons_at_k", "format_rate", "language_consistency"),
+            *("mean_tokens", "n", "by_domain", "digest"),
+        }
+        lo, hi = model["pass_at_1_ci"]
+        assert lo <= model["pass_at_1"] <= hi
+        assert keys(model["by_domain"]) == {"math", "code", "stem", "logic", "general"}
+        assert all(keys(scores) == {"pass_at_1", "n"} for scores in model["by_domain"].values())
+    assert all(keys(scored) == {"accuracy", "n"} for scored in report["reward_models"].values())
+    assert keys(report["corpus"]) == {"rows", "by_domain", "dropped", "heldout_overlap"}
+    assert report["corpus"]["rows"] == sum(report["corpus"]["by_domain"].values())
+    stage_keys = {"seconds", "reused", "fingerprint", "digest", "tokens"}
+    assert all(keys(stage) == stage_keys for stage in report["stages"].values())
+    assert all(keys(gate) == {"passed", "value", "limit"} for gate in report["gates"].values())
+
+
+def test_a_models_own_number_is_the_mean_over_domains_and_maths_stands_by_itself() -> None:
+    base = report_json(report_inputs())["models"]["base"]
+    assert base["pass_at_1"] == pytest.approx((0.171 + 0.402 + 0.288 + 0.246 + 0.310) / 5)
+    assert base["by_domain"]["math"] == {"pass_at_1": 0.171, "n": 2048}
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes, and whether every element is closed."""
+
+    VOID = frozenset({"meta", "br", "line", "path", "circle"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_loads_nothing_and_closes_what_it_opens() -> None:
+    html = build_report(report_inputs())[1]
+    page = Page(html)
+    assert page.open == []
+    assert not page.tags & {"script", "link", "img", "iframe", "object"}
+    assert "src" not in page.attributes
+    assert not re.search(r"https?:|@import|url\(", html)
+
+
+HOSTILE = """<script>alert(1)</script>"><img src=x onerror=alert(2)>{{ 7 * 7 }}</pre><think>ok</think>"""
+
+
+def hostile_inputs() -> ReportInputs:
+    inputs = report_inputs()
+    reply = Reply(text=HOSTILE, outcome=Outcome.WRONG)
+    shown = Exchange(
+        question=HOSTILE, domain="math", language="en", reference=HOSTILE, replies={"base": reply, HOSTILE: reply}
+    )
+    return inputs.model_copy(
+        update={
+            "exchanges": (shown,),
+            "models": {**inputs.models, HOSTILE: inputs.models["r1"]},
+            "environment": {HOSTILE: HOSTILE},
+            "corpus": inputs.corpus.model_copy(update={"dropped": {HOSTILE: 1}}),
+        }
+    )
+
+
+def test_model_text_cannot_leave_its_place() -> None:
+    html = build_report(hostile_inputs())[1]
+    page = Page(html)
+    assert page.open == []
+    assert not page.tags & {"script", "img", "think"}
+    assert "onerror" not in page.attributes
+    assert "{{ 7 * 7 }}" in html
+    assert "<b>&lt;script&gt;" in html
+
+
+def test_a_run_without_students_curves_or_models_still_has_a_page() -> None:
+    bare = report_inputs().model_copy(
+        update={
+            **{name: {} for name in ("models", "reward_models", "general_preference", "stages", "gates", "training")},
+            "corpus": CorpusStats(by_domain={}, dropped={}, heldout_overlap=0, rechecked=0, agreed=0),
+            "exchanges": (),
+        }
+    )
+    report, html = build_report(bare)
+    assert Page(html).open == []
+    assert report["corpus"]["rows"] == 0
+    assert "not measured" in html
+
+
+def test_bars_measure_differences_and_stay_silent_where_a_model_is_missing() -> None:
+    found = {bar.claim: bar for bar in bars(report_inputs())}
+    gain = found["r1_zero − base: pass@1"]
+    assert (gain.value, gain.passed) == (pytest.approx(0.794 - 0.171), True)
+    assert found["r1 − best of r1_zero, dev2: pass@1"].value == pytest.approx(0.841 - 0.829)
+    inputs = report_inputs()
+    worse = inputs.model_copy(update={"models": {**inputs.models, "r1": inputs.models["dev1"]}})
+    assert {bar.claim for bar in bars(worse) if bar.passed is False} == {
+        "r1 − best of r1_zero, dev2: pass@1",
+        "r1 − best of r1_zero, dev2: mean over domains",
+        "r1: language consistency",
+    }
+    without = {name: scores for name, scores in inputs.models.items() if name != "dev2"}
+    silent = {bar.claim for bar in bars(inputs.model_copy(update={"models": without})) if bar.passed is None}
+    assert silent == {
+        "dev2: language consistency",
+        "dev2 − dev2_no_language_reward: language consistency",
+        "r1 − best of r1_zero, dev2: pass@1",
+        "r1 − best of r1_zero, dev2: mean over domains",
+    }
+
+
+def problem(name: str, domain: Domain, language: Language) -> Problem:
+    tests = (Case(arguments="[1, 2]", expected="3"),) if domain == "code" else ()
+    return Problem(
+        id=name, question=name, answer="1", tests=tests, domain=domain, language=language, source="t", licence="CC0-1.0"
+    )
+
+
+def test_exchanges_are_chosen_by_place() -> None:
+    problems = [
+        problem("unasked", "math", "en"),
+        problem("zh", "math", "zh"),
+        problem("en", "math", "en"),
+        problem("code", "code", "zh"),
+    ]
+    table = pl.DataFrame(
+        {
+            "problem_id": ["zh", "en", "en", "code"],
+            "sample_index": [0, 1, 0, 0],
+            "text": ["a", "second", "first", "c"],
+            "outcome": ["wrong", "correct", "wrong", "correct"],
+        }
+    )
+    recipe = ReportRecipe(exchanges=3, exchange_models=("base", "r1"))
+    shown = exchanges(recipe, problems, {"base": table, "dev1": table})
+    assert [e.question for e in shown] == ["en", "code"]
+    assert shown[0].replies == {"base": Reply(text="first", outcome=Outcome.WRONG)}
+    assert shown[1].reference == "f(1, 2) = 3"
+
+
+def test_numbers_align_on_their_point() -> None:
+    assert number(79.42, 1) == Cell("79.4")
+    assert number(2029.0, 0, 1) == Cell("2,029", ".0")
+    assert number(13.4, 1, 3) == Cell("13.4", "00")
+    assert number(None, 1) == Cell("–", ".0")
+    assert number(-0.02, 2) == Cell("−0.02")
+
+
+def test_times_are_rounded_to_seconds_and_ticks_to_round_numbers() -> None:
+    assert (clock(59.6), clock(754.2)) == ("1:00", "12:34")
+    assert nice_ticks(0.03, 0.81) == [0.0, 0.5, 1.0]
+    assert nice_ticks(17.2, 21.4) == [16.0, 18.0, 20.0, 22.0]
+    assert running_mean([1.0, 2.0, 6.0], 1) == [1.5, 3.0, 4.0]
