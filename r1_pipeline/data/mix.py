@@ -1,4 +1,6 @@
-"""The order in which a reinforcement run sees its prompts: reasoning first, general data only near the end.
+"""What is mixed in which order: the prompts of a reinforcement run, the rows of the corpus.
+
+A run sees reasoning first, general data only near the end.
 
 The paper's last RL uses preference rewards in its final 400 of 1,700 steps only (longer, and the reward model is
 hacked while code gets worse: supplement B.5). Since a trainer takes prompts in the order given, the order is the
@@ -6,11 +8,12 @@ schedule. Not covered: rewards (`rewards.rubric`).
 """
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.recipe import Recipe
-from r1_pipeline.records import Problem
+from r1_pipeline.records import Problem, Sample
 
 
 class PromptSchedule(Recipe):
@@ -55,3 +58,32 @@ def _endless(problems: Sequence[Problem], rng: random.Random, what: str) -> Iter
         raise RecipeError(f"the schedule asks for {what} prompts and there are none; curate some or set its share to 0")
     while True:
         yield from rng.sample(problems, len(problems))
+
+
+class MergeRecipe(Recipe):
+    """How corpus parts become one corpus."""
+
+    seed: int
+    """Of the order of the rows."""
+
+
+def merge_samples(
+    samples: Sequence[Sample], heldout: Sequence[Problem], recipe: MergeRecipe
+) -> tuple[list[Sample], Counter[str]]:
+    """(rows in a seeded order, drop reasons): each (question, response) once, and nothing that is held out."""
+    forbidden = {problem.id for problem in heldout}
+    questions = {problem.question for problem in heldout}
+    seen: set[tuple[str, str]] = set()
+    kept: list[Sample] = []
+    drops: Counter[str] = Counter()
+    for sample in samples:
+        key = (sample.question, sample.response)
+        if sample.problem_id in forbidden or sample.question in questions:
+            drops["heldout"] += 1
+        elif key in seen:
+            drops["duplicate"] += 1
+        else:
+            seen.add(key)
+            kept.append(sample)
+    random.Random(recipe.seed).shuffle(kept)
+    return kept, drops

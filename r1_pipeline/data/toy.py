@@ -93,9 +93,8 @@ class Author:
 def toy_texts(recipe: ToyRecipe) -> list[tuple[str, str]]:
     """(prompt, reply) of every text, in order of writing."""
     draw = random.Random(recipe.seed)
-    by_domain: dict[Domain, list[Item | Courtesy]] = {domain: [] for domain in recipe.domains}
-    for item in training_items(recipe.problems):
-        by_domain[item.domain].append(item)
+    items = training_items(recipe.problems)
+    by_domain = {domain: [item for item in items if item.domain == domain] for domain in recipe.domains}
     domains = _drawn(draw, recipe.domains, recipe.texts)
     return [_text(recipe, draw.choice(by_domain[domain]), draw) for domain in domains]
 

@@ -1,0 +1,62 @@
+"""The toy web is wrong, untidy and mixed in the measure that its recipe says, and never about held-out facts."""
+
+from typing import Any
+
+from r1_pipeline.data.problems import ProblemsRecipe, generate_problems
+from r1_pipeline.data.split import split
+from r1_pipeline.data.templates import render, split_reply
+from r1_pipeline.data.toy import ToyRecipe, toy_texts
+
+PROBLEMS = ProblemsRecipe(
+    seed=0, sums=300, programs=60, products=100, digits=1, largest_sum=27, largest_factor=9, turns=3, heldout_share=0.25
+)
+
+
+def web(**changes: Any) -> ToyRecipe:
+    recipe = ToyRecipe(
+        problems=PROBLEMS,
+        seed=0,
+        texts=2000,
+        domains={"math": 1.0},
+        zero_share=1.0,
+        untidy_share=0.0,
+        mixed_share=0.0,
+        styles={"steps": 1.0},
+        slips={"steps": 0.0},
+        mixed_care=1.0,
+        manners={"good": 1.0},
+    )
+    return recipe.model_copy(update=changes)
+
+
+def right(recipe: ToyRecipe) -> float:
+    """Share of texts whose answer is that of the problem."""
+    answers = {render("zero", p.question): p.answer for p in generate_problems(PROBLEMS)}
+    texts = toy_texts(recipe)
+    return sum(split_reply("zero", reply).final == answers[prompt] for prompt, reply in texts) / len(texts)
+
+
+def test_without_slips_all_are_right_and_with_them_both_steps_must_be() -> None:
+    assert right(web()) == 1.0
+    # Two slips can cancel out: 0.6 * 0.6 = 0.36 and, when both slip, one time in about four.
+    assert 0.32 < right(web(slips={"steps": 0.4})) < 0.46
+
+
+def test_mixed_authors_take_more_care() -> None:
+    mixed = web(slips={"steps": 0.4}, mixed_share=1.0, mixed_care=0.5)
+    assert right(mixed) > right(web(slips={"steps": 0.4})) + 0.15
+    assert any("plus" in reply and "加" in reply for _, reply in toy_texts(mixed))
+
+
+def test_every_untidy_text_lacks_something() -> None:
+    assert all(
+        any(tag not in reply for tag in ("<think>", "</think>", "<answer>", "</answer>"))
+        for _, reply in toy_texts(web(untidy_share=1.0))
+    )
+
+
+def test_held_out_facts_never_occur() -> None:
+    _, heldout = split(generate_problems(PROBLEMS), PROBLEMS.heldout_share)
+    forbidden = {render(template, p.question) for p in heldout for template in ("zero", "chat")}
+    everything = web(domains={"math": 1, "code": 1, "stem": 1, "logic": 1, "general": 1}, zero_share=0.5)
+    assert not forbidden & {prompt for prompt, _ in toy_texts(everything)}
