@@ -1,6 +1,6 @@
 """What one model scored, and how judged completions become scores.
 
-`score` reads a table of judged completions (made by `evaluation.runner`) and nothing else. A domain's numbers are
+`score` reads a table of judged completions (made by `generation.judging`) and nothing else. A domain's numbers are
 averages over its problems or completions; a model's overall numbers are **unweighted means over domains**, so that
 five hundred sums do not drown a hundred programs. Format rate and language consistency are over reasoning domains:
 general answers have no reasoning to judge.
@@ -15,12 +15,14 @@ from r1_pipeline.errors import GraderError
 from r1_pipeline.evaluation.estimators import (
     Interval,
     Tally,
+    ballot,
     cons_at_k,
     interval,
     mean_pass_at_k,
     pass_at_1,
 )
 from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain, Outcome, Record, Sampling
+from r1_pipeline.rewards.extract import final_answer
 
 if TYPE_CHECKING:
     import polars as pl
@@ -59,6 +61,8 @@ class Scores(Record):
     language_consistency: float | None
     """Mean share of words of the reasoning that are in the question's language; None over no reasoning domain."""
     mean_tokens: float
+    tokens: int
+    """Generated in all."""
     problems: int
     n: int
     """Judged completions: those with a score."""
@@ -92,12 +96,19 @@ def score(frame: "pl.DataFrame", identity: Identity, ks: tuple[int, ...]) -> Eva
 def _votes(rows: "pl.DataFrame", domain: Domain) -> list[list[tuple[str | None, float]]]:
     """Per problem, (ballot, score) of each judged sample; problems without one are left out."""
     votes: dict[str, list[tuple[str | None, float]]] = {}
-    for problem_id, vote, value in rows.select("problem_id", "ballot", "score").iter_rows():
+    columns = rows.select("problem_id", "final", "finish_reason", "score")
+    for problem_id, final, finish, value in columns.iter_rows():
         if value is not None:
-            votes.setdefault(problem_id, []).append((vote, value))
+            answer = _answer(domain, final) if finish == "stop" and final else None
+            votes.setdefault(problem_id, []).append((None if answer is None else ballot(answer), value))
     if not votes:
         raise GraderError(f"none of {rows.height} completions in {domain} has a score; look at the column `detail`")
     return list(votes.values())
+
+
+def _answer(domain: Domain, final: str) -> str | None:
+    """What a final part votes for: a program or a text as a whole, else its answer; None if it has none."""
+    return final if domain in ("code", "general") else final_answer(final).answer
 
 
 def _domain_scores(
@@ -112,6 +123,7 @@ def _domain_scores(
         format_rate=_mean([float(x) for x in rows["well_formed"]]),
         language_consistency=_mean(rows["language_share"].to_list()),
         mean_tokens=_mean([float(x) for x in rows["tokens"]]),
+        tokens=int(rows["tokens"].sum()),
         problems=len(tallies),
         n=sum(t.judged for t in tallies),
         outcomes={Outcome(name): count for name, count in sorted(Counter(rows["outcome"]).items())},
@@ -135,6 +147,7 @@ def _overall(by_domain: dict[Domain, Scores], ci: Interval) -> Scores:
         if reasoning
         else None,
         mean_tokens=_mean([s.mean_tokens for s in every]),
+        tokens=sum(s.tokens for s in every),
         problems=sum(s.problems for s in every),
         n=sum(s.n for s in every),
         outcomes=dict(outcomes),

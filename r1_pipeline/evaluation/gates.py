@@ -1,0 +1,146 @@
+"""Gates: what an artifact must show before anything may be built on it.
+
+A `Gate` is a measured value beside a limit. Limits belong to the profile and to no fingerprint: a gate decides who may
+go on, not what is computed. Not covered: who stops (`dagster_defs.checks`), what is claimed of a run (`bars`).
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, EvalReport, ProblemSet, RewardModel
+from r1_pipeline.recipe import Recipe
+from r1_pipeline.records import Outcome, Record
+from r1_pipeline.training.callbacks import Guards
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+
+
+class GateLimits(Recipe):
+    """Limits of a profile."""
+
+    gain_over_base: float
+    """Least pass@1 of R1-Zero above its base, held-out maths."""
+    format_rate: float
+    """Least share of well-formed completions of R1-Zero."""
+    language_consistency: float
+    """Least language consistency of models trained with the language reward."""
+    preference_accuracy: float
+    """Least accuracy of a reward model on held-out pairs."""
+
+
+class Gate(Record):
+    """One decision."""
+
+    name: str
+    value: float
+    sense: Literal["at least", "at most"]
+    limit: float
+    detail: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the value is on the right side of the limit."""
+        return self.value >= self.limit if self.sense == "at least" else self.value <= self.limit
+
+    def __str__(self) -> str:
+        verdict = "passed" if self.passed else "FAILED"
+        return f"{self.name} {verdict}: {self.value:.4g}, must be {self.sense} {self.limit:.4g} ({self.detail})"
+
+
+def beats_base(report: EvalReport, base: EvalReport, limits: GateLimits) -> Gate:
+    """Reinforcement has taught something."""
+    after, before = (r.scores()["by_domain"]["math"]["pass_at_1"] for r in (report, base))
+    detail = f"maths pass@1 {after:.3f} against {before:.3f} of {base.name}"
+    return Gate(name="beats_base", value=after - before, sense="at least", limit=limits.gain_over_base, detail=detail)
+
+
+def format_rate(report: EvalReport, limits: GateLimits) -> Gate:
+    """Replies have the form that the next stage relies on."""
+    value = report.scores()["overall"]["format_rate"]
+    return Gate(name="format_rate", value=value, sense="at least", limit=limits.format_rate, detail="reasoning domains")
+
+
+def language_consistency(report: EvalReport, limits: GateLimits) -> Gate:
+    """The language reward has done its work."""
+    value = report.scores()["overall"]["language_consistency"]
+    return Gate(
+        name="language_consistency",
+        value=value,
+        sense="at least",
+        limit=limits.language_consistency,
+        detail="share of reasoning words in the question's language",
+    )
+
+
+def all_verified(corpus: Corpus) -> Gate:
+    """Every row of the corpus was judged correct."""
+    outcomes = [sample.outcome for sample in corpus.samples()]
+    wrong = sum(outcome is not Outcome.CORRECT for outcome in outcomes)
+    return Gate(
+        name="all_verified", value=wrong, sense="at most", limit=0, detail=f"unverified among {len(outcomes)} rows"
+    )
+
+
+def no_heldout(corpus: Corpus, heldout: ProblemSet) -> Gate:
+    """No row is about a held-out problem."""
+    return Gate(
+        name="no_heldout", value=heldout_overlap(corpus, heldout), sense="at most", limit=0, detail="rows shared"
+    )
+
+
+def heldout_overlap(corpus: Corpus, heldout: ProblemSet) -> int:
+    """Rows whose problem or question is in the held-out set."""
+    problems = heldout.problems()
+    ids, questions = {p.id for p in problems}, {p.question for p in problems}
+    return sum(s.problem_id in ids or s.question in questions for s in corpus.samples())
+
+
+def preference_accuracy(model: RewardModel, limits: GateLimits) -> Gate:
+    """The reward model prefers what people prefer, on pairs that it has not seen."""
+    return Gate(
+        name="preference_accuracy",
+        value=model.statistics["accuracy"],
+        sense="at least",
+        limit=limits.preference_accuracy,
+        detail=f"{model.statistics['heldout_pairs']} held-out pairs",
+    )
+
+
+def same_tokenizer(model: Checkpoint, base: Checkpoint) -> Gate:
+    """Tokenizer and chat template are, byte for byte, those of the base that the line started from."""
+    ours, theirs = ({f.path: f.sha256 for f in m.manifest.files if f.path in TOKENIZER_FILES} for m in (model, base))
+    differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+    detail = f"files that differ from {base.name}: {', '.join(differing) or 'none'}"
+    return Gate(name="same_tokenizer", value=len(differing), sense="at most", limit=0, detail=detail)
+
+
+def training_guards(model: Checkpoint, guards: Guards) -> list[Gate]:
+    """The worst value that a run came to, beside the guard that would have stopped it."""
+    rows = model.metrics()
+    gates = []
+    if guards.entropy_floor is not None:
+        gates.append(_worst(rows, "entropy", min, "at least", guards.entropy_floor))
+    if guards.kl_ceiling is not None:
+        gates.append(_worst(rows, "kl", max, "at most", guards.kl_ceiling))
+    if guards.empty_think_ceiling is not None:
+        gates.append(_worst(rows, "empty_think", max, "at most", guards.empty_think_ceiling))
+    return [gate for gate in gates if gate]
+
+
+def _worst(
+    rows: Sequence[dict[str, Any]],
+    metric: str,
+    pick: Any,
+    sense: Literal["at least", "at most"],
+    limit: float,
+) -> Gate | None:
+    values = [row[metric] for row in rows if metric in row]
+    if not values:
+        return None
+    detail = f"worst of {len(values)} steps"
+    return Gate(name=f"{metric}_guard", value=pick(values), sense=sense, limit=limit, detail=detail)
+
+
+def failures(gates: Iterable[Gate]) -> list[Gate]:
+    """The gates that say no."""
+    return [gate for gate in gates if not gate.passed]

@@ -1,0 +1,96 @@
+"""Sampling in shards: interruptions cost one shard, and no damaged shard is believed."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from r1_pipeline.artifacts.draft import Draft, bare_draft
+from r1_pipeline.artifacts.kinds import read_table, write_table
+from r1_pipeline.artifacts.metrics import read_metrics
+from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.generation.fake import FakeEngine
+from r1_pipeline.generation.judging import SampleRecipe, sample_and_judge
+from r1_pipeline.records import Completion, Problem, Request, Sampling
+from r1_pipeline.rewards.choice import ChoiceVerifier
+from r1_pipeline.rewards.verifier import Grader
+
+PROBLEMS = [
+    Problem(
+        id=f"p{i}",
+        question=f"q{i}",
+        answer="A",
+        tests=(),
+        domain="logic",
+        language="en",
+        source="t",
+        licence="CC0-1.0",
+    )
+    for i in range(3)
+]
+RECIPE = SampleRecipe(sampling=Sampling(temperature=1.0, top_p=1.0, max_tokens=64), samples=4, seed=0)
+
+
+class Counting(FakeEngine):
+    """Counts what it is asked, and breaks off after `limit` completions."""
+
+    def __init__(self, limit: int = 1000) -> None:
+        super().__init__(lambda r: f"<think>two words</think>\\boxed{{{'AB'[r.seed % 2]}}}")
+        self.asked = 0
+        self._limit = limit
+
+    def _complete(self, request: Request, limit: int) -> Completion:
+        if self.asked == self._limit:
+            raise KeyboardInterrupt
+        self.asked += 1
+        return super()._complete(request, limit)
+
+
+class Notes(Observer):
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def noted(self, name: str, message: str) -> None:
+        self.messages.append(message)
+
+
+def run(draft: Draft, engine: Counting) -> pl.DataFrame:
+    with Grader({"logic": ChoiceVerifier()}) as grader:
+        return sample_and_judge(engine, grader, PROBLEMS, "chat", RECIPE, draft, shard=4)
+
+
+def interrupted(directory: Path) -> Draft:
+    draft = bare_draft(directory)
+    with pytest.raises(KeyboardInterrupt):
+        run(draft, Counting(limit=9))
+    return draft
+
+
+def test_an_interrupted_run_repeats_at_most_one_shard(tmp_path: Path) -> None:
+    draft = interrupted(tmp_path / "a")
+    engine = Counting()
+    resumed = run(draft, engine)
+    assert engine.asked == 4  # of 12 completions, two shards of four were done
+    assert resumed.equals(run(bare_draft(tmp_path / "b"), Counting()))
+    assert [row["step"] for row in read_metrics(draft.metrics)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "foreign"])
+def test_a_damaged_shard_is_sampled_again_and_said_so(damage: str, tmp_path: Path) -> None:
+    draft = interrupted(tmp_path)
+    draft.observer = notes = Notes()
+    path = draft.scratch / "answers-00001.parquet"
+    whole = path.read_bytes()
+    if damage == "foreign":
+        write_table(path, read_table(draft.scratch / "answers-00000.parquet"))
+    elif damage == "cut":
+        path.write_bytes(whole[: len(whole) // 2])
+    else:
+        middle = len(whole) // 4
+        path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 0x10]) + whole[middle + 1 :])
+    engine = Counting()
+    run(draft, engine)
+    assert engine.asked == 8
+    assert path.read_bytes() == whole
+    assert len(notes.messages) == 1
+    assert "answers-00001.parquet" in notes.messages[0]
