@@ -1,8 +1,8 @@
 """Where the final answer stands in the final part of a reply. One rule for training, curation and evaluation.
 
-1. If there is a `\\boxed{…}`: the content of the box. Several boxes must agree literally.
-2. Else, if a marker (`answer is`, `answer:`, `答案是`, `答案：`, `####`) occurs: the rest of its line;
-   several must agree.
+1. If there is a `\\boxed{…}` (or `\\fbox`): the content of the box. Several boxes must agree literally.
+2. Else, if a marker (`answer is`, `answer:`, `答案是`, `答案：`, `####`) occurs: the rest of its line
+   or what lies before the next marker; several must agree.
 3. Else, if the whole text is one line of at most 200 characters: that line.
 Otherwise, and for an empty or unclosed box, there is no answer, and the reply is malformed. "The last number" is never
 taken: it rewards listing candidates. The reasoning is not looked at (`data.templates.split_reply` cuts it off).
@@ -11,8 +11,8 @@ taken: it rewards listing candidates. The reasoning is not looked at (`data.temp
 import re
 from dataclasses import dataclass
 
-_BOX = re.compile(r"\\f?boxed\s*\{")
-_MARKER = re.compile(r"(?:\banswer(?:\s+is\b|\s*[:：])\s*:?|答案(?:是|为|[:：])[:：]?|####)(.+)", re.IGNORECASE)
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_MARKER = re.compile(r"(?:\banswer(?:\s+is\b|\s*[:：])\s*:?|答案(?:是|为|[:：])[:：]?|####)", re.IGNORECASE)
 _WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"))
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 MAX_LINE = 200
@@ -65,7 +65,9 @@ def final_answer(final: str) -> Extracted:
     found = boxes(final)
     if any(content is None for content in found):
         return Extracted(None, "a box is never closed")
-    answers = [content for content in found if content is not None] or _MARKER.findall(final)
+    answers = [content for content in found if content is not None]
+    if not answers:
+        answers = [piece.strip("\n").partition("\n")[0] for piece in _MARKER.split(final)[1:]]
     if not answers:
         line = final.strip()
         if "\n" in line or len(line) > MAX_LINE:

@@ -6,8 +6,8 @@ The paper does not say what a word is. Here:
   everything with a digit or underscore in it (identifiers) are none;
 - a run of n Chinese characters is n/2 words, rounded up: the mean Chinese word has close to two characters, so that
   a sentence weighs about the same in either language;
-- a run of letters of any other script is one word, of neither language.
-A text without words is consistent with every language: 1.0. Regular expressions only; about 10 MB/s.
+- a run of at least two letters of any other script is one word, of neither language (a lone Greek letter is a symbol).
+A text without words is consistent with every language: 1.0. Regular expressions only; 1-2 MB/s.
 """
 
 import re
@@ -21,12 +21,13 @@ _NOT_PROSE = re.compile(
     r"|\\boxed\s*\{(?:[^{}]|\{[^{}]*\})*\}|\\[A-Za-z]+|</?[A-Za-z]+>",
     re.DOTALL,
 )
+_LATIN = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(
     rf"(?P<zh>[{_HAN}]+)"
-    r"|(?P<en>[A-Za-z\u00c0-\u024f]+(?:['’][A-Za-z]+)*)(?![0-9_])"
-    rf"|[0-9_]+[A-Za-z0-9_]*|[A-Za-z]+[0-9_]\w*"
-    rf"|(?P<other>[^\W\d_A-Za-z\u00c0-\u024f{_HAN}]+)"
+    rf"|(?P<en>[{_LATIN}]++(?:['’][{_LATIN}]++)*+)(?![0-9_])"
+    r"|[0-9_]+[A-Za-z0-9_]*|[A-Za-z]+[0-9_][A-Za-z0-9_]*"
+    rf"|(?P<other>[^\W\d_{_LATIN}{_HAN}]+)"
 )
 
 
@@ -40,7 +41,7 @@ def count_words(text: str) -> Counter[Literal["en", "zh", "other"]]:
         elif match.lastgroup == "en":
             counts["en"] += length > 1
         elif match.lastgroup == "other":
-            counts["other"] += 1
+            counts["other"] += length > 1
     return counts
 
 

@@ -26,17 +26,19 @@ from r1_pipeline.rewards.workers import WorkerPool
 _RULES = "1"
 """Bump when any verdict can change."""
 _STACK = ("math-verify", "latex2sympy2_extended", "sympy", "antlr4-python3-runtime")
-_LIMIT_S = 3.0
+_LIMIT_S = 2.0
 _MAX_LENGTH = 1000
 _MAX_DEPTH = 50
 
 _SPACING = re.compile(r"\\left(?![a-zA-Z])|\\right(?![a-zA-Z])|\\[!,;: ]|~|\\displaystyle")
 _THOUSANDS = re.compile(r"(?<![\d.])\d{1,3}(?:(?:\{,\}|\s)\d{3})+(?!\d)")
 _MIXED = re.compile(r"(?<![\d.])(\d+)\s+(\d+/\d+)")
+_BARE_FRACTION = re.compile(r"\\frac\s*(\d)\s*(\d)(?!\d)")
 _TWO_NUMBERS = re.compile(r"\d\s+\d")
 _INTEGER = r"[+-]?(?:[0-9]{1,300}|[0-9]{1,3}(?:,[0-9]{3}){1,80})"
 _NUMBER = re.compile(rf"(?P<whole>{_INTEGER})(?P<decimals>\.[0-9]{{1,12}})?|(?P<point>[+-]?\.[0-9]{{1,12}})")
 _FRACTION = re.compile(r"(-?)(?:\\frac\{([+-]?[0-9]{1,100})\}\{([0-9]{1,100})\}|([+-]?[0-9]{1,100})/([0-9]{1,100}))")
+_LOOSE_BLANK = re.compile(r"(?<!\d)\s|\s(?!\d)")
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mbox)\s*\{([^{}]*)\}")
 _WORDS = re.compile(r"(?=.*[^\W\d_]{4})[^\W\d_]+(?:[\s'-]+[^\W\d_]+)*|[\u4e00-\u9fff]+")
 _NAMED_VALUE = re.compile(r"(?:[A-Za-z]|\\[a-z]+)(?:_\w|_\{\w+\})?(?:\([a-z]\))?\s*=\s*([^=<>]+)")
@@ -49,13 +51,14 @@ _HUGE_BINOMIAL = re.compile(r"\\[dt]?binom.*[0-9]{5}|\\(?:sum|prod).*(?:[0-9]{5}
 def normal(answer: str) -> str:
     """The normal form both sides are compared in."""
     answer = _SPACING.sub(" ", tidy(answer)).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
+    answer = _BARE_FRACTION.sub(r"\\frac{\1}{\2}", answer)
     answer = _THOUSANDS.sub(lambda match: re.sub(r"\{,\}|\s", "", match[0]), answer)
     return _MIXED.sub(r"(\1+\2)", re.sub(r"\s+", " ", answer)).strip()
 
 
 def number(text: str) -> Fraction | None:
     """The exact value of an integer, decimal or simple fraction; None for everything else."""
-    compact = text.replace(" ", "")
+    compact = _LOOSE_BLANK.sub("", text)
     if match := _NUMBER.fullmatch(compact):
         return Fraction(match[0].replace(",", ""))
     if (match := _FRACTION.fullmatch(compact)) and int(below := match[3] or match[5]):
@@ -65,7 +68,7 @@ def number(text: str) -> Fraction | None:
 
 def fast_equal(reference: str, answer: str) -> bool | None:
     """Equality of two normal forms where it is certain; None leaves the decision to math-verify."""
-    if reference.replace(" ", "") == answer.replace(" ", ""):
+    if _LOOSE_BLANK.sub("", reference) == _LOOSE_BLANK.sub("", answer):
         return True
     left, right = number(reference), number(answer)
     if left is None or right is None:
@@ -134,9 +137,9 @@ class MathsVerifier:
             if named is None:
                 return verdict(self, Outcome.WRONG, f"an equation, not a value: {shown}")
             answer = named[1].strip()
-        equal = fast_equal(reference, answer)
-        if equal is None and _TWO_NUMBERS.search(answer):
+        if _TWO_NUMBERS.search(answer) and answer != reference:
             return verdict(self, Outcome.MALFORMED, f"two numbers in one answer: {shown}")
+        equal = fast_equal(reference, answer)
         if equal is None and (monstrous(answer) or words(answer) is not None):
             return verdict(self, Outcome.WRONG, f"not a value: {shown}")
         if equal is not None:

@@ -43,7 +43,7 @@ def main() -> None:
         request = json.loads(line)
         signal.setitimer(signal.ITIMER_REAL, request["limit_s"] + 1.0)
         reference = value_of(request["reference"])
-        if not reference:
+        if not reference or str(reference[0]) in ("nan", "zoo"):
             status = "bad_reference"
         elif request["answer"] is None:
             status = "parsed"

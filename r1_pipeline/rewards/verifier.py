@@ -74,7 +74,8 @@ class Grader:
         """Domain -> `name@version`; part of every fingerprint that depends on verdicts."""
         return {domain: f"{verifier.name}@{verifier.version}" for domain, verifier in self._verifiers.items()}
 
-    def _verifier(self, domain: Domain) -> Verifier:
+    def verifier(self, domain: Domain) -> Verifier:
+        """The verifier of a domain; `UnknownNameError` if there is none."""
         if domain not in self._verifiers:
             raise UnknownNameError("domain of this grader", domain, self._verifiers)
         return self._verifiers[domain]
@@ -84,7 +85,7 @@ class Grader:
         key = (problem, final)
         known = self._cache.get(key)
         if known is None:
-            known = self._verifier(problem.domain).judge(problem, final)
+            known = self.verifier(problem.domain).judge(problem, final)
             if known.outcome is not Outcome.GRADER_ERROR:
                 if len(self._cache) >= _CACHE_LIMIT:
                     self._cache.clear()
@@ -93,7 +94,7 @@ class Grader:
 
     def grade(self, problem: Problem, completion: Completion, template: TemplateName) -> Verdict:
         """The verdict on a whole completion. One that was cut off has not committed itself to any answer."""
-        verifier = self._verifier(problem.domain)
+        verifier = self.verifier(problem.domain)
         if completion.finish_reason == "length":
             return verdict(verifier, Outcome.TRUNCATED, f"cut off after {len(completion.token_ids)} tokens")
         final = split_reply(template, completion.text).final
@@ -114,7 +115,9 @@ class Grader:
 
 def reference_verdict(grader: Grader, problem: Problem) -> Verdict:
     """How a problem's own reference answer (for code: program) fares; curation drops what is not `correct`."""
-    return grader.judge(problem, summarize(problem.domain, problem.answer or ""))
+    if problem.answer is None:
+        return verdict(grader.verifier(problem.domain), Outcome.UNGRADABLE, "the problem carries no reference")
+    return grader.judge(problem, summarize(problem.domain, problem.answer))
 
 
 def default_grader(runtime: Runtime) -> Grader:

@@ -15,7 +15,7 @@ from r1_pipeline.rewards.workers import WorkerPool
 
 _VERSION = "1"
 _CPU_S = 2
-_WALL_S = 5.0
+_WALL_S = 4.0
 _MEMORY = 512 << 20
 _OUTPUT = 1 << 20
 _STATUS: dict[str, RunStatus] = {"out_of_time": "out_of_time", "too_large": "too_large", "killed": "killed"}

@@ -1,0 +1,56 @@
+"""Toy problems and completions, and one grader for all tests of the rewards."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from r1_pipeline.recipe import Runtime
+from r1_pipeline.records import Completion, Domain, FinishReason, Language, Problem, TestCase
+from r1_pipeline.rewards.verifier import Grader, default_grader
+
+MakeProblem = Callable[..., Problem]
+MakeCompletion = Callable[..., Completion]
+
+
+@pytest.fixture(scope="session")
+def grader() -> Iterator[Grader]:
+    with default_grader(Runtime(threads=2)) as grader:
+        yield grader
+
+
+@pytest.fixture(scope="session")
+def problem() -> MakeProblem:
+    def make(
+        answer: str | None,
+        domain: Domain = "math",
+        tests: tuple[tuple[str, str], ...] = (),
+        language: Language = "en",
+        source: str = "hand#1",
+    ) -> Problem:
+        cases = tuple(TestCase(arguments=arguments, expected=expected) for arguments, expected in tests)
+        return Problem(
+            id="0" * 16, question="?", answer=answer, tests=cases, domain=domain, language=language, source=source,
+            licence="Apache-2.0",
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def completion() -> MakeCompletion:
+    def make(text: str, finish_reason: FinishReason = "stop") -> Completion:
+        return Completion(
+            problem_id="0" * 16, sample_index=0, seed=0, text=text, token_ids=(1, 2), finish_reason=finish_reason,
+            engine="hand",
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def public_data() -> Path:
+    folder = Path(__file__).parents[2].parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the public data sets are not beside this repository")
+    return folder

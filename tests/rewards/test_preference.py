@@ -1,0 +1,16 @@
+import math
+
+import pytest
+
+from r1_pipeline.rewards.preference import preference_kind, squash
+
+
+def test_squash_is_the_logistic_function_and_never_overflows():
+    assert squash(0.0) == 0.5
+    assert squash(math.log(3)) == pytest.approx(0.75)
+    assert squash(1e9) == 1.0 and squash(-1e9) == 0.0
+
+
+def test_a_problem_belongs_to_exactly_one_set(problem):
+    assert preference_kind(problem("Ann", "general", source="courtesies@1#harm Ann rob")) == "safety"
+    assert preference_kind(problem("Ann", "general", source="courtesies@1#greet Ann day")) == "helpful"

@@ -1,0 +1,80 @@
+"""Parts are unweighted, apply to the right problems, and exclude what could not be graded."""
+
+import pytest
+
+from r1_pipeline.rewards.preference import squash
+from r1_pipeline.rewards.rubric import Rubric, part_functions, reward
+
+ALL = Rubric(accuracy=1.0, format=0.1, language=0.3, preference=0.5)
+GOOD = "<think>first three plus two</think>\\boxed{5}"
+
+
+class Fixed:
+    """Scores every reply alike and remembers what it saw."""
+
+    def __init__(self, value):
+        self.value, self.seen = value, []
+
+    def score(self, prompts, replies):
+        self.seen += list(replies)
+        return [self.value] * len(replies)
+
+
+def parts_of(grader, problems, texts, completion, scorers=None, rubric=ALL):
+    functions = part_functions(rubric, grader, "chat", scorers or {})
+    return {name: part(problems, [completion(text) for text in texts]) for name, part in functions.items()}
+
+
+def test_reasoning_problems_have_no_preference_and_general_ones_no_accuracy(grader, problem, completion):
+    problems = [problem("5"), problem("Ann", "general")]
+    texts = [GOOD, "<think>be kind</think>Good morning, Ann!"]
+    parts = parts_of(grader, problems, texts, completion, {"helpful": Fixed(0.0)})
+    assert parts == {
+        "accuracy": [1.0, None],
+        "format": [1.0, 1.0],
+        "language": [1.0, 1.0],
+        "preference": [None, 0.5],
+    }
+
+
+def test_parts_stay_unweighted_and_zero_weights_are_not_computed(grader, problem, completion):
+    rubric = Rubric(accuracy=0.25, format=0.0, language=0.0, preference=0.0)
+    assert parts_of(grader, [problem("5")], [GOOD], completion, rubric=rubric) == {"accuracy": [1.0]}
+
+
+def test_what_cannot_be_graded_leaves_the_statistics_altogether(grader, problem, completion):
+    parts = parts_of(grader, [problem(""), problem("5"), problem("6")], [GOOD] * 3, completion)
+    assert parts["accuracy"] == [None, 1.0, 0.0]
+    assert parts["format"] == [None, 1.0, 1.0]
+    assert parts["language"] == [None, 1.0, 1.0]
+
+
+def test_truncated_and_malformed_replies_are_zeros_not_excluded(grader, problem, completion):
+    functions = part_functions(ALL, grader, "chat", {})
+    cut = completion(GOOD, finish_reason="length")
+    assert functions["accuracy"]([problem("5"), problem("5")], [cut, completion("<think>a")]) == [0.0, 0.0]
+
+
+def test_each_general_problem_gets_only_its_own_models_score(grader, problem, completion):
+    helpful, safety = Fixed(2.0), Fixed(-2.0)
+    problems = [
+        problem("Ann", "general", source="c#greet Ann day"),
+        problem("sorry", "general", source="c#harm Ann rob"),
+        problem("Ann", "general", source="c#greet Ann tea"),
+    ]
+    texts = ["<think>a</think>Hi Ann", "<think>b</think>Sorry", "<think>never closed"]
+    scores = parts_of(grader, problems, texts, completion, {"helpful": helpful, "safety": safety})["preference"]
+    assert scores == [pytest.approx(squash(2.0)), pytest.approx(squash(-2.0)), 0.0]
+    assert helpful.seen == ["Hi Ann"]  # the summary only
+    assert safety.seen == ["<think>b</think>Sorry"]  # thinking included
+
+
+def test_language_is_judged_on_the_reasoning_not_on_the_summary(grader, problem, completion):
+    parts = parts_of(grader, [problem("5", language="zh")], ["<think>先算三</think>so it is \\boxed{5}"], completion)
+    assert parts["language"] == [1.0]
+
+
+def test_reward_is_the_weighted_sum_of_the_parts_that_apply():
+    assert reward(ALL, {"accuracy": 1.0, "format": 1.0, "language": 0.5, "preference": None}) == pytest.approx(1.25)
+    assert reward(ALL, {"accuracy": 0.0, "format": 0.0, "language": 0.0, "preference": None}) == 0.0
+    assert reward(ALL, {"accuracy": None, "format": None, "language": None, "preference": None}) is None

@@ -1,0 +1,95 @@
+"""The grader: outcomes that all domains share, the cache, identity, and what importing it costs."""
+
+import subprocess
+import sys
+
+import pytest
+
+from r1_pipeline.errors import UnknownNameError
+from r1_pipeline.records import Outcome
+from r1_pipeline.rewards.verifier import Grader, reference_verdict, verdict
+
+
+class Counting:
+    """Fails as a grader on the first call, then says correct; counts its calls."""
+
+    name, version = "counting", "1"
+
+    def __init__(self):
+        self.calls = 0
+
+    def judge(self, problem, final):
+        self.calls += 1
+        return verdict(self, Outcome.GRADER_ERROR if self.calls == 1 else Outcome.CORRECT, "")
+
+    def close(self):
+        self.calls = -1
+
+
+def test_scores_are_none_exactly_where_nobody_is_to_blame():
+    scores = {outcome: verdict(Counting(), outcome, "").score for outcome in Outcome}
+    assert scores.pop(Outcome.UNGRADABLE) is None and scores.pop(Outcome.GRADER_ERROR) is None
+    assert scores.pop(Outcome.CORRECT) == 1.0 and set(scores.values()) == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("template", "text", "finish_reason", "outcome"),
+    [
+        ("zero", "<think>a</think> <answer>5</answer>", "stop", Outcome.CORRECT),
+        ("zero", "<think>a</think> <answer>5</answer>", "length", Outcome.TRUNCATED),
+        ("zero", "<think>the answer is 5</think>", "stop", Outcome.MALFORMED),
+        ("zero", "<think>\\boxed{5}</think> <answer></answer>", "stop", Outcome.MALFORMED),
+        ("zero", "<answer>4</answer> <answer>5</answer>", "stop", Outcome.MALFORMED),
+        ("chat", "<think>a</think>\\boxed{5}", "stop", Outcome.CORRECT),
+        ("chat", "<think>a</think>\\boxed{5", "length", Outcome.TRUNCATED),
+        ("chat", "<think>\\boxed{5}</think>", "stop", Outcome.MALFORMED),
+        ("chat", "<think>\\boxed{5}", "stop", Outcome.MALFORMED),
+        ("chat", "<think>\\boxed{5}</think>\\boxed{6}", "stop", Outcome.WRONG),
+        ("chat", "", "stop", Outcome.MALFORMED),
+    ],
+)
+def test_only_a_finished_final_part_counts(template, text, finish_reason, outcome, grader, problem, completion):
+    assert grader.grade(problem("5"), completion(text, finish_reason), template).outcome is outcome
+
+
+def test_the_graders_own_failures_are_not_cached_and_verdicts_are(problem):
+    counting = Counting()
+    with Grader({"math": counting}) as grader:
+        outcomes = [grader.judge(problem("5"), "5").outcome for _ in range(4)]
+        assert outcomes == [Outcome.GRADER_ERROR, *[Outcome.CORRECT] * 3]
+        assert counting.calls == 2
+    assert counting.calls == -1  # closed on leaving
+
+
+def test_grade_all_keeps_the_order_and_judges_repeats_once(problem, completion):
+    counting = Counting()
+    counting.calls = 1
+    pairs = [(problem("5"), completion(f"<think>a</think>{n % 3}")) for n in range(30)]
+    judged = Grader({"math": counting}, threads=4).grade_all(pairs, "chat")
+    assert len(judged) == 30 and counting.calls == 4
+
+
+def test_an_unknown_domain_names_the_known_ones(problem):
+    with pytest.raises(UnknownNameError, match="valid: math"):
+        Grader({"math": Counting()}).judge(problem("5", "stem"), "5")
+
+
+def test_identity_names_verifier_and_version_for_every_domain(grader):
+    assert set(grader.identity) == {"math", "code", "stem", "logic", "general"}
+    assert grader.identity["stem"] == grader.identity["logic"] == "choice@1"
+    assert "python-" in grader.identity["code"] and "math-verify-" in grader.identity["math"]
+
+
+def test_every_toy_reference_passes_its_own_verifier(grader, problem):
+    for posed in [problem("5"), problem("B", "stem"), problem("北", "logic"), problem("Ann,day", "general")]:
+        assert reference_verdict(grader, posed).outcome is Outcome.CORRECT
+
+
+def test_the_default_grader_loads_no_heavy_library_in_this_process():
+    program = (
+        "import sys\nfrom r1_pipeline.recipe import Runtime\nfrom r1_pipeline.rewards.verifier import default_grader\n"
+        "import r1_pipeline.rewards.rubric\nwith default_grader(Runtime()): pass\n"
+        "print([m for m in ('torch', 'sympy', 'math_verify', 'transformers') if m in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
