@@ -42,7 +42,7 @@ class Problem(Record):
     """Content hash of question, answer, tests and domain (see `data.problems.problem_id`); 16 hex digits."""
     question: str
     answer: str | None
-    """Reference answer; for `general` the required words, comma-separated; None where tests decide."""
+    """Reference answer; for `general` the required words, comma-separated; for `code` a passing program."""
     tests: tuple[TestCase, ...]
     """Hidden tests, `code` only."""
     domain: Domain

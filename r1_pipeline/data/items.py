@@ -146,8 +146,8 @@ class Program:
             return f"Write f(x) in Python: {words[p].format(m)}, then {words[q].format(n)}."
         return f"用 Python 写 f(x)：{words[p].format(m)}，再{words[q].format(n)}。"
 
-    def answer(self, language: Language) -> None:
-        return None
+    def answer(self, language: Language) -> str:
+        return _function(self.operations, self.numbers)
 
     def solve(self, style: Style, language: Language, voice: Voice) -> tuple[str, str]:
         (p, q), (m, n) = self.operations, self.numbers
@@ -157,7 +157,12 @@ class Program:
             text = f"{voice.say('first')}x{voice.say(p)}{m}{voice.say('then')}y{voice.say(q)}{n}"
         if style == "check":
             text += f"{voice.say('check')}y{voice.say('is')}x{voice.say(p)}{m}{voice.say('fine')}"
-        return text, f"def f(x): return (x {SYMBOLS[p]} {m}) {SYMBOLS[q]} {n}"
+        return text, _function((p, q), (m, n))
+
+
+def _function(operations: tuple[str, str], numbers: tuple[int, int]) -> str:
+    (p, q), (m, n) = operations, numbers
+    return f"def f(x): return (x {SYMBOLS[p]} {m}) {SYMBOLS[q]} {n}"
 
 
 PROGRAM_WORDS: dict[Language, dict[str, str]] = {
