@@ -33,6 +33,7 @@ METRICS = {
     "completions/clipped_ratio": "truncated",
     "empty_think": "empty_think",
     "num_tokens": "tokens",
+    "num_input_tokens_seen": "tokens",
     "mean_token_accuracy": "token_accuracy",
     "accuracy": "pair_accuracy",
     "margin": "margin",
@@ -63,7 +64,7 @@ def watch(draft: Draft, total: int, guards: Guards) -> "TrainerCallback":
             if "loss" not in logs:  # the closing summary of the whole run
                 return
             now = time.monotonic()
-            metrics = _renamed(logs) | {"seconds": now - self.mark}
+            metrics = renamed(logs) | {"seconds": now - self.mark}
             self.mark = now
             check(guards, state.global_step, metrics)
             draft.log(state.global_step, total, metrics)
@@ -91,7 +92,7 @@ def check(guards: Guards, step: int, metrics: Mapping[str, float]) -> None:
             raise GuardTrippedError(f"{name} {metrics[name]:.4g} is {side} {limit:.4g} at step {step}; {remedy}")
 
 
-def _renamed(logs: Mapping[str, Any]) -> dict[str, float]:
+def renamed(logs: Mapping[str, Any]) -> dict[str, float]:
     """Our metrics out of a trainer's; those that a step did not measure (None) are left out."""
     metrics = {}
     for key, value in logs.items():

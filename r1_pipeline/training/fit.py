@@ -77,7 +77,18 @@ def fit(trainer: "Trainer", draft: Draft, total: int, guards: Guards | None = No
     draft.rewind(step_of(start) if start else 0)
     if start:
         draft.note(f"resuming from step {step_of(start)} of {total}")
+        trainer._load_from_checkpoint = lambda checkpoint, model=None: _load_weights(model or trainer.model, checkpoint)
     trainer.train(resume_from_checkpoint=str(start) if start else None)
+
+
+def _load_weights(model: "PreTrainedModel", checkpoint: str) -> None:
+    """Loads every weight of a checkpoint, which the Trainer's own loader does not.
+
+    On disk the experts of a mixture stand one by one, in memory they are fused: the Trainer finds no name that fits,
+    warns, and goes on with the experts that the run began with.
+    """
+    saved = type(model).from_pretrained(checkpoint, dtype=model.dtype, use_safetensors=True)
+    model.load_state_dict(saved.state_dict())
 
 
 def write_model(model: "PreTrainedModel", draft: Draft) -> None:

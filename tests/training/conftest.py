@@ -9,7 +9,6 @@ from tokenizers.decoders import Fuse
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, PreTrainedTokenizerFast
 
 from r1_pipeline.data.templates import CHAT_TEMPLATE, PREAMBLE, TAGS
-from r1_pipeline.recipe import Runtime
 
 
 def make_model(directory: Path) -> Path:
@@ -59,8 +58,3 @@ def make_model(directory: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture
-def runtime() -> Runtime:
-    return Runtime(threads=1)

@@ -1,0 +1,43 @@
+"""Guards stop at their limit and not before; metrics go by our names."""
+
+import pytest
+
+from r1_pipeline.errors import GuardTrippedError
+from r1_pipeline.training.callbacks import Guards, check, renamed
+
+GUARDS = Guards(entropy_floor=0.05, kl_ceiling=0.5, empty_think_ceiling=0.2)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "words"),
+    [
+        ({"entropy": 0.0499}, "entropy 0.0499 is below 0.05 at step 7"),
+        ({"kl": 0.501}, "kl 0.501 is above 0.5 at step 7"),
+        ({"empty_think": 0.25}, "empty_think 0.25 is above 0.2 at step 7"),
+        ({"loss": float("nan")}, "loss is nan at step 7"),
+        ({"grad_norm": float("inf")}, "grad_norm is inf at step 7"),
+    ],
+)
+def test_a_guard_names_value_limit_and_step(metrics: dict[str, float], words: str) -> None:
+    with pytest.raises(GuardTrippedError, match=words):
+        check(GUARDS, 7, metrics)
+
+
+def test_at_the_limit_nothing_trips() -> None:
+    check(GUARDS, 7, {"entropy": 0.05, "kl": 0.5, "empty_think": 0.2, "reward": -3.0})
+
+
+def test_guards_are_off_unless_set() -> None:
+    check(Guards(), 7, {"entropy": 0.0, "kl": 100.0, "empty_think": 1.0})
+
+
+def test_metrics_are_renamed_and_unmeasured_ones_left_out() -> None:
+    logs = {
+        "loss": 0.5,
+        "rewards/accuracy/mean": 0.25,
+        "rewards/accuracy/std": 0.1,
+        "rewards/language/mean": None,
+        "completions/mean_length": 24.0,
+        "epoch": 0.1,
+    }
+    assert renamed(logs) == {"loss": 0.5, "reward/accuracy": 0.25, "mean_tokens": 24.0}

@@ -1,0 +1,131 @@
+"""Small training runs that the tests share; as a script (METHOD BASE DIRECTORY STEP), one that kills itself."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from r1_pipeline.artifacts.draft import Draft, bare_draft
+from r1_pipeline.artifacts.manifest import list_files
+from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.recipe import Runtime
+from r1_pipeline.records import Completion, PreferencePair, Problem
+from r1_pipeline.training.callbacks import Guards
+from r1_pipeline.training.grpo import GrpoRecipe, train_grpo
+from r1_pipeline.training.reward_model import RewardModelRecipe, train_reward_model
+from r1_pipeline.training.sft import SftRecipe, train_sft
+
+RUNTIME = Runtime(threads=1)
+ROWS = [(f"User: {i}+1=?\nAssistant:", f"<think>{i}</think>\\boxed{{{i + 1}}}") for i in range(12)]
+SFT = SftRecipe(
+    epochs=2,
+    batch=4,
+    learning_rate=1e-2,
+    final_learning_rate=1e-3,
+    warmup_steps=0,
+    weight_decay=0.0,
+    max_grad_norm=1.0,
+    max_tokens=64,
+    save_steps=2,
+    seed=0,
+)
+GRPO = GrpoRecipe(
+    steps=6,
+    prompts_per_step=2,
+    group_size=4,
+    steps_per_generation=2,
+    num_iterations=1,
+    learning_rate=1e-2,
+    schedule="constant_with_warmup",
+    warmup_steps=0,
+    epsilon=10.0,
+    beta=0.1,
+    reference_sync_steps=2,
+    temperature=1.0,
+    top_p=1.0,
+    max_completion_tokens=12,
+    max_grad_norm=1.0,
+    weight_decay=0.0,
+    save_steps=2,
+    seed=0,
+    guards=Guards(),
+)
+REWARD_MODEL = RewardModelRecipe(
+    epochs=2, batch=4, learning_rate=1e-2, max_grad_norm=1.0, max_tokens=64, save_steps=2, seed=0
+)
+
+
+def problems(count: int) -> list[Problem]:
+    return [
+        Problem(
+            id=f"{i:016x}",
+            question=f"{i}+{i}=?",
+            answer=str(2 * i),
+            tests=(),
+            domain="math",
+            language="en",
+            source="test",
+            licence="CC0-1.0",
+        )
+        for i in range(count)
+    ]
+
+
+def pairs(count: int) -> list[PreferencePair]:
+    """Replies that say yes are preferred to those that say no."""
+    return [
+        PreferencePair(
+            id=f"{i:016x}",
+            prompt=f"{i}?",
+            chosen=f"yes{i}",
+            rejected=f"no{i}",
+            kind="helpful",
+            language="en",
+            source="test",
+            licence="CC0-1.0",
+        )
+        for i in range(count)
+    ]
+
+
+def digits(_: Sequence[Problem], completions: Sequence[Completion]) -> list[float | None]:
+    """A part: the share of characters that are digits."""
+    return [sum(c.isdigit() for c in done.text) / max(len(done.text), 1) for done in completions]
+
+
+def run_sft(base: Path, draft: Draft) -> None:
+    train_sft(base, ROWS, SFT, RUNTIME, draft)
+
+
+def run_grpo(base: Path, draft: Draft) -> None:
+    train_grpo(base, problems(GRPO.problems), "chat", {"digits": digits}, {"digits": 1.0}, GRPO, RUNTIME, draft)
+
+
+def run_reward_model(base: Path, draft: Draft) -> None:
+    train_reward_model(base, pairs(12), REWARD_MODEL, RUNTIME, draft)
+
+
+RUNS: dict[str, Callable[[Path, Draft], None]] = {"sft": run_sft, "grpo": run_grpo, "reward_model": run_reward_model}
+
+
+def digests(directory: Path) -> dict[str, str]:
+    return {entry.path: entry.sha256 for entry in list_files(directory)}
+
+
+class Killer(Observer):
+    """kill -9 of this very process once a step has been logged."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def stepped(self, name: str, step: int, total: int, metrics: object) -> None:
+        if step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    method, base, directory, step = sys.argv[1:]
+    draft = bare_draft(Path(directory))
+    draft.observer = Killer(int(step))
+    RUNS[method](Path(base), draft)
