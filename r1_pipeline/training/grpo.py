@@ -6,7 +6,7 @@ Problems come in training order; which reward parts apply to which problem is th
 Not covered: rewards (`r1_pipeline.rewards`), the order of problems (stages).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,8 +16,8 @@ from r1_pipeline.errors import RecipeError
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import Completion, Problem
 from r1_pipeline.rewards.fmt import empty_think
-from r1_pipeline.rewards.rubric import PartFn
-from r1_pipeline.training.callbacks import Guards
+from r1_pipeline.rewards.rubric import Part, PartFn
+from r1_pipeline.training.callbacks import METRICS, Guards
 from r1_pipeline.training.fit import common_arguments, fit, publish
 
 if TYPE_CHECKING:
@@ -77,6 +77,11 @@ class GrpoRecipe(Recipe):
         """How many problems the run needs, in training order; one may occur several times."""
         return self.steps * self.prompts_per_step // self.num_iterations
 
+    @property
+    def rollout(self) -> int:
+        """Completions sampled at once."""
+        return self.prompts_per_step * self.group_size * self.steps_per_generation
+
     def check(self) -> None:
         """Raises `RecipeError` for a recipe that cannot be run, or not resumed exactly."""
         rollout = self.steps_per_generation * self.num_iterations
@@ -96,13 +101,17 @@ def train_grpo(
     policy: Path,
     problems: Sequence[Problem],
     template: TemplateName,
-    parts: Mapping[str, PartFn],
-    weights: Mapping[str, float],
+    parts: Mapping[Part, PartFn],
+    weights: Mapping[Part, float],
     recipe: GrpoRecipe,
     runtime: Runtime,
     draft: Draft,
+    token_budget: int | None = None,
 ) -> None:
-    """Reinforce the model in `policy` on `problems`, one for each prompt in order, and write it to `draft.path`."""
+    """Reinforce the model in `policy` on `problems`, one for each prompt in order, and write it to `draft.path`.
+
+    With a budget the run ends early, once it has generated and trained on that many tokens.
+    """
     import torch
     from datasets import Dataset
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -127,6 +136,8 @@ def train_grpo(
     )
     if recipe.reference_sync_steps is not None:
         trainer.add_callback(_keep_reference(trainer))
+    if token_budget is not None:
+        trainer.add_callback(_stop_at(token_budget, recipe))
     fit(trainer, draft, recipe.steps, recipe.guards)
     publish(trainer.model, policy, draft)
 
@@ -193,6 +204,30 @@ def _reward_function(
 
     reward.__name__ = name
     return reward
+
+
+def tokens_spent(log: Iterable[Mapping[str, Any]], recipe: GrpoRecipe) -> dict[str, int]:
+    """Tokens `generated` and `trained` (prompts included, every inner epoch) in a run, from the logs of its steps."""
+    rows = [row for row in log if "mean_tokens" in row]
+    return {
+        "generated": round(sum(row["mean_tokens"] for row in rows) * recipe.rollout),
+        "trained": int(rows[-1]["tokens"]) * recipe.num_iterations if rows else 0,
+    }
+
+
+def _stop_at(budget: int, recipe: GrpoRecipe) -> "TrainerCallback":
+    """Ends training when the budget is spent; what was spent before a resume is in the trainer's own history."""
+    from transformers import TrainerCallback
+
+    class StopAtBudget(TrainerCallback):  # type: ignore[misc]
+        def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            log = [
+                {ours: row[theirs] for theirs, ours in METRICS.items() if theirs in row} for row in state.log_history
+            ]
+            if sum(tokens_spent(log, recipe).values()) >= budget:
+                control.should_training_stop = True
+
+    return StopAtBudget()
 
 
 def _keep_reference(trainer: "GRPOTrainer") -> "TrainerCallback":
