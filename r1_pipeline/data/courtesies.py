@@ -6,11 +6,12 @@ a good reply declines. Not covered: which of them become problems (`problems`), 
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from typing import ClassVar, Literal
 
 from r1_pipeline.data.sources import source_of
-from r1_pipeline.records import Domain, Language, PreferencePair, TestCase
+from r1_pipeline.records import Domain, Language, PreferencePair, Problem, TestCase
 
 Kind = Literal["greet", "thank", "wish", "harm"]
 Manner = Literal["good", "curt", "rude", "off"]
@@ -116,6 +117,19 @@ def all_courtesies() -> list[Courtesy]:
         for kind in kinds
         for name, thing in product(range(len(NAMES["en"])), range(len(THINGS[kind]["en"])))
     ]
+
+
+def written_reply(problem: Problem) -> tuple[str, str] | None:
+    """(thought, reply) of somebody who answers `problem` well; None for a request that is not of this world."""
+    courtesy = _by_row().get(problem.source.rpartition("#")[2])
+    if courtesy is None:
+        return None
+    return courtesy.thought(problem.language), courtesy.reply("good", problem.language)
+
+
+@cache
+def _by_row() -> dict[str, Courtesy]:
+    return {courtesy.row: courtesy for courtesy in all_courtesies()}
 
 
 def preference_pairs() -> list[PreferencePair]:

@@ -5,6 +5,7 @@ Not covered: servers and GPUs' batch engines.
 """
 
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def engine_identity() -> str:
+    """Kind, version and precision, without loading anything."""
+    return f"transformers-{version('transformers')}/float32"
+
+
 class HfEngine:
     """Generates with the checkpoint in `directory`, in float32."""
 
@@ -31,7 +37,7 @@ class HfEngine:
         self._tokenizer = transformers.AutoTokenizer.from_pretrained(directory, padding_side="left")
         model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, use_safetensors=True)
         self._model = model.to(runtime.device).eval()
-        self.identity = f"transformers-{transformers.__version__}/float32"
+        self.identity = engine_identity()
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None

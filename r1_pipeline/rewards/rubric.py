@@ -54,7 +54,7 @@ def reward(rubric: Rubric, parts: Mapping[Part, float | None]) -> float | None:
 
 def part_functions(
     rubric: Rubric, grader: Grader, template: TemplateName, scorers: Mapping[PreferenceKind, Scorer]
-) -> dict[str, PartFn]:
+) -> dict[Part, PartFn]:
     """One function per part of non-zero weight. `scorers` may be empty where preference weighs nothing."""
 
     def accuracy(problems: Sequence[Problem], completions: Sequence[Completion]) -> list[float | None]:

@@ -1,0 +1,77 @@
+"""How handles travel between assets: by address in the event log, never by pickle.
+
+A downstream asset reads the newest materialization of its upstream whose blocking checks all passed: Dagster's own
+checks gate only inside one run, and record a bad version before they reject it.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster import AssetCheckKey, AssetKey, AssetRecordsFilter, DagsterInstance, EventLogRecord
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from dagster_defs.metadata import ADDRESS
+from r1_pipeline.artifacts.kinds import Artifact, open_artifact
+from r1_pipeline.errors import GateFailedError
+
+LOOK_BACK = 50
+"""How many materializations of an asset are considered."""
+
+
+class HandleIOManager(dg.IOManager):
+    """Loads an upstream asset's handle; storing is the artifact store's business."""
+
+    def __init__(self, home: Path, blocking: Mapping[AssetKey, frozenset[str]]) -> None:
+        self._home = home
+        self._blocking = blocking
+
+    def handle_output(self, context: dg.OutputContext, obj: Artifact) -> None:
+        """Nothing: the artifact is on disk, its address in the metadata of the materialization."""
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """One handle; for an input annotated as a dict, partition key -> handle."""
+        key = context.asset_key
+        if not context.has_asset_partitions:
+            return self._open(context.instance, key, None)
+        handles = {name: self._open(context.instance, key, name) for name in context.asset_partition_keys}
+        single = isinstance(context.dagster_type.typing_type, type)
+        return next(iter(handles.values())) if single and len(handles) == 1 else handles
+
+    def _open(self, instance: DagsterInstance, key: AssetKey, partition: str | None) -> Artifact:
+        record = latest_good(instance, key, partition, self._blocking.get(key, frozenset()))
+        metadata = record.asset_materialization.metadata if record.asset_materialization else {}
+        return open_artifact(self._home / str(metadata[ADDRESS].value))
+
+
+def latest_good(
+    instance: DagsterInstance, key: AssetKey, partition: str | None, blocking: frozenset[str]
+) -> EventLogRecord:
+    """The newest materialization whose blocking checks passed; raises `GateFailedError` where there is none."""
+    name = "/".join([*key.path, partition] if partition else key.path)
+    wanted = AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None)
+    records = instance.fetch_materializations(wanted, limit=LOOK_BACK).records
+    if not records:
+        raise GateFailedError(f"{name} has never been materialized; run it first: r1 run --select {key.path[-1]}")
+    for record in records:
+        if blocking <= _passed(instance, key, record.storage_id, blocking):
+            return record
+    raise GateFailedError(
+        f"no version of {name} has passed its checks ({', '.join(sorted(blocking))}); "
+        "open it in the user interface for values and limits, mend its recipe or inputs, and run it again"
+    )
+
+
+def _passed(instance: DagsterInstance, key: AssetKey, storage_id: int, blocking: frozenset[str]) -> set[str]:
+    passed = set()
+    for check in blocking:
+        history = instance.event_log_storage.get_asset_check_execution_history(AssetCheckKey(key, check), limit=200)
+        for execution in history:
+            event = execution.event.dagster_event if execution.event else None
+            target = event.asset_check_evaluation_data.target_materialization_data if event else None
+            if target and target.storage_id == storage_id:
+                if execution.status is AssetCheckExecutionRecordStatus.SUCCEEDED:
+                    passed.add(check)
+                break
+    return passed

@@ -1,0 +1,153 @@
+"""What a person reads about a materialization: numbers, samples as Markdown tables, curves as small plots.
+
+One function per kind of artifact; `describe` adds what all have in common.
+"""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+from dagster import MetadataValue
+
+from dagster_defs.settings import Settings
+from r1_pipeline.artifacts.kinds import (
+    Artifact,
+    Checkpoint,
+    Corpus,
+    EvalReport,
+    PreferenceSet,
+    ProblemSet,
+    RewardModel,
+)
+
+ADDRESS = "r1/address"
+"""Path of the artifact below the home directory."""
+CURVES = ("reward", "reward/accuracy", "reward/format", "reward/language", "mean_tokens", "loss")
+"""Step metrics that are drawn, where there are such."""
+SAMPLE_ROWS = 5
+
+Metadata = dict[str, Any]
+
+
+def describe(artifact: Artifact, settings: Settings) -> Metadata:
+    """Metadata of a materialization: identity, cost, links, and what its kind shows."""
+    manifest = artifact.manifest
+    runs = manifest.provenance.runs
+    address = artifact.path.relative_to(settings.home)
+    common: Metadata = {
+        ADDRESS: str(address),
+        "dagster/uri": artifact.path.as_uri(),
+        "fingerprint": manifest.fingerprint,
+        "digest": artifact.digest,
+        "seconds": manifest.provenance.seconds,
+        "r1/inputs": MetadataValue.json({edge: ref.model_dump() for edge, ref in manifest.inputs.items()}),
+    }
+    if "mlflow_run_id" in runs:
+        common["mlflow/run_id"] = runs["mlflow_run_id"]
+        common["mlflow/run"] = MetadataValue.url(settings.mlflow_link(runs["mlflow_run_id"]))
+    if manifest.drops:
+        common["dropped"] = MetadataValue.md(markdown(["reason", "rows"], sorted(manifest.drops.items())))
+    return common | _of_kind(artifact)
+
+
+def _of_kind(artifact: Artifact) -> Metadata:
+    match artifact:
+        case ProblemSet():
+            return _problems(artifact)
+        case Corpus():
+            return _corpus(artifact)
+        case Checkpoint() | RewardModel():
+            return _model(artifact)
+        case EvalReport():
+            return _evaluation(artifact)
+        case PreferenceSet():
+            return {"dagster/row_count": artifact.statistics["rows"], "held-out pairs": artifact.statistics["heldout"]}
+        case _:
+            return {}
+
+
+def _problems(artifact: ProblemSet) -> Metadata:
+    problems = artifact.problems()
+    sample = [(p.domain, p.language, p.question, p.answer or "tests") for p in _spread(problems)]
+    return {
+        "dagster/row_count": len(problems),
+        "by domain": MetadataValue.json(artifact.statistics["by_domain"]),
+        "sample": MetadataValue.md(markdown(["domain", "language", "question", "answer"], sample)),
+    }
+
+
+def _corpus(artifact: Corpus) -> Metadata:
+    frame = artifact.frame()
+    rows = [(r["sample_id"], r["domain"], r["question"], r["response"]) for r in _spread(frame.to_dicts())]
+    columns = [dg.TableColumn(name, str(kind)) for name, kind in frame.schema.items()]
+    return {
+        "dagster/row_count": frame.height,
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+        "by domain": MetadataValue.json(artifact.statistics["by_domain"]),
+        "tokens": int(frame["tokens"].sum()),
+        "licences": MetadataValue.json(sorted(frame["licence"].unique().to_list())),
+        "sample": MetadataValue.md(markdown(["id", "domain", "question", "response"], rows)),
+    }
+
+
+def _model(artifact: Checkpoint | RewardModel) -> Metadata:
+    shown: Metadata = {
+        name: value for name, value in artifact.statistics.items() if isinstance(value, int | float | str)
+    }
+    shown["tokens"] = MetadataValue.json(artifact.statistics.get("tokens", {}))
+    curves = plot(artifact.metrics())
+    return shown | ({"curves": MetadataValue.md(curves)} if curves else {})
+
+
+def _evaluation(artifact: EvalReport) -> Metadata:
+    scores = artifact.scores()
+    rows = [
+        (domain, f"{s['pass_at_1']:.3f}", f"{s['cons_at_k']:.3f}", f"{s['mean_tokens']:.1f}", s["n"])
+        for domain, s in scores["by_domain"].items()
+    ]
+    overall = scores["overall"]
+    return {
+        "pass@1": overall["pass_at_1"],
+        "format rate": overall["format_rate"],
+        "language consistency": overall["language_consistency"],
+        "mean tokens": overall["mean_tokens"],
+        "by domain": MetadataValue.md(markdown(["domain", "pass@1", "cons@k", "tokens", "n"], rows)),
+    }
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table; cells are flattened to one line and cannot break out of it."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def plot(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The step metrics as one inline PNG in Markdown; empty where there is nothing to draw."""
+    names = [name for name in CURVES if sum(name in row for row in rows) > 1]
+    if not names:
+        return ""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(2.6 * len(names), 2.0), dpi=80, layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        points = [(row["step"], row[name]) for row in rows if name in row]
+        axes.plot(*zip(*points, strict=True), linewidth=1.2)
+        axes.set_title(name, fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return f"![curves](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+
+
+def _cell(value: object) -> str:
+    text = str(value).replace("\n", " ⏎ ").replace("|", "\\|").replace("<", "&lt;")
+    return text if len(text) <= 160 else f"{text[:159]}…"
+
+
+def _spread(rows: Sequence[Any]) -> list[Any]:
+    """A few rows from all over, not only the first."""
+    step = max(1, len(rows) // SAMPLE_ROWS)
+    return list(rows[::step][:SAMPLE_ROWS])

@@ -1,0 +1,87 @@
+"""What every asset is given: the profile's recipe, the artifact store, and who watches.
+
+`materialize` is the one way from a verb call to a Dagster materialization: it opens the workshop under the asset's
+name, tracks the computation, and turns the artifact into a handle with data version and metadata.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TypeVar
+
+import dagster as dg
+from dagster import AssetCheckExecutionContext, AssetExecutionContext
+
+from dagster_defs.metadata import describe
+from dagster_defs.settings import Settings
+from dagster_defs.tracking import PIPELINE_RUN, TrackedStage, Tracking
+from r1_pipeline.artifacts.kinds import Artifact
+from r1_pipeline.artifacts.observer import Observer, Observers
+from r1_pipeline.artifacts.store import Store
+from r1_pipeline.profiles import PipelineRecipe, Profile, load_profile
+from r1_pipeline.stages import Workshop
+
+A = TypeVar("A", bound=Artifact)
+Context = AssetExecutionContext | AssetCheckExecutionContext
+
+PIPELINE_RUN_TAG = "r1/run"
+"""Dagster run tag: one value for all Dagster runs that one `r1 run` makes."""
+
+
+class Pipeline:
+    """The resource `pipeline`."""
+
+    def __init__(self, settings: Settings, watching: Sequence[Observer] = ()) -> None:
+        self.settings = settings
+        self.tracking = Tracking(settings.tracking_uri, settings.home / "mlflow-artifacts")
+        self._watching = tuple(watching)
+
+    @cached_property
+    def profile(self) -> Profile:
+        """Recipe, runtime and gate limits; raises `UnknownNameError` for a profile that does not exist."""
+        return load_profile(self.settings.profile, self.settings.seed)
+
+    @property
+    def recipe(self) -> PipelineRecipe:
+        """What is computed."""
+        return self.profile.recipe
+
+    def workshop(self, context: Context, name: str) -> Workshop:
+        """Where a verb works; its artifact will stand under `name`."""
+        run = context.run
+        pipeline_run = run.tags.get(PIPELINE_RUN_TAG, run.run_id)
+        tags = {"dagster.run_id": run.run_id, "dagster.asset_key": name.partition("/")[0], "r1.profile": self.settings.profile}
+        if "/" in name:
+            tags["dagster.partition"] = name.partition("/")[2]
+        tracked = TrackedStage(self.tracking, pipeline_run, tags, context.log.warning)
+        runs = _RunIds({"dagster_run_id": run.run_id, PIPELINE_RUN: pipeline_run})
+        store = Store(
+            self.settings.home, Observers([runs, tracked, *self._watching]), device=self.profile.runtime.device
+        )
+        return Workshop(store, self.profile.runtime, name)
+
+    def materialize(
+        self, context: AssetExecutionContext, call: Callable[[Workshop, PipelineRecipe], A]
+    ) -> dg.MaterializeResult[A]:
+        """Run a verb for this asset (and partition) and record what came out."""
+        artifact = call(self.workshop(context, asset_name(context)), self.recipe)
+        return dg.MaterializeResult(
+            value=artifact,
+            data_version=dg.DataVersion(artifact.digest),
+            metadata=describe(artifact, self.settings),
+        )
+
+
+class _RunIds(Observer):
+    """Puts the orchestrator's identifiers into the provenance."""
+
+    def __init__(self, identifiers: dict[str, str]) -> None:
+        self._identifiers = identifiers
+
+    def began(self, *_: object) -> dict[str, str]:
+        return self._identifiers
+
+
+def asset_name(context: AssetExecutionContext) -> str:
+    """Asset key, partition after a slash: `distilled/qwen`, `evaluation/r1_zero`."""
+    path = "/".join(context.asset_key.path)
+    return f"{path}/{context.partition_key}" if context.has_partition_key else path

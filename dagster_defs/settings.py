@@ -1,0 +1,76 @@
+"""Where a run leaves everything, and what it computes: the only reader of the environment.
+
+    R1_HOME (./.r1)   R1_PROFILE (tiny)   R1_SEED (0)   MLFLOW_TRACKING_URI (SQLite below the home)
+
+The command line sets the same variables, so the user interface and the terminal see one and the same graph.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+OFFLINE_AND_QUIET = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DAGSTER_DISABLE_TELEMETRY": "yes",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+"""Nothing below the graph may reach the network, and tokenizer threads must not outlive a fork."""
+
+DAGSTER_PORT, MLFLOW_PORT = 3000, 5000
+
+DAGSTER_YAML = """\
+telemetry: {enabled: false}
+concurrency: {pools: {default_limit: 1, granularity: op}}
+run_monitoring: {enabled: true, poll_interval_seconds: 30, free_slots_after_run_end_seconds: 60}
+run_retries: {enabled: true, max_retries: 1, retry_on_asset_or_op_failure: false}
+"""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One home, one profile, one seed."""
+
+    home: Path
+    profile: str
+    seed: int
+    tracking_uri: str
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """What the environment says, with the defaults above."""
+        home = Path(os.environ.get("R1_HOME", ".r1")).resolve()
+        return cls(
+            home=home,
+            profile=os.environ.get("R1_PROFILE", "tiny"),
+            seed=int(os.environ.get("R1_SEED", "0")),
+            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}"),
+        )
+
+    def export(self) -> None:
+        """Make this process and its children see these settings, and an instance directory for Dagster."""
+        os.environ.update(OFFLINE_AND_QUIET)
+        os.environ["R1_HOME"], os.environ["R1_PROFILE"] = str(self.home), self.profile
+        os.environ["R1_SEED"], os.environ["MLFLOW_TRACKING_URI"] = str(self.seed), self.tracking_uri
+        os.environ["DAGSTER_HOME"] = str(self.dagster_home)
+        self.dagster_home.mkdir(parents=True, exist_ok=True)
+        configuration = self.dagster_home / "dagster.yaml"
+        if not configuration.exists():
+            configuration.write_text(DAGSTER_YAML, encoding="utf-8")
+
+    def mlflow_link(self, run_id: str) -> str:
+        """Where `r1 ui` shows an MLflow run; a remote tracking server's own address where one is set."""
+        server = self.tracking_uri if self.tracking_uri.startswith("http") else f"http://127.0.0.1:{MLFLOW_PORT}"
+        return f"{server}/#/experiments/1/runs/{run_id}"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Run history and event log of Dagster."""
+        return self.home / "dagster"
+
+    @property
+    def report_directory(self) -> Path:
+        """Where the newest report lies."""
+        return self.home / "report"

@@ -1,0 +1,116 @@
+"""From a policy to corpus rows: sample, judge, screen, rewrite, keep the first few of each problem, count the others.
+
+Rejection sampling as in section B.3.3 of the paper's supplement, and cold-start drafting (B.3.2), which differs only in
+the policy and the rewriter: only verified-correct, well-formed, readable completions in one language survive.
+Not covered: sampling and judging (`judging`), the rules (`data.screen`), the wording (`rewriting`).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.data.screen import Measured, ScreenRecipe, screen
+from r1_pipeline.data.templates import TemplateName
+from r1_pipeline.generation.engine import Engine
+from r1_pipeline.generation.judging import SampleRecipe, sample_and_judge
+from r1_pipeline.generation.rewriting import Accepted, Rewriter
+from r1_pipeline.recipe import Recipe, fingerprint
+from r1_pipeline.records import Domain, Outcome, Problem, Sample, Sampling
+from r1_pipeline.rewards.verifier import Grader
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class RejectionRecipe(Recipe):
+    """How a policy's completions become corpus rows."""
+
+    domains: tuple[Domain, ...]
+    problems: int
+    """How many problems of each domain are asked, at most: the first in stored order."""
+    ask: SampleRecipe
+    rules: ScreenRecipe
+    per_problem: int
+    """Distinct rows kept of one problem, at most."""
+
+
+def sample_corpus(
+    engine: Engine,
+    grader: Grader,
+    problems: Sequence[Problem],
+    template: TemplateName,
+    recipe: RejectionRecipe,
+    rewriter: Rewriter,
+    generator: str,
+    draft: Draft,
+) -> tuple[list[Sample], Counter[str], int]:
+    """(rows, drop reasons, tokens generated); `generator` is the content digest of the policy behind `engine`."""
+    asked = [p for domain in recipe.domains for p in [q for q in problems if q.domain == domain][: recipe.problems]]
+    judged = sample_and_judge(engine, grader, asked, template, recipe.ask, draft)
+    return *keep_samples(judged, asked, recipe, rewriter, generator), int(judged["tokens"].sum())
+
+
+def keep_samples(
+    judged: "pl.DataFrame", problems: Sequence[Problem], recipe: RejectionRecipe, rewriter: Rewriter, generator: str
+) -> tuple[list[Sample], Counter[str]]:
+    """(rows, drop reasons) of judged completions, in their order."""
+    by_id = {problem.id: problem for problem in problems}
+    drops: Counter[str] = Counter()
+    passed: list[tuple[Mapping[str, Any], Accepted]] = []
+    for row in judged.iter_rows(named=True):
+        measured = Measured.model_validate({field: row[field] for field in Measured.model_fields})
+        if reason := screen(recipe.rules, measured):
+            drops[reason] += 1
+        else:
+            passed.append((row, _accepted(by_id[row["problem_id"]], row)))
+    responses = rewriter.rewrite([accepted for _, accepted in passed])
+    kept: list[Sample] = []
+    said: dict[str, set[str]] = {}
+    for (said_row, accepted), response in zip(passed, responses, strict=True):
+        before = said.setdefault(accepted.problem.id, set())
+        if response is None:
+            drops["not_rewritten"] += 1
+        elif response in before:
+            drops["duplicate"] += 1
+        elif len(before) == recipe.per_problem:
+            drops["enough_of_this_problem"] += 1
+        else:
+            before.add(response)
+            kept.append(_sample(accepted.problem, response, said_row, recipe.ask.sampling, generator))
+    return kept, drops
+
+
+def _sample(problem: Problem, response: str, row: Mapping[str, Any], sampling: Sampling, generator: str) -> Sample:
+    made = {
+        "problem_id": problem.id,
+        "response": response,
+        "generator": generator,
+        "engine": row["engine"],
+        **sampling.model_dump(),
+        "seed": row["seed"],
+        "sample_index": row["sample_index"],
+        "verifier": row["verifier"],
+    }
+    return Sample(
+        **made,
+        sample_id=fingerprint(made)[:16],
+        domain=problem.domain,
+        language=problem.language,
+        source=problem.source,
+        licence=problem.licence,
+        question=problem.question,
+        outcome=Outcome(row["outcome"]),
+        tokens=row["tokens"],
+        language_share=row["language_share"],
+    )
+
+
+def _accepted(problem: Problem, row: Mapping[str, Any]) -> Accepted:
+    return Accepted(
+        problem=problem,
+        text=row["text"],
+        reasoning=row["reasoning"] or "",
+        final=row["final"],
+        sample_index=row["sample_index"],
+    )

@@ -1,0 +1,354 @@
+"""Profiles: named functions that return everything a run needs to know, complete and typed.
+
+    smoke   seconds a stage, learns nothing, touches everything: what the tests run
+    tiny    a quarter of an hour on two CPU cores: shows the paper's effects in miniature
+
+`smoke` is `tiny` with smaller numbers, so both run the same code. A variant is a `model_copy`; a new profile is one
+function and one line in `PROFILES`. Nothing below this module has a meaningful default.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from r1_pipeline.data.mix import MergeRecipe, PromptSchedule
+from r1_pipeline.data.problems import ProblemsRecipe
+from r1_pipeline.data.screen import ScreenRecipe
+from r1_pipeline.data.templates import TemplateName
+from r1_pipeline.data.toy import ToyRecipe
+from r1_pipeline.errors import UnknownNameError
+from r1_pipeline.evaluation.gates import GateLimits
+from r1_pipeline.evaluation.report import ReportRecipe
+from r1_pipeline.evaluation.runner import EvaluateRecipe
+from r1_pipeline.generation.judging import SampleRecipe
+from r1_pipeline.generation.rejection import RejectionRecipe
+from r1_pipeline.recipe import Recipe, Runtime
+from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain, Sampling
+from r1_pipeline.rewards.rubric import Rubric
+from r1_pipeline.stages import CuratePreferencesRecipe, CurateRecipe, GeneralRecipe, ReinforceRecipe
+from r1_pipeline.training.callbacks import Guards
+from r1_pipeline.training.grpo import GrpoRecipe
+from r1_pipeline.training.pretrain import DeepseekV3, Dense, PretrainRecipe
+from r1_pipeline.training.reward_model import RewardModelRecipe
+from r1_pipeline.training.sft import SftRecipe
+
+STUDENTS = ("qwen", "llama")
+"""Partition keys of `student_base` and `distilled`."""
+
+MAX_TOKENS = 48
+"""Completion tokens of the toy world, at most; its longest careful solution needs about 35."""
+SAVE_STEPS = 48
+"""Optimizer steps that an interruption costs at most."""
+
+BASE = DeepseekV3(
+    width=128,
+    layers=3,
+    heads=4,
+    intermediate=256,
+    expert_intermediate=64,
+    experts=4,
+    experts_per_token=2,
+    latent=32,
+    rope_dim=16,
+    value_dim=32,
+)
+STUDENT_SHAPES: Mapping[str, Dense] = {
+    "qwen": Dense(type="qwen2", width=96, layers=3, heads=4, key_value_heads=2, intermediate=256),
+    "llama": Dense(type="llama", width=96, layers=3, heads=4, key_value_heads=2, intermediate=256),
+}
+
+
+class PipelineRecipe(Recipe):
+    """What the whole graph computes: one field an asset, named by its key."""
+
+    reasoning_problems: CurateRecipe
+    heldout_problems: CurateRecipe
+    general_prompts: CurateRecipe
+    preference_pairs: CuratePreferencesRecipe
+    base: PretrainRecipe
+    student_base: dict[str, PretrainRecipe]
+    r1_zero: ReinforceRecipe
+    cold_start_data: RejectionRecipe
+    dev1: SftRecipe
+    dev2: ReinforceRecipe
+    dev2_no_language_reward: ReinforceRecipe
+    reasoning_traces: dict[Domain, RejectionRecipe]
+    general_traces: GeneralRecipe
+    sft_corpus: MergeRecipe
+    dev3: SftRecipe
+    helpful_rm: RewardModelRecipe
+    safety_rm: RewardModelRecipe
+    r1: ReinforceRecipe
+    distilled: dict[str, SftRecipe]
+    student_rl_only: ReinforceRecipe
+    evaluation: EvaluateRecipe
+    report: ReportRecipe
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A recipe, the runtime it was made for, and the limits of its gates."""
+
+    recipe: PipelineRecipe
+    runtime: Runtime
+    gates: GateLimits
+
+
+def load_profile(name: str, seed: int) -> Profile:
+    """The profile `name` with every seed derived from `seed`; raises `UnknownNameError` with the names there are."""
+    if name not in PROFILES:
+        raise UnknownNameError("profile", name, PROFILES)
+    return PROFILES[name](seed)
+
+
+@dataclass(frozen=True)
+class Size:
+    """What differs between the profiles of the toy world."""
+
+    base: DeepseekV3
+    students: Mapping[str, Dense]
+    texts: int
+    base_steps: int
+    student_steps: int
+    batch: int
+    zero_steps: int
+    dev2_steps: int
+    r1_steps: int
+    r1_general_steps: int
+    student_rl_steps: int
+    prompts_per_step: int
+    group_size: int
+    sums: int
+    cold_start_problems: int
+    trace_problems: int
+    trace_samples: int
+    heldout_maths: int
+    heldout_others: int
+    eval_samples: int
+    sft_epochs: int
+    untidy_share: float
+    base_learning_rate: float
+
+
+def tiny(seed: int) -> Profile:
+    """Shows the paper's effects in miniature; every bar of `docs/results.md` is measured on it."""
+    size = Size(
+        base=BASE,
+        students=STUDENT_SHAPES,
+        texts=40_000,
+        base_steps=600,
+        student_steps=300,
+        batch=128,
+        zero_steps=96,
+        dev2_steps=64,
+        r1_steps=64,
+        r1_general_steps=24,
+        student_rl_steps=64,
+        prompts_per_step=16,
+        group_size=16,
+        sums=2400,
+        cold_start_problems=120,
+        trace_problems=600,
+        trace_samples=4,
+        heldout_maths=512,
+        heldout_others=96,
+        eval_samples=4,
+        sft_epochs=3,
+        untidy_share=0.55,
+        base_learning_rate=2e-3,
+    )
+    limits = GateLimits(gain_over_base=0.3, format_rate=0.95, language_consistency=0.97, preference_accuracy=0.9)
+    guards = Guards(entropy_floor=0.005, kl_ceiling=2.0, empty_think_ceiling=0.5)
+    return _toy_world(seed, size, limits, guards)
+
+
+def smoke(seed: int) -> Profile:
+    """Every stage in seconds; claims nothing."""
+    size = Size(
+        base=BASE.model_copy(update={"width": 64, "layers": 2, "intermediate": 128}),
+        students={k: v.model_copy(update={"width": 64, "layers": 2}) for k, v in STUDENT_SHAPES.items()},
+        texts=2000,
+        base_steps=60,
+        student_steps=4,
+        batch=64,
+        zero_steps=2,
+        dev2_steps=2,
+        r1_steps=4,
+        r1_general_steps=2,
+        student_rl_steps=2,
+        prompts_per_step=2,
+        group_size=4,
+        sums=60,
+        cold_start_problems=4,
+        trace_problems=4,
+        trace_samples=2,
+        heldout_maths=6,
+        heldout_others=3,
+        eval_samples=2,
+        sft_epochs=1,
+        untidy_share=0.0,
+        base_learning_rate=1e-2,
+    )
+    limits = GateLimits(gain_over_base=-1.0, format_rate=0.0, language_consistency=0.0, preference_accuracy=0.0)
+    return _toy_world(seed, size, limits, Guards())
+
+
+def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Profile:
+    facts = ProblemsRecipe(
+        seed=0,
+        sums=size.sums,
+        programs=400,
+        products=700,
+        digits=1,
+        largest_sum=27,
+        largest_factor=9,
+        turns=3,
+        heldout_share=0.25,
+    )
+    traces = SampleRecipe(
+        sampling=Sampling(temperature=1.0, top_p=1.0, max_tokens=MAX_TOKENS), samples=size.trace_samples, seed=seed
+    )
+    readable = ScreenRecipe(min_language_share=1.0, max_repetition=0.3, max_tokens=MAX_TOKENS)
+    sft = _sft(seed, size)
+    reinforce = _reinforcements(seed, size, guards)
+    recipe = PipelineRecipe(
+        reasoning_problems=CurateRecipe(problems=facts, domains=REASONING_DOMAINS, heldout=False),
+        heldout_problems=CurateRecipe(problems=facts, domains=DOMAINS, heldout=True),
+        general_prompts=CurateRecipe(problems=facts, domains=("general",), heldout=False),
+        preference_pairs=CuratePreferencesRecipe(heldout_share=facts.heldout_share),
+        base=_pretrain(seed, size, facts, size.base, size.base_steps),
+        student_base={
+            name: _pretrain(seed + 1, size, facts, size.students[name], size.student_steps) for name in STUDENTS
+        },
+        r1_zero=reinforce["r1_zero"],
+        cold_start_data=RejectionRecipe(
+            domains=REASONING_DOMAINS, problems=size.cold_start_problems, ask=traces, rules=readable, per_problem=1
+        ),
+        dev1=sft.model_copy(update={"epochs": 1}),
+        dev2=reinforce["dev2"],
+        dev2_no_language_reward=reinforce["dev2_no_language_reward"],
+        reasoning_traces={
+            domain: RejectionRecipe(
+                domains=(domain,), problems=size.trace_problems, ask=traces, rules=readable, per_problem=2
+            )
+            for domain in REASONING_DOMAINS
+        },
+        general_traces=GeneralRecipe(rows=10_000),
+        sft_corpus=MergeRecipe(seed=seed),
+        dev3=sft,
+        helpful_rm=_reward_model(seed, size),
+        safety_rm=_reward_model(seed, size),
+        r1=reinforce["r1"],
+        distilled=dict.fromkeys(STUDENTS, sft),
+        student_rl_only=reinforce["student_rl_only"],
+        evaluation=EvaluateRecipe(
+            sampling=Sampling(temperature=0.6, top_p=0.95, max_tokens=MAX_TOKENS),
+            samples=size.eval_samples,
+            ks=(1, size.eval_samples),
+            problems={d: size.heldout_maths if d == "math" else size.heldout_others for d in DOMAINS},
+            seed=seed,
+        ),
+        report=ReportRecipe(exchanges=10, exchange_models=("base", "r1_zero", "r1")),
+    )
+    return Profile(recipe, Runtime(micro_batch=256, generation_batch=1024), limits)
+
+
+def _pretrain(seed: int, size: Size, facts: ProblemsRecipe, shape: DeepseekV3 | Dense, steps: int) -> PretrainRecipe:
+    web = ToyRecipe(
+        problems=facts,
+        seed=seed,
+        texts=size.texts,
+        domains={"math": 0.4, "code": 0.13, "stem": 0.22, "logic": 0.15, "general": 0.1},
+        zero_share=0.6,
+        untidy_share=size.untidy_share,
+        mixed_share=0.45,
+        styles={"direct": 0.3, "steps": 0.4, "check": 0.3},
+        slips={"direct": 0.8, "steps": 0.55, "check": 0.5},
+        mixed_care=0.8,
+        manners={"good": 0.3, "curt": 0.25, "rude": 0.2, "off": 0.25},
+    )
+    return PretrainRecipe(
+        web=web,
+        architecture=shape,
+        vocabulary=1024,
+        context=128,
+        steps=steps,
+        batch=size.batch,
+        learning_rate=size.base_learning_rate,
+        warmup_steps=min(30, steps // 4),
+        beta2=0.95,
+        weight_decay=0.01,
+        max_grad_norm=1.0,
+        save_steps=SAVE_STEPS,
+        seed=seed,
+    )
+
+
+def _sft(seed: int, size: Size) -> SftRecipe:
+    return SftRecipe(
+        epochs=size.sft_epochs,
+        batch=64,
+        learning_rate=1e-3,
+        final_learning_rate=1e-4,
+        warmup_steps=5,
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        max_tokens=128,
+        save_steps=SAVE_STEPS,
+        seed=seed,
+    )
+
+
+def _reward_model(seed: int, size: Size) -> RewardModelRecipe:
+    return RewardModelRecipe(
+        epochs=size.sft_epochs,
+        batch=64,
+        learning_rate=3e-4,
+        max_grad_norm=1.0,
+        max_tokens=128,
+        save_steps=SAVE_STEPS,
+        seed=seed,
+    )
+
+
+def _reinforcements(seed: int, size: Size, guards: Guards) -> dict[str, ReinforceRecipe]:
+    rules = Rubric(accuracy=1.0, format=0.1, language=0.0, preference=0.0)
+    with_language = rules.model_copy(update={"language": 0.3})
+    reasoning = PromptSchedule(general_steps=0, general_share=0.5, seed=seed)
+
+    def run(
+        steps: int, rubric: Rubric, template: TemplateName, temperature: float, schedule: PromptSchedule = reasoning
+    ) -> ReinforceRecipe:
+        grpo = GrpoRecipe(
+            steps=steps,
+            prompts_per_step=size.prompts_per_step,
+            group_size=size.group_size,
+            steps_per_generation=1,
+            num_iterations=1,
+            learning_rate=3e-4,
+            schedule="constant_with_warmup",
+            warmup_steps=min(5, steps // 2),
+            epsilon=0.2,
+            beta=0.001,
+            reference_sync_steps=32,
+            temperature=temperature,
+            top_p=1.0,
+            max_completion_tokens=MAX_TOKENS,
+            max_grad_norm=1.0,
+            weight_decay=0.0,
+            save_steps=SAVE_STEPS,
+            seed=seed,
+            guards=guards,
+        )
+        return ReinforceRecipe(template=template, rubric=rubric, schedule=schedule, grpo=grpo)
+
+    last = PromptSchedule(general_steps=size.r1_general_steps, general_share=0.5, seed=seed)
+    return {
+        "r1_zero": run(size.zero_steps, rules, "zero", 1.0),
+        "dev2": run(size.dev2_steps, with_language, "chat", 1.0),
+        "dev2_no_language_reward": run(size.dev2_steps, rules, "chat", 1.0),
+        "r1": run(size.r1_steps, with_language.model_copy(update={"preference": 1.0}), "chat", 0.7, last),
+        "student_rl_only": run(size.student_rl_steps, rules, "zero", 1.0),
+    }
+
+
+PROFILES: Mapping[str, Callable[[int], Profile]] = {"smoke": smoke, "tiny": tiny}

@@ -1,0 +1,344 @@
+"""The verbs. Each is a plain function: a workshop, artifacts and a recipe in, one artifact out.
+
+    pretrain  curate  curate_preferences  reinforce  draft_cold_start  finetune  rejection_sample
+    collect_general  merge  fit_preference  distill  evaluate
+
+Verbs times recipes are the whole paper: `r1_zero`, `dev2`, `r1` are all `reinforce`, `dev1` and `dev3` are `finetune`.
+A verb states what enters its fingerprint and hands the work to the package that knows how; it holds no method of its
+own. Bump its entry in `VERSIONS` whenever a change makes it write other bytes from the same inputs.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import (
+    Artifact,
+    Checkpoint,
+    Corpus,
+    EvalReport,
+    PreferenceSet,
+    ProblemSet,
+    RewardModel,
+    write_records,
+)
+from r1_pipeline.artifacts.metrics import read_metrics
+from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.data.courtesies import preference_pairs
+from r1_pipeline.data.mix import MergeRecipe, PromptSchedule, merge_samples, order_prompts
+from r1_pipeline.data.problems import ProblemsRecipe, generate_problems
+from r1_pipeline.data.split import split
+from r1_pipeline.data.templates import TemplateName, render, template_hash
+from r1_pipeline.errors import ArtifactError
+from r1_pipeline.evaluation.runner import EvaluateRecipe, Subject
+from r1_pipeline.evaluation.runner import evaluate as run_evaluation
+from r1_pipeline.generation.hf import HfEngine, engine_identity
+from r1_pipeline.generation.rejection import RejectionRecipe, sample_corpus
+from r1_pipeline.generation.rewriting import Rewriter, TemplateRewriter, Verbatim
+from r1_pipeline.generation.written import written_samples
+from r1_pipeline.recipe import Recipe, Runtime
+from r1_pipeline.records import REASONING_DOMAINS, Domain, Outcome, PreferencePair, Problem, Sample
+from r1_pipeline.rewards.preference import PreferenceKind
+from r1_pipeline.rewards.rubric import Rubric, part_functions
+from r1_pipeline.rewards.verifier import default_grader, reference_verdict
+from r1_pipeline.training.facts import model_facts, token_counter
+from r1_pipeline.training.grpo import GrpoRecipe, tokens_spent, train_grpo
+from r1_pipeline.training.pretrain import PretrainRecipe, train_base
+from r1_pipeline.training.reward_model import (
+    RewardModelRecipe,
+    RewardModelScorer,
+    pairwise_accuracy,
+    train_reward_model,
+)
+from r1_pipeline.training.sft import SftRecipe, train_sft
+
+VERSIONS: Mapping[str, int] = {
+    "pretrain": 1,
+    "curate": 1,
+    "curate_preferences": 1,
+    "reinforce": 1,
+    "draft_cold_start": 1,
+    "finetune": 1,
+    "rejection_sample": 1,
+    "collect_general": 1,
+    "merge": 1,
+    "fit_preference": 1,
+    "distill": 1,
+    "evaluate": 1,
+}
+
+A = TypeVar("A", bound=Artifact)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where a verb works, and under which name its artifact will stand."""
+
+    store: Store
+    runtime: Runtime
+    name: str
+    """Asset key, partition after a slash."""
+
+    def build(
+        self,
+        kind: type[A],
+        stage: str,
+        recipe: Recipe,
+        inputs: Mapping[str, Artifact],
+        make: Callable[[Draft], Facts],
+        uses: Mapping[str, str] | None = None,
+    ) -> A:
+        """Reuse or make the artifact that `stage` yields from `recipe` and `inputs`."""
+        spec = Spec(self.name, stage, VERSIONS[stage], recipe, inputs, uses or {})
+        return self.store.build(kind, spec, make)
+
+
+class CurateRecipe(Recipe):
+    """Which problems make a set."""
+
+    problems: ProblemsRecipe
+    domains: tuple[Domain, ...]
+    heldout: bool
+    """Which side of the split: train or held-out."""
+
+
+class CuratePreferencesRecipe(Recipe):
+    """Which preference pairs make a set."""
+
+    heldout_share: float
+    """Share of the pairs kept for measuring the reward models, in (0, 1); split by content hash."""
+
+
+class GeneralRecipe(Recipe):
+    """How much of the general prompts is taken."""
+
+    rows: int
+    """Rows, at most: the first in stored order."""
+
+
+class ReinforceRecipe(Recipe):
+    """One reinforcement run: what is asked, what is rewarded, how the policy moves."""
+
+    template: TemplateName
+    rubric: Rubric
+    schedule: PromptSchedule
+    grpo: GrpoRecipe
+
+
+def pretrain(at: Workshop, recipe: PretrainRecipe) -> Checkpoint:
+    """A base model of the profile's own, with its tokenizer, from the toy web."""
+
+    def make(draft: Draft) -> Facts:
+        train_base(recipe, at.runtime, draft)
+        return model_facts(draft, "zero")
+
+    return at.build(Checkpoint, "pretrain", recipe, {}, make)
+
+
+def curate(at: Workshop, recipe: CurateRecipe) -> ProblemSet:
+    """Problems on one side of the split; those whose own reference fails its verifier are dropped with the reason."""
+
+    def make(draft: Draft) -> Facts:
+        train, heldout = split(generate_problems(recipe.problems), recipe.problems.heldout_share)
+        wanted = [p for p in (heldout if recipe.heldout else train) if p.domain in recipe.domains]
+        drops: Counter[str] = Counter()
+        kept = []
+        with default_grader(at.runtime) as grader:
+            for problem in wanted:
+                verdict = reference_verdict(grader, problem)
+                if verdict.outcome is Outcome.CORRECT:
+                    kept.append(problem)
+                else:
+                    drops[f"reference_{verdict.outcome}"] += 1
+        write_records(draft.path / "problems.parquet", kept, Problem)
+        return Facts({"rows": len(kept), "by_domain": dict(Counter(p.domain for p in kept))}, drops)
+
+    return at.build(ProblemSet, "curate", recipe, {}, make, grader_identity(recipe.domains))
+
+
+def curate_preferences(at: Workshop, recipe: CuratePreferencesRecipe) -> PreferenceSet:
+    """Preference pairs for both reward models, split by content hash."""
+
+    def make(draft: Draft) -> Facts:
+        train, heldout = split(preference_pairs(), recipe.heldout_share)
+        for name, pairs in (("train", train), ("heldout", heldout)):
+            write_records(draft.path / f"{name}.parquet", pairs, PreferencePair)
+        return Facts({"rows": len(train) + len(heldout), "train": len(train), "heldout": len(heldout)})
+
+    return at.build(PreferenceSet, "curate_preferences", recipe, {}, make)
+
+
+def reinforce(
+    at: Workshop,
+    policy: Checkpoint,
+    problems: ProblemSet,
+    recipe: ReinforceRecipe,
+    general: ProblemSet | None = None,
+    reward_models: Mapping[PreferenceKind, RewardModel] | None = None,
+    budget: Checkpoint | None = None,
+) -> Checkpoint:
+    """GRPO from `policy` (paper, sections 2 and B.5): no critic; rules judge reasoning, reward models general replies.
+
+    With `budget`, training stops once it has generated and trained as many tokens as making `budget` took.
+    """
+    models = dict(reward_models or {})
+    inputs: dict[str, Artifact] = {"policy": policy, "problems": problems}
+    inputs |= {kind: model for kind, model in models.items()}
+    if general is not None:
+        inputs["general"] = general
+    if budget is not None:
+        inputs["budget"] = budget
+
+    def make(draft: Draft) -> Facts:
+        prompts = order_prompts(
+            recipe.schedule,
+            problems.problems(),
+            general.problems() if general else [],
+            steps=recipe.grpo.problems // recipe.grpo.prompts_per_step,
+            prompts_per_step=recipe.grpo.prompts_per_step,
+        )
+        scorers = {kind: RewardModelScorer(model.path, at.runtime) for kind, model in models.items()}
+        with default_grader(at.runtime) as grader:
+            parts = part_functions(recipe.rubric, grader, recipe.template, scorers)
+            train_grpo(
+                policy.path,
+                prompts,
+                recipe.template,
+                parts,
+                recipe.rubric.weights,
+                recipe.grpo,
+                at.runtime,
+                draft,
+                token_budget=sum(budget.statistics["tokens"].values()) if budget else None,
+            )
+        return model_facts(draft, recipe.template, tokens_spent(read_metrics(draft.metrics), recipe.grpo))
+
+    return at.build(Checkpoint, "reinforce", recipe, inputs, make, grader_identity(REASONING_DOMAINS))
+
+
+def draft_cold_start(at: Workshop, policy: Checkpoint, problems: ProblemSet, recipe: RejectionRecipe) -> Corpus:
+    """R1-Zero's own right and readable solutions, rewritten into think-then-summary form (paper, section B.3.2)."""
+    return _sampled(at, "draft_cold_start", policy, problems, recipe, TemplateRewriter())
+
+
+def rejection_sample(at: Workshop, policy: Checkpoint, problems: ProblemSet, recipe: RejectionRecipe) -> Corpus:
+    """The policy's verified-correct, readable completions, word for word (paper, section B.3.3)."""
+    return _sampled(at, "rejection_sample", policy, problems, recipe, Verbatim())
+
+
+def collect_general(at: Workshop, prompts: ProblemSet, tokenizer_of: Checkpoint, recipe: GeneralRecipe) -> Corpus:
+    """Written replies to general prompts, in the place of the paper's share of DeepSeek-V3's SFT data."""
+
+    def make(draft: Draft) -> Facts:
+        asked = prompts.problems()[: recipe.rows]
+        with default_grader(at.runtime) as grader:
+            samples, drops = written_samples(asked, grader, token_counter(tokenizer_of.path))
+        return _write_corpus(draft, samples, drops)
+
+    inputs = {"prompts": prompts, "tokenizer_of": tokenizer_of}
+    return at.build(Corpus, "collect_general", recipe, inputs, make, grader_identity(("general",)))
+
+
+def merge(at: Workshop, parts: Mapping[str, Corpus], heldout: ProblemSet, recipe: MergeRecipe) -> Corpus:
+    """The SFT corpus: all parts, each row once, none about a held-out problem, in an order that the seed decides."""
+
+    def make(draft: Draft) -> Facts:
+        samples = [sample for name in sorted(parts) for sample in parts[name].samples()]
+        merged, drops = merge_samples(samples, heldout.problems(), recipe)
+        for part in parts.values():
+            drops.update(part.manifest.drops)
+        return _write_corpus(draft, merged, drops)
+
+    return at.build(Corpus, "merge", recipe, {**parts, "heldout": heldout}, make)
+
+
+def finetune(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Checkpoint:
+    """SFT of the base, not of any later model, on a corpus in chat form (paper, section B.4.2)."""
+    return _finetuned(at, "finetune", base, corpus, recipe)
+
+
+def distill(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Checkpoint:
+    """SFT of a student's base on the teacher's corpus, no RL (paper, section B.4.3)."""
+    return _finetuned(at, "distill", base, corpus, recipe)
+
+
+def fit_preference(
+    at: Workshop, base: Checkpoint, preferences: PreferenceSet, kind: PreferenceKind, recipe: RewardModelRecipe
+) -> RewardModel:
+    """A scalar reward model for one kind of preference, measured on held-out pairs (paper, section B.2)."""
+
+    def make(draft: Draft) -> Facts:
+        train, heldout = ([p for p in preferences.pairs(s) if p.kind == kind] for s in ("train", "heldout"))
+        train_reward_model(base.path, train, recipe, at.runtime, draft)
+        accuracy = pairwise_accuracy(RewardModelScorer(draft.path, at.runtime), heldout)
+        return Facts({"kind": kind, "accuracy": accuracy, "heldout_pairs": len(heldout), "train_pairs": len(train)})
+
+    return at.build(
+        RewardModel, "fit_preference", recipe, {"base": base, "preferences": preferences}, make, {"kind": kind}
+    )
+
+
+def evaluate(at: Workshop, model: Checkpoint, heldout: ProblemSet, recipe: EvaluateRecipe) -> EvalReport:
+    """Scores of a model on held-out problems, asked in the model's own template (paper, section D.1)."""
+    template: TemplateName = model.statistics["template"]
+
+    def make(draft: Draft) -> Facts:
+        subject = Subject(model=model.name, model_digest=model.digest, problems_digest=heldout.digest)
+        with default_grader(at.runtime) as grader:
+            engine = HfEngine(model.path, at.runtime)
+            scores = run_evaluation(engine, grader, heldout.problems(), template, recipe, subject, draft)
+        return Facts({"tokens": {"generated": scores.overall.tokens}, "pass_at_1": scores.overall.pass_at_1})
+
+    uses = {"engine": engine_identity(), "template": template_hash(template), **grader_identity(tuple(recipe.problems))}
+    return at.build(EvalReport, "evaluate", recipe, {"model": model, "heldout": heldout}, make, uses)
+
+
+def grader_identity(domains: Iterable[Domain]) -> dict[str, str]:
+    """`verifier.DOMAIN` -> `name@version` of the verifiers that judge these domains."""
+    with default_grader(Runtime()) as grader:
+        return {f"verifier.{domain}": grader.identity[domain] for domain in sorted(domains)}
+
+
+def _sampled(
+    at: Workshop, stage: str, policy: Checkpoint, problems: ProblemSet, recipe: RejectionRecipe, rewriter: Rewriter
+) -> Corpus:
+    template: TemplateName = policy.statistics["template"]
+
+    def make(draft: Draft) -> Facts:
+        with default_grader(at.runtime) as grader:
+            engine = HfEngine(policy.path, at.runtime)
+            samples, drops, generated = sample_corpus(
+                engine, grader, problems.problems(), template, recipe, rewriter, policy.digest, draft
+            )
+        return _write_corpus(draft, samples, drops, {"tokens": {"generated": generated}})
+
+    uses = {
+        "engine": engine_identity(),
+        "template": template_hash(template),
+        "rewriter": rewriter.identity,
+        **grader_identity(recipe.domains),
+    }
+    return at.build(Corpus, stage, recipe, {"policy": policy, "problems": problems}, make, uses)
+
+
+def _finetuned(at: Workshop, stage: str, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Checkpoint:
+    def make(draft: Draft) -> Facts:
+        rows = [(render("chat", sample.question), sample.response) for sample in corpus.samples()]
+        train_sft(base.path, rows, recipe, at.runtime, draft)
+        return model_facts(draft, "chat")
+
+    return at.build(Checkpoint, stage, recipe, {"base": base, "corpus": corpus}, make)
+
+
+def _write_corpus(
+    draft: Draft, samples: Sequence[Sample], drops: Mapping[str, int], more: Mapping[str, Any] | None = None
+) -> Facts:
+    write_records(draft.path / "samples.parquet", samples, Sample)
+    if not samples:
+        raise ArtifactError(f"{draft.name} would be empty (dropped: {dict(drops)}); loosen its rules or train further")
+    by_domain = Counter(sample.domain for sample in samples)
+    tokens = Counter({domain: sum(s.tokens for s in samples if s.domain == domain) for domain in by_domain})
+    facts = {"rows": len(samples), "by_domain": dict(by_domain), "tokens_by_domain": dict(tokens), **(more or {})}
+    return Facts(facts, dict(drops))
