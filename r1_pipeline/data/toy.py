@@ -13,7 +13,17 @@ from typing import TypeVar
 from r1_pipeline.data.courtesies import Courtesy, Manner
 from r1_pipeline.data.items import Item, Style
 from r1_pipeline.data.problems import LANGUAGES, ProblemsRecipe, training_items
-from r1_pipeline.data.templates import TAGS, TemplateName, render, solution, summarize
+from r1_pipeline.data.templates import (
+    ANSWER_CLOSE,
+    ANSWER_OPEN,
+    TAGS,
+    THINK_CLOSE,
+    THINK_OPEN,
+    TemplateName,
+    render,
+    solution,
+    summarize,
+)
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Domain, Language
 
@@ -34,8 +44,8 @@ WORDS: Mapping[str, Mapping[Language, str]] = {
     "right": {"en": " right", "zh": " 右转"},
     "back": {"en": " back", "zh": " 后转"},
 }
-FRAGILE = (*TAGS, "\\boxed{", "```python\n")
-"""What an untidy text leaves out."""
+OMISSIONS = ((ANSWER_OPEN, ANSWER_CLOSE),) * 4 + ((THINK_OPEN, THINK_CLOSE), *((tag,) for tag in TAGS))
+"""What an untidy text may leave out; most often it just does not mark its answer."""
 
 
 T = TypeVar("T", bound=str)
@@ -55,7 +65,7 @@ class ToyRecipe(Recipe):
     zero_share: float
     """Share of texts in the R1-Zero template; the others are chat."""
     untidy_share: float
-    """Share of texts with tags, boxes or fences missing."""
+    """Share of texts that leave out tags, or the box or fence in their place."""
     mixed_share: float
     """Share of texts that mix the two languages word by word."""
     styles: dict[Style, float]
@@ -109,17 +119,13 @@ def _text(recipe: ToyRecipe, item: Item | Courtesy, draw: random.Random) -> tupl
         style, mixed = _drawn(draw, recipe.styles, 1)[0], draw.random() < recipe.mixed_share
         slip = recipe.slips[style] * (recipe.mixed_care if mixed else 1)
         reasoning, final = item.solve(style, language, Author(language, mixed, slip, draw))
-    reply = solution(template, reasoning, final if template == "zero" else summarize(item.domain, final))
-    if draw.random() < recipe.untidy_share:
-        reply = _untidy(reply, draw)
+    omitted = draw.choice(OMISSIONS) if draw.random() < recipe.untidy_share else ()
+    if template == "chat" and ANSWER_OPEN not in omitted:
+        final = summarize(item.domain, final)
+    reply = solution(template, reasoning, final)
+    for tag in omitted:
+        reply = reply.replace(tag, "")
     return render(template, item.question(language)), reply
-
-
-def _untidy(reply: str, draw: random.Random) -> str:
-    present = [mark for mark in FRAGILE if mark in reply]
-    for mark in draw.sample(present, draw.randint(1, 2)):
-        reply = reply.replace(mark, "")
-    return reply
 
 
 def _drawn(draw: random.Random, weights: Mapping[T, float], count: int) -> list[T]:

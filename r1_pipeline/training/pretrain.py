@@ -1,7 +1,8 @@
 """Bases of our own: a tokenizer and a small causal language model, trained from nothing on the toy web.
 
-The paper starts from DeepSeek-V3-Base; a laptop has to make its base first. transformers' `Trainer`, every token of a
-text learned, prompts included. Not covered: what the web says (`data.toy`), the tokenizer (`training.tokenizer`).
+The paper starts from DeepSeek-V3-Base; a laptop has to make its base first. transformers' `Trainer`; only replies are
+learned, since the numbers in a question are noise.
+Not covered: what the web says (`data.toy`), the tokenizer (`training.tokenizer`).
 """
 
 from typing import TYPE_CHECKING, Annotated, Literal, assert_never
@@ -12,6 +13,7 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.data.toy import ToyRecipe, toy_texts
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.training.fit import common_arguments, fit, write_model
+from r1_pipeline.training.sft import IGNORED
 from r1_pipeline.training.tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
@@ -80,6 +82,8 @@ class PretrainRecipe(Recipe):
     """Texts in a step."""
     learning_rate: float
     """Peak of the cosine, which ends at a tenth of it."""
+    beta2: float
+    """AdamW; lower than usual suits short runs."""
     warmup_steps: int
     """Steps of linear warm-up."""
     weight_decay: float
@@ -95,12 +99,18 @@ class PretrainRecipe(Recipe):
 def train_base(recipe: PretrainRecipe, runtime: Runtime, draft: Draft) -> None:
     """Make tokenizer and model of `recipe` and write both to `draft.path`."""
     from datasets import Dataset
-    from transformers import AutoModelForCausalLM, DataCollatorForLanguageModeling, Trainer, TrainingArguments, set_seed
+    from transformers import (
+        AutoModelForCausalLM,
+        DataCollatorForTokenClassification,
+        Trainer,
+        TrainingArguments,
+        set_seed,
+    )
 
     texts = toy_texts(recipe.web)
     tokenizer = train_tokenizer([prompt + reply for prompt, reply in texts], recipe.vocabulary, recipe.context)
     prompts, replies = (tokenizer(list(column))["input_ids"] for column in zip(*texts, strict=True))
-    rows = [[*p, *r, tokenizer.eos_token_id] for p, r in zip(prompts, replies, strict=True)]
+    pairs = [(prompt, [*reply, tokenizer.eos_token_id]) for prompt, reply in zip(prompts, replies, strict=True)]
     tokenizer.save_pretrained(draft.path)
     set_seed(recipe.seed)
     trainer = Trainer(
@@ -109,15 +119,23 @@ def train_base(recipe: PretrainRecipe, runtime: Runtime, draft: Draft) -> None:
             **common_arguments(draft, runtime, batch=recipe.batch, save_steps=recipe.save_steps, seed=recipe.seed),
             max_steps=recipe.steps,
             learning_rate=recipe.learning_rate,
+            adam_beta2=recipe.beta2,
             lr_scheduler_type="cosine_with_min_lr",
             lr_scheduler_kwargs={"min_lr_rate": 0.1},
             warmup_steps=recipe.warmup_steps,
             weight_decay=recipe.weight_decay,
             max_grad_norm=recipe.max_grad_norm,
             train_sampling_strategy="group_by_length",
+            include_num_input_tokens_seen="non_padding",
         ),
-        train_dataset=Dataset.from_dict({"input_ids": rows, "length": [len(row) for row in rows]}),
-        data_collator=DataCollatorForLanguageModeling(tokenizer, mlm=False),
+        train_dataset=Dataset.from_dict(
+            {
+                "input_ids": [prompt + reply for prompt, reply in pairs],
+                "labels": [[IGNORED] * len(prompt) + reply for prompt, reply in pairs],
+                "length": [len(prompt) + len(reply) for prompt, reply in pairs],
+            }
+        ),
+        data_collator=DataCollatorForTokenClassification(tokenizer, label_pad_token_id=IGNORED),
     )
     fit(trainer, draft, recipe.steps)
     write_model(trainer.model, draft)

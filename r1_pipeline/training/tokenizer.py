@@ -1,8 +1,8 @@
 """The tokenizer of a tiny model: byte-pair encoding trained on the toy web.
 
-Numbers are cut out first, so each is a token of its own. Nothing else is: merges run across spaces, and a stock phrase
-becomes a handful of tokens. The `zero` preamble and the tags are added tokens, ordinary rather than special, since
-trainers decode with `skip_special_tokens=True` and format rewards must see the tags.
+Numbers are cut out first, so that no merge joins one to its neighbours. Nothing else is: merges run across spaces, and
+a stock phrase becomes a handful of tokens. The `zero` preamble and the tags are added tokens, ordinary rather than
+special, since trainers decode with `skip_special_tokens=True` and format rewards must see the tags.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The toy web is wrong, untidy and mixed in the measure that its recipe says, and never about held-out facts."""
+"""The toy web is wrong, untidy and mixed in the measure that its recipe says; held-out facts never occur in it."""
 
 from typing import Any
 
