@@ -13,7 +13,7 @@ from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Problem
 from r1_pipeline.rewards.rubric import PartFn
 from r1_pipeline.training.callbacks import Guards
-from r1_pipeline.training.grpo import GrpoRecipe, train_grpo
+from r1_pipeline.training.grpo import GrpoRecipe, tokens_spent, train_grpo
 
 ON_POLICY = runs.GRPO.model_copy(update={"steps_per_generation": 1, "reference_sync_steps": None})
 
@@ -127,3 +127,26 @@ def test_recipes_that_cannot_run_or_resume_are_refused(change: dict[str, int | f
 def test_the_number_of_problems_must_fit(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="11 problems were given, 6 steps need 12"):
         train_grpo(tiny, runs.problems(11), "chat", {}, {}, runs.GRPO, runs.RUNTIME, bare_draft(tmp_path))
+
+
+def test_tokens_are_counted_once_a_rollout_and_trained_every_inner_epoch() -> None:
+    recipe = runs.GRPO.model_copy(update={"num_iterations": 2})
+    log = [
+        {"mean_tokens": 10.0, "tokens": 400.0},
+        {"loss": 0.1},
+        {"mean_tokens": 12.0, "tokens": 900.0},
+    ]
+    # a rollout is 2 problems x 4 completions x 2 minibatches = 16 completions: 16 * (10 + 12)
+    assert tokens_spent(log, recipe) == {"generated": 352, "trained": 1800}
+
+
+def test_a_spent_budget_ends_the_run(tiny: Path, tmp_path: Path) -> None:
+    draft = bare_draft(tmp_path)
+    problems, parts = runs.problems(ON_POLICY.problems), {"accuracy": runs.digits}
+    train_grpo(
+        tiny, problems, "chat", parts, {"accuracy": 1.0}, ON_POLICY, runs.RUNTIME, draft, token_budget=500
+    )  # fmt: skip
+    log = read_metrics(draft.metrics)
+    assert 1 < len(log) < ON_POLICY.steps
+    assert sum(tokens_spent(log, ON_POLICY).values()) >= 500 > sum(tokens_spent(log[:-1], ON_POLICY).values())
+    assert (draft.path / "model.safetensors").exists()
