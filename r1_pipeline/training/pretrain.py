@@ -157,6 +157,7 @@ def model_config(recipe: PretrainRecipe, tokenizer: "PreTrainedTokenizerFast") -
         "num_attention_heads": shape.heads,
         "intermediate_size": shape.intermediate,
         "tie_word_embeddings": True,
+        "initializer_range": shape.width**-0.5,  # the usual 0.02 is made for widths in the thousands
     }
     match shape.type:
         case "deepseek_v3":
