@@ -28,9 +28,10 @@ class Extracted:
 
 
 def boxes(text: str) -> list[str | None]:
-    """Contents of every `\\boxed{…}`, braces matched; None for one that is never closed."""
+    """Contents of every outermost `\\boxed{…}`, braces matched; None for one that is never closed. Linear in time."""
     found: list[str | None] = []
-    for match in _BOX.finditer(text):
+    at = 0
+    while match := _BOX.search(text, at):
         depth, at = 1, match.end()
         while at < len(text) and depth:
             if text[at] == "\\":
@@ -39,8 +40,6 @@ def boxes(text: str) -> list[str | None]:
                 depth += 1 if text[at] == "{" else -1
             at += 1
         found.append(None if depth else text[match.end() : at - 1])
-        if depth:
-            break  # nothing after an unclosed box can be told apart from its content
     return found
 
 

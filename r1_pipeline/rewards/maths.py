@@ -30,7 +30,7 @@ _LIMIT_S = 2.0
 _MAX_LENGTH = 1000
 _MAX_DEPTH = 50
 
-_SPACING = re.compile(r"\\left(?![a-zA-Z])|\\right(?![a-zA-Z])|\\[!,;: ]|~|\\displaystyle")
+_SPACING = re.compile(r"\\left(?![a-zA-Z])|\\right(?![a-zA-Z])|(?<!\\)\\[,;: ]|~|\\displaystyle")
 _THOUSANDS = re.compile(r"(?<![\d.])\d{1,3}(?:(?:\{,\}|\s)\d{3})+(?!\d)")
 _MIXED = re.compile(r"(?<![\d.])(\d+)\s+(\d+/\d+)")
 _BARE_FRACTION = re.compile(r"\\frac\s*(\d)\s*(\d)(?!\d)")
@@ -50,7 +50,9 @@ _HUGE_BINOMIAL = re.compile(r"\\[dt]?binom.*[0-9]{5}|\\(?:sum|prod).*(?:[0-9]{5}
 
 def normal(answer: str) -> str:
     """The normal form both sides are compared in."""
-    answer = _SPACING.sub(" ", tidy(answer)).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
+    answer = (
+        _SPACING.sub(" ", tidy(answer).replace("\\!", "")).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
+    )
     answer = _BARE_FRACTION.sub(r"\\frac{\1}{\2}", answer)
     answer = _THOUSANDS.sub(lambda match: re.sub(r"\{,\}|\s", "", match[0]), answer)
     return _MIXED.sub(r"(\1+\2)", re.sub(r"\s+", " ", answer)).strip()

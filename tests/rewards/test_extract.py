@@ -23,4 +23,5 @@ def test_the_box_outranks_the_marker_and_the_marker_outranks_the_line():
 
 def test_megabytes_are_read_in_linear_time():
     assert final_answer("\\boxed{" * 100_000).answer is None
+    assert boxes("\\boxed{" * 100_000 + "}" * 100_000) == ["\\boxed{" * 99_999 + "}" * 99_999]
     assert final_answer("{" * 2_000_000).answer is None

@@ -1,5 +1,7 @@
 """Equation 7 with our word rule: counts worked out by hand."""
 
+import time
+
 import pytest
 
 from r1_pipeline.rewards.language import count_words, language_share
@@ -46,3 +48,10 @@ def test_adding_a_foreign_word_never_raises_the_share():
     text = "first three plus four"
     shares = [language_share(text + " 然后" * n, "en") for n in range(5)]
     assert shares == sorted(shares, reverse=True) and shares[1] == 0.8
+
+
+@pytest.mark.parametrize("opener", ["\\(", "\\[", "$", "```", "\\boxed{", "<"])
+def test_openers_that_are_never_closed_cost_linear_time(opener):
+    begin = time.monotonic()
+    count_words(opener * 50_000)
+    assert time.monotonic() - begin < 1.0
