@@ -34,15 +34,22 @@ class HandleIOManager(dg.IOManager):
         """One handle; for an input annotated as a dict, partition key -> handle."""
         key = context.asset_key
         if not context.has_asset_partitions:
-            return self._open(context.instance, key, None)
-        handles = {name: self._open(context.instance, key, name) for name in context.asset_partition_keys}
-        single = isinstance(context.dagster_type.typing_type, type)
-        return next(iter(handles.values())) if single and len(handles) == 1 else handles
+            return self.newest(context.instance, key, None)
+        handles = {name: self.newest(context.instance, key, name) for name in context.asset_partition_keys}
+        wanted = context.dagster_type.typing_type
+        one = isinstance(wanted, type) and issubclass(wanted, Artifact)
+        return next(iter(handles.values())) if one and len(handles) == 1 else handles
 
-    def _open(self, instance: DagsterInstance, key: AssetKey, partition: str | None) -> Artifact:
+    def newest(self, instance: DagsterInstance, key: AssetKey, partition: str | None) -> Artifact:
+        """The newest artifact of an asset that passed all its blocking checks."""
         record = latest_good(instance, key, partition, self._blocking.get(key, frozenset()))
-        metadata = record.asset_materialization.metadata if record.asset_materialization else {}
-        return open_artifact(self._home / str(metadata[ADDRESS].value))
+        return open_artifact(self._home / address_of(record))
+
+
+def address_of(record: EventLogRecord) -> str:
+    """Path of a materialization's artifact below the home directory."""
+    assert record.asset_materialization is not None
+    return str(record.asset_materialization.metadata[ADDRESS].value)
 
 
 def latest_good(
@@ -61,6 +68,13 @@ def latest_good(
         f"no version of {name} has passed its checks ({', '.join(sorted(blocking))}); "
         "open it in the user interface for values and limits, mend its recipe or inputs, and run it again"
     )
+
+
+def newest_record(instance: DagsterInstance, key: AssetKey, partition: str | None) -> EventLogRecord | None:
+    """The newest materialization, whatever its checks said."""
+    wanted = AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None)
+    records = instance.fetch_materializations(wanted, limit=1).records
+    return records[0] if records else None
 
 
 def _passed(instance: DagsterInstance, key: AssetKey, storage_id: int, blocking: frozenset[str]) -> set[str]:

@@ -4,21 +4,23 @@
 name, tracks the computation, and turns the artifact into a handle with data version and metadata.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TypeVar
 
 import dagster as dg
 from dagster import AssetCheckExecutionContext, AssetExecutionContext
+from r1_pipeline.evaluation.collect import collect, write_report
 
 from dagster_defs.metadata import describe
 from dagster_defs.settings import Settings
 from dagster_defs.tracking import PIPELINE_RUN, TrackedStage, Tracking
-from r1_pipeline.artifacts.kinds import Artifact
+from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, EvalReport, ProblemSet
 from r1_pipeline.artifacts.observer import Observer, Observers
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.profiles import PipelineRecipe, Profile, load_profile
-from r1_pipeline.stages import Workshop
+from r1_pipeline.recipe import fingerprint
+from r1_pipeline.stages import Workshop, evaluate
 
 A = TypeVar("A", bound=Artifact)
 Context = AssetExecutionContext | AssetCheckExecutionContext
@@ -32,7 +34,7 @@ class Pipeline:
 
     def __init__(self, settings: Settings, watching: Sequence[Observer] = ()) -> None:
         self.settings = settings
-        self.tracking = Tracking(settings.tracking_uri, settings.home / "mlflow-artifacts")
+        self.tracking = Tracking.of(settings)
         self._watching = tuple(watching)
 
     @cached_property
@@ -47,9 +49,12 @@ class Pipeline:
 
     def workshop(self, context: Context, name: str) -> Workshop:
         """Where a verb works; its artifact will stand under `name`."""
-        run = context.run
-        pipeline_run = run.tags.get(PIPELINE_RUN_TAG, run.run_id)
-        tags = {"dagster.run_id": run.run_id, "dagster.asset_key": name.partition("/")[0], "r1.profile": self.settings.profile}
+        run, pipeline_run = context.run, pipeline_run_of(context)
+        tags = {
+            "dagster.run_id": run.run_id,
+            "dagster.asset_key": name.partition("/")[0],
+            "r1.profile": self.settings.profile,
+        }
         if "/" in name:
             tags["dagster.partition"] = name.partition("/")[2]
         tracked = TrackedStage(self.tracking, pipeline_run, tags, context.log.warning)
@@ -70,6 +75,23 @@ class Pipeline:
             metadata=describe(artifact, self.settings),
         )
 
+    def evaluate(self, context: Context, model: Checkpoint, heldout: ProblemSet) -> EvalReport:
+        """A model's scores, as its evaluation asset will find them."""
+        return evaluate(self.workshop(context, f"evaluation/{model.name}"), model, heldout, self.recipe.evaluation)
+
+    def report(self, context: AssetExecutionContext, artifacts: Mapping[str, Artifact]) -> dg.MaterializeResult[None]:
+        """Write `report.json` and `report.html` of these artifacts into the home's report directory."""
+        inputs = collect(artifacts, self.profile, self.settings, pipeline_run_of(context))
+        directory = self.settings.report_directory
+        write_report(directory, inputs)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(fingerprint({name: a.digest for name, a in artifacts.items()})),
+            metadata={
+                "report.html": dg.MetadataValue.url((directory / "report.html").as_uri()),
+                "report.json": dg.MetadataValue.path(str(directory / "report.json")),
+            },
+        )
+
 
 class _RunIds(Observer):
     """Puts the orchestrator's identifiers into the provenance."""
@@ -79,6 +101,11 @@ class _RunIds(Observer):
 
     def began(self, *_: object) -> dict[str, str]:
         return self._identifiers
+
+
+def pipeline_run_of(context: Context) -> str:
+    """What all Dagster runs of one `r1 run` have in common; a run started in the user interface stands for itself."""
+    return context.run.tags.get(PIPELINE_RUN_TAG, context.run.run_id)
 
 
 def asset_name(context: AssetExecutionContext) -> str:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dagster_defs.settings import Settings
 from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, RewardModel
 from r1_pipeline.artifacts.manifest import InputRef
 from r1_pipeline.artifacts.metrics import read_metrics
@@ -40,6 +41,11 @@ class Tracking:
         self._artifacts = artifacts
         self._client: MlflowClient | None = None
         self.experiment = ""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Tracking":
+        """The tracking store that these settings name."""
+        return cls(settings.tracking_uri, settings.home / "mlflow-artifacts")
 
     def connect(self) -> "MlflowClient":
         """A client; schema and experiment are created once, under a lock."""
@@ -105,6 +111,7 @@ class TrackedStage(Observer):
         self._stages: dict[str, _Delivery] = {}
 
     def began(self, name: str, fingerprint: str, payload: Mapping[str, Any], metrics: Path) -> Mapping[str, str]:
+        identifiers: dict[str, str] = {}
         with self._tolerant("start a run"):
             client = self._tracking.connect()
             tags = {
@@ -117,8 +124,8 @@ class TrackedStage(Observer):
             run_id = client.create_run(self._tracking.experiment, tags=tags, run_name=name).info.run_id
             log_parameters(client, run_id, payload)
             self._stages[name] = _Delivery(client, run_id, metrics)
-            return {RUN_ID: run_id}
-        return {}
+            identifiers[RUN_ID] = run_id
+        return identifiers
 
     def finished(self, artifact: Artifact) -> None:
         delivery = self._stages.pop(artifact.name, None)
@@ -146,7 +153,9 @@ class TrackedStage(Observer):
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            self._warn(f"MLflow at {self._tracking.uri} could not {what}: {error}; the metrics are in the artifact's logs/")
+            self._warn(
+                f"MLflow at {self._tracking.uri} could not {what}: {error}; the metrics are in the artifact's logs/"
+            )
 
 
 class _Delivery:
@@ -249,12 +258,15 @@ def _model_of(client: "MlflowClient", ref: InputRef) -> str | None:
 
 
 def _register(client: "MlflowClient", run_id: str, artifact: Artifact) -> None:
+    import mlflow
     from mlflow.entities import LoggedModelOutput
 
-    import mlflow
-
     name = artifact.name.replace("/", "-")
-    tags = {"r1.digest": artifact.digest, "r1.fingerprint": artifact.manifest.fingerprint, "r1.path": str(artifact.path)}
+    tags = {
+        "r1.digest": artifact.digest,
+        "r1.fingerprint": artifact.manifest.fingerprint,
+        "r1.path": str(artifact.path),
+    }
     experiment = client.get_run(run_id).info.experiment_id
     model = mlflow.create_external_model(name=name, source_run_id=run_id, tags=tags, experiment_id=experiment)
     client.log_outputs(run_id, models=[LoggedModelOutput(model_id=model.model_id, step=0)])

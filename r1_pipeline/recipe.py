@@ -56,6 +56,11 @@ def _checked(value: Any, path: str) -> Any:
     )
 
 
+def canonical_value(value: Any) -> Any:
+    """`value` as plain dicts, lists and scalars; raises like `canonical_json`."""
+    return json.loads(canonical_json(value))
+
+
 def canonical_json(value: Any) -> str:
     """One JSON text per value: sorted keys, no spaces, ASCII.
 

@@ -1,10 +1,13 @@
 """Dev3, the two reward models, and R1 itself."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 
 from dagster_defs.assets.stage import stage
 from dagster_defs.pipeline import Pipeline
 from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, PreferenceSet, ProblemSet, RewardModel
+from r1_pipeline.rewards.preference import PreferenceKind
 from r1_pipeline.stages import finetune, fit_preference, reinforce
 
 
@@ -53,7 +56,7 @@ def r1(
     safety_rm: RewardModel,
 ) -> dg.MaterializeResult[Checkpoint]:
     """R1: RL over all scenarios; preference rewards come in near the end only (paper, section B.5)."""
-    models = {"helpful": helpful_rm, "safety": safety_rm}
+    models: Mapping[PreferenceKind, RewardModel] = {"helpful": helpful_rm, "safety": safety_rm}
     return pipeline.materialize(
         context, lambda at, recipe: reinforce(at, dev3, reasoning_problems, recipe.r1, general_prompts, models)
     )

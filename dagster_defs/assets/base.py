@@ -10,9 +10,7 @@ from r1_pipeline.stages import pretrain
 
 
 @stage("pretrain", "base")
-def base(
-    context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
-) -> dg.MaterializeResult[Checkpoint]:
+def base(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[Checkpoint]:
     """The stand-in for DeepSeek-V3-Base: the same architecture, small, trained on a careless bilingual web."""
     return pipeline.materialize(context, lambda at, recipe: pretrain(at, recipe.base))
 

@@ -36,7 +36,5 @@ def student_rl_only(
     """RL on the student's base until it has cost as many tokens as distilling the student (paper, section F.1)."""
     return pipeline.materialize(
         context,
-        lambda at, recipe: reinforce(
-            at, student_base, reasoning_problems, recipe.student_rl_only, budget=distilled
-        ),
+        lambda at, recipe: reinforce(at, student_base, reasoning_problems, recipe.student_rl_only, budget=distilled),
     )

@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from dagster_defs.assets.stage import OWNERS
 from r1_pipeline.data.sources import SOURCE_NAMES, SourceName, source_of
 
 

@@ -27,7 +27,7 @@ KINDS: Mapping[str, set[str]] = {
 
 def stage(verb: str, group: str, **options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`@dg.asset` for an asset that is one call of `verb`; the docstring is what the user interface shows."""
-    return dg.asset(
+    decorate: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
         group_name=group,
         owners=OWNERS,
         kinds=KINDS[verb],
@@ -35,3 +35,4 @@ def stage(verb: str, group: str, **options: Any) -> Callable[[Callable[..., Any]
         tags={"r1/verb": verb},
         **options,
     )
+    return decorate

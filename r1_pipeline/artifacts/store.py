@@ -34,7 +34,7 @@ from r1_pipeline.artifacts.manifest import (
 from r1_pipeline.artifacts.metrics import METRICS
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.errors import OutOfDiskError, SchemaVersionError
-from r1_pipeline.recipe import Recipe, canonical_json, fingerprint
+from r1_pipeline.recipe import Recipe, canonical_value, fingerprint
 
 A = TypeVar("A", bound=Artifact)
 
@@ -60,14 +60,15 @@ class Spec:
 
     def payload(self) -> dict[str, Any]:
         """The fingerprinted value. No paths, devices, worker counts, profile or artifact names."""
-        parts = {
-            "stage": self.stage,
-            "version": self.version,
-            "recipe": self.recipe,
-            "uses": dict(self.uses),
-            "inputs": {edge: artifact.digest for edge, artifact in self.inputs.items()},
-        }
-        payload: dict[str, Any] = json.loads(canonical_json(parts))
+        payload: dict[str, Any] = canonical_value(
+            {
+                "stage": self.stage,
+                "version": self.version,
+                "recipe": self.recipe,
+                "uses": dict(self.uses),
+                "inputs": {edge: artifact.digest for edge, artifact in self.inputs.items()},
+            }
+        )
         return payload
 
 
@@ -139,7 +140,7 @@ class Store:
                     digest=content_digest(files),
                     files=files,
                     inputs={edge: reference(artifact) for edge, artifact in spec.inputs.items()},
-                    statistics=json.loads(canonical_json(dict(facts.statistics))),
+                    statistics=canonical_value(dict(facts.statistics)),
                     drops=dict(facts.drops),
                     provenance=provenance.capture(
                         device=self.device, started=started, seconds=time.monotonic() - clock, runs=runs

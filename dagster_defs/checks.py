@@ -1,0 +1,174 @@
+"""Gates as blocking asset checks: a failed one stops everything below, with the value and the limit.
+
+What is measured and how is in `r1_pipeline.evaluation.gates`; limits are the profile's. A gate that needs scores asks
+the `evaluate` verb for them under the name of the evaluation asset, which later finds them done.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import dagster as dg
+
+from dagster_defs.partitions import students
+from dagster_defs.pipeline import Pipeline
+from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, ProblemSet, RewardModel
+from r1_pipeline.evaluation import gates
+from r1_pipeline.evaluation.gates import Gate
+
+LINES: Mapping[str, str] = {
+    "r1_zero": "base",
+    "dev1": "base",
+    "dev2": "base",
+    "dev2_no_language_reward": "base",
+    "dev3": "base",
+    "r1": "base",
+    "student_rl_only": "student_base",
+    "distilled": "student_base",
+}
+"""Model -> the base whose tokenizer and chat template it must still have."""
+REINFORCED = ("r1_zero", "dev2", "dev2_no_language_reward", "r1", "student_rl_only")
+
+
+def decided(found: Gate) -> dg.AssetCheckResult:
+    """A gate as Dagster records it."""
+    return dg.AssetCheckResult(
+        passed=found.passed,
+        description=str(found),
+        metadata={"value": found.value, "limit": found.limit, "must be": found.sense, "detail": found.detail},
+    )
+
+
+HELDOUT = {"heldout_problems": dg.AssetIn("heldout_problems")}
+
+
+@dg.asset_check(asset="r1_zero", blocking=True, additional_ins={"base": dg.AssetIn("base"), **HELDOUT})
+def beats_base(
+    context: dg.AssetCheckExecutionContext,
+    pipeline: dg.ResourceParam[Pipeline],
+    r1_zero: Checkpoint,
+    base: Checkpoint,
+    heldout_problems: ProblemSet,
+) -> dg.AssetCheckResult:
+    """R1-Zero solves clearly more held-out maths than the base that it started from."""
+    after, before = (pipeline.evaluate(context, model, heldout_problems) for model in (r1_zero, base))
+    return decided(gates.beats_base(after, before, pipeline.profile.gates))
+
+
+@dg.asset_check(asset="r1_zero", blocking=True, additional_ins=HELDOUT)
+def format_rate(
+    context: dg.AssetCheckExecutionContext,
+    pipeline: dg.ResourceParam[Pipeline],
+    r1_zero: Checkpoint,
+    heldout_problems: ProblemSet,
+) -> dg.AssetCheckResult:
+    """R1-Zero's replies have the form that the cold start relies on."""
+    return decided(gates.format_rate(pipeline.evaluate(context, r1_zero, heldout_problems), pipeline.profile.gates))
+
+
+@dg.asset_check(asset="sft_corpus", blocking=True)
+def all_verified(sft_corpus: Corpus) -> dg.AssetCheckResult:
+    """Every row was judged correct."""
+    return decided(gates.all_verified(sft_corpus))
+
+
+@dg.asset_check(asset="sft_corpus", blocking=True, additional_ins=HELDOUT)
+def no_heldout(sft_corpus: Corpus, heldout_problems: ProblemSet) -> dg.AssetCheckResult:
+    """No row is about a held-out problem."""
+    return decided(gates.no_heldout(sft_corpus, heldout_problems))
+
+
+def language_check(model: str) -> dg.AssetChecksDefinition:
+    """Gate on the language consistency of a model trained with the language reward."""
+
+    @dg.asset_check(
+        asset=model,
+        name="language_consistency",
+        blocking=True,
+        additional_ins=HELDOUT,
+        description="The reasoning stays in the language of the question.",
+    )
+    def check(
+        context: dg.AssetCheckExecutionContext,
+        pipeline: dg.ResourceParam[Pipeline],
+        model: Checkpoint,
+        heldout_problems: ProblemSet,
+    ) -> dg.AssetCheckResult:
+        report = pipeline.evaluate(context, model, heldout_problems)
+        return decided(gates.language_consistency(report, pipeline.profile.gates))
+
+    return check
+
+
+def accuracy_check(reward_model: str) -> dg.AssetChecksDefinition:
+    """Gate on the accuracy of a reward model."""
+
+    @dg.asset_check(
+        asset=reward_model,
+        name="preference_accuracy",
+        blocking=True,
+        description="The reward model prefers the better reply of held-out pairs.",
+    )
+    def check(pipeline: dg.ResourceParam[Pipeline], reward_model: RewardModel) -> dg.AssetCheckResult:
+        return decided(gates.preference_accuracy(reward_model, pipeline.profile.gates))
+
+    return check
+
+
+def tokenizer_check(model: str, base: str) -> dg.AssetChecksDefinition:
+    """Gate on tokenizer and chat template, which must not drift along a line of models."""
+    of_one_student = dg.SpecificPartitionsPartitionMapping(["qwen"]) if model == "student_rl_only" else None
+
+    @dg.asset_check(
+        asset=model,
+        name="same_tokenizer",
+        blocking=True,
+        additional_ins={"base": dg.AssetIn(base, partition_mapping=of_one_student)},
+        partitions_def=students if model == "distilled" else None,
+        description="Tokenizer and chat template are, byte for byte, those of the base.",
+    )
+    def check(model: Checkpoint, base: Checkpoint) -> dg.AssetCheckResult:
+        return decided(gates.same_tokenizer(model, base))
+
+    return check
+
+
+def guards_check(model: str) -> dg.AssetChecksDefinition:
+    """The worst entropy, KL and share of empty reasoning of a run, beside the guards that would have stopped it."""
+
+    @dg.asset_check(
+        asset=model,
+        name="training_guards",
+        blocking=True,
+        description="Entropy, KL and empty reasoning stayed inside the guards all through training.",
+    )
+    def check(pipeline: dg.ResourceParam[Pipeline], model: Checkpoint) -> dg.AssetCheckResult:
+        recipe = getattr(pipeline.recipe, model.name)
+        found = gates.training_guards(model, recipe.grpo.guards)
+        return dg.AssetCheckResult(
+            passed=not gates.failures(found),
+            description="; ".join(map(str, found)) or "no guard is set in this profile",
+            metadata={gate.name: gate.value for gate in found},
+        )
+
+    return check
+
+
+checks: list[dg.AssetChecksDefinition] = [
+    beats_base,
+    format_rate,
+    all_verified,
+    no_heldout,
+    *(language_check(model) for model in ("dev2", "r1")),
+    *(accuracy_check(model) for model in ("helpful_rm", "safety_rm")),
+    *(tokenizer_check(model, base) for model, base in LINES.items()),
+    *(guards_check(model) for model in REINFORCED),
+]
+
+
+def blocking_checks(definitions: Iterable[dg.AssetChecksDefinition]) -> Mapping[dg.AssetKey, frozenset[str]]:
+    """Asset key -> names of its blocking checks."""
+    names: dict[dg.AssetKey, set[str]] = {}
+    for definition in definitions:
+        for spec in definition.check_specs:
+            if spec.blocking:
+                names.setdefault(spec.asset_key, set()).add(spec.name)
+    return {key: frozenset(found) for key, found in names.items()}

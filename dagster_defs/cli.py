@@ -1,0 +1,160 @@
+"""The command `r1`. Every error is one line on the terminal and a non-zero exit."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from dagster_defs.settings import Settings
+from r1_pipeline.errors import R1Error
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="DeepSeek-R1 as one graph: run it, watch it, ask what came out.",
+)
+out = Console()
+
+HomeOption = Annotated[Path | None, typer.Option("--home", help="Where everything is kept [R1_HOME, else ./.r1].")]
+ProfileOption = Annotated[str | None, typer.Option("--profile", help="smoke or tiny [R1_PROFILE, else tiny].")]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Root of all seeds [R1_SEED, else 0].")]
+JsonOption = Annotated[bool, typer.Option("--json", help="For machines.")]
+
+
+def settings_of(home: Path | None, profile: str | None = None, seed: int | None = None) -> Settings:
+    """The environment's settings, with what the command line says on top."""
+    import os
+
+    for name, value in (("R1_HOME", home), ("R1_PROFILE", profile), ("R1_SEED", seed)):
+        if value is not None:
+            os.environ[name] = str(value)
+    settings = Settings.from_environment()
+    from r1_pipeline.profiles import load_profile
+
+    load_profile(settings.profile, settings.seed)
+    return settings
+
+
+@app.command()
+def run(
+    profile: ProfileOption = None,
+    select: Annotated[str | None, typer.Option(help="Assets, e.g. r1_zero or +r1 (with all upstream).")] = None,
+    home: HomeOption = None,
+    seed: SeedOption = None,
+) -> None:
+    """Materialize the graph; what is done already is not done again. Example: r1 run --profile tiny --select +r1"""
+    import time
+
+    from dagster_defs.console import ConsoleObserver
+    from dagster_defs.run import run as run_graph
+
+    settings = settings_of(home, profile, seed)
+    started = time.monotonic()
+    out.print(f"r1 run: profile {settings.profile}, seed {settings.seed}, home {settings.home}", highlight=False)
+    with ConsoleObserver(out) as watching:
+        failure = run_graph(settings, select, [watching])
+    seconds = time.monotonic() - started
+    if failure:
+        fail(f"{failure.asset}: {failure.reason}\nEverything finished is kept; mend the cause and run again.")
+    out.print(f"{len(watching.computed)} computed, {len(watching.taken)} reused, {seconds:.1f} s", highlight=False)
+    page = settings.report_directory / "report.html"
+    if page.exists():
+        out.print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def status(
+    profile: ProfileOption = None, home: HomeOption = None, seed: SeedOption = None, as_json: JsonOption = False
+) -> None:
+    """Every asset: fresh, stale and why, or missing. Example: r1 status"""
+    from dagster_defs.status import survey
+
+    rows = survey(settings_of(home, profile, seed))
+    if as_json:
+        print_json([row.model_dump() for row in rows])
+        return
+    table = Table("asset", "state", "digest", "age", "why", box=None, header_style="bold")
+    colours = {"fresh": "green", "stale": "yellow", "missing": "dim"}
+    for row in rows:
+        state = f"[{colours[row.state]}]{row.state}[/]"
+        table.add_row(row.asset, state, (row.digest or "")[:12], row.age or "", escape(row.why))
+    out.print(table)
+
+
+@app.command()
+def report(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Path of the newest report, or its numbers. Example: r1 report --json"""
+    directory = settings_of(home).report_directory
+    path = directory / ("report.json" if as_json else "report.html")
+    if not path.exists():
+        fail(f"no report in {directory}; make one: r1 run")
+    sys.stdout.write(path.read_text(encoding="utf-8") if as_json else f"{path}\n")
+
+
+@app.command()
+def chat(
+    model: Annotated[str, typer.Argument(help="A checkpoint of the graph, e.g. r1 or distilled/qwen.")],
+    prompt: Annotated[
+        str | None, typer.Option(help="Ask this and leave; else a dialogue, one question a line.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.6,
+    home: HomeOption = None,
+) -> None:
+    """Talk to a checkpoint. Example: r1 chat r1 --prompt "What is 3 + 5 - 2?" """
+    from dagster_defs.chat import Partner
+
+    partner = Partner.of(settings_of(home), model, temperature)
+    if prompt is not None:
+        sys.stdout.write(partner.answer(prompt) + "\n")
+        return
+    out.print(f"{model} ({partner.digest[:12]}); an empty line ends.", highlight=False)
+    while line := _ask():
+        out.print(partner.answer(line), markup=False, highlight=False)
+
+
+@app.command()
+def ui(
+    profile: ProfileOption = None,
+    home: HomeOption = None,
+    seed: SeedOption = None,
+    dagster_port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
+) -> None:
+    """Dagster and MLflow together on the loopback address. Example: r1 ui --profile smoke"""
+    from dagster_defs.ui import serve
+
+    serve(settings_of(home, profile, seed), dagster_port, mlflow_port, out)
+
+
+def _ask() -> str:
+    try:
+        return input("> ").strip()
+    except EOFError:
+        return ""
+
+
+def print_json(value: object) -> None:
+    """JSON on standard output, nothing else."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def fail(message: str) -> None:
+    """Say what is wrong and leave with exit code 1."""
+    Console(stderr=True).print(f"[red]r1:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    raise SystemExit(1)
+
+
+def main() -> None:
+    """Entry point: turns our errors into one line, and Ctrl-C into what happens next."""
+    try:
+        app()
+    except R1Error as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted; everything finished is kept, the next run goes on from the last checkpoint")

@@ -1,0 +1,96 @@
+"""Live progress of a run on the terminal: which asset, which step of how many, the reward, the time left."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from r1_pipeline.artifacts.kinds import Artifact
+from r1_pipeline.artifacts.observer import Observer
+
+SHOWN = ("reward", "reward/accuracy", "reward/format", "reward/language", "loss", "pass_at_1", "mean_tokens")
+"""Step metrics shown beside the bar, the first three that a stage has."""
+QUIET_PERIOD = 15.0
+"""Seconds between progress lines where the output is not a terminal."""
+
+
+class ConsoleObserver(Observer):
+    """A context manager; a bar per stage on a terminal, plain lines elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.computed: list[str] = []
+        self.taken: list[str] = []
+        self._bars = Progress(
+            TextColumn("  [bold]{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[metrics]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._tasks: dict[str, Any] = {}
+        self._spoke = 0.0
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def began(self, name: str, fingerprint: str, payload: Mapping[str, Any], metrics: Path) -> Mapping[str, str]:
+        self._tasks[name] = self._bars.add_task(name, total=None, metrics="starting")
+        if not self.console.is_terminal:
+            self.console.print(f"  … {name}")
+        self._spoke = time.monotonic()
+        return {}
+
+    def stepped(self, name: str, step: int, total: int, metrics: Mapping[str, float]) -> None:
+        shown = "  ".join([f"{key} {metrics[key]:.3g}" for key in SHOWN if key in metrics][:3])
+        if name in self._tasks:
+            self._bars.update(self._tasks[name], completed=step, total=total, metrics=shown)
+        now = time.monotonic()
+        if not self.console.is_terminal and now - self._spoke > QUIET_PERIOD:
+            self._spoke = now
+            self.console.print(f"    {name} {step}/{total}  {shown}")
+
+    def noted(self, name: str, message: str) -> None:
+        self.console.print(f"  [yellow]![/] {name}: {message}", highlight=False)
+
+    def finished(self, artifact: Artifact) -> None:
+        self._close(artifact.name)
+        self.computed.append(artifact.name)
+        seconds = artifact.manifest.provenance.seconds
+        self.console.print(
+            f"  [green]✓[/] {artifact.name:<36} {seconds:7.1f} s  {artifact.digest[:12]}  {_gist(artifact)}",
+            highlight=False,
+        )
+
+    def failed(self, name: str, error: BaseException) -> None:
+        self._close(name)
+
+    def reused(self, artifact: Artifact) -> None:
+        if artifact.name not in self.computed and artifact.name not in self.taken:
+            self.taken.append(artifact.name)
+
+    def _close(self, name: str) -> None:
+        if name in self._tasks:
+            self._bars.remove_task(self._tasks.pop(name))
+
+
+def _gist(artifact: Artifact) -> str:
+    facts = artifact.statistics
+    shown = [f"{key} {facts[key]:.3g}" for key in ("pass_at_1", "accuracy") if key in facts]
+    shown += [f"{facts['rows']} rows"] if "rows" in facts else []
+    return ", ".join(shown)

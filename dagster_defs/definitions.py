@@ -1,0 +1,69 @@
+"""The code location: all assets, their checks, one resource, one IO manager.
+
+Light to load: nothing here or below imports torch, transformers, trl or mlflow before an asset runs.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+
+from dagster_defs.assets import alignment, base, corpus, distill, evaluation, problems, reasoning, zero
+from dagster_defs.assets.sources import sources
+from dagster_defs.checks import blocking_checks, checks
+from dagster_defs.io import HandleIOManager
+from dagster_defs.jobs import jobs
+from dagster_defs.pipeline import Pipeline
+from dagster_defs.settings import Settings
+from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.profiles import PipelineRecipe
+from r1_pipeline.recipe import fingerprint
+
+MODULES = [problems, base, zero, reasoning, corpus, alignment, distill]
+
+
+def definitions(settings: Settings, watching: Sequence[Observer] = ()) -> dg.Definitions:
+    """The graph of one home, profile and seed; `watching` sees every stage of runs in this process.
+
+    Raises `UnknownNameError` for a profile that does not exist.
+    """
+    pipeline = Pipeline(settings, watching)
+    assets = [
+        *dg.load_assets_from_modules(MODULES),
+        *evaluation.evaluations,
+        evaluation.preference_scores,
+        evaluation.report,
+    ]
+    return dg.Definitions(
+        assets=[
+            *sources,
+            *(with_recipe(asset, pipeline.recipe) for asset in assets if isinstance(asset, dg.AssetsDefinition)),
+        ],
+        asset_checks=checks,
+        jobs=jobs,
+        resources={
+            "pipeline": pipeline,
+            "io_manager": HandleIOManager(settings.home, blocking_checks(checks)),
+        },
+        executor=dg.in_process_executor,
+    )
+
+
+def with_recipe(asset: dg.AssetsDefinition, recipe: PipelineRecipe) -> dg.AssetsDefinition:
+    """`asset` with its recipe's fingerprint in the code version, so that Dagster shows it stale when that changes."""
+
+    def versioned(spec: dg.AssetSpec) -> dg.AssetSpec:
+        own = recipe_of(recipe, spec.key, None)
+        mark = f".{fingerprint(own)[:8]}" if own is not None else ""
+        return spec.replace_attributes(code_version=f"{spec.code_version}{mark}")
+
+    return asset.map_asset_specs(versioned)
+
+
+def recipe_of(recipe: PipelineRecipe, key: dg.AssetKey, partition: str | None) -> Any:
+    """The part of the recipe that an asset (and partition) is made from; None for an asset without one."""
+    own = getattr(recipe, key.path[0], None)
+    return own[partition] if isinstance(own, dict) and partition else own
+
+
+defs = definitions(Settings.from_environment())
