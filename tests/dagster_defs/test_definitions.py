@@ -1,0 +1,118 @@
+"""Laws of the graph: its edges are the paper's, every asset tells a person what it is, and loading it is light."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dagster_defs.definitions import definitions
+from dagster_defs.run import selected, waves
+from dagster_defs.settings import Settings
+from r1_pipeline.errors import UnknownNameError
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    home = tmp_path_factory.mktemp("home")
+    return definitions(Settings(home=home, profile="smoke", seed=0, tracking_uri="unused"))
+
+
+def parents(graph: dg.Definitions, name: str) -> set[str]:
+    return {key.to_user_string() for key in graph.resolve_asset_graph().get(dg.AssetKey(name)).parent_keys}
+
+
+def test_loading_imports_no_heavy_library() -> None:
+    program = (
+        "import sys, dagster_defs.definitions;"
+        "print([m for m in ('torch', 'transformers', 'trl', 'mlflow', 'datasets', 'matplotlib') if m in sys.modules])"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"
+
+
+def test_both_sft_stages_restart_from_the_base(graph: dg.Definitions) -> None:
+    assert parents(graph, "dev1") == {"base", "cold_start_data"}
+    assert parents(graph, "dev3") == {"base", "sft_corpus"}
+
+
+def test_r1_zero_feeds_only_the_cold_start_and_its_own_evaluation(graph: dg.Definitions) -> None:
+    children = graph.resolve_asset_graph().get(dg.AssetKey("r1_zero")).child_keys
+    assert {key.to_user_string() for key in children} == {"cold_start_data", "evaluation/r1_zero", "report"}
+
+
+def test_dev2_hands_on_data_and_never_weights(graph: dg.Definitions) -> None:
+    children = {k.to_user_string() for k in graph.resolve_asset_graph().get(dg.AssetKey("dev2")).child_keys}
+    assert children == {"reasoning_traces", "evaluation/dev2", "report"}
+
+
+def test_r1_gets_both_reward_models_and_general_prompts(graph: dg.Definitions) -> None:
+    assert parents(graph, "r1") == {"dev3", "reasoning_problems", "general_prompts", "helpful_rm", "safety_rm"}
+
+
+def test_students_learn_from_the_corpus_alone(graph: dg.Definitions) -> None:
+    assert parents(graph, "distilled") == {"student_base", "sft_corpus"}
+
+
+def test_no_training_asset_reads_held_out_problems(graph: dg.Definitions) -> None:
+    readers = {k.to_user_string() for k in graph.resolve_asset_graph().get(dg.AssetKey("heldout_problems")).child_keys}
+    assert {name for name in readers if not name.startswith("evaluation/")} == {
+        "sft_corpus",
+        "preference_scores",
+        "report",
+    }
+
+
+def test_every_asset_tells_what_it_is(graph: dg.Definitions) -> None:
+    asset_graph = graph.resolve_asset_graph()
+    for key in asset_graph.materializable_asset_keys:
+        node = asset_graph.get(key)
+        assert node.description, key
+        assert node.group_name != "default", key
+        assert node.owners == ["team:r1"], key
+        assert node.kinds, key
+        assert node.code_version, key
+
+
+def test_code_versions_change_with_the_recipe_and_only_there(tmp_path: Path) -> None:
+    def versions(seed: int) -> dict[str, str | None]:
+
+        made = definitions(Settings(home=tmp_path, profile="smoke", seed=seed, tracking_uri="unused"))
+        asset_graph = made.resolve_asset_graph()
+        return {k.to_user_string(): asset_graph.get(k).code_version for k in asset_graph.materializable_asset_keys}
+
+    zero, one = versions(0), versions(1)
+    changed = {name for name in zero if zero[name] != one[name]}
+    assert "r1_zero" in changed
+    assert "reasoning_problems" not in changed
+    assert zero == versions(0)
+
+
+def test_waves_put_parents_first_and_cover_everything_once(graph: dg.Definitions) -> None:
+    asset_graph = graph.resolve_asset_graph()
+    order = list(waves(graph, set(asset_graph.materializable_asset_keys)))
+    done: set[dg.AssetKey] = set()
+    for wave in order:
+        for key in wave.assets:
+            assert asset_graph.get(key).parent_keys & set(asset_graph.materializable_asset_keys) <= done | set(
+                wave.assets
+            )
+        done |= set(wave.assets)
+    assert done == set(asset_graph.materializable_asset_keys)
+    runs = [(key, wave.partition) for wave in order for key in wave.assets]
+    assert len(runs) == len(set(runs))
+    assert len(order) <= 14
+
+
+def test_a_selection_takes_names_upstream_and_refuses_what_does_not_exist(graph: dg.Definitions) -> None:
+    assert selected(graph, "r1_zero,dev1") == {dg.AssetKey("r1_zero"), dg.AssetKey("dev1")}
+    assert {k.to_user_string() for k in selected(graph, "+r1_zero")} == {"base", "reasoning_problems", "r1_zero"}
+    with pytest.raises(UnknownNameError, match=r"unknown asset 'r1zero'; valid: .*r1_zero"):
+        selected(graph, "r1zero")
+
+
+def test_unknown_profiles_are_refused_with_the_valid_ones(tmp_path: Path) -> None:
+
+    with pytest.raises(UnknownNameError, match="unknown profile 'huge'; valid: smoke, tiny"):
+        definitions(Settings(home=tmp_path, profile="huge", seed=0, tracking_uri="unused"))
