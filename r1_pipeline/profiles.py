@@ -55,6 +55,31 @@ STUDENT_SHAPES: Mapping[str, Dense] = {
     "qwen": Dense(type="qwen2", width=96, layers=3, heads=4, key_value_heads=2, intermediate=256),
     "llama": Dense(type="llama", width=96, layers=3, heads=4, key_value_heads=2, intermediate=256),
 }
+FACTS = ProblemsRecipe(
+    seed=0,
+    sums=2400,
+    programs=400,
+    products=700,
+    digits=1,
+    largest_sum=27,
+    largest_factor=9,
+    turns=3,
+    heldout_share=0.25,
+)
+WEB = ToyRecipe(
+    problems=FACTS,
+    seed=0,
+    texts=40_000,
+    domains={"math": 0.4, "code": 0.13, "stem": 0.22, "logic": 0.15, "general": 0.1},
+    zero_share=0.6,
+    untidy_share=0.55,
+    mixed_share=0.45,
+    styles={"direct": 0.3, "steps": 0.4, "check": 0.3},
+    slips={"direct": 0.8, "steps": 0.55, "check": 0.5},
+    mixed_care=0.8,
+    manners={"good": 0.3, "curt": 0.25, "rude": 0.2, "off": 0.25},
+)
+"""Careless enough that a base which learns it well is bad at every problem."""
 
 
 class PipelineRecipe(Recipe):
@@ -106,7 +131,8 @@ class Size:
 
     base: DeepseekV3
     students: Mapping[str, Dense]
-    texts: int
+    web: ToyRecipe
+    vocabulary: int
     base_steps: int
     student_steps: int
     batch: int
@@ -117,7 +143,6 @@ class Size:
     student_rl_steps: int
     prompts_per_step: int
     group_size: int
-    sums: int
     cold_start_problems: int
     trace_problems: int
     trace_samples: int
@@ -125,8 +150,8 @@ class Size:
     heldout_others: int
     eval_samples: int
     sft_epochs: int
-    untidy_share: float
     base_learning_rate: float
+    threads: int
 
 
 def tiny(seed: int) -> Profile:
@@ -134,7 +159,8 @@ def tiny(seed: int) -> Profile:
     size = Size(
         base=BASE,
         students=STUDENT_SHAPES,
-        texts=40_000,
+        web=WEB,
+        vocabulary=1024,
         base_steps=600,
         student_steps=300,
         batch=128,
@@ -145,7 +171,6 @@ def tiny(seed: int) -> Profile:
         student_rl_steps=64,
         prompts_per_step=16,
         group_size=16,
-        sums=2400,
         cold_start_problems=120,
         trace_problems=600,
         trace_samples=4,
@@ -153,8 +178,8 @@ def tiny(seed: int) -> Profile:
         heldout_others=96,
         eval_samples=4,
         sft_epochs=3,
-        untidy_share=0.55,
         base_learning_rate=2e-3,
+        threads=2,
     )
     limits = GateLimits(gain_over_base=0.3, format_rate=0.95, language_consistency=0.97, preference_accuracy=0.9)
     guards = Guards(entropy_floor=0.005, kl_ceiling=2.0, empty_think_ceiling=0.5)
@@ -162,13 +187,31 @@ def tiny(seed: int) -> Profile:
 
 
 def smoke(seed: int) -> Profile:
-    """Every stage in seconds; claims nothing."""
+    """Every stage in seconds; claims nothing.
+
+    A handful of facts and a web without slips: the base learns them by heart, so that sampling finds something to keep.
+    """
+    facts = FACTS.model_copy(
+        update={"sums": 16, "programs": 16, "products": 16, "turns": 1, "largest_sum": 9, "largest_factor": 4}
+    )
+    web = WEB.model_copy(
+        update={
+            "problems": facts,
+            "texts": 2000,
+            "domains": {"math": 0.25, "code": 0.25, "stem": 0.2, "logic": 0.2, "general": 0.1},
+            "untidy_share": 0.0,
+            "mixed_share": 0.0,
+            "styles": {"direct": 1.0},
+            "slips": {"direct": 0.0},
+        }
+    )
     size = Size(
         base=BASE.model_copy(update={"width": 64, "layers": 2, "intermediate": 128}),
         students={k: v.model_copy(update={"width": 64, "layers": 2}) for k, v in STUDENT_SHAPES.items()},
-        texts=2000,
-        base_steps=60,
-        student_steps=4,
+        web=web,
+        vocabulary=512,
+        base_steps=100,
+        student_steps=8,
         batch=64,
         zero_steps=2,
         dev2_steps=2,
@@ -177,33 +220,22 @@ def smoke(seed: int) -> Profile:
         student_rl_steps=2,
         prompts_per_step=2,
         group_size=4,
-        sums=60,
-        cold_start_problems=4,
-        trace_problems=4,
-        trace_samples=2,
+        cold_start_problems=8,
+        trace_problems=8,
+        trace_samples=4,
         heldout_maths=6,
         heldout_others=3,
         eval_samples=2,
         sft_epochs=1,
-        untidy_share=0.0,
         base_learning_rate=1e-2,
+        threads=1,
     )
     limits = GateLimits(gain_over_base=-1.0, format_rate=0.0, language_consistency=0.0, preference_accuracy=0.0)
     return _toy_world(seed, size, limits, Guards())
 
 
 def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Profile:
-    facts = ProblemsRecipe(
-        seed=0,
-        sums=size.sums,
-        programs=400,
-        products=700,
-        digits=1,
-        largest_sum=27,
-        largest_factor=9,
-        turns=3,
-        heldout_share=0.25,
-    )
+    facts = size.web.problems
     traces = SampleRecipe(
         sampling=Sampling(temperature=1.0, top_p=1.0, max_tokens=MAX_TOKENS), samples=size.trace_samples, seed=seed
     )
@@ -215,10 +247,8 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
         heldout_problems=CurateRecipe(problems=facts, domains=DOMAINS, heldout=True),
         general_prompts=CurateRecipe(problems=facts, domains=("general",), heldout=False),
         preference_pairs=CuratePreferencesRecipe(heldout_share=facts.heldout_share),
-        base=_pretrain(seed, size, facts, size.base, size.base_steps),
-        student_base={
-            name: _pretrain(seed + 1, size, facts, size.students[name], size.student_steps) for name in STUDENTS
-        },
+        base=_pretrain(seed, size, size.base, size.base_steps),
+        student_base={name: _pretrain(seed + 1, size, size.students[name], size.student_steps) for name in STUDENTS},
         r1_zero=reinforce["r1_zero"],
         cold_start_data=RejectionRecipe(
             domains=REASONING_DOMAINS, problems=size.cold_start_problems, ask=traces, rules=readable, per_problem=1
@@ -249,27 +279,14 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
         ),
         report=ReportRecipe(exchanges=10, exchange_models=("base", "r1_zero", "r1")),
     )
-    return Profile(recipe, Runtime(micro_batch=256, generation_batch=1024), limits)
+    return Profile(recipe, Runtime(threads=size.threads, micro_batch=256, generation_batch=1024), limits)
 
 
-def _pretrain(seed: int, size: Size, facts: ProblemsRecipe, shape: DeepseekV3 | Dense, steps: int) -> PretrainRecipe:
-    web = ToyRecipe(
-        problems=facts,
-        seed=seed,
-        texts=size.texts,
-        domains={"math": 0.4, "code": 0.13, "stem": 0.22, "logic": 0.15, "general": 0.1},
-        zero_share=0.6,
-        untidy_share=size.untidy_share,
-        mixed_share=0.45,
-        styles={"direct": 0.3, "steps": 0.4, "check": 0.3},
-        slips={"direct": 0.8, "steps": 0.55, "check": 0.5},
-        mixed_care=0.8,
-        manners={"good": 0.3, "curt": 0.25, "rude": 0.2, "off": 0.25},
-    )
+def _pretrain(seed: int, size: Size, shape: DeepseekV3 | Dense, steps: int) -> PretrainRecipe:
     return PretrainRecipe(
-        web=web,
+        web=size.web.model_copy(update={"seed": seed}),
         architecture=shape,
-        vocabulary=1024,
+        vocabulary=size.vocabulary,
         context=128,
         steps=steps,
         batch=size.batch,
