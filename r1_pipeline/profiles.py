@@ -18,7 +18,7 @@ from r1_pipeline.data.toy import ToyRecipe
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.evaluation.report import ReportRecipe
-from r1_pipeline.evaluation.runner import EvaluateRecipe
+from r1_pipeline.evaluation.runner import AskRecipe, EvaluateRecipe, GradeRecipe
 from r1_pipeline.generation.judging import SampleRecipe
 from r1_pipeline.generation.rejection import RejectionRecipe
 from r1_pipeline.recipe import Recipe, Runtime
@@ -271,11 +271,13 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
         distilled=dict.fromkeys(STUDENTS, sft),
         student_rl_only=reinforce["student_rl_only"],
         evaluation=EvaluateRecipe(
-            sampling=Sampling(temperature=0.6, top_p=0.95, max_tokens=MAX_TOKENS),
-            samples=size.eval_samples,
-            ks=(1, size.eval_samples),
-            problems={d: size.heldout_maths if d == "math" else size.heldout_others for d in DOMAINS},
-            seed=seed,
+            ask=AskRecipe(
+                sampling=Sampling(temperature=0.6, top_p=0.95, max_tokens=MAX_TOKENS),
+                samples=size.eval_samples,
+                problems={d: size.heldout_maths if d == "math" else size.heldout_others for d in DOMAINS},
+                seed=seed,
+            ),
+            grade=GradeRecipe(ks=(1, size.eval_samples)),
         ),
         report=ReportRecipe(exchanges=10, exchange_models=("base", "r1_zero", "r1")),
     )

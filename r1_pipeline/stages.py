@@ -1,7 +1,7 @@
 """The verbs. Each is a plain function: a workshop, artifacts and a recipe in, one artifact out.
 
     pretrain  curate  curate_preferences  reinforce  draft_cold_start  finetune  rejection_sample
-    collect_general  merge  fit_preference  distill  evaluate
+    collect_general  merge  fit_preference  distill  ask  evaluate  compare_preferences
 
 Verbs times recipes are the whole paper: `r1_zero`, `dev2`, `r1` are all `reinforce`, `dev1` and `dev3` are `finetune`.
 A verb states what enters its fingerprint and hands the work to the package that knows how; it holds no method of its
@@ -15,10 +15,12 @@ from typing import Any, TypeVar
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import (
+    Answers,
     Artifact,
     Checkpoint,
     Corpus,
     EvalReport,
+    PreferenceScores,
     PreferenceSet,
     ProblemSet,
     RewardModel,
@@ -32,8 +34,10 @@ from r1_pipeline.data.problems import ProblemsRecipe, generate_problems
 from r1_pipeline.data.split import split
 from r1_pipeline.data.templates import TemplateName, render, template_hash
 from r1_pipeline.errors import ArtifactError
-from r1_pipeline.evaluation.runner import EvaluateRecipe, Subject
-from r1_pipeline.evaluation.runner import evaluate as run_evaluation
+from r1_pipeline.evaluation import runner
+from r1_pipeline.evaluation.preferences import write_preference_scores
+from r1_pipeline.evaluation.runner import AskRecipe, EvaluateRecipe, Subject
+from r1_pipeline.evaluation.scores import Asked
 from r1_pipeline.generation.hf import HfEngine, engine_identity
 from r1_pipeline.generation.rejection import RejectionRecipe, sample_corpus
 from r1_pipeline.generation.rewriting import Rewriter, TemplateRewriter, Verbatim
@@ -66,7 +70,9 @@ VERSIONS: Mapping[str, int] = {
     "merge": 1,
     "fit_preference": 1,
     "distill": 1,
+    "ask": 1,
     "evaluate": 1,
+    "compare_preferences": 1,
 }
 
 A = TypeVar("A", bound=Artifact)
@@ -185,7 +191,7 @@ def reinforce(
     """
     models = dict(reward_models or {})
     inputs: dict[str, Artifact] = {"policy": policy, "problems": problems}
-    inputs |= {kind: model for kind, model in models.items()}
+    inputs |= {str(kind): model for kind, model in models.items()}
     if general is not None:
         inputs["general"] = general
     if budget is not None:
@@ -280,19 +286,54 @@ def fit_preference(
     )
 
 
-def evaluate(at: Workshop, model: Checkpoint, heldout: ProblemSet, recipe: EvaluateRecipe) -> EvalReport:
-    """Scores of a model on held-out problems, asked in the model's own template (paper, section D.1)."""
+def ask(at: Workshop, model: Checkpoint, heldout: ProblemSet, recipe: AskRecipe) -> Answers:
+    """What a model says to held-out problems, asked in its own template (paper, section D.1)."""
     template: TemplateName = model.statistics["template"]
 
     def make(draft: Draft) -> Facts:
         subject = Subject(model=model.name, model_digest=model.digest, problems_digest=heldout.digest)
-        with default_grader(at.runtime) as grader:
-            engine = HfEngine(model.path, at.runtime)
-            scores = run_evaluation(engine, grader, heldout.problems(), template, recipe, subject, draft)
-        return Facts({"tokens": {"generated": scores.overall.tokens}, "pass_at_1": scores.overall.pass_at_1})
+        engine = HfEngine(model.path, at.runtime)
+        said = runner.ask(engine, heldout.problems(), template, recipe, subject, draft)
+        return Facts({"rows": said.height, "tokens": {"generated": int(said["token_ids"].list.len().sum())}})
 
-    uses = {"engine": engine_identity(), "template": template_hash(template), **grader_identity(tuple(recipe.problems))}
-    return at.build(EvalReport, "evaluate", recipe, {"model": model, "heldout": heldout}, make, uses)
+    uses = {"engine": engine_identity(), "template": template_hash(template)}
+    return at.build(Answers, "ask", recipe, {"model": model, "heldout": heldout}, make, uses)
+
+
+def evaluate(at: Workshop, model: Checkpoint, heldout: ProblemSet, recipe: EvaluateRecipe) -> EvalReport:
+    """Scores of a model on held-out problems. Its answers are an artifact of their own, so that a changed verifier
+    scores them again without asking again."""
+    answers = ask(at, model, heldout, recipe.ask)
+
+    def make(draft: Draft) -> Facts:
+        asked = Asked.model_validate(answers.asked())
+        with default_grader(at.runtime) as grader:
+            scores = runner.grade(answers.completions(), asked, grader, heldout.problems(), recipe.grade, draft)
+        return Facts({"rows": answers.statistics["rows"], "pass_at_1": scores.overall.pass_at_1})
+
+    uses = grader_identity(recipe.ask.problems)
+    return at.build(EvalReport, "evaluate", recipe.grade, {"answers": answers, "heldout": heldout}, make, uses)
+
+
+def compare_preferences(
+    at: Workshop,
+    reward_models: Mapping[PreferenceKind, RewardModel],
+    evaluations: Mapping[str, EvalReport],
+    heldout: ProblemSet,
+) -> PreferenceScores:
+    """What the reward models think of several models' stored answers to held-out general prompts."""
+
+    def make(draft: Draft) -> Facts:
+        scorers = {kind: RewardModelScorer(model.path, at.runtime) for kind, model in reward_models.items()}
+        said = {
+            name: (report.scores()["identity"]["template"], report.completions())
+            for name, report in evaluations.items()
+        }
+        return Facts(write_preference_scores(said, heldout.problems(), scorers, draft))
+
+    inputs: dict[str, Artifact] = {str(kind): model for kind, model in reward_models.items()}
+    inputs |= {**evaluations, "heldout": heldout}
+    return at.build(PreferenceScores, "compare_preferences", Recipe(), inputs, make)
 
 
 def grader_identity(domains: Iterable[Domain]) -> dict[str, str]:

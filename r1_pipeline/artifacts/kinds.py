@@ -108,6 +108,21 @@ class RewardModel(Artifact):
     kind = "reward_model"
 
 
+class Answers(Artifact):
+    """What a checkpoint said to problems, not judged."""
+
+    kind = "answers"
+
+    def asked(self) -> dict[str, Any]:
+        """Who answered what, and how it was asked (`evaluation.scores.Asked`)."""
+        asked: dict[str, Any] = json.loads((self.path / "asked.json").read_text(encoding="utf-8"))
+        return asked
+
+    def completions(self) -> "pl.DataFrame":
+        """One row a completion."""
+        return read_table(self.path / "completions.parquet")
+
+
 class EvalReport(Artifact):
     """Scores of one checkpoint, with every completion and verdict behind them."""
 
@@ -123,9 +138,21 @@ class EvalReport(Artifact):
         return read_table(self.path / "completions.parquet")
 
 
-KINDS: dict[str, type[Artifact]] = {
-    kind.kind: kind for kind in (ProblemSet, PreferenceSet, Corpus, Checkpoint, RewardModel, EvalReport)
-}
+class PreferenceScores(Artifact):
+    """What reward models think of several models' answers to general prompts."""
+
+    kind = "preference_scores"
+
+    def scores(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Model -> kind of preference -> `mean` score in (0, 1) and `n` answers."""
+        scores: dict[str, dict[str, dict[str, float]]] = json.loads(
+            (self.path / "scores.json").read_text(encoding="utf-8")
+        )
+        return scores
+
+
+_ALL = (ProblemSet, PreferenceSet, Corpus, Checkpoint, RewardModel, Answers, EvalReport, PreferenceScores)
+KINDS: dict[str, type[Artifact]] = {kind.kind: kind for kind in _ALL}
 
 
 def open_artifact(path: Path) -> Artifact:

@@ -1,7 +1,9 @@
-"""Asking a model the held-out problems, scoring what it says, and keeping both.
+"""Asking a model the held-out problems, and scoring what it said: two steps with an artifact each.
 
-`completions.parquet` holds every completion with its verdict (columns: `generation.judging`): `rescore` judges the same
-completions again with another grader and needs no model.
+    ask      model -> `completions.parquet` and `asked.json`; needs an engine, knows no verifier
+    grade    those -> `completions.parquet` with verdicts and `scores.json`; needs verifiers, knows no model
+
+So a changed verifier scores the stored completions again.
 Not covered: sampling and judging (`generation.judging`), the arithmetic (`evaluation.scores`).
 """
 
@@ -13,32 +15,45 @@ from pydantic import model_validator
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import write_table
 from r1_pipeline.data.templates import TemplateName, template_hash
-from r1_pipeline.evaluation.scores import EvalScores, Identity, score
+from r1_pipeline.evaluation.scores import Asked, EvalScores, Identity, score
 from r1_pipeline.generation.engine import Engine
-from r1_pipeline.generation.judging import SampleRecipe, judge, sample_and_judge
-from r1_pipeline.records import Completion, Domain, Problem, Record
+from r1_pipeline.generation.judging import SampleRecipe, judge, sample
+from r1_pipeline.recipe import Recipe
+from r1_pipeline.records import Domain, Problem, Record
 from r1_pipeline.rewards.verifier import Grader
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-class EvaluateRecipe(SampleRecipe):
-    """The protocol of one evaluation (paper, supplement D.1).
+class AskRecipe(SampleRecipe):
+    """What is asked, and how (paper, supplement D.1).
 
     The paper samples at temperature 0.6 and top-p 0.95: greedy answers repeat themselves and differ much between
     checkpoints.
     """
 
-    ks: tuple[int, ...]
-    """pass@k is reported at these; each at most `samples`."""
     problems: dict[Domain, int]
     """Problems asked, by domain: the first so many of the held-out set. Maths carries the bars: at least 512."""
 
+
+class GradeRecipe(Recipe):
+    """What is counted."""
+
+    ks: tuple[int, ...]
+    """pass@k is reported at these; each at most the samples of a problem."""
+
+
+class EvaluateRecipe(Recipe):
+    """The protocol of one evaluation."""
+
+    ask: AskRecipe
+    grade: GradeRecipe
+
     @model_validator(mode="after")
     def _ks_can_be_estimated(self) -> "EvaluateRecipe":
-        if not all(1 <= k <= self.samples for k in self.ks):
-            raise ValueError(f"ks {self.ks} must lie in 1..{self.samples} (samples a problem)")
+        if not all(1 <= k <= self.ask.samples for k in self.grade.ks):
+            raise ValueError(f"ks {self.grade.ks} must lie in 1..{self.ask.samples} (samples a problem)")
         return self
 
 
@@ -51,18 +66,16 @@ class Subject(Record):
     problems_digest: str
 
 
-def evaluate(
+def ask(
     engine: Engine,
-    grader: Grader,
     problems: Sequence[Problem],
     template: TemplateName,
-    recipe: EvaluateRecipe,
+    recipe: AskRecipe,
     subject: Subject,
     draft: Draft,
-) -> EvalScores:
-    """Sample, judge, score; leaves `completions.parquet` and `scores.json` in the draft."""
-    asked = select(problems, recipe.problems)
-    identity = Identity(
+) -> "pl.DataFrame":
+    """Sample; leaves `completions.parquet` and `asked.json` in the draft, returns the completions."""
+    asked = Asked(
         **subject.model_dump(),
         template=template,
         template_hash=template_hash(template),
@@ -70,26 +83,29 @@ def evaluate(
         samples=recipe.samples,
         seed=recipe.seed,
         engine=engine.identity,
-        verifiers=_verifiers(grader, asked),
     )
-    return _conclude(sample_and_judge(engine, grader, asked, template, recipe, draft), identity, recipe.ks, draft)
+    said = sample(engine, select(problems, recipe.problems), template, recipe, draft)
+    write_table(draft.path / "completions.parquet", said)
+    _write_json(draft, "asked.json", asked)
+    return said
 
 
-def rescore(
-    stored: "pl.DataFrame",
-    before: EvalScores,
+def grade(
+    said: "pl.DataFrame",
+    asked: Asked,
     grader: Grader,
     problems: Sequence[Problem],
-    recipe: EvaluateRecipe,
+    recipe: GradeRecipe,
     draft: Draft,
 ) -> EvalScores:
-    """Judge stored completions with `grader`: new verdicts and scores, the same completions, no engine."""
-    by_id = {problem.id: problem for problem in problems}
-    completions = [Completion.model_validate(row) for row in stored.select(_COMPLETION).iter_rows(named=True)]
-    frame = judge(completions, by_id, grader, before.identity.template)
-    asked = [by_id[problem_id] for problem_id in frame["problem_id"].unique(maintain_order=True)]
-    identity = before.identity.model_copy(update={"verifiers": _verifiers(grader, asked)})
-    return _conclude(frame, identity, recipe.ks, draft)
+    """Judge and score; leaves `completions.parquet`, now with verdicts, and `scores.json` in the draft."""
+    judged = judge(said, problems, grader, asked.template)
+    used = set(judged["domain"])
+    verifiers = {domain: name for domain, name in grader.identity.items() if domain in used}
+    scores = score(judged, Identity(**asked.model_dump(), verifiers=verifiers), recipe.ks)
+    write_table(draft.path / "completions.parquet", judged)
+    _write_json(draft, "scores.json", scores)
+    return scores
 
 
 def select(problems: Sequence[Problem], counts: Mapping[Domain, int]) -> list[Problem]:
@@ -103,16 +119,5 @@ def select(problems: Sequence[Problem], counts: Mapping[Domain, int]) -> list[Pr
     return chosen
 
 
-_COMPLETION = tuple(Completion.model_fields)
-
-
-def _verifiers(grader: Grader, asked: Sequence[Problem]) -> dict[str, str]:
-    used = {problem.domain for problem in asked}
-    return {domain: identity for domain, identity in grader.identity.items() if domain in used}
-
-
-def _conclude(frame: "pl.DataFrame", identity: Identity, ks: tuple[int, ...], draft: Draft) -> EvalScores:
-    scores = score(frame, identity, ks)
-    write_table(draft.path / "completions.parquet", frame)
-    (draft.path / "scores.json").write_text(scores.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return scores
+def _write_json(draft: Draft, name: str, value: Record) -> None:
+    (draft.path / name).write_text(value.model_dump_json(indent=1) + "\n", encoding="utf-8")

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-class Identity(Record):
-    """What was measured, and with what: two scores are comparable where all but the model agree."""
+class Asked(Record):
+    """Who answered what, and how it was asked."""
 
     model: str
     """Asset key, partition after a slash."""
@@ -42,6 +42,11 @@ class Identity(Record):
     """Completions a problem."""
     seed: int
     engine: str
+
+
+class Identity(Asked):
+    """What was measured, and with what: two scores are comparable where all but the model agree."""
+
     verifiers: dict[str, str]
     """Domain -> `name@version`."""
 

@@ -1,12 +1,15 @@
-"""Sampling a model and judging what it says, in shards that an interruption cannot lose.
+"""Sampling a model and, apart from it, judging what it said.
 
-`sample_and_judge` is what evaluation, cold-start drafting and rejection sampling share: one table row a completion,
-with its verdict and the plain measurements of its text. A finished shard lies in the draft's scratch and is not
-repeated by an interrupted run; seeds belong to (problem, sample), so shards cannot change a completion.
+    sample    requests -> one table row a completion, in shards that an interruption cannot lose
+    judge     stored completions -> the same rows with verdicts and the plain measurements of their text
+
+Evaluation, cold-start drafting and rejection sampling share both. Judging needs no model, so a changed verifier judges
+what is stored. A finished shard lies in the draft's scratch and is not repeated by an interrupted run; seeds belong to
+(problem, sample), so shards cannot change a completion.
 Not covered: what is then counted (`evaluation.scores`) or kept (`generation.rejection`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,19 +42,17 @@ class SampleRecipe(Recipe):
     """Root of every sample's seed."""
 
 
-def sample_and_judge(
+def sample(
     engine: Engine,
-    grader: Grader,
     problems: Sequence[Problem],
     template: TemplateName,
     recipe: SampleRecipe,
     draft: Draft,
     shard: int = SHARD,
 ) -> "pl.DataFrame":
-    """One row a completion, problem by problem (columns: `judge`)."""
+    """One row a completion, problem by problem; the columns are the fields of `Completion`."""
     import polars as pl
 
-    by_id = {problem.id: problem for problem in problems}
     requests = requests_for(problems, template, recipe.samples, recipe.seed)
     shards = [requests[i : i + shard] for i in range(0, len(requests), shard)]
     frames = []
@@ -59,36 +60,47 @@ def sample_and_judge(
         path = draft.scratch / f"answers-{index:05d}.parquet"
         frame = _finished(path, part, draft)
         if frame is None:
-            frame = judge(engine.generate(part, recipe.sampling), by_id, grader, template)
+            said = engine.generate(part, recipe.sampling)
+            frame = pl.DataFrame([completion.model_dump() for completion in said], schema=_schema())
             _write_whole(path, frame)
-            draft.log(index + 1, len(shards), _progress(frame))
+            draft.log(index + 1, len(shards), _progress(said))
         frames.append(frame)
     return pl.concat(frames)
 
 
+def completions_of(frame: "pl.DataFrame") -> list[Completion]:
+    """The rows of `sample` or `judge` as records."""
+    rows = frame.select(list(Completion.model_fields)).iter_rows(named=True)
+    return [Completion.model_validate(row) for row in rows]
+
+
 def judge(
-    completions: Sequence[Completion], problems: Mapping[str, Problem], grader: Grader, template: TemplateName
+    completions: "pl.DataFrame", problems: Sequence[Problem], grader: Grader, template: TemplateName
 ) -> "pl.DataFrame":
     """One row a completion: what was said, what it was judged, and the plain measurements of its text."""
     import polars as pl
 
-    pairs = [(problems[completion.problem_id], completion) for completion in completions]
+    by_id = {problem.id: problem for problem in problems}
+    pairs = [(by_id[completion.problem_id], completion) for completion in completions_of(completions)]
     verdicts = grader.grade_all(pairs, template)
     rows = [
         _row(problem, completion, verdict, template)
         for (problem, completion), verdict in zip(pairs, verdicts, strict=True)
     ]
-    return pl.DataFrame(
-        rows,
-        schema_overrides={
-            "token_ids": pl.List(pl.Int32),
-            "seed": pl.Int64,
-            "score": pl.Float64,
-            "final": pl.String,
-            "reasoning": pl.String,
-        },
-        infer_schema_length=None,
-    )
+    optional = {"score": pl.Float64, "final": pl.String, "reasoning": pl.String}
+    return pl.DataFrame(rows, schema_overrides={**_schema(), **optional}, infer_schema_length=None)
+
+
+def _schema() -> "dict[str, pl.DataType | type[pl.DataType]]":
+    """Columns of `sample`, whatever the rows."""
+    import polars as pl
+
+    kinds: dict[str, pl.DataType | type[pl.DataType]] = {
+        "sample_index": pl.Int64,
+        "seed": pl.Int64,
+        "token_ids": pl.List(pl.Int32),
+    }
+    return {name: kinds.get(name, pl.String) for name in Completion.model_fields}
 
 
 def _row(problem: Problem, completion: Completion, verdict: Verdict, template: TemplateName) -> dict[str, object]:
@@ -108,7 +120,7 @@ def _row(problem: Problem, completion: Completion, verdict: Verdict, template: T
 
 
 def _finished(path: Path, shard: Sequence[Request], draft: Draft) -> "pl.DataFrame | None":
-    """The rows of a shard judged before an interruption; None, loudly, if they are damaged or answer other requests."""
+    """A shard sampled before an interruption; None, loudly, if it is damaged or answers other requests."""
     from pyarrow import ArrowException
 
     if not path.exists():
@@ -132,7 +144,8 @@ def _write_whole(path: Path, frame: "pl.DataFrame") -> None:
     partial.replace(path)
 
 
-def _progress(frame: "pl.DataFrame") -> dict[str, float]:
-    measured = {"pass_at_1": "score", "format_rate": "well_formed", "language": "language_share", "tokens": "tokens"}
-    means = {name: frame[column].cast(float).drop_nulls().to_list() for name, column in measured.items()}
-    return {name: sum(values) / len(values) for name, values in means.items() if values}
+def _progress(said: Sequence[Completion]) -> dict[str, float]:
+    return {
+        "mean_tokens": sum(len(completion.token_ids) for completion in said) / len(said),
+        "truncated": sum(completion.finish_reason == "length" for completion in said) / len(said),
+    }

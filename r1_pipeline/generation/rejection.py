@@ -13,7 +13,7 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.data.screen import Measured, ScreenRecipe, screen
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.generation.engine import Engine
-from r1_pipeline.generation.judging import SampleRecipe, sample_and_judge
+from r1_pipeline.generation.judging import SampleRecipe, judge, sample
 from r1_pipeline.generation.rewriting import Accepted, Rewriter
 from r1_pipeline.recipe import Recipe, fingerprint
 from r1_pipeline.records import Domain, Outcome, Problem, Sample, Sampling
@@ -47,7 +47,7 @@ def sample_corpus(
 ) -> tuple[list[Sample], Counter[str], int]:
     """(rows, drop reasons, tokens generated); `generator` is the content digest of the policy behind `engine`."""
     asked = [p for domain in recipe.domains for p in [q for q in problems if q.domain == domain][: recipe.problems]]
-    judged = sample_and_judge(engine, grader, asked, template, recipe.ask, draft)
+    judged = judge(sample(engine, asked, template, recipe.ask, draft), asked, grader, template)
     return *keep_samples(judged, asked, recipe, rewriter, generator), int(judged["tokens"].sum())
 
 

@@ -1,4 +1,4 @@
-"""The runner against a fake engine and a real grader: scores worked out by hand, and re-scoring."""
+"""The runner against a fake engine and a real grader: scores worked out by hand, and a second opinion."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ import pytest
 from r1_pipeline.artifacts.draft import Draft, bare_draft
 from r1_pipeline.artifacts.kinds import read_table
 from r1_pipeline.errors import GraderError
-from r1_pipeline.evaluation.runner import EvaluateRecipe, Subject, evaluate, rescore, select
-from r1_pipeline.evaluation.scores import EvalScores
+from r1_pipeline.evaluation.runner import AskRecipe, EvaluateRecipe, GradeRecipe, Subject, ask, grade, select
+from r1_pipeline.evaluation.scores import Asked, EvalScores
 from r1_pipeline.generation.fake import FakeEngine
-from r1_pipeline.records import Domain, Outcome, Problem, Request, Sampling, Verdict
+from r1_pipeline.records import Completion, Domain, Outcome, Problem, Request, Sampling, Verdict
 from r1_pipeline.rewards.verifier import Grader, verdict
 
 
@@ -51,13 +51,13 @@ REPLIES = {
     ("m1", 2): GOOD + "\\boxed{3}",
     ("m1", 3): GOOD + "\\boxed{broken}",
 }
-RECIPE = EvaluateRecipe(
+ASK = AskRecipe(
     sampling=Sampling(temperature=0.6, top_p=0.95, max_tokens=64),
     samples=4,
-    ks=(1, 2),
     problems={"math": 2, "general": 1},
     seed=0,
 )
+GRADE = GradeRecipe(ks=(1, 2))
 SUBJECT = Subject(model="r1", model_digest="d" * 64, problems_digest="p" * 64)
 
 
@@ -70,8 +70,13 @@ def grader(version: str = "1", accepts: str | None = None) -> Grader:
     return Grader({"math": judge, "general": judge, "code": judge})
 
 
-def run(draft: Draft, engine: FakeEngine | None = None) -> EvalScores:
-    return evaluate(engine or FakeEngine(replies), grader(), PROBLEMS, "chat", RECIPE, SUBJECT, draft)
+def run(draft: Draft, engine: FakeEngine | None = None, recipe: AskRecipe = ASK) -> EvalScores:
+    said = ask(engine or FakeEngine(replies), PROBLEMS, "chat", recipe, SUBJECT, draft)
+    return grade(said, asked(draft), grader(), PROBLEMS, GRADE, draft)
+
+
+def asked(draft: Draft) -> Asked:
+    return Asked.model_validate_json((draft.path / "asked.json").read_text())
 
 
 def test_scores_are_those_worked_out_by_hand(tmp_path: Path) -> None:
@@ -106,15 +111,14 @@ def test_scores_say_what_they_depend_on_and_survive_json(tmp_path: Path) -> None
     assert len(scores.identity.template_hash) == 16
 
 
-def test_rescoring_judges_the_same_completions_again(tmp_path: Path) -> None:
-    first = bare_draft(tmp_path / "a")
-    before = run(first)
-    second = bare_draft(tmp_path / "b")
+def test_another_grader_judges_the_same_completions(tmp_path: Path) -> None:
+    first, second = bare_draft(tmp_path / "a"), bare_draft(tmp_path / "b")
+    run(first)
     stored = read_table(first.path / "completions.parquet")
-    after = rescore(stored, before, grader("2", accepts="\\boxed{9}"), PROBLEMS, RECIPE, second)
+    after = grade(stored, asked(first), grader("2", accepts="\\boxed{9}"), PROBLEMS, GRADE, second)
     assert after.by_domain["math"].pass_at_1 == pytest.approx((3 / 4 + 1 / 3) / 2)
     assert after.identity.verifiers == {"math": "literal@2", "general": "literal@2"}
-    said = ["problem_id", "sample_index", "seed", "text", "token_ids", "finish_reason", "engine"]
+    said = list(Completion.model_fields)
     assert read_table(second.path / "completions.parquet").select(said).equals(stored.select(said))
 
 
@@ -125,18 +129,18 @@ def test_too_few_problems_are_refused_with_both_numbers() -> None:
 
 def test_k_beyond_the_samples_is_refused() -> None:
     with pytest.raises(ValueError, match=r"must lie in 1\.\.4"):
-        EvaluateRecipe(**{**RECIPE.model_dump(), "ks": (8,)})
+        EvaluateRecipe(ask=ASK, grade=GradeRecipe(ks=(8,)))
 
 
 def test_a_domain_without_any_verdict_is_an_error_not_a_zero(tmp_path: Path) -> None:
     engine = FakeEngine(lambda request: GOOD + "\\boxed{broken}")
     with pytest.raises(GraderError, match="none of 8 completions in math"):
-        evaluate(engine, grader(), PROBLEMS, "chat", RECIPE, SUBJECT, bare_draft(tmp_path))
+        run(bare_draft(tmp_path), engine)
 
 
 def test_a_completion_that_was_cut_off_does_not_vote(tmp_path: Path) -> None:
-    recipe = RECIPE.model_copy(update={"sampling": Sampling(temperature=0.6, top_p=0.95, max_tokens=39)})
-    scores = evaluate(FakeEngine(replies), grader(), PROBLEMS, "chat", recipe, SUBJECT, bare_draft(tmp_path))
+    recipe = ASK.model_copy(update={"sampling": Sampling(temperature=0.6, top_p=0.95, max_tokens=39)})
+    scores = run(bare_draft(tmp_path), recipe=recipe)
     # All maths replies but m0's stray line and m1's Chinese one are longer than 39 characters.
     assert scores.by_domain["math"].outcomes[Outcome.TRUNCATED] == 6
     assert scores.by_domain["math"].cons_at_k == 0.5

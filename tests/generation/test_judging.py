@@ -10,7 +10,7 @@ from r1_pipeline.artifacts.kinds import read_table, write_table
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.generation.fake import FakeEngine
-from r1_pipeline.generation.judging import SampleRecipe, sample_and_judge
+from r1_pipeline.generation.judging import SampleRecipe, completions_of, judge, sample
 from r1_pipeline.records import Completion, Problem, Request, Sampling
 from r1_pipeline.rewards.choice import ChoiceVerifier
 from r1_pipeline.rewards.verifier import Grader
@@ -55,8 +55,7 @@ class Notes(Observer):
 
 
 def run(draft: Draft, engine: Counting) -> pl.DataFrame:
-    with Grader({"logic": ChoiceVerifier()}) as grader:
-        return sample_and_judge(engine, grader, PROBLEMS, "chat", RECIPE, draft, shard=4)
+    return sample(engine, PROBLEMS, "chat", RECIPE, draft, shard=4)
 
 
 def interrupted(directory: Path) -> Draft:
@@ -94,3 +93,14 @@ def test_a_damaged_shard_is_sampled_again_and_said_so(damage: str, tmp_path: Pat
     assert path.read_bytes() == whole
     assert len(notes.messages) == 1
     assert "answers-00001.parquet" in notes.messages[0]
+
+
+def test_judging_adds_columns_to_what_was_said_and_changes_nothing_of_it(tmp_path: Path) -> None:
+    said = run(bare_draft(tmp_path), Counting())
+    with Grader({"logic": ChoiceVerifier()}) as grader:
+        judged = judge(said, PROBLEMS, grader, "chat")
+    assert judged.select(said.columns).equals(said)
+    assert completions_of(judged) == completions_of(said)
+    right = ["A" in text for text in said["text"]]
+    assert judged["score"].to_list() == [float(is_right) for is_right in right]
+    assert judged["domain"].unique().to_list() == ["logic"]
