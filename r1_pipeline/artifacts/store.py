@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from r1_pipeline.artifacts import provenance
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import Artifact
+from r1_pipeline.artifacts.kinds import Artifact, open_artifact
 from r1_pipeline.artifacts.manifest import (
     LOGS,
     MANIFEST,
@@ -194,6 +194,11 @@ def reference(artifact: Artifact) -> InputRef:
     """The edge to `artifact`, as manifests keep it."""
     made = artifact.manifest
     return InputRef(kind=made.kind, name=made.name, fingerprint=made.fingerprint, digest=made.digest)
+
+
+def open_input(home: Path, edge: InputRef) -> Artifact:
+    """The artifact that an edge of a manifest points to; raises like `Artifact.open`."""
+    return open_artifact(home / "artifacts" / edge.kind / edge.name / edge.fingerprint)
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -4,15 +4,33 @@ A `Gate` is a measured value beside a limit. Limits belong to the profile and to
 go on, not what is computed. Not covered: who stops (`dagster_defs.checks`), what is claimed of a run (`bars`).
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
-from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, EvalReport, ProblemSet, RewardModel
+from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Corpus, EvalReport, ProblemSet, RewardModel
+from r1_pipeline.errors import ArtifactError
+from r1_pipeline.evaluation.recheck import Recheck
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Outcome, Record
 from r1_pipeline.training.callbacks import Guards
 
+A = TypeVar("A", bound=Artifact)
+
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+
+LINES: Mapping[str, str] = {
+    "r1_zero": "base",
+    "dev1": "base",
+    "dev2": "base",
+    "dev2_no_language_reward": "base",
+    "dev3": "base",
+    "r1": "base",
+    "student_rl_only": "student_base/qwen",
+    "distilled": "student_base",
+}
+"""Model asset -> the base whose tokenizer it must still have; a partition goes with the same partition."""
+ONE_LANGUAGE = ("dev2", "r1")
+"""Models trained with the language reward."""
 
 
 class GateLimits(Recipe):
@@ -95,6 +113,17 @@ def heldout_overlap(corpus: Corpus, heldout: ProblemSet) -> int:
     return sum(s.problem_id in ids or s.question in questions for s in corpus.samples())
 
 
+def recheck_agrees(recheck: Recheck) -> Gate:
+    """Random rows of the corpus, judged once more, are correct again."""
+    return Gate(
+        name="recheck_agrees",
+        value=recheck.rechecked - recheck.agreed,
+        sense="at most",
+        limit=0,
+        detail=f"disagreements among {recheck.rechecked} random rows judged again",
+    )
+
+
 def preference_accuracy(model: RewardModel, limits: GateLimits) -> Gate:
     """The reward model prefers what people prefer, on pairs that it has not seen."""
     return Gate(
@@ -125,6 +154,48 @@ def training_guards(model: Checkpoint, guards: Guards) -> list[Gate]:
     if guards.empty_think_ceiling is not None:
         gates.append(_worst(rows, "empty_think", max, "at most", guards.empty_think_ceiling))
     return [gate for gate in gates if gate]
+
+
+def all_gates(
+    artifacts: Mapping[str, Artifact], limits: GateLimits, guards: Mapping[str, Guards], recheck: Recheck
+) -> dict[str, Gate]:
+    """`ASSET.GATE` -> its decision, over all artifacts of a run by name; raises `ArtifactError` if one is missing."""
+    return {
+        f"{name}.{gate.name}": gate
+        for name in artifacts
+        for gate in _gates_of(name, artifacts, limits, guards, recheck)
+    }
+
+
+def _gates_of(
+    name: str, artifacts: Mapping[str, Artifact], limits: GateLimits, guards: Mapping[str, Guards], recheck: Recheck
+) -> list[Gate]:
+    artifact = artifacts[name]
+    asset, slash, partition = name.partition("/")
+    found: list[Gate] = []
+    if isinstance(artifact, Checkpoint) and asset in LINES:
+        found.append(same_tokenizer(artifact, pick(Checkpoint, artifacts, LINES[asset] + slash + partition)))
+    if isinstance(artifact, Checkpoint) and name in guards:
+        found += training_guards(artifact, guards[name])
+    if name == "r1_zero":
+        after, before = (pick(EvalReport, artifacts, f"evaluation/{model}") for model in ("r1_zero", "base"))
+        found += [beats_base(after, before, limits), format_rate(after, limits)]
+    if name in ONE_LANGUAGE:
+        found.append(language_consistency(pick(EvalReport, artifacts, f"evaluation/{name}"), limits))
+    if isinstance(artifact, RewardModel):
+        found.append(preference_accuracy(artifact, limits))
+    if isinstance(artifact, Corpus) and name == "sft_corpus":
+        heldout = pick(ProblemSet, artifacts, "heldout_problems")
+        found += [all_verified(artifact), no_heldout(artifact, heldout), recheck_agrees(recheck)]
+    return found
+
+
+def pick(kind: type[A], artifacts: Mapping[str, Artifact], name: str) -> A:
+    """The artifact `name` of this kind; raises `ArtifactError` with the names there are."""
+    found = artifacts.get(name)
+    if not isinstance(found, kind):
+        raise ArtifactError(f"no {kind.kind} {name!r} among the artifacts; there are {', '.join(sorted(artifacts))}")
+    return found
 
 
 def _worst(

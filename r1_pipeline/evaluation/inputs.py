@@ -81,7 +81,7 @@ class ReportInputs(Record):
     models: dict[str, EvalScores]
     reward_models: dict[str, RewardModelScore]
     general_preference: dict[str, float]
-    """Model -> mean helpful-reward-model score of its answers to general prompts; may be empty."""
+    """Model -> mean score in (0, 1) that the reward models give its answers to general prompts; may be empty."""
     corpus: CorpusStats
     stages: dict[str, StageFacts]
     gates: dict[str, GateResult]

@@ -23,7 +23,7 @@ PartFn = Callable[[Sequence[Problem], Sequence[Completion]], list[float | None]]
 
 
 class Rubric(Recipe):
-    """Weights of the parts; a part of weight 0 is not computed."""
+    """Weights of the parts; a part of weight 0 is computed only if it is watched."""
 
     accuracy: float
     """Of 1.0 for a correct answer; reasoning problems only."""
@@ -33,29 +33,32 @@ class Rubric(Recipe):
     """Of the share of reasoning words in the problem's language (equation 7)."""
     preference: float
     """Of the squashed reward-model score in (0, 1); general problems only."""
+    watched: tuple[Part, ...] = ()
+    """Parts that are measured and logged although they weigh nothing."""
 
     @property
     def weights(self) -> dict[Part, float]:
-        """The weights that are not zero."""
+        """The weights that are not zero, and those of watched parts."""
         weights: dict[Part, float] = {
             "accuracy": self.accuracy,
             "format": self.format,
             "language": self.language,
             "preference": self.preference,
         }
-        return {part: weight for part, weight in weights.items() if weight}
+        return {part: weight for part, weight in weights.items() if weight or part in self.watched}
 
 
 def reward(rubric: Rubric, parts: Mapping[Part, float | None]) -> float | None:
     """The weighted sum over the parts that apply; None if none does."""
-    terms = [weight * value for part, weight in rubric.weights.items() if (value := parts.get(part)) is not None]
+    weights = {part: weight for part, weight in rubric.weights.items() if weight}
+    terms = [weight * value for part, weight in weights.items() if (value := parts.get(part)) is not None]
     return sum(terms) if terms else None
 
 
 def part_functions(
     rubric: Rubric, grader: Grader, template: TemplateName, scorers: Mapping[PreferenceKind, Scorer]
 ) -> dict[Part, PartFn]:
-    """One function per part of non-zero weight. `scorers` may be empty where preference weighs nothing."""
+    """One function per part of `rubric.weights`. `scorers` may be empty where preference weighs nothing."""
 
     def accuracy(problems: Sequence[Problem], completions: Sequence[Completion]) -> list[float | None]:
         scores: list[float | None] = [None] * len(problems)

@@ -1,0 +1,165 @@
+"""From the artifacts of a run to the values of its report, and the report onto the disk.
+
+Artifacts go by name: asset key, partition after a slash. A stage shows what making its artifact cost, whenever that
+was: `total_seconds` is their sum, so a run that reuses everything still says what all that it shows has cost.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from r1_pipeline.artifacts.kinds import (
+    Artifact,
+    Checkpoint,
+    Corpus,
+    EvalReport,
+    PreferenceScores,
+    ProblemSet,
+    RewardModel,
+)
+from r1_pipeline.artifacts.manifest import Manifest
+from r1_pipeline.artifacts.store import open_input
+from r1_pipeline.evaluation.gates import Gate, GateLimits, all_gates, heldout_overlap, pick
+from r1_pipeline.evaluation.inputs import (
+    CorpusDomain,
+    CorpusStats,
+    GateResult,
+    ReportInputs,
+    RewardModelScore,
+    StageFacts,
+)
+from r1_pipeline.evaluation.preferences import overall
+from r1_pipeline.evaluation.recheck import Recheck, recheck
+from r1_pipeline.evaluation.report import ReportRecipe, build_report, exchanges
+from r1_pipeline.evaluation.scores import EvalScores
+from r1_pipeline.recipe import Runtime
+from r1_pipeline.records import DOMAINS, Record
+from r1_pipeline.rewards.verifier import default_grader
+from r1_pipeline.training.callbacks import Guards
+
+A = TypeVar("A", bound=Artifact)
+
+PIPELINE_RUN = "r1.pipeline_run"
+"""Key of the pipeline run in the provenance of what it computed."""
+
+
+class RunFacts(Record):
+    """Which run is reported."""
+
+    profile: str
+    seed: int
+    home: Path
+    pipeline_run: str
+    """What this run computed itself carries it in the provenance; all else was reused."""
+
+
+def collect(
+    artifacts: Mapping[str, Artifact],
+    run: RunFacts,
+    limits: GateLimits,
+    guards: Mapping[str, Guards],
+    recipe: ReportRecipe,
+    runtime: Runtime,
+) -> ReportInputs:
+    """Everything the report shows; `guards` are those of each reinforced model.
+
+    Raises `ArtifactError` where something that the report needs is not among `artifacts`.
+    """
+    problem_sets = _of(ProblemSet, artifacts)
+    corpus, heldout = pick(Corpus, artifacts, "sft_corpus"), pick(ProblemSet, artifacts, "heldout_problems")
+    with default_grader(runtime) as grader:
+        rechecked = recheck(corpus, problem_sets.values(), grader)
+    evaluations = {n.removeprefix("evaluation/"): report for n, report in _of(EvalReport, artifacts).items()}
+    stages = {name: _stage(artifact, run) for name, artifact in artifacts.items()}
+    return ReportInputs(
+        profile=run.profile,
+        seed=run.seed,
+        home=str(run.home),
+        models={name: EvalScores.model_validate(report.scores()) for name, report in evaluations.items()},
+        reward_models={name: _accuracy(model) for name, model in _of(RewardModel, artifacts).items()},
+        general_preference={
+            model: overall(kinds)
+            for scores in _of(PreferenceScores, artifacts).values()
+            for model, kinds in scores.scores().items()
+        },
+        corpus=_corpus(corpus, heldout, rechecked),
+        stages=stages,
+        gates={name: _decision(gate) for name, gate in all_gates(artifacts, limits, guards, rechecked).items()},
+        training={name: _curves(model) for name, model in _of(Checkpoint, artifacts).items()},
+        exchanges=exchanges(
+            recipe, heldout.problems(), {name: report.completions() for name, report in evaluations.items()}
+        ),
+        total_seconds=sum(stage.seconds for stage in stages.values()),
+        environment=_environment([artifact.manifest for artifact in artifacts.values()]),
+    )
+
+
+def write_report(directory: Path, inputs: ReportInputs) -> dict[str, Any]:
+    """Write `report.json` and `report.html`, each whole or not at all; returns the former."""
+    directory.mkdir(parents=True, exist_ok=True)
+    numbers, page = build_report(inputs)
+    _write_whole(directory / "report.json", json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    _write_whole(directory / "report.html", page)
+    return numbers
+
+
+def _of(kind: type[A], artifacts: Mapping[str, Artifact]) -> dict[str, A]:
+    return {name: artifact for name, artifact in artifacts.items() if isinstance(artifact, kind)}
+
+
+def _stage(artifact: Artifact, run: RunFacts) -> StageFacts:
+    """Facts of one asset; an evaluation includes the asking, whose answers are an artifact of their own."""
+    made = [artifact.manifest]
+    if isinstance(artifact, EvalReport):
+        made.append(open_input(run.home, artifact.manifest.inputs["answers"]).manifest)
+    tokens = [sum(manifest.statistics["tokens"].values()) for manifest in made if "tokens" in manifest.statistics]
+    return StageFacts(
+        seconds=sum(manifest.provenance.seconds for manifest in made),
+        reused=all(manifest.provenance.runs.get(PIPELINE_RUN) != run.pipeline_run for manifest in made),
+        fingerprint=artifact.manifest.fingerprint,
+        digest=artifact.digest,
+        tokens=sum(tokens) if tokens else None,
+    )
+
+
+def _accuracy(model: RewardModel) -> RewardModelScore:
+    return RewardModelScore(accuracy=model.statistics["accuracy"], n=model.statistics["heldout_pairs"])
+
+
+def _corpus(corpus: Corpus, heldout: ProblemSet, rechecked: Recheck) -> CorpusStats:
+    rows, tokens = corpus.statistics["by_domain"], corpus.statistics["tokens_by_domain"]
+    return CorpusStats(
+        by_domain={d: CorpusDomain(rows=rows[d], tokens=tokens[d]) for d in DOMAINS if d in rows},
+        dropped=corpus.manifest.drops,
+        heldout_overlap=heldout_overlap(corpus, heldout),
+        rechecked=rechecked.rechecked,
+        agreed=rechecked.agreed,
+    )
+
+
+def _decision(gate: Gate) -> GateResult:
+    return GateResult(passed=gate.passed, value=gate.value, limit=gate.limit)
+
+
+def _curves(model: Checkpoint) -> tuple[dict[str, float], ...]:
+    return tuple({key: value for key, value in row.items() if key not in ("total", "time")} for row in model.metrics())
+
+
+def _environment(manifests: list[Manifest]) -> dict[str, str]:
+    """Circumstances of the artifact that was made last."""
+    last = max((manifest.provenance for manifest in manifests), key=lambda provenance: provenance.started)
+    return {
+        "commit": last.commit or "not a checkout",
+        "uncommitted changes": last.diff_sha256 or "none",
+        "python": last.python,
+        "platform": last.platform,
+        "device": last.device,
+        **last.packages,
+    }
+
+
+def _write_whole(path: Path, text: str) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
