@@ -10,14 +10,15 @@ from typing import TypeVar
 
 import dagster as dg
 from dagster import AssetCheckExecutionContext, AssetExecutionContext
-from r1_pipeline.evaluation.collect import collect, write_report
 
 from dagster_defs.metadata import describe
 from dagster_defs.settings import Settings
-from dagster_defs.tracking import PIPELINE_RUN, TrackedStage, Tracking
+from dagster_defs.tracking import TrackedStage, Tracking
 from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, EvalReport, ProblemSet
 from r1_pipeline.artifacts.observer import Observer, Observers
+from r1_pipeline.artifacts.provenance import PIPELINE_RUN
 from r1_pipeline.artifacts.store import Store
+from r1_pipeline.evaluation.collect import RunFacts, collect, write_report
 from r1_pipeline.profiles import PipelineRecipe, Profile, load_profile
 from r1_pipeline.recipe import fingerprint
 from r1_pipeline.stages import Workshop, evaluate
@@ -81,7 +82,14 @@ class Pipeline:
 
     def report(self, context: AssetExecutionContext, artifacts: Mapping[str, Artifact]) -> dg.MaterializeResult[None]:
         """Write `report.json` and `report.html` of these artifacts into the home's report directory."""
-        inputs = collect(artifacts, self.profile, self.settings, pipeline_run_of(context))
+        run = RunFacts(
+            profile=self.settings.profile,
+            seed=self.settings.seed,
+            home=self.settings.home,
+            pipeline_run=pipeline_run_of(context),
+        )
+        limits, runtime = self.profile.gates, self.profile.runtime
+        inputs = collect(artifacts, run, limits, self.recipe.guards, self.recipe.report, runtime)
         directory = self.settings.report_directory
         write_report(directory, inputs)
         return dg.MaterializeResult(

@@ -18,12 +18,12 @@ from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, RewardModel
 from r1_pipeline.artifacts.manifest import InputRef
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.artifacts.provenance import PIPELINE_RUN
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "r1-pipeline"
-PIPELINE_RUN = "r1.pipeline_run"
 RUN_ID = "mlflow_run_id"
 DELIVERY_PERIOD = 2.0
 """Seconds between deliveries of step metrics."""

@@ -108,6 +108,11 @@ class PipelineRecipe(Recipe):
     evaluation: EvaluateRecipe
     report: ReportRecipe
 
+    @property
+    def guards(self) -> dict[str, Guards]:
+        """Of every reinforced model, by its asset key."""
+        return {name: recipe.grpo.guards for name, recipe in self if isinstance(recipe, ReinforceRecipe)}
+
 
 @dataclass(frozen=True)
 class Profile:

@@ -35,6 +35,9 @@ RECORDED_PACKAGES = (
 )
 """The packages whose version can change a result or a verdict."""
 
+PIPELINE_RUN = "r1.pipeline_run"
+"""Key, among `Provenance.runs`, of the whole run that a computation belonged to."""
+
 
 class Provenance(Record):
     """Everything around the computation that is not its recipe."""

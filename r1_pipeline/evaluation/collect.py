@@ -19,6 +19,7 @@ from r1_pipeline.artifacts.kinds import (
     RewardModel,
 )
 from r1_pipeline.artifacts.manifest import Manifest
+from r1_pipeline.artifacts.provenance import PIPELINE_RUN
 from r1_pipeline.artifacts.store import open_input
 from r1_pipeline.evaluation.gates import Gate, GateLimits, all_gates, heldout_overlap, pick
 from r1_pipeline.evaluation.inputs import (
@@ -39,9 +40,6 @@ from r1_pipeline.rewards.verifier import default_grader
 from r1_pipeline.training.callbacks import Guards
 
 A = TypeVar("A", bound=Artifact)
-
-PIPELINE_RUN = "r1.pipeline_run"
-"""Key of the pipeline run in the provenance of what it computed."""
 
 
 class RunFacts(Record):
