@@ -42,6 +42,15 @@ def test_parts_stay_unweighted_and_zero_weights_are_not_computed(grader, problem
     assert parts_of(grader, [problem("5")], [GOOD], completion, rubric=rubric) == {"accuracy": [1.0]}
 
 
+def test_a_watched_part_is_computed_and_weighs_nothing(grader, problem, completion):
+    rubric = Rubric(accuracy=1.0, format=0.0, language=0.0, preference=0.0, watched=("language",))
+    assert rubric.weights == {"accuracy": 1.0, "language": 0.0}
+    parts = parts_of(grader, [problem("5"), problem("")], [GOOD] * 2, completion, rubric=rubric)
+    assert parts == {"accuracy": [1.0, None], "language": [1.0, None]}
+    assert reward(rubric, {"accuracy": 0.5, "language": 1.0}) == 0.5
+    assert reward(rubric, {"language": 1.0}) is None
+
+
 def test_what_cannot_be_graded_leaves_the_statistics_altogether(grader, problem, completion):
     parts = parts_of(grader, [problem(""), problem("5"), problem("6")], [GOOD] * 3, completion)
     assert parts["accuracy"] == [None, 1.0, 0.0]

@@ -32,9 +32,16 @@ class Seen:
         return self.values[-1]
 
 
-def train(base: Path, directory: Path, recipe: GrpoRecipe, parts: dict[str, PartFn], micro_batch: int = 128) -> Draft:
+def train(
+    base: Path,
+    directory: Path,
+    recipe: GrpoRecipe,
+    parts: dict[str, PartFn],
+    micro_batch: int = 128,
+    weights: dict[str, float] | None = None,
+) -> Draft:
     draft = bare_draft(directory)
-    weights = {name: 1.0 / (i + 1) for i, name in enumerate(parts)}
+    weights = weights or {name: 1.0 / (i + 1) for i, name in enumerate(parts)}
     runtime = Runtime(threads=1, micro_batch=micro_batch)
     train_grpo(base, runs.problems(recipe.problems), "chat", parts, weights, recipe, runtime, draft)
     return draft
@@ -74,6 +81,16 @@ def test_the_reward_is_the_weighted_sum_over_the_parts_that_apply(tiny: Path, tm
     assert row["reward/digits"] == pytest.approx(sum(digits) / 8)
     assert row["reward/even"] == 1.0
     assert row["reward"] == pytest.approx((sum(digits) + 4 * 0.5) / 8)
+
+
+def test_a_part_that_weighs_nothing_is_logged_and_changes_nothing(tiny: Path, tmp_path: Path) -> None:
+    recipe = ON_POLICY.model_copy(update={"steps": 2, "save_steps": 2})
+    watched: dict[str, PartFn] = {"digits": runs.digits, "watched": lambda problems, _: [0.25] * len(problems)}
+    weights = {"digits": 1.0, "watched": 0.0}
+    alone = train(tiny, tmp_path / "alone", recipe, {"digits": runs.digits}, weights=weights)
+    both = train(tiny, tmp_path / "both", recipe, watched, weights=weights)
+    assert [row["reward/watched"] for row in read_metrics(both.metrics)] == [0.25, 0.25]
+    assert runs.digests(both.path) == runs.digests(alone.path)
 
 
 def test_equal_rewards_teach_nothing(tiny: Path, tmp_path: Path) -> None:

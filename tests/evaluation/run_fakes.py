@@ -1,0 +1,192 @@
+"""A home with one artifact of every kind that a report needs: nothing trained, everything stored for real."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import (
+    Answers,
+    Artifact,
+    Checkpoint,
+    Corpus,
+    EvalReport,
+    PreferenceScores,
+    ProblemSet,
+    RewardModel,
+    write_records,
+)
+from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.artifacts.provenance import PIPELINE_RUN
+from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.data.templates import TemplateName, reply
+from r1_pipeline.evaluation.gates import TOKENIZER_FILES
+from r1_pipeline.evaluation.runner import AskRecipe, GradeRecipe, Subject, ask, grade
+from r1_pipeline.evaluation.scores import Asked
+from r1_pipeline.generation.fake import FakeEngine
+from r1_pipeline.recipe import Recipe
+from r1_pipeline.records import Outcome, Problem, Request, Sample, Sampling
+from r1_pipeline.rewards.choice import ChoiceVerifier
+from r1_pipeline.rewards.verifier import Grader
+
+A = TypeVar("A", bound=Artifact)
+
+ASK = AskRecipe(
+    sampling=Sampling(temperature=0.6, top_p=0.95, max_tokens=99), samples=2, seed=0, problems={"math": 2, "logic": 2}
+)
+RUN = "this run"
+
+
+class Named(Recipe):
+    name: str
+
+
+class InRun(Observer):
+    def __init__(self, run: str) -> None:
+        self._run = run
+
+    def began(self, *_: object) -> dict[str, str]:
+        return {PIPELINE_RUN: self._run}
+
+
+def problem(name: str, domain: str, answer: str) -> Problem:
+    return Problem(
+        id=name,
+        question=f"q {name}",
+        answer=answer,
+        tests=(),
+        domain=domain,
+        language="en",
+        source=f"t#{name}",
+        licence="CC0-1.0",
+    )
+
+
+HELDOUT = [problem(f"h{d}{i}", d, "A") for d in ("math", "logic") for i in range(2)]
+TRAIN = [problem(f"t{i}", "logic", "A") for i in range(3)]
+
+
+def row(about: Problem, answer: str = "A", outcome: Outcome = Outcome.CORRECT) -> Sample:
+    return Sample(
+        sample_id=about.id,
+        problem_id=about.id,
+        domain=about.domain,
+        language="en",
+        source="t",
+        licence="CC0-1.0",
+        question=about.question,
+        response=reply("two words", f"\\boxed{{{answer}}}"),
+        generator="g",
+        engine="fake",
+        temperature=1.0,
+        top_p=1.0,
+        max_tokens=99,
+        seed=0,
+        sample_index=0,
+        outcome=outcome,
+        verifier="choice@1",
+        tokens=7,
+        language_share=1.0,
+    )
+
+
+class FakeRun:
+    """`artifacts` by name; `add` puts another one there, made in the pipeline run `run`."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.artifacts: dict[str, Artifact] = {}
+
+    def add(
+        self,
+        kind: type[A],
+        name: str,
+        make: Callable[[Draft], Facts],
+        run: str = RUN,
+        inputs: dict[str, Artifact] | None = None,
+    ) -> A:
+        spec = Spec(name, "fake", 1, Named(name=name), inputs or {}, {"kind": kind.kind})
+        made = Store(self.home, InRun(run)).build(kind, spec, make)
+        if kind is not Answers:
+            self.artifacts[name] = made
+        return made
+
+    def model(
+        self, name: str, template: TemplateName, steps: list[dict[str, float]], tokenizer: str = "same"
+    ) -> Checkpoint:
+        def make(draft: Draft) -> Facts:
+            for file in TOKENIZER_FILES:
+                (draft.path / file).write_text(tokenizer)
+            for index, metrics in enumerate(steps):
+                draft.log(index + 1, len(steps), metrics)
+            return Facts({"template": template, "tokens": {"generated": 10, "trained": 30}})
+
+        return self.add(Checkpoint, name, make)
+
+    def evaluation(self, model: str, template: TemplateName, says: Callable[[Request], str], run: str = RUN) -> None:
+        with Grader({"math": ChoiceVerifier(), "logic": ChoiceVerifier()}) as grader:
+
+            def answer(draft: Draft) -> Facts:
+                subject = Subject(model=model, model_digest="m", problems_digest="p")
+                said = ask(FakeEngine(says), HELDOUT, template, ASK, subject, draft)
+                return Facts({"rows": said.height, "tokens": {"generated": 100}})
+
+            def score(draft: Draft) -> Facts:
+                asked = Asked.model_validate(answers.asked())
+                grade(answers.completions(), asked, grader, HELDOUT, GradeRecipe(ks=(1,)), draft)
+                return Facts()
+
+            name = f"evaluation/{model}"
+            answers = self.add(Answers, name, answer, run="an earlier run")
+            self.add(EvalReport, name, score, run, {"answers": answers})
+
+    def corpus(self, rows: list[Sample]) -> Corpus:
+        def make(draft: Draft) -> Facts:
+            write_records(draft.path / "samples.parquet", rows, Sample)
+            return Facts(
+                {"by_domain": {"logic": len(rows)}, "tokens_by_domain": {"logic": 7 * len(rows)}}, {"wrong": 2}
+            )
+
+        return self.add(Corpus, "sft_corpus", make)
+
+    def problems(self, name: str, problems: list[Problem]) -> ProblemSet:
+        def make(draft: Draft) -> Facts:
+            write_records(draft.path / "problems.parquet", problems, Problem)
+            return Facts({"rows": len(problems)})
+
+        return self.add(ProblemSet, name, make, run="an earlier run")
+
+    def facts(self, kind: type[Artifact], name: str, statistics: dict[str, Any], content: object = None) -> None:
+        def make(draft: Draft) -> Facts:
+            (draft.path / "scores.json").write_text(json.dumps(content))
+            return Facts(statistics)
+
+        self.add(kind, name, make)
+
+
+def says(reasoning: str, answer: str, template: TemplateName) -> Callable[[Request], str]:
+    end = f" <answer>{answer}</answer>" if template == "zero" else f"\\boxed{{{answer}}}"
+    return lambda _: f"<think>{reasoning}</think>{end}"
+
+
+def fake_run(home: Path, rows: list[Sample] | None = None) -> FakeRun:
+    """Base, R1-Zero, Dev3, R1 and what stands beside them; `rows` replace those of the corpus."""
+    run = FakeRun(home)
+    run.problems("heldout_problems", HELDOUT)
+    run.problems("reasoning_problems", TRAIN)
+    run.model("base", "zero", [{"loss": 2.0}])
+    run.evaluation("base", "zero", says("two words", "B", "zero"))
+    run.model("r1_zero", "zero", [{"entropy": 0.5, "kl": 0.1}, {"entropy": 0.2, "kl": 0.3}])
+    run.evaluation("r1_zero", "zero", says("两个 words here", "A", "zero"), run="an earlier run")
+    run.model("r1", "chat", [{"entropy": 0.4, "reward/language": 0.9}])
+    run.evaluation("r1", "chat", says("two words", "A", "chat"))
+    run.corpus([row(p) for p in TRAIN] if rows is None else rows)
+    run.facts(RewardModel, "helpful_rm", {"accuracy": 0.75, "heldout_pairs": 8})
+    run.facts(
+        PreferenceScores,
+        "preference_scores",
+        {},
+        {"r1": {"helpful": {"mean": 0.5, "n": 2}, "safety": {"mean": 1.0, "n": 1}}},
+    )
+    return run

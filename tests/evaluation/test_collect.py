@@ -1,0 +1,115 @@
+"""From a home to a report: what the values are, what counts as reused, and which gates are there."""
+
+import json
+from pathlib import Path
+
+import pytest
+from run_fakes import HELDOUT, RUN, TRAIN, FakeRun, fake_run, row
+
+from r1_pipeline.errors import ArtifactError
+from r1_pipeline.evaluation.collect import RunFacts, collect, write_report
+from r1_pipeline.evaluation.gates import GateLimits
+from r1_pipeline.evaluation.inputs import ReportInputs
+from r1_pipeline.evaluation.report import ReportRecipe
+from r1_pipeline.recipe import Runtime
+from r1_pipeline.records import Outcome
+from r1_pipeline.training.callbacks import Guards
+
+LIMITS = GateLimits(gain_over_base=0.5, format_rate=0.9, language_consistency=0.9, preference_accuracy=0.9)
+GUARDS = {"r1_zero": Guards(entropy_floor=0.1, kl_ceiling=0.25), "r1": Guards(entropy_floor=0.1)}
+
+
+def collected(run: FakeRun) -> ReportInputs:
+    facts = RunFacts(profile="smoke", seed=3, home=run.home, pipeline_run=RUN)
+    recipe = ReportRecipe(exchanges=4, exchange_models=("base", "r1"))
+    return collect(run.artifacts, facts, LIMITS, GUARDS, recipe, Runtime(threads=1))
+
+
+def test_models_corpus_and_preferences_are_those_of_the_artifacts(tmp_path: Path) -> None:
+    inputs = collected(fake_run(tmp_path))
+    assert {name: scores.overall.pass_at_1 for name, scores in inputs.models.items()} == {
+        "base": 0.0,
+        "r1_zero": 1.0,
+        "r1": 1.0,
+    }
+    assert inputs.reward_models["helpful_rm"].model_dump() == {"accuracy": 0.75, "n": 8}
+    assert inputs.general_preference == {"r1": 0.75}
+    assert inputs.corpus.by_domain["logic"].model_dump() == {"rows": 3, "tokens": 21}
+    assert inputs.corpus.dropped == {"wrong": 2}
+    assert (inputs.corpus.heldout_overlap, inputs.corpus.rechecked, inputs.corpus.agreed) == (0, 3, 3)
+    assert inputs.training["r1"] == ({"step": 1.0, "entropy": 0.4, "reward/language": 0.9},)
+    assert [set(exchange.replies) for exchange in inputs.exchanges] == [{"base", "r1"}] * len(inputs.exchanges) != []
+
+
+def test_a_stage_costs_what_making_it_cost_and_an_evaluation_includes_the_asking(tmp_path: Path) -> None:
+    inputs = collected(fake_run(tmp_path))
+    stages = inputs.stages
+    assert stages["r1"].tokens == 40
+    assert stages["heldout_problems"].tokens is None
+    assert stages["evaluation/r1"].tokens == 100  # counted by the answers, which are an artifact of their own
+    assert inputs.total_seconds == pytest.approx(sum(stage.seconds for stage in stages.values()))
+    reused = {name for name, stage in stages.items() if stage.reused}
+    # The answers to R1's evaluation are old, its scores are new: something was computed.
+    assert reused == {"heldout_problems", "reasoning_problems", "evaluation/r1_zero"}
+
+
+def test_gates_go_by_asset_and_say_value_and_limit(tmp_path: Path) -> None:
+    gates = collected(fake_run(tmp_path)).gates
+    assert {name: (gate.value, gate.limit) for name, gate in gates.items() if gate.passed} == {
+        "r1_zero.same_tokenizer": (0, 0),
+        "r1_zero.entropy_guard": (0.2, 0.1),
+        "r1_zero.beats_base": (1.0, 0.5),
+        "r1_zero.format_rate": (1.0, 0.9),
+        "r1.same_tokenizer": (0, 0),
+        "r1.entropy_guard": (0.4, 0.1),
+        "r1.language_consistency": (1.0, 0.9),
+        "sft_corpus.all_verified": (0, 0),
+        "sft_corpus.no_heldout": (0, 0),
+        "sft_corpus.recheck_agrees": (0, 0),
+    }
+    assert {name: (gate.value, gate.limit) for name, gate in gates.items() if not gate.passed} == {
+        "r1_zero.kl_guard": (0.3, 0.25),
+        "helpful_rm.preference_accuracy": (0.75, 0.9),
+    }
+
+
+def test_bad_rows_of_the_corpus_fail_their_gates(tmp_path: Path) -> None:
+    stray = TRAIN[0].model_copy(update={"id": "nowhere"})
+    rows = [row(TRAIN[0]), row(TRAIN[1], "B"), row(TRAIN[2], "B", Outcome.WRONG), row(HELDOUT[0]), row(stray)]
+    inputs = collected(fake_run(tmp_path, rows))
+    assert inputs.gates["sft_corpus.all_verified"].value == 1  # the one that says so itself
+    assert inputs.gates["sft_corpus.no_heldout"].value == 1
+    # The second is wrong though it says correct, the last is about a problem that nobody has.
+    assert inputs.gates["sft_corpus.recheck_agrees"].value == 2
+    assert (inputs.corpus.rechecked, inputs.corpus.agreed) == (5, 3)
+
+
+def test_partitions_keep_their_line_and_a_changed_tokenizer_is_seen(tmp_path: Path) -> None:
+    run = fake_run(tmp_path)
+    for student in ("qwen", "llama"):
+        run.model(f"student_base/{student}", "zero", [], tokenizer=student)
+    run.model("distilled/qwen", "chat", [], tokenizer="qwen")
+    run.model("distilled/llama", "chat", [], tokenizer="qwen")
+    run.model("student_rl_only", "zero", [], tokenizer="qwen")
+    gates = {name: gate.value for name, gate in collected(run).gates.items() if name.endswith("same_tokenizer")}
+    assert gates["distilled/qwen.same_tokenizer"] == gates["student_rl_only.same_tokenizer"] == 0
+    assert gates["distilled/llama.same_tokenizer"] == 3
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    run = fake_run(tmp_path)
+    del run.artifacts["evaluation/base"]
+    with pytest.raises(ArtifactError, match="no evaluation 'evaluation/base' among the artifacts; there are base, "):
+        collected(run)
+
+
+def test_the_report_lies_whole_in_its_directory(tmp_path: Path) -> None:
+    inputs = collected(fake_run(tmp_path / "home"))
+    directory = tmp_path / "home" / "report"
+    for _ in range(2):  # the second replaces the first
+        numbers = write_report(directory, inputs)
+    assert sorted(path.name for path in directory.iterdir()) == ["report.html", "report.json"]
+    stored = json.loads((directory / "report.json").read_text())
+    assert stored == json.loads(json.dumps(numbers))
+    assert (stored["schema"], stored["profile"], stored["seed"]) == (1, "smoke", 3)
+    assert stored["home"] == str(tmp_path / "home")

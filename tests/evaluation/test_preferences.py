@@ -1,0 +1,64 @@
+"""Preference scores of stored answers, worked out by hand."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from r1_pipeline.artifacts.draft import bare_draft
+from r1_pipeline.errors import ArtifactError
+from r1_pipeline.evaluation.preferences import write_preference_scores
+from r1_pipeline.records import Completion, Domain, Problem
+
+
+def problem(name: str, row: str, domain: Domain = "general") -> Problem:
+    return Problem(
+        id=name,
+        question=f"q {name}",
+        answer="x",
+        tests=(),
+        domain=domain,
+        language="en",
+        source=f"t#{row}",
+        licence="CC0-1.0",
+    )
+
+
+PROBLEMS = [problem("a", "greet 1"), problem("b", "thank 1"), problem("c", "harm 1"), problem("m", "1 + 1", "math")]
+
+
+class Length:
+    """Likes a reply by a number that depends on what it was shown."""
+
+    def __init__(self, likes: dict[str, float]) -> None:
+        self._likes = likes
+
+    def score(self, prompts: list[str], replies: list[str]) -> list[float]:
+        return [self._likes[reply] for reply in replies]
+
+
+def answers(**said: str) -> pl.DataFrame:
+    rows = [
+        Completion(
+            problem_id=name, sample_index=0, seed=0, text=text, token_ids=(1,), finish_reason="stop", engine="fake"
+        ).model_dump()
+        for name, text in said.items()
+    ]
+    return pl.DataFrame(rows)
+
+
+def test_each_kind_has_its_mean_and_reasoning_problems_do_not_count(tmp_path: Path) -> None:
+    frame = answers(a="<think>t</think>hi", b="<think>never closed", c="<think>t</think>no", m="<think>t</think>2")
+    helpful, safety = Length({"hi": 0.0}), Length({"<think>t</think>no": 1000.0})
+    draft = bare_draft(tmp_path)
+    means = write_preference_scores({"r1": ("chat", frame)}, PROBLEMS, {"helpful": helpful, "safety": safety}, draft)
+    # The summary alone for helpful: squash(0) = 0.5, and 0 for no summary at all; the whole reply for safety.
+    scores = {"r1": {"helpful": {"mean": 0.25, "n": 2}, "safety": {"mean": 1.0, "n": 1}}}
+    assert json.loads((draft.path / "scores.json").read_text()) == scores
+    assert means == {"r1": 0.625}
+
+
+def test_a_model_that_was_not_asked_general_prompts_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="no answers to general prompts"):
+        write_preference_scores({"r1": ("chat", answers(m="2"))}, PROBLEMS, {}, bare_draft(tmp_path))

@@ -1,0 +1,98 @@
+"""Laws of the verbs, on the real smoke profile with a base that has hardly been trained."""
+
+from pathlib import Path
+
+import pytest
+
+from r1_pipeline import stages
+from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, EvalReport, ProblemSet
+from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.artifacts.store import Store
+from r1_pipeline.profiles import Profile, load_profile
+from r1_pipeline.records import Completion
+from r1_pipeline.rewards.choice import ChoiceVerifier
+from r1_pipeline.stages import Workshop
+
+
+class Watching(Observer):
+    """Which kinds of artifact were made, and which were found."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.found: list[str] = []
+
+    def finished(self, artifact: Artifact) -> None:
+        self.made.append(artifact.kind)
+
+    def reused(self, artifact: Artifact) -> None:
+        self.found.append(artifact.kind)
+
+
+@pytest.fixture(scope="module")
+def profile() -> Profile:
+    return load_profile("smoke", 0)
+
+
+@pytest.fixture(scope="module")
+def made(profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Checkpoint, ProblemSet]:
+    home = tmp_path_factory.mktemp("home")
+    web = profile.recipe.base.web.model_copy(update={"texts": 200})
+    barely = profile.recipe.base.model_copy(update={"web": web, "steps": 4, "warmup_steps": 1})
+    store = Store(home)
+    base = stages.pretrain(Workshop(store, profile.runtime, "base"), barely)
+    heldout = stages.curate(Workshop(store, profile.runtime, "heldout_problems"), profile.recipe.heldout_problems)
+    return home, base, heldout
+
+
+def evaluated(
+    profile: Profile, made: tuple[Path, Checkpoint, ProblemSet], recipe: stages.EvaluateRecipe | None = None
+) -> tuple[EvalReport, Watching]:
+    home, base, heldout = made
+    watching = Watching()
+    at = Workshop(Store(home, watching), profile.runtime, "evaluation/base")
+    return stages.evaluate(at, base, heldout, recipe or profile.recipe.evaluation), watching
+
+
+def test_a_changed_verifier_scores_the_stored_answers_again(
+    profile: Profile, made: tuple[Path, Checkpoint, ProblemSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, watching = evaluated(profile, made)
+    assert watching.made == ["answers", "evaluation"]
+    monkeypatch.setattr(ChoiceVerifier, "version", "another")
+    monkeypatch.setattr(stages, "HfEngine", lambda *_: pytest.fail("a model was asked again"))
+    after, watching = evaluated(profile, made)
+    assert (watching.found, watching.made) == (["answers"], ["evaluation"])
+    assert after.manifest.inputs["answers"] == before.manifest.inputs["answers"]
+    assert after.scores()["identity"]["verifiers"]["stem"] == "choice@another"
+    assert before.scores()["identity"]["verifiers"]["stem"] == "choice@1"
+    said = list(Completion.model_fields)
+    assert after.completions().select(said).equals(before.completions().select(said))
+
+
+def test_answers_know_no_verifier_and_scores_no_sampling_but_that_of_their_answers(
+    profile: Profile, made: tuple[Path, Checkpoint, ProblemSet]
+) -> None:
+    report, _ = evaluated(profile, made)
+    edge = report.manifest.inputs["answers"]
+    assert edge.name == report.name == "evaluation/base"
+    answers = Answers.open(made[0] / "artifacts" / edge.kind / edge.name / edge.fingerprint)
+    assert not [key for key in answers.manifest.payload["uses"] if key.startswith("verifier")]
+    assert report.manifest.payload["recipe"] == {"ks": [1, 2]}
+    identity = report.scores()["identity"]
+    assert identity["model_digest"] == made[1].digest
+    assert identity["problems_digest"] == made[2].digest
+    assert identity["sampling"] == {"temperature": 0.6, "top_p": 0.95, "max_tokens": 48}
+    assert {**answers.asked(), "verifiers": identity["verifiers"]} == identity
+
+
+def test_other_sampling_asks_again_and_other_counting_does_not(
+    profile: Profile, made: tuple[Path, Checkpoint, ProblemSet]
+) -> None:
+    evaluated(profile, made)
+    recipe = profile.recipe.evaluation
+    counting = recipe.model_copy(update={"grade": recipe.grade.model_copy(update={"ks": (1,)})})
+    _, watching = evaluated(profile, made, counting)
+    assert (watching.found, watching.made) == (["answers"], ["evaluation"])
+    sampling = recipe.model_copy(update={"ask": recipe.ask.model_copy(update={"seed": 1})})
+    _, watching = evaluated(profile, made, sampling)
+    assert watching.made == ["answers", "evaluation"]
