@@ -125,14 +125,12 @@ def train_base(recipe: PretrainRecipe, runtime: Runtime, draft: Draft) -> None:
             warmup_steps=recipe.warmup_steps,
             weight_decay=recipe.weight_decay,
             max_grad_norm=recipe.max_grad_norm,
-            train_sampling_strategy="group_by_length",
             include_num_input_tokens_seen="non_padding",
         ),
         train_dataset=Dataset.from_dict(
             {
                 "input_ids": [prompt + reply for prompt, reply in pairs],
                 "labels": [[IGNORED] * len(prompt) + reply for prompt, reply in pairs],
-                "length": [len(prompt) + len(reply) for prompt, reply in pairs],
             }
         ),
         data_collator=DataCollatorForTokenClassification(tokenizer, label_pad_token_id=IGNORED),
@@ -169,6 +167,7 @@ def model_config(recipe: PretrainRecipe, tokenizer: "PreTrainedTokenizerFast") -
                 num_experts_per_tok=shape.experts_per_token,
                 n_shared_experts=1,
                 first_k_dense_replace=1,
+                routed_scaling_factor=1.0,  # the large model's 2.5 balances its 8 of 256 experts
                 n_group=1,
                 topk_group=1,
                 topk_method="noaux_tc",  # vLLM reads it and scoring_func, transformers does not
