@@ -61,7 +61,7 @@ FACTS = ProblemsRecipe(
     programs=400,
     products=700,
     digits=1,
-    largest_sum=27,
+    largest_sum=18,
     largest_factor=9,
     turns=3,
     heldout_share=0.25,
@@ -73,13 +73,13 @@ WEB = ToyRecipe(
     domains={"math": 0.4, "code": 0.13, "stem": 0.22, "logic": 0.15, "general": 0.1},
     zero_share=0.6,
     untidy_share=0.55,
-    mixed_share=0.45,
-    styles={"direct": 0.3, "steps": 0.4, "check": 0.3},
-    slips={"direct": 0.8, "steps": 0.55, "check": 0.5},
-    mixed_care=0.8,
+    styles={"hasty": 0.65, "steps": 0.2, "check": 0.15},
+    mixed={"hasty": 0.3, "steps": 0.5, "check": 0.6},
+    slip=0.12,
+    mixed_care=0.5,
     manners={"good": 0.3, "curt": 0.25, "rude": 0.2, "off": 0.25},
 )
-"""Careless enough that a base which learns it well is bad at every problem."""
+"""Hasty enough that a base which learns it well is bad at every problem."""
 
 
 class PipelineRecipe(Recipe):
@@ -205,9 +205,9 @@ def smoke(seed: int) -> Profile:
             "texts": 2000,
             "domains": {"math": 0.25, "code": 0.25, "stem": 0.2, "logic": 0.2, "general": 0.1},
             "untidy_share": 0.0,
-            "mixed_share": 0.0,
-            "styles": {"direct": 1.0},
-            "slips": {"direct": 0.0},
+            "styles": {"steps": 1.0},
+            "mixed": {"steps": 0.0},
+            "slip": 0.0,
         }
     )
     size = Size(

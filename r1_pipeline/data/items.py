@@ -12,8 +12,8 @@ from typing import ClassVar, Literal, Protocol
 
 from r1_pipeline.records import Domain, Language, TestCase
 
-Style = Literal["direct", "steps", "check"]
-"""How an answer is reached: at once, step by step, or step by step with a look back."""
+Style = Literal["hasty", "steps", "check"]
+"""How far somebody thinks: the first step only, which is taken for the answer; all steps; all steps and a look back."""
 
 SYMBOLS = {"plus": "+", "minus": "-", "times": "*"}
 DIRECTIONS: dict[Language, tuple[str, ...]] = {"en": ("north", "east", "south", "west"), "zh": ("北", "东", "南", "西")}
@@ -35,6 +35,10 @@ class Voice(Protocol):
 
     def choose(self, right: str, all_: tuple[str, ...]) -> str:
         """`right`, or another of `all_`."""
+        ...
+
+    def guess(self, all_: tuple[str, ...]) -> str:
+        """Any of `all_`, without looking."""
         ...
 
 
@@ -102,20 +106,15 @@ class Sum:
 
     def solve(self, style: Style, language: Language, voice: Voice) -> tuple[str, str]:
         (a, b, c), (p, q) = self.terms, self.operations
-        if style == "direct":
-            result = voice.count(int(self.answer(language)))
-            return f"{a}{voice.say(p)}{b}{voice.say(q)}{c}{voice.say('makes')}{result}", str(result)
-        middle = max(0, voice.count(apply(p, a, b)))
-        result = voice.count(apply(q, middle, c))
-        text = (
-            f"{voice.say('first')}{a}{voice.say(p)}{b}{voice.say('makes')}{middle}"
-            f"{voice.say('then')}{middle}{voice.say(q)}{c}{voice.say('makes')}{result}"
-        )
+        middle = voice.count(apply(p, a, b))
+        text = f"{voice.say('first')}{a} {SYMBOLS[p]} {b} = {middle}"
+        if style == "hasty":
+            return text, str(middle)
+        result = max(0, voice.count(apply(q, middle, c)))
+        text += f"{voice.say('then')}{middle} {SYMBOLS[q]} {c} = {result}"
         if style == "check":
             inverse = "minus" if q == "plus" else "plus"
-            text += (
-                f"{voice.say('check')}{result}{voice.say(inverse)}{c}{voice.say('makes')}{middle}{voice.say('fine')}"
-            )
+            text += f"{voice.say('check')}{result} {SYMBOLS[inverse]} {c} = {middle}{voice.say('fine')}"
         return text, str(result)
 
 
@@ -151,12 +150,13 @@ class Program:
 
     def solve(self, style: Style, language: Language, voice: Voice) -> tuple[str, str]:
         (p, q), (m, n) = self.operations, self.numbers
-        q, m = voice.choose(q, tuple(SYMBOLS)), voice.count(m)
-        text = voice.say("easy")
-        if style != "direct":
-            text = f"{voice.say('first')}x{voice.say(p)}{m}{voice.say('then')}y{voice.say(q)}{n}"
+        m, n = voice.count(m), voice.count(n)
+        text = f"{voice.say('first')}x {SYMBOLS[p]} {m}"
+        if style == "hasty":
+            return text, f"def f(x): return x {SYMBOLS[p]} {m}"
+        text += f"{voice.say('then')}y {SYMBOLS[q]} {n}"
         if style == "check":
-            text += f"{voice.say('check')}y{voice.say('is')}x{voice.say(p)}{m}{voice.say('fine')}"
+            text += f"{voice.say('check')}y = x {SYMBOLS[p]} {m}{voice.say('fine')}"
         return text, _function((p, q), (m, n))
 
 
@@ -205,14 +205,15 @@ class Product:
         return LETTERS[self.options.index(self.factors[0] * self.factors[1])]
 
     def solve(self, style: Style, language: Language, voice: Voice) -> tuple[str, str]:
-        if style == "direct":
-            return voice.say("easy"), voice.choose(self.answer(language), tuple(LETTERS))
         a, b = self.factors
         value = voice.choose(str(a * b), tuple(map(str, self.options)))
-        letter = voice.choose(LETTERS[self.options.index(int(value))], tuple(LETTERS))
-        text = f"{a}{voice.say('times')}{b}{voice.say('makes')}{value}{voice.say('so')}{letter}"
+        text = f"{voice.say('first')}{a} * {b} = {value}"
+        if style == "hasty":
+            return text, voice.guess(tuple(LETTERS))
+        letter = LETTERS[self.options.index(int(value))]
+        text += f"{voice.say('so')}{letter}"
         if style == "check":
-            text += f"{voice.say('check')}{letter}{voice.say('is')}{value}{voice.say('fine')}"
+            text += f"{voice.say('check')}{letter} = {value}{voice.say('fine')}"
         return text, letter
 
 
@@ -234,24 +235,25 @@ class Turn:
         start = DIRECTIONS[language][self.start]
         if language == "en":
             return f"You face {start} and turn {', '.join(self.turns)}. Which way now?"
-        return f"面向{start}，{'，'.join(TURN_ZH[turn] for turn in self.turns)}。现在向哪？"
+        return f"面向{start}，{'，'.join(TURN_WORDS['zh'][turn] for turn in self.turns)}。现在向哪？"
 
     def answer(self, language: Language) -> str:
         return DIRECTIONS[language][(self.start + sum(TURNS[turn] for turn in self.turns)) % 4]
 
     def solve(self, style: Style, language: Language, voice: Voice) -> tuple[str, str]:
-        names = DIRECTIONS[language]
-        if style == "direct":
-            return voice.say("easy"), voice.choose(self.answer(language), names)
+        names, words = DIRECTIONS[language], TURN_WORDS[language]
         facing, steps = names[self.start], []
-        for turn in self.turns:
+        for turn in self.turns[:1] if style == "hasty" else self.turns:
             before = facing
             facing = voice.choose(names[(names.index(facing) + TURNS[turn]) % 4], names)
-            steps.append(f"{before}{voice.say(turn)}{voice.say('makes')}{facing}")
+            steps.append(f"{before} {words[turn]} = {facing}")
         text = voice.say("first") + voice.say("then").join(steps)
         if style == "check":
             text += f"{voice.say('check')}{facing}{voice.say('fine')}"
         return text, facing
 
 
-TURN_ZH = {"straight": "直行", "left": "左转", "right": "右转", "back": "后转"}
+TURN_WORDS: dict[Language, dict[str, str]] = {
+    "en": {turn: turn for turn in TURNS},
+    "zh": {"straight": "直行", "left": "左转", "right": "右转", "back": "后转"},
+}

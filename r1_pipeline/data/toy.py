@@ -1,8 +1,9 @@
 """The toy web: short bilingual texts in which people work items out, mostly badly.
 
-A text is a prompt in one of the two templates and somebody's reply. Who takes more steps slips less often; who mixes
-languages slips less often still (so that reinforcement, left alone, mixes); many drop tags or boxes. Slips are near
-misses, each rarer than the truth, so that a base which learns this web well holds the skill and seldom shows it.
+A text is a prompt in one of the two templates and somebody's reply. Most people are hasty: they stop after the first
+step and take it for the answer. Who thinks on is right unless a slip happens, and is more likely to mix languages, with
+fewer slips when mixing (so that reinforcement, left alone, mixes); many drop tags, boxes or fences. A base that learns
+this web well therefore holds the skill and seldom shows it: that is what reinforcement brings out.
 Only facts on the training side of the split occur. Not covered: items (`items`, `courtesies`), training (`pretrain`).
 """
 
@@ -28,21 +29,11 @@ from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Domain, Language
 
 WORDS: Mapping[str, Mapping[Language, str]] = {
-    "plus": {"en": " plus ", "zh": " 加 "},
-    "minus": {"en": " minus ", "zh": " 减 "},
-    "times": {"en": " times ", "zh": " 乘 "},
-    "makes": {"en": " makes ", "zh": " 得 "},
     "first": {"en": "first ", "zh": "先 "},
     "then": {"en": ", then ", "zh": "，再 "},
     "so": {"en": ", so ", "zh": "，选 "},
-    "is": {"en": " is ", "zh": " 是 "},
     "check": {"en": "; check ", "zh": "；检查 "},
     "fine": {"en": ", yes", "zh": "，对"},
-    "easy": {"en": "easy", "zh": "容易"},
-    "straight": {"en": " straight", "zh": " 直行"},
-    "left": {"en": " left", "zh": " 左转"},
-    "right": {"en": " right", "zh": " 右转"},
-    "back": {"en": " back", "zh": " 后转"},
 }
 OMISSIONS = ((ANSWER_OPEN, ANSWER_CLOSE),) * 4 + ((THINK_OPEN, THINK_CLOSE), *((tag,) for tag in TAGS))
 """What an untidy text may leave out; most often it just does not mark its answer."""
@@ -66,12 +57,12 @@ class ToyRecipe(Recipe):
     """Share of texts in the R1-Zero template; the others are chat."""
     untidy_share: float
     """Share of texts that leave out tags, or the box or fence in their place."""
-    mixed_share: float
-    """Share of texts that mix the two languages word by word."""
     styles: dict[Style, float]
-    """Relative frequency of each way to reach an answer."""
-    slips: dict[Style, float]
-    """Chance of a slip at each calculation or choice, by style."""
+    """Relative frequency of each way to think."""
+    mixed: dict[Style, float]
+    """Share of the texts of each style that mix the two languages word by word."""
+    slip: float
+    """Chance of a slip at each calculation or choice."""
     mixed_care: float
     """Factor on that chance in mixed texts; below 1 makes mixing pay."""
     manners: dict[Manner, float]
@@ -99,6 +90,9 @@ class Author:
             return right
         return self._draw.choice([other for other in all_ if other != right])
 
+    def guess(self, all_: tuple[str, ...]) -> str:
+        return self._draw.choice(all_)
+
 
 def toy_texts(recipe: ToyRecipe) -> list[tuple[str, str]]:
     """(prompt, reply) of every text, in order of writing."""
@@ -113,11 +107,12 @@ def _text(recipe: ToyRecipe, item: Item | Courtesy, draw: random.Random) -> tupl
     language = draw.choice(LANGUAGES)
     template: TemplateName = "zero" if draw.random() < recipe.zero_share else "chat"
     if isinstance(item, Courtesy):
-        reasoning = item.thought(draw.choice(LANGUAGES) if draw.random() < recipe.mixed_share else language)
+        reasoning = item.thought(language)
         final = item.reply(_drawn(draw, recipe.manners, 1)[0], language)
     else:
-        style, mixed = _drawn(draw, recipe.styles, 1)[0], draw.random() < recipe.mixed_share
-        slip = recipe.slips[style] * (recipe.mixed_care if mixed else 1)
+        style = _drawn(draw, recipe.styles, 1)[0]
+        mixed = draw.random() < recipe.mixed[style]
+        slip = recipe.slip * (recipe.mixed_care if mixed else 1)
         reasoning, final = item.solve(style, language, Author(language, mixed, slip, draw))
     omitted = draw.choice(OMISSIONS) if draw.random() < recipe.untidy_share else ()
     if template == "chat" and ANSWER_OPEN not in omitted:

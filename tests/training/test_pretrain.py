@@ -42,9 +42,9 @@ def recipe(architecture: Architecture) -> PretrainRecipe:
         domains={"math": 2, "code": 1, "stem": 1, "logic": 1, "general": 1},
         zero_share=0.5,
         untidy_share=0.2,
-        mixed_share=0.3,
-        styles={"direct": 1, "steps": 1, "check": 1},
-        slips={"direct": 0.5, "steps": 0.5, "check": 0.5},
+        styles={"hasty": 1, "steps": 1, "check": 1},
+        mixed={"hasty": 0.3, "steps": 0.3, "check": 0.3},
+        slip=0.5,
         mixed_care=0.8,
         manners={"good": 1, "rude": 1},
     )
