@@ -5,6 +5,7 @@ the `evaluate` verb for them under the name of the evaluation asset, which later
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -13,18 +14,9 @@ from dagster_defs.pipeline import Pipeline
 from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, ProblemSet, RewardModel
 from r1_pipeline.evaluation import gates
 from r1_pipeline.evaluation.gates import Gate
+from r1_pipeline.evaluation.recheck import recheck
+from r1_pipeline.rewards.verifier import default_grader
 
-LINES: Mapping[str, str] = {
-    "r1_zero": "base",
-    "dev1": "base",
-    "dev2": "base",
-    "dev2_no_language_reward": "base",
-    "dev3": "base",
-    "r1": "base",
-    "student_rl_only": "student_base",
-    "distilled": "student_base",
-}
-"""Model -> the base whose tokenizer and chat template it must still have."""
 REINFORCED = ("r1_zero", "dev2", "dev2_no_language_reward", "r1", "student_rl_only")
 
 
@@ -76,6 +68,22 @@ def no_heldout(sft_corpus: Corpus, heldout_problems: ProblemSet) -> dg.AssetChec
     return decided(gates.no_heldout(sft_corpus, heldout_problems))
 
 
+@dg.asset_check(
+    asset="sft_corpus",
+    blocking=True,
+    additional_ins={name: dg.AssetIn(name) for name in ("reasoning_problems", "general_prompts")},
+)
+def recheck_agrees(
+    pipeline: dg.ResourceParam[Pipeline],
+    sft_corpus: Corpus,
+    reasoning_problems: ProblemSet,
+    general_prompts: ProblemSet,
+) -> dg.AssetCheckResult:
+    """Random rows, judged once more, get the verdict that they were kept for."""
+    with default_grader(pipeline.profile.runtime) as grader:
+        return decided(gates.recheck_agrees(recheck(sft_corpus, (reasoning_problems, general_prompts), grader)))
+
+
 def language_check(model: str) -> dg.AssetChecksDefinition:
     """Gate on the language consistency of a model trained with the language reward."""
 
@@ -115,18 +123,19 @@ def accuracy_check(reward_model: str) -> dg.AssetChecksDefinition:
 
 def tokenizer_check(model: str, base: str) -> dg.AssetChecksDefinition:
     """Gate on tokenizer and chat template, which must not drift along a line of models."""
-    of_one_student = dg.SpecificPartitionsPartitionMapping(["qwen"]) if model == "student_rl_only" else None
+    base, _, student = base.partition("/")
 
     @dg.asset_check(
         asset=model,
         name="same_tokenizer",
         blocking=True,
-        additional_ins={"base": dg.AssetIn(base, partition_mapping=of_one_student)},
+        additional_ins={"base": dg.AssetIn(base)},
         partitions_def=students if model == "distilled" else None,
         description="Tokenizer and chat template are, byte for byte, those of the base.",
     )
-    def check(model: Checkpoint, base: Checkpoint) -> dg.AssetCheckResult:
-        return decided(gates.same_tokenizer(model, base))
+    def check(model: Checkpoint, base: Any) -> dg.AssetCheckResult:
+        origin = base[student or model.name.partition("/")[2]] if isinstance(base, dict) else base
+        return decided(gates.same_tokenizer(model, origin))
 
     return check
 
@@ -141,8 +150,7 @@ def guards_check(model: str) -> dg.AssetChecksDefinition:
         description="Entropy, KL and empty reasoning stayed inside the guards all through training.",
     )
     def check(pipeline: dg.ResourceParam[Pipeline], model: Checkpoint) -> dg.AssetCheckResult:
-        recipe = getattr(pipeline.recipe, model.name)
-        found = gates.training_guards(model, recipe.grpo.guards)
+        found = gates.training_guards(model, pipeline.recipe.guards[model.name])
         return dg.AssetCheckResult(
             passed=not gates.failures(found),
             description="; ".join(map(str, found)) or "no guard is set in this profile",
@@ -157,9 +165,10 @@ checks: list[dg.AssetChecksDefinition] = [
     format_rate,
     all_verified,
     no_heldout,
-    *(language_check(model) for model in ("dev2", "r1")),
+    recheck_agrees,
+    *(language_check(model) for model in gates.ONE_LANGUAGE),
     *(accuracy_check(model) for model in ("helpful_rm", "safety_rm")),
-    *(tokenizer_check(model, base) for model, base in LINES.items()),
+    *(tokenizer_check(model, base) for model, base in gates.LINES.items()),
     *(guards_check(model) for model in REINFORCED),
 ]
 

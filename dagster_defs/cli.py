@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -152,6 +153,10 @@ def fail(message: str) -> None:
 
 def main() -> None:
     """Entry point: turns our errors into one line, and Ctrl-C into what happens next."""
+    from dagster import BetaWarning, PreviewWarning
+
+    warnings.simplefilter("ignore", BetaWarning)  # observable sources
+    warnings.simplefilter("ignore", PreviewWarning)  # partitions of checks
     try:
         app()
     except R1Error as error:

@@ -34,6 +34,7 @@ def definitions(settings: Settings, watching: Sequence[Observer] = ()) -> dg.Def
         evaluation.preference_scores,
         evaluation.report,
     ]
+    check_steps = frozenset(check.node_def.name for check in checks)
     return dg.Definitions(
         assets=[
             *sources,
@@ -43,7 +44,7 @@ def definitions(settings: Settings, watching: Sequence[Observer] = ()) -> dg.Def
         jobs=jobs,
         resources={
             "pipeline": pipeline,
-            "io_manager": HandleIOManager(settings.home, blocking_checks(checks)),
+            "io_manager": HandleIOManager(settings.home, blocking_checks(checks), check_steps),
         },
         executor=dg.in_process_executor,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster import AssetCheckKey, AssetKey, AssetRecordsFilter, DagsterInstance, EventLogRecord
+from dagster import AssetCheckKey, AssetKey, AssetRecordsFilter, DagsterEventType, DagsterInstance, EventLogRecord
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from dagster_defs.metadata import ADDRESS
@@ -23,26 +23,31 @@ LOOK_BACK = 50
 class HandleIOManager(dg.IOManager):
     """Loads an upstream asset's handle; storing is the artifact store's business."""
 
-    def __init__(self, home: Path, blocking: Mapping[AssetKey, frozenset[str]]) -> None:
+    def __init__(
+        self, home: Path, blocking: Mapping[AssetKey, frozenset[str]], check_steps: frozenset[str] = frozenset()
+    ) -> None:
+        """`check_steps` are the steps that decide gates: they read what is not yet decided."""
         self._home = home
         self._blocking = blocking
+        self._check_steps = check_steps
 
     def handle_output(self, context: dg.OutputContext, obj: Artifact) -> None:
         """Nothing: the artifact is on disk, its address in the metadata of the materialization."""
 
     def load_input(self, context: dg.InputContext) -> Any:
         """One handle; for an input annotated as a dict, partition key -> handle."""
-        key = context.asset_key
+        key, gated = context.asset_key, context.step_context.op_def.name not in self._check_steps
         if not context.has_asset_partitions:
-            return self.newest(context.instance, key, None)
-        handles = {name: self.newest(context.instance, key, name) for name in context.asset_partition_keys}
+            return self.newest(context.instance, key, None, gated)
+        handles = {name: self.newest(context.instance, key, name, gated) for name in context.asset_partition_keys}
         wanted = context.dagster_type.typing_type
         one = isinstance(wanted, type) and issubclass(wanted, Artifact)
         return next(iter(handles.values())) if one and len(handles) == 1 else handles
 
-    def newest(self, instance: DagsterInstance, key: AssetKey, partition: str | None) -> Artifact:
-        """The newest artifact of an asset that passed all its blocking checks."""
-        record = latest_good(instance, key, partition, self._blocking.get(key, frozenset()))
+    def newest(self, instance: DagsterInstance, key: AssetKey, partition: str | None, gated: bool = True) -> Artifact:
+        """The newest artifact of an asset; `gated`: the newest that passed all its blocking checks."""
+        checks = self._blocking.get(key, frozenset()) if gated else frozenset()
+        record = latest_good(instance, key, partition, checks)
         return open_artifact(self._home / address_of(record))
 
 
@@ -83,7 +88,9 @@ def _passed(instance: DagsterInstance, key: AssetKey, storage_id: int, blocking:
         history = instance.event_log_storage.get_asset_check_execution_history(AssetCheckKey(key, check), limit=200)
         for execution in history:
             event = execution.event.dagster_event if execution.event else None
-            target = event.asset_check_evaluation_data.target_materialization_data if event else None
+            if event is None or event.event_type is not DagsterEventType.ASSET_CHECK_EVALUATION:
+                continue  # planned, not decided
+            target = event.asset_check_evaluation_data.target_materialization_data
             if target and target.storage_id == storage_id:
                 if execution.status is AssetCheckExecutionRecordStatus.SUCCEEDED:
                     passed.add(check)

@@ -6,8 +6,10 @@ model version is a pointer to the artifact. Not covered: which version is the ch
 """
 
 import fcntl
+import logging
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +56,7 @@ class Tracking:
                 os.environ.setdefault(name, value)
             import mlflow
 
+            logging.getLogger("mlflow").setLevel(logging.WARNING)
             with self._locked():
                 mlflow.set_tracking_uri(self.uri)
                 mlflow.set_registry_uri(self.uri)
@@ -240,7 +243,9 @@ def _dataset_input(edge: str, ref: InputRef) -> Any:
     from mlflow.data.meta_dataset import MetaDataset
     from mlflow.entities import DatasetInput, InputTag
 
-    source = resolve_dataset_source(f"artifacts/{ref.kind}/{ref.name}/{ref.fingerprint}")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted in multiple ways")
+        source = resolve_dataset_source(f"artifacts/{ref.kind}/{ref.name}/{ref.fingerprint}")
     dataset = MetaDataset(source=source, name=ref.name, digest=ref.digest[:DIGEST_LIMIT])
     tags = {"mlflow.data.context": edge, "sha256": ref.digest, "kind": ref.kind}
     return DatasetInput(dataset._to_mlflow_entity(), [InputTag(key, value) for key, value in tags.items()])
