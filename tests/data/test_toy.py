@@ -20,9 +20,9 @@ def web(**changes: Any) -> ToyRecipe:
         domains={"math": 1.0},
         zero_share=1.0,
         untidy_share=0.0,
-        mixed_share=0.0,
         styles={"steps": 1.0},
-        slips={"steps": 0.0},
+        mixed={"steps": 0.0},
+        slip=0.0,
         mixed_care=1.0,
         manners={"good": 1.0},
     )
@@ -39,13 +39,21 @@ def right(recipe: ToyRecipe) -> float:
 def test_without_slips_all_are_right_and_with_them_both_steps_must_be() -> None:
     assert right(web()) == 1.0
     # Two slips can cancel out: 0.6 * 0.6 = 0.36 and, when both slip, one time in about four.
-    assert 0.32 < right(web(slips={"steps": 0.4})) < 0.46
+    assert 0.32 < right(web(slip=0.4)) < 0.46
+
+
+def test_hasty_authors_take_the_first_step_for_the_answer() -> None:
+    for _, reply in toy_texts(web(styles={"hasty": 1.0}, mixed={"hasty": 0.0}, texts=50)):
+        parts = split_reply("zero", reply)
+        assert parts.reasoning is not None
+        assert parts.reasoning.count("=") == 1
+        assert parts.final == parts.reasoning.split(" = ")[1]
 
 
 def test_mixed_authors_take_more_care() -> None:
-    mixed = web(slips={"steps": 0.4}, mixed_share=1.0, mixed_care=0.5)
-    assert right(mixed) > right(web(slips={"steps": 0.4})) + 0.15
-    assert any("plus" in reply and "加" in reply for _, reply in toy_texts(mixed))
+    mixed = web(slip=0.4, mixed={"steps": 1.0}, mixed_care=0.5)
+    assert right(mixed) > right(web(slip=0.4)) + 0.15
+    assert any("first" in reply and "再" in reply for _, reply in toy_texts(mixed))
 
 
 def test_every_untidy_text_lacks_something() -> None:

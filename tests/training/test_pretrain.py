@@ -79,7 +79,7 @@ def test_students_have_their_own_architecture(family: str, tmp_path: Path) -> No
 
 def test_tags_are_single_tokens_nothing_merges_with_a_number_and_text_survives(base: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(base)
-    text = render("zero", "What is 2 + 5 + 10?") + solution("zero", "first 2 plus 5 makes 7，再 7 加 10 得 17", "17")
+    text = render("zero", "What is 2 + 5 + 10?") + solution("zero", "first 2 + 5 = 7，再 7 + 10 = 17", "17")
     ids = tokenizer(text)["input_ids"]
     assert tokenizer.decode(ids, skip_special_tokens=True) == text
     pieces = tokenizer.convert_ids_to_tokens(ids)
