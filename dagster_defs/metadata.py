@@ -4,7 +4,6 @@ One function per kind of artifact; `describe` adds what all have in common.
 """
 
 import base64
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,16 +16,23 @@ from r1_pipeline.artifacts.kinds import (
     Checkpoint,
     Corpus,
     EvalReport,
+    PreferenceScores,
     PreferenceSet,
     ProblemSet,
     RewardModel,
 )
+from r1_pipeline.evaluation.plots import Line, curves
 
 ADDRESS = "r1/address"
 """Path of the artifact below the home directory."""
 CURVES = ("reward", "reward/accuracy", "reward/format", "reward/language", "mean_tokens", "loss")
 """Step metrics that are drawn, where there are such."""
 SAMPLE_ROWS = 5
+STYLE = (
+    "<style>text{font:10px sans-serif;fill:#555}.grid{stroke:#ddd}path{fill:none;stroke:#2a6f97;stroke-width:1.6}"
+    ".faint{opacity:.3}.end{text-anchor:end}</style>"
+)
+"""Inks of the curves: images in Markdown see no style sheet."""
 
 Metadata = dict[str, Any]
 
@@ -62,6 +68,8 @@ def _of_kind(artifact: Artifact) -> Metadata:
             return _model(artifact)
         case EvalReport():
             return _evaluation(artifact)
+        case PreferenceScores():
+            return {"mean scores": MetadataValue.json(artifact.statistics)}
         case PreferenceSet():
             return {"dagster/row_count": artifact.statistics["rows"], "held-out pairs": artifact.statistics["heldout"]}
         case _:
@@ -124,22 +132,15 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def plot(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The step metrics as one inline PNG in Markdown; empty where there is nothing to draw."""
-    names = [name for name in CURVES if sum(name in row for row in rows) > 1]
-    if not names:
-        return ""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(2.6 * len(names), 2.0), dpi=80, layout="constrained")
-    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+    """Step metrics as inline SVG images in Markdown, one a metric; empty where there is nothing to draw."""
+    images = []
+    for name in CURVES:
         points = [(row["step"], row[name]) for row in rows if name in row]
-        axes.plot(*zip(*points, strict=True), linewidth=1.2)
-        axes.set_title(name, fontsize=8)
-        axes.tick_params(labelsize=7)
-        axes.spines[["top", "right"]].set_visible(False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return f"![curves](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+        if len(points) > 1:
+            steps, values = zip(*points, strict=True)
+            drawn = str(curves([Line(name, steps, values, "a")], name, 2)).replace(">", f">{STYLE}", 1)
+            images.append(f"![{name}](data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()})")
+    return " ".join(images)
 
 
 def _cell(value: object) -> str:

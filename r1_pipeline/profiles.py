@@ -69,8 +69,8 @@ FACTS = ProblemsRecipe(
 WEB = ToyRecipe(
     problems=FACTS,
     seed=0,
-    texts=40_000,
-    domains={"math": 0.4, "code": 0.13, "stem": 0.22, "logic": 0.15, "general": 0.1},
+    texts=52_000,
+    domains={"math": 0.32, "code": 0.1, "stem": 0.28, "logic": 0.22, "general": 0.08},
     zero_share=0.6,
     untidy_share=0.55,
     styles={"hasty": 0.65, "steps": 0.2, "check": 0.15},
@@ -166,9 +166,9 @@ def tiny(seed: int) -> Profile:
         students=STUDENT_SHAPES,
         web=WEB,
         vocabulary=1024,
-        base_steps=600,
+        base_steps=800,
         student_steps=300,
-        batch=128,
+        batch=64,
         zero_steps=96,
         dev2_steps=64,
         r1_steps=64,
@@ -183,7 +183,7 @@ def tiny(seed: int) -> Profile:
         heldout_others=96,
         eval_samples=4,
         sft_epochs=3,
-        base_learning_rate=2e-3,
+        base_learning_rate=4e-3,
         threads=2,
     )
     limits = GateLimits(gain_over_base=0.3, format_rate=0.95, language_consistency=0.97, preference_accuracy=0.9)

@@ -198,7 +198,7 @@ class Product:
         return f"{self.law} {self.factors[0]} {self.factors[1]} of {'/'.join(map(str, self.options))}"
 
     def question(self, language: Language) -> str:
-        choices = " ".join(f"{letter}. {value}" for letter, value in zip(LETTERS, self.options, strict=True))
+        choices = " ".join(f"{value} ({letter})" for letter, value in zip(LETTERS, self.options, strict=True))
         return f"{LAWS[self.law][language].format(*self.factors)} {choices}"
 
     def answer(self, language: Language) -> str:
