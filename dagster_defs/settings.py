@@ -16,8 +16,10 @@ OFFLINE_AND_QUIET = {
     "DAGSTER_DISABLE_TELEMETRY": "yes",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "TOKENIZERS_PARALLELISM": "false",
+    "OMP_WAIT_POLICY": "passive",
 }
-"""Nothing below the graph may reach the network, and tokenizer threads must not outlive a fork."""
+"""Nothing below the graph may reach the network; tokenizer threads must not outlive a fork; and threads that wait must
+not spin, which on a shared machine costs several times the work itself."""
 
 DAGSTER_PORT, MLFLOW_PORT = 3000, 5000
 

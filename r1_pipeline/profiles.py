@@ -36,7 +36,7 @@ STUDENTS = ("qwen", "llama")
 
 MAX_TOKENS = 48
 """Completion tokens of the toy world, at most; its longest careful solution needs about 35."""
-SAVE_STEPS = 48
+SAVE_STEPS = 50
 """Optimizer steps that an interruption costs at most."""
 
 BASE = DeepseekV3(
@@ -47,7 +47,7 @@ BASE = DeepseekV3(
     expert_intermediate=64,
     experts=4,
     experts_per_token=2,
-    latent=32,
+    latent=64,
     rope_dim=16,
     value_dim=32,
 )
@@ -62,18 +62,18 @@ FACTS = ProblemsRecipe(
     products=700,
     digits=1,
     largest_sum=18,
-    largest_factor=9,
+    largest_factor=6,
     turns=3,
     heldout_share=0.25,
 )
 WEB = ToyRecipe(
     problems=FACTS,
     seed=0,
-    texts=52_000,
+    texts=42_000,
     domains={"math": 0.32, "code": 0.1, "stem": 0.28, "logic": 0.22, "general": 0.08},
     zero_share=0.6,
     untidy_share=0.55,
-    styles={"hasty": 0.65, "steps": 0.2, "check": 0.15},
+    styles={"hasty": 0.6, "steps": 0.22, "check": 0.18},
     mixed={"hasty": 0.3, "steps": 0.5, "check": 0.6},
     slip=0.12,
     mixed_care=0.5,
@@ -154,6 +154,7 @@ class Size:
     heldout_maths: int
     heldout_others: int
     eval_samples: int
+    cold_start_epochs: int
     sft_epochs: int
     base_learning_rate: float
     threads: int
@@ -166,23 +167,24 @@ def tiny(seed: int) -> Profile:
         students=STUDENT_SHAPES,
         web=WEB,
         vocabulary=1024,
-        base_steps=800,
-        student_steps=300,
+        base_steps=650,
+        student_steps=400,
         batch=64,
-        zero_steps=96,
-        dev2_steps=64,
-        r1_steps=64,
-        r1_general_steps=24,
-        student_rl_steps=64,
+        zero_steps=60,
+        dev2_steps=40,
+        r1_steps=36,
+        r1_general_steps=12,
+        student_rl_steps=100,
         prompts_per_step=16,
         group_size=16,
-        cold_start_problems=120,
-        trace_problems=600,
-        trace_samples=4,
+        cold_start_problems=150,
+        trace_problems=500,
+        trace_samples=3,
         heldout_maths=512,
         heldout_others=96,
         eval_samples=4,
-        sft_epochs=3,
+        cold_start_epochs=2,
+        sft_epochs=4,
         base_learning_rate=4e-3,
         threads=2,
     )
@@ -231,6 +233,7 @@ def smoke(seed: int) -> Profile:
         heldout_maths=6,
         heldout_others=3,
         eval_samples=2,
+        cold_start_epochs=1,
         sft_epochs=1,
         base_learning_rate=1e-2,
         threads=1,
@@ -258,7 +261,7 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
         cold_start_data=RejectionRecipe(
             domains=REASONING_DOMAINS, problems=size.cold_start_problems, ask=traces, rules=readable, per_problem=1
         ),
-        dev1=sft.model_copy(update={"epochs": 1}),
+        dev1=sft.model_copy(update={"epochs": size.cold_start_epochs}),
         dev2=reinforce["dev2"],
         dev2_no_language_reward=reinforce["dev2_no_language_reward"],
         reasoning_traces={
@@ -299,7 +302,7 @@ def _pretrain(seed: int, size: Size, shape: DeepseekV3 | Dense, steps: int) -> P
         batch=size.batch,
         learning_rate=size.base_learning_rate,
         warmup_steps=min(30, steps // 4),
-        beta2=0.95,
+        beta2=0.98,
         weight_decay=0.01,
         max_grad_norm=1.0,
         save_steps=SAVE_STEPS,
@@ -313,7 +316,7 @@ def _sft(seed: int, size: Size) -> SftRecipe:
         batch=64,
         learning_rate=1e-3,
         final_learning_rate=1e-4,
-        warmup_steps=5,
+        warmup_steps=2,
         weight_decay=0.0,
         max_grad_norm=1.0,
         max_tokens=128,
@@ -336,7 +339,7 @@ def _reward_model(seed: int, size: Size) -> RewardModelRecipe:
 
 def _reinforcements(seed: int, size: Size, guards: Guards) -> dict[str, ReinforceRecipe]:
     rules = Rubric(accuracy=1.0, format=0.1, language=0.0, preference=0.0, watched=("language",))
-    with_language = rules.model_copy(update={"language": 0.3})
+    with_language = rules.model_copy(update={"language": 0.4})
     reasoning = PromptSchedule(general_steps=0, general_share=0.5, seed=seed)
 
     def run(
@@ -348,7 +351,7 @@ def _reinforcements(seed: int, size: Size, guards: Guards) -> dict[str, Reinforc
             group_size=size.group_size,
             steps_per_generation=1,
             num_iterations=1,
-            learning_rate=3e-4,
+            learning_rate=5e-4,
             schedule="constant_with_warmup",
             warmup_steps=min(5, steps // 2),
             epsilon=0.2,
