@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from dagster_defs.partitions import domains, students
 
 PARTITIONED = dg.AssetSelection.assets("student_base", "reasoning_traces", "distilled") | dg.AssetSelection.assets(
     dg.AssetKey(["evaluation", "student_base"]), dg.AssetKey(["evaluation", "distilled"])
@@ -12,13 +11,11 @@ jobs = [
     dg.define_asset_job(
         "students",
         dg.AssetSelection.assets("student_base", "distilled"),
-        partitions_def=students,
         description="One student: its base and its distillation.",
     ),
     dg.define_asset_job(
         "traces",
         dg.AssetSelection.assets("reasoning_traces"),
-        partitions_def=domains,
         description="One domain of the corpus, rejection-sampled again.",
     ),
     dg.define_asset_job(

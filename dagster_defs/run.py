@@ -1,12 +1,13 @@
-"""Materializing a selection from the terminal: through Dagster, in this process, in as few Dagster runs as possible.
+"""Materializing a selection from the terminal, through Dagster, on one or more lanes.
 
-One Dagster run cannot mix partitioned and unpartitioned assets, so the selection is cut into waves: all unpartitioned
-assets that are ready, then the partitions that are ready, one run each, and so on. All carry one tag, `r1/run`.
+What is fresh already is confirmed in this process, in as few Dagster runs as possible: every artifact is verified and
+its checks are asked again. The rest is computed unit by unit, as soon as its inputs are there, each unit in one Dagster
+run, by as many worker processes as the profile has lanes. All runs carry one tag, `r1/run`.
 """
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,14 @@ from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult
 
 from dagster_defs.definitions import definitions
 from dagster_defs.pipeline import PIPELINE_RUN_TAG
+from dagster_defs.plan import Unit, selected, units, waves
 from dagster_defs.settings import Settings
+from dagster_defs.status import freshness
 from dagster_defs.tracking import Tracking
-from r1_pipeline.artifacts.observer import Observer
-from r1_pipeline.errors import UnknownNameError
+from r1_pipeline.artifacts.observer import Observer, Observers
+from r1_pipeline.profiles import load_profile
 
 QUIET_LOGS = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-
-@dataclass(frozen=True)
-class Wave:
-    """One Dagster run."""
-
-    assets: tuple[AssetKey, ...]
-    partition: str | None
 
 
 @dataclass(frozen=True)
@@ -37,6 +32,33 @@ class Failure:
 
     asset: str
     reason: str
+
+
+@dataclass
+class Executor:
+    """Materializes assets in this process."""
+
+    settings: Settings
+    tags: Mapping[str, str]
+    watching: Observer
+    graph: dg.Definitions = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.graph = definitions(self.settings, [self.watching])
+        self._job = self.graph.resolve_implicit_global_asset_job_def()
+        self._instance = DagsterInstance.from_config(str(self.settings.dagster_home))
+
+    def materialize(self, assets: Sequence[AssetKey], partition: str | None) -> Failure | None:
+        """One Dagster run; None if everything in it succeeded."""
+        result = self._job.execute_in_process(
+            instance=self._instance,
+            asset_selection=list(assets),
+            partition_key=partition,
+            raise_on_error=False,
+            run_config=QUIET_LOGS,
+            tags=dict(self.tags),
+        )
+        return None if result.success else explain(result, partition)
 
 
 class Witness(Observer):
@@ -50,79 +72,40 @@ class Witness(Observer):
 
 
 def run(settings: Settings, select: str | None, watching: Sequence[Observer]) -> Failure | None:
-    """Materialize the selection (all assets by default); returns the first failure, after which nothing more is run.
+    """Materialize the selection (all assets by default); returns the first failure, after which nothing is started.
 
-    Raises `UnknownNameError` for an asset that does not exist.
+    Raises `UnknownNameError` for an asset or profile that does not exist.
     """
+    from dagster_defs.lanes import compute
+
     settings.export()
     witness = Witness()
-    graph = definitions(settings, [*watching, witness])
-    job = graph.resolve_implicit_global_asset_job_def()
     tags = {PIPELINE_RUN_TAG: uuid.uuid4().hex, "r1/profile": settings.profile, "r1/seed": str(settings.seed)}
-    failure: Failure | None = None
-    with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-        for wave in waves(graph, selected(graph, select)):
-            result = job.execute_in_process(
-                instance=instance,
-                asset_selection=wave.assets,
-                partition_key=wave.partition,
-                raise_on_error=False,
-                run_config=QUIET_LOGS,
-                tags=tags,
-            )
-            if not result.success:
-                failure = explain(result, wave)
-                break
+    here = Executor(settings, tags, Observers([*watching, witness]))
+    waits = units(here.graph, selected(here.graph, select))
+    done = fresh_units(settings, here.graph, waits)
+    failure = None
+    for wave in waves(waits, done):
+        failure = failure or here.materialize(wave.assets, wave.partition)
+    if failure is None and len(done) < len(waits):
+        failure = compute(here, waits, done, load_profile(settings.profile, settings.seed).runtime.lanes)
     if witness.computed:
         Tracking.of(settings).close_parent(tags[PIPELINE_RUN_TAG], "FAILED" if failure else "FINISHED")
     return failure
 
 
-def selected(graph: dg.Definitions, select: str | None) -> set[AssetKey]:
-    """Asset keys of a selection such as `r1_zero`, `r1_zero,dev1`, `+r1` (with all upstream) or `key:evaluation/*`."""
-    asset_graph = graph.resolve_asset_graph()
-    runnable = set(asset_graph.materializable_asset_keys)
-    if select is None:
-        return runnable
-    known = {key.to_user_string() for key in runnable}
-    chosen: set[AssetKey] = set()
-    for piece in select.split(","):
-        name = piece.strip().strip("+*")
-        if name.replace("_", "").replace("/", "").isalnum() and name not in known:
-            raise UnknownNameError("asset", name, sorted(known))
-        text = piece.strip().replace(name, f'key:"{name}"') if name in known else piece.strip()
-        chosen |= dg.AssetSelection.from_string(text).resolve(asset_graph)
-    return chosen & runnable
+def fresh_units(settings: Settings, graph: dg.Definitions, waits: Mapping[Unit, frozenset[Unit]]) -> set[Unit]:
+    """Units that are fresh, and whose inputs are, all the way up."""
+    found: set[Unit] = set()
+    with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        fresh = freshness(instance, graph)
+        for unit, parents in waits.items():
+            if parents <= found and fresh(unit.asset, unit.partition):
+                found.add(unit)
+    return found
 
 
-def waves(graph: dg.Definitions, chosen: set[AssetKey]) -> Iterator[Wave]:
-    """Dagster runs that materialize `chosen`, in order."""
-    asset_graph = graph.resolve_asset_graph()
-    left = [key for key in asset_graph.toposorted_asset_keys if key in chosen]
-    parents = {key: asset_graph.get(key).parent_keys & chosen for key in left}
-    partitions = {key: asset_graph.get(key).partitions_def for key in left}
-    done: set[AssetKey] = set()
-    while left:
-        plain: list[AssetKey] = []
-        for key in left:
-            if partitions[key] is None and parents[key] <= done | set(plain):
-                plain.append(key)
-        if plain:
-            yield Wave(tuple(plain), None)
-            done |= set(plain)
-        ready: dict[dg.PartitionsDefinition[str], list[AssetKey]] = {}
-        for key in left:
-            cut = partitions[key]
-            if cut is not None and parents[key] <= done | set(ready.get(cut, [])):
-                ready.setdefault(cut, []).append(key)
-        for cut, keys in ready.items():
-            for partition in cut.get_partition_keys():
-                yield Wave(tuple(keys), partition)
-            done |= set(keys)
-        left = [key for key in left if key not in done]
-
-
-def explain(result: ExecuteInProcessResult, wave: Wave) -> Failure:
+def explain(result: ExecuteInProcessResult, partition: str | None) -> Failure:
     """The asset that failed, and one line that says why: a gate with its numbers, or the error that was raised."""
     failed_checks = [e for e in result.get_asset_check_evaluations() if not e.passed and e.blocking]
     if failed_checks:
@@ -134,6 +117,6 @@ def explain(result: ExecuteInProcessResult, wave: Wave) -> Failure:
             while error and error.cause:
                 error = error.cause
             name = (event.step_key or "?").replace("__", "/")
-            name = f"{name}/{wave.partition}" if wave.partition else name
+            name = f"{name}/{partition}" if partition else name
             return Failure(name, (error.message if error else "no reason recorded").strip())
     return Failure("?", "the run failed without saying why; look at it in r1 ui")

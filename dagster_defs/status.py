@@ -5,8 +5,10 @@ the fields that differ are named, old value and new.
 """
 
 import time
+from collections.abc import Callable
 from typing import Any, Literal
 
+import dagster as dg
 from dagster import AssetKey, DagsterInstance
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
@@ -49,6 +51,12 @@ def survey(settings: Settings) -> list[AssetState]:
                 for partition in cut.get_partition_keys() if cut else [None]:
                     rows.append(_state(settings, instance, resolver, recipe, key, partition))
         return rows
+
+
+def freshness(instance: DagsterInstance, graph: dg.Definitions) -> Callable[[AssetKey, str | None], bool]:
+    """Says of an asset (and partition) whether Dagster holds it fresh."""
+    resolver = CachingStaleStatusResolver(instance, graph.resolve_asset_graph(), LoadingContextForTest(instance))
+    return lambda key, partition: resolver.get_status(key, partition) is StaleStatus.FRESH
 
 
 def _state(

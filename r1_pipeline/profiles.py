@@ -157,7 +157,7 @@ class Size:
     cold_start_epochs: int
     sft_epochs: int
     base_learning_rate: float
-    threads: int
+    lanes: int
 
 
 def tiny(seed: int) -> Profile:
@@ -186,7 +186,7 @@ def tiny(seed: int) -> Profile:
         cold_start_epochs=2,
         sft_epochs=4,
         base_learning_rate=4e-3,
-        threads=2,
+        lanes=2,
     )
     limits = GateLimits(gain_over_base=0.3, format_rate=0.95, language_consistency=0.97, preference_accuracy=0.9)
     guards = Guards(entropy_floor=0.005, kl_ceiling=2.0, empty_think_ceiling=0.5)
@@ -236,7 +236,7 @@ def smoke(seed: int) -> Profile:
         cold_start_epochs=1,
         sft_epochs=1,
         base_learning_rate=1e-2,
-        threads=1,
+        lanes=1,
     )
     limits = GateLimits(gain_over_base=-1.0, format_rate=0.0, language_consistency=0.0, preference_accuracy=0.0)
     return _toy_world(seed, size, limits, Guards())
@@ -289,7 +289,7 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
         ),
         report=ReportRecipe(exchanges=10, exchange_models=("base", "r1_zero", "r1")),
     )
-    return Profile(recipe, Runtime(threads=size.threads, micro_batch=256, generation_batch=1024), limits)
+    return Profile(recipe, Runtime(lanes=size.lanes, micro_batch=256, generation_batch=1024), limits)
 
 
 def _pretrain(seed: int, size: Size, shape: DeepseekV3 | Dense, steps: int) -> PretrainRecipe:

@@ -28,8 +28,10 @@ class Runtime(BaseModel):
 
     device: str = "cpu"
     """torch device string; recorded in Provenance."""
-    threads: int = 2
-    """Intra-op CPU threads."""
+    threads: int = 1
+    """Intra-op CPU threads of one stage."""
+    lanes: int = 1
+    """Stages that `r1 run` computes at once, each in a process of its own."""
     generation_batch: int = 512
     """Completions generated at once; a memory dial."""
     micro_batch: int = 128

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from dagster_defs.definitions import definitions
-from dagster_defs.run import selected, waves
+from dagster_defs.plan import selected, units, waves
 from dagster_defs.settings import Settings
 from r1_pipeline.errors import UnknownNameError
 
@@ -90,18 +90,17 @@ def test_code_versions_change_with_the_recipe_and_only_there(tmp_path: Path) -> 
 
 
 def test_waves_put_parents_first_and_cover_everything_once(graph: dg.Definitions) -> None:
-    asset_graph = graph.resolve_asset_graph()
-    order = list(waves(graph, set(asset_graph.materializable_asset_keys)))
-    done: set[dg.AssetKey] = set()
+    waits = units(graph, set(graph.resolve_asset_graph().materializable_asset_keys))
+    order = list(waves(waits, waits))
+    done: set[tuple[dg.AssetKey, str | None]] = set()
     for wave in order:
-        for key in wave.assets:
-            assert asset_graph.get(key).parent_keys & set(asset_graph.materializable_asset_keys) <= done | set(
-                wave.assets
-            )
-        done |= set(wave.assets)
-    assert done == set(asset_graph.materializable_asset_keys)
-    runs = [(key, wave.partition) for wave in order for key in wave.assets]
-    assert len(runs) == len(set(runs))
+        bundle = {(key, wave.partition) for key in wave.assets}
+        for unit, parents in waits.items():
+            if (unit.asset, unit.partition) in bundle:
+                assert {(p.asset, p.partition) for p in parents} <= done | bundle
+        assert not bundle & done
+        done |= bundle
+    assert done == {(unit.asset, unit.partition) for unit in waits}
     assert len(order) <= 14
 
 

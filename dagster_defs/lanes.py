@@ -1,0 +1,131 @@
+"""Lanes: worker processes that each materialize one unit at a time, the most awaited first.
+
+A tiny model keeps one core busy, not two, so two lanes of one thread use two cores better than one lane of two. Workers
+send what their observers see back to this process, which shows it. Not covered: other machines.
+"""
+
+import multiprocessing
+import threading
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing.queues import Queue
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dagster_defs.plan import Unit, weights
+from dagster_defs.settings import Settings
+from r1_pipeline.artifacts.kinds import Artifact
+from r1_pipeline.artifacts.observer import Observer
+
+if TYPE_CHECKING:
+    from dagster_defs.run import Executor, Failure
+
+Event = tuple[str, tuple[Any, ...]]
+
+
+def compute(here: "Executor", waits: Mapping[Unit, frozenset[Unit]], done: set[Unit], lanes: int) -> "Failure | None":
+    """Materialize all units that are not done; after the first failure nothing new is started."""
+    priority = weights(waits)
+    left = sorted((unit for unit in waits if unit not in done), key=lambda unit: -priority[unit])
+    done = set(done)
+    if lanes == 1:
+        for unit in (u for u in waits if u not in done):
+            failure = here.materialize([unit.asset], unit.partition)
+            if failure:
+                return failure
+        return None
+    failure = None
+    with _Pool(here, min(lanes, len(left))) as pool:
+        running: dict[Future[Failure | None], Unit] = {}
+        while left or running:
+            ready = [unit for unit in left if waits[unit] <= done][: lanes - len(running)] if failure is None else []
+            for unit in ready:
+                running[pool.submit(unit)] = unit
+                left.remove(unit)
+            if not running:
+                break
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                unit = running.pop(future)
+                failure = future.result() or failure
+                done.add(unit)
+    return failure
+
+
+class _Pool:
+    """Worker processes, and the thread that passes their observations on."""
+
+    def __init__(self, here: "Executor", lanes: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._events: Queue[Event | None] = context.Queue()
+        self._watching = here.watching
+        self._executor = ProcessPoolExecutor(
+            lanes, context, initializer=_start, initargs=(here.settings, dict(here.tags), self._events)
+        )
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+
+    def __enter__(self) -> "_Pool":
+        self._listener.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown(cancel_futures=True)
+        self._events.put(None)
+        self._listener.join()
+
+    def submit(self, unit: Unit) -> "Future[Failure | None]":
+        return self._executor.submit(_materialize, unit)
+
+    def _listen(self) -> None:
+        while event := self._events.get():
+            method, arguments = event
+            getattr(self._watching, method)(*arguments)
+
+
+class _Teller(Observer):
+    """Sends everything it sees to the process that started the lanes."""
+
+    def __init__(self, events: "Queue[Event | None]") -> None:
+        self._events = events
+
+    def began(self, name: str, fingerprint: str, payload: Mapping[str, Any], metrics: Path) -> Mapping[str, str]:
+        self._events.put(("began", (name, fingerprint, dict(payload), metrics)))
+        return {}
+
+    def stepped(self, name: str, step: int, total: int, metrics: Mapping[str, float]) -> None:
+        self._events.put(("stepped", (name, step, total, dict(metrics))))
+
+    def noted(self, name: str, message: str) -> None:
+        self._events.put(("noted", (name, message)))
+
+    def finished(self, artifact: Artifact) -> None:
+        self._events.put(("finished", (artifact,)))
+
+    def failed(self, name: str, error: BaseException) -> None:
+        self._events.put(("failed", (name, RuntimeError(str(error)))))
+
+    def reused(self, artifact: Artifact) -> None:
+        self._events.put(("reused", (artifact,)))
+
+
+_executor: "Executor"
+
+
+def _start(settings: Settings, tags: Mapping[str, str], events: "Queue[Event | None]") -> None:
+    """In a worker, once: load the graph."""
+    import warnings
+
+    from dagster import BetaWarning, PreviewWarning
+
+    from dagster_defs.run import Executor
+
+    global _executor
+    warnings.simplefilter("ignore", BetaWarning)
+    warnings.simplefilter("ignore", PreviewWarning)
+    settings.export()
+    _executor = Executor(settings, tags, _Teller(events))
+
+
+def _materialize(unit: Unit) -> "Failure | None":
+    """In a worker: one unit."""
+    return _executor.materialize([unit.asset], unit.partition)
