@@ -1,0 +1,200 @@
+"""The whole graph on the profile `smoke`: command line, Dagster, MLflow and the report, for real, in one home.
+
+One run is shared; the tests read what it left, then change one thing at a time. They are ordered by name.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dagster import AssetKey, AssetRecordsFilter, DagsterInstance
+
+from dagster_defs.assets.evaluation import MODELS, STUDENT_MODELS
+from dagster_defs.run import run
+from dagster_defs.settings import Settings
+from r1_pipeline import profiles
+from r1_pipeline.artifacts.kinds import Artifact, Corpus, open_artifact
+from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.profiles import Profile, smoke
+
+NAMES = [*MODELS, *(f"{model}/{student}" for model in STUDENT_MODELS for student in profiles.STUDENTS)]
+
+
+def r1(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("R1_", "DAGSTER_", "MLFLOW_"))}
+    command = [sys.executable, "-c", "from dagster_defs.cli import main; main()", *arguments, "--home", str(home)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=600)
+
+
+class Seen(Observer):
+    """Which artifacts were computed and which reused."""
+
+    def __init__(self) -> None:
+        self.computed: set[str] = set()
+        self.reused_: set[str] = set()
+
+    def finished(self, artifact: Artifact) -> None:
+        self.computed.add(artifact.name)
+
+    def reused(self, artifact: Artifact) -> None:
+        self.reused_.add(artifact.name)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    first = r1(home, "run", "--profile", "smoke")
+    assert first.returncode == 0, first.stdout + first.stderr
+    return home
+
+
+@pytest.fixture
+def environment() -> Iterator[None]:
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def settings(home: Path, profile: str) -> Settings:
+    return Settings(home=home, profile=profile, seed=0, tracking_uri=f"sqlite:///{home / 'mlflow.db'}")
+
+
+def materialization(home: Path, name: str) -> dict[str, object]:
+    with DagsterInstance.from_config(str(home / "dagster")) as instance:
+        records = instance.fetch_materializations(AssetRecordsFilter(asset_key=AssetKey(name)), limit=1).records
+        made = records[0].asset_materialization
+        assert made is not None
+        return {"tags": made.tags, **{key: value.value for key, value in made.metadata.items()}}
+
+
+def test_a_the_report_has_every_model_gate_and_stage(home: Path) -> None:
+    numbers = json.loads((home / "report/report.json").read_text())
+    assert set(numbers["models"]) == set(NAMES)
+    assert numbers["schema"] == 1
+    assert numbers["profile"] == "smoke"
+    assert set(numbers["reward_models"]) == {"helpful_rm", "safety_rm"}
+    assert numbers["corpus"]["heldout_overlap"] == 0
+    assert set(numbers["corpus"]["by_domain"]) == {"math", "code", "stem", "logic", "general"}
+    assert all(gate["passed"] for gate in numbers["gates"].values())
+    assert {"base", "r1_zero", "sft_corpus", "distilled/qwen", "r1"} <= set(numbers["stages"])
+    assert numbers["models"]["r1"]["by_domain"]["math"]["n"] == 12
+    page = (home / "report/report.html").read_text()
+    assert "<script src" not in page
+    assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_b_every_corpus_row_carries_its_provenance(home: Path) -> None:
+    corpus = open_artifact(home / str(materialization(home, "sft_corpus")["r1/address"]))
+    assert isinstance(corpus, Corpus)
+    samples = corpus.samples()
+    assert len({s.sample_id for s in samples}) == len(samples)
+    dev2 = open_artifact(home / str(materialization(home, "dev2")["r1/address"]))
+    for sample in samples:
+        assert sample.outcome == "correct"
+        assert sample.licence
+        assert sample.source
+        assert sample.verifier
+        assert sample.generator == (dev2.digest if sample.domain != "general" else "courtesies@1")
+
+
+def test_c_dagster_and_mlflow_point_at_each_other(home: Path) -> None:
+    import mlflow
+
+    made = materialization(home, "r1_zero")
+    client = mlflow.MlflowClient(f"sqlite:///{home / 'mlflow.db'}", f"sqlite:///{home / 'mlflow.db'}")
+    run_ = client.get_run(str(made["mlflow/run_id"]))
+    artifact = open_artifact(home / str(made["r1/address"]))
+    assert run_.data.tags["dagster.asset_key"] == "r1_zero"
+    assert run_.data.tags["r1.fingerprint"] == artifact.manifest.fingerprint
+    assert run_.data.tags["dagster.run_id"] == artifact.manifest.provenance.runs["dagster_run_id"]
+    assert run_.data.params["recipe.grpo.group_size"] == "4"
+    assert run_.info.status == "FINISHED"
+    steps = [m.step for m in client.get_metric_history(run_.info.run_id, "reward")]
+    assert sorted(steps) == [1, 2]
+    inputs = {d.dataset.name: d.dataset.digest for d in run_.inputs.dataset_inputs}
+    problems = artifact.manifest.inputs["problems"]
+    assert inputs["reasoning_problems"] == problems.digest[:36]
+    versions = client.search_model_versions("name = 'r1_zero'")
+    assert versions[0].tags["r1.digest"] == artifact.digest
+    parent = client.get_run(run_.data.tags["mlflow.parentRunId"])
+    assert parent.data.tags["r1.role"] == "pipeline"
+    assert parent.info.status == "FINISHED"
+
+
+def test_d_a_second_run_re_does_nothing(home: Path) -> None:
+    second = r1(home, "run", "--profile", "smoke")
+    assert second.returncode == 0, second.stderr
+    assert "0 computed" in second.stdout
+    numbers = json.loads((home / "report/report.json").read_text())
+    assert all(stage["reused"] for stage in numbers["stages"].values())
+    states = json.loads(r1(home, "status", "--profile", "smoke", "--json").stdout)
+    assert {row["state"] for row in states} == {"fresh"}
+
+
+def test_e_a_changed_recipe_re_runs_what_depends_on_it_and_nothing_else(
+    home: Path, monkeypatch: pytest.MonkeyPatch, environment: None
+) -> None:
+    def faster(seed: int) -> Profile:
+        made = smoke(seed)
+        grpo = made.recipe.dev2_no_language_reward.grpo.model_copy(update={"learning_rate": 1e-3})
+        stage = made.recipe.dev2_no_language_reward.model_copy(update={"grpo": grpo})
+        recipe = made.recipe.model_copy(update={"dev2_no_language_reward": stage})
+        return Profile(recipe, made.runtime, made.gates)
+
+    monkeypatch.setitem(profiles.PROFILES, "faster", faster)  # type: ignore[arg-type]
+    seen = Seen()
+    assert run(settings(home, "faster"), None, [seen]) is None
+    assert seen.computed == {"dev2_no_language_reward", "evaluation/dev2_no_language_reward"}
+    assert {"base", "r1_zero", "dev2", "sft_corpus", "r1"} <= seen.reused_
+
+
+def test_f_a_failed_gate_stops_what_is_below_with_value_and_limit(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, environment: None
+) -> None:
+    def strict(seed: int) -> Profile:
+        made = smoke(seed)
+        return Profile(made.recipe, made.runtime, made.gates.model_copy(update={"format_rate": 2.0}))
+
+    monkeypatch.setitem(profiles.PROFILES, "strict", strict)  # type: ignore[arg-type]
+    seen = Seen()
+    failure = run(settings(home, "strict"), "r1_zero,cold_start_data", [seen])
+    assert failure is not None
+    assert failure.asset == "r1_zero"
+    assert "format_rate FAILED" in failure.reason
+    assert "must be at least 2" in failure.reason
+    assert "cold_start_data" not in seen.computed | seen.reused_
+
+
+def test_g_names_that_do_not_exist_are_refused_in_one_line(home: Path) -> None:
+    for arguments, valid in (
+        (("run", "--profile", "smoke", "--select", "r1zero"), "r1_zero"),
+        (("run", "--profile", "huge"), "tiny"),
+        (("chat", "gpt"), "distilled/llama"),
+    ):
+        answer = r1(home, *arguments)
+        assert answer.returncode == 1
+        assert valid in answer.stderr
+        assert "Traceback" not in answer.stderr
+
+
+def test_h_any_checkpoint_can_be_talked_to(home: Path) -> None:
+    answer = r1(home, "chat", "r1", "--prompt", "What is 1 + 2 + 3?")
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.strip()
+
+
+def test_i_an_edited_checkpoint_is_refused_by_file_name(home: Path) -> None:
+    weights = home / str(materialization(home, "dev1")["r1/address"]) / "model.safetensors"
+    raw = bytearray(weights.read_bytes())
+    raw[-1] ^= 1
+    weights.write_bytes(raw)
+    refused = r1(home, "run", "--profile", "smoke")
+    raw[-1] ^= 1
+    weights.write_bytes(raw)
+    assert refused.returncode == 1
+    assert "model.safetensors has changed" in refused.stderr
