@@ -1,6 +1,7 @@
 """The command `r1`. Every error is one line on the terminal and a non-zero exit."""
 
 import json
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -155,6 +156,7 @@ def main() -> None:
     """Entry point: turns our errors into one line, and Ctrl-C into what happens next."""
     from dagster import BetaWarning, PreviewWarning
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     warnings.simplefilter("ignore", BetaWarning)  # observable sources
     warnings.simplefilter("ignore", PreviewWarning)  # partitions of checks
     try:

@@ -4,7 +4,9 @@ A tiny model keeps one core busy, not two, so two lanes of one thread use two co
 send what their observers see back to this process, which shows it. Not covered: other machines.
 """
 
+import ctypes
 import multiprocessing
+import signal
 import threading
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from dagster_defs.run import Executor, Failure
 
 Event = tuple[str, tuple[Any, ...]]
+PR_SET_PDEATHSIG = 1
+"""Linux: the signal that a process gets when its parent dies, so that no worker outlives a killed run."""
 
 
 def compute(here: "Executor", waits: Mapping[Unit, frozenset[Unit]], done: set[Unit], lanes: int) -> "Failure | None":
@@ -68,7 +72,10 @@ class _Pool:
         self._listener.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:  # workers save nothing more: what they finished and their checkpoints are on disk
+            for worker in multiprocessing.active_children():
+                worker.terminate()
         self._executor.shutdown(cancel_futures=True)
         self._events.put(None)
         self._listener.join()
@@ -120,6 +127,7 @@ def _start(settings: Settings, tags: Mapping[str, str], events: "Queue[Event | N
     from dagster_defs.run import Executor
 
     global _executor
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     warnings.simplefilter("ignore", BetaWarning)
     warnings.simplefilter("ignore", PreviewWarning)
     settings.export()
