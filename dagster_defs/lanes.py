@@ -124,12 +124,12 @@ def _start(settings: Settings, tags: Mapping[str, str], events: "Queue[Event | N
 
     from dagster import BetaWarning, PreviewWarning
 
-    from dagster_defs.run import Executor
-
     global _executor
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     warnings.simplefilter("ignore", BetaWarning)
     warnings.simplefilter("ignore", PreviewWarning)
+    from dagster_defs.run import Executor
+
     settings.export()
     _executor = Executor(settings, tags, _Teller(events))
 
