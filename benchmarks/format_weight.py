@@ -1,0 +1,56 @@
+"""Reward hacking in miniature: R1-Zero of `tiny` with the format reward as heavy as accuracy, against the profile's own.
+
+Prints JSON: held-out maths pass@1 and format rate of the base and of both runs. Uses the artifacts of `R1_HOME` where they
+exist (run `r1 run --select +r1_zero` first) and keeps its own there too. About five minutes on two cores.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from r1_pipeline.artifacts.kinds import Checkpoint
+from r1_pipeline.artifacts.store import Store
+from r1_pipeline.profiles import load_profile
+from r1_pipeline.stages import Workshop, curate, evaluate, pretrain, reinforce
+
+WEIGHT, LEARNING_RATE = 1.0, 1e-3
+
+
+def main() -> None:
+    """Train and evaluate both variants."""
+    profile = load_profile("tiny", seed=0)
+    store = Store(Path(os.environ.get("R1_HOME", ".r1")).resolve())
+
+    def at(name: str) -> Workshop:
+        return Workshop(store, profile.runtime, name)
+
+    recipe = profile.recipe.r1_zero
+    heavy = recipe.model_copy(
+        update={
+            "rubric": recipe.rubric.model_copy(update={"format": WEIGHT}),
+            "grpo": recipe.grpo.model_copy(update={"learning_rate": LEARNING_RATE}),
+        }
+    )
+    base = pretrain(at("base"), profile.recipe.base)
+    problems = curate(at("reasoning_problems"), profile.recipe.reasoning_problems)
+    heldout = curate(at("heldout_problems"), profile.recipe.heldout_problems)
+    models: dict[str, Checkpoint] = {
+        "base": base,
+        "format 0.1": reinforce(at("r1_zero"), base, problems, recipe),
+        f"format {WEIGHT}, lr {LEARNING_RATE}": reinforce(at("r1_zero_format_heavy"), base, problems, heavy),
+    }
+    rows = {}
+    for label, model in models.items():
+        scores = evaluate(at(f"evaluation/{model.name}"), model, heldout, profile.recipe.evaluation).scores()
+        rows[label] = {
+            "math_pass_at_1": scores["by_domain"]["math"]["pass_at_1"],
+            "format_rate": scores["overall"]["format_rate"],
+            "mean_tokens": scores["overall"]["mean_tokens"],
+        }
+    json.dump(rows, sys.stdout, indent=1)
+    sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main()
