@@ -1,7 +1,7 @@
-"""Reward hacking in miniature: R1-Zero of `tiny` with the format reward as heavy as accuracy, against the profile's own.
+"""Reward hacking in miniature: R1-Zero of `tiny` with format rewarded as much as accuracy, against the profile's own.
 
-Prints JSON: held-out maths pass@1 and format rate of the base and of both runs. Uses the artifacts of `R1_HOME` where they
-exist (run `r1 run --select +r1_zero` first) and keeps its own there too. About five minutes on two cores.
+Prints JSON: held-out maths pass@1 and format rate of the base and of both runs. Uses the artifacts of `R1_HOME` where
+they exist (`r1 run --select +r1_zero` makes them) and keeps its own there too.
 """
 
 import json
