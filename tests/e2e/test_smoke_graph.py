@@ -5,8 +5,10 @@ One run is shared; the tests read what it left, then change one thing at a time.
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -198,3 +200,23 @@ def test_i_an_edited_checkpoint_is_refused_by_file_name(home: Path) -> None:
     weights.write_bytes(raw)
     assert refused.returncode == 1
     assert "model.safetensors has changed" in refused.stderr
+
+
+def test_j_ctrl_c_in_training_resumes_from_the_last_checkpoint(tmp_path: Path, home: Path) -> None:
+    program = "from dagster_defs.cli import main; main()"
+    command = [sys.executable, "-c", program, "run", "--profile", "smoke", "--select", "base", "--home", str(tmp_path)]
+    interrupted = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("scratch/*/checkpoint-50/seal.json")):
+        assert interrupted.poll() is None, interrupted.stderr and interrupted.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    interrupted.send_signal(signal.SIGINT)
+    _, message = interrupted.communicate(timeout=60)
+    assert interrupted.returncode == 1
+    assert "Traceback" not in message
+    again = r1(tmp_path, "run", "--profile", "smoke", "--select", "base")
+    assert again.returncode == 0, again.stderr
+    assert "resuming from step 50 of 100" in again.stdout
+    ours, theirs = (materialization(where, "base")["digest"] for where in (tmp_path, home))
+    assert ours == theirs
