@@ -171,7 +171,7 @@ def tiny(seed: int) -> Profile:
         student_steps=400,
         batch=64,
         zero_steps=80,
-        dev2_steps=40,
+        dev2_steps=48,
         r1_steps=40,
         r1_general_steps=16,
         student_rl_steps=150,
@@ -183,7 +183,7 @@ def tiny(seed: int) -> Profile:
         heldout_maths=512,
         heldout_others=64,
         eval_samples=4,
-        cold_start_epochs=2,
+        cold_start_epochs=3,
         sft_epochs=4,
         base_learning_rate=4e-3,
         lanes=2,
@@ -339,7 +339,7 @@ def _reward_model(seed: int, size: Size) -> RewardModelRecipe:
 
 def _reinforcements(seed: int, size: Size, guards: Guards) -> dict[str, ReinforceRecipe]:
     rules = Rubric(accuracy=1.0, format=0.1, language=0.0, preference=0.0, watched=("language",))
-    with_language = rules.model_copy(update={"language": 0.4})
+    with_language = rules.model_copy(update={"language": 1.0})
     reasoning = PromptSchedule(general_steps=0, general_share=0.5, seed=seed)
 
     def run(
