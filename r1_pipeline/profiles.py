@@ -73,7 +73,7 @@ WEB = ToyRecipe(
     domains={"math": 0.32, "code": 0.1, "stem": 0.28, "logic": 0.22, "general": 0.08},
     zero_share=0.6,
     untidy_share=0.55,
-    styles={"hasty": 0.6, "steps": 0.22, "check": 0.18},
+    styles={"hasty": 0.62, "steps": 0.21, "check": 0.17},
     mixed={"hasty": 0.3, "steps": 0.5, "check": 0.6},
     slip=0.12,
     mixed_care=0.5,
@@ -189,7 +189,7 @@ def tiny(seed: int) -> Profile:
         lanes=2,
     )
     limits = GateLimits(gain_over_base=0.3, format_rate=0.95, language_consistency=0.97, preference_accuracy=0.9)
-    guards = Guards(entropy_floor=0.005, kl_ceiling=2.0, empty_think_ceiling=0.5)
+    guards = Guards(entropy_floor=0.005, kl_ceiling=10.0, empty_think_ceiling=0.5)
     return _toy_world(seed, size, limits, guards)
 
 
@@ -343,7 +343,12 @@ def _reinforcements(seed: int, size: Size, guards: Guards) -> dict[str, Reinforc
     reasoning = PromptSchedule(general_steps=0, general_share=0.5, seed=seed)
 
     def run(
-        steps: int, rubric: Rubric, template: TemplateName, temperature: float, schedule: PromptSchedule = reasoning
+        steps: int,
+        rubric: Rubric,
+        template: TemplateName,
+        temperature: float,
+        schedule: PromptSchedule = reasoning,
+        learning_rate: float = 5e-4,
     ) -> ReinforceRecipe:
         grpo = GrpoRecipe(
             steps=steps,
@@ -351,7 +356,7 @@ def _reinforcements(seed: int, size: Size, guards: Guards) -> dict[str, Reinforc
             group_size=size.group_size,
             steps_per_generation=1,
             num_iterations=1,
-            learning_rate=5e-4,
+            learning_rate=learning_rate,
             schedule="constant_with_warmup",
             warmup_steps=min(5, steps // 2),
             epsilon=0.2,
@@ -373,7 +378,7 @@ def _reinforcements(seed: int, size: Size, guards: Guards) -> dict[str, Reinforc
         "r1_zero": run(size.zero_steps, rules, "zero", 1.0),
         "dev2": run(size.dev2_steps, with_language, "chat", 1.0),
         "dev2_no_language_reward": run(size.dev2_steps, rules, "chat", 1.0),
-        "r1": run(size.r1_steps, with_language.model_copy(update={"preference": 1.0}), "chat", 0.7, last),
+        "r1": run(size.r1_steps, with_language.model_copy(update={"preference": 1.0}), "chat", 0.7, last, 1.5e-4),
         "student_rl_only": run(size.student_rl_steps, rules, "zero", 1.0),
     }
 
