@@ -4,10 +4,11 @@ Tokens are drawn by inverting the cumulative distribution at u(seed, position), 
 Not covered: servers and GPUs' batch engines.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +19,17 @@ from r1_pipeline.records import Completion, Request, Sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
+
+
+def load_tokenizer(directory: Path, **options: Any) -> "PreTrainedTokenizerBase":
+    """The tokenizer as it was saved. `AutoTokenizer` goes by the model's architecture instead and rebuilds one of its
+    own for Qwen2, with other ids for the same text, unless the saved class says so."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    saved = json.loads((directory / "tokenizer_config.json").read_text(encoding="utf-8")).get("tokenizer_class")
+    generic = saved in ("TokenizersBackend", "PreTrainedTokenizerFast")
+    return (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(directory, **options)
 
 
 def engine_identity() -> str:
@@ -34,7 +46,7 @@ class HfEngine:
 
         torch.set_num_threads(runtime.threads)
         self._runtime = runtime
-        self._tokenizer = transformers.AutoTokenizer.from_pretrained(directory, padding_side="left")
+        self._tokenizer = load_tokenizer(directory, padding_side="left")
         model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, use_safetensors=True)
         self._model = model.to(runtime.device).eval()
         self.identity = engine_identity()

@@ -8,6 +8,7 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.data.templates import TemplateName, template_hash
+from r1_pipeline.generation.hf import load_tokenizer
 
 WEIGHTS = "model.safetensors"
 
@@ -45,7 +46,5 @@ def parameters(weights: Path) -> int:
 
 def token_counter(model: Path) -> Callable[[str], int]:
     """Counts the tokens of a text under the tokenizer of the model in this directory."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer = load_tokenizer(model)
     return lambda text: len(tokenizer(text)["input_ids"])

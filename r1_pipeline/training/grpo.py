@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.data.templates import TemplateName, render
 from r1_pipeline.errors import RecipeError
+from r1_pipeline.generation.hf import load_tokenizer
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import Completion, Problem
 from r1_pipeline.rewards.fmt import empty_think
@@ -114,14 +115,14 @@ def train_grpo(
     """
     import torch
     from datasets import Dataset
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
     from trl import GRPOTrainer
 
     recipe.check()  # again: `model_copy` does not
     if len(problems) != recipe.problems:
         raise RecipeError(f"{len(problems)} problems were given, {recipe.steps} steps need {recipe.problems}")
     arguments = _arguments(recipe, runtime, draft, [weights[name] for name in parts])
-    tokenizer = AutoTokenizer.from_pretrained(policy)
+    tokenizer = load_tokenizer(policy)
     model = AutoModelForCausalLM.from_pretrained(policy, dtype=torch.float32, use_safetensors=True)
     ends = model.generation_config.eos_token_id
     stops = frozenset([tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])])

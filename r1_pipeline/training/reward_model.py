@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.generation.hf import load_tokenizer
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import PreferencePair
 from r1_pipeline.rewards.preference import Scorer
@@ -44,10 +45,9 @@ def train_reward_model(
 ) -> None:
     """Fit a scalar head and the model in `base` to the pairs and write both to `draft.path`."""
     from datasets import Dataset
-    from transformers import AutoTokenizer
     from trl import RewardConfig, RewardTrainer
 
-    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer = load_tokenizer(base)
     columns = {
         f"{side}_ids": [
             prompt + reply
@@ -79,11 +79,11 @@ class RewardModelScorer:
 
     def __init__(self, directory: Path, runtime: Runtime) -> None:
         import torch
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+        from transformers import AutoModelForSequenceClassification
 
         torch.set_num_threads(runtime.threads)
         self._runtime = runtime
-        self._tokenizer = AutoTokenizer.from_pretrained(directory, padding_side="right")
+        self._tokenizer = load_tokenizer(directory, padding_side="right")
         model = AutoModelForSequenceClassification.from_pretrained(directory, dtype="float32", use_safetensors=True)
         self._model = model.to(runtime.device).eval()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.errors import RecipeError
+from r1_pipeline.generation.hf import load_tokenizer
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.training.fit import common_arguments, fit, publish
 
@@ -52,10 +53,10 @@ class SftRecipe(Recipe):
 def train_sft(base: Path, rows: Sequence[tuple[str, str]], recipe: SftRecipe, runtime: Runtime, draft: Draft) -> None:
     """Finetune the model in `base` on (prompt, response) rows and write it to `draft.path`."""
     from datasets import Dataset
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
     from trl import SFTConfig, SFTTrainer
 
-    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer = load_tokenizer(base)
     columns: dict[str, list[list[int]]] = {"input_ids": [], "labels": []}
     for prompt, response in tokenized(tokenizer, rows, recipe.max_tokens):
         columns["input_ids"].append(prompt + response)

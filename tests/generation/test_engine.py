@@ -1,5 +1,7 @@
 """Seeds belong to samples, not to batches; the fake engine keeps the order it was given."""
 
+import json
+
 from r1_pipeline.data.problems import problem_id
 from r1_pipeline.data.templates import render
 from r1_pipeline.generation.engine import requests_for, sample_seed
@@ -43,3 +45,15 @@ def test_the_fake_engine_answers_in_order_and_cuts_at_the_limit() -> None:
     assert [c.seed for c in completions] == [r.seed for r in requests]
     assert [(c.text, c.finish_reason) for c in completions] == [("seed", "length")] * 2
     assert seen == [(2, 2)]
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "deepseek_v3"])
+def test_a_tokenizer_loads_as_it_was_saved_whatever_the_architecture(tmp_path: Path, architecture: str) -> None:
+    from r1_pipeline.generation.hf import load_tokenizer
+    from r1_pipeline.training.tokenizer import train_tokenizer
+
+    text = "User: What is 3 + 12?\nAssistant:"
+    made = train_tokenizer([text] * 3, 64, 32)
+    made.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": architecture}))
+    assert load_tokenizer(tmp_path)(text)["input_ids"] == made(text)["input_ids"]
