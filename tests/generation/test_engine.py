@@ -1,6 +1,9 @@
 """Seeds belong to samples, not to batches; the fake engine keeps the order it was given."""
 
 import json
+from pathlib import Path
+
+import pytest
 
 from r1_pipeline.data.problems import problem_id
 from r1_pipeline.data.templates import render
