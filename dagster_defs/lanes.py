@@ -32,12 +32,6 @@ def compute(here: "Executor", waits: Mapping[Unit, frozenset[Unit]], done: set[U
     priority = weights(waits)
     left = sorted((unit for unit in waits if unit not in done), key=lambda unit: -priority[unit])
     done = set(done)
-    if lanes == 1:
-        for unit in (u for u in waits if u not in done):
-            failure = here.materialize([unit.asset], unit.partition)
-            if failure:
-                return failure
-        return None
     failure = None
     with _Pool(here, min(lanes, len(left))) as pool:
         running: dict[Future[Failure | None], Unit] = {}

@@ -1,8 +1,8 @@
 """Materializing a selection from the terminal, through Dagster, on one or more lanes.
 
-What is fresh already is confirmed in this process, in as few Dagster runs as possible: every artifact is verified and
-its checks are asked again. The rest is computed unit by unit, as soon as its inputs are there, each unit in one Dagster
-run, by as many worker processes as the profile has lanes. All runs carry one tag, `r1/run`.
+With one lane everything happens in this process, in as few Dagster runs as possible. With more, that goes for what is
+fresh already (its artifacts are verified and its checks asked again), and the rest is computed unit by unit, as soon as
+its inputs are there, each in a Dagster run of its own, by one worker process a lane. All runs carry one tag, `r1/run`.
 """
 
 import uuid
@@ -83,12 +83,15 @@ def run(settings: Settings, select: str | None, watching: Sequence[Observer]) ->
     tags = {PIPELINE_RUN_TAG: uuid.uuid4().hex, "r1/profile": settings.profile, "r1/seed": str(settings.seed)}
     here = Executor(settings, tags, Observers([*watching, witness]))
     waits = units(here.graph, selected(here.graph, select))
-    done = fresh_units(settings, here.graph, waits)
+    lanes = load_profile(settings.profile, settings.seed).runtime.lanes
+    done = fresh_units(settings, here.graph, waits) if lanes > 1 else set(waits)
     failure = None
     for wave in waves(waits, done):
-        failure = failure or here.materialize(wave.assets, wave.partition)
+        failure = here.materialize(wave.assets, wave.partition)
+        if failure:
+            break
     if failure is None and len(done) < len(waits):
-        failure = compute(here, waits, done, load_profile(settings.profile, settings.seed).runtime.lanes)
+        failure = compute(here, waits, done, lanes)
     if witness.computed:
         Tracking.of(settings).close_parent(tags[PIPELINE_RUN_TAG], "FAILED" if failure else "FINISHED")
     return failure
