@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-
 PARTITIONED = dg.AssetSelection.assets("student_base", "reasoning_traces", "distilled") | dg.AssetSelection.assets(
     dg.AssetKey(["evaluation", "student_base"]), dg.AssetKey(["evaluation", "distilled"])
 )
