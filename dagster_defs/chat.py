@@ -10,10 +10,11 @@ from dagster_defs.io import HandleIOManager
 from dagster_defs.settings import Settings
 from r1_pipeline.artifacts.kinds import Checkpoint
 from r1_pipeline.data.templates import TemplateName, render
+from r1_pipeline.distillation.students import STUDENTS
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.generation.engine import Engine, sample_seed
 from r1_pipeline.generation.hf import HfEngine
-from r1_pipeline.profiles import STUDENTS, load_profile
+from r1_pipeline.profiles import load_profile
 from r1_pipeline.records import Request, Sampling
 
 MAX_TOKENS = 96

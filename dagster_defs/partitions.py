@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from r1_pipeline.profiles import STUDENTS
+from r1_pipeline.distillation.students import STUDENTS
 from r1_pipeline.records import REASONING_DOMAINS
 
 students = dg.StaticPartitionsDefinition(list(STUDENTS))

@@ -15,6 +15,7 @@ from r1_pipeline.data.problems import ProblemsRecipe
 from r1_pipeline.data.screen import ScreenRecipe
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.data.toy import ToyRecipe
+from r1_pipeline.distillation.students import STUDENTS
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.evaluation.report import ReportRecipe
@@ -30,9 +31,6 @@ from r1_pipeline.training.grpo import GrpoRecipe
 from r1_pipeline.training.pretrain import DeepseekV3, Dense, PretrainRecipe
 from r1_pipeline.training.reward_model import RewardModelRecipe
 from r1_pipeline.training.sft import SftRecipe
-
-STUDENTS = ("qwen", "llama")
-"""Partition keys of `student_base` and `distilled`."""
 
 MAX_TOKENS = 48
 """Completion tokens of the toy world, at most; its longest careful solution needs about 35."""
@@ -51,10 +49,6 @@ BASE = DeepseekV3(
     rope_dim=16,
     value_dim=32,
 )
-STUDENT_SHAPES: Mapping[str, Dense] = {
-    "qwen": Dense(type="qwen2", width=96, layers=3, heads=4, key_value_heads=2, intermediate=256),
-    "llama": Dense(type="llama", width=96, layers=3, heads=4, key_value_heads=2, intermediate=256),
-}
 FACTS = ProblemsRecipe(
     seed=0,
     sums=2400,
@@ -164,7 +158,7 @@ def tiny(seed: int) -> Profile:
     """Shows the paper's effects in miniature; every bar of `docs/results.md` is measured on it."""
     size = Size(
         base=BASE,
-        students=STUDENT_SHAPES,
+        students=STUDENTS,
         web=WEB,
         vocabulary=1024,
         base_steps=650,
@@ -214,7 +208,7 @@ def smoke(seed: int) -> Profile:
     )
     size = Size(
         base=BASE.model_copy(update={"width": 64, "layers": 2, "intermediate": 128}),
-        students={k: v.model_copy(update={"width": 64, "layers": 2}) for k, v in STUDENT_SHAPES.items()},
+        students={k: v.model_copy(update={"width": 64, "layers": 2}) for k, v in STUDENTS.items()},
         web=web,
         vocabulary=512,
         base_steps=100,

@@ -39,36 +39,42 @@ OTHERS_IN_REPORT = (
 )
 
 
+BENCHMARKS: Mapping[str, str] = {"evaluation": "heldout_problems"}
+"""Key prefix -> the problem set asset that every checkpoint is asked. A benchmark is a problem set and a line here."""
+
+
 def evaluation_key(model: str) -> dg.AssetKey:
-    """Key of the asset that holds a model's scores."""
+    """Key of the asset that holds a model's scores on the held-out problems."""
     return dg.AssetKey(["evaluation", model])
 
 
-def evaluation_asset(model: str) -> dg.AssetsDefinition:
-    """The evaluation of one checkpoint asset, or of its partitions."""
+def evaluation_asset(benchmark: str, problems: str, model: str) -> dg.AssetsDefinition:
+    """The evaluation of one checkpoint asset, or of its partitions, on one problem set."""
 
     @stage(
         "evaluate",
         "evaluation",
-        key=evaluation_key(model),
-        ins={"model": dg.AssetIn(model)},
+        key=[benchmark, model],
+        ins={"model": dg.AssetIn(model), "problems": dg.AssetIn(problems)},
         partitions_def=students if model in STUDENT_MODELS else None,
-        description=f"Scores of {model} on the held-out problems, with every completion and verdict behind them.",
+        description=f"Scores of {model} on {problems}, with every completion and verdict behind them.",
     )
     def evaluation(
         context: dg.AssetExecutionContext,
         pipeline: dg.ResourceParam[Pipeline],
         model: Checkpoint,
-        heldout_problems: ProblemSet,
+        problems: ProblemSet,
     ) -> dg.MaterializeResult[EvalReport]:
-        return pipeline.materialize(
-            context, lambda at, recipe: evaluate(at, model, heldout_problems, recipe.evaluation)
-        )
+        return pipeline.materialize(context, lambda at, recipe: evaluate(at, model, problems, recipe.evaluation))
 
     return evaluation
 
 
-evaluations = [evaluation_asset(model) for model in (*MODELS, *STUDENT_MODELS)]
+evaluations = [
+    evaluation_asset(benchmark, problems, model)
+    for benchmark, problems in BENCHMARKS.items()
+    for model in (*MODELS, *STUDENT_MODELS)
+]
 
 
 @stage(

@@ -21,9 +21,10 @@ from dagster_defs.settings import Settings
 from r1_pipeline import profiles
 from r1_pipeline.artifacts.kinds import Artifact, Corpus, open_artifact
 from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.distillation.students import STUDENTS
 from r1_pipeline.profiles import Profile, smoke
 
-NAMES = [*MODELS, *(f"{model}/{student}" for model in STUDENT_MODELS for student in profiles.STUDENTS)]
+NAMES = [*MODELS, *(f"{model}/{student}" for model in STUDENT_MODELS for student in STUDENTS)]
 
 
 def r1(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
