@@ -19,6 +19,7 @@ from dagster_defs.metadata import ADDRESS
 from dagster_defs.settings import Settings
 from dagster_defs.tracking import flatten
 from r1_pipeline.artifacts.manifest import read_manifest
+from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.profiles import PipelineRecipe, load_profile
 from r1_pipeline.recipe import canonical_value
 from r1_pipeline.records import Record
@@ -79,7 +80,9 @@ def _state(
     stale = resolver.get_status(key, partition) is StaleStatus.STALE
     address = made.metadata.get(ADDRESS)
     if stale and address is not None:
-        causes = _changed_fields(settings.home / str(address.value), recipe_of(recipe, key, partition)) or causes
+        own = recipe_of(recipe, key, partition)
+        own = own.grade if isinstance(own, EvaluateRecipe) else own  # the recipe of asking is in the answers
+        causes = _changed_fields(settings.home / str(address.value), own) or causes
     return AssetState(
         asset=name,
         state="stale" if stale else "fresh",
