@@ -183,7 +183,7 @@ def tiny(seed: int) -> Profile:
         lanes=2,
     )
     limits = GateLimits(gain_over_base=0.3, format_rate=0.95, language_consistency=0.97, preference_accuracy=0.9)
-    guards = Guards(entropy_floor=0.005, kl_ceiling=10.0, empty_think_ceiling=0.5)
+    guards = Guards(entropy_floor=0.001, kl_ceiling=10.0, empty_think_ceiling=0.5)
     return _toy_world(seed, size, limits, guards)
 
 

@@ -123,7 +123,7 @@ class Store:
             try:
                 staging.mkdir()
                 draft.scratch.mkdir(exist_ok=True)
-                started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+                started, clock = datetime.now(UTC).isoformat(timespec="milliseconds"), time.monotonic()
                 runs = dict(self.observer.began(spec.name, print_, payload, draft.metrics))
                 facts = make(draft)
                 if draft.metrics.exists():

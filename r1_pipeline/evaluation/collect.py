@@ -1,11 +1,13 @@
 """From the artifacts of a run to the values of its report, and the report onto the disk.
 
 Artifacts go by name: asset key, partition after a slash. A stage shows what making its artifact cost, whenever that
-was: `total_seconds` is their sum, so a run that reuses everything still says what all that it shows has cost.
+was. `total_seconds` is the time in which at least one of them was being made: what one waits for, lanes considered, and
+the same after a run that reuses everything.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -88,7 +90,7 @@ def collect(
         exchanges=exchanges(
             recipe, heldout.problems(), {name: report.completions() for name, report in evaluations.items()}
         ),
-        total_seconds=sum(stage.seconds for stage in stages.values()),
+        total_seconds=busy_seconds([span for artifact in artifacts.values() for span in _spans(artifact, run)]),
         environment=_environment([artifact.manifest for artifact in artifacts.values()]),
     )
 
@@ -102,15 +104,22 @@ def write_report(directory: Path, inputs: ReportInputs) -> dict[str, Any]:
     return numbers
 
 
+def busy_seconds(spans: Iterable[tuple[float, float]]) -> float:
+    """Length of the union of (start, end) intervals."""
+    total, reached = 0.0, float("-inf")
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
+
+
 def _of(kind: type[A], artifacts: Mapping[str, Artifact]) -> dict[str, A]:
     return {name: artifact for name, artifact in artifacts.items() if isinstance(artifact, kind)}
 
 
 def _stage(artifact: Artifact, run: RunFacts) -> StageFacts:
     """Facts of one asset; an evaluation includes the asking, whose answers are an artifact of their own."""
-    made = [artifact.manifest]
-    if isinstance(artifact, EvalReport):
-        made.append(open_input(run.home, artifact.manifest.inputs["answers"]).manifest)
+    made = _made(artifact, run)
     tokens = [sum(manifest.statistics["tokens"].values()) for manifest in made if "tokens" in manifest.statistics]
     return StageFacts(
         seconds=sum(manifest.provenance.seconds for manifest in made),
@@ -119,6 +128,17 @@ def _stage(artifact: Artifact, run: RunFacts) -> StageFacts:
         digest=artifact.digest,
         tokens=sum(tokens) if tokens else None,
     )
+
+
+def _made(artifact: Artifact, run: RunFacts) -> list[Manifest]:
+    answers = artifact.manifest.inputs.get("answers") if isinstance(artifact, EvalReport) else None
+    return [artifact.manifest, *([open_input(run.home, answers).manifest] if answers else [])]
+
+
+def _spans(artifact: Artifact, run: RunFacts) -> list[tuple[float, float]]:
+    facts = [manifest.provenance for manifest in _made(artifact, run)]
+    starts = [datetime.fromisoformat(made.started).timestamp() for made in facts]
+    return [(start, start + made.seconds) for start, made in zip(starts, facts, strict=True)]
 
 
 def _accuracy(model: RewardModel) -> RewardModelScore:
