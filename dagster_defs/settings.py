@@ -25,6 +25,7 @@ DAGSTER_PORT, MLFLOW_PORT = 3000, 5000
 
 DAGSTER_YAML = """\
 telemetry: {enabled: false}
+nux: {enabled: false}
 concurrency: {pools: {default_limit: 1, granularity: op}}
 run_monitoring: {enabled: true, poll_interval_seconds: 30, free_slots_after_run_end_seconds: 60}
 run_retries: {enabled: true, max_retries: 1, retry_on_asset_or_op_failure: false}
