@@ -28,6 +28,7 @@ ADDRESS = "r1/address"
 CURVES = ("reward", "reward/accuracy", "reward/format", "reward/language", "mean_tokens", "loss")
 """Step metrics that are drawn, where there are such."""
 SAMPLE_ROWS = 5
+SVG = "http://www.w3.org/2000/svg"
 STYLE = (
     "<style>text{font:10px sans-serif;fill:#555}.grid{stroke:#ddd}path{fill:none;stroke:#2a6f97;stroke-width:1.6}"
     ".faint{opacity:.3}.end{text-anchor:end}</style>"
@@ -138,7 +139,8 @@ def plot(rows: Sequence[Mapping[str, Any]]) -> str:
         points = [(row["step"], row[name]) for row in rows if name in row]
         if len(points) > 1:
             steps, values = zip(*points, strict=True)
-            drawn = str(curves([Line(name, steps, values, "a")], name, 2)).replace(">", f">{STYLE}", 1)
+            inline = str(curves([Line(name, steps, values, "a")], name, 2))
+            drawn = inline.replace("<svg ", f'<svg xmlns="{SVG}" ', 1).replace(">", f">{STYLE}", 1)
             images.append(f"![{name}](data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()})")
     return " ".join(images)
 

@@ -156,9 +156,9 @@ class Store:
                         f"no space left while making {spec.name}; free some under {self.home} and run again",
                     ) from error
                 raise
-            shutil.rmtree(draft.scratch)
             made = kind.open(target)
-            self.observer.finished(made)
+            self.observer.finished(made)  # before scratch goes: trackers deliver what is left of its metrics
+            shutil.rmtree(draft.scratch)
             return made
 
     @contextmanager

@@ -130,7 +130,7 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
 
 def _open(width: float, height: float, title: str) -> str:
     box = f"0 0 {width:g} {height:g}"
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" role="img" aria-label="{escape(title)}">'
+    return f'<svg viewBox="{box}" role="img" aria-label="{escape(title)}">'
 
 
 def _text(x: float, y: float, text: str, style: str) -> str:

@@ -102,7 +102,7 @@ def test_b_every_corpus_row_carries_its_provenance(home: Path) -> None:
         assert sample.licence
         assert sample.source
         assert sample.verifier
-        assert sample.generator == (dev2.digest if sample.domain != "general" else "courtesies@1")
+        assert sample.generator == (dev2.digest if sample.domain != "general" else "r1-toy/courtesies@1")
 
 
 def test_c_dagster_and_mlflow_point_at_each_other(home: Path) -> None:
@@ -144,16 +144,18 @@ def test_e_a_changed_recipe_re_runs_what_depends_on_it_and_nothing_else(
 ) -> None:
     def faster(seed: int) -> Profile:
         made = smoke(seed)
-        grpo = made.recipe.dev2_no_language_reward.grpo.model_copy(update={"learning_rate": 1e-3})
-        stage = made.recipe.dev2_no_language_reward.model_copy(update={"grpo": grpo})
-        recipe = made.recipe.model_copy(update={"dev2_no_language_reward": stage})
+        distilled = made.recipe.distilled
+        qwen = distilled["qwen"].model_copy(update={"learning_rate": 2e-3})
+        recipe = made.recipe.model_copy(update={"distilled": {**distilled, "qwen": qwen}})
         return Profile(recipe, made.runtime, made.gates)
 
     monkeypatch.setitem(profiles.PROFILES, "faster", faster)  # type: ignore[arg-type]
     seen = Seen()
     assert run(settings(home, "faster"), None, [seen]) is None
-    assert seen.computed == {"dev2_no_language_reward", "evaluation/dev2_no_language_reward"}
-    assert {"base", "r1_zero", "dev2", "sft_corpus", "r1"} <= seen.reused_
+    # RL on the student has the distillation as its budget, so it runs again; it costs the same tokens, yields the same
+    # bytes, and its evaluation is reused.
+    assert seen.computed == {"distilled/qwen", "evaluation/distilled/qwen", "student_rl_only"}
+    assert {"base", "distilled/llama", "sft_corpus", "r1", "evaluation/student_rl_only"} <= seen.reused_
 
 
 def test_f_a_failed_gate_stops_what_is_below_with_value_and_limit(
