@@ -5,7 +5,7 @@ import signal
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -60,7 +60,10 @@ def run(
     started = time.monotonic()
     out.print(f"r1 run: profile {settings.profile}, seed {settings.seed}, home {settings.home}", highlight=False)
     with ConsoleObserver(out) as watching:
-        failure = run_graph(settings, select, [watching])
+        try:
+            failure = run_graph(settings, select, [watching])
+        except KeyboardInterrupt:
+            fail("interrupted; everything finished is kept, the next run goes on from the last checkpoint")
     seconds = time.monotonic() - started
     if failure:
         fail(f"{failure.asset}: {failure.reason}\nEverything finished is kept; mend the cause and run again.")
@@ -146,14 +149,14 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     """Say what is wrong and leave with exit code 1."""
     Console(stderr=True).print(f"[red]r1:[/] {escape(message)}", highlight=False, soft_wrap=True)
     raise SystemExit(1)
 
 
 def main() -> None:
-    """Entry point: turns our errors into one line, and Ctrl-C into what happens next."""
+    """Entry point: turns our errors into one line."""
     from dagster import BetaWarning, PreviewWarning
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -163,5 +166,3 @@ def main() -> None:
         app()
     except R1Error as error:
         fail(str(error))
-    except KeyboardInterrupt:
-        fail("interrupted; everything finished is kept, the next run goes on from the last checkpoint")

@@ -120,6 +120,7 @@ def _start(settings: Settings, tags: Mapping[str, str], events: "Queue[Event | N
 
     global _executor
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stage that is ended closes its runs first
     warnings.simplefilter("ignore", BetaWarning)
     warnings.simplefilter("ignore", PreviewWarning)
     from dagster_defs.run import Executor

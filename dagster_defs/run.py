@@ -85,15 +85,19 @@ def run(settings: Settings, select: str | None, watching: Sequence[Observer]) ->
     waits = units(here.graph, selected(here.graph, select))
     lanes = load_profile(settings.profile, settings.seed).runtime.lanes
     done = fresh_units(settings, here.graph, waits) if lanes > 1 else set(waits)
-    failure = None
-    for wave in waves(waits, done):
-        failure = here.materialize(wave.assets, wave.partition)
-        if failure:
-            break
-    if failure is None and len(done) < len(waits):
-        failure = compute(here, waits, done, lanes)
-    if witness.computed:
-        Tracking.of(settings).close_parent(tags[PIPELINE_RUN_TAG], "FAILED" if failure else "FINISHED")
+    ended = "KILLED"
+    try:
+        failure = None
+        for wave in waves(waits, done):
+            failure = here.materialize(wave.assets, wave.partition)
+            if failure:
+                break
+        if failure is None and len(done) < len(waits):
+            failure = compute(here, waits, done, lanes)
+        ended = "FAILED" if failure else "FINISHED"
+    finally:
+        if witness.computed:
+            Tracking.of(settings).close_parent(tags[PIPELINE_RUN_TAG], ended)
     return failure
 
 
@@ -121,5 +125,8 @@ def explain(result: ExecuteInProcessResult, partition: str | None) -> Failure:
                 error = error.cause
             name = (event.step_key or "?").replace("__", "/")
             name = f"{name}/{partition}" if partition else name
-            return Failure(name, (error.message if error else "no reason recorded").strip())
+            reason = (error.message if error else "no reason recorded").strip()
+            if "DagsterExecutionInterruptedError" in reason:
+                reason = "interrupted; the next run goes on from the last checkpoint"
+            return Failure(name, reason)
     return Failure("?", "the run failed without saying why; look at it in r1 ui")
