@@ -1,11 +1,11 @@
-"""Which sampled replies may be trained on: right, well formed, readable, short enough, and not a repeat.
+"""Which sampled replies may be trained on: right, well formed, readable and short enough.
 
 Used for the cold start and for rejection sampling (paper, supplement B.3.2 and B.3.3: keep the correct ones, filter
 mixed languages and repetition). A decision is keep (None) or a `DropReason`; the first that applies, in the order of
 `DROP_REASONS`, is the one counted. Pure functions on numbers that others measured (`generation.judging`).
+Not covered: repeats, which only show once a reply has been rewritten (`generation.rejection`).
 """
 
-from collections.abc import Sequence
 from typing import Literal, get_args
 
 from r1_pipeline.recipe import Recipe
@@ -20,7 +20,6 @@ DropReason = Literal[
     "mixed_language",
     "repetition",
     "too_long",
-    "duplicate",
 ]
 DROP_REASONS: tuple[DropReason, ...] = get_args(DropReason)
 _BY_OUTCOME: dict[Outcome, DropReason] = {
@@ -56,7 +55,7 @@ class Measured(Record):
 
 
 def screen(recipe: ScreenRecipe, reply: Measured) -> DropReason | None:
-    """None to keep `reply`, else the first reason to drop it; repeats are `screen_all`'s business."""
+    """None to keep `reply`, else the first reason to drop it."""
     if reply.outcome is not Outcome.CORRECT:
         return _BY_OUTCOME[reply.outcome]
     if not reply.well_formed:
@@ -66,17 +65,3 @@ def screen(recipe: ScreenRecipe, reply: Measured) -> DropReason | None:
     if reply.repetition > recipe.max_repetition:
         return "repetition"
     return "too_long" if reply.tokens > recipe.max_tokens else None
-
-
-def screen_all(recipe: ScreenRecipe, replies: Sequence[Measured]) -> list[DropReason | None]:
-    """`screen` for each, in order; of kept replies to one problem that differ only in blanks, the first stays."""
-    seen: set[tuple[str, str]] = set()
-    decisions: list[DropReason | None] = []
-    for reply in replies:
-        decision = screen(recipe, reply)
-        if decision is None:
-            key = (reply.problem_id, " ".join(reply.text.split()))
-            decision = "duplicate" if key in seen else None
-            seen.add(key)
-        decisions.append(decision)
-    return decisions

@@ -2,7 +2,7 @@
 
 import pytest
 
-from r1_pipeline.data.screen import DROP_REASONS, Measured, ScreenRecipe, screen, screen_all
+from r1_pipeline.data.screen import DROP_REASONS, Measured, ScreenRecipe, screen
 from r1_pipeline.records import Outcome
 
 RECIPE = ScreenRecipe(min_language_share=0.95, max_repetition=0.3, max_tokens=50)
@@ -31,13 +31,6 @@ def test_each_flaw_has_its_reason(flaw, reason):
     assert screen(RECIPE, GOOD.model_copy(update=flaw)) == reason
 
 
-def test_repeats_within_a_problem_are_dropped_and_only_kept_replies_count_as_first():
-    bad = GOOD.model_copy(update={"outcome": Outcome.WRONG})
-    same = GOOD.model_copy(update={"text": " a\n b "})
-    elsewhere = GOOD.model_copy(update={"problem_id": "q"})
-    assert screen_all(RECIPE, [bad, GOOD, same, elsewhere]) == ["wrong", None, "duplicate", None]
-
-
 def test_every_reason_is_listed_in_the_order_of_judgement():
-    assert DROP_REASONS[-4:] == ("mixed_language", "repetition", "too_long", "duplicate")
+    assert DROP_REASONS[-3:] == ("mixed_language", "repetition", "too_long")
     assert {outcome.value for outcome in Outcome} - {"correct"} <= set(DROP_REASONS)
