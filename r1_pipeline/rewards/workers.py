@@ -24,7 +24,7 @@ from typing import Any, Literal
 from r1_pipeline.errors import GraderError
 
 _START_S = 60.0
-_MAX_REPLY = 4 << 20
+_MAX_REPLY = 64 << 20
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,21 @@ import json
 import platform
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
-from r1_pipeline.rewards.sandbox.runner import ProgramRun, RunStatus
+from r1_pipeline.records import Record
 from r1_pipeline.rewards.workers import WorkerPool
+
+RunStatus = Literal["finished", "failed", "out_of_time", "too_large", "killed", "runner_failed"]
+
+
+class ProgramRun(Record):
+    """What became of a program, in the words of this runner; goes with it."""
+
+    status: RunStatus
+    returned: tuple[str, ...]
+    detail: str
+
 
 _VERSION = "1"
 _CPU_S = 2

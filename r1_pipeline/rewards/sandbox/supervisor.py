@@ -1,0 +1,345 @@
+"""Watches sandboxes from outside: starts, feeds, measures, and kills them. A script for `workers.WorkerPool`.
+
+A process of its own, because it adopts orphans (PR_SET_CHILD_SUBREAPER) and forks, neither of which a training process
+should do. The deadline, the sizes, the memory of all descendants and the end of every process are kept here; what the
+driver inside says is taken as the program's word. As root each supervisor starts its sandboxes under a user id of its
+own. Never waits for end of file, never blocks on a pipe, and leaves when its parent does.
+
+Request: `{"jails": {name: {"command", "total"}}, "files": {"driver", "filter"} in base64, "load", "compile" and "serve"
+(messages or null), "tests": [message, …], "limit_s", "all_space"}`. Reply: `{"status": "ran" |
+"not_compiled" | "lost", "detail", "tests": [[status, output, detail, seconds], …]}`.
+"""
+
+import base64
+import ctypes
+import json
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+_START_S, _LOAD_S, _GRACE_S, _LOOK_S, _DIE_S = 10.0, 2.0, 0.25, 0.05, 10.0
+_FRAME = 32 << 20
+_DETAIL = 500
+_KEPT_ERRORS = 1 << 16
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_STATUSES = ("finished", "failed", "out_of_time", "out_of_memory", "too_large", "killed")
+_PR_SET_CHILD_SUBREAPER = 36
+_COMPILED: OrderedDict[str, bytes] = OrderedDict()
+_MAX_COMPILED = 32
+
+Message = dict[str, Any]
+Result = list[Any]
+
+
+class Ended(Exception):
+    """A sandbox is of no more use, by the program's fault: `args` are a status and a line."""
+
+
+class Lost(Exception):
+    """A sandbox did not start, or was taken from us."""
+
+
+def children(pid: int) -> list[int]:
+    """Child processes of all threads of `pid`."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += map(int, task.read_text().split())
+    return found
+
+
+def resident(pid: int) -> int:
+    """Bytes resident in `pid` and all that descend from it."""
+    total = 0
+    with suppress(OSError, IndexError, ValueError):
+        total = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+    return total + sum(map(resident, children(pid)))
+
+
+def end_all() -> None:
+    """Kill every sandbox, and return when no process of theirs exists."""
+    deadline = time.monotonic() + _DIE_S
+    while time.monotonic() < deadline:
+        for outer in children(os.getpid()):
+            for pid in (*children(outer), outer):  # the init of the namespace first: with it goes all inside
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        time.sleep(0.001)
+    os._exit(1)  # something will not die: the parent takes another supervisor
+
+
+def in_memory(data: bytes) -> int:
+    """A descriptor of a file that is nowhere."""
+    descriptor = os.memfd_create("sandbox")
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(data)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+class Sandbox:
+    """One running bubblewrap with the driver in it."""
+
+    def __init__(self, jail: Message, files: dict[str, bytes]) -> None:
+        self.total: int = jail["total"]
+        held = {name: in_memory(data) for name, data in files.items()}
+        words = {"{" + name + "}": str(descriptor) for name, descriptor in held.items()}
+        identity: Message = {}
+        if os.geteuid() == 0:
+            own = 60_000 + os.getpid() % 5_000
+            identity = {"user": own, "group": own, "extra_groups": []}
+        self.process = subprocess.Popen(
+            [words.get(word, word) for word in jail["command"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, bufsize=0, env={}, cwd="/", pass_fds=tuple(held.values()), **identity,
+        )  # fmt: skip
+        for descriptor in held.values():
+            os.close(descriptor)
+        assert self.process.stdin and self.process.stdout and self.process.stderr
+        self.stdin, self.stdout, self.stderr = (
+            pipe.fileno() for pipe in (self.process.stdin, self.process.stdout, self.process.stderr)
+        )
+        self.poll = select.poll()
+        for descriptor in (self.stdin, self.stdout, self.stderr):
+            os.set_blocking(descriptor, False)
+            self.poll.register(descriptor, select.POLLIN)
+        self.poll.modify(self.stdin, 0)
+        self.poll.register(0, 0)  # only its hang-up: our parent is gone
+        self.unsent, self.received, self.errors = memoryview(b""), bytearray(), bytearray()
+        self.next_look = 0.0
+        try:
+            self.hear(_START_S)
+        except Ended:
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(1.0)
+            said = self.errors.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
+            raise Lost(f"a sandbox did not start: {said[-1][:300]}") from None
+
+    def tell(self, message: Message) -> None:
+        body = json.dumps(message).encode()
+        self.unsent = memoryview(bytes(self.unsent) + struct.pack(">I", len(body)) + body)
+        self.poll.modify(self.stdin, select.POLLOUT)
+
+    def ask(self, message: Message, limit_s: float) -> Message:
+        self.tell(message)
+        return self.hear(limit_s)
+
+    def hear(self, limit_s: float) -> Message:
+        """The next frame; `Ended` when there is none in time, or the sandbox is over a limit or gone."""
+        deadline = time.monotonic() + limit_s
+        while (frame := self.frame()) is None:
+            now = time.monotonic()
+            if now >= deadline:
+                raise Ended("out_of_time", "out of time")
+            if now >= self.next_look:
+                self.next_look = now + _LOOK_S
+                if resident(self.process.pid) > self.total:
+                    raise Ended("out_of_memory", "out of memory: all processes together")
+            for descriptor, events in self.poll.poll(max(0.0, min(deadline, self.next_look) - now) * 1000 + 1):
+                if descriptor == 0:
+                    end_all()
+                    os._exit(1)
+                if descriptor == self.stdin:
+                    self.write(bool(events & select.POLLERR))
+                else:
+                    self.read(descriptor)
+        return frame
+
+    def write(self, broken: bool) -> None:
+        """Write what the pipe takes."""
+        with suppress(BlockingIOError, BrokenPipeError):
+            self.unsent = self.unsent[os.write(self.stdin, self.unsent[: 1 << 16]) :]
+        if broken:
+            self.poll.unregister(self.stdin)
+        elif not self.unsent:
+            self.poll.modify(self.stdin, 0)
+
+    def read(self, descriptor: int) -> None:
+        """Read what there is."""
+        chunk = os.read(descriptor, 1 << 16)
+        if descriptor == self.stderr:
+            self.errors += chunk
+            del self.errors[:-_KEPT_ERRORS]
+            if not chunk:
+                self.poll.unregister(self.stderr)
+        elif not chunk:
+            self.gone()
+        self.received += chunk if descriptor == self.stdout else b""
+
+    def gone(self) -> None:
+        """The driver closed its end: who is to blame?"""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(1.0)
+        if (self.process.returncode or 0) < 0:
+            raise Lost(f"a sandbox was killed from outside by signal {-self.process.returncode}")
+        raise Ended("killed", "took down its sandbox")
+
+    def frame(self) -> Message | None:
+        """A whole frame, if there is one; trusts nothing in it."""
+        if len(self.received) < 4:
+            return None
+        (length,) = struct.unpack(">I", self.received[:4])
+        if length > _FRAME:
+            raise Ended("too_large", "too large")
+        if len(self.received) < 4 + length:
+            return None
+        body = bytes(self.received[4 : 4 + length])
+        del self.received[: 4 + length]
+        try:
+            frame = json.loads(body)
+        except (ValueError, RecursionError):
+            raise Ended("killed", "took over its driver") from None
+        if not isinstance(frame, dict):
+            raise Ended("killed", "took over its driver")
+        return frame
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        end_all()
+        self.process.poll()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            assert pipe is not None
+            pipe.close()
+
+
+def result(frame: Message, seconds: float) -> Result:
+    """A test's result as the driver tells it."""
+    status, output, detail = (frame.get(key) for key in ("status", "output", "detail"))
+    if status not in _STATUSES or not isinstance(output, str) or not isinstance(detail, str):
+        raise Ended("killed", "took over its driver")
+    return [status, output, detail[:_DETAIL], seconds]
+
+
+def run_tests(request: Message, files: dict[str, bytes]) -> Message:
+    """Load the program into one sandbox and put all tests to it there."""
+    limit_s, left, results = request["limit_s"], request["all_space"], []
+    with Sandbox(request["jails"]["run"], files) as sandbox:
+        if (fault := loaded(sandbox, request["load"], limit_s)) is not None:
+            return fault
+        for place, message in enumerate(request["tests"]):
+            begin = time.monotonic()
+            try:
+                frame = sandbox.ask(message, limit_s + _GRACE_S)
+                results.append(result(frame, time.monotonic() - begin))
+            except Ended as end:
+                results.append([*end.args[:1], "", end.args[1], time.monotonic() - begin])
+                rest = len(request["tests"]) - place - 1
+                results += [["killed", "", f"not run: test {place + 1} ended the sandbox", 0.0]] * rest
+                break
+            left -= len(results[-1][1])
+            if left < 0:
+                results[-1] = ["too_large", "", "all outputs together are too large", results[-1][3]]
+    return {"status": "ran", "detail": "", "tests": results}
+
+
+def loaded(sandbox: Sandbox, message: Message, limit_s: float) -> Message | None:
+    """None, or the reply about a program that cannot be loaded."""
+    try:
+        frame = result(sandbox.ask(message, max(limit_s, _LOAD_S)), 0.0)
+    except Ended as end:
+        return {"status": "not_compiled", "detail": end.args[1], "tests": []}
+    return None if frame[0] == "finished" else {"status": "not_compiled", "detail": frame[2], "tests": []}
+
+
+def run_units(request: Message, files: dict[str, bytes]) -> Message:
+    """Put the tests in one sandbox and the program in another, and carry calls and values between the two."""
+    results: list[Result] = []
+    for message in request["tests"]:
+        with Sandbox(request["jails"]["run"], files) as program, Sandbox(request["jails"]["run"], files) as tester:
+            if (fault := loaded(program, request["load"], request["limit_s"])) is not None:
+                return fault
+            begin = time.monotonic()
+            try:
+                frame = converse(program, tester, request["serve"], message, begin + request["limit_s"])
+                status, _, detail, _ = result(frame, 0.0)
+            except Ended as end:
+                status, detail = end.args
+            results.append([status, "", detail, time.monotonic() - begin])
+    return {"status": "ran", "detail": "", "tests": results}
+
+
+def converse(program: Sandbox, tester: Sandbox, serve: Message, test: Message, deadline: float) -> Message:
+    """Carry until one side has a verdict; the driver's frames have a status, the forks' have none."""
+
+    def left() -> float:
+        return deadline + _GRACE_S - time.monotonic()
+
+    program.tell(serve)
+    said = tester.ask(test, left())
+    while "call" in said:
+        answer = program.ask(said, left())
+        if "status" in answer:  # the program's fork has ended, whatever its driver says
+            status, _, detail, _ = result(answer, 0.0)
+            ended = "failed" if status == "finished" else status
+            return {"status": ended, "output": "", "detail": detail or "the program ended early"}
+        said = tester.ask({key: answer[key] for key in ("value", "raised") if key in answer}, left())
+    return said
+
+
+def compile_program(request: Message, files: dict[str, bytes]) -> Message | None:
+    """Put the compiled program into `files`; the reply, if there is none."""
+    message = request["compile"]
+    key = message["source"]
+    if key not in _COMPILED:
+        with Sandbox(request["jails"]["compile"], files) as sandbox:
+            try:
+                status, output, detail, _ = result(sandbox.ask(message, message["limit_s"] + _GRACE_S), 0.0)
+                binary = base64.b64decode(output, validate=True)
+            except (Ended, ValueError) as end:
+                return {"status": "not_compiled", "detail": str(end.args[-1]), "tests": []}
+        if status != "finished":
+            return {"status": "not_compiled", "detail": detail, "tests": []}
+        _COMPILED[key] = binary
+        if len(_COMPILED) > _MAX_COMPILED:
+            _COMPILED.popitem(last=False)
+    _COMPILED.move_to_end(key)
+    files["program"] = _COMPILED[key]
+    return None
+
+
+def serve(request: Message) -> Message:
+    """The whole of a request."""
+    files = {name: base64.b64decode(data) for name, data in request["files"].items()}
+    try:
+        if request["compile"] is not None and (fault := compile_program(request, files)) is not None:
+            return fault
+        return run_units(request, files) if request["serve"] is not None else run_tests(request, files)
+    except Lost as lost:
+        return {"status": "lost", "detail": str(lost), "tests": []}
+
+
+def say(reply: Message) -> None:
+    """One line to the parent."""
+    sys.stdout.write(json.dumps(reply) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Answer requests until the parent closes its end."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if (
+        libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0
+        or not Path(f"/proc/self/task/{os.getpid()}/children").exists()
+    ):
+        say({"ready": False, "error": "this kernel cannot adopt or list child processes"})
+        return
+    say({"ready": True})
+    for line in sys.stdin:
+        say(serve(json.loads(line)))
+
+
+main()
