@@ -244,9 +244,9 @@ def call(function: str, arguments: str) -> None:
 def serve(function: str) -> None:
     """The program's side of a unit test."""
     target = function_of(define("program"), function)
-    while "end" not in (message := receive()):
+    while True:
+        arguments, named = unpack(receive()["call"])
         try:
-            arguments, named = unpack(message["call"])
             reply = {"value": pack(target(*arguments, **named))}
         except BaseException as error:  # noqa: BLE001  # the test decides what an exception means
             reply = {"raised": [type(error).__name__, str(error)[:500]]}

@@ -101,12 +101,16 @@ class Sandbox:
         if os.geteuid() == 0:
             own = 60_000 + os.getpid() % 5_000
             identity = {"user": own, "group": own, "extra_groups": []}
-        self.process = subprocess.Popen(
-            [words.get(word, word) for word in jail["command"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, bufsize=0, env={}, cwd="/", pass_fds=tuple(held.values()), **identity,
-        )  # fmt: skip
-        for descriptor in held.values():
-            os.close(descriptor)
+        try:
+            self.process = subprocess.Popen(
+                [words.get(word, word) for word in jail["command"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, bufsize=0, env={}, cwd="/", pass_fds=tuple(held.values()), **identity,
+            )  # fmt: skip
+        except OSError as error:
+            raise Lost(f"a sandbox did not start: {error}") from None
+        finally:
+            for descriptor in held.values():
+                os.close(descriptor)
         assert self.process.stdin and self.process.stdout and self.process.stderr
         self.stdin, self.stdout, self.stderr = (
             pipe.fileno() for pipe in (self.process.stdin, self.process.stdout, self.process.stderr)

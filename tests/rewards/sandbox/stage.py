@@ -1,0 +1,112 @@
+"""What every attack is played on: things to steal, to spoil, to call and to kill, and a look at them afterwards."""
+
+import os
+import secrets
+import socket
+import subprocess
+from pathlib import Path
+
+from r1_pipeline.rewards.sandbox.runner import ProgramRun
+
+PLAIN_USER = 61_000
+_SANDBOX_USERS = range(60_000, 66_000)
+
+
+class Stage:
+    """The bait. `names` is what attacks know of it: everything but the token."""
+
+    def __init__(self, folder: Path) -> None:
+        self.token = secrets.token_hex(16)
+        os.environ["R1_STAGE_TOKEN"] = self.token
+        self.folder, self.canary, self.secret = folder, folder / "canary", folder / "secret"
+        folder.chmod(0o755)
+        self.canary.mkdir()
+        (self.canary / "file").write_text("bird")
+        (self.canary / "file").chmod(0o666)
+        self.canary.chmod(0o777)
+        self.secret.write_text(self.token)
+        self.inherited = os.open(self.secret, os.O_RDONLY)
+        os.set_inheritable(self.inherited, True)
+        user = {"user": PLAIN_USER, "group": PLAIN_USER, "extra_groups": []} if os.geteuid() == 0 else {}
+        self.victim = subprocess.Popen(["/usr/bin/sleep", "1000"], env={"TOKEN": self.token}, **user)
+        self.tcp = socket.create_server(("127.0.0.1", 0))
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind(("127.0.0.1", 0))
+        self.abstract, self.unix = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+        self.abstract.bind(f"\0r1-{self.token[:8]}")
+        self.unix.bind(f"{folder}/socket")
+        (folder / "socket").chmod(0o777)
+        for listener in (self.abstract, self.unix):
+            listener.listen()
+        for listener in (self.tcp, self.udp, self.abstract, self.unix):
+            listener.setblocking(False)
+        self.names = "; ".join(
+            f"{name} = {value!r}"
+            for name, value in {
+                "FOLDER": str(folder), "SECRET": str(self.secret), "CANARY": str(self.canary),
+                "TCP": self.tcp.getsockname()[1], "UDP": self.udp.getsockname()[1], "UNIX": f"{folder}/socket",
+                "ABSTRACT": f"\0r1-{self.token[:8]}", "VICTIM": self.victim.pid,
+            }.items()
+        )  # fmt: skip
+        self.before = self.look()
+
+    def look(self) -> object:
+        """All that must be afterwards as it was before."""
+        files = sorted(
+            (str(path), path.lstat().st_mode, path.lstat().st_nlink, path.lstat().st_mtime_ns, os.listxattr(path))
+            for path in (self.secret, self.canary, *self.canary.iterdir())
+        )
+        ipc = [Path(f"/proc/sysvipc/{kind}").read_text().count("\n") for kind in ("shm", "sem", "msg")]
+        shared = [path for path in Path("/dev/shm").iterdir() if path.lstat().st_uid in _SANDBOX_USERS]
+        return files, (self.canary / "file").read_text(), ipc, shared
+
+    def reached(self) -> list[str]:
+        """Listeners that something called."""
+        hits = []
+        for name in ("tcp", "udp", "abstract", "unix"):
+            listener = getattr(self, name)
+            try:
+                if name == "udp":
+                    listener.recv(1)
+                else:
+                    listener.accept()[0].close()
+            except BlockingIOError:
+                continue
+            hits.append(name)
+        return hits
+
+    def check(self, run: ProgramRun) -> None:
+        """The standing checks."""
+        assert self.look() == self.before
+        assert self.victim.poll() is None
+        assert self.reached() == []
+        assert left_over(self.victim.pid) == []
+        assert run.status == "ran", run.detail
+        assert self.token not in run.model_dump_json()
+
+    def close(self) -> None:
+        """Take it down."""
+        self.victim.kill()
+        self.victim.wait()
+        os.close(self.inherited)
+        for listener in (self.tcp, self.udp, self.abstract, self.unix):
+            listener.close()
+
+
+def left_over(spared: int) -> list[str]:
+    """Processes of sandbox users that are neither the victim nor a supervisor, and children of supervisors."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_text().split("\0")
+            status = dict(
+                line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if ":\t" in line
+            )
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        supervises = any(word.endswith("supervisor.py") for word in words)
+        if supervises and (folder / f"task/{folder.name}/children").read_text().strip():
+            found.append(f"a child of {folder.name}")
+        if not supervises and int(folder.name) != spared and int(status["Uid"].split()[0]) in _SANDBOX_USERS:
+            found.append(f"{status['Name']} {folder.name} {status['State']}")
+    return found

@@ -1,0 +1,142 @@
+"""What a runner owes its users: order, times, threads, and a sandbox that is lost is not the program's fault."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from r1_pipeline.rewards.sandbox.bubblewrap import BubblewrapRunner
+from r1_pipeline.rewards.sandbox.runner import Program
+from r1_pipeline.rewards.sandbox.sandboxes import Sandboxes
+from r1_pipeline.rewards.sandbox.self_test import self_test
+
+
+def program(source):
+    return Program(source=source, language="python")
+
+
+def test_outputs_come_in_order_with_times_measured_outside(held):
+    source = "import time\nt = float(input())\ntime.sleep(t)\nprint(t)"
+    run = held.feed(program(source), ["0.3\n", "0\n", "0.1\n"], 5.0)
+    assert [test.output for test in run.tests] == ["0.3\n", "0.0\n", "0.1\n"]
+    assert run.tests[0].seconds >= 0.3 and run.tests[2].seconds >= 0.1
+
+
+def test_a_program_of_standard_input_is_run_as_python_would(held):
+    cases = {
+        "if __name__ == '__main__': print(input())": "x\n",
+        "import sys\nfor line in sys.stdin: print(line.strip())": "x\n",
+        "print(open(0).read())": "x\n\n",
+        "print(open('/dev/stdin').read())": "x\n\n",
+        "import threading\nthreading.Thread(target=lambda: print(input())).start()": "x\n",
+        "import atexit\natexit.register(print, 'x')": "x\n",
+        "import sys\nprint('x')\nsys.exit()": "x\n",
+        "from dataclasses import dataclass\n@dataclass\nclass A:\n    x: str\nprint(A(input()).x)": "x\n",
+        "import sys, threading\nsys.setrecursionlimit(10**6)\nthreading.stack_size(1 << 27)\n"
+        "def main(n): return n and main(n - 1)\nt = threading.Thread(target=main, args=(50000,))\nt.start()\nt.join()\n"
+        "print('x')": "x\n",
+    }
+    for source, output in cases.items():
+        (test,) = held.feed(program(source), ["x\n"], 5.0).tests
+        assert (test.status, test.output) == ("finished", output), (source, test)
+
+
+def test_large_inputs_and_outputs_pass_whole_and_larger_ones_are_cut(held):
+    source = "import sys\ntext = sys.stdin.read()\nsys.stdout.write(text)"
+    run = held.feed(program(source), ["é" * 500_000, "x" * (1 << 20), "x" * ((1 << 20) + 1)], 5.0)
+    assert [test.status for test in run.tests] == ["finished", "finished", "too_large"]
+    assert run.tests[0].output == "é" * 500_000
+
+
+def test_a_program_that_is_no_python_is_not_compiled(held):
+    for source in ("def f(:", "\0", "(" * 10_000, "\ud800"):
+        assert held.feed(program(source), [""], 2.0).status == "not_compiled"
+
+
+def test_no_tests_is_a_run_without_results(held):
+    run = held.feed(program("print(1)"), [], 2.0)
+    assert (run.status, run.tests) == ("ran", ())
+
+
+def test_a_method_of_solution_can_be_called(held):
+    source = "class Solution:\n    def twice(self, x): return 2 * x"
+    assert held.call(program(source), "twice", ["[21]"], 2.0).tests[0].output == "42"
+
+
+def test_the_same_program_gives_the_same_output(held):
+    source = "print({'a', 'b', 'c', 'd'})"
+    runs = [held.feed(program(source), ["", ""], 2.0) for _ in range(3)]
+    assert len({test.output for run in runs for test in run.tests}) == 1
+
+
+def test_many_threads_share_the_sandboxes(held):
+    with ThreadPoolExecutor(8) as threads:
+        runs = list(threads.map(lambda n: held.feed(program(f"print({n})"), [""], 5.0), range(24)))
+    assert [run.tests[0].output for run in runs] == [f"{n}\n" for n in range(24)]
+
+
+def supervisors():
+    children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    pids = [int(pid) for path in children for pid in path.read_text().split()]
+    return [pid for pid in pids if "supervisor.py" in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+def test_a_sandbox_killed_from_outside_is_tried_once_more(safe):
+    others, sandboxes = set(supervisors()), Sandboxes(workers=1)
+
+    def kill(times):
+        for _ in range(times):
+            time.sleep(0.5)
+            (supervisor,) = set(supervisors()) - others
+            for pid in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+
+    for times, status in ((1, "ran"), (2, "runner_failed")):
+        sandboxes.feed(program(""), [""], 1.0)
+        killer = threading.Thread(target=kill, args=(times,))
+        killer.start()
+        run = sandboxes.feed(program("import time\ntime.sleep(0.8)\nprint(1)"), [""], 5.0)
+        killer.join()
+        assert run.status == status, run
+    sandboxes.close()
+
+
+def test_the_sandbox_dies_with_the_process_that_asked_for_it(safe):
+    script = (
+        "import sys\nfrom r1_pipeline.rewards.sandbox.sandboxes import Sandboxes\n"
+        "from r1_pipeline.rewards.sandbox.runner import Program\n"
+        "Sandboxes(1).feed(Program(source='import time; time.sleep(345)', language='python'), [''], 400.0)"
+    )
+    asking = subprocess.Popen([sys.executable, "-c", script])
+
+    def descendants(pid):
+        found = []
+        for path in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in path.read_text().split():
+                found += [int(child), *descendants(child)]
+        return found
+
+    deadline = time.monotonic() + 30
+    while len(started := descendants(asking.pid)) < 5 and time.monotonic() < deadline:
+        time.sleep(0.1)  # the supervisor, bubblewrap twice, the driver, the test
+    assert len(started) == 5
+    asking.kill()
+    asking.wait()
+    while any(Path(f"/proc/{pid}").exists() for pid in started) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in started)
+
+
+def test_the_self_test_holds_and_takes_less_than_two_seconds_on_a_quiet_machine(safe):
+    test = self_test()
+    assert len(test.attacks) == 10 and all(attack.contained for attack in test.attacks)
+    assert test.seconds < 10.0
+
+
+def test_the_identity_names_what_can_change_a_result(safe):
+    identity = BubblewrapRunner(workers=1).identity
+    assert "python-3." in identity and "g++-" in identity and "512M" in identity
