@@ -75,6 +75,9 @@ WEB = ToyRecipe(
 )
 """Hasty enough that a base which learns it well is bad at every problem."""
 
+RL_SHARES: Mapping[Domain, float] = {"math": 0.55, "code": 0.15, "stem": 0.12, "logic": 0.18}
+"""Of the prompts of reasoning RL; the paper's are 0.29, 0.28, 0.25 and 0.17 (supplement B.3.1)."""
+
 
 class PipelineRecipe(Recipe):
     """What the whole graph computes: one field an asset, named by its key."""
@@ -164,8 +167,8 @@ def tiny(seed: int) -> Profile:
         base_steps=650,
         student_steps=360,
         batch=64,
-        zero_steps=72,
-        dev2_steps=60,
+        zero_steps=100,
+        dev2_steps=84,
         r1_steps=40,
         r1_general_steps=16,
         student_rl_steps=150,
@@ -334,7 +337,7 @@ def _reward_model(seed: int, size: Size) -> RewardModelRecipe:
 def _reinforcements(seed: int, size: Size, guards: Guards) -> dict[str, ReinforceRecipe]:
     rules = Rubric(accuracy=1.0, format=0.1, language=0.0, preference=0.0, watched=("language",))
     with_language = rules.model_copy(update={"language": 1.0})
-    reasoning = PromptSchedule(general_steps=0, general_share=0.5, seed=seed)
+    reasoning = PromptSchedule(shares=RL_SHARES, general_steps=0, general_share=0.5, seed=seed)
 
     def run(
         steps: int,
@@ -367,7 +370,7 @@ def _reinforcements(seed: int, size: Size, guards: Guards) -> dict[str, Reinforc
         )
         return ReinforceRecipe(template=template, rubric=rubric, schedule=schedule, grpo=grpo)
 
-    last = PromptSchedule(general_steps=size.r1_general_steps, general_share=0.5, seed=seed)
+    last = reasoning.model_copy(update={"general_steps": size.r1_general_steps})
     return {
         "r1_zero": run(size.zero_steps, rules, "zero", 1.0),
         "dev2": run(size.dev2_steps, with_language, "chat", 1.0),

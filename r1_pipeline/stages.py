@@ -62,7 +62,7 @@ VERSIONS: Mapping[str, int] = {
     "pretrain": 1,
     "curate": 1,
     "curate_preferences": 1,
-    "reinforce": 1,
+    "reinforce": 2,
     "draft_cold_start": 1,
     "finetune": 1,
     "rejection_sample": 1,

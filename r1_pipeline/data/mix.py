@@ -1,6 +1,6 @@
 """What is mixed in which order: the prompts of a reinforcement run, the rows of the corpus.
 
-A run sees reasoning first, general data only near the end.
+A run sees reasoning first, in fixed shares of its domains, and general data only near the end.
 
 The paper's last RL uses preference rewards in its final 400 of 1,700 steps only (longer, and the reward model is
 hacked while code gets worse: supplement B.5). Since a trainer takes prompts in the order given, the order is the
@@ -9,16 +9,18 @@ schedule. Not covered: rewards (`rewards.rubric`).
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.recipe import Recipe
-from r1_pipeline.records import Problem, Sample
+from r1_pipeline.records import Domain, Problem, Sample
 
 
 class PromptSchedule(Recipe):
     """How many prompts a step takes from where."""
 
+    shares: Mapping[Domain, float]
+    """Weights of the domains among reasoning prompts; those of domains that have no problems go to the others."""
     general_steps: int
     """Steps at the end that mix in general prompts; 0 means reasoning only."""
     general_share: float
@@ -34,14 +36,14 @@ def order_prompts(
     steps: int,
     prompts_per_step: int,
 ) -> list[Problem]:
-    """`steps * prompts_per_step` prompts in training order; every pass over a set is a new permutation.
+    """`steps * prompts_per_step` prompts in training order; every pass over a domain is a new permutation.
 
-    Raises `RecipeError` when a set that the schedule needs is empty.
+    Raises `RecipeError` when a set that the schedule needs is empty, or a domain has problems and no share.
     """
     if not 0 <= schedule.general_steps <= steps:
         raise RecipeError(f"general_steps is {schedule.general_steps}, outside 0..{steps} (steps)")
     rng = random.Random(schedule.seed)
-    from_reasoning, from_general = _endless(reasoning, rng, "reasoning"), _endless(general, rng, "general")
+    from_reasoning, from_general = _in_shares(reasoning, schedule.shares, rng), _endless(general, rng, "general")
     general_count = round(schedule.general_share * prompts_per_step)
     ordered: list[Problem] = []
     for step in range(steps):
@@ -51,6 +53,24 @@ def order_prompts(
         rng.shuffle(batch)
         ordered += batch
     return ordered
+
+
+def _in_shares(problems: Sequence[Problem], shares: Mapping[Domain, float], rng: random.Random) -> Iterator[Problem]:
+    """Next comes the domain that is furthest behind its share: after n prompts none is off by a whole one or more."""
+    by_domain: dict[Domain, list[Problem]] = {}
+    for problem in problems:
+        by_domain.setdefault(problem.domain, []).append(problem)
+    if missing := sorted(by_domain.keys() - shares.keys()):
+        raise RecipeError(f"the schedule names no share for {', '.join(missing)}; set one, 0 to leave them out")
+    weights = {domain: share for domain, share in sorted(shares.items()) if share > 0 and domain in by_domain}
+    if not weights:
+        raise RecipeError("the schedule asks for reasoning prompts and there are none; curate some of its domains")
+    sources = {domain: _endless(by_domain[domain], rng, domain) for domain in weights}
+    total, given = sum(weights.values()), Counter[Domain]()
+    while True:
+        domain = max(weights, key=lambda d: weights[d] / total * (given.total() + 1) - given[d])
+        given[domain] += 1
+        yield next(sources[domain])
 
 
 def _endless(problems: Sequence[Problem], rng: random.Random, what: str) -> Iterator[Problem]:
