@@ -30,7 +30,7 @@ Pumps = Dict[int, Callable[[], bool]]  # noqa: UP006
 
 READ, WRITE, RESULT = 60, 61, 3
 BINARY = "/out/program"
-MAX_BINARY = 16 << 20
+MAX_BINARY = 5 << 20
 MAX_ERRORS = 1 << 20
 CHUNK = 1 << 16
 USUAL = (

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 _START_S, _LOAD_S, _GRACE_S, _LOOK_S, _DIE_S = 10.0, 2.0, 0.25, 0.05, 10.0
-_FRAME = 32 << 20
+_FRAME = 8 << 20
 _DETAIL = 500
 _KEPT_ERRORS = 1 << 16
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -126,13 +126,17 @@ class Sandbox:
         try:
             self.hear(_START_S)
         except Ended:
-            with suppress(subprocess.TimeoutExpired):
+            with suppress(subprocess.TimeoutExpired, BlockingIOError):
                 self.process.wait(1.0)
+                self.errors += os.read(self.stderr, _KEPT_ERRORS)
             said = self.errors.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
             raise Lost(f"a sandbox did not start: {said[-1][:300]}") from None
 
     def tell(self, message: Message) -> None:
-        body = json.dumps(message).encode()
+        try:
+            body = json.dumps(message).encode()
+        except RecursionError:
+            raise Ended("killed", "answered with a value too deep to pass on") from None
         self.unsent = memoryview(bytes(self.unsent) + struct.pack(">I", len(body)) + body)
         self.poll.modify(self.stdin, select.POLLOUT)
 
@@ -225,7 +229,12 @@ def result(frame: Message, seconds: float) -> Result:
     status, output, detail = (frame.get(key) for key in ("status", "output", "detail"))
     if status not in _STATUSES or not isinstance(output, str) or not isinstance(detail, str):
         raise Ended("killed", "took over its driver")
-    return [status, output, detail[:_DETAIL], seconds]
+    return [status, clean(output), clean(detail[:_DETAIL]), seconds]
+
+
+def clean(text: str) -> str:
+    """Text that every reader can encode: a frame may hold half a surrogate pair."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def run_tests(request: Message, files: dict[str, bytes]) -> Message:
@@ -234,20 +243,29 @@ def run_tests(request: Message, files: dict[str, bytes]) -> Message:
     with Sandbox(request["jails"]["run"], files) as sandbox:
         if (fault := loaded(sandbox, request["load"], limit_s)) is not None:
             return fault
-        for place, message in enumerate(request["tests"]):
+        alive = True
+        for message in request["tests"]:
             begin = time.monotonic()
             try:
                 frame = sandbox.ask(message, limit_s + _GRACE_S)
                 results.append(result(frame, time.monotonic() - begin))
             except Ended as end:
-                results.append([*end.args[:1], "", end.args[1], time.monotonic() - begin])
-                rest = len(request["tests"]) - place - 1
-                results += [["killed", "", f"not run: test {place + 1} ended the sandbox", 0.0]] * rest
-                break
+                alive = False
+                results.append([end.args[0], "", end.args[1], time.monotonic() - begin])
             left -= len(results[-1][1])
             if left < 0:
                 results[-1] = ["too_large", "", "all outputs together are too large", results[-1][3]]
-    return {"status": "ran", "detail": "", "tests": results}
+            if not alive or results[-1][0] == "out_of_time":
+                break
+    return ran(results, request)
+
+
+def ran(results: list[Result], request: Message) -> Message:
+    """The reply, in which tests that were not put share the fate of the last one that was."""
+    fate = "out_of_time" if results and results[-1][0] == "out_of_time" else "killed"
+    missing = len(request["tests"]) - len(results)
+    not_run = [fate, "", f"not run after test {len(results)}", 0.0]
+    return {"status": "ran", "detail": "", "tests": results + [not_run] * missing}
 
 
 def loaded(sandbox: Sandbox, message: Message, limit_s: float) -> Message | None:
@@ -273,7 +291,9 @@ def run_units(request: Message, files: dict[str, bytes]) -> Message:
             except Ended as end:
                 status, detail = end.args
             results.append([status, "", detail, time.monotonic() - begin])
-    return {"status": "ran", "detail": "", "tests": results}
+        if status == "out_of_time":
+            break
+    return ran(results, request)
 
 
 def converse(program: Sandbox, tester: Sandbox, serve: Message, test: Message, deadline: float) -> Message:

@@ -35,17 +35,30 @@ def test_what_a_test_does_is_gone_for_the_next_one_and_for_the_next_program(held
     assert [test.output for test in held.feed(clean, ["", ""], 5.0).tests] == [test.output for test in before.tests]
 
 
-def test_tests_after_a_cut_one_are_run_as_long_as_the_sandbox_lives(held, stage):
+def test_a_test_that_is_cut_off_does_not_touch_the_next_one(held, stage):
     source = """
-import os, time
+import os, sys
 what = input()
-while what == "fork":
-    try: os.fork()
-    except OSError: pass
-if what == "sleep": time.sleep(100)
+if what == "bomb":
+    for _ in range(200):
+        try: os.fork()
+        except OSError: pass
+    os.abort()
+while what == "flood": print("x" * 1000)
+if what == "hoard": [0] * 10 ** 9
 print(what)
 """
-    program = Program(source=source, language="python")
-    run = held.feed(program, ["a", "sleep", "b", "fork", "c"], 0.5)
+    run = held.feed(Program(source=source, language="python"), ["a", "flood", "b", "hoard", "c", "bomb", "d"], 3.0)
     stage.check(run)
-    assert [test.status for test in run.tests] == ["finished", "out_of_time", "finished", "out_of_time", "finished"]
+    statuses = ["finished", "too_large", "finished", "out_of_memory", "finished", "killed", "finished"]
+    assert [test.status for test in run.tests] == statuses
+
+
+def test_after_a_test_that_is_out_of_time_no_other_is_run(held, stage):
+    program = Program(source="import time\ntime.sleep(float(input()))", language="python")
+    begin = time.monotonic()
+    run = held.feed(program, ["0", *["100"] * 10], 0.5)
+    assert time.monotonic() - begin < 0.5 + _MARGIN_S
+    stage.check(run)
+    assert [test.status for test in run.tests] == ["finished", *["out_of_time"] * 10]
+    assert {test.detail for test in run.tests[2:]} == {"not run after test 2"}

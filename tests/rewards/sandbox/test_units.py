@@ -87,6 +87,7 @@ def f(x, named=None):
         ("""forge(b'{"raised": ["exec", "import os; os._exit(0)"]}')""", "failed"),
         ("""forge(b'{"value": ' + b'[' * 100000)""", "killed"),
         ("""forge(b'[]')""", "killed"),
+        ("""forge(b'{"status": "failed", "output": "\\\\ud800", "detail": "\\\\udfff"}')""", "failed"),
         ("""forge(b'\\xff\\xfe')""", "killed"),
         ("""os.write(61, b'\\xff' * 4096)""", "too_large"),
         ("""os.kill(os.getppid(), 9)""", "killed"),
@@ -94,6 +95,13 @@ def f(x, named=None):
 )
 def test_words_that_the_program_puts_into_the_drivers_mouth_gain_nothing(act, status, held):
     assert unit(held, FORGE.format(act), limit_s=2.0).status == status
+
+
+@pytest.mark.parametrize("depth", [100, 980, 1000, 100_000])
+def test_a_forged_value_of_any_depth_is_the_programs_failure(depth, held):
+    """Where exactly JSON gives up differs between machines."""
+    test = unit(held, FORGE.format(f"""forge(b'{{"value": ' + b'[' * {depth} + b']' * {depth} + b'}}')"""), limit_s=2.0)
+    assert test.status in ("failed", "killed")
 
 
 def test_the_test_is_nowhere_in_the_programs_sandbox(held):
