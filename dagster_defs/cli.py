@@ -77,7 +77,7 @@ def run(
 def status(
     profile: ProfileOption = None, home: HomeOption = None, seed: SeedOption = None, as_json: JsonOption = False
 ) -> None:
-    """Every asset: fresh, stale and why, or missing. Example: r1 status"""
+    """Every asset: fresh, stale and why, missing, or rejected by a gate. Example: r1 status"""
     from dagster_defs.status import survey
 
     rows = survey(settings_of(home, profile, seed))
@@ -85,7 +85,7 @@ def status(
         print_json([row.model_dump() for row in rows])
         return
     table = Table("asset", "state", "digest", "age", "why", box=None, header_style="bold")
-    colours = {"fresh": "green", "stale": "yellow", "missing": "dim"}
+    colours = {"fresh": "green", "stale": "yellow", "missing": "dim", "failed gate": "red"}
     for row in rows:
         state = f"[{colours[row.state]}]{row.state}[/]"
         table.add_row(row.asset, state, (row.digest or "")[:12], row.age or "", escape(row.why))

@@ -67,7 +67,7 @@ def latest_good(
     if not records:
         raise GateFailedError(f"{name} has never been materialized; run it first: r1 run --select {key.path[-1]}")
     for record in records:
-        if blocking <= _passed(instance, key, record.storage_id, blocking):
+        if blocking <= passed_checks(instance, key, record.storage_id, blocking):
             return record
     raise GateFailedError(
         f"no version of {name} has passed its checks ({', '.join(sorted(blocking))}); "
@@ -82,7 +82,8 @@ def newest_record(instance: DagsterInstance, key: AssetKey, partition: str | Non
     return records[0] if records else None
 
 
-def _passed(instance: DagsterInstance, key: AssetKey, storage_id: int, blocking: frozenset[str]) -> set[str]:
+def passed_checks(instance: DagsterInstance, key: AssetKey, storage_id: int, blocking: frozenset[str]) -> set[str]:
+    """Which of these checks said yes to one materialization when they last judged it."""
     passed = set()
     for check in blocking:
         history = instance.event_log_storage.get_asset_check_execution_history(AssetCheckKey(key, check), limit=200)

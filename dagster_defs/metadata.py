@@ -25,6 +25,8 @@ from r1_pipeline.evaluation.plots import Line, curves
 
 ADDRESS = "r1/address"
 """Path of the artifact below the home directory."""
+FINGERPRINT = "fingerprint"
+"""Of what was asked for: two materializations with the same one hold the same artifact."""
 CURVES = ("reward", "reward/accuracy", "reward/format", "reward/language", "mean_tokens", "loss")
 """Step metrics that are drawn, where there are such."""
 SAMPLE_ROWS = 5
@@ -46,7 +48,7 @@ def describe(artifact: Artifact, settings: Settings) -> Metadata:
     common: Metadata = {
         ADDRESS: str(address),
         "dagster/uri": artifact.path.as_uri(),
-        "fingerprint": manifest.fingerprint,
+        FINGERPRINT: manifest.fingerprint,
         "digest": artifact.digest,
         "seconds": manifest.provenance.seconds,
         "r1/inputs": MetadataValue.json({edge: ref.model_dump() for edge, ref in manifest.inputs.items()}),

@@ -11,7 +11,7 @@ from typing import TypeVar
 import dagster as dg
 from dagster import AssetCheckExecutionContext, AssetExecutionContext
 
-from dagster_defs.metadata import describe
+from dagster_defs.metadata import FINGERPRINT, describe
 from dagster_defs.settings import Settings
 from dagster_defs.tracking import TrackedStage, Tracking
 from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, EvalReport, ProblemSet
@@ -90,11 +90,13 @@ class Pipeline:
         )
         limits, runtime = self.profile.gates, self.profile.runtime
         inputs = collect(artifacts, run, limits, self.recipe.guards, self.recipe.report, runtime)
+        print_ = report_fingerprint(self.profile, artifacts)
         directory = self.settings.report_directory
         write_report(directory, inputs)
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(fingerprint({name: a.digest for name, a in artifacts.items()})),
+            data_version=dg.DataVersion(print_),
             metadata={
+                FINGERPRINT: print_,
                 "report.html": dg.MetadataValue.url((directory / "report.html").as_uri()),
                 "report.json": dg.MetadataValue.path(str(directory / "report.json")),
             },
@@ -109,6 +111,12 @@ class _RunIds(Observer):
 
     def began(self, *_: object) -> dict[str, str]:
         return self._identifiers
+
+
+def report_fingerprint(profile: Profile, artifacts: Mapping[str, Artifact]) -> str:
+    """Of what a report is made from."""
+    inputs = {name: artifact.digest for name, artifact in artifacts.items()}
+    return fingerprint({"inputs": inputs, "recipe": profile.recipe.report, "limits": profile.gates})
 
 
 def pipeline_run_of(context: Context) -> str:

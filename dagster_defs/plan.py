@@ -4,7 +4,7 @@ A `Unit` is one asset, or one partition of one. A `Wave` is a bundle: one Dagste
 unpartitioned assets, so it is either all unpartitioned assets that are ready, or one partition of those that are.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -76,6 +76,17 @@ def units(graph: dg.Definitions, chosen: set[AssetKey]) -> dict[Unit, frozenset[
             same = {Unit(parent, unit.partition) for parent in alike}
             waits[unit] = frozenset(same | {u for parent in parents - alike for u in of(parent)})
     return waits
+
+
+def partitions_read(
+    mapping: dg.PartitionMapping | None, partition: str | None, upstream: Sequence[str], alike: bool
+) -> list[str | None]:
+    """Partitions of an upstream (all: `upstream`, none if it has none) that one partition downstream reads."""
+    if not upstream:
+        return [None]
+    if isinstance(mapping, dg.SpecificPartitionsPartitionMapping):
+        return list(mapping.partition_keys)
+    return [partition] if alike and partition else list(upstream)
 
 
 def weights(waits: Mapping[Unit, frozenset[Unit]]) -> dict[Unit, int]:

@@ -105,9 +105,9 @@ def fresh_units(settings: Settings, graph: dg.Definitions, waits: Mapping[Unit, 
     """Units that are fresh, and whose inputs are, all the way up."""
     found: set[Unit] = set()
     with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-        fresh = freshness(instance, graph)
+        fresh = freshness(settings, instance, graph)
         for unit, parents in waits.items():
-            if parents <= found and fresh(unit.asset, unit.partition):
+            if parents <= found and fresh(unit):
                 found.add(unit)
     return found
 

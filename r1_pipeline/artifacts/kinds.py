@@ -155,12 +155,24 @@ _ALL = (ProblemSet, PreferenceSet, Corpus, Checkpoint, RewardModel, Answers, Eva
 KINDS: dict[str, type[Artifact]] = {kind.kind: kind for kind in _ALL}
 
 
+def peek_artifact(path: Path) -> Artifact:
+    """The handle of whatever lies at `path`, its files not verified: for those who read manifests only."""
+    manifest = read_manifest(path)
+    return kind_of(manifest, path)(path, manifest)
+
+
+def kind_of(manifest: Manifest, path: Path) -> type[Artifact]:
+    """Raises `WrongKindError` for a kind that this software does not know."""
+    if manifest.kind not in KINDS:
+        raise WrongKindError(
+            f"{path} is a {manifest.kind!r}, which this software does not know; valid: {', '.join(KINDS)}"
+        )
+    return KINDS[manifest.kind]
+
+
 def open_artifact(path: Path) -> Artifact:
     """The handle of whatever kind lies at `path`; raises like `Artifact.open`."""
-    kind = read_manifest(path).kind
-    if kind not in KINDS:
-        raise WrongKindError(f"{path} is a {kind!r}, which this software does not know; valid: {', '.join(KINDS)}")
-    return KINDS[kind].open(path)
+    return kind_of(read_manifest(path), path).open(path)
 
 
 def write_table(path: Path, frame: "pl.DataFrame") -> None:
