@@ -4,10 +4,10 @@ Light to load: nothing here or below imports torch, transformers, trl or mlflow 
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import dagster as dg
 
+from dagster_defs import automation
 from dagster_defs.assets import alignment, base, corpus, distill, evaluation, problems, reasoning, zero
 from dagster_defs.assets.sources import sources
 from dagster_defs.checks import blocking_checks, checks
@@ -16,7 +16,7 @@ from dagster_defs.jobs import jobs
 from dagster_defs.pipeline import Pipeline
 from dagster_defs.settings import Settings
 from r1_pipeline.artifacts.observer import Observer
-from r1_pipeline.profiles import PipelineRecipe
+from r1_pipeline.profiles import Profile
 from r1_pipeline.recipe import fingerprint
 
 MODULES = [problems, base, zero, reasoning, corpus, alignment, distill]
@@ -38,10 +38,11 @@ def definitions(settings: Settings, watching: Sequence[Observer] = ()) -> dg.Def
     return dg.Definitions(
         assets=[
             *sources,
-            *(with_recipe(asset, pipeline.recipe) for asset in assets if isinstance(asset, dg.AssetsDefinition)),
+            *(governed(asset, pipeline.profile) for asset in assets if isinstance(asset, dg.AssetsDefinition)),
         ],
         asset_checks=checks,
         jobs=jobs,
+        sensors=[automation.sensor()],
         resources={
             "pipeline": pipeline,
             "io_manager": HandleIOManager(settings.home, blocking_checks(checks), check_steps),
@@ -50,21 +51,18 @@ def definitions(settings: Settings, watching: Sequence[Observer] = ()) -> dg.Def
     )
 
 
-def with_recipe(asset: dg.AssetsDefinition, recipe: PipelineRecipe) -> dg.AssetsDefinition:
-    """`asset` with its recipe's fingerprint in the code version, so that Dagster shows it stale when that changes."""
+def governed(asset: dg.AssetsDefinition, profile: Profile) -> dg.AssetsDefinition:
+    """`asset` as the profile has it: the recipe's fingerprint in the code version, and when it follows a change."""
 
-    def versioned(spec: dg.AssetSpec) -> dg.AssetSpec:
-        own = recipe_of(recipe, spec.key, None)
+    def with_profile(spec: dg.AssetSpec) -> dg.AssetSpec:
+        own = getattr(profile.recipe, spec.key.path[0], None)
         mark = f".{fingerprint(own)[:8]}" if own is not None else ""
-        return spec.replace_attributes(code_version=f"{spec.code_version}{mark}")
+        rerun = profile.reruns.of(spec.group_name or "")
+        return spec.replace_attributes(
+            code_version=f"{spec.code_version}{mark}", automation_condition=automation.condition(rerun)
+        )
 
-    return asset.map_asset_specs(versioned)
-
-
-def recipe_of(recipe: PipelineRecipe, key: dg.AssetKey, partition: str | None) -> Any:
-    """The part of the recipe that an asset (and partition) is made from; None for an asset without one."""
-    own = getattr(recipe, key.path[0], None)
-    return own[partition] if isinstance(own, dict) and partition else own
+    return asset.map_asset_specs(with_profile)
 
 
 defs = definitions(Settings.from_environment())

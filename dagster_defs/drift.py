@@ -106,7 +106,11 @@ class Drifts:
     def units(self) -> list[Unit]:
         """All materializable assets and partitions, in topological order."""
         keys = [key for key in self._graph.toposorted_asset_keys if key in self._graph.materializable_asset_keys]
-        return [Unit(key, partition) for key in keys for partition in (self._partitions(key) or (None,))]
+        return [unit for key in keys for unit in self.units_of(key)]
+
+    def units_of(self, key: AssetKey) -> list[Unit]:
+        """An asset's partitions, or the asset."""
+        return [Unit(key, partition) for partition in (self._partitions(key) or (None,))]
 
     def of(self, unit: Unit) -> Drift:
         """State of one unit."""

@@ -24,6 +24,7 @@ from r1_pipeline.generation.judging import SampleRecipe
 from r1_pipeline.generation.rejection import RejectionRecipe
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain, Sampling
+from r1_pipeline.reruns import AT_ONCE, Reruns
 from r1_pipeline.rewards.rubric import Rubric
 from r1_pipeline.stages import CuratePreferencesRecipe, CurateRecipe, GeneralRecipe, ReinforceRecipe
 from r1_pipeline.training.callbacks import Guards
@@ -76,7 +77,12 @@ WEB = ToyRecipe(
 """Hasty enough that a base which learns it well is bad at every problem."""
 
 RL_SHARES: Mapping[Domain, float] = {"math": 0.55, "code": 0.15, "stem": 0.12, "logic": 0.18}
-"""Of the prompts of reasoning RL; the paper's are 0.30, 0.28, 0.25 and 0.17 (supplement B.3.1, table 4, with bug fixing)."""
+"""Of the prompts of reasoning RL; the paper's are 0.30, 0.28, 0.25, 0.17 (supplement B.3.1, table 4, with bug fixing)."""
+
+
+GROUPS = ("problems", "base", "r1_zero", "cold_start", "reasoning", "corpus", "alignment", "distilled", "ablations")
+TOY_RERUNS = Reruns(groups=dict.fromkeys((*GROUPS, "evaluation"), AT_ONCE))
+"""Everything follows a change at once: the toy world costs minutes."""
 
 
 class PipelineRecipe(Recipe):
@@ -118,6 +124,7 @@ class Profile:
     recipe: PipelineRecipe
     runtime: Runtime
     gates: GateLimits
+    reruns: Reruns
 
 
 def load_profile(name: str, seed: int) -> Profile:
@@ -286,7 +293,7 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
         ),
         report=ReportRecipe(exchanges=10, exchange_models=("base", "r1_zero", "r1")),
     )
-    return Profile(recipe, Runtime(lanes=size.lanes, micro_batch=256, generation_batch=1024), limits)
+    return Profile(recipe, Runtime(lanes=size.lanes, micro_batch=256, generation_batch=1024), limits, TOY_RERUNS)
 
 
 def _pretrain(seed: int, size: Size, shape: DeepseekV3 | Dense, steps: int) -> PretrainRecipe:

@@ -1,0 +1,140 @@
+"""Re-runs without a click: what is out of date is requested once for each state that it should be in.
+
+Level-triggered: every tick compares what each asset would be made from with what it was made from (`drift`), so that a
+daemon that was down, a killed run or a second change in the meantime lose nothing, and the same bytes upstream cost
+nothing. An asset waits until all that lies above it, and will be made by itself, is done. A failed attempt is not
+repeated until something changes. Profiles say which groups follow at once, in a window, or only on approval.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import dagster as dg
+from dagster import AssetKey
+from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView
+
+from dagster_defs.settings import Settings
+from r1_pipeline.profiles import load_profile
+from r1_pipeline.reruns import Rerun
+
+TICK_SECONDS = 15
+AUTOMATION = "R1_AUTOMATION"
+"""`on`: sensors and schedules run from the start; else they wait to be switched on in the user interface."""
+
+_drifts: "WeakKeyDictionary[AssetGraphView, Any]" = WeakKeyDictionary()
+
+
+class OutOfDate(dg.AutomationCondition[AssetKey]):
+    """True for what should be made from something else than it was, until it has been requested from just that.
+
+    The cursor holds by partition the fingerprints that were offered at the last tick and those that were requested.
+    """
+
+    @property
+    def description(self) -> str:
+        return "would be made from something else than it was, and nothing above it is about to change"
+
+    def evaluate(self, context: dg.AutomationContext[AssetKey]) -> dg.AutomationResult[AssetKey]:
+        drifts, key = _drifts_of(context.asset_graph_view), context.key
+        last = json.loads(context.cursor or '{"offered": {}, "requested": {}}')
+        requested: dict[str, str] = last["requested"]
+        before = context.get_previous_requested_subset(key)
+        for unit in before.expensively_compute_asset_partitions() if before else ():
+            partition = unit.partition_key or ""
+            if partition in last["offered"]:
+                requested[partition] = last["offered"][partition]
+        wanted = {} if _unsettled(context, drifts) else dict(_wanted(drifts, key))
+        due = {partition for partition, print_ in wanted.items() if requested.get(partition) != print_}
+        cursor = json.dumps({"offered": wanted, "requested": requested})
+        return dg.AutomationResult(context, _subset(context, due), cursor=cursor)
+
+
+@dataclass(frozen=True)
+class InWindow(dg.AutomationCondition[AssetKey]):
+    """True for some hours after each tick of a cron schedule."""
+
+    cron: str
+    hours: float
+
+    @property
+    def name(self) -> str:
+        return f"in_window({self.cron}, {self.hours} h)"
+
+    @property
+    def description(self) -> str:
+        return f"within {self.hours} h after {self.cron} (UTC)"
+
+    def evaluate(self, context: dg.AutomationContext[AssetKey]) -> dg.AutomationResult[AssetKey]:
+        began = context.asset_graph_view.compute_previous_cron_tick(cron_schedule=self.cron, cron_timezone="UTC")
+        open_ = context.evaluation_time - began < timedelta(hours=self.hours)
+        return dg.AutomationResult(context, context.candidate_subset if open_ else context.get_empty_subset())
+
+
+def condition(rerun: Rerun) -> dg.AutomationCondition[AssetKey] | None:
+    """The automation condition of an asset; None where a person decides."""
+    if rerun.when == "on approval":
+        return None
+    due: dg.AutomationCondition[AssetKey] = OutOfDate()
+    due &= ~dg.AutomationCondition.in_progress() & ~dg.AutomationCondition.any_deps_in_progress()
+    return (due & InWindow(rerun.cron, rerun.hours) if rerun.when == "in a window" else due).with_label(rerun.when)
+
+
+def sensor() -> dg.AutomationConditionSensorDefinition:
+    """The sensor that evaluates all conditions."""
+    return dg.AutomationConditionSensorDefinition(
+        "automation",
+        target=dg.AssetSelection.all(include_sources=True),
+        default_status=default_status(),
+        minimum_interval_seconds=TICK_SECONDS,
+        emit_backfills=False,
+        use_user_code_server=True,
+        description="Makes again what is out of date, where the profile lets it.",
+    )
+
+
+def default_status() -> dg.DefaultSensorStatus:
+    """Running where `R1_AUTOMATION` is `on`."""
+    on = os.environ.get(AUTOMATION) == "on"
+    return dg.DefaultSensorStatus.RUNNING if on else dg.DefaultSensorStatus.STOPPED
+
+
+def _drifts_of(view: AssetGraphView) -> Any:
+    from dagster_defs.definitions import definitions
+    from dagster_defs.drift import Drifts
+
+    if view not in _drifts:
+        settings = Settings.from_environment()
+        profile = load_profile(settings.profile, settings.seed)
+        _drifts[view] = Drifts(settings.home, profile, definitions(settings), view.instance)
+    return _drifts[view]
+
+
+def _wanted(drifts: Any, key: AssetKey) -> Iterator[tuple[str, str]]:
+    """(partition or empty, fingerprint) of what is missing or stale and could be made."""
+    for unit in drifts.units_of(key):
+        drift = drifts.of(unit)
+        if drift.wanted is not None and drift.state in ("missing", "stale"):
+            yield unit.partition or "", drift.wanted
+
+
+def _unsettled(context: dg.AutomationContext[AssetKey], drifts: Any) -> bool:
+    """Whether something above will be made again by itself."""
+    graph = context.asset_graph
+    return any(
+        drifts.of(unit).state in ("missing", "stale")
+        for above in graph.get_ancestor_asset_keys(context.key) & graph.materializable_asset_keys
+        if graph.get(above).automation_condition is not None
+        for unit in drifts.units_of(above)
+    )
+
+
+def _subset(context: dg.AutomationContext[AssetKey], partitions: set[str]) -> Any:
+    from dagster._core.definitions.events import AssetKeyPartitionKey
+
+    units = {AssetKeyPartitionKey(context.key, partition or None) for partition in partitions}
+    return context.asset_graph_view.get_asset_subset_from_asset_partitions(context.key, units)
