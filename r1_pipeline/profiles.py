@@ -77,7 +77,7 @@ WEB = ToyRecipe(
 """Hasty enough that a base which learns it well is bad at every problem."""
 
 RL_SHARES: Mapping[Domain, float] = {"math": 0.55, "code": 0.15, "stem": 0.12, "logic": 0.18}
-"""Of the prompts of reasoning RL; the paper's are 0.30, 0.28, 0.25, 0.17 (supplement B.3.1, table 4, with bug fixing)."""
+"""Of the prompts of reasoning RL; the paper's: 0.30, 0.28, 0.25, 0.17 (supplement, table 4, with bug fixing)."""
 
 
 GROUPS = ("problems", "base", "r1_zero", "cold_start", "reasoning", "corpus", "alignment", "distilled", "ablations")
