@@ -25,14 +25,20 @@ class Record(BaseModel):
 
 
 class TestCase(Record):
-    """One hidden test of a code problem: `f(*arguments) == expected`, both as JSON text."""
+    """One hidden test of a code problem. What counts as equal: `rewards.code`."""
 
     __test__ = False  # not a pytest class
 
-    arguments: str
-    """JSON array of positional arguments."""
+    kind: Literal["call", "stdin", "unit"]
+    """A function is called; a whole program reads standard input; the test is itself a program that calls."""
+    function: str
+    """Name of the function under test; empty for `stdin`."""
+    given: str
+    """`call`: JSON array of positional arguments; `stdin`: the text on standard input; `unit`: Python source."""
     expected: str
-    """JSON value that the call must return, compared with strict types."""
+    """`call`: JSON value to be returned; `stdin`: the text on standard output; `unit`: empty."""
+    limit_s: float
+    """Wall time that the program may take, in seconds; the paper's accuracy reward counts slow as wrong."""
 
 
 class Problem(Record):

@@ -60,7 +60,7 @@ from r1_pipeline.training.sft import SftRecipe, train_sft
 
 VERSIONS: Mapping[str, int] = {
     "pretrain": 1,
-    "curate": 1,
+    "curate": 2,
     "curate_preferences": 1,
     "reinforce": 2,
     "draft_cold_start": 1,

@@ -20,6 +20,8 @@ DIRECTIONS: dict[Language, tuple[str, ...]] = {"en": ("north", "east", "south", 
 TURNS = {"straight": 0, "right": 1, "back": 2, "left": 3}
 """Quarter turns, clockwise."""
 LETTERS = "ABCD"
+PROGRAM_LIMIT_S = 2.0
+"""Wall time of one call; what is asked for takes microseconds."""
 
 
 class Voice(Protocol):
@@ -135,7 +137,14 @@ class Program:
     def tests(self) -> tuple[TestCase, ...]:
         (p, q), (m, n) = self.operations, self.numbers
         return tuple(
-            TestCase(arguments=json.dumps([x]), expected=json.dumps(apply(q, apply(p, x, m), n))) for x in (0, 1, 7, -4)
+            TestCase(
+                kind="call",
+                function="f",
+                given=json.dumps([x]),
+                expected=json.dumps(apply(q, apply(p, x, m), n)),
+                limit_s=PROGRAM_LIMIT_S,
+            )
+            for x in (0, 1, 7, -4)
         )
 
     def question(self, language: Language) -> str:

@@ -44,7 +44,7 @@ class ProblemsRecipe(Recipe):
 
 def problem_id(question: str, answer: str | None, tests: Sequence[TestCase], domain: Domain) -> str:
     """16 hex digits of the content."""
-    content = [question, answer, [[t.arguments, t.expected] for t in tests], domain]
+    content = [question, answer, [t.model_dump() for t in tests], domain]
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:16]
 
 

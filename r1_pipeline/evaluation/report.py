@@ -23,7 +23,7 @@ from r1_pipeline.evaluation.inputs import Exchange, Reply, ReportInputs
 from r1_pipeline.evaluation.page import render
 from r1_pipeline.evaluation.scores import EvalScores
 from r1_pipeline.recipe import Recipe
-from r1_pipeline.records import DOMAINS, Outcome, Problem
+from r1_pipeline.records import DOMAINS, Outcome, Problem, TestCase
 
 if TYPE_CHECKING:
     import polars as pl
@@ -113,8 +113,18 @@ def exchanges(
 
 def _reference(problem: Problem) -> str:
     if problem.tests:
-        return "; ".join(f"f({test.arguments[1:-1]}) = {test.expected}" for test in problem.tests[:3])
+        return "; ".join(map(_shown, problem.tests[:3]))
     return problem.answer or ""
+
+
+def _shown(test: TestCase) -> str:
+    match test.kind:
+        case "call":
+            return f"{test.function}({test.given[1:-1]}) = {test.expected}"
+        case "stdin":
+            return f"{test.given.strip()} → {test.expected.strip()}"
+        case "unit":
+            return test.given.strip()
 
 
 def _first_reply(table: "pl.DataFrame", problem_id: str) -> Reply:

@@ -126,13 +126,13 @@ def default_grader(runtime: Runtime) -> Grader:
     from r1_pipeline.rewards.code import CodeVerifier
     from r1_pipeline.rewards.keywords import KeywordsVerifier
     from r1_pipeline.rewards.maths import MathsVerifier
-    from r1_pipeline.rewards.sandbox.forked import ForkedRunner
+    from r1_pipeline.rewards.sandbox.bubblewrap import BubblewrapRunner
 
     choice = ChoiceVerifier()
     return Grader(
         {
             "math": MathsVerifier(workers=runtime.threads),
-            "code": CodeVerifier(ForkedRunner(workers=runtime.threads)),
+            "code": CodeVerifier(BubblewrapRunner(workers=runtime.threads)),
             "stem": choice,
             "logic": choice,
             "general": KeywordsVerifier(max_words=60),

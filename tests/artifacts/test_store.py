@@ -209,7 +209,7 @@ def test_records_come_back_as_they_went(tmp_path: Path) -> None:
         id="p1",
         question="f(x)?",
         answer=None,
-        tests=(TestCase(arguments="[1]", expected="2"),),
+        tests=(TestCase(kind="call", function="f", given="[1]", expected="2", limit_s=1.0),),
         domain="code",
         language="en",
         source="toy",

@@ -39,7 +39,7 @@ def test_answers_are_those_worked_out_by_hand() -> None:
     assert Turn(0, ("left", "back", "straight")).answer("en") == "east"
     assert Turn(0, ("left", "back", "straight")).answer("zh") == "东"
     tests = Program(("plus", "times"), (3, 2)).tests
-    assert [(json.loads(t.arguments), json.loads(t.expected)) for t in tests][:3] == [([0], 6), ([1], 8), ([7], 20)]
+    assert [(json.loads(t.given), json.loads(t.expected)) for t in tests][:3] == [([0], 6), ([1], 8), ([7], 20)]
 
 
 def test_a_question_says_all_that_is_needed() -> None:

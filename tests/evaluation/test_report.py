@@ -152,7 +152,7 @@ def test_bars_measure_differences_and_stay_silent_where_a_model_is_missing() -> 
 
 
 def problem(name: str, domain: Domain, language: Language) -> Problem:
-    tests = (Case(arguments="[1, 2]", expected="3"),) if domain == "code" else ()
+    tests = (Case(kind="call", function="f", given="[1, 2]", expected="3", limit_s=1.0),) if domain == "code" else ()
     return Problem(
         id=name, question=name, answer="1", tests=tests, domain=domain, language=language, source="t", licence="CC0-1.0"
     )

@@ -28,7 +28,10 @@ def problem() -> MakeProblem:
         language: Language = "en",
         source: str = "hand#1",
     ) -> Problem:
-        cases = tuple(TestCase(arguments=arguments, expected=expected) for arguments, expected in tests)
+        cases = tuple(
+            TestCase(kind="call", function="f", given=given, expected=expected, limit_s=1.0)
+            for given, expected in tests
+        )
         return Problem(
             id="0" * 16, question="?", answer=answer, tests=cases, domain=domain, language=language, source=source,
             licence="Apache-2.0",

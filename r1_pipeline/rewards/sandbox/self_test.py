@@ -7,6 +7,7 @@ status. Whether it did harm is looked up outside. The full suite is `tests/rewar
 import os
 import platform
 import secrets
+import shutil
 import socket
 import subprocess
 import time
@@ -20,7 +21,6 @@ from typing import NamedTuple
 
 from r1_pipeline.errors import GraderError
 from r1_pipeline.records import Record
-from r1_pipeline.rewards.sandbox import jail
 from r1_pipeline.rewards.sandbox.runner import Program, TestRun
 from r1_pipeline.rewards.sandbox.sandboxes import Sandboxes
 
@@ -109,19 +109,16 @@ class Attack(Record):
 class SelfTest(Record):
     """What this machine's sandbox withstood; belongs in the manifest of what was graded."""
 
+    problem: str | None
+    """None if programs can be run safely, else why not and what to do, in one line."""
     bubblewrap: str
-    """Its version, in its own words."""
+    """Its version, in its own words; empty where it is missing."""
     kernel: str
     user: int
     """Effective user id of the grader; for 0 sandboxes run under ids of their own."""
     seconds: float
     attacks: tuple[Attack, ...]
-
-    @property
-    def problem(self) -> str | None:
-        """None if every attack was contained."""
-        open_ = [f"{attack.name}: {attack.detail}" for attack in self.attacks if not attack.contained]
-        return f"the sandbox does not hold ({'; '.join(open_)}); {ADVICE}" if open_ else None
+    """Empty where no sandbox starts."""
 
 
 class _Trial(NamedTuple):
@@ -181,15 +178,15 @@ def _harm(names: dict[str, str], secret: Path, listener: socket.socket) -> str:
     return "the host's listener was reached"
 
 
-def _version(path: str) -> str:
-    return subprocess.run([path, "--version"], capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+def _version() -> str:
+    path = shutil.which("bwrap")
+    if path is None:
+        return ""
+    return subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=30).stdout.strip()
 
 
-@cache
-def self_test() -> SelfTest:
-    """Try the attacks, once per process; `GraderError` where sandboxes do not even start."""
-    begin = time.monotonic()
-    bwrap = jail.tool("bwrap", "bubblewrap")
+def _tried() -> list[Attack]:
+    """The attacks with what became of them; `GraderError` where sandboxes do not even start."""
     sandboxes = Sandboxes(workers=2)
     try:
         honest = sandboxes.feed(Program(source=_HONEST, language="python"), ["abc"], _LIMIT_S)
@@ -202,18 +199,25 @@ def self_test() -> SelfTest:
             harm = _harm(names, secret, listener)
     finally:
         sandboxes.close()
-    if harm:
-        attacks.append(Attack(name="harm outside", contained=False, detail=harm))
-    return SelfTest(
-        bubblewrap=_version(bwrap), kernel=platform.release(), user=os.geteuid(), seconds=time.monotonic() - begin,
-        attacks=tuple(attacks),
-    )  # fmt: skip
+    return [*attacks, Attack(name="harm outside", contained=False, detail=harm)] if harm else attacks
 
 
 @cache
+def self_test() -> SelfTest:
+    """Try the attacks, once per process."""
+    begin = time.monotonic()
+    try:
+        attacks = _tried()
+        through = "; ".join(f"{attack.name}: {attack.detail}" for attack in attacks if not attack.contained)
+        problem = f"the sandbox does not hold ({through}); {ADVICE}" if through else None
+    except GraderError as error:
+        attacks, problem = [], str(error)
+    return SelfTest(
+        problem=problem, bubblewrap=_version(), kernel=platform.release(), user=os.geteuid(),
+        seconds=time.monotonic() - begin, attacks=tuple(attacks),
+    )  # fmt: skip
+
+
 def sandbox_problem() -> str | None:
     """None where programs can be run safely, else one line that says what to do; found out once per process."""
-    try:
-        return self_test().problem
-    except GraderError as error:
-        return str(error)
+    return self_test().problem

@@ -131,8 +131,20 @@ def test_the_sandbox_dies_with_the_process_that_asked_for_it(safe):
     assert not any(Path(f"/proc/{pid}").exists() for pid in started)
 
 
+def test_what_came_of_a_program_is_remembered_unless_it_is_long(safe):
+    first, second = BubblewrapRunner(workers=1), BubblewrapRunner(workers=1)
+    told = program("import time\nprint(time.time_ns())")
+    same = [runner.feed(told, [""], 5.0) for runner in (first, second)]
+    assert same[0] == same[1] != first.feed(told, [" "], 5.0)
+    long = program("import time\nprint(str(time.time_ns()) * 1000)")
+    assert first.feed(long, [""], 5.0) != first.feed(long, [""], 5.0)
+    first.close()
+    second.close()
+
+
 def test_the_self_test_holds_and_takes_less_than_two_seconds_on_a_quiet_machine(safe):
     test = self_test()
+    assert test.problem is None and test.bubblewrap.startswith("bubblewrap ")
     assert len(test.attacks) == 10 and all(attack.contained for attack in test.attacks)
     assert test.seconds < 10.0
 
