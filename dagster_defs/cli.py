@@ -55,10 +55,13 @@ def run(
 
     from dagster_defs.console import ConsoleObserver
     from dagster_defs.run import run as run_graph
+    from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
 
     settings = settings_of(home, profile, seed)
     started = time.monotonic()
     out.print(f"r1 run: profile {settings.profile}, seed {settings.seed}, home {settings.home}", highlight=False)
+    if problem := sandbox_problem():
+        out.print(f"no code problems: {problem}", highlight=False, markup=False, soft_wrap=True)
     with ConsoleObserver(out) as watching:
         try:
             failure = run_graph(settings, select, [watching])

@@ -97,7 +97,7 @@ def _corpus(artifact: Corpus) -> Metadata:
         "dagster/row_count": frame.height,
         "dagster/column_schema": dg.TableSchema(columns=columns),
         "by domain": MetadataValue.json(artifact.statistics["by_domain"]),
-        "tokens": int(frame["tokens"].sum()),
+        "tokens": sum(artifact.statistics["tokens_by_domain"].values()),
         "licences": MetadataValue.json(sorted(frame["licence"].unique().to_list())),
         "sample": MetadataValue.md(markdown(["id", "domain", "question", "response"], rows)),
     }

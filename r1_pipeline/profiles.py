@@ -255,9 +255,9 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
     sft = _sft(seed, size)
     reinforce = _reinforcements(seed, size, guards)
     recipe = PipelineRecipe(
-        reasoning_problems=CurateRecipe(problems=facts, domains=REASONING_DOMAINS, heldout=False),
-        heldout_problems=CurateRecipe(problems=facts, domains=DOMAINS, heldout=True),
-        general_prompts=CurateRecipe(problems=facts, domains=("general",), heldout=False),
+        reasoning_problems=CurateRecipe(problems=facts, domains=REASONING_DOMAINS, optional=("code",), heldout=False),
+        heldout_problems=CurateRecipe(problems=facts, domains=DOMAINS, optional=("code",), heldout=True),
+        general_prompts=CurateRecipe(problems=facts, domains=("general",), optional=(), heldout=False),
         preference_pairs=CuratePreferencesRecipe(heldout_share=facts.heldout_share),
         base=_pretrain(seed, size, size.base, size.base_steps),
         student_base={name: _pretrain(seed + 1, size, size.students[name], size.student_steps) for name in STUDENTS},

@@ -10,7 +10,7 @@ own. Bump its entry in `VERSIONS` whenever a change makes it write other bytes f
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from r1_pipeline.artifacts.draft import Draft
@@ -46,6 +46,7 @@ from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import REASONING_DOMAINS, Domain, Outcome, PreferencePair, Problem, Sample
 from r1_pipeline.rewards.preference import PreferenceKind
 from r1_pipeline.rewards.rubric import Rubric, part_functions
+from r1_pipeline.rewards.sandbox.self_test import sandbox_problem, self_test
 from r1_pipeline.rewards.verifier import default_grader, reference_verdict
 from r1_pipeline.training.facts import model_facts, token_counter
 from r1_pipeline.training.grpo import GrpoRecipe, tokens_spent, train_grpo
@@ -98,7 +99,11 @@ class Workshop:
     ) -> A:
         """Reuse or make the artifact that `stage` yields from `recipe` and `inputs`."""
         spec = Spec(self.name, stage, VERSIONS[stage], recipe, inputs, uses or {})
-        return self.store.build(kind, spec, make)
+
+        def tested(draft: Draft) -> Facts:
+            return replace(make(draft), sandbox=self_test().model_dump(mode="json"))
+
+        return self.store.build(kind, spec, tested if "verifier.code" in spec.uses else make)
 
 
 class CurateRecipe(Recipe):
@@ -106,6 +111,8 @@ class CurateRecipe(Recipe):
 
     problems: ProblemsRecipe
     domains: tuple[Domain, ...]
+    optional: tuple[Domain, ...]
+    """Domains that are left out, and said to be, where this machine cannot verify them; any other fails there."""
     heldout: bool
     """Which side of the split: train or held-out."""
 
@@ -149,17 +156,20 @@ def curate(at: Workshop, recipe: CurateRecipe) -> ProblemSet:
     def make(draft: Draft) -> Facts:
         train, heldout = split(generate_problems(recipe.problems), recipe.problems.heldout_share)
         wanted = [p for p in (heldout if recipe.heldout else train) if p.domain in recipe.domains]
-        drops: Counter[str] = Counter()
+        unsafe = sandbox_problem() if "code" in recipe.optional else None
+        left_out = {"code": unsafe} if unsafe else {}
+        drops = Counter(f"no_verifier_of_{p.domain}" for p in wanted if p.domain in left_out)
         kept = []
         with default_grader(at.runtime) as grader:
-            for problem in wanted:
+            for problem in (p for p in wanted if p.domain not in left_out):
                 verdict = reference_verdict(grader, problem)
                 if verdict.outcome is Outcome.CORRECT:
                     kept.append(problem)
                 else:
                     drops[f"reference_{verdict.outcome}"] += 1
         write_records(draft.path / "problems.parquet", kept, Problem)
-        return Facts({"rows": len(kept), "by_domain": dict(Counter(p.domain for p in kept))}, drops)
+        by_domain = dict(Counter(p.domain for p in kept))
+        return Facts({"rows": len(kept), "by_domain": by_domain, "left_out": left_out}, drops)
 
     return at.build(ProblemSet, "curate", recipe, {}, make, grader_identity(recipe.domains))
 
@@ -293,7 +303,9 @@ def ask(at: Workshop, model: Checkpoint, heldout: ProblemSet, recipe: AskRecipe)
     def make(draft: Draft) -> Facts:
         subject = Subject(model=model.name, model_digest=model.digest, problems_digest=heldout.digest)
         engine = HfEngine(model.path, at.runtime)
-        said = runner.ask(engine, heldout.problems(), template, recipe, subject, draft)
+        counts = {domain: count for domain, count in recipe.problems.items() if domain not in heldout.left_out}
+        asked = recipe.model_copy(update={"problems": counts})
+        said = runner.ask(engine, heldout.problems(), template, asked, subject, draft)
         return Facts({"rows": said.height, "tokens": {"generated": int(said["token_ids"].list.len().sum())}})
 
     uses = {"engine": engine_identity(), "template": template_hash(template)}
@@ -348,10 +360,15 @@ def _sampled(
     template: TemplateName = policy.statistics["template"]
 
     def make(draft: Draft) -> Facts:
+        domains = tuple(domain for domain in recipe.domains if domain not in problems.left_out)
+        asked = recipe.model_copy(update={"domains": domains})
+        if not domains:
+            write_records(draft.path / "samples.parquet", [], Sample)
+            return Facts({"rows": 0, "by_domain": {}, "tokens_by_domain": {}})
         with default_grader(at.runtime) as grader:
             engine = HfEngine(policy.path, at.runtime)
             samples, drops, generated = sample_corpus(
-                engine, grader, problems.problems(), template, recipe, rewriter, policy.digest, draft
+                engine, grader, problems.problems(), template, asked, rewriter, policy.digest, draft
             )
         return _write_corpus(draft, samples, drops, {"tokens": {"generated": generated}})
 

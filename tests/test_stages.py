@@ -1,5 +1,6 @@
 """Laws of the verbs, on the real smoke profile with a base that has hardly been trained."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,11 @@ from r1_pipeline import stages
 from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, EvalReport, ProblemSet
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Store
+from r1_pipeline.errors import GraderError
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.records import Completion
 from r1_pipeline.rewards.choice import ChoiceVerifier
+from r1_pipeline.rewards.sandbox.self_test import self_test
 from r1_pipeline.stages import Workshop
 
 
@@ -96,3 +99,43 @@ def test_other_sampling_asks_again_and_other_counting_does_not(
     sampling = recipe.model_copy(update={"ask": recipe.ask.model_copy(update={"seed": 1})})
     _, watching = evaluated(profile, made, sampling)
     assert watching.made == ["answers", "evaluation"]
+
+
+@pytest.fixture
+def no_sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    self_test.cache_clear()
+    yield
+    self_test.cache_clear()
+
+
+def test_where_programs_cannot_be_run_safely_code_is_left_out_and_said_to_be(
+    profile: Profile, tmp_path: Path, no_sandbox: None
+) -> None:
+    at = Workshop(Store(tmp_path / "home"), profile.runtime, "heldout_problems")
+    made = stages.curate(at, profile.recipe.heldout_problems)
+    assert {problem.domain for problem in made.problems()} == {"math", "stem", "logic", "general"}
+    assert "install the package bubblewrap" in made.left_out["code"]
+    assert made.manifest.drops == {"no_verifier_of_code": 10}
+    assert made.manifest.payload["uses"]["verifier.code"] == "code@2+refused"
+    assert made.manifest.provenance.sandbox is not None
+    assert made.manifest.provenance.sandbox["problem"] == made.left_out["code"]
+
+
+def test_where_code_is_not_optional_it_is_refused_with_instructions(
+    profile: Profile, tmp_path: Path, no_sandbox: None
+) -> None:
+    recipe = profile.recipe.heldout_problems.model_copy(update={"optional": ()})
+    with pytest.raises(GraderError, match="install the package bubblewrap"):
+        stages.curate(Workshop(Store(tmp_path / "home"), profile.runtime, "heldout_problems"), recipe)
+
+
+def test_what_was_graded_carries_the_self_test_of_its_sandbox(made: tuple[Path, Checkpoint, ProblemSet]) -> None:
+    _, base, heldout = made
+    assert base.manifest.provenance.sandbox is None
+    record = heldout.manifest.provenance.sandbox
+    assert record is not None
+    assert (record["problem"], record["attacks"]) == (
+        self_test().problem,
+        self_test().model_dump(mode="json")["attacks"],
+    )

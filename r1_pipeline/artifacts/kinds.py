@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from r1_pipeline.artifacts.manifest import LOGS, Manifest, read_manifest, verify_files
 from r1_pipeline.artifacts.metrics import METRICS, read_metrics
 from r1_pipeline.errors import WrongKindError
-from r1_pipeline.records import PreferencePair, Problem, Record, Sample
+from r1_pipeline.records import Domain, PreferencePair, Problem, Record, Sample
 
 if TYPE_CHECKING:
     import polars as pl
@@ -70,6 +70,12 @@ class ProblemSet(Artifact):
     def problems(self) -> list[Problem]:
         """All problems, in stored order."""
         return read_records(self.path / "problems.parquet", Problem)
+
+    @property
+    def left_out(self) -> dict[Domain, str]:
+        """Domains that could not be verified where the set was made -> why."""
+        left_out: dict[Domain, str] = self.statistics.get("left_out", {})
+        return left_out
 
 
 class PreferenceSet(Artifact):

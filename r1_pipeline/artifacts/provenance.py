@@ -6,9 +6,11 @@ None of it enters a fingerprint. Not covered: what was computed (the manifest's 
 import hashlib
 import platform
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from r1_pipeline.records import Record
 
@@ -56,6 +58,8 @@ class Provenance(Record):
     """Wall time of the computation, by the monotonic clock."""
     runs: dict[str, str]
     """Identifiers given by the observers, e.g. `dagster_run_id`, `mlflow_run_id`."""
+    sandbox: dict[str, Any] | None = None
+    """Self-test of the sandbox in which programs were graded; None where none were."""
 
 
 @cache
@@ -88,7 +92,9 @@ def package_versions() -> dict[str, str]:
     return found
 
 
-def capture(*, device: str, started: str, seconds: float, runs: dict[str, str]) -> Provenance:
+def capture(
+    *, device: str, started: str, seconds: float, runs: dict[str, str], sandbox: Mapping[str, Any] | None
+) -> Provenance:
     """Provenance of a computation that has just ended in this process."""
     commit, diff = code_state()
     return Provenance(
@@ -101,4 +107,5 @@ def capture(*, device: str, started: str, seconds: float, runs: dict[str, str]) 
         started=started,
         seconds=round(seconds, 3),
         runs=runs,
+        sandbox=dict(sandbox) if sandbox else None,
     )

@@ -78,6 +78,8 @@ class Facts:
 
     statistics: Mapping[str, Any] = field(default_factory=dict)
     drops: Mapping[str, int] = field(default_factory=dict)
+    sandbox: Mapping[str, Any] | None = None
+    """For the provenance: what the sandbox withstood in which programs were run."""
 
 
 class Store:
@@ -143,7 +145,11 @@ class Store:
                     statistics=canonical_value(dict(facts.statistics)),
                     drops=dict(facts.drops),
                     provenance=provenance.capture(
-                        device=self.device, started=started, seconds=time.monotonic() - clock, runs=runs
+                        device=self.device,
+                        started=started,
+                        seconds=time.monotonic() - clock,
+                        runs=runs,
+                        sandbox=facts.sandbox,
                     ),
                 )
                 _commit(staging, target, manifest)

@@ -76,6 +76,7 @@ def collect(
         profile=run.profile,
         seed=run.seed,
         home=str(run.home),
+        left_out={domain: why for problems in problem_sets.values() for domain, why in problems.left_out.items()},
         models={name: EvalScores.model_validate(report.scores()) for name, report in evaluations.items()},
         reward_models={name: _accuracy(model) for name, model in _of(RewardModel, artifacts).items()},
         general_preference={

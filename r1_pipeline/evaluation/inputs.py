@@ -78,6 +78,8 @@ class ReportInputs(Record):
     profile: str
     seed: int
     home: str
+    left_out: dict[Domain, str]
+    """Domains without problems in this run -> why."""
     models: dict[str, EvalScores]
     reward_models: dict[str, RewardModelScore]
     general_preference: dict[str, float]

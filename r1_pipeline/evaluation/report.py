@@ -3,6 +3,7 @@
 `report.json`, schema 1 (stable):
 
     schema profile seed home total_seconds environment
+    left_out      DOMAIN -> why this machine has no problems of it
     models        NAME -> pass_at_1 pass_at_1_ci pass_at_k cons_at_k format_rate language_consistency mean_tokens n
                           by_domain {DOMAIN: {pass_at_1, n}} digest
     reward_models NAME -> accuracy n
@@ -53,6 +54,7 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
         "profile": inputs.profile,
         "seed": inputs.seed,
         "home": inputs.home,
+        "left_out": inputs.left_out,
         "models": {name: _model(scores) for name, scores in inputs.models.items()},
         "reward_models": {name: scored.model_dump() for name, scored in inputs.reward_models.items()},
         "corpus": {

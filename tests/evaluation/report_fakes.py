@@ -105,6 +105,7 @@ def report_inputs() -> ReportInputs:
         profile="tiny",
         seed=0,
         home=".r1",
+        left_out={},
         models={name: eval_scores(name) for name in MODELS},
         reward_models={
             "helpful_rm": RewardModelScore(accuracy=0.967, n=256),

@@ -25,7 +25,7 @@ def keys(value: dict[str, Any]) -> set[str]:
 def test_report_json_has_the_published_schema() -> None:
     report = json.loads(json.dumps(report_json(report_inputs()), allow_nan=False))
     assert keys(report) == {
-        *("schema", "profile", "seed", "home", "models", "reward_models", "corpus", "stages", "gates"),
+        *("schema", "profile", "seed", "home", "left_out", "models", "reward_models", "corpus", "stages", "gates"),
         *("total_seconds", "environment"),
     }
     assert report["schema"] == 1

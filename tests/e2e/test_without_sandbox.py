@@ -1,0 +1,34 @@
+"""The whole graph on a machine without bubblewrap: it goes on without the code domain, and says so."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.slow
+def test_the_graph_goes_on_without_code_and_says_so(tmp_path: Path) -> None:
+    empty = tmp_path / "bin"
+    empty.mkdir()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("R1_", "DAGSTER_", "MLFLOW_"))}
+    command = [sys.executable, "-c", "from dagster_defs.cli import main; main()", "run", "--profile", "smoke"]
+    home = tmp_path / "home"
+    done = subprocess.run(
+        [*command, "--home", str(home)],
+        capture_output=True,
+        text=True,
+        env={**environment, "PATH": str(empty)},
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if "bubblewrap" in line]
+    assert line.startswith("no code problems: bwrap is not installed")
+    numbers = json.loads((home / "report/report.json").read_text())
+    assert list(numbers["left_out"]) == ["code"]
+    assert set(numbers["corpus"]["by_domain"]) == set(numbers["models"]["r1"]["by_domain"]) | {"general"}
+    assert "code" not in numbers["corpus"]["by_domain"]
+    assert "Code is left out of this run:</b> bwrap is not installed" in (home / "report/report.html").read_text()
