@@ -1,6 +1,7 @@
 """The command `r1`. Every error is one line on the terminal and a non-zero exit."""
 
 import json
+import os
 import signal
 import sys
 import warnings
@@ -124,6 +125,29 @@ def chat(
     out.print(f"{model} ({partner.digest[:12]}); an empty line ends.", highlight=False)
     while line := _ask():
         out.print(partner.answer(line), markup=False, highlight=False)
+
+
+@app.command()
+def grade(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="One JSON object a line.")],
+    to: Annotated[Path | None, typer.Option("--out", help="Verdicts [standard output]; gone on with if begun.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Answers judged at once.")] = os.cpu_count() or 1,
+) -> None:
+    """Grade any file of answers, in order. Example: r1 grade answers.jsonl --out verdicts.jsonl
+
+    In: {"id", "domain": "math|code|choice|...", "answer", "reference", "tests", "language"};
+    out: {"id", "outcome", "score", "extracted", "detail", "seconds"}.
+    """
+    from dagster_defs.grade import grade_file
+
+    console = Console(stderr=True)
+    try:
+        tally = grade_file(file, to, workers, console)
+    except KeyboardInterrupt:
+        fail("interrupted" + ("; the same command goes on from here" if to else ""))
+    console.print(str(tally), highlight=False, soft_wrap=True)
+    if tally.bad:
+        fail(f"{tally.bad} bad lines, named above, were left out")
 
 
 @app.command()

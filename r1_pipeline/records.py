@@ -126,6 +126,8 @@ class Verdict(Record):
 
 
 class Sample(Record):
+    extracted: str | None
+    """What was judged: the answer, the program, the text; None where none was found."""
     """One row of a corpus: a chat-format training sample with its provenance."""
 
     sample_id: str

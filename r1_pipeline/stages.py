@@ -72,7 +72,7 @@ VERSIONS: Mapping[str, int] = {
     "fit_preference": 1,
     "distill": 1,
     "ask": 1,
-    "evaluate": 1,
+    "evaluate": 2,
     "compare_preferences": 1,
 }
 

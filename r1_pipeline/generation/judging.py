@@ -87,7 +87,7 @@ def judge(
         _row(problem, completion, verdict, template)
         for (problem, completion), verdict in zip(pairs, verdicts, strict=True)
     ]
-    optional = {"score": pl.Float64, "final": pl.String, "reasoning": pl.String}
+    optional = {"score": pl.Float64, "final": pl.String, "reasoning": pl.String, "extracted": pl.String}
     return pl.DataFrame(rows, schema_overrides={**_schema(), **optional}, infer_schema_length=None)
 
 

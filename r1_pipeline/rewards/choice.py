@@ -33,12 +33,12 @@ class ChoiceVerifier:
         reference = normal(problem.answer or "")
         if not reference:
             return verdict(self, Outcome.UNGRADABLE, "the problem has no reference answer")
-        extracted = final_answer(final)
+        extracted = final_answer(final, normal)
         if extracted.answer is None:
             return verdict(self, Outcome.MALFORMED, extracted.detail)
         answer = normal(extracted.answer)
         outcome = Outcome.CORRECT if answer == reference else Outcome.WRONG
-        return verdict(self, outcome, f"{answer[:80]!r} against {reference[:80]!r}")
+        return verdict(self, outcome, f"{answer[:80]!r} against {reference[:80]!r}", extracted.answer)
 
     def close(self) -> None:
         """Nothing to give back."""

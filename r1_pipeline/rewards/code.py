@@ -137,14 +137,15 @@ class CodeVerifier:
             tests = list(group)
             run = self._run(program, kind, function, [test.given for test in tests], limit_s)
             if run.status == "runner_failed":
-                return verdict(self, Outcome.GRADER_ERROR, run.detail)
+                return verdict(self, Outcome.GRADER_ERROR, run.detail, program.source)
             if run.status == "not_compiled":
-                return verdict(self, Outcome.WRONG, f"0 of {len(problem.tests)} tests: not compiled: {run.detail}")
+                detail = f"0 of {len(problem.tests)} tests: not compiled: {run.detail}"
+                return verdict(self, Outcome.WRONG, detail, program.source)
             reasons += [f"; test {len(fates) + n}: {each.detail}" for n, each in enumerate(run.tests, 1) if each.detail]
             fates += map(_fate, tests, run.tests)
         outcome = Outcome.CORRECT if set(fates) == {"passed"} else Outcome.WRONG
         summary = f"{fates.count('passed')} of {len(fates)} tests: {_tally(fates)}"
-        return verdict(self, outcome, summary + "".join(reasons[:1]))
+        return verdict(self, outcome, summary + "".join(reasons[:1]), program.source)
 
     def _run(self, program: Program, kind: str, function: str, given: Sequence[str], limit_s: float) -> ProgramRun:
         match kind:

@@ -34,11 +34,11 @@ class KeywordsVerifier:
             return verdict(self, Outcome.UNGRADABLE, "the problem has no required words")
         length = sum(count_words(final).values())
         if length > self.max_words:
-            return verdict(self, Outcome.WRONG, f"{length} words, more than {self.max_words}")
+            return verdict(self, Outcome.WRONG, f"{length} words, more than {self.max_words}", final)
         missing = [word for word in required if not _present(word, final.casefold())]
         if missing:
-            return verdict(self, Outcome.WRONG, f"missing: {', '.join(missing)}")
-        return verdict(self, Outcome.CORRECT, "all required words present")
+            return verdict(self, Outcome.WRONG, f"missing: {', '.join(missing)}", final)
+        return verdict(self, Outcome.CORRECT, "all required words present", final)
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -2,22 +2,27 @@
 
 A verifier sees only the final part of a reply and says why in a `Verdict`; weights and rewards are `rubric`'s.
 The grader adds what all domains share: truncated and answerless replies, a cache, threads, closing. Answers of the
-grader's own failures (`grader_error`) are never cached. It works inside TRL's process and from any thread; children
-are separate interpreters (`workers`). Not covered: format, language, preference, which are rewards but not verdicts.
+grader's own failures (`grader_error`) are never cached; what is stored lies in artifacts, whose fingerprints hold the
+verifiers' versions. It works inside TRL's process and from any thread; children are separate interpreters (`workers`).
+Not covered: format, language, preference, which are rewards but not verdicts.
 To add a verifier: one module with `name`, `version`, `judge`, `close`, and one line in `default_grader`.
 """
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from types import TracebackType
 from typing import Protocol, Self
 
-from r1_pipeline.data.templates import TemplateName, split_reply, summarize
+from r1_pipeline.data.templates import ANSWER_OPEN, TemplateName, split_reply, summarize
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Domain, Outcome, Problem, Verdict
 
-_CACHE_LIMIT = 200_000
+_CACHE_CHARACTERS = 60_000_000
+"""What the cache may hold, some 100 MB; it is emptied when it is full."""
+_ENTRY = 1_000
+"""Characters that an entry counts for beside its own."""
 
 
 class Verifier(Protocol):
@@ -42,10 +47,16 @@ class Verifier(Protocol):
         ...
 
 
-def verdict(verifier: Verifier, outcome: Outcome, detail: str) -> Verdict:
-    """A verdict with the score that belongs to its outcome, signed by its verifier."""
+def verdict(verifier: Verifier, outcome: Outcome, detail: str, extracted: str | None = None) -> Verdict:
+    """A verdict on `extracted` with the score that belongs to its outcome, signed by its verifier."""
     score = None if outcome in (Outcome.UNGRADABLE, Outcome.GRADER_ERROR) else float(outcome is Outcome.CORRECT)
-    return Verdict(outcome=outcome, score=score, detail=detail, verifier=f"{verifier.name}@{verifier.version}")
+    signed = f"{verifier.name}@{verifier.version}"
+    return Verdict(outcome=outcome, score=score, extracted=extracted, detail=detail, verifier=signed)
+
+
+def template_of(text: str) -> TemplateName:
+    """The form of a reply whose template nobody states: `zero` if it has answer tags, else `chat`."""
+    return "zero" if ANSWER_OPEN in text else "chat"
 
 
 class Grader:
@@ -55,6 +66,8 @@ class Grader:
         self._verifiers = dict(verifiers)
         self._threads = threads
         self._cache: dict[tuple[Problem, str], Verdict] = {}
+        self._cached = 0
+        self._lock = Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -82,23 +95,35 @@ class Grader:
 
     def judge(self, problem: Problem, final: str) -> Verdict:
         """The verdict on the final part of a reply."""
-        key = (problem, final)
-        known = self._cache.get(key)
+        known = self._cache.get((problem, final))
         if known is None:
             known = self.verifier(problem.domain).judge(problem, final)
             if known.outcome is not Outcome.GRADER_ERROR:
-                if len(self._cache) >= _CACHE_LIMIT:
-                    self._cache.clear()
-                self._cache[key] = known
+                self._remember(problem, final, known)
         return known
+
+    def _remember(self, problem: Problem, final: str, judged: Verdict) -> None:
+        tests = sum(len(test.given) + len(test.expected) for test in problem.tests)
+        weight = _ENTRY + tests + 2 * len(final)
+        with self._lock:
+            if self._cached + weight > _CACHE_CHARACTERS:
+                self._cache.clear()
+                self._cached = 0
+            self._cache[problem, final] = judged
+            self._cached += weight
 
     def grade(self, problem: Problem, completion: Completion, template: TemplateName) -> Verdict:
         """The verdict on a whole completion. One that was cut off has not committed itself to any answer."""
         verifier = self.verifier(problem.domain)
         if completion.finish_reason == "length":
             return verdict(verifier, Outcome.TRUNCATED, f"cut off after {len(completion.token_ids)} tokens")
-        final = split_reply(template, completion.text).final
+        return self.judge_reply(problem, completion.text, template)
+
+    def judge_reply(self, problem: Problem, text: str, template: TemplateName) -> Verdict:
+        """The verdict on the whole text of a finished reply."""
+        final = split_reply(template, text).final
         if not final:
+            verifier = self.verifier(problem.domain)
             return verdict(verifier, Outcome.MALFORMED, "no final answer, or several that differ")
         return self.judge(problem, final)
 

@@ -1,0 +1,153 @@
+"""`r1 grade`: a file of answers in, a file of verdicts out, in the same order, gone on with after an interruption.
+
+Verdicts are appended to OUT as they come; `OUT.made-by.json` says from which file and by which verifiers, so that only
+the same work is gone on with. A half-written last line is cut off. Without OUT they go to standard output.
+Not covered: what a line means and how it is judged (`r1_pipeline.rewards.batch`).
+"""
+
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from r1_pipeline.artifacts.manifest import sha256_of
+from r1_pipeline.errors import ArtifactError
+from r1_pipeline.recipe import Runtime
+from r1_pipeline.records import Outcome, Record
+from r1_pipeline.rewards.batch import BadLine, Graded, Line, grade_lines, read_lines
+from r1_pipeline.rewards.verifier import default_grader
+
+QUIET_PERIOD = 15.0
+"""Seconds between progress lines where standard error is not a terminal."""
+
+
+class MadeBy(Record):
+    """What OUT was begun with."""
+
+    input_sha256: str
+    verifiers: dict[str, str]
+
+
+@dataclass
+class Tally:
+    """What came of the lines so far."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    before: int = 0
+    """Lines of an earlier, interrupted run."""
+    bad: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def __str__(self) -> str:
+        graded, seconds = self.outcomes.total() - self.before, time.monotonic() - self.started
+        counts = ", ".join(f"{outcome} {self.outcomes[outcome]:,}" for outcome in Outcome if self.outcomes[outcome])
+        earlier = f", {self.before:,} before" if self.before else ""
+        return f"{graded:,} graded in {seconds:.1f} s, {graded / seconds:,.0f}/s{earlier}: {counts or 'nothing'}"
+
+
+def grade_file(source: Path, out: Path | None, workers: int, console: Console) -> Tally:
+    """Grade what of `source` is not graded yet; raises `ArtifactError` where OUT belongs to other work."""
+    tally = Tally()
+    with ExitStack() as stack:
+        file = stack.enter_context(source.open("rb"))
+        grader = stack.enter_context(default_grader(Runtime(threads=workers)))
+        lines = read_lines(file)
+        sink: BinaryIO = sys.stdout.buffer
+        if out is not None:
+            begin(out, MadeBy(input_sha256=sha256_of(source), verifiers=grader.identity))
+            sink = stack.enter_context(out.open("ab"))
+            for known in replayed(lines, out):
+                _count(tally, known, console)
+            tally.before = tally.outcomes.total()
+        shown = _Shown(console, file, source.stat().st_size, tally)
+        if console.is_terminal:
+            stack.enter_context(shown.bars)
+        for result in grade_lines(grader, lines, workers):
+            _count(tally, result, console)
+            if isinstance(result, Graded):
+                sink.write(result.model_dump_json().encode() + b"\n")
+                sink.flush()
+            shown.update()
+    return tally
+
+
+def begin(out: Path, made_by: MadeBy) -> None:
+    """Makes OUT ready to be appended to."""
+    note = out.with_name(f"{out.name}.made-by.json")
+    if not out.exists():
+        note.write_text(made_by.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        return
+    try:
+        before = MadeBy.model_validate_json(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{out} exists and {note.name} does not say what it is; choose another --out") from error
+    if before != made_by:
+        what = "other verifiers" if before.input_sha256 == made_by.input_sha256 else "another file"
+        raise ArtifactError(f"{out} was begun with {what}; remove it, or choose another --out")
+    _cut_half_line(out)
+
+
+def _cut_half_line(path: Path) -> None:
+    with path.open("rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - (1 << 16))
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        file.truncate(end)
+
+
+def replayed(lines: Iterator[tuple[int, Line | BadLine]], out: Path) -> Iterator[Graded | BadLine]:
+    """The verdicts that OUT holds, with the bad lines between them; takes their lines from `lines`."""
+    with out.open("rb") as file:
+        for raw in file:
+            row = Graded.model_validate_json(raw)
+            for _, line in lines:
+                if isinstance(line, Line):
+                    if line.id != row.id:
+                        raise ArtifactError(f"{out} has {row.id!r} where {line.id!r} belongs; remove it")
+                    yield row
+                    break
+                yield line
+
+
+def _count(tally: Tally, result: Graded | BadLine, console: Console) -> None:
+    if isinstance(result, BadLine):
+        tally.bad += 1
+        console.print(f"line {result.number}: {result.reason}", markup=False, highlight=False, soft_wrap=True)
+    else:
+        tally.outcomes[result.outcome] += 1
+
+
+class _Shown:
+    """How much of the file has been read and what came of it: a bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, console: Console, file: BinaryIO, size: int, tally: Tally) -> None:
+        columns = (BarColumn(bar_width=24), TaskProgressColumn(), TextColumn("{task.fields[tally]}"))
+        self.bars = Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console, transient=True)
+        self._bar = self.bars.add_task("", total=size, tally="")
+        self._console, self._file, self._size, self._tally = console, file, size, tally
+        self._spoke = time.monotonic()
+
+    def update(self) -> None:
+        """After every verdict; speaks only when it is time to."""
+        now = time.monotonic()
+        if now - self._spoke < (0.2 if self._console.is_terminal else QUIET_PERIOD):
+            return
+        self._spoke, read = now, self._file.tell()
+        if self._console.is_terminal:
+            self.bars.update(self._bar, completed=read, tally=str(self._tally))
+        else:
+            self._console.print(f"{read / self._size:.0%}: {self._tally}", highlight=False, soft_wrap=True)

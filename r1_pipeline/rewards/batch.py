@@ -1,0 +1,133 @@
+"""Grading anybody's answers: what a line of a file says, and verdicts in the order of the lines, many judged at once.
+
+    {"id", "domain", "answer", "reference", "tests", "language", "question"}  one JSON object a line; id, domain and
+    answer must be there, other keys are ignored
+    {"id", "outcome", "score", "extracted", "detail", "seconds"}              what comes out
+
+`answer` is all that a model said, `domain` one of the grader's or `choice`. Where the final part stands: in `<answer>`
+tags where there are any, else after the last `</think>`, else it is all of it; the rest is the verifier's rule.
+A line that cannot be read is a `BadLine` and stops nothing. Memory is bounded by the lines that are being judged.
+Not covered: files, interruptions, progress (`dagster_defs.grade`).
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import BinaryIO, Literal
+
+from pydantic import ConfigDict, ValidationError
+
+from r1_pipeline.data.problems import problem_id
+from r1_pipeline.records import Domain, Language, Outcome, Problem, Record, TestCase
+from r1_pipeline.rewards.verifier import Grader, template_of
+
+MAX_LINE = 64 << 20
+"""Bytes of a line, at most."""
+_AHEAD = 64
+"""Lines that are read ahead for each worker."""
+_AHEAD_BYTES = 64 << 20
+"""Bytes that are read ahead by all, at most, and one line."""
+
+
+class Line(Record):
+    """One answer to be graded."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str | int
+    domain: Literal["math", "code", "choice", "stem", "logic", "general"]
+    answer: str
+    reference: str | None = None
+    tests: tuple[TestCase, ...] = ()
+    language: Language = "en"
+    question: str = ""
+    """Decides what a percent sign or a number base means (`rewards.maths`)."""
+
+    @property
+    def problem(self) -> Problem:
+        """The question behind the line, as verifiers want it."""
+        domain: Domain = "stem" if self.domain == "choice" else self.domain
+        return Problem(
+            id=problem_id(self.question, self.reference, self.tests, domain),
+            question=self.question,
+            answer=self.reference,
+            tests=self.tests,
+            domain=domain,
+            language=self.language,
+            source="",
+            licence="",
+        )
+
+
+class BadLine(Record):
+    """A line that says nothing that can be graded."""
+
+    number: int
+    """Counted from 1."""
+    reason: str
+
+
+class Graded(Record):
+    """The verdict on one line."""
+
+    id: str | int
+    outcome: Outcome
+    score: float | None
+    extracted: str | None
+    detail: str
+    seconds: float
+    """Wall time of judging."""
+
+
+def read_lines(file: BinaryIO) -> Iterator[tuple[int, Line | BadLine]]:
+    """(bytes, what it says) of every line that is not blank."""
+    number = 0
+    while raw := file.readline(MAX_LINE):
+        number += 1
+        size = len(raw)
+        while not raw.endswith(b"\n") and (more := file.readline(MAX_LINE)):
+            size, raw = size + len(more), more
+        if size > MAX_LINE:
+            yield size, BadLine(number=number, reason=f"longer than {MAX_LINE} bytes")
+        elif not raw.isspace():
+            yield size, parse(number, raw)
+
+
+def parse(number: int, raw: bytes) -> Line | BadLine:
+    """What a line says."""
+    try:
+        return Line.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        return BadLine(number=number, reason=f"{where}: {first['msg']}" if where else first["msg"])
+
+
+def grade_lines(
+    grader: Grader, lines: Iterable[tuple[int, Line | BadLine]], workers: int
+) -> Iterator[Graded | BadLine]:
+    """What becomes of each line, in order. Raises `GraderError` where nothing can be judged on this machine."""
+    pool = ThreadPoolExecutor(workers)
+    waiting: deque[tuple[int, BadLine | Future[Graded]]] = deque()
+    ahead = 0
+    try:
+        for size, line in lines:
+            waiting.append((size, line if isinstance(line, BadLine) else pool.submit(_graded, grader, line)))
+            ahead += size
+            while len(waiting) > _AHEAD * workers or ahead > _AHEAD_BYTES:
+                done, first = waiting.popleft()
+                ahead -= done
+                yield first if isinstance(first, BadLine) else first.result()
+        for _, rest in waiting:
+            yield rest if isinstance(rest, BadLine) else rest.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _graded(grader: Grader, line: Line) -> Graded:
+    started = time.perf_counter()
+    judged = grader.judge_reply(line.problem, line.answer, template_of(line.answer))
+    seconds = round(time.perf_counter() - started, 6)
+    shown = judged.model_dump(include={"outcome", "score", "extracted", "detail"})
+    return Graded(id=line.id, seconds=seconds, **shown)

@@ -1,0 +1,118 @@
+"""`r1 grade` for real: order, interruption at any byte, what belongs to other work, and what is said."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from dagster_defs.grade import Tally, grade_file
+from r1_pipeline.errors import ArtifactError
+
+COUNT = 1500
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", "from dagster_defs.cli import main; main()", "grade", *arguments]
+
+
+def run(source: Path, out: Path) -> tuple[Tally, str]:
+    said = StringIO()
+    tally = grade_file(source, out, 2, Console(file=said))
+    return tally, said.getvalue()
+
+
+def note_of(out: Path) -> Path:
+    return out.with_name(f"{out.name}.made-by.json")
+
+
+def verdicts(path: Path) -> list[dict[str, object]]:
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every third answer is wrong; lines 2 and 7 are bad; ids are not in order."""
+    path = tmp_path_factory.mktemp("grade") / "answers.jsonl"
+    rows = [
+        {"id": f"q{n * 7 % COUNT}", "domain": "math", "answer": f"\\boxed{{{n + (n % 3 == 0)}}}", "reference": str(n)}
+        for n in range(COUNT)
+    ]
+    lines = [json.dumps(row) for row in rows]
+    path.write_text("\n".join([lines[0], "not JSON", *lines[1:5], '{"id": 3}', *lines[5:]]), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(answers: Path) -> Path:
+    out = answers.with_name("whole.jsonl")
+    tally, said = run(answers, out)
+    assert "line 2: Invalid JSON" in said and "line 7: domain: Field required" in said
+    assert tally.bad == 2
+    assert f"{COUNT:,} graded in" in str(tally) and str(tally).endswith("/s: correct 1,000, wrong 500")
+    return out
+
+
+def test_verdicts_have_the_documented_keys_in_input_order(whole: Path) -> None:
+    rows = [json.loads(line) for line in whole.read_text(encoding="utf-8").splitlines()]
+    assert [row["id"] for row in rows] == [f"q{n * 7 % COUNT}" for n in range(COUNT)]
+    assert list(rows[0]) == ["id", "outcome", "score", "extracted", "detail", "seconds"]
+    assert rows[1] | {"seconds": 0, "detail": ""} == {
+        "id": "q7", "outcome": "correct", "score": 1.0, "extracted": "1", "detail": "", "seconds": 0,
+    }  # fmt: skip
+
+
+def test_without_out_verdicts_go_to_standard_output_and_nothing_else_does(tmp_path: Path) -> None:
+    path = tmp_path / "one.jsonl"
+    path.write_text('{"id": 1, "domain": "choice", "answer": "B", "reference": "(B)"}\n{}\n')
+    done = subprocess.run(command(str(path)), capture_output=True, text=True, check=False, timeout=120)
+    assert json.loads(done.stdout)["outcome"] == "correct"
+    assert "1 graded" in done.stderr and "r1: 1 bad lines" in done.stderr
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("left", [0, 1, 150, 40_000])
+def test_a_file_cut_off_anywhere_is_made_whole(left: int, whole: Path, answers: Path, tmp_path: Path) -> None:
+    out, content = tmp_path / "out.jsonl", whole.read_bytes()
+    out.write_bytes(content[:left])
+    note_of(out).write_bytes(note_of(whole).read_bytes())
+    tally, _ = run(answers, out)
+    kept = content[:left].rpartition(b"\n")[0]
+    assert out.read_bytes().startswith(kept)
+    assert verdicts(out) == verdicts(whole)
+    assert tally.before == content[:left].count(b"\n")
+    assert (tally.outcomes["correct"], tally.outcomes["wrong"], tally.bad) == (1000, 500, 2)
+
+
+def test_killed_and_started_again_it_gives_what_one_run_gives(whole: Path, answers: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    process = subprocess.Popen(command(str(answers), "--out", str(out), "--workers", "1"), stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (out.exists() and out.stat().st_size):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    run(answers, out)
+    assert verdicts(out) == verdicts(whole)
+
+
+def test_out_of_other_work_is_refused_and_left_alone(whole: Path, answers: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"id": 1, "domain": "choice", "answer": "B", "reference": "(B)"}\n')
+    before = whole.read_bytes()
+    with pytest.raises(ArtifactError, match="was begun with another file"):
+        run(other, whole)
+    with pytest.raises(ArtifactError, match="does not say what it is"):
+        run(answers, other)
+    assert whole.read_bytes() == before and other.read_text().count("\n") == 1
+    out = tmp_path / "out.jsonl"
+    out.write_bytes(before)
+    note_of(out).write_text(note_of(whole).read_text().replace("choice@1", "choice@0"))
+    with pytest.raises(ArtifactError, match="was begun with other verifiers"):
+        run(answers, out)
