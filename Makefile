@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 export R1_HOME ?= $(CURDIR)/.r1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint bench setup clean
+.PHONY: demo test lint bench setup sandbox clean
 
 setup: $(READY)
 
@@ -19,10 +19,17 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-demo: $(READY)
+# Programs that models write run in bubblewrap or not at all.
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
+INSTALL := $(AS_ROOT) apt-get install -qq -y bubblewrap
+sandbox:
+	@command -v bwrap >/dev/null || ($(INSTALL) || ($(AS_ROOT) apt-get update -qq && $(INSTALL))) >/dev/null 2>&1 \
+	  || echo "no sandbox for programs; install the package bubblewrap"
+
+demo: $(READY) sandbox
 	@$(BIN)/r1 run --profile tiny
 
-test: $(READY)
+test: $(READY) sandbox
 	@$(BIN)/python -m pytest
 
 lint: $(READY)
