@@ -113,7 +113,7 @@ def _votes(rows: "pl.DataFrame", domain: Domain) -> list[list[tuple[str | None, 
 
 def _answer(domain: Domain, final: str) -> str | None:
     """What a final part votes for: a program or a text as a whole, else its answer; None if it has none."""
-    return final if domain in ("code", "general") else final_answer(final).answer
+    return final if domain in ("code", "general") else final_answer(final, ballot).answer
 
 
 def _domain_scores(

@@ -1,16 +1,19 @@
 """Mathematics: is the final answer equal to the reference?
 
-Order of decisions, after `extract.final_answer` and `normal` (one normal form for both sides):
-1. the reference is empty, monstrous or unparsable: `ungradable`; two numbers in one answer: `malformed`;
-2. word answers are compared as words, since math-verify reads them as products of letters ("no" equals "on");
-   an equation given for a value counts by its right side if its left side is a lone name ("x = 5", not "4 = 5");
-3. the fast path: literal equality, and exact equality of integers, decimals and simple fractions;
+Order of decisions, on the normal forms (`latex.normal`) of both sides:
+1. the reference is empty, monstrous or broken: `ungradable`; two numbers in one answer: `malformed`;
+2. `decide`: literal equality; words as words, since a parser reads them as products of letters ("no" equals "on"); an
+   equation given for a value by its right side if its left side is a name ("x = 5", not "4 = 5"); lists by their
+   lengths and brackets; units, percent signs and number bases by the rules of `_pairs`;
+3. the fast path: exact equality of numbers and of lists of numbers;
 4. monstrous answers (towers of powers, huge exponents or factorials, over-long or deeply nested) are `wrong`;
-5. math-verify, in a child process that is killed at the deadline. A timeout or a crash is `grader_error`, never wrong.
-The fast path never disagrees with math-verify where it decides; a test holds it to that over `tests/golden`.
+5. equality of values in a child process that is killed at the deadline (`maths_child`: latex2sympy, sympy,
+   math-verify). A timeout or a crash is `grader_error`, never wrong.
+A reference that no parser can read ("where a is any integer") is a text: right in its own words only.
+The fast path never disagrees with the child where it decides; a test holds it to that over `tests/golden`.
 
-Not covered yet: units and percentages beyond what math-verify does, number bases, Chinese measure words,
-repeating decimals, values that differ by less than 15 digits, tuples against sets and intervals.
+Not covered: conversion of units, units inside lists, numbers in words ("five"), tolerances (a decimal is right to 12
+significant digits), equations equal up to a renaming, intervals in the notation ]a, b[.
 """
 
 import re
@@ -19,75 +22,75 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 
 from r1_pipeline.records import Outcome, Problem, Verdict
-from r1_pipeline.rewards.extract import final_answer, tidy
+from r1_pipeline.rewards.extract import MAX_ANSWER, final_answer
+from r1_pipeline.rewards.latex import compact, listed, normal, unworded
+from r1_pipeline.rewards.quantity import number, split
 from r1_pipeline.rewards.verifier import verdict
 from r1_pipeline.rewards.workers import WorkerPool
 
-_RULES = "1"
-"""Bump when any verdict can change."""
+RULES = "2"
+"""Bump when any verdict can change; `tests/golden` holds the verdicts to it."""
 _STACK = ("math-verify", "latex2sympy2_extended", "sympy", "antlr4-python3-runtime")
-_LIMIT_S = 2.0
+_LIMIT_S = 1.5
 _MAX_LENGTH = 1000
-_MAX_DEPTH = 50
+_MAX_DEPTH = 10
 
-_SPACING = re.compile(r"\\left(?![a-zA-Z])|\\right(?![a-zA-Z])|(?<!\\)\\[,;: ]|~|\\displaystyle")
-_THOUSANDS = re.compile(r"(?<![\d.])\d{1,3}(?:(?:\{,\}|\s)\d{3})+(?!\d)")
-_MIXED = re.compile(r"(?<![\d.])(\d+)\s+(\d+/\d+)")
-_BARE_FRACTION = re.compile(r"\\frac\s*(\d)\s*(\d)(?!\d)")
 _TWO_NUMBERS = re.compile(r"\d\s+\d")
-_INTEGER = r"[+-]?(?:[0-9]{1,300}|[0-9]{1,3}(?:,[0-9]{3}){1,80})"
-_NUMBER = re.compile(rf"(?P<whole>{_INTEGER})(?P<decimals>\.[0-9]{{1,12}})?|(?P<point>[+-]?\.[0-9]{{1,12}})")
-_FRACTION = re.compile(r"(-?)(?:\\frac\{([+-]?[0-9]{1,100})\}\{([0-9]{1,100})\}|([+-]?[0-9]{1,100})/([0-9]{1,100}))")
-_LOOSE_BLANK = re.compile(r"(?<!\d)\s|\s(?!\d)")
-_TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mbox)\s*\{([^{}]*)\}")
-_WORDS = re.compile(r"(?=.*[^\W\d_]{4})[^\W\d_]+(?:[\s'-]+[^\W\d_]+)*|[\u4e00-\u9fff]+")
-_NAMED_VALUE = re.compile(r"(?:[A-Za-z]|\\[a-z]+)(?:_\w|_\{\w+\})?(?:\([a-z]\))?\s*=\s*([^=<>]+)")
-_MONSTER = re.compile(
-    r"\^[\s{(]*\d+\s*\^|\^\s*\{?\s*\(?[0-9]{5}|[0-9]{5,}\s*\)?\s*!|!\s*\)?\s*!|[0-9]{1001}", re.DOTALL
+_NAMED = re.compile(
+    r"(?=[^=]{0,80}[A-Za-z])(?!-)(?P<name>(?>\\?[A-Za-z]++|_\{[^{}]*\}|\([^()=<>]*\)|\{[A-Za-z\\ ]*\}|['+\s|-])++)"
+    r"(?:=|\\in(?![a-z]))\s*(?P<value>[^=<>]+)"
 )
-_HUGE_BINOMIAL = re.compile(r"\\[dt]?binom.*[0-9]{5}|\\(?:sum|prod).*(?:[0-9]{5}|\^\{?[0-9]+\^)", re.DOTALL)
+_OPTION = re.compile(r"\(([A-Za-z])\)|([A-Za-z])")
+_WORDS = re.compile(r"(?=.*[^\W\d_]{4})[^\W\d_]+(?:[\s',-]+[^\W\d_]+)*|[\u4e00-\u9fff]+")
+_MONSTER = re.compile(
+    r"\^[\s{(]*\d+\s*\^|\^\s*\{?\s*\(?[0-9]{5}|[0-9]{5,}\s*\)?\s*!|!\s*\)?\s*!|[0-9]{1001}|[-+|]{9}"
+    r"|\\binom.*[0-9]{5}|\\(?:sum|prod)(?![a-z]).*(?:[0-9]{5}|\^\{?[0-9]+\^)",
+    re.DOTALL,
+)
+_ASKS_PERCENT = re.compile(r"percent|%|百分", re.IGNORECASE)
+_ASKS_BASE = re.compile(r"\bbase\b|binary|octal|hexadecimal|进制", re.IGNORECASE)
+
+Pair = tuple[str, str]
 
 
-def normal(answer: str) -> str:
-    """The normal form both sides are compared in."""
-    answer = (
-        _SPACING.sub(" ", tidy(answer).replace("\\!", "")).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
-    )
-    answer = _BARE_FRACTION.sub(r"\\frac{\1}{\2}", answer)
-    answer = _THOUSANDS.sub(lambda match: re.sub(r"\{,\}|\s", "", match[0]), answer)
-    return _MIXED.sub(r"(\1+\2)", re.sub(r"\s+", " ", answer)).strip()
-
-
-def number(text: str) -> Fraction | None:
-    """The exact value of an integer, decimal or simple fraction; None for everything else."""
-    compact = _LOOSE_BLANK.sub("", text)
-    if match := _NUMBER.fullmatch(compact):
-        return Fraction(match[0].replace(",", ""))
-    if (match := _FRACTION.fullmatch(compact)) and int(below := match[3] or match[5]):
-        return Fraction(int(match[2] or match[4]), int(below)) * (-1 if match[1] else 1)
-    return None
+def decide(reference: str, answer: str, question: str) -> bool | list[Pair]:
+    """The verdict on two normal forms where the writing settles it; else pairs of values: right if one is equal."""
+    if compact(reference) == compact(answer):
+        return True
+    if (right := words(reference)) is not None:
+        return right == words(answer, beside_words=True)
+    reference, answer = _unnamed(reference, answer)
+    if "\\ldots" in reference + answer or ("=" in answer and "=" not in reference and len(listed(answer)[1]) == 1):
+        return compact(reference) == compact(answer)
+    return [pair for pair in _pairs(reference, answer, question) if _alike(*pair)]
 
 
 def fast_equal(reference: str, answer: str) -> bool | None:
-    """Equality of two normal forms where it is certain; None leaves the decision to math-verify."""
-    if _LOOSE_BLANK.sub("", reference) == _LOOSE_BLANK.sub("", answer):
+    """Equality of two values where it is certain; None leaves the decision to the child."""
+    if compact(reference) == compact(answer):
         return True
-    left, right = number(reference), number(answer)
-    if left is None or right is None:
+    (around, left), (brackets, right) = listed(reference), listed(answer)
+    mine, theirs = _numbers(left), _numbers(right)
+    if around != brackets or mine is None or theirs is None:
         return None
-    if left == right:
-        return True
-    both_whole = left.denominator == right.denominator == 1
-    return False if both_whole or abs(left - right) > max(Fraction(1), abs(left)) / 10**9 else None
+    if around in ("", "\\{\\}"):
+        if len(set(mine)) < len(mine) or len(set(theirs)) < len(theirs):
+            return None
+        mine, theirs = sorted(mine), sorted(theirs)
+    if len(mine) == len(theirs) and mine != theirs and all(map(_close, mine, theirs)):
+        return None
+    return mine == theirs
 
 
-def words(text: str) -> str | None:
-    """The words of a word answer, in lower case; None for anything that could be mathematics."""
-    plain = _TEXT_COMMAND.sub(r" \1 ", text)
-    stripped = " ".join(plain.split()).casefold()
-    if _WORDS.fullmatch(stripped) or (plain != text and re.fullmatch(r"[^\W\d_]+", stripped)):
-        return stripped
-    return None
+def words(text: str, *, beside_words: bool = False) -> str | None:
+    """The words of a word answer or its option letter, in lower case; None for anything that could be mathematics.
+
+    Beside words, everything is words.
+    """
+    plain = unworded(text)
+    if (option := _OPTION.fullmatch(plain)) and (beside_words or plain != text):
+        return (option[1] or option[2]).casefold()
+    return plain.casefold() if beside_words or _WORDS.fullmatch(plain) else None
 
 
 def monstrous(text: str) -> bool:
@@ -96,12 +99,7 @@ def monstrous(text: str) -> bool:
     for char in text[: _MAX_LENGTH + 1]:
         depth += (char in "([{") - (char in ")]}")
         deepest = max(deepest, depth)
-    return (
-        len(text) > _MAX_LENGTH
-        or deepest > _MAX_DEPTH
-        or _MONSTER.search(text) is not None
-        or _HUGE_BINOMIAL.search(text) is not None
-    )
+    return len(text) > _MAX_LENGTH or deepest > _MAX_DEPTH or _MONSTER.search(text) is not None
 
 
 class MathsVerifier:
@@ -110,8 +108,8 @@ class MathsVerifier:
     name = "maths"
 
     def __init__(self, workers: int) -> None:
-        self.version = "+".join([_RULES, *(f"{package}-{package_version(package)}" for package in _STACK)])
-        self._references: dict[str, bool] = {}
+        self.version = "+".join([RULES, *(f"{package}-{package_version(package)}" for package in _STACK)])
+        self._references: dict[str, str] = {}
         self._pool = WorkerPool(
             Path(__file__).with_name("maths_child.py"), size=workers, flags=("-I",), recycle_after=2000
         )
@@ -122,48 +120,135 @@ class MathsVerifier:
 
     def judge(self, problem: Problem, final: str) -> Verdict:
         """The verdict on the final part of a reply."""
-        reference = normal(problem.answer or "")
-        extracted = final_answer(final)
-        if not reference or monstrous(reference):
-            return verdict(self, Outcome.UNGRADABLE, f"the reference {problem.answer!r} is empty or not a value")
+        reference = normal((problem.answer or "")[: MAX_ANSWER + 1])
+        status = self._reference(reference)
+        if status in ("failed", "undefined"):
+            outcome = Outcome.GRADER_ERROR if status == "failed" else Outcome.UNGRADABLE
+            return verdict(self, outcome, f"the reference {reference[:80]!r} is empty or has no value")
+        extracted = final_answer(final, _agreed)
         if extracted.answer is None:
             return verdict(self, Outcome.MALFORMED, extracted.detail)
         answer = normal(extracted.answer)
         shown = f"{answer[:80]!r} against {reference[:80]!r}"
-        if words(reference) is not None:
-            return verdict(self, Outcome.CORRECT if words(answer) == words(reference) else Outcome.WRONG, shown)
-        if number(reference) is None and (status := self._reference_status(reference)) is not None:
-            return verdict(self, status, f"the reference {reference[:80]!r} cannot be read")
-        if "=" in answer and "=" not in reference:
-            named = _NAMED_VALUE.fullmatch(answer)
-            if named is None:
-                return verdict(self, Outcome.WRONG, f"an equation, not a value: {shown}")
-            answer = named[1].strip()
-        if _TWO_NUMBERS.search(answer) and answer != reference:
-            return verdict(self, Outcome.MALFORMED, f"two numbers in one answer: {shown}")
-        equal = fast_equal(reference, answer)
-        if equal is None and (monstrous(answer) or words(answer) is not None):
-            return verdict(self, Outcome.WRONG, f"not a value: {shown}")
-        if equal is not None:
-            return verdict(self, Outcome.CORRECT if equal else Outcome.WRONG, shown)
-        return verdict(self, self._slow(reference, answer), shown)
+        decided = decide(reference, answer, problem.question)
+        if decided is not True and _TWO_NUMBERS.search(answer) and not _TWO_NUMBERS.search(reference):
+            return verdict(self, Outcome.MALFORMED, f"two numbers in one answer: {shown}", extracted.answer)
+        equal: bool | None = decided is True
+        if isinstance(decided, list) and status != "unreadable":
+            equal = self._any_equal(decided)
+        outcome = {True: Outcome.CORRECT, False: Outcome.WRONG, None: Outcome.GRADER_ERROR}[equal]
+        return verdict(self, outcome, shown, extracted.answer)
 
-    def _slow(self, reference: str, answer: str | None) -> Outcome:
-        request = {"reference": reference, "answer": answer, "limit_s": _LIMIT_S}
-        reply = self._pool.ask(request, _LIMIT_S)
-        outcomes = {
-            "equal": Outcome.CORRECT,
-            "parsed": Outcome.CORRECT,
-            "differs": Outcome.WRONG,
-            "bad_reference": Outcome.UNGRADABLE,
-        }
-        return outcomes[reply.value["status"]] if reply.status == "ok" else Outcome.GRADER_ERROR
+    def _any_equal(self, pairs: list[Pair]) -> bool | None:
+        """Whether a pair is equal; None if the grader failed on one and found none equal."""
+        found: bool | None = False
+        for reference, answer in pairs:
+            equal = fast_equal(reference, answer)
+            if equal is None and (monstrous(answer) or monstrous(reference) or words(answer) is not None):
+                continue
+            if equal is None:
+                status = self.ask(reference, answer)
+                equal = None if status == "failed" else status == "equal"
+            if equal:
+                return True
+            found = None if equal is None else found
+        return found
 
-    def _reference_status(self, reference: str) -> Outcome | None:
-        """None for a reference that math-verify can read; asked once per reference."""
-        if reference not in self._references:
-            outcome = self._slow(reference, None)
-            if outcome is Outcome.GRADER_ERROR:
-                return outcome
-            self._references[reference] = outcome is Outcome.CORRECT
-        return None if self._references[reference] else Outcome.UNGRADABLE
+    def ask(self, reference: str, answer: str | None) -> str:
+        """The child's status (see `maths_child`), or "failed" where it ran out of time or died."""
+        reply = self._pool.ask({"reference": reference, "answer": answer, "limit_s": _LIMIT_S}, _LIMIT_S)
+        return str(reply.value["status"]) if reply.status == "ok" else "failed"
+
+    def _reference(self, reference: str) -> str:
+        """Whether a reference has a value: the child's status; asked once per reference."""
+        value = split(_unnamed(reference, "")[0]).value
+        if not re.search(r"\w", value) or len(reference) > MAX_ANSWER or value.count("{") != value.count("}"):
+            return "undefined"
+        if words(reference) is not None or _numbers(listed(value)[1]) is not None:
+            return "readable"
+        if monstrous(value):
+            return "undefined"
+        if value not in self._references:
+            status = self.ask(value, None)
+            if status == "failed":
+                return status
+            self._references[value] = status
+        return self._references[value]
+
+
+def _agreed(answer: str) -> str:
+    """What two answers of one reply must share."""
+    form = normal(answer)
+    return compact(form) if (value := number(form)) is None else str(value)
+
+
+def _numbers(items: list[str]) -> list[Fraction] | None:
+    """The exact values of all of them; None if one is no literal."""
+    values = [value for each in items if (value := number(each)) is not None]
+    return values if len(values) == len(items) else None
+
+
+def _close(left: Fraction, right: Fraction) -> bool:
+    """Whether two numbers are so close that decimals have to be judged as such."""
+    return abs(left - right) <= max(abs(left), abs(right)) / 10**9
+
+
+def _unnamed(reference: str, answer: str) -> Pair:
+    """Both without the name of what they give: `x = 5` is 5. Two different names stay, and with them the difference."""
+    (name, value), (other, given) = _name(reference), _name(answer)
+    if name and not re.search(r"[+-]", name) and (name == other or "=" not in answer):
+        reference = value
+    if other and (name == other or "=" not in reference):
+        answer = given
+    return reference, answer
+
+
+def _name(text: str) -> Pair:
+    """The name that every element of a list gives a value to, and the values; "" and the text where there is none."""
+    matches = [_NAMED.fullmatch(each) for each in listed(text)[1]] if "=" in text or "\\in" in text else [None]
+    names = {compact(match["name"]) if match else "" for match in matches}
+    if len(names) > 1 or "" in names:
+        return "", text
+    return names.pop(), ", ".join(match["value"].strip() for match in matches if match)
+
+
+def _pairs(reference: str, answer: str, question: str) -> list[Pair]:
+    """Pairs of values one of which must be equal, by the rules for units; none if the units exclude each other.
+
+    A unit may be left out, and may be added; two units must agree. Percent: 10% is 0.1, and it is 10 where the
+    reference says so or the question asks for a percentage. Bases: 1101_2 is 13, and it is 1101 where the question
+    asks for a base; digits in a base are right only as the same digits.
+    """
+    left, right = split(reference), split(answer)
+    plain = [(left.value, right.value)]
+    if left.unit.startswith("_") or (right.unit.startswith("_") and _ASKS_BASE.search(question)):
+        return plain if right.unit in ("", left.unit) or not left.unit else []
+    if right.unit.startswith("_"):
+        return [(reference, _in_decimal(right.value, int(right.unit[1:])))]
+    if "%" in (left.unit, right.unit) and left.unit != right.unit:
+        hundredths = [
+            (_hundredth(left.value), right.value) if left.unit == "%" else (left.value, _hundredth(right.value))
+        ]
+        return hundredths + (plain if left.unit == "%" or _ASKS_PERCENT.search(question) else [])
+    return plain if not left.unit or not right.unit or left.unit == right.unit else []
+
+
+def _alike(reference: str, answer: str) -> bool:
+    """Whether brackets and number of elements allow equality: a set is no tuple, [1, 2) no (1, 2], 5 no 5, 5."""
+    (around, left), (brackets, right) = listed(reference), listed(answer)
+    if around and brackets and around != brackets:
+        return "\\{\\}" not in (around, brackets) and len(left) != 2
+    return around != brackets or around == "\\{\\}" or len(left) == len(right)
+
+
+def _hundredth(value: str) -> str:
+    exact = number(value)
+    return f"\\frac{{{value}}}{{100}}" if exact is None else str(exact / 100)
+
+
+def _in_decimal(digits: str, base: int) -> str:
+    """Digits in a base as a decimal number; the digits themselves, with their base, where they are not of that base."""
+    try:
+        return str(int(digits, base))
+    except ValueError:
+        return f"{digits}_{{{base}}}"

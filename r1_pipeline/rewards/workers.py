@@ -6,7 +6,8 @@ fail off the main thread, and a `ProcessPoolExecutor` keeps a hung worker for ev
 exec (`subprocess`), never by forking a process that may hold torch's threads, and only when the first request comes.
 
 A child script prints `{"ready": true}` (or `{"ready": false, "error": …}`) and then answers line by line.
-Safe to use from several threads: each request has a child to itself. Not covered: isolation of what the child runs.
+Safe to use from several threads: each request has a child to itself. Safe to fork: a forked process never touches the
+children of its parent, it starts its own. Not covered: isolation of what the child runs.
 """
 
 import json
@@ -19,12 +20,14 @@ import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from queue import LifoQueue
+from threading import Lock
 from typing import Any, Literal
 
 from r1_pipeline.errors import GraderError
 
 _START_S = 60.0
 _MAX_REPLY = 64 << 20
+_FORKED = Lock()
 
 
 @dataclass(frozen=True)
@@ -114,26 +117,42 @@ def _exchange(process: subprocess.Popen[bytes], line: bytes, limit_s: float) -> 
     return Reply("ok", value) if isinstance(value, dict) else Reply("died", {})
 
 
-def _kill_all(workers: list[_Worker]) -> None:
-    for worker in workers:
-        worker.kill()
+def _kill_all(workers: list[_Worker], owner: int) -> None:
+    if os.getpid() == owner:
+        for worker in workers:
+            worker.kill()
 
 
 class WorkerPool:
     """`size` children running `script`; requests wait for a free one. Closed by `close()` and at interpreter exit."""
 
     def __init__(self, script: Path, *, size: int, flags: tuple[str, ...], recycle_after: int) -> None:
-        command = [sys.executable, *flags, str(script)]
-        workers = [_Worker(command, recycle_after) for _ in range(size)]
+        self._command = [sys.executable, *flags, str(script)]
+        self._size = size
+        self._recycle_after = recycle_after
+        self._renew()
+
+    def _renew(self) -> None:
+        """Workers of this very process, none of them started."""
+        self._owner = os.getpid()
+        workers = [_Worker(self._command, self._recycle_after) for _ in range(self._size)]
         self._free: LifoQueue[_Worker] = LifoQueue()  # last in, first out: an idle child is never started needlessly
         for worker in workers:
             self._free.put(worker)
-        self.close = weakref.finalize(self, _kill_all, workers)
+        self._finalizer = weakref.finalize(self, _kill_all, workers, self._owner)
+
+    def close(self) -> None:
+        """Kill the children."""
+        self._finalizer()
 
     def ask(self, request: dict[str, Any], limit_s: float) -> Reply:
         """One request; `timeout` and `died` cost the child its life, the next request gets a fresh one."""
-        if not self.close.alive:
+        if not self._finalizer.alive:
             raise GraderError("the grading pool is closed; make a new grader")
+        if os.getpid() != self._owner:
+            with _FORKED:
+                if os.getpid() != self._owner:
+                    self._renew()
         worker = self._free.get()
         try:
             return worker.ask(json.dumps(request).encode() + b"\n", limit_s)

@@ -1,0 +1,125 @@
+"""Exact numbers, and what stands around them: units, percent signs, number bases, counted nouns.
+
+`number` gives the exact value of literals only; `split` takes a normal form (`latex.normal`) apart into a value and a
+unit. Units are compared, never converted: "5 m" is not "500 cm". A counted noun ("5 apples") is no unit.
+Not covered: units inside lists, units written as fractions, radians against degrees.
+"""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from r1_pipeline.rewards.latex import compact, unworded
+
+_INTEGER = r"[+-]?(?:[0-9]{1,300}|[0-9]{1,3}(?:,[0-9]{3}){1,80})"
+_NUMBER = re.compile(rf"{_INTEGER}(?:\.[0-9]{{0,30}})?|[+-]?\.[0-9]{{1,30}}")
+_POWER = re.compile(r"([+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?)(?:\\times|\\cdot|\*)10\^\{?([+-]?[0-9]{1,3})\}?")
+_FRACTION = re.compile(r"([+-]?)(?:\\frac\{([+-]?[0-9]{1,100})\}\{([0-9]{1,100})\}|([0-9]{1,100})/([0-9]{1,100}))")
+
+_UNITS = {
+    word: line.split()[0]
+    for line in """
+mm millimeter millimetre 毫米|cm centimeter centimetre 厘米|dm decimeter decimetre 分米|m meter metre 米
+km kilometer kilometre 千米 公里|in inch inche|ft foot feet|yd yard|mi mile|mg milligram 毫克|g gram 克
+kg kilogram 千克 公斤|t ton tonne 吨|oz ounce|lb pound|s sec second 秒|min minute 分钟|h hr hour 小时|day 天
+week 周|month 个月|yr year 年|ml milliliter millilitre 毫升|l liter litre 升|gal gallon|mph|kmh kph
+cent 分|dollar usd 美元 \\$|euro €|sterling £|yuan rmb 元 ¥|degree ° 度|rad radian|newton N|joule J|watt W
+pascal Pa|hertz Hz|volt V|kelvin K|mole mol|cal calorie|kcal kilocalorie""".replace("\n", "|").split("|")
+    for word in line.split()
+}
+_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12, "百": 2, "千": 3, "万": 4, "亿": 8}
+_POWERS = {"square": "^2", "sq": "^2", "cubic": "^3", "平方": "^2", "立方": "^3"}
+_NOT_COUNTED = re.compile(
+    r"not|none|for|where|when|mod|are|choose|factorial|sqrt|sin|cos|tan|log|exp|inf(?:ty|inity)?|maybe|either|but|plus"
+    r"|minus|times|over|than|with|all|any"
+)
+_PERCENT = re.compile(r"(.*?\S)\s*(?:\\?%|(?:\\text\{ ?)?(?:percentage|percent|per cent) ?\}?)", re.DOTALL)
+_BASE = re.compile(r"\(?([0-9A-Fa-f]{1,300})\)?_\{([0-9]{1,2})\}")
+_MONEY = re.compile(r"([+-]?)\s*(\\\$|€|£|¥)\s*(?=[\d.\\(])")
+_WORDS_IN_TEXT = re.compile(
+    r"(.*?[^\s\\])\s*((?:\\text\{[^{}\d]*\}(?:\^\{-?[0-9]\})?(?:\s|/|\\cdot(?![a-z]))*)+)", re.DOTALL
+)
+_PLAIN_WORDS = re.compile(r"(.*?[0-9}).])(\s*)([a-zA-Z][a-zA-Z/ ]*(?:\^\{-?[0-9]\})?|[\u4e00-\u9fff]{1,8})")
+_SPACED = re.compile(r"(平方|立方|/)")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """`unit`: canonical, "%" for percent, "_b" for digits in base b, "" for none or a counted noun."""
+
+    value: str
+    unit: str
+
+
+def number(text: str) -> Fraction | None:
+    """The exact value of an integer, decimal, simple fraction or power-of-ten literal; None for everything else."""
+    literal = compact(text)
+    if _NUMBER.fullmatch(literal):
+        return Fraction(literal.replace(",", ""))
+    if power := _POWER.fullmatch(literal):
+        return Fraction(power[1]) * Fraction(10) ** int(power[2])
+    if (ratio := _FRACTION.fullmatch(literal)) and int(below := ratio[3] or ratio[5]):
+        return Fraction(int(ratio[2] or ratio[4]), int(below)) * (-1 if ratio[1] == "-" else 1)
+    return None
+
+
+def split(text: str) -> Quantity:
+    """The value and the unit of a normal form; the whole text and no unit where none is recognised."""
+    if based := _BASE.fullmatch(compact(text)):
+        return Quantity(based[1], f"_{based[2]}")
+    if percent := _PERCENT.fullmatch(text):
+        return Quantity(percent[1], "%")
+    if text.endswith("^{\\circ}") and text.count("\\circ") == 1:
+        return Quantity(text.removesuffix("^{\\circ}").rstrip(), "degree")
+    if money := _MONEY.match(text):
+        rest = split(money[1] + text[money.end() :])
+        return Quantity(rest.value, rest.unit or _UNITS[money[2]])
+    if (worded := _WORDS_IN_TEXT.fullmatch(text)) and "\\text" not in worded[1]:
+        return _named(worded[1], unworded(worded[2])) or Quantity(text, "")
+    plain = _PLAIN_WORDS.fullmatch(text)
+    if plain is None or number(plain[1]) is None:
+        return Quantity(text, "")
+    product = not plain[2] and plain[3].isascii() and (len(plain[3]) == 1 or _unit(plain[3].split()) is None)
+    return Quantity(text, "") if product else _named(plain[1], plain[3]) or Quantity(text, "")
+
+
+def _named(value: str, words: str) -> Quantity | None:
+    """A value with the words behind it, "million" and the like multiplied in; None if they are no unit and no noun."""
+    names, power = words.split(), 0
+    if names and (scale := names[0].lower() if names[0].isascii() else names[0][0]) in _SCALES and words not in _UNITS:
+        power = _SCALES[scale]
+        names = [name for name in (names[0][len(scale) :], *names[1:]) if name]
+    unit = _unit(names)
+    if unit is None:
+        if not all(_counted(name) for name in names) or len(names) > 4:
+            return None
+        unit = ""
+    if not power:
+        return Quantity(value, unit)
+    exact = number(value)
+    return None if exact is None else Quantity(str(exact * 10**power), unit)
+
+
+def _counted(name: str) -> bool:
+    return name.isalpha() and not _NOT_COUNTED.fullmatch(name.lower()) and (len(name) > 2 or not name.isascii())
+
+
+def _unit(names: list[str]) -> str | None:
+    """One spelling for a physical unit, "square unit" being none; None if any part of it is not known."""
+    parts, power = [], ""
+    for name in _SPACED.sub(r" \1 ", " ".join(names)).replace("\\cdot", " ").replace(" ^", "^").split():
+        word, _, exponent = name.partition("^")
+        lower = word.lower()
+        unit = _UNITS.get(word) or _UNITS.get(lower) or _UNITS.get(lower.rstrip("s"))
+        if lower in ("/", "per", "每"):
+            parts.append("/")
+        elif lower in _POWERS:
+            power = _POWERS[lower]
+        elif lower in ("unit", "units"):
+            continue
+        elif unit is None:
+            return None
+        else:
+            parts.append(unit + ("^" + exponent.strip("{}") if exponent else power))
+            power = ""
+    return " ".join(parts)
