@@ -2,7 +2,8 @@
 
 `zero`: `<think>R</think> <answer>A</answer>`; `chat`: `<think>R</think>S`. R, A and S are not blank and hold no
 tag of either kind, also none in other case or spacing: repeated, nested and stray tags are not well formed.
-Only blanks may stand around the whole and between the two parts of `zero`.
+Only blanks may stand around the whole and between the two parts of `zero`. Where the prompt has opened `<think>`
+already, trainers hand over a reply without it (trl issue 6966): `whole_reply` puts it back before anything is judged.
 """
 
 import re
@@ -16,16 +17,22 @@ _FORMS: dict[TemplateName, re.Pattern[str]] = {
     "chat": re.compile(rf"{THINK_OPEN}{_BODY}{THINK_CLOSE}{_BODY}", re.DOTALL),
 }
 _EMPTY_THINK = re.compile(rf"{THINK_OPEN}\s*{THINK_CLOSE}")
-_TAGS: dict[TemplateName, list[str]] = {
+TAGS_OF: dict[TemplateName, list[str]] = {
     "zero": [THINK_OPEN, THINK_CLOSE, ANSWER_OPEN, ANSWER_CLOSE],
     "chat": [THINK_OPEN, THINK_CLOSE],
 }
+"""The tags of a well-formed reply, in order."""
+
+
+def whole_reply(prompt: str, sampled: str) -> str:
+    """What was sampled after `prompt`, with the opening tag if the prompt ends in it."""
+    return THINK_OPEN + sampled if prompt.rstrip().endswith(THINK_OPEN) else sampled
 
 
 def is_well_formed(template: TemplateName, text: str) -> bool:
     """Whether the whole text, blanks around it aside, has the form of the template."""
     stripped = text.strip()
-    return _TAG_LIKE.findall(stripped) == _TAGS[template] and _FORMS[template].fullmatch(stripped) is not None
+    return _TAG_LIKE.findall(stripped) == TAGS_OF[template] and _FORMS[template].fullmatch(stripped) is not None
 
 
 def empty_think(text: str) -> bool:

@@ -1,25 +1,33 @@
 """From verdicts and texts to rewards: unweighted parts, and the weights that join them.
 
 `reward = Σ weight · part` over the parts that apply (paper, equations 4 and 8-10): accuracy for reasoning problems,
-preference for general ones, format and language for both. A part that does not apply is None. Where the reference or
-the grader was at fault, **every** part is None: the sample is unscorable and leaves the group's statistics (TRL does so
-with rows that are all None), since a missing accuracy term would otherwise count as zero.
+preference for general ones, format and language for both. Tag count, repetition and over-length are not the paper's
+and off unless a profile weighs or watches them. A part that does not apply is None. Where the reference or the grader
+was at fault, **every** part is None: the sample is unscorable and leaves the group's statistics (TRL does so with rows
+that are all None), since a missing accuracy term would otherwise count as zero. Outcomes are logged with accuracy.
 Not covered: advantages, and when the preference part enters training (the stages decide).
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from r1_pipeline.data.templates import TemplateName, split_reply
+from r1_pipeline.errors import RecipeError
 from r1_pipeline.recipe import Recipe
-from r1_pipeline.records import Completion, Problem
+from r1_pipeline.records import Completion, Outcome, Problem
 from r1_pipeline.rewards.fmt import is_well_formed
 from r1_pipeline.rewards.language import language_share
+from r1_pipeline.rewards.overlong import Overlong, overlong_penalty
 from r1_pipeline.rewards.preference import PreferenceKind, Scorer, preference_kind, squash
+from r1_pipeline.rewards.repetition import repetition
+from r1_pipeline.rewards.tags import tag_share
 from r1_pipeline.rewards.verifier import Grader
 
-Part = Literal["accuracy", "format", "language", "preference"]
-PartFn = Callable[[Sequence[Problem], Sequence[Completion]], list[float | None]]
+Part = Literal["accuracy", "format", "language", "preference", "tags", "repetition", "overlong"]
+Log = Callable[[str, float], None]
+"""Takes a number worth watching beside a part, of this very batch."""
+PartFn = Callable[[Sequence[Problem], Sequence[Completion], Log], list[float | None]]
 
 
 class Rubric(Recipe):
@@ -33,18 +41,25 @@ class Rubric(Recipe):
     """Of the share of reasoning words in the problem's language (equation 7)."""
     preference: float
     """Of the squashed reward-model score in (0, 1); general problems only."""
+    tags: float = 0.0
+    """Of the share of the template's tags that stand there once."""
+    repetition: float = 0.0
+    """Of minus the share of repeated n-grams."""
+    overlong: Overlong | None = None
+    """Of the penalty in [-1, 0] for replies close to the limit of tokens."""
     watched: tuple[Part, ...] = ()
     """Parts that are measured and logged although they weigh nothing."""
+
+    def model_post_init(self, _: Any) -> None:
+        if "overlong" in self.watched and self.overlong is None:
+            raise RecipeError("overlong is watched and has no limit; give the rubric an Overlong of weight 0")
 
     @property
     def weights(self) -> dict[Part, float]:
         """The weights that are not zero, and those of watched parts."""
-        weights: dict[Part, float] = {
-            "accuracy": self.accuracy,
-            "format": self.format,
-            "language": self.language,
-            "preference": self.preference,
-        }
+        overlong = self.overlong.weight if self.overlong else 0.0
+        parts: tuple[Part, ...] = get_args(Part)
+        weights: dict[Part, float] = {p: overlong if p == "overlong" else getattr(self, p) for p in parts}
         return {part: weight for part, weight in weights.items() if weight or part in self.watched}
 
 
@@ -60,46 +75,50 @@ def part_functions(
 ) -> dict[Part, PartFn]:
     """One function per part of `rubric.weights`. `scorers` may be empty where preference weighs nothing."""
 
-    def accuracy(problems: Sequence[Problem], completions: Sequence[Completion]) -> list[float | None]:
+    def graded(problems: Sequence[Problem], completions: Sequence[Completion], log: Log) -> list[float | None]:
         scores: list[float | None] = [None] * len(problems)
         rows = [row for row, problem in enumerate(problems) if problem.domain != "general"]
         verdicts = grader.grade_all([(problems[row], completions[row]) for row in rows], template)
         for row, judged in zip(rows, verdicts, strict=True):
             scores[row] = judged.score
+        found = Counter(judged.outcome for judged in verdicts)
+        for outcome in Outcome if rows else ():
+            log(f"outcome/{outcome}", found[outcome] / len(rows))
         return scores
 
-    def scorable(part: PartFn) -> PartFn:
-        """`part`, but None where a reasoning problem could not be graded; asking again is cheap (cache)."""
+    def rule(measure: Callable[[Problem, Completion], float]) -> PartFn:
+        """A part that reads the text alone; None where a reasoning problem could not be graded (the cache knows)."""
 
-        def masked(problems: Sequence[Problem], completions: Sequence[Completion]) -> list[float | None]:
-            graded = accuracy(problems, completions)
-            values = part(problems, completions)
+        def part(problems: Sequence[Problem], completions: Sequence[Completion], _: Log) -> list[float | None]:
+            scores = graded(problems, completions, _silent) if rubric.accuracy else [0.0] * len(problems)
             return [
-                None if score is None and problem.domain != "general" else value
-                for problem, score, value in zip(problems, graded, values, strict=True)
+                None if score is None and problem.domain != "general" else measure(problem, completion)
+                for score, problem, completion in zip(scores, problems, completions, strict=True)
             ]
 
-        return masked if rubric.accuracy else part
+        return part
 
-    def form(problems: Sequence[Problem], completions: Sequence[Completion]) -> list[float | None]:
-        return [float(is_well_formed(template, completion.text)) for completion in completions]
-
-    def language(problems: Sequence[Problem], completions: Sequence[Completion]) -> list[float | None]:
-        return [
-            language_share(reasoning_of(template, completion.text), problem.language)
-            for problem, completion in zip(problems, completions, strict=True)
-        ]
-
-    def preference(problems: Sequence[Problem], completions: Sequence[Completion]) -> list[float | None]:
+    def preference(problems: Sequence[Problem], completions: Sequence[Completion], _: Log) -> list[float | None]:
         return preference_scores(problems, completions, template, scorers)
 
+    def penalty(_: Problem, completion: Completion) -> float:
+        assert rubric.overlong is not None
+        return overlong_penalty(rubric.overlong, len(completion.token_ids))
+
     known: dict[Part, PartFn] = {
-        "accuracy": accuracy,
-        "format": scorable(form),
-        "language": scorable(language),
+        "accuracy": graded,
+        "format": rule(lambda _, said: float(is_well_formed(template, said.text))),
+        "language": rule(lambda asked, said: language_share(reasoning_of(template, said.text), asked.language)),
         "preference": preference,
+        "tags": rule(lambda _, said: tag_share(template, said.text)),
+        "repetition": rule(lambda _, said: -repetition(said.text)),
+        "overlong": rule(penalty),
     }
     return {part: known[part] for part in rubric.weights}
+
+
+def _silent(name: str, value: float) -> None:
+    """A `Log` that keeps nothing."""
 
 
 def reasoning_of(template: TemplateName, text: str) -> str:

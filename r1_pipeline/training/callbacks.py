@@ -7,7 +7,8 @@ Not covered: what a checkpoint must contain (`training.checkpoints`), who shows 
 
 import math
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from r1_pipeline.training.checkpoints import prune, seal
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
+GRADER_ERROR = "outcome/grader_error"
 METRICS = {
     "loss": "loss",
     "grad_norm": "grad_norm",
@@ -38,7 +40,9 @@ METRICS = {
     "accuracy": "pair_accuracy",
     "margin": "margin",
 }
-"""Library name -> our name; `rewards/NAME/mean` becomes `reward/NAME`; whatever else a trainer logs is dropped."""
+"""Library name -> our name; `rewards/NAME/mean` becomes `reward/NAME`, `outcome/NAME` stays; the rest is dropped."""
+WINDOW = 20
+"""Logged steps over which the share of grader errors is taken."""
 
 
 class Guards(Recipe):
@@ -50,6 +54,8 @@ class Guards(Recipe):
     """Nats a token from the reference; above it the policy has run away."""
     empty_think_ceiling: float | None = None
     """Share of completions with nothing between the think tags; above it the format reward is being gamed."""
+    grader_error_ceiling: float | None = None
+    """Share of answers that the grader failed on, mean of the last 20 steps (those before the first count as none)."""
 
 
 def watch(draft: Draft, total: int, guards: Guards) -> "TrainerCallback":
@@ -59,6 +65,7 @@ def watch(draft: Draft, total: int, guards: Guards) -> "TrainerCallback":
     class Watch(TrainerCallback):  # type: ignore[misc]
         def on_train_begin(self, *_: Any, **__: Any) -> None:
             self.mark = time.monotonic()
+            self.errors: deque[float] = deque([0.0] * WINDOW, WINDOW)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **_: Any) -> None:
             if "loss" not in logs:  # the closing summary of the whole run
@@ -66,7 +73,10 @@ def watch(draft: Draft, total: int, guards: Guards) -> "TrainerCallback":
             now = time.monotonic()
             metrics = renamed(logs) | {"seconds": now - self.mark}
             self.mark = now
+            if GRADER_ERROR in metrics:
+                self.errors.append(metrics[GRADER_ERROR])
             check(guards, state.global_step, metrics)
+            check_grader(guards, state.global_step, self.errors)
             draft.log(state.global_step, total, metrics)
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -92,11 +102,21 @@ def check(guards: Guards, step: int, metrics: Mapping[str, float]) -> None:
             raise GuardTrippedError(f"{name} {metrics[name]:.4g} is {side} {limit:.4g} at step {step}; {remedy}")
 
 
+def check_grader(guards: Guards, step: int, errors: Collection[float]) -> None:
+    """Raises `GuardTrippedError` if the grader failed on too many answers of the last steps."""
+    share = sum(errors) / len(errors)
+    if guards.grader_error_ceiling is not None and share > guards.grader_error_ceiling:
+        raise GuardTrippedError(
+            f"the grader failed on {share:.2%} of the answers of the last {len(errors)} steps, above "
+            f"{guards.grader_error_ceiling:.2%}, at step {step}; grade some of them by hand: r1 grade"
+        )
+
+
 def renamed(logs: Mapping[str, Any]) -> dict[str, float]:
     """Our metrics out of a trainer's; those that a step did not measure (None) are left out."""
     metrics = {}
     for key, value in logs.items():
-        name = METRICS.get(key)
+        name = key if key.startswith("outcome/") else METRICS.get(key)
         if key.startswith("rewards/") and key.endswith("/mean"):
             name = "reward/" + key.removeprefix("rewards/").removesuffix("/mean")
         if name is not None and value is not None:

@@ -16,8 +16,8 @@ from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.hf import load_tokenizer
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import Completion, Problem
-from r1_pipeline.rewards.fmt import empty_think
-from r1_pipeline.rewards.rubric import Part, PartFn
+from r1_pipeline.rewards.fmt import empty_think, whole_reply
+from r1_pipeline.rewards.rubric import Log, Part, PartFn
 from r1_pipeline.training.callbacks import METRICS, Guards
 from r1_pipeline.training.fit import common_arguments, fit, publish
 
@@ -184,24 +184,27 @@ def _reward_function(
         completions: list[str],
         completion_ids: list[list[int]],
         row: list[int],
-        log_metric: Callable[[str, float], None],
+        log_metric: Log,
         **_: Any,
     ) -> list[float | None]:
+        prompts: list[str],
         asked = [problems[index] for index in row]
         said = [
             Completion(
                 problem_id=problem.id,
                 sample_index=index % recipe.group_size,
                 seed=recipe.seed,
-                text=text,
+                text=whole_reply(prompt, text),
                 token_ids=tuple(ids),
                 finish_reason="stop" if ids[-1] in stops else "length",
                 engine="trl",
             )
-            for index, (problem, text, ids) in enumerate(zip(asked, completions, completion_ids, strict=True))
+            for index, (problem, prompt, text, ids) in enumerate(
+                zip(asked, prompts, completions, completion_ids, strict=True)
+            )
         ]
-        log_metric("empty_think", sum(map(empty_think, completions)) / len(completions))
-        return part(asked, said)
+        log_metric("empty_think", sum(empty_think(done.text) for done in said) / len(said))
+        return part(asked, said, log_metric)
 
     reward.__name__ = name
     return reward

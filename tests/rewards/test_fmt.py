@@ -3,7 +3,7 @@
 import pytest
 
 from r1_pipeline.data.templates import solution
-from r1_pipeline.rewards.fmt import empty_think, is_well_formed
+from r1_pipeline.rewards.fmt import empty_think, is_well_formed, whole_reply
 
 ZERO = "<think>2 plus 3</think> <answer>5</answer>"
 CHAT = "<think>2 plus 3</think>\\boxed{5}"
@@ -94,3 +94,11 @@ def test_a_megabyte_of_tags_is_judged_in_linear_time():
     assert not is_well_formed("zero", "<think>" * 150_000)
     assert not is_well_formed("chat", "<think>a</think>" + " " * 1_000_000)
     assert not is_well_formed("zero", "<" * 1_000_000)
+
+
+def test_a_reply_whose_opening_tag_stands_in_the_prompt_is_judged_whole():
+    prompt, sampled = "User: 2+3?\nAssistant: <think>\n", "2 plus 3</think>5"  # trl issue 6966: judged 0.0 there
+    assert is_well_formed("chat", whole_reply(prompt, sampled))
+    assert not is_well_formed("chat", whole_reply("User: 2+3?\nAssistant:", sampled))
+    assert not is_well_formed("chat", whole_reply(prompt, CHAT))  # opened twice
+    assert not is_well_formed("chat", whole_reply(prompt, "</think>5"))

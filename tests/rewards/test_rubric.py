@@ -2,6 +2,7 @@
 
 import pytest
 
+from r1_pipeline.rewards.overlong import Overlong
 from r1_pipeline.rewards.preference import squash
 from r1_pipeline.rewards.rubric import Rubric, part_functions, reward
 
@@ -22,7 +23,8 @@ class Fixed:
 
 def parts_of(grader, problems, texts, completion, scorers=None, rubric=ALL):
     functions = part_functions(rubric, grader, "chat", scorers or {})
-    return {name: part(problems, [completion(text) for text in texts]) for name, part in functions.items()}
+    said = [completion(text) for text in texts]
+    return {name: part(problems, said, lambda *_: None) for name, part in functions.items()}
 
 
 def test_reasoning_problems_have_no_preference_and_general_ones_no_accuracy(grader, problem, completion):
@@ -61,7 +63,7 @@ def test_what_cannot_be_graded_leaves_the_statistics_altogether(grader, problem,
 def test_truncated_and_malformed_replies_are_zeros_not_excluded(grader, problem, completion):
     functions = part_functions(ALL, grader, "chat", {})
     cut = completion(GOOD, finish_reason="length")
-    assert functions["accuracy"]([problem("5"), problem("5")], [cut, completion("<think>a")]) == [0.0, 0.0]
+    assert functions["accuracy"]([problem("5")] * 2, [cut, completion("<think>a")], lambda *_: None) == [0.0, 0.0]
 
 
 def test_each_general_problem_gets_only_its_own_models_score(grader, problem, completion):
@@ -87,3 +89,32 @@ def test_reward_is_the_weighted_sum_of_the_parts_that_apply():
     assert reward(ALL, {"accuracy": 1.0, "format": 1.0, "language": 0.5, "preference": None}) == pytest.approx(1.25)
     assert reward(ALL, {"accuracy": 0.0, "format": 0.0, "language": 0.0, "preference": None}) == 0.0
     assert reward(ALL, {"accuracy": None, "format": None, "language": None, "preference": None}) is None
+
+
+def test_shares_of_outcomes_are_logged_with_accuracy_and_only_there(grader, problem, completion):
+    logged = []
+    problems = [problem("5"), problem("6"), problem(""), problem("5"), problem("Ann", "general")]
+    said = [completion(GOOD)] * 3 + [completion(GOOD, "length"), completion("Hi Ann")]
+    for part in part_functions(ALL, grader, "chat", {}).values():
+        part(problems, said, lambda name, value: logged.append((name, value)))
+    assert dict(logged) == {
+        "outcome/correct": 0.25, "outcome/wrong": 0.25, "outcome/malformed": 0.0, "outcome/truncated": 0.25,
+        "outcome/ungradable": 0.25, "outcome/grader_error": 0.0,
+    }  # fmt: skip
+    assert len(logged) == 6
+
+
+def test_shaping_parts_read_the_text_and_leave_out_what_cannot_be_graded(grader, problem, completion):
+    limit = Overlong(weight=0.5, max_tokens=3, margin=2)  # completions of the fixture have two tokens
+    rubric = Rubric(accuracy=1.0, format=0.0, language=0.0, preference=0.0, tags=0.1, repetition=0.2, overlong=limit)
+    texts = [GOOD, "<think>" + "1 2 3 4 5 6 7 8 " * 3, GOOD]
+    parts = parts_of(grader, [problem("5"), problem("5"), problem("")], texts, completion, rubric=rubric)
+    assert parts["tags"] == [1.0, 0.5, None]
+    assert parts["overlong"] == [-0.5, -0.5, None]
+    assert parts["repetition"][0] == 0.0 and parts["repetition"][1] == pytest.approx(-(1 - 11 / 20))
+    assert reward(rubric, {"accuracy": 1.0, "tags": 0.5, "repetition": -0.5, "overlong": -0.5}) == pytest.approx(0.7)
+
+
+def test_a_watched_penalty_needs_its_limit():
+    with pytest.raises(ValueError, match="overlong is watched and has no limit"):
+        Rubric(accuracy=1.0, format=0.0, language=0.0, preference=0.0, watched=("overlong",))

@@ -3,7 +3,7 @@
 import pytest
 
 from r1_pipeline.errors import GuardTrippedError
-from r1_pipeline.training.callbacks import Guards, check, renamed
+from r1_pipeline.training.callbacks import WINDOW, Guards, check, check_grader, renamed
 
 GUARDS = Guards(entropy_floor=0.05, kl_ceiling=0.5, empty_think_ceiling=0.2)
 
@@ -38,6 +38,15 @@ def test_metrics_are_renamed_and_unmeasured_ones_left_out() -> None:
         "rewards/accuracy/std": 0.1,
         "rewards/language/mean": None,
         "completions/mean_length": 24.0,
+        "outcome/wrong": 0.75,
         "epoch": 0.1,
     }
-    assert renamed(logs) == {"loss": 0.5, "reward/accuracy": 0.25, "mean_tokens": 24.0}
+    assert renamed(logs) == {"loss": 0.5, "reward/accuracy": 0.25, "mean_tokens": 24.0, "outcome/wrong": 0.75}
+
+
+def test_the_grader_may_fail_on_two_percent_of_a_window_and_no_more() -> None:
+    guards, most = Guards(grader_error_ceiling=0.02), 0.02 * WINDOW
+    check_grader(guards, 7, [most, *[0.0] * (WINDOW - 1)])
+    with pytest.raises(GuardTrippedError, match=r"failed on 2\.05% of the answers of the last 20 steps, above 2\.00%"):
+        check_grader(guards, 7, [most + 0.01, *[0.0] * (WINDOW - 1)])
+    check_grader(Guards(), 7, [1.0] * WINDOW)

@@ -10,8 +10,9 @@ from r1_pipeline.artifacts.draft import Draft, bare_draft
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.errors import GuardTrippedError, RecipeError
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.records import Completion, Problem
-from r1_pipeline.rewards.rubric import PartFn
+from r1_pipeline.records import Completion, Outcome, Problem, Verdict
+from r1_pipeline.rewards.rubric import Log, PartFn, Rubric, part_functions
+from r1_pipeline.rewards.verifier import Grader, verdict
 from r1_pipeline.training.callbacks import Guards
 from r1_pipeline.training.grpo import GrpoRecipe, tokens_spent, train_grpo
 
@@ -26,9 +27,9 @@ class Seen:
         self.calls: list[tuple[list[Problem], list[Completion]]] = []
         self.values: list[list[float | None]] = []
 
-    def __call__(self, problems: Sequence[Problem], completions: Sequence[Completion]) -> list[float | None]:
+    def __call__(self, problems: Sequence[Problem], completions: Sequence[Completion], log: Log) -> list[float | None]:
         self.calls.append((list(problems), list(completions)))
-        self.values.append(self.part(problems, completions))
+        self.values.append(self.part(problems, completions, log))
         return self.values[-1]
 
 
@@ -70,7 +71,7 @@ def test_a_completion_without_its_end_is_truncated(tiny: Path, tmp_path: Path) -
 
 
 def test_the_reward_is_the_weighted_sum_over_the_parts_that_apply(tiny: Path, tmp_path: Path) -> None:
-    def even_only(problems: Sequence[Problem], completions: Sequence[Completion]) -> list[float | None]:
+    def even_only(problems: Sequence[Problem], completions: Sequence[Completion], _: Log) -> list[float | None]:
         return [1.0 if int(p.id, 16) % 2 == 0 else None for p in problems]
 
     first, second = Seen(runs.digits), Seen(even_only)
@@ -85,7 +86,7 @@ def test_the_reward_is_the_weighted_sum_over_the_parts_that_apply(tiny: Path, tm
 
 def test_a_part_that_weighs_nothing_is_logged_and_changes_nothing(tiny: Path, tmp_path: Path) -> None:
     recipe = ON_POLICY.model_copy(update={"steps": 2, "save_steps": 2})
-    watched: dict[str, PartFn] = {"digits": runs.digits, "watched": lambda problems, _: [0.25] * len(problems)}
+    watched: dict[str, PartFn] = {"digits": runs.digits, "watched": lambda problems, *_: [0.25] * len(problems)}
     weights = {"digits": 1.0, "watched": 0.0}
     alone = train(tiny, tmp_path / "alone", recipe, {"digits": runs.digits}, weights=weights)
     both = train(tiny, tmp_path / "both", recipe, watched, weights=weights)
@@ -95,7 +96,7 @@ def test_a_part_that_weighs_nothing_is_logged_and_changes_nothing(tiny: Path, tm
 
 def test_equal_rewards_teach_nothing(tiny: Path, tmp_path: Path) -> None:
     recipe = ON_POLICY.model_copy(update={"beta": 0.0})
-    draft = train(tiny, tmp_path, recipe, {"constant": lambda problems, _: [0.7] * len(problems)})
+    draft = train(tiny, tmp_path, recipe, {"constant": lambda problems, *_: [0.7] * len(problems)})
     assert runs.digests(draft.path) == runs.digests(tiny)
     assert [row["flat_groups"] for row in read_metrics(draft.metrics)] == [1.0] * 6
 
@@ -122,6 +123,45 @@ def test_a_guard_stops_the_run(tiny: Path, tmp_path: Path) -> None:
     recipe = ON_POLICY.model_copy(update={"guards": Guards(entropy_floor=50.0)})
     with pytest.raises(GuardTrippedError, match=r"entropy 4\.\d+ is below 50 at step 1"):
         train(tiny, tmp_path, recipe, {"digits": runs.digits})
+
+
+class Flaky:
+    """A verifier that fails on every `period`-th answer and finds the others wrong."""
+
+    name, version = "flaky", "1"
+
+    def __init__(self, period: int) -> None:
+        self.period, self.calls = period, 0
+
+    def judge(self, problem: Problem, final: str) -> Verdict:
+        self.calls += 1
+        return verdict(self, Outcome.WRONG if self.calls % self.period else Outcome.GRADER_ERROR, "")
+
+    def close(self) -> None:
+        pass
+
+
+def flaky_parts(period: int) -> dict[str, PartFn]:
+    rubric = Rubric(accuracy=1.0, format=0.1, language=0.0, preference=0.0)
+    return {**part_functions(rubric, Grader({"math": Flaky(period)}), "chat", {})}
+
+
+def test_outcomes_are_logged_each_step_and_failed_gradings_are_no_zeros(tiny: Path, tmp_path: Path) -> None:
+    parts = flaky_parts(period=2)
+    accuracy = parts["accuracy"] = Seen(parts["accuracy"])
+    rows = read_metrics(train(tiny, tmp_path, ON_POLICY, parts).metrics)
+    assert len(rows) == 6
+    for row, values in zip(rows, accuracy.values, strict=True):
+        assert row["outcome/grader_error"] == pytest.approx(values.count(None) / 8)
+        assert sum(value for name, value in row.items() if name.startswith("outcome/")) == pytest.approx(1.0)
+        assert row["reward/accuracy"] == 0.0
+    assert any(None in values for values in accuracy.values)
+
+
+def test_a_grader_that_fails_too_often_stops_the_run(tiny: Path, tmp_path: Path) -> None:
+    recipe = ON_POLICY.model_copy(update={"guards": Guards(grader_error_ceiling=0.001)})
+    with pytest.raises(GuardTrippedError, match=r"the grader failed on \d\.\d\d% of the answers .*above 0\.10%"):
+        train(tiny, tmp_path, recipe, flaky_parts(period=1))
 
 
 @pytest.mark.parametrize(

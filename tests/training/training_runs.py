@@ -11,6 +11,7 @@ from r1_pipeline.artifacts.manifest import list_files
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, PreferencePair, Problem
+from r1_pipeline.rewards.rubric import Log
 from r1_pipeline.training.callbacks import Guards
 from r1_pipeline.training.grpo import GrpoRecipe, train_grpo
 from r1_pipeline.training.reward_model import RewardModelRecipe, train_reward_model
@@ -89,7 +90,7 @@ def pairs(count: int) -> list[PreferencePair]:
     ]
 
 
-def digits(_: Sequence[Problem], completions: Sequence[Completion]) -> list[float | None]:
+def digits(_: Sequence[Problem], completions: Sequence[Completion], __: Log) -> list[float | None]:
     """A part: the share of characters that are digits."""
     return [sum(c.isdigit() for c in done.text) / max(len(done.text), 1) for done in completions]
 
