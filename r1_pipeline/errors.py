@@ -3,11 +3,13 @@
     R1Error
     ├── RecipeError        (ValueError)    a recipe that cannot mean anything; raised before work starts
     ├── UnknownNameError   (KeyError)      a profile, asset or model that does not exist; lists the valid ones
+    ├── SourceError        (ValueError)    a file of problems that cannot be used; names file and line
     ├── ArtifactError      (RuntimeError)
     │   ├── CorruptArtifactError           a file does not match the digest in its manifest
     │   ├── WrongKindError                 a handle was asked to open another kind of artifact
     │   └── SchemaVersionError             made by another schema version of this software
     ├── OutOfDiskError     (OSError)       the disk filled up; nothing half-written is kept
+    ├── RequirementError   (RuntimeError)  hardware, a model or a package that a profile needs is not there
     ├── GateFailedError    (RuntimeError)  a blocking check said no; carries the value and the limit
     ├── GuardTrippedError  (RuntimeError)  a guard stopped a training run; carries the value and the limit
     ├── EngineError        (RuntimeError)  text generation could not be done
@@ -26,6 +28,10 @@ class R1Error(Exception):
 
 class RecipeError(R1Error, ValueError):
     """A recipe that cannot mean anything."""
+
+
+class SourceError(R1Error, ValueError):
+    """A file of problems that cannot be used; names file and line."""
 
 
 class UnknownNameError(R1Error, KeyError):
@@ -60,6 +66,10 @@ class SchemaVersionError(ArtifactError):
 
 class OutOfDiskError(R1Error, OSError):
     """The disk filled up; nothing half-written is kept."""
+
+
+class RequirementError(R1Error, RuntimeError):
+    """Hardware, a model or a package that a profile needs is not there."""
 
 
 class GateFailedError(R1Error, RuntimeError):

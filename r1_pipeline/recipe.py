@@ -8,7 +8,8 @@ Concrete recipes stand beside their consumers (`training/grpo.py`, `data/toy.py`
 import hashlib
 import json
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -39,6 +40,32 @@ class Runtime(BaseModel):
 
 
 def _checked(value: Any, path: str) -> Any:
+    recompute: bool = False
+    """Whether activations are computed again in the backward pass instead of being kept; a memory dial."""
+    models: Mapping[str, str] = {}
+    """Where models lie that no hub has: content digest -> directory."""
+    folders: dict[str, str] = {}
+    """Where the files of a user's sources lie on this machine, by the name of the source."""
+
+
+class Later:
+    """Marks a field that its recipe did not always have: `Annotated[Precision, Later()] = "float32"`.
+
+    At its default, which is what the recipe meant before, it stays out of canonical JSON: what exists stays valid.
+    """
+
+
+Precision = Literal["float32", "bfloat16", "float8"]
+"""Of the matrix products in training; weights and optimizer stay in float32. See `training.precision`."""
+
+
+def _entering(record: BaseModel) -> dict[str, Any]:
+    """Fields of `record` that canonical JSON has."""
+    return {
+        name: getattr(record, name)
+        for name, field in type(record).model_fields.items()
+        if getattr(record, name) != field.default or not any(isinstance(mark, Later) for mark in field.metadata)
+    }
     if value is None or isinstance(value, bool | str | int):
         return value
     if isinstance(value, float):
@@ -46,7 +73,7 @@ def _checked(value: Any, path: str) -> Any:
             raise RecipeError(f"{path} is {value!r}; only finite numbers can be fingerprinted")
         return value
     if isinstance(value, BaseModel):
-        return {k: _checked(getattr(value, k), f"{path}.{k}") for k in type(value).model_fields}
+        return {k: _checked(v, f"{path}.{k}") for k, v in _entering(value).items()}
     if isinstance(value, dict):
         if not all(isinstance(k, str) for k in value):
             raise RecipeError(f"{path} has keys that are not strings; use strings")

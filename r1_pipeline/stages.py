@@ -48,6 +48,7 @@ from r1_pipeline.rewards.preference import PreferenceKind
 from r1_pipeline.rewards.rubric import Rubric, part_functions
 from r1_pipeline.rewards.sandbox.self_test import sandbox_problem, self_test
 from r1_pipeline.rewards.verifier import default_grader, reference_verdict
+from r1_pipeline.training.adopt import AdoptRecipe, adopt_base
 from r1_pipeline.training.facts import model_facts, token_counter
 from r1_pipeline.training.grpo import GrpoRecipe, tokens_spent, train_grpo
 from r1_pipeline.training.pretrain import PretrainRecipe, train_base
@@ -140,11 +141,18 @@ class ReinforceRecipe(Recipe):
     grpo: GrpoRecipe
 
 
-def pretrain(at: Workshop, recipe: PretrainRecipe) -> Checkpoint:
-    """A base model of the profile's own, with its tokenizer, from the toy web."""
+BaseRecipe = PretrainRecipe | AdoptRecipe
+"""A base of the profile's own making, or one that exists."""
+
+
+def pretrain(at: Workshop, recipe: BaseRecipe) -> Checkpoint:
+    """A base model with its tokenizer: trained on the toy web, or one that was pretrained elsewhere."""
 
     def make(draft: Draft) -> Facts:
-        train_base(recipe, at.runtime, draft)
+        if isinstance(recipe, AdoptRecipe):
+            adopt_base(recipe, at.runtime, draft)
+        else:
+            train_base(recipe, at.runtime, draft)
         return model_facts(draft, "zero")
 
     return at.build(Checkpoint, "pretrain", recipe, {}, make)

@@ -18,7 +18,7 @@ def model_facts(draft: Draft, template: TemplateName, tokens: Mapping[str, int] 
 
     `tokens` says what was `generated` and `trained`; by default all tokens that the trainer counted were trained.
     """
-    last = read_metrics(draft.metrics)[-1]
+    last = (read_metrics(draft.metrics) or [{"step": 0}])[-1]  # an adopted model was not trained here
     return Facts(
         {
             "template": template,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.recipe import Runtime
+from r1_pipeline.recipe import Precision, Runtime
 from r1_pipeline.training.callbacks import Guards, watch
 from r1_pipeline.training.checkpoints import newest_valid_checkpoint, step_of
 
@@ -32,8 +32,10 @@ COPIED = (
 )
 
 
-def common_arguments(draft: Draft, runtime: Runtime, *, batch: int, save_steps: int, seed: int) -> dict[str, Any]:
-    """Trainer arguments that do not depend on the method: batch splitting, float32, step logs, our checkpoints."""
+def common_arguments(
+    draft: Draft, runtime: Runtime, *, batch: int, save_steps: int, seed: int, precision: Precision
+) -> dict[str, Any]:
+    """Trainer arguments that do not depend on the method: batch splitting, precision, step logs, our checkpoints."""
     import torch
     from huggingface_hub import constants
     from transformers.utils.logging import disable_progress_bar
@@ -49,8 +51,8 @@ def common_arguments(draft: Draft, runtime: Runtime, *, batch: int, save_steps: 
         "gradient_accumulation_steps": batch // micro,
         "seed": seed,
         "use_cpu": cpu,
-        "bf16": False,
-        "gradient_checkpointing": False,
+        "bf16": precision != "float32",
+        "gradient_checkpointing": runtime.recompute,
         "dataloader_pin_memory": not cpu,
         "save_strategy": "steps",
         "save_steps": save_steps,

@@ -8,18 +8,19 @@ Not covered: rewards (`r1_pipeline.rewards`), the order of problems (stages).
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.data.templates import TemplateName, render
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.hf import load_tokenizer
-from r1_pipeline.recipe import Recipe, Runtime
+from r1_pipeline.recipe import Later, Precision, Recipe, Runtime
 from r1_pipeline.records import Completion, Problem
 from r1_pipeline.rewards.fmt import empty_think, whole_reply
 from r1_pipeline.rewards.rubric import Log, Part, PartFn
 from r1_pipeline.training.callbacks import METRICS, Guards
 from r1_pipeline.training.fit import common_arguments, fit, publish
+from r1_pipeline.training.precision import with_precision
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -69,6 +70,8 @@ class GrpoRecipe(Recipe):
     """Of sampling and of the shuffle."""
     guards: Guards
     """What stops a run that has gone wrong."""
+    precision: Annotated[Precision, Later()] = "float32"
+    """Of the matrix products; not published for this stage."""
 
     def model_post_init(self, _: Any) -> None:
         self.check()
@@ -124,6 +127,7 @@ def train_grpo(
     arguments = _arguments(recipe, runtime, draft, [weights[name] for name in parts])
     tokenizer = load_tokenizer(policy)
     model = AutoModelForCausalLM.from_pretrained(policy, dtype=torch.float32, use_safetensors=True)
+    model = with_precision(model, recipe.precision, runtime.device)
     ends = model.generation_config.eos_token_id
     stops = frozenset([tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])])
     trainer = GRPOTrainer(
@@ -147,7 +151,9 @@ def _arguments(recipe: GrpoRecipe, runtime: Runtime, draft: Draft, weights: list
     from trl import GRPOConfig
 
     batch = recipe.prompts_per_step * recipe.group_size
-    common = common_arguments(draft, runtime, batch=batch, save_steps=recipe.save_steps, seed=recipe.seed)
+    common = common_arguments(
+        draft, runtime, batch=batch, save_steps=recipe.save_steps, seed=recipe.seed, precision=recipe.precision
+    )
     return GRPOConfig(
         **common,
         max_steps=recipe.steps,

@@ -14,6 +14,7 @@ from r1_pipeline.data.toy import ToyRecipe, toy_texts
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.training.fit import common_arguments, fit, write_model
 from r1_pipeline.training.sft import IGNORED
+from r1_pipeline.training.shape import Shape, dense_shape
 from r1_pipeline.training.tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
@@ -95,6 +96,38 @@ class PretrainRecipe(Recipe):
     seed: int
     """Of the weights and the order of texts."""
 
+    @property
+    def shape(self) -> Shape:
+        """What the model amounts to once its tokenizer fills the vocabulary."""
+        it = self.architecture
+        common = {"width": it.width, "layers": it.layers, "heads": it.heads, "intermediate": it.intermediate}
+        if it.type == "deepseek_v3":
+            return Shape(
+                **common,
+                key_value_heads=it.heads,
+                key_dim=2 * it.rope_dim,
+                value_dim=it.value_dim,
+                bias=False,
+                query_rank=0,
+                latent=it.latent,
+                rope_dim=it.rope_dim,
+                dense_layers=1,
+                experts=it.experts,
+                experts_per_token=it.experts_per_token,
+                shared_experts=1,
+                expert_intermediate=it.expert_intermediate,
+                vocabulary=self.vocabulary,
+                tied=True,
+            )
+        return dense_shape(
+            **common,
+            key_value_heads=it.key_value_heads,
+            head_dim=it.width // it.heads,
+            bias=it.type == "qwen2",
+            vocabulary=self.vocabulary,
+            tied=True,
+        )
+
 
 def train_base(recipe: PretrainRecipe, runtime: Runtime, draft: Draft) -> None:
     """Make tokenizer and model of `recipe` and write both to `draft.path`."""
@@ -116,7 +149,14 @@ def train_base(recipe: PretrainRecipe, runtime: Runtime, draft: Draft) -> None:
     trainer = Trainer(
         model=AutoModelForCausalLM.from_config(model_config(recipe, tokenizer)),
         args=TrainingArguments(
-            **common_arguments(draft, runtime, batch=recipe.batch, save_steps=recipe.save_steps, seed=recipe.seed),
+            **common_arguments(
+                draft,
+                runtime,
+                batch=recipe.batch,
+                save_steps=recipe.save_steps,
+                seed=recipe.seed,
+                precision="float32",
+            ),
             max_steps=recipe.steps,
             learning_rate=recipe.learning_rate,
             adam_beta2=recipe.beta2,

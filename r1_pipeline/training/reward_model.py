@@ -7,10 +7,11 @@ so safety labels come as safe/unsafe pairs, where the paper has a point-wise los
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.generation.hf import load_tokenizer
-from r1_pipeline.recipe import Recipe, Runtime
+from r1_pipeline.recipe import Later, Recipe, Runtime
 from r1_pipeline.records import PreferencePair
 from r1_pipeline.rewards.preference import Scorer
 from r1_pipeline.training.fit import common_arguments, fit, publish
@@ -34,6 +35,8 @@ class RewardModelRecipe(Recipe):
     """Optimizer steps between checkpoints."""
     seed: int
     """Order of the pairs, and the head's initial weights."""
+    precision: Annotated[Literal["float32", "bfloat16"], Later()] = "float32"
+    """Of the matrix products; not published for this stage."""
 
     def steps(self, pairs: int) -> int:
         """Optimizer steps in all."""
@@ -56,7 +59,14 @@ def train_reward_model(
         for side in ("chosen", "rejected")
     }
     arguments = RewardConfig(
-        **common_arguments(draft, runtime, batch=recipe.batch, save_steps=recipe.save_steps, seed=recipe.seed),
+        **common_arguments(
+            draft,
+            runtime,
+            batch=recipe.batch,
+            save_steps=recipe.save_steps,
+            seed=recipe.seed,
+            precision=recipe.precision,
+        ),
         num_train_epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
         lr_scheduler_type="constant",

@@ -6,13 +6,14 @@ straddle the boundary; only the response and its end token are learned. Not cove
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.hf import load_tokenizer
-from r1_pipeline.recipe import Recipe, Runtime
+from r1_pipeline.recipe import Later, Precision, Recipe, Runtime
 from r1_pipeline.training.fit import common_arguments, fit, publish
+from r1_pipeline.training.precision import with_precision
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -44,6 +45,8 @@ class SftRecipe(Recipe):
     """Optimizer steps between checkpoints; a resumed run repeats at most these."""
     seed: int
     """Order of the rows."""
+    precision: Annotated[Precision, Later()] = "float32"
+    """Of the matrix products; not published for this stage."""
 
     def steps(self, rows: int) -> int:
         """Optimizer steps in all."""
@@ -62,7 +65,14 @@ def train_sft(base: Path, rows: Sequence[tuple[str, str]], recipe: SftRecipe, ru
         columns["input_ids"].append(prompt + response)
         columns["labels"].append([IGNORED] * len(prompt) + response)
     arguments = SFTConfig(
-        **common_arguments(draft, runtime, batch=recipe.batch, save_steps=recipe.save_steps, seed=recipe.seed),
+        **common_arguments(
+            draft,
+            runtime,
+            batch=recipe.batch,
+            save_steps=recipe.save_steps,
+            seed=recipe.seed,
+            precision=recipe.precision,
+        ),
         num_train_epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
         lr_scheduler_type="cosine_with_min_lr",
@@ -72,8 +82,9 @@ def train_sft(base: Path, rows: Sequence[tuple[str, str]], recipe: SftRecipe, ru
         max_grad_norm=recipe.max_grad_norm,
         max_length=None,
     )
+    model = AutoModelForCausalLM.from_pretrained(base, dtype="float32", use_safetensors=True)
     trainer = SFTTrainer(
-        model=AutoModelForCausalLM.from_pretrained(base, dtype="float32", use_safetensors=True),
+        model=with_precision(model, recipe.precision, runtime.device),
         args=arguments,
         train_dataset=Dataset.from_dict(columns),
         processing_class=tokenizer,

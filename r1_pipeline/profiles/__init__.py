@@ -1,0 +1,42 @@
+"""Profiles: named functions that return everything a run needs to know.
+
+    smoke, tiny   the toy world on two CPU cores         `profiles.tiny`
+    small         SmolLM2-135M on one GPU                `profiles.small`
+    node          Qwen2.5-7B on eight GPUs               `profiles.node`
+    paper         DeepSeek-V3-Base on 512 GPUs           `profiles.paper`
+
+Nothing below this package has a meaningful default. A profile may be given another base: `small:DIRECTORY` or
+`small:OWNER/NAME@REVISION`.
+"""
+
+from collections.abc import Callable, Mapping
+
+from r1_pipeline.errors import UnknownNameError
+from r1_pipeline.profiles.adopted import with_base
+from r1_pipeline.profiles.node import node
+from r1_pipeline.profiles.paper import paper
+from r1_pipeline.profiles.profile import Forecast, Machine, PipelineRecipe, Profile
+from r1_pipeline.profiles.small import small
+from r1_pipeline.profiles.tiny import smoke, tiny
+
+__all__ = ["PROFILES", "Forecast", "Machine", "PipelineRecipe", "Profile", "load_profile", "smoke", "tiny"]
+
+PROFILES: Mapping[str, Callable[[int], Profile]] = {
+    "smoke": smoke,
+    "tiny": tiny,
+    "small": small,
+    "node": node,
+    "paper": paper,
+}
+
+
+def load_profile(name: str, seed: int) -> Profile:
+    """The profile `name` with every seed derived from `seed`, and the base after a colon in place of its own.
+
+    Raises `UnknownNameError` with the names there are, `RequirementError` for a base that this machine lacks.
+    """
+    name, _, base = name.partition(":")
+    if name not in PROFILES:
+        raise UnknownNameError("profile", name, PROFILES)
+    profile = PROFILES[name](seed)
+    return with_base(profile, base) if base else profile

@@ -1,0 +1,172 @@
+"""What the profiles of real models have in common: a base that exists, and the paper's graph around it.
+
+Problems are the built-in ones unless a sources file replaces or extends them; `Scale.problems` says how many are taken.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
+from r1_pipeline.data.mix import MergeRecipe, PromptSchedule
+from r1_pipeline.data.problems import ProblemsRecipe
+from r1_pipeline.data.screen import ScreenRecipe
+from r1_pipeline.data.templates import TemplateName
+from r1_pipeline.errors import RecipeError, RequirementError
+from r1_pipeline.evaluation.report import ReportRecipe
+from r1_pipeline.evaluation.runner import AskRecipe, EvaluateRecipe, GradeRecipe
+from r1_pipeline.generation.judging import SampleRecipe
+from r1_pipeline.generation.rejection import RejectionRecipe
+from r1_pipeline.profiles.profile import PipelineRecipe, Profile
+from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain, Sampling
+from r1_pipeline.rewards.rubric import Rubric
+from r1_pipeline.stages import GeneralRecipe, ReinforceRecipe
+from r1_pipeline.training.adopt import AdoptRecipe, HubModel, LocalModel, digest_of, require_model
+from r1_pipeline.training.grpo import GrpoRecipe
+from r1_pipeline.training.reward_model import RewardModelRecipe
+from r1_pipeline.training.sft import SftRecipe
+from r1_pipeline.training.shape import shape_of
+
+BUILT_IN = ProblemsRecipe(
+    seed=0,
+    sums=4000,
+    programs=1500,
+    products=1500,
+    digits=2,
+    largest_sum=99,
+    largest_factor=12,
+    turns=3,
+    heldout_share=0.25,
+)
+"""Too easy for a real model: name real problem sets in a sources file."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What differs between the profiles of real models."""
+
+    base: AdoptRecipe
+    students: Mapping[str, AdoptRecipe]
+    shares: Mapping[Domain, float]
+    """Of the domains among prompts of reasoning RL."""
+    rules: Rubric
+    """Of R1-Zero; later models add language, the last also preference."""
+    zero: GrpoRecipe
+    dev2: GrpoRecipe
+    r1: GrpoRecipe
+    general_steps: int
+    """Last steps of `r1` that mix in general prompts."""
+    student_rl: GrpoRecipe
+    cold_start: SftRecipe
+    sft: SftRecipe
+    distill: Mapping[str, SftRecipe]
+    reward_model: RewardModelRecipe
+    cold_start_problems: int
+    """Of each domain."""
+    trace_problems: Mapping[Domain, int]
+    trace_samples: int
+    """Completions of each of them."""
+    trace_kept: int
+    """Of those, at most."""
+    readable: ScreenRecipe
+    max_tokens: int
+    """Of a completion outside training."""
+    heldout: Mapping[Domain, int]
+    """Problems of each evaluation."""
+    eval_samples: int
+    general_rows: int
+
+
+def pipeline(seed: int, scale: Scale) -> PipelineRecipe:
+    """The whole graph at this scale."""
+    traces = SampleRecipe(
+        sampling=Sampling(temperature=1.0, top_p=1.0, max_tokens=scale.max_tokens),
+        samples=scale.trace_samples,
+        seed=seed,
+    )
+    reasoning = PromptSchedule(shares=scale.shares, general_steps=0, general_share=0.5, seed=seed)
+    last = reasoning.model_copy(update={"general_steps": scale.general_steps})
+    with_language = scale.rules.model_copy(update={"language": 1.0})  # equation 7, weight as in equation 8
+
+    def rl(
+        grpo: GrpoRecipe, rubric: Rubric, template: TemplateName, schedule: PromptSchedule = reasoning
+    ) -> ReinforceRecipe:
+        return ReinforceRecipe(template=template, rubric=rubric, schedule=schedule, grpo=grpo)
+
+    return PipelineRecipe(
+        reasoning_problems=_curate(REASONING_DOMAINS, heldout=False),
+        heldout_problems=_curate(DOMAINS, heldout=True),
+        general_prompts=_curate(("general",), heldout=False),
+        preference_pairs=CuratePreferencesRecipe(heldout_share=BUILT_IN.heldout_share),
+        base=scale.base,
+        student_base=dict(scale.students),
+        r1_zero=rl(scale.zero, scale.rules, "zero"),
+        cold_start_data=RejectionRecipe(
+            domains=REASONING_DOMAINS,
+            problems=scale.cold_start_problems,
+            ask=traces,
+            rules=scale.readable,
+            per_problem=1,
+        ),
+        dev1=scale.cold_start,
+        dev2=rl(scale.dev2, with_language, "chat"),
+        dev2_no_language_reward=rl(scale.dev2, scale.rules, "chat"),
+        reasoning_traces={
+            domain: RejectionRecipe(
+                domains=(domain,),
+                problems=scale.trace_problems[domain],
+                ask=traces,
+                rules=scale.readable,
+                per_problem=scale.trace_kept,
+            )
+            for domain in REASONING_DOMAINS
+        },
+        general_traces=GeneralRecipe(rows=scale.general_rows),
+        sft_corpus=MergeRecipe(seed=seed),
+        dev3=scale.sft,
+        helpful_rm=scale.reward_model,
+        safety_rm=scale.reward_model,
+        r1=rl(scale.r1, with_language.model_copy(update={"preference": 1.0}), "chat", last),
+        distilled=dict(scale.distill),
+        student_rl_only=rl(scale.student_rl, scale.rules, "zero"),
+        evaluation=EvaluateRecipe(
+            ask=AskRecipe(
+                sampling=Sampling(temperature=0.6, top_p=0.95, max_tokens=scale.max_tokens),  # supplement D.1
+                samples=scale.eval_samples,
+                problems=dict(scale.heldout),
+                seed=seed,
+            ),
+            grade=GradeRecipe(ks=(1, scale.eval_samples)),
+        ),
+        report=ReportRecipe(exchanges=10, exchange_models=("base", "r1_zero", "r1")),
+    )
+
+
+def with_base(profile: Profile, base: str) -> Profile:
+    """`profile` with another base: a directory, or `OWNER/NAME@REVISION` of a hub model on this machine.
+
+    Raises `RecipeError` for a profile that makes its own base, `RequirementError` for a model that is not here.
+    """
+    if not isinstance(profile.recipe.base, AdoptRecipe):
+        raise RecipeError(f"this profile makes its own base, {base!r} cannot take its place; use small, node or paper")
+    directory, runtime = Path(base).resolve(), profile.runtime
+    source: HubModel | LocalModel
+    if directory.is_dir():
+        source = LocalModel(digest=digest_of(directory))
+        runtime = runtime.model_copy(update={"models": {**runtime.models, source.digest: str(directory)}})
+    else:
+        repository, _, revision = base.partition("@")
+        if not revision:
+            raise RequirementError(f"{base} is no directory; name a hub model with its commit: OWNER/NAME@REVISION")
+        source = HubModel(repository=repository, revision=revision)
+        directory = require_model(source, runtime)
+    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    adopted = profile.recipe.base.model_copy(
+        update={"source": source, "shape": shape_of(config), "layers": None, "architecture": config["model_type"]}
+    )
+    return replace(profile, recipe=profile.recipe.model_copy(update={"base": adopted}), runtime=runtime)
+
+
+def _curate(domains: tuple[Domain, ...], heldout: bool) -> CurateRecipe:
+    return CurateRecipe(problems=BUILT_IN, domains=domains, optional=(), heldout=heldout)

@@ -1,0 +1,137 @@
+"""`paper`: DeepSeek-V3-Base on 64 nodes of eight H800, with the hyper-parameters of the paper.
+
+[N] is Nature 645:633-638 with its Methods, [S] arXiv 2501.12948v2 with its appendices, [v1] the first version. What is
+not published says so. Made to be planned, read and derived from: no one here has run it.
+"""
+
+from r1_pipeline.data.screen import ScreenRecipe
+from r1_pipeline.evaluation.gates import GateLimits
+from r1_pipeline.profiles.adopted import Scale, pipeline
+from r1_pipeline.profiles.models import DEEPSEEK_V3_BASE, LLAMA_8B, QWEN_32B
+from r1_pipeline.profiles.profile import Forecast, Machine, Profile
+from r1_pipeline.recipe import Runtime
+from r1_pipeline.reruns import Reruns
+from r1_pipeline.rewards.rubric import Rubric
+from r1_pipeline.training.callbacks import Guards
+from r1_pipeline.training.grpo import GrpoRecipe
+from r1_pipeline.training.reward_model import RewardModelRecipe
+from r1_pipeline.training.sft import SftRecipe
+
+MAX_TOKENS = 32_768  # [S] D.1 for evaluation; not published for rejection sampling
+SAMPLES, KEPT = 16, 4  # "several" of each problem, [S] B.3.3; the numbers are ours
+
+
+def paper(seed: int) -> Profile:
+    """The paper's run."""
+    return Profile(
+        pipeline(seed, paper_scale(seed)),
+        Runtime(device="cuda", threads=8, generation_batch=1024, micro_batch=1, recompute=True),
+        GateLimits(gain_over_base=0.5, format_rate=0.95, language_consistency=0.97, preference_accuracy=0.7),
+        Reruns(groups={}),
+        Machine(accelerator="h800", devices=512, memory_gib=79, sequence_devices=8),  # 64 x 8 H800, [S] B.4.4
+        Forecast(
+            prompt=200,  # 122 maths, 161 STEM, about 420 logic, [S] table 4; the template on top
+            zero=6000,  # mean over the run of the curve of [v1] figure 3: 0.5k at the start, 2k, 4k, 5-6k, 10k
+            reasoning=8000,  # 8,793 on contest problems of 2024, [S] E; 6,094 and 7,436 in maths and code rows
+            general=1420,  # [S] table 5
+            kept=0.5,  # not published
+            general_rows=177_812,  # [S] table 5
+            pairs=86_000,  # mean of 66,000 helpful pairs and 106,000 safety labels, [N] Methods
+        ),
+    )
+
+
+def paper_scale(seed: int) -> Scale:
+    """Numbers of the paper; `node` derives its own from them."""
+    zero = _grpo(seed)
+    # [N] Methods: 1,700 steps; 1,696 are whole rollouts of 16. Dev2's number is not published: as many.
+    later = zero.model_copy(update={"steps": 1696})
+    sft = _sft(seed)
+    return Scale(
+        base=DEEPSEEK_V3_BASE,
+        students={"qwen": QWEN_32B, "llama": LLAMA_8B},  # two of the six, [S] table 6
+        shares={
+            "math": 26,
+            "code": 25,
+            "stem": 22,
+            "logic": 15,
+        },  # thousands of prompts, [S] table 4, bug fixing in code
+        rules=Rubric(accuracy=1.0, format=1.0, language=0.0, preference=0.0, watched=("language",)),  # [N] equation 4
+        zero=zero,
+        dev2=later,
+        r1=later.model_copy(update={"temperature": 0.7}),  # [N] Methods
+        general_steps=400,  # [N] Methods
+        student_rl=zero.model_copy(update={"learning_rate": 2e-6}),  # Qwen2.5-32B, [S] B.4.1; over 10k steps, F.1
+        cold_start=sft,
+        sft=sft,
+        distill={
+            # batch 64 and a tenth at the end, [S] B.4.3; rates, [S] table 6
+            "qwen": sft.model_copy(update={"batch": 64, "learning_rate": 6e-5, "final_learning_rate": 6e-6}),
+            "llama": sft.model_copy(update={"batch": 64, "learning_rate": 5e-5, "final_learning_rate": 5e-6}),
+        },
+        reward_model=RewardModelRecipe(
+            epochs=1,  # [N] Methods
+            batch=256,  # [N] Methods
+            learning_rate=6e-6,  # [N] Methods
+            max_grad_norm=1.0,  # not published
+            max_tokens=8192,  # [N] Methods
+            save_steps=50,
+            seed=seed,
+            precision="bfloat16",  # not published
+        ),
+        cold_start_problems=2000,  # "thousands", [S] B.3.2
+        trace_problems={  # so many that KEPT of each make the rows of [S] table 5
+            "math": 395_285 // KEPT,
+            "code": 211_129 // KEPT,
+            "stem": 10_124 // KEPT,
+            "logic": 10_395 // KEPT,
+        },
+        trace_samples=SAMPLES,
+        trace_kept=KEPT,
+        readable=ScreenRecipe(min_language_share=0.95, max_repetition=0.3, max_tokens=MAX_TOKENS),  # not published
+        max_tokens=MAX_TOKENS,
+        heldout={"math": 530, "code": 400, "stem": 198, "logic": 100, "general": 500},  # about its benchmarks' sizes
+        eval_samples=16,  # 64 for AIME and GPQA, 16 for MATH, 8 for LiveCodeBench, [S] D.1
+        general_rows=177_812,  # [S] table 5
+    )
+
+
+def _grpo(seed: int) -> GrpoRecipe:
+    return GrpoRecipe(
+        steps=10_400,  # [N] Methods
+        prompts_per_step=32,  # [N] Methods
+        group_size=16,  # [N] Methods
+        steps_per_generation=16,  # 8,192 outputs in 16 minibatches, [N] Methods
+        num_iterations=1,  # [N] Methods
+        learning_rate=3e-6,  # [N] Methods
+        schedule="constant_with_warmup",  # not published
+        warmup_steps=0,  # not published
+        epsilon=10.0,  # stated for RL stage 1, [S] B.4; not for R1-Zero
+        beta=0.001,  # [N] Methods
+        reference_sync_steps=400,  # [N] Methods
+        temperature=1.0,  # [N] Methods
+        top_p=1.0,  # not published
+        max_completion_tokens=MAX_TOKENS,  # [N] Methods; 65,536 from step 8,200 on, where TRL has one limit a run
+        max_grad_norm=1.0,  # not published
+        weight_decay=0.0,  # not published
+        save_steps=80,
+        seed=seed,
+        guards=Guards(),
+        precision="bfloat16",  # not published for RL; V3 itself was trained in FP8
+    )
+
+
+def _sft(seed: int) -> SftRecipe:
+    return SftRecipe(
+        epochs=2,  # 2 to 3, [S] B.4.2; two for the 800k, [v1]
+        batch=128,  # [S] B.4.2
+        learning_rate=5e-5,  # [S] B.4.2
+        final_learning_rate=5e-6,  # [S] B.4.2
+        warmup_steps=0,  # not published
+        weight_decay=0.0,  # not published
+        max_grad_norm=1.0,  # not published
+        max_tokens=MAX_TOKENS,  # [S] B.4.2
+        save_steps=500,
+        seed=seed,
+        precision="bfloat16",  # not published
+    )

@@ -1,0 +1,143 @@
+"""What a profile is: everything a run needs to know, complete and typed.
+
+    PipelineRecipe   what is computed, one field an asset
+    Machine          what it is made for; `require` says before any work what this machine lacks
+    Forecast         how long things are expected to be; plans are made from it, nothing else is
+
+A variant is a `replace` or a `model_copy`; a new profile is one function and one line in `PROFILES`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
+from r1_pipeline.data.mix import MergeRecipe
+from r1_pipeline.errors import RequirementError
+from r1_pipeline.evaluation.gates import GateLimits
+from r1_pipeline.evaluation.report import ReportRecipe
+from r1_pipeline.evaluation.runner import EvaluateRecipe
+from r1_pipeline.generation.rejection import RejectionRecipe
+from r1_pipeline.recipe import Precision, Recipe, Runtime
+from r1_pipeline.records import Domain, Record
+from r1_pipeline.reruns import Reruns
+from r1_pipeline.stages import BaseRecipe, GeneralRecipe, ReinforceRecipe
+from r1_pipeline.training.adopt import AdoptRecipe, require_model
+from r1_pipeline.training.callbacks import Guards
+from r1_pipeline.training.precision import require_precision
+from r1_pipeline.training.reward_model import RewardModelRecipe
+from r1_pipeline.training.sft import SftRecipe
+
+
+class PipelineRecipe(Recipe):
+    """What the whole graph computes: one field an asset, named by its key."""
+
+    reasoning_problems: CurateRecipe
+    heldout_problems: CurateRecipe
+    general_prompts: CurateRecipe
+    preference_pairs: CuratePreferencesRecipe
+    base: BaseRecipe
+    student_base: dict[str, BaseRecipe]
+    r1_zero: ReinforceRecipe
+    cold_start_data: RejectionRecipe
+    dev1: SftRecipe
+    dev2: ReinforceRecipe
+    dev2_no_language_reward: ReinforceRecipe
+    reasoning_traces: dict[Domain, RejectionRecipe]
+    general_traces: GeneralRecipe
+    sft_corpus: MergeRecipe
+    dev3: SftRecipe
+    helpful_rm: RewardModelRecipe
+    safety_rm: RewardModelRecipe
+    r1: ReinforceRecipe
+    distilled: dict[str, SftRecipe]
+    student_rl_only: ReinforceRecipe
+    evaluation: EvaluateRecipe
+    report: ReportRecipe
+
+    @property
+    def guards(self) -> dict[str, Guards]:
+        """Of every reinforced model, by its asset key."""
+        return {name: recipe.grpo.guards for name, recipe in self if isinstance(recipe, ReinforceRecipe)}
+
+
+class Machine(Record):
+    """The hardware that a profile is made for."""
+
+    accelerator: str
+    """Name in `planning.hardware`."""
+    devices: int
+    """Accelerators, or CPU cores, that one stage uses at once."""
+    memory_gib: float
+    """That each must have at least; 0: not checked."""
+    sequence_devices: int
+    """Devices that share one sequence in training (context parallelism)."""
+
+
+class Forecast(Record):
+    """Expected lengths, in tokens, and counts: what no recipe can say before the run."""
+
+    prompt: float
+    """Of a rendered prompt."""
+    zero: float
+    """Of a completion while R1-Zero is trained: the mean over the run."""
+    reasoning: float
+    """Of a reasoned completion of any later model."""
+    general: float
+    """Of a reply to a general prompt."""
+    kept: float
+    """Share of sampled completions that are right and readable, in (0, 1]."""
+    general_rows: int
+    """Written replies to general prompts."""
+    pairs: int
+    """Preference pairs for one reward model."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A recipe, the runtime it was made for, and the limits of its gates."""
+
+    recipe: PipelineRecipe
+    runtime: Runtime
+    gates: GateLimits
+    reruns: Reruns
+    machine: Machine
+    forecast: Forecast
+
+    def require(self) -> None:
+        """Raises `RequirementError` naming everything that this machine lacks, before any work is done."""
+        devices = list(self._devices())
+        lacking = [*devices, *self._models(), *([] if devices else self._precision())]
+        if lacking:
+            raise RequirementError("\n".join(lacking))
+
+    def _devices(self) -> Iterator[str]:
+        if not self.runtime.device.startswith("cuda"):
+            return
+        import torch
+
+        found, wanted = torch.cuda.device_count(), self.machine.devices
+        if found < wanted:
+            yield (
+                f"{wanted} GPU(s) with {self.machine.memory_gib:.0f} GiB are needed, {found} found; "
+                "take a smaller profile, or see what this one needs: r1 plan"
+            )
+        for index in range(min(found, wanted)):
+            gib = torch.cuda.get_device_properties(index).total_memory / 2**30
+            if gib < self.machine.memory_gib:
+                yield f"GPU {index} has {gib:.0f} GiB, {self.machine.memory_gib:.0f} are needed; take a smaller profile"
+
+    def _models(self) -> Iterator[str]:
+        bases = (self.recipe.base, *self.recipe.student_base.values())
+        for source in dict.fromkeys(base.source for base in bases if isinstance(base, AdoptRecipe)):
+            try:
+                require_model(source, self.runtime)
+            except RequirementError as error:
+                yield str(error)
+
+    def _precision(self) -> Iterator[str]:
+        trained: set[Precision] = {self.recipe.dev1.precision, self.recipe.r1_zero.grpo.precision}
+        for precision in sorted(trained - {"float32"}):
+            try:
+                require_precision(precision, self.runtime.device)
+            except RequirementError as error:
+                yield str(error)

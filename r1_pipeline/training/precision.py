@@ -1,0 +1,62 @@
+"""In which number format the matrix products of training run; weights, gradients and optimizer stay in float32.
+
+    float32    everything
+    bfloat16   autocast by the Trainer
+    float8     bfloat16 autocast, and linear layers in FP8 with dynamic scales per row by torchao, whose weights and
+               checkpoints are those of the plain model
+
+FP8 needs tensor cores that have it and dimensions divisible by 16. Not covered by it: the embedding, the head, routers,
+and the routed experts of a mixture, which transformers keeps fused in one tensor and torchao does not see.
+"""
+
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from r1_pipeline.errors import RequirementError
+from r1_pipeline.recipe import Precision
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+    from transformers import PreTrainedModel
+
+FP8_CAPABILITY = (8, 9)
+"""CUDA compute capability from which on there are FP8 tensor cores: Ada and Hopper."""
+FP8_MULTIPLE = 16
+"""What an FP8 matrix product needs its dimensions to be multiples of."""
+
+
+def require_precision(precision: Precision, device: str) -> None:
+    """Raises `RequirementError` where `device` cannot train in `precision`."""
+    import torch
+
+    if precision == "float8":
+        if not device.startswith("cuda"):
+            raise RequirementError(f"FP8 training needs an NVIDIA GPU, the device is {device}; use bfloat16 or float32")
+        found = torch.cuda.get_device_capability(device)
+        if found < FP8_CAPABILITY:
+            raise RequirementError(
+                f"FP8 needs compute capability 8.9, {device} has {found[0]}.{found[1]}; use bfloat16"
+            )
+        try:
+            metadata.version("torchao")
+        except metadata.PackageNotFoundError:
+            raise RequirementError("FP8 training needs torchao; install it: pip install 'r1-pipeline[fp8]'") from None
+    if precision == "bfloat16" and device.startswith("cuda") and not torch.cuda.is_bf16_supported():
+        raise RequirementError(f"{device} has no bfloat16; use float32")
+
+
+def with_precision(model: "PreTrainedModel", precision: Precision, device: str) -> "PreTrainedModel":
+    """`model` ready to be trained in `precision` on `device`; raises like `require_precision`."""
+    require_precision(precision, device)
+    if precision == "float8":
+        from torchao.float8 import Float8LinearConfig, convert_to_float8_training
+
+        recipe = Float8LinearConfig.from_recipe_name("rowwise")
+        convert_to_float8_training(model, config=recipe, module_filter_fn=_fits_fp8)
+    return model
+
+
+def _fits_fp8(module: "Module", name: str) -> bool:
+    """Whether a linear layer runs in FP8."""
+    sizes: list[Any] = list(module.weight.shape)
+    return "lm_head" not in name and all(size % FP8_MULTIPLE == 0 for size in sizes)

@@ -1,0 +1,209 @@
+"""What an architecture amounts to, from its configuration alone: parameters, cache, floating-point operations.
+
+    shape_of(config)      of `config.json` as transformers writes it: DeepSeek-V3, Qwen2, Llama
+    Shape                 parameters in all and active for a token, bytes of KV cache, FLOPs of a token
+
+What the two ideas of DeepSeek-V3 save is read off here: a mixture of experts (active against all parameters) and latent
+attention (KV cache against that of plain attention). Not covered: optimizer and activations (`r1_pipeline.planning`).
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from r1_pipeline.errors import RecipeError
+from r1_pipeline.records import Record
+
+BFLOAT16 = 2
+"""Bytes of a number in a KV cache, and of a weight where a model is only run."""
+
+
+class Shape(Record):
+    """Sizes of one causal language model."""
+
+    width: int
+    """Of the residual stream."""
+    layers: int
+    heads: int
+    """Query heads."""
+    key_value_heads: int
+    """Heads of keys and values; latent attention has as many as query heads."""
+    key_dim: int
+    """Of a query and a key head, the rotated part included."""
+    value_dim: int
+    """Of a value head."""
+    bias: bool
+    """Whether queries, keys and values have one, as in Qwen2."""
+    query_rank: int
+    """Of compressed queries; 0: not compressed."""
+    latent: int
+    """Rank of compressed keys and values; 0: plain or grouped attention."""
+    rope_dim: int
+    """Rotated part of a key, kept beside the latent; 0 without a latent."""
+    intermediate: int
+    """Width of a dense feed-forward block."""
+    dense_layers: int
+    """Layers with a dense block; the others are mixtures."""
+    experts: int
+    """Routed experts in a layer."""
+    experts_per_token: int
+    shared_experts: int
+    expert_intermediate: int
+    """Width of one expert."""
+    vocabulary: int
+    tied: bool
+    """Whether input and output embedding are one matrix."""
+
+    @property
+    def parameters(self) -> int:
+        """All numbers that a checkpoint holds, routing biases included."""
+        return self._outside_experts + self._mixtures * self.experts * self._expert
+
+    @property
+    def active_parameters(self) -> int:
+        """Those that one token meets: all but the experts it is not routed to."""
+        return self._outside_experts + self._mixtures * self.experts_per_token * self._expert
+
+    @property
+    def kv_bytes(self) -> int:
+        """Bytes of KV cache that a token leaves behind, in bfloat16: the latent and its rotated key, or all heads."""
+        grouped = self.key_value_heads * (self.key_dim + self.value_dim)
+        return BFLOAT16 * self.layers * (self.latent + self.rope_dim if self.latent else grouped)
+
+    @property
+    def plain_kv_bytes(self) -> int:
+        """The same for plain attention of this width: keys and values as wide as the residual stream."""
+        return BFLOAT16 * self.layers * 2 * self.width
+
+    def forward_flops(self, context: float) -> float:
+        """FLOPs of one token in a forward pass over whole sequences, with `context` tokens before it on average."""
+        return self._matmul_flops + 2.0 * self.layers * self.heads * (self.key_dim + self.value_dim) * context
+
+    def decode_flops(self, context: float) -> float:
+        """FLOPs of one token that is sampled after `context` others.
+
+        Latent attention then works on the latents themselves (DeepSeek-V2, section 2.1.2: the up-projections are
+        absorbed), which costs arithmetic and spares memory.
+        """
+        keys, values = (self.latent + self.rope_dim, self.latent) if self.latent else (self.key_dim, self.value_dim)
+        return self._matmul_flops + 2.0 * self.layers * self.heads * (keys + values) * context
+
+    def weights_touched(self, tokens: float) -> float:
+        """Parameters that a step over `tokens` tokens reads; experts that none of them is routed to are left alone.
+
+        With even routing an expert is missed by all of them with probability (1 - chosen / experts)^tokens.
+        """
+        missed = (1 - self.experts_per_token / self.experts) ** tokens if self.experts else 0.0
+        return self._outside_experts + self._mixtures * self.experts * self._expert * (1 - missed)
+
+    @property
+    def _mixtures(self) -> int:
+        return self.layers - self.dense_layers
+
+    @property
+    def _matmul_flops(self) -> float:
+        """Two for every weight that is multiplied; looking up an embedding multiplies nothing."""
+        looked_up = 0 if self.tied else self.vocabulary * self.width
+        return 2.0 * (self.active_parameters - looked_up)
+
+    @property
+    def _expert(self) -> int:
+        return 3 * self.width * self.expert_intermediate
+
+    @property
+    def _outside_experts(self) -> int:
+        embeddings = (1 if self.tied else 2) * self.vocabulary * self.width
+        norms = (2 * self.layers + 1) * self.width
+        dense = self.dense_layers * 3 * self.width * self.intermediate
+        routers = self._mixtures * self.experts * (self.width + 1)
+        shared = self._mixtures * self.shared_experts * self._expert
+        return embeddings + norms + self.layers * self._attention + dense + routers + shared
+
+    @property
+    def _attention(self) -> int:
+        out = self.heads * self.value_dim * self.width
+        queries = self.heads * self.key_dim
+        if not self.latent:
+            rows = queries + self.key_value_heads * (self.key_dim + self.value_dim)
+            return out + rows * (self.width + self.bias)
+        ask = self.query_rank * (self.width + 1 + queries) if self.query_rank else self.width * queries
+        compress = self.width * (self.latent + self.rope_dim) + self.latent
+        return out + ask + compress + self.latent * self.heads * (self.key_dim - self.rope_dim + self.value_dim)
+
+
+def shape_in(model: Path) -> Shape:
+    """The shape of the checkpoint in a directory."""
+    return shape_of(json.loads((model / "config.json").read_text(encoding="utf-8")))
+
+
+def shape_of(config: Mapping[str, Any]) -> Shape:
+    """The shape that a transformers configuration describes; raises `RecipeError` for another architecture."""
+    kind, heads, width = config["model_type"], config["num_attention_heads"], config["hidden_size"]
+    common = {
+        "width": width,
+        "layers": config["num_hidden_layers"],
+        "heads": heads,
+        "intermediate": config["intermediate_size"],
+        "vocabulary": config["vocab_size"],
+        "tied": config["tie_word_embeddings"],
+    }
+    if kind == "deepseek_v3":
+        return Shape(
+            **common,
+            key_value_heads=heads,
+            key_dim=config["qk_nope_head_dim"] + config["qk_rope_head_dim"],
+            value_dim=config["v_head_dim"],
+            bias=False,
+            query_rank=config["q_lora_rank"] or 0,
+            latent=config["kv_lora_rank"],
+            rope_dim=config["qk_rope_head_dim"],
+            dense_layers=config["first_k_dense_replace"],
+            experts=config["n_routed_experts"],
+            experts_per_token=config["num_experts_per_tok"],
+            shared_experts=config["n_shared_experts"],
+            expert_intermediate=config["moe_intermediate_size"],
+        )
+    if kind not in ("qwen2", "llama"):
+        raise RecipeError(f"no shape is known for {kind!r}, only for deepseek_v3, qwen2 and llama; add it to shape_of")
+    return dense_shape(
+        **common,
+        key_value_heads=config["num_key_value_heads"],
+        head_dim=config.get("head_dim") or width // heads,
+        bias=kind == "qwen2",
+    )
+
+
+def dense_shape(
+    *,
+    width: int,
+    layers: int,
+    heads: int,
+    key_value_heads: int,
+    head_dim: int,
+    intermediate: int,
+    vocabulary: int,
+    tied: bool,
+    bias: bool,
+) -> Shape:
+    """The shape of a model without experts and without latent attention: Llama, or Qwen2 with its biases."""
+    return Shape(
+        width=width,
+        layers=layers,
+        heads=heads,
+        key_value_heads=key_value_heads,
+        key_dim=head_dim,
+        value_dim=head_dim,
+        bias=bias,
+        query_rank=0,
+        latent=0,
+        rope_dim=0,
+        intermediate=intermediate,
+        dense_layers=layers,
+        experts=0,
+        experts_per_token=0,
+        shared_experts=0,
+        expert_intermediate=0,
+        vocabulary=vocabulary,
+        tied=tied,
+    )
