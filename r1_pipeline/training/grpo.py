@@ -187,13 +187,13 @@ def _reward_function(
     """What TRL calls for one part: its columns become records, the part's None (not judged) passes through."""
 
     def reward(
+        prompts: list[str],
         completions: list[str],
         completion_ids: list[list[int]],
         row: list[int],
         log_metric: Log,
         **_: Any,
     ) -> list[float | None]:
-        prompts: list[str],
         asked = [problems[index] for index in row]
         said = [
             Completion(
