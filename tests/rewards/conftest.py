@@ -1,7 +1,6 @@
 """Toy problems and completions, and one grader for all tests of the rewards."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -49,11 +48,3 @@ def completion() -> MakeCompletion:
         )  # fmt: skip
 
     return make
-
-
-@pytest.fixture(scope="session")
-def public_data() -> Path:
-    folder = Path(__file__).parents[2].parent / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip("the public data sets are not beside this repository")
-    return folder

@@ -1,0 +1,144 @@
+"""Which text repeats an earlier one: exactly (the same tokens, signs included) or nearly.
+
+Near duplicates by MinHash and locality-sensitive hashing (rensa's R-MinHash): a text is the set of its token triples,
+sketched in `permutations` slots that are cut into `bands`; texts that agree in a whole band are compared, and are near
+duplicates where the estimated Jaccard similarity of their triples reaches `similarity` *and* that of their numbers
+reaches `number_similarity`: "3 + 5" and "3 + 8" are two problems. Two texts of similarity s are compared with
+probability 1 - (1 - s^(permutations / bands))^bands; the estimate is off by sqrt(s (1 - s) / permutations).
+
+Within a band a text is compared with the first of its kind and with the one before it, so that the work grows with the
+rows and not with their square. The earlier text stays. Texts below `min_tokens` tokens have exact duplicates only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r1_pipeline.data.screening.grams import MULTIPLIER, Grams, Tokens
+from r1_pipeline.recipe import Recipe
+
+if TYPE_CHECKING:
+    import polars as pl
+
+TRIPLE = 3
+NUMBER_SLOTS = 64
+SEED = 42
+Rows = NDArray[np.int64]
+Slots = NDArray[np.uint32]
+
+
+class DuplicatesRecipe(Recipe):
+    """What counts as a duplicate."""
+
+    permutations: int
+    """Slots of a sketch."""
+    bands: int
+    """Parts of a sketch; divides `permutations`."""
+    similarity: float
+    """Least Jaccard similarity of the triples of near duplicates, in [0, 1]."""
+    number_similarity: float
+    """Least Jaccard similarity of their numbers, in [0, 1]."""
+    min_tokens: int
+    """Tokens of the shortest text that can be a near duplicate."""
+
+
+@dataclass(frozen=True)
+class Sketches:
+    """What is remembered of a text: (4 * permutations + 256 + 16) bytes."""
+
+    exact: NDArray[np.uint64]
+    triples: Slots
+    """(rows, permutations)"""
+    numbers: Slots
+    """(rows, NUMBER_SLOTS); zeros where there are none."""
+    comparable: NDArray[np.bool_]
+    """Whether long enough for near duplicates."""
+
+
+def sketch(tokens: Tokens, recipe: DuplicatesRecipe) -> Sketches:
+    """Sketches of a column of texts."""
+    return Sketches(
+        tokens.plain.hash().to_numpy(),
+        _minhash(tokens.all.of(TRIPLE), recipe.permutations),
+        _minhash(tokens.numbers, NUMBER_SLOTS),
+        tokens.all.lengths >= max(recipe.min_tokens, TRIPLE),
+    )
+
+
+def join_sketches(parts: Sequence[Sketches]) -> Sketches:
+    """Those of several batches, in their order."""
+    return Sketches(
+        np.concatenate([part.exact for part in parts]),
+        np.concatenate([part.triples for part in parts]),
+        np.concatenate([part.numbers for part in parts]),
+        np.concatenate([part.comparable for part in parts]),
+    )
+
+
+def duplicates(sketches: Sketches, rows: Rows, recipe: DuplicatesRecipe) -> "pl.DataFrame":
+    """Of `rows` (ascending), those that repeat an earlier one that stays: `row`, `reason`, `of` (row), `value`."""
+    import polars as pl
+
+    _, first, group = np.unique(sketches.exact[rows], return_index=True, return_inverse=True)
+    original = rows[first[group]]
+    is_copy = original != rows
+    copies = zip(rows[is_copy].tolist(), original[is_copy].tolist(), strict=True)
+    found = [(row, "duplicate", of, 1.0) for row, of in copies]
+    candidates = rows[~is_copy & sketches.comparable[rows]]
+    dropped: set[int] = set()
+    for row, of, value in _similar(sketches, candidates, recipe):
+        if row not in dropped and of not in dropped:
+            dropped.add(row)
+            found.append((row, "near_duplicate", of, value))
+    schema = {"row": pl.Int64, "reason": pl.String, "of": pl.Int64, "value": pl.Float64}
+    return pl.DataFrame(found, schema=schema, orient="row").sort("row")
+
+
+def _similar(sketches: Sketches, rows: Rows, recipe: DuplicatesRecipe) -> list[tuple[int, int, float]]:
+    """(row, earlier row, similarity) of the pairs compared that are near duplicates, in order of both."""
+    width = recipe.permutations // recipe.bands
+    found: dict[tuple[int, int], float] = {}
+    for band in range(recipe.bands):
+        key = _band_key(sketches.triples[rows, band * width : (band + 1) * width])
+        order = np.argsort(key, kind="stable")
+        same = np.flatnonzero(key[order[1:]] == key[order[:-1]])
+        starts = np.maximum.accumulate(np.where(np.isin(np.arange(len(order)), same + 1), 0, np.arange(len(order))))
+        later = rows[order[same + 1]]
+        for earlier in (rows[order[same]], rows[order[starts[same + 1]]]):
+            for pair, value in _verified(sketches, later, earlier, recipe):
+                found[pair] = value
+    return [(row, of, value) for (row, of), value in sorted(found.items())]
+
+
+def _verified(
+    sketches: Sketches, later: Rows, earlier: Rows, recipe: DuplicatesRecipe
+) -> list[tuple[tuple[int, int], float]]:
+    found = []
+    for start in range(0, len(later), 65_536):
+        a, b = later[start : start + 65_536], earlier[start : start + 65_536]
+        value = (sketches.triples[a] == sketches.triples[b]).mean(axis=1)
+        numbers = (sketches.numbers[a] == sketches.numbers[b]).mean(axis=1)
+        ok = (value >= recipe.similarity) & (numbers >= recipe.number_similarity)
+        found += list(zip(zip(a[ok].tolist(), b[ok].tolist(), strict=True), value[ok].tolist(), strict=True))
+    return found
+
+
+def _band_key(slots: Slots) -> NDArray[np.uint64]:
+    key = np.zeros(len(slots), dtype=np.uint64)
+    for column in slots.T:
+        key *= MULTIPLIER
+        key += column
+    return key
+
+
+def _minhash(grams: Grams, slots: int) -> Slots:
+    """(rows, slots); rows without values are zeros."""
+    from rensa import RMinHash
+
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(grams.values, grams.offsets, slots, SEED)
+    digests = np.array(matrix.to_rows(), dtype=np.uint32).reshape(len(grams.lengths), slots)
+    digests[grams.lengths == 0] = 0
+    return digests

@@ -1,0 +1,120 @@
+"""All screens over a table of any size: what is dropped, why, and what proves it.
+
+One pass in batches of bounded size looks for flaws and held-out text and keeps a sketch of each row; duplicates are
+then sought among the rows that have no fault of their own, so that a repeat never loses both. A row has one reason:
+held-out text first, then its flaw, then repetition. Memory is about 0.8 kB a row plus the batches at work.
+Not covered: reading and writing tables, what the columns mean in a corpus.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from r1_pipeline.data.screening.contamination import ContaminationRecipe, Index, contaminated, index
+from r1_pipeline.data.screening.duplicates import DuplicatesRecipe, Sketches, duplicates, join_sketches, sketch
+from r1_pipeline.data.screening.grams import tokenize
+from r1_pipeline.data.screening.quality import QualityRecipe, flaws
+from r1_pipeline.recipe import Recipe
+
+if TYPE_CHECKING:
+    import polars as pl
+
+RowReason = Literal[
+    "contaminated",
+    "empty",
+    "too_long",
+    "mixed_language",
+    "long_paragraph",
+    "code_block",
+    "duplicate",
+    "near_duplicate",
+]
+ROW_REASONS: tuple[RowReason, ...] = get_args(RowReason)
+BATCH_CHARACTERS = 2_000_000
+"""Larger batches leave the processor's caches and are slower."""
+
+
+class RowsRecipe(Recipe):
+    """What is screened for."""
+
+    contamination: ContaminationRecipe
+    quality: QualityRecipe
+    duplicates: DuplicatesRecipe
+
+
+class _Seen(NamedTuple):
+    ids: "pl.Series"
+    faults: "pl.DataFrame"
+    sketches: Sketches
+
+
+def screen_rows(rows: "pl.LazyFrame", references: "pl.DataFrame", recipe: RowsRecipe, threads: int) -> "pl.DataFrame":
+    """The dropped rows, in order: `row` (number), `id`, `reason`, `against`, `ngram`, `value`.
+
+    `rows` has `id`, `text`, `reasoning` and `language` (both may be null), `references` has `id` and `text`. `against`
+    is the item or the earlier row that proves the drop, `ngram` words that they share, `value` the share of the item
+    that was found, the similarity, or what was measured.
+    """
+    import polars as pl
+
+    held = index(references, recipe.contamination)
+    seen = list(_in_order(_batches(rows), lambda batch: _look(batch, held, recipe), threads))
+    if not seen:
+        return _dropped([])
+    ids = pl.concat([part.ids for part in seen])
+    faults = _dropped([part.faults for part in seen])
+    sound = np.ones(len(ids), dtype=np.bool_)
+    sound[faults["row"].to_numpy()] = False
+    repeats = duplicates(join_sketches([part.sketches for part in seen]), np.flatnonzero(sound), recipe.duplicates)
+    repeats = repeats.with_columns(id=ids.gather(repeats["row"]), against=ids.gather(repeats["of"]))
+    return _dropped([faults, repeats]).sort("row")
+
+
+def _look(batch: "pl.DataFrame", held: Index, recipe: RowsRecipe) -> _Seen:
+    """Faults and sketches of a batch, which has `row` beside the columns of `screen_rows`."""
+    import polars as pl
+
+    tokens = tokenize(batch["text"])
+    found = contaminated(batch["text"], tokens, held)
+    found = found.with_columns(row=batch["row"].gather(found["row"]), reason=pl.lit("contaminated"))
+    faults = _dropped([found, flaws(batch, recipe.quality)]).unique("row", keep="first", maintain_order=True)
+    faults = faults.with_columns(id=batch["id"].gather(faults["row"] - batch["row"][0]))
+    return _Seen(batch["id"], faults, sketch(tokens, recipe.duplicates))
+
+
+def _batches(rows: "pl.LazyFrame") -> Iterator["pl.DataFrame"]:
+    """Pieces of at most `BATCH_CHARACTERS` bytes, or of one row, numbered from 0."""
+    import polars as pl
+
+    start = 0
+    for frame in rows.select("id", "text", "reasoning", "language").collect_batches(maintain_order=True):
+        numbered = frame.with_row_index("row", offset=start).with_columns(pl.col("row").cast(pl.Int64))
+        start += frame.height
+        piece = pl.col("text").str.len_bytes().cum_sum() // BATCH_CHARACTERS
+        yield from numbered.with_columns(piece=piece).partition_by("piece", maintain_order=True, include_key=False)
+
+
+def _in_order(
+    batches: Iterator["pl.DataFrame"], look: Callable[["pl.DataFrame"], _Seen], threads: int
+) -> Iterator[_Seen]:
+    """What `look` says of each batch, in order; no more batches are held than threads can use."""
+    waiting: deque[Future[_Seen]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for batch in batches:
+            waiting.append(pool.submit(look, batch))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _dropped(frames: Sequence["pl.DataFrame"]) -> "pl.DataFrame":
+    """`frames` one below the other, columns that they lack null."""
+    import polars as pl
+
+    schema = {"row": pl.Int64, "id": pl.String, "reason": pl.String, "against": pl.String, "ngram": pl.String}
+    empty = pl.DataFrame(schema={**schema, "value": pl.Float64})
+    return pl.concat([empty, *frames], how="diagonal").select(empty.columns)

@@ -1,0 +1,51 @@
+"""Laws of one form: typesetting does not change the tokens of a text, and content does."""
+
+import polars as pl
+import pytest
+
+from r1_pipeline.data.screening.grams import tokenize
+from r1_pipeline.data.screening.text import tokens
+
+
+def words(text: str) -> list[str]:
+    return pl.select(tokens(pl.lit(text))).item().to_list()
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        (r"Find $\frac{3}{4}x^2$.", "find 3/4 x²"),
+        (r"$\dfrac12 \cdot 5 \le \pi$", "1/2 × 5 ≤ π"),
+        (r"\(60^{\circ}\)", "60°"),
+        (r"$1{,}000{,}000$ dollars", "1,000,000 Dollars"),
+        (r"\left( a_{1} \right), \ldots", "(a_1), …"),
+        (r"\text{area of } \overline{AB}", "Area of AB"),
+        ("Ｆｕｌｌ　ｗｉｄｔｈ １２", "full width 12"),
+        ("求２ｘ的值。", "求 2x 的值"),
+        (r"\begin{align*} 2x &= 6 \end{align*}", "2 x = 6"),
+    ],
+)
+def test_typesetting_does_not_count(text: str, other: str) -> None:
+    assert words(text) == words(other)
+
+
+@pytest.mark.parametrize(
+    ("text", "other"), [("3 + 5", "3 - 5"), ("x < y", "x > y"), ("12", "1 2"), ("2.5", "25"), ("甲乙", "乙甲")]
+)
+def test_content_counts(text: str, other: str) -> None:
+    assert words(text) != words(other)
+
+
+def test_a_chinese_character_is_a_word_and_letters_and_digits_part() -> None:
+    assert words("计算 2x+y1") == ["计", "算", "2", "x", "+", "y", "1"]
+
+
+def test_n_grams_stay_within_their_row() -> None:
+    found = tokenize(pl.Series(["a b c d", "", "a b", "b c d = 4"]))
+    triples = found.words.of(3)
+    assert found.all.lengths.tolist() == [4, 0, 2, 5]
+    assert found.words.lengths.tolist() == [4, 0, 2, 4]
+    assert found.numbers.lengths.tolist() == [0, 0, 0, 1]
+    assert triples.lengths.tolist() == [2, 0, 0, 2]
+    assert triples.values[1] == triples.values[2]  # "b c d" in the first and in the last row
+    assert found.words.of(9).lengths.tolist() == [0, 0, 0, 0]
