@@ -28,10 +28,15 @@ from r1_pipeline.artifacts.kinds import (
 )
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.store import Facts, Spec, Store
-from r1_pipeline.data.courtesies import preference_pairs
+from r1_pipeline.data.curation import (
+    CuratePreferencesRecipe,
+    CurateRecipe,
+    pair_sides,
+    problem_sides,
+    set_aside,
+    unfed,
+)
 from r1_pipeline.data.mix import MergeRecipe, PromptSchedule, merge_samples, order_prompts
-from r1_pipeline.data.problems import ProblemsRecipe, generate_problems
-from r1_pipeline.data.split import split
 from r1_pipeline.data.templates import TemplateName, render, template_hash
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation import runner
@@ -43,11 +48,12 @@ from r1_pipeline.generation.rejection import RejectionRecipe, sample_corpus
 from r1_pipeline.generation.rewriting import Rewriter, TemplateRewriter, Verbatim
 from r1_pipeline.generation.written import written_samples
 from r1_pipeline.recipe import Recipe, Runtime
-from r1_pipeline.records import REASONING_DOMAINS, Domain, Outcome, PreferencePair, Problem, Sample
+from r1_pipeline.records import REASONING_DOMAINS, Domain, PreferencePair, Problem, Sample
 from r1_pipeline.rewards.preference import PreferenceKind
+from r1_pipeline.rewards.references import sound_problems
 from r1_pipeline.rewards.rubric import Rubric, part_functions
 from r1_pipeline.rewards.sandbox.self_test import sandbox_problem, self_test
-from r1_pipeline.rewards.verifier import default_grader, reference_verdict
+from r1_pipeline.rewards.verifier import default_grader
 from r1_pipeline.training.adopt import AdoptRecipe, adopt_base
 from r1_pipeline.training.facts import model_facts, token_counter
 from r1_pipeline.training.grpo import GrpoRecipe, tokens_spent, train_grpo
@@ -107,24 +113,6 @@ class Workshop:
         return self.store.build(kind, spec, tested if "verifier.code" in spec.uses else make)
 
 
-class CurateRecipe(Recipe):
-    """Which problems make a set."""
-
-    problems: ProblemsRecipe
-    domains: tuple[Domain, ...]
-    optional: tuple[Domain, ...]
-    """Domains that are left out, and said to be, where this machine cannot verify them; any other fails there."""
-    heldout: bool
-    """Which side of the split: train or held-out."""
-
-
-class CuratePreferencesRecipe(Recipe):
-    """Which preference pairs make a set."""
-
-    heldout_share: float
-    """Share of the pairs kept for measuring the reward models, in (0, 1); split by content hash."""
-
-
 class GeneralRecipe(Recipe):
     """How much of the general prompts is taken."""
 
@@ -159,25 +147,22 @@ def pretrain(at: Workshop, recipe: BaseRecipe) -> Checkpoint:
 
 
 def curate(at: Workshop, recipe: CurateRecipe) -> ProblemSet:
-    """Problems on one side of the split; those whose own reference fails its verifier are dropped with the reason."""
+    """Problems on one side of the split; what does not enter, for whatever reason, is set aside with the reason."""
 
     def make(draft: Draft) -> Facts:
-        train, heldout = split(generate_problems(recipe.problems), recipe.problems.heldout_share)
-        wanted = [p for p in (heldout if recipe.heldout else train) if p.domain in recipe.domains]
+        sides = problem_sides(recipe, at.runtime.folders)
+        wanted = sides.heldout if recipe.heldout else sides.train
         unsafe = sandbox_problem() if "code" in recipe.optional else None
-        left_out = {"code": unsafe} if unsafe else {}
+        left_out = unfed(recipe) | ({"code": unsafe} if unsafe else {})
         drops = Counter(f"no_verifier_of_{p.domain}" for p in wanted if p.domain in left_out)
-        kept = []
         with default_grader(at.runtime) as grader:
-            for problem in (p for p in wanted if p.domain not in left_out):
-                verdict = reference_verdict(grader, problem)
-                if verdict.outcome is Outcome.CORRECT:
-                    kept.append(problem)
-                else:
-                    drops[f"reference_{verdict.outcome}"] += 1
+            asked = [p for p in wanted if p.domain not in left_out]
+            kept, unsound = sound_problems(grader, asked, at.runtime.threads)
         write_records(draft.path / "problems.parquet", kept, Problem)
+        sources = set_aside(draft, recipe, kept, [*sides.aside, *unsound])
         by_domain = dict(Counter(p.domain for p in kept))
-        return Facts({"rows": len(kept), "by_domain": by_domain, "left_out": left_out}, drops)
+        drops.update(row.reason for row in (*sides.aside, *unsound))
+        return Facts({"rows": len(kept), "by_domain": by_domain, "left_out": left_out, "sources": sources}, drops)
 
     return at.build(ProblemSet, "curate", recipe, {}, make, grader_identity(recipe.domains))
 
@@ -186,10 +171,13 @@ def curate_preferences(at: Workshop, recipe: CuratePreferencesRecipe) -> Prefere
     """Preference pairs for both reward models, split by content hash."""
 
     def make(draft: Draft) -> Facts:
-        train, heldout = split(preference_pairs(), recipe.heldout_share)
-        for name, pairs in (("train", train), ("heldout", heldout)):
+        sides = pair_sides(recipe, at.runtime.folders)
+        for name, pairs in (("train", sides.train), ("heldout", sides.heldout)):
             write_records(draft.path / f"{name}.parquet", pairs, PreferencePair)
-        return Facts({"rows": len(train) + len(heldout), "train": len(train), "heldout": len(heldout)})
+        counts = {"train": len(sides.train), "heldout": len(sides.heldout)}
+        sources = set_aside(draft, recipe, [*sides.train, *sides.heldout], sides.aside)
+        drops = Counter(row.reason for row in sides.aside)
+        return Facts({"rows": sum(counts.values()), **counts, "sources": sources}, drops)
 
     return at.build(PreferenceSet, "curate_preferences", recipe, {}, make)
 

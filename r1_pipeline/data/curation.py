@@ -1,0 +1,151 @@
+"""Which rows of all sources make a set: the right domains, the right side, each once, and nothing on both sides.
+
+Built-in problems come first, then the user's sources in the order declared; of rows that are alike the first counts.
+A training row whose fact or content is also held out is set aside, whatever its source says.
+Not covered: whether references pass their verifiers (`rewards.references`), near-duplicates (`screening`).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Generic, TypeVar
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import write_records
+from r1_pipeline.artifacts.manifest import LOGS
+from r1_pipeline.data.courtesies import preference_pairs
+from r1_pipeline.data.ingest.declared import Side, SourceRecipe
+from r1_pipeline.data.ingest.rows import Place, SetAside, place_of, read_source
+from r1_pipeline.data.problems import ProblemsRecipe, generate_problems
+from r1_pipeline.data.split import is_heldout
+from r1_pipeline.recipe import Later, Recipe
+from r1_pipeline.records import DOMAINS, Domain, PreferencePair, Problem
+
+T = TypeVar("T", Problem, PreferencePair)
+SET_ASIDE = "set_aside.parquet"
+
+
+class _Sourced(Recipe):
+    sources: Annotated[tuple[SourceRecipe, ...], Later()] = ()
+    """The user's, beside the built-in ones."""
+
+
+class CurateRecipe(_Sourced):
+    """Which problems make a set."""
+
+    problems: ProblemsRecipe
+    """The built-in ones."""
+    builtin: Annotated[tuple[Domain, ...], Later()] = DOMAINS
+    """Domains whose built-in problems take part."""
+    domains: tuple[Domain, ...]
+    optional: tuple[Domain, ...]
+    """Domains that are left out, and said to be, where this machine cannot verify them; any other fails there."""
+    heldout: bool
+    """Which side of the split: train or held-out."""
+
+
+class CuratePreferencesRecipe(_Sourced):
+    """Which preference pairs make a set."""
+
+    builtin: Annotated[bool, Later()] = True
+    """Whether the built-in pairs take part."""
+    heldout_share: float
+    """Share of the pairs kept for measuring the reward models, in (0, 1); split by content hash."""
+
+
+@dataclass(frozen=True)
+class Sides(Generic[T]):
+    """Rows on both sides of the split, and rows on none."""
+
+    train: list[T] = field(default_factory=list)
+    heldout: list[T] = field(default_factory=list)
+    aside: list[SetAside] = field(default_factory=list)
+
+
+def problem_sides(recipe: CurateRecipe, folders: Mapping[str, str]) -> Sides[Problem]:
+    """Problems of the recipe's domains, in order; `folders` says where the files of each source lie."""
+    builtin = [p for p in generate_problems(recipe.problems) if p.domain in {*recipe.builtin} & {*recipe.domains}]
+    sources = [source for source in recipe.sources if source.feeds in recipe.domains]
+    return _sides(Problem, builtin, sources, folders, recipe.problems.heldout_share)
+
+
+def pair_sides(recipe: CuratePreferencesRecipe, folders: Mapping[str, str]) -> Sides[PreferencePair]:
+    """Preference pairs, in order."""
+    builtin = preference_pairs() if recipe.builtin else []
+    return _sides(PreferencePair, builtin, recipe.sources, folders, recipe.heldout_share)
+
+
+def unfed(recipe: CurateRecipe) -> dict[Domain, str]:
+    """Domains for which there is neither a built-in problem nor a source -> what to say about it."""
+    fed = {*recipe.builtin, *(source.feeds for source in recipe.sources)}
+    return {domain: "no source has problems of this domain" for domain in recipe.domains if domain not in fed}
+
+
+def _sides(
+    kind: type[T], builtin: Iterable[T], sources: Iterable[SourceRecipe], folders: Mapping[str, str], share: float
+) -> Sides[T]:
+    sides: Sides[T] = Sides()
+    first: dict[tuple[bool, str], str] = {}
+    for row, side in _rows(kind, builtin, sources, folders, sides.aside):
+        held = is_heldout(row.source, share) if side == "split" else side == "heldout"
+        known = first.setdefault((held, row.id), row.source)
+        if known is not row.source:
+            sides.aside.append(Place.of(row.source).aside("repeated", f"the same as {place_of(known)}"))
+        else:
+            (sides.heldout if held else sides.train).append(row)
+    return _without_overlap(sides)
+
+
+def _rows(
+    kind: type[T],
+    builtin: Iterable[T],
+    sources: Iterable[SourceRecipe],
+    folders: Mapping[str, str],
+    aside: list[SetAside],
+) -> Iterable[tuple[T, Side]]:
+    for row in builtin:
+        yield row, "split"
+    for source in sources:
+        for row_or_not in read_source(source, Path(folders[source.name])):
+            if isinstance(row_or_not, kind):
+                yield row_or_not, source.side
+            elif isinstance(row_or_not, SetAside):
+                aside.append(row_or_not)
+
+
+def _without_overlap(sides: Sides[T]) -> Sides[T]:
+    """Training rows whose fact or content is held out, set aside."""
+    held = {name: row.source for row in sides.heldout for name in (row.id, _fact(row))}
+    kept = []
+    for row in sides.train:
+        if other := held.get(row.id) or held.get(_fact(row)):
+            sides.aside.append(Place.of(row.source).aside("also_heldout", f"as {place_of(other)}"))
+        else:
+            kept.append(row)
+    return Sides(kept, sides.heldout, sides.aside)
+
+
+def _fact(row: T) -> str:
+    return row.source.rpartition("#")[2]
+
+
+def set_aside(
+    draft: Draft, recipe: _Sourced, taken: Iterable[Problem | PreferencePair], aside: Sequence[SetAside]
+) -> dict[str, Any]:
+    """Writes what was set aside to `logs/`, which is no part of the content; returns facts about the user's sources."""
+    if aside:
+        (draft.path / LOGS).mkdir()
+        write_records(draft.path / LOGS / SET_ASIDE, aside, SetAside)
+        draft.note(f"{len(aside)} rows set aside, see {LOGS}/{SET_ASIDE}; first: {aside[0].where}: {aside[0].detail}")
+    rows, others = (Counter(Place.of(row.source).source for row in taken), Counter(row.source for row in aside))
+    return {
+        source.name: {
+            "licence": source.licence,
+            "origin": source.origin,
+            "digest": source.digest,
+            "rows": rows[source.name],
+            "set_aside": others[source.name],
+        }
+        for source in recipe.sources
+    }
