@@ -197,14 +197,16 @@ def is_plain(value: Any) -> bool:
 
 
 def pack(value: Any) -> Any:
-    """Plain values as JSON that tells a tuple from a list."""
+    """Plain values as JSON that tells a tuple from a list; a Counter and its like become a dict."""
     if type(value) in PLAIN:
         return value
     name = type(value).__name__
     if type(value) in SEQUENCES:
         return [name, [pack(item) for item in value]]
-    if type(value) is dict:
-        return [name, [[pack(key), pack(item)] for key, item in value.items()]]
+    if type(value) is complex:
+        return [name, [value.real, value.imag]]
+    if isinstance(value, dict):
+        return ["dict", [[pack(key), pack(item)] for key, item in value.items()]]
     raise TypeError(f"a {name} does not cross between test and program")
 
 
@@ -214,6 +216,8 @@ def unpack(packed: Any) -> Any:
     name, items = packed
     if name == "dict":
         return {unpack(key): unpack(item) for key, item in items}
+    if name == "complex":
+        return complex(*items)
     kind = next(kind for kind in SEQUENCES if kind.__name__ == name)
     return kind(unpack(item) for item in items)
 

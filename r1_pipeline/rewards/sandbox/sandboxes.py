@@ -20,7 +20,7 @@ from r1_pipeline.rewards.sandbox.runner import Program, ProgramRun, TestRun
 from r1_pipeline.rewards.sandbox.seccomp import own_filter
 from r1_pipeline.rewards.workers import WorkerPool
 
-_VERSION = "1"
+_VERSION = "2"
 _SPACE = jail.MEGABYTE
 _ALL_SPACE = 16 * jail.MEGABYTE
 _COMPILE_S = 10

@@ -24,7 +24,21 @@ def unit(held, source, test=CHECK, limit_s=2.0):
 def test_plain_values_cross_both_ways_with_their_types(held):
     assert unit(held, RIGHT).status == "finished"
     echo = "def f(x): return x"
-    values = [None, True, 1, 1.5, float("inf"), "é\0 ", [], (1,), {1, 2}, frozenset({3}), {(1, 2): [None]}, 10**50]
+    values = [
+        None,
+        True,
+        1,
+        1.5,
+        float("inf"),
+        "é\0 ",
+        [],
+        (1,),
+        {1, 2},
+        frozenset({3}),
+        {(1, 2): [None]},
+        10**50,
+        1 - 2j,
+    ]
     for value in values:
         test = f"inf = float('inf')\nvalue = {value!r}\nassert f(value) == value and type(f(value)) is type(value)"
         assert unit(held, echo, test).status == "finished", value
@@ -120,6 +134,13 @@ def f(x, named=None):
     if any(number in text for text in seen): return int(number)
 """
     assert unit(held, hunt).status == "failed"
+
+
+def test_dictionaries_of_other_types_cross_as_plain_ones(held):
+    source = "from collections import Counter\ndef f(x): return Counter(x)"
+    assert unit(held, source, "assert f('aab') == {'a': 2, 'b': 1} and type(f('')) is dict").status == "finished"
+    hostile = "class D(dict):\n    def __eq__(s, o): return True\ndef f(x): return D()"
+    assert unit(held, hostile, "assert f('aab') == {'a': 2, 'b': 1}").status == "failed"
 
 
 def test_exceptions_cross_by_name_so_that_tests_can_expect_them(held):
