@@ -119,6 +119,8 @@ class Verdict(Record):
     outcome: Outcome
     score: float | None
     """1.0 for correct, 0.0 for wrong, malformed and truncated, None otherwise."""
+    extracted: str | None
+    """What was judged: the answer, the program, the text; None where none was found."""
     detail: str
     """One line: what was compared, or why it failed."""
     verifier: str
@@ -126,8 +128,6 @@ class Verdict(Record):
 
 
 class Sample(Record):
-    extracted: str | None
-    """What was judged: the answer, the program, the text; None where none was found."""
     """One row of a corpus: a chat-format training sample with its provenance."""
 
     sample_id: str
