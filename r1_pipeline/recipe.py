@@ -37,9 +37,6 @@ class Runtime(BaseModel):
     """Completions generated at once; a memory dial."""
     micro_batch: int = 128
     """Sequences in one forward/backward pass; a memory dial, the effective batch is the Recipe's."""
-
-
-def _checked(value: Any, path: str) -> Any:
     recompute: bool = False
     """Whether activations are computed again in the backward pass instead of being kept; a memory dial."""
     models: Mapping[str, str] = {}
@@ -66,6 +63,9 @@ def _entering(record: BaseModel) -> dict[str, Any]:
         for name, field in type(record).model_fields.items()
         if getattr(record, name) != field.default or not any(isinstance(mark, Later) for mark in field.metadata)
     }
+
+
+def _checked(value: Any, path: str) -> Any:
     if value is None or isinstance(value, bool | str | int):
         return value
     if isinstance(value, float):
