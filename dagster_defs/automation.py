@@ -19,7 +19,6 @@ from dagster import AssetKey
 from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView
 
 from dagster_defs.settings import Settings
-from r1_pipeline.profiles import load_profile
 from r1_pipeline.reruns import Rerun
 
 TICK_SECONDS = 15
@@ -109,7 +108,7 @@ def _drifts_of(view: AssetGraphView) -> Any:
 
     if view not in _drifts:
         settings = Settings.from_environment()
-        profile = load_profile(settings.profile, settings.seed)
+        profile = settings.load()
         _drifts[view] = Drifts(settings.home, profile, definitions(settings), view.instance)
     return _drifts[view]
 

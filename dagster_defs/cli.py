@@ -27,20 +27,23 @@ out = Console()
 HomeOption = Annotated[Path | None, typer.Option("--home", help="Where everything is kept [R1_HOME, else ./.r1].")]
 ProfileOption = Annotated[str | None, typer.Option("--profile", help="smoke or tiny [R1_PROFILE, else tiny].")]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Root of all seeds [R1_SEED, else 0].")]
+SourcesOption = Annotated[
+    Path | None, typer.Option("--sources", help="Your own problems [R1_SOURCES, else sources.toml in the home].")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
-def settings_of(home: Path | None, profile: str | None = None, seed: int | None = None) -> Settings:
+def settings_of(
+    home: Path | None, profile: str | None = None, seed: int | None = None, sources: Path | None = None
+) -> Settings:
     """The environment's settings, with what the command line says on top."""
     import os
 
-    for name, value in (("R1_HOME", home), ("R1_PROFILE", profile), ("R1_SEED", seed)):
+    for name, value in (("R1_HOME", home), ("R1_PROFILE", profile), ("R1_SEED", seed), ("R1_SOURCES", sources)):
         if value is not None:
             os.environ[name] = str(value)
     settings = Settings.from_environment()
-    from r1_pipeline.profiles import load_profile
-
-    load_profile(settings.profile, settings.seed)
+    settings.load()
     return settings
 
 
@@ -50,6 +53,7 @@ def run(
     select: Annotated[str | None, typer.Option(help="Assets, e.g. r1_zero or +r1 (with all upstream).")] = None,
     home: HomeOption = None,
     seed: SeedOption = None,
+    sources: SourcesOption = None,
 ) -> None:
     """Materialize the graph; what is done already is not done again. Example: r1 run --profile tiny --select +r1"""
     import time
@@ -58,7 +62,7 @@ def run(
     from dagster_defs.run import run as run_graph
     from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
 
-    settings = settings_of(home, profile, seed)
+    settings = settings_of(home, profile, seed, sources)
     started = time.monotonic()
     out.print(f"r1 run: profile {settings.profile}, seed {settings.seed}, home {settings.home}", highlight=False)
     if problem := sandbox_problem():
@@ -79,12 +83,16 @@ def run(
 
 @app.command()
 def status(
-    profile: ProfileOption = None, home: HomeOption = None, seed: SeedOption = None, as_json: JsonOption = False
+    profile: ProfileOption = None,
+    home: HomeOption = None,
+    seed: SeedOption = None,
+    sources: SourcesOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Every asset: fresh, stale and why, missing, or rejected by a gate. Example: r1 status"""
     from dagster_defs.status import survey
 
-    rows = survey(settings_of(home, profile, seed))
+    rows = survey(settings_of(home, profile, seed, sources))
     if as_json:
         print_json([row.model_dump() for row in rows])
         return
@@ -155,13 +163,14 @@ def ui(
     profile: ProfileOption = None,
     home: HomeOption = None,
     seed: SeedOption = None,
+    sources: SourcesOption = None,
     dagster_port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
     mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
 ) -> None:
     """Dagster and MLflow together on the loopback address. Example: r1 ui --profile smoke"""
     from dagster_defs.ui import serve
 
-    serve(settings_of(home, profile, seed), dagster_port, mlflow_port, out)
+    serve(settings_of(home, profile, seed, sources), dagster_port, mlflow_port, out)
 
 
 def _ask() -> str:

@@ -9,7 +9,7 @@ import dagster as dg
 
 from dagster_defs import automation
 from dagster_defs.assets import alignment, base, corpus, distill, evaluation, problems, reasoning, zero
-from dagster_defs.assets.sources import sources
+from dagster_defs.assets.sources import READERS, source_assets, source_keys
 from dagster_defs.checks import blocking_checks, checks
 from dagster_defs.io import HandleIOManager
 from dagster_defs.jobs import jobs
@@ -37,7 +37,7 @@ def definitions(settings: Settings, watching: Sequence[Observer] = ()) -> dg.Def
     check_steps = frozenset(check.node_def.name for check in checks)
     return dg.Definitions(
         assets=[
-            *sources,
+            *source_assets(pipeline.profile),
             *(governed(asset, pipeline.profile) for asset in assets if isinstance(asset, dg.AssetsDefinition)),
         ],
         asset_checks=checks,
@@ -52,14 +52,18 @@ def definitions(settings: Settings, watching: Sequence[Observer] = ()) -> dg.Def
 
 
 def governed(asset: dg.AssetsDefinition, profile: Profile) -> dg.AssetsDefinition:
-    """`asset` as the profile has it: the recipe's fingerprint in the code version, and when it follows a change."""
+    """`asset` as the profile has it: the recipe's fingerprint in the code version, the sources that feed it, and when
+    it follows a change."""
 
     def with_profile(spec: dg.AssetSpec) -> dg.AssetSpec:
-        own = getattr(profile.recipe, spec.key.path[0], None)
+        name = spec.key.path[0]
+        own = getattr(profile.recipe, name, None)
         mark = f".{fingerprint(own)[:8]}" if own is not None else ""
         rerun = profile.reruns.of(spec.group_name or "")
         return spec.replace_attributes(
-            code_version=f"{spec.code_version}{mark}", automation_condition=automation.condition(rerun)
+            code_version=f"{spec.code_version}{mark}",
+            automation_condition=automation.condition(rerun),
+            deps=[*spec.deps, *(source_keys(profile, name) if name in READERS else ())],
         )
 
     return asset.map_asset_specs(with_profile)

@@ -19,7 +19,7 @@ from r1_pipeline.artifacts.observer import Observer, Observers
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.evaluation.collect import RunFacts, collect, write_report
-from r1_pipeline.profiles import PipelineRecipe, Profile, load_profile
+from r1_pipeline.profiles import PipelineRecipe, Profile
 from r1_pipeline.recipe import fingerprint
 from r1_pipeline.stages import Workshop, evaluate
 
@@ -40,8 +40,8 @@ class Pipeline:
 
     @cached_property
     def profile(self) -> Profile:
-        """Recipe, runtime and gate limits; raises `UnknownNameError` for a profile that does not exist."""
-        return load_profile(self.settings.profile, self.settings.seed)
+        """Recipe, runtime and gate limits; raises like `Settings.load`."""
+        return self.settings.load()
 
     @property
     def recipe(self) -> PipelineRecipe:

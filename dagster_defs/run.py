@@ -21,7 +21,6 @@ from dagster_defs.settings import Settings
 from dagster_defs.status import freshness
 from dagster_defs.tracking import Tracking
 from r1_pipeline.artifacts.observer import Observer, Observers
-from r1_pipeline.profiles import load_profile
 
 QUIET_LOGS = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -83,7 +82,7 @@ def run(settings: Settings, select: str | None, watching: Sequence[Observer]) ->
     tags = {PIPELINE_RUN_TAG: uuid.uuid4().hex, "r1/profile": settings.profile, "r1/seed": str(settings.seed)}
     here = Executor(settings, tags, Observers([*watching, witness]))
     waits = units(here.graph, selected(here.graph, select))
-    lanes = load_profile(settings.profile, settings.seed).runtime.lanes
+    lanes = settings.load().runtime.lanes
     done = fresh_units(settings, here.graph, waits) if lanes > 1 else set(waits)
     ended = "KILLED"
     try:

@@ -1,13 +1,19 @@
 """Where a run leaves everything, and what it computes: the only reader of the environment.
 
     R1_HOME (./.r1)   R1_PROFILE (tiny)   R1_SEED (0)   MLFLOW_TRACKING_URI (SQLite below the home)
+    R1_SOURCES (sources.toml in the home, where there is one)
 
 The command line sets the same variables, so the user interface and the terminal see one and the same graph.
 """
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from r1_pipeline.profiles import Profile
 
 OFFLINE_AND_QUIET = {
     "HF_HUB_OFFLINE": "1",
@@ -40,6 +46,8 @@ class Settings:
     profile: str
     seed: int
     tracking_uri: str
+    sources: Path | None = None
+    """The user's own sources (`r1_pipeline.data.ingest.declared`); None: the built-in problems alone."""
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -50,7 +58,21 @@ class Settings:
             profile=os.environ.get("R1_PROFILE", "tiny"),
             seed=int(os.environ.get("R1_SEED", "0")),
             tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}"),
+            sources=_sources(home),
         )
+
+    def load(self) -> "Profile":
+        """The profile, with the user's sources in it.
+
+        Raises `UnknownNameError`, `RecipeError` or `SourceError`; fetches what a source names on the Hub and its cache
+        lacks, before `export` takes this process offline.
+        """
+        from r1_pipeline.data.ingest.declared import read_sources
+        from r1_pipeline.profiles import load_profile
+        from r1_pipeline.profiles.sources import with_sources
+
+        profile = load_profile(self.profile, self.seed)
+        return with_sources(profile, read_sources(self.sources)) if self.sources else profile
 
     def export(self) -> None:
         """Make this process and its children see these settings, and an instance directory for Dagster."""
@@ -58,6 +80,10 @@ class Settings:
         os.environ["R1_HOME"], os.environ["R1_PROFILE"] = str(self.home), self.profile
         os.environ["R1_SEED"], os.environ["MLFLOW_TRACKING_URI"] = str(self.seed), self.tracking_uri
         os.environ["DAGSTER_HOME"] = str(self.dagster_home)
+        if self.sources:
+            os.environ["R1_SOURCES"] = str(self.sources)
+        if hub := sys.modules.get("huggingface_hub.constants"):
+            vars(hub)["HF_HUB_OFFLINE"] = True  # it read the environment when a source was fetched
         self.dagster_home.mkdir(parents=True, exist_ok=True)
         configuration = self.dagster_home / "dagster.yaml"
         if not configuration.exists():
@@ -77,3 +103,10 @@ class Settings:
     def report_directory(self) -> Path:
         """Where the newest report lies."""
         return self.home / "report"
+
+
+def _sources(home: Path) -> Path | None:
+    if named := os.environ.get("R1_SOURCES"):
+        return Path(named).resolve()
+    kept = home / "sources.toml"
+    return kept if kept.exists() else None

@@ -11,7 +11,6 @@ from dagster_defs.drift import Drifts, State
 from dagster_defs.io import newest_record
 from dagster_defs.plan import Unit
 from dagster_defs.settings import Settings
-from r1_pipeline.profiles import load_profile
 from r1_pipeline.records import Record
 
 
@@ -30,13 +29,13 @@ def survey(settings: Settings) -> list[AssetState]:
     settings.export()
     graph = definitions(settings)
     with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-        drifts = Drifts(settings.home, load_profile(settings.profile, settings.seed), graph, instance)
+        drifts = Drifts(settings.home, settings.load(), graph, instance)
         return [_state(instance, unit, drifts) for unit in drifts.units]
 
 
 def freshness(settings: Settings, instance: DagsterInstance, graph: dg.Definitions) -> Callable[[Unit], bool]:
     """Says of an asset or partition whether it is what would be made now."""
-    drifts = Drifts(settings.home, load_profile(settings.profile, settings.seed), graph, instance)
+    drifts = Drifts(settings.home, settings.load(), graph, instance)
     return lambda unit: drifts.of(unit).state == "fresh"
 
 

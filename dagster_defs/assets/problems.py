@@ -1,16 +1,17 @@
-"""Problems and preference pairs: what is asked in training, what is kept for measuring."""
+"""Problems and preference pairs: what is asked in training, what is kept for measuring.
+
+Which sources feed them is the profile's to say (`sources.source_keys`).
+"""
 
 import dagster as dg
 
-from dagster_defs.assets.sources import source_key
 from dagster_defs.assets.stage import stage
 from dagster_defs.pipeline import Pipeline
 from r1_pipeline.artifacts.kinds import PreferenceSet, ProblemSet
-from r1_pipeline.records import DOMAINS, REASONING_DOMAINS
 from r1_pipeline.stages import curate, curate_preferences
 
 
-@stage("curate", "problems", deps=[source_key(domain) for domain in REASONING_DOMAINS])
+@stage("curate", "problems")
 def reasoning_problems(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.MaterializeResult[ProblemSet]:
@@ -18,7 +19,7 @@ def reasoning_problems(
     return pipeline.materialize(context, lambda at, recipe: curate(at, recipe.reasoning_problems))
 
 
-@stage("curate", "problems", deps=[source_key(domain) for domain in DOMAINS])
+@stage("curate", "problems")
 def heldout_problems(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.MaterializeResult[ProblemSet]:
@@ -26,7 +27,7 @@ def heldout_problems(
     return pipeline.materialize(context, lambda at, recipe: curate(at, recipe.heldout_problems))
 
 
-@stage("curate", "problems", deps=[source_key("general")])
+@stage("curate", "problems")
 def general_prompts(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.MaterializeResult[ProblemSet]:
@@ -34,7 +35,7 @@ def general_prompts(
     return pipeline.materialize(context, lambda at, recipe: curate(at, recipe.general_prompts))
 
 
-@stage("curate_preferences", "problems", deps=[source_key("preference")])
+@stage("curate_preferences", "problems")
 def preference_pairs(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.MaterializeResult[PreferenceSet]:
