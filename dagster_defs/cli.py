@@ -159,6 +159,25 @@ def grade(
 
 
 @app.command()
+def screen(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON lines, CSV or Parquet.")],
+    to: Annotated[Path, typer.Option("--out", help="A new folder for kept rows, dropped rows and counts.")],
+    against: Annotated[
+        list[Path] | None, typer.Option(exists=True, help="A file of benchmark items; repeatable.")
+    ] = None,
+    columns: Annotated[list[str] | None, typer.Option(help="A text column [those of known names]; repeatable.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Batches screened at once.")] = os.cpu_count() or 1,
+) -> None:
+    """Drop held-out text, duplicates, unreadable reasoning. Example: r1 screen my.jsonl --against test.jsonl --out DIR
+
+    DIR gets kept.*, dropped.jsonl (each row with reason and proof) and summary.json, which is also printed.
+    """
+    from dagster_defs.screen import screen_file
+
+    print_json(screen_file(file, against or [], columns or [], to, workers))
+
+
+@app.command()
 def ui(
     profile: ProfileOption = None,
     home: HomeOption = None,
