@@ -25,7 +25,9 @@ app = typer.Typer(
 out = Console()
 
 HomeOption = Annotated[Path | None, typer.Option("--home", help="Where everything is kept [R1_HOME, else ./.r1].")]
-ProfileOption = Annotated[str | None, typer.Option("--profile", help="smoke or tiny [R1_PROFILE, else tiny].")]
+ProfileOption = Annotated[
+    str | None, typer.Option("--profile", help="smoke, tiny, small, node, paper [R1_PROFILE, else tiny].")
+]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Root of all seeds [R1_SEED, else 0].")]
 SourcesOption = Annotated[
     Path | None, typer.Option("--sources", help="Your own problems [R1_SOURCES, else sources.toml in the home].")
@@ -102,6 +104,45 @@ def status(
         state = f"[{colours[row.state]}]{row.state}[/]"
         table.add_row(row.asset, state, (row.digest or "")[:12], row.age or "", escape(row.why))
     out.print(table)
+
+
+@app.command()
+def plan(
+    profile: ProfileOption = None,
+    accelerator: Annotated[str | None, typer.Option(help="h800, h100, h200, a100, cpu-core [the profile's].")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What a profile would cost, stage by stage; runs nothing. Example: r1 plan --profile paper"""
+    from dagster_defs.plan import published_table, stage_table, summary
+    from r1_pipeline.planning.plan import plan as plan_profile
+
+    settings = settings_of(None, profile)
+    planned = plan_profile(settings.load(), accelerator, compare=settings.profile == "paper")
+    if as_json:
+        print_json(planned.as_json())
+        return
+    wide = Console(width=max(out.width, 150))
+    wide.print(stage_table(planned))
+    if planned.published:
+        wide.print("", published_table(planned))
+    wide.print("", *summary(planned), sep="\n", highlight=False)
+
+
+@app.command()
+def cost(
+    model: Annotated[str, typer.Argument(help="A checkpoint of the graph, e.g. r1 or distilled/qwen.")],
+    home: HomeOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What a model has cost, stage by stage along its lineage, beside the plan. Example: r1 cost r1"""
+    from dagster_defs.cost import cost_of, cost_table
+
+    spent = cost_of(settings_of(home, profile), model)
+    if as_json:
+        print_json(spent.model_dump())
+    else:
+        out.print(cost_table(spent))
 
 
 @app.command()

@@ -19,7 +19,7 @@ from dagster import AssetKey, DagsterInstance
 from dagster_defs.io import address_of, latest_good, newest_record, passed_checks
 from dagster_defs.metadata import ADDRESS, FINGERPRINT
 from dagster_defs.pipeline import report_fingerprint
-from dagster_defs.plan import Unit, partitions_read
+from dagster_defs.waves import Unit, partitions_read
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Artifact, peek_artifact
 from r1_pipeline.artifacts.manifest import Manifest, read_manifest

@@ -14,8 +14,8 @@ from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dagster_defs.plan import Unit, weights
 from dagster_defs.settings import Settings
+from dagster_defs.waves import Unit, weights
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.observer import Observer
 

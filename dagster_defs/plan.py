@@ -1,114 +1,63 @@
-"""What a selection amounts to: single materializations with their order, and bundles that fit into one Dagster run.
+"""`r1 plan`: what a profile would cost, as a table. The figures come from `r1_pipeline.planning`."""
 
-A `Unit` is one asset, or one partition of one. A `Wave` is a bundle: one Dagster run cannot mix partitioned and
-unpartitioned assets, so it is either all unpartitioned assets that are ready, or one partition of those that are.
-"""
+from rich.table import Table
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from r1_pipeline.planning.plan import Plan, StagePlan
 
-import dagster as dg
-from dagster import AssetKey
-
-from r1_pipeline.errors import UnknownNameError
+COLUMNS = ("samples", "tokens", "steps", "parameters", "active", "weights", "optimizer", "activations", "KV", "hours")
 
 
-@dataclass(frozen=True)
-class Unit:
-    """One materialization."""
-
-    asset: AssetKey
-    partition: str | None
-
-    @property
-    def name(self) -> str:
-        """Asset key, partition after a slash."""
-        return "/".join([*self.asset.path, self.partition] if self.partition else self.asset.path)
-
-
-@dataclass(frozen=True)
-class Wave:
-    """Assets materialized by one Dagster run."""
-
-    assets: tuple[AssetKey, ...]
-    partition: str | None
+def stage_table(plan: Plan) -> Table:
+    """One row an asset; memory is GiB on one device, at the peak of its phase; hours are those of all devices."""
+    table = Table(box=None, header_style="bold")
+    table.add_column("asset")
+    for column in (*COLUMNS, *(["published"] if plan.published else [])):
+        table.add_column(column, justify="right")
+    for asset, stage in plan.stages.items():
+        over = stage.memory_gib_per_device > plan.memory_gib
+        published = [_hours(stage.published_gpu_hours)] if plan.published else []
+        table.add_row(asset, *_cells(stage), *published, style="red" if over else None)
+    return table
 
 
-def selected(graph: dg.Definitions, select: str | None) -> set[AssetKey]:
-    """Asset keys of a selection such as `r1_zero`, `r1_zero,dev1`, `+r1` (with all upstream) or `key:evaluation/*`.
-
-    Raises `UnknownNameError` for an asset that does not exist.
-    """
-    asset_graph = graph.resolve_asset_graph()
-    runnable = set(asset_graph.materializable_asset_keys)
-    if select is None:
-        return runnable
-    known = {key.to_user_string() for key in runnable}
-    chosen: set[AssetKey] = set()
-    for piece in select.split(","):
-        name = piece.strip().strip("+*")
-        if name.replace("_", "").replace("/", "").isalnum() and name not in known:
-            raise UnknownNameError("asset", name, sorted(known))
-        text = piece.strip().replace(name, f'key:"{name}"') if name in known else piece.strip()
-        chosen |= dg.AssetSelection.from_string(text).resolve(asset_graph)
-    return chosen & runnable
+def published_table(plan: Plan) -> Table:
+    """The paper's hours beside the estimate of the same work."""
+    table = Table(box=None, header_style="bold")
+    for column in ("of the paper", "published", "estimate", "ratio"):
+        table.add_column(column, justify="left" if column == "of the paper" else "right")
+    rows = {row: (figure.hours, figure.estimate) for row, figure in plan.published.items()}
+    rows["in all"] = (sum(hours for hours, _ in rows.values()), sum(estimate for _, estimate in rows.values()))
+    for row, (hours, estimate) in rows.items():
+        table.add_row(row, _hours(hours), _hours(estimate), f"{estimate / hours:.2f}")
+    return table
 
 
-def units(graph: dg.Definitions, chosen: set[AssetKey]) -> dict[Unit, frozenset[Unit]]:
-    """Every unit of `chosen` with the units it waits for, in topological order.
-
-    A partition waits for the same partition of an upstream that is cut alike, else for all of it.
-    """
-    asset_graph = graph.resolve_asset_graph()
-    cut = {key: asset_graph.get(key).partitions_def for key in chosen}
-
-    def of(key: AssetKey) -> list[Unit]:
-        cuts = cut[key]
-        return [Unit(key, partition) for partition in cuts.get_partition_keys()] if cuts else [Unit(key, None)]
-
-    waits: dict[Unit, frozenset[Unit]] = {}
-    for key in asset_graph.toposorted_asset_keys:
-        if key not in chosen:
-            continue
-        parents = asset_graph.get(key).parent_keys & chosen
-        for unit in of(key):
-            alike = {p for p in parents if cut[p] is not None and cut[p] == cut[key]}
-            same = {Unit(parent, unit.partition) for parent in alike}
-            waits[unit] = frozenset(same | {u for parent in parents - alike for u in of(parent)})
-    return waits
+def summary(plan: Plan) -> list[str]:
+    """Lines below the tables: the total, and stages that do not fit."""
+    days = plan.gpu_hours / plan.devices / 24
+    where = f"{plan.devices} x {plan.accelerator} ({days:,.1f} days one after another)"
+    lines = [f"{_hours(plan.gpu_hours)} device hours on {where}, {plan.cost_usd:,.2f} USD"]
+    large = [asset for asset, stage in plan.stages.items() if stage.memory_gib_per_device > plan.memory_gib]
+    if large:
+        lines.append(f"does not fit into {plan.memory_gib:.0f} GiB a device: {', '.join(large)}")
+    return lines
 
 
-def partitions_read(
-    mapping: dg.PartitionMapping | None, partition: str | None, upstream: Sequence[str], alike: bool
-) -> list[str | None]:
-    """Partitions of an upstream (all: `upstream`, none if it has none) that one partition downstream reads."""
-    if not upstream:
-        return [None]
-    if isinstance(mapping, dg.SpecificPartitionsPartitionMapping):
-        return list(mapping.partition_keys)
-    return [partition] if alike and partition else list(upstream)
+def _cells(stage: StagePlan) -> tuple[str, ...]:
+    memory = (stage.weights_gib, stage.optimizer_gib, stage.activations_gib, stage.kv_cache_gib)
+    counts = (stage.samples, stage.tokens, stage.steps, stage.parameters, stage.active_parameters)
+    return (*map(short, counts), *(f"{gib:.1f}" for gib in memory), _hours(stage.gpu_hours))
 
 
-def weights(waits: Mapping[Unit, frozenset[Unit]]) -> dict[Unit, int]:
-    """How many units lie below each: what most wait for goes first."""
-    below: dict[Unit, set[Unit]] = {unit: set() for unit in waits}
-    for unit in reversed(list(waits)):
-        for parent in waits[unit]:
-            below[parent] |= {unit} | below[unit]
-    return {unit: len(under) for unit, under in below.items()}
+def _hours(hours: float | None) -> str:
+    if hours is None:
+        return ""
+    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.2g}"
 
 
-def waves(waits: Mapping[Unit, frozenset[Unit]], wanted: Iterable[Unit]) -> Iterator[Wave]:
-    """The fewest Dagster runs that materialize `wanted`, in order; units outside `wanted` count as done."""
-    left = [unit for unit in waits if unit in set(wanted)]
-    done = set(waits) - set(left)
-    while left:
-        for partition in dict.fromkeys(unit.partition for unit in left):
-            bundle: list[Unit] = []
-            for unit in left:
-                if unit.partition == partition and waits[unit] <= done | set(bundle):
-                    bundle.append(unit)
-            if bundle:
-                yield Wave(tuple(unit.asset for unit in bundle), partition)
-                done |= set(bundle)
-        left = [unit for unit in left if unit not in done]
+def short(count: float) -> str:
+    """A count with a unit: 1.2M, 37.6B."""
+    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f}{unit}"
+    return f"{count:.0f}"

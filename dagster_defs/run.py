@@ -16,10 +16,10 @@ from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult
 
 from dagster_defs.definitions import definitions
 from dagster_defs.pipeline import PIPELINE_RUN_TAG
-from dagster_defs.plan import Unit, selected, units, waves
 from dagster_defs.settings import Settings
 from dagster_defs.status import freshness
 from dagster_defs.tracking import Tracking
+from dagster_defs.waves import Unit, selected, units, waves
 from r1_pipeline.artifacts.observer import Observer, Observers
 
 QUIET_LOGS = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -9,8 +9,8 @@ from dagster import DagsterInstance
 from dagster_defs.definitions import definitions
 from dagster_defs.drift import Drifts, State
 from dagster_defs.io import newest_record
-from dagster_defs.plan import Unit
 from dagster_defs.settings import Settings
+from dagster_defs.waves import Unit
 from r1_pipeline.records import Record
 
 

@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 
 from dagster_defs.definitions import definitions
-from dagster_defs.plan import selected, units, waves
 from dagster_defs.settings import Settings
+from dagster_defs.waves import selected, units, waves
 from r1_pipeline.errors import UnknownNameError
 
 

@@ -1,0 +1,36 @@
+"""`r1 cost`: what a model of the graph has cost, as a table. The figures come from `r1_pipeline.planning.spent`."""
+
+from rich.table import Table
+
+from dagster_defs.newest import newest_model
+from dagster_defs.plan import short
+from dagster_defs.settings import Settings
+from r1_pipeline.planning.plan import planned_hours
+from r1_pipeline.planning.spent import Cost, StageCost, cost_of_lineage
+
+
+def cost_of(settings: Settings, model: str) -> Cost:
+    """The cost of the newest good version of `model`; raises `UnknownNameError` with the models there are."""
+    profile = settings.load()
+    return cost_of_lineage(
+        newest_model(settings, model), settings.home, profile.machine.devices, planned_hours(profile)
+    )
+
+
+def cost_table(cost: Cost) -> Table:
+    """One row a stage, the sum last; times in seconds."""
+    table = Table(box=None, header_style="bold")
+    table.add_column("stage")
+    for column in ("wall", "device time", "planned", "generated", "trained", "device"):
+        table.add_column(column, justify="left" if column == "device" else "right")
+    for name, stage in cost.stages.items():
+        table.add_row(name, *_cells(stage))
+    table.add_section()
+    table.add_row("in all", *_cells(cost.total), style="bold")
+    return table
+
+
+def _cells(stage: StageCost) -> tuple[str, ...]:
+    planned = "" if stage.planned_device_seconds is None else f"{stage.planned_device_seconds:,.1f}"
+    seconds = (f"{stage.seconds:,.1f}", f"{stage.device_seconds:,.1f}", planned)
+    return (*seconds, short(stage.generated), short(stage.trained), stage.device)

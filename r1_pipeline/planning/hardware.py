@@ -1,0 +1,74 @@
+"""Accelerators as their makers describe them, and the shares of those figures that real work reaches.
+
+Peak figures are for dense matrices. The shares are the same for every stage, model and accelerator: an estimate that
+had one of its own for each stage would say nothing.
+"""
+
+from collections.abc import Mapping
+
+from r1_pipeline.errors import UnknownNameError
+from r1_pipeline.recipe import Precision
+from r1_pipeline.records import Record
+
+TRAINING_UTILIZATION = 0.35
+"""Of peak FLOP/s: DeepSeek-V3's own pre-training, 180,000 H800 hours for 1e12 tokens (technical report, section 1)."""
+DECODE_UTILIZATION = 0.35
+"""Of peak FLOP/s, where sampling is bound by arithmetic; taken as in training."""
+BANDWIDTH_UTILIZATION = 0.6
+"""Of memory and network bandwidth, in sampling."""
+LATENCY_S = 1e-4
+"""Seconds for one synchronization: a collective between nodes, or the kernel launches of half a layer."""
+WEIGHTS_SHARE = 0.5
+"""Of the memory of the devices that sample together, at most: the rest is KV cache."""
+MEMORY_SHARE = 0.9
+"""Of device memory that may be filled."""
+SEQUENCES_PER_DEVICE = 256
+"""Sampled at once, at most: vLLM's default."""
+
+
+class Accelerator(Record):
+    """One device."""
+
+    about: str
+    flops: Mapping[Precision, float]
+    """Peak FLOP/s of matrix products; formats that it lacks are left out."""
+    memory_gib: float
+    bandwidth: float
+    """Of memory, bytes a second."""
+    network: float
+    """To other devices of the same job, bytes a second each way."""
+    usd_per_hour: float
+
+
+_HOPPER: Mapping[Precision, float] = {"float32": 67e12, "bfloat16": 989e12, "float8": 1979e12}
+ACCELERATORS: Mapping[str, Accelerator] = {
+    "h800": Accelerator(
+        about="NVIDIA H800 SXM, 400 Gb/s InfiniBand; the paper's, at its price",
+        flops=_HOPPER, memory_gib=80, bandwidth=3.35e12, network=50e9, usd_per_hour=2.0,
+    ),
+    "h100": Accelerator(
+        about="NVIDIA H100 SXM, 400 Gb/s InfiniBand",
+        flops=_HOPPER, memory_gib=80, bandwidth=3.35e12, network=50e9, usd_per_hour=2.5,
+    ),
+    "h200": Accelerator(
+        about="NVIDIA H200 SXM, 400 Gb/s InfiniBand",
+        flops=_HOPPER, memory_gib=141, bandwidth=4.8e12, network=50e9, usd_per_hour=3.0,
+    ),
+    "a100": Accelerator(
+        about="NVIDIA A100 SXM 80 GB, 200 Gb/s InfiniBand",
+        flops={"float32": 19.5e12, "bfloat16": 312e12}, memory_gib=80, bandwidth=2.04e12, network=25e9,
+        usd_per_hour=1.5,
+    ),
+    "cpu-core": Accelerator(
+        about="one core of a cloud machine",
+        flops={"float32": 5e10, "bfloat16": 5e10}, memory_gib=8, bandwidth=1e10, network=1e9, usd_per_hour=0.04,
+    ),
+}  # fmt: skip
+"""Prices are list prices of rented machines, rounded; that of the H800 is the paper's (supplement, table 7)."""
+
+
+def accelerator_of(name: str) -> Accelerator:
+    """Raises `UnknownNameError` with the names there are."""
+    if name not in ACCELERATORS:
+        raise UnknownNameError("accelerator", name, ACCELERATORS)
+    return ACCELERATORS[name]

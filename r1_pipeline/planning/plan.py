@@ -1,0 +1,197 @@
+"""A profile's plan: what every stage will cost on a named accelerator, and what the paper's authors paid.
+
+The formulae stand in `formulas`, the constants in `hardware`, the counts in `work`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from r1_pipeline.planning.formulas import (
+    Devices,
+    Memory,
+    engine_devices,
+    rollout_seconds,
+    sampling_seconds,
+    sequences_per_device,
+    training_memory,
+    training_seconds,
+)
+from r1_pipeline.planning.hardware import MEMORY_SHARE, accelerator_of
+from r1_pipeline.planning.work import Sampled, Trained, Work, work_of
+from r1_pipeline.profiles import Profile
+from r1_pipeline.records import Record
+from r1_pipeline.training.shape import BFLOAT16, Shape
+
+HOUR, GIB = 3600.0, 2.0**30
+
+PUBLISHED: Mapping[str, tuple[float, tuple[str, ...]]] = {
+    "R1-Zero": (101_000, ("r1_zero",)),
+    "SFT data": (5_000, ("cold_start_data", "reasoning_traces")),
+    "R1": (41_000, ("dev1", "dev2", "dev3", "helpful_rm", "safety_rm", "r1")),
+}
+"""Row of the supplement's table 7 -> H800 hours, and the assets that it pays for."""
+
+
+class StagePlan(Record):
+    """One asset."""
+
+    samples: int
+    """Completions, or sequences trained on where nothing is sampled."""
+    tokens: int
+    """Sampled and trained on, prompts included where they are trained on."""
+    steps: int
+    """Of the optimizer."""
+    parameters: int
+    """Of the largest model."""
+    active_parameters: int
+    """Of those, for one token."""
+    weights_gib: float
+    """Per device, gradients and reference model included; where nothing is trained, as they are sampled from."""
+    optimizer_gib: float
+    activations_gib: float
+    kv_cache_gib: float
+    memory_gib_per_device: float
+    """At the peak."""
+    gpu_hours: float
+    published_gpu_hours: float | None
+    """Share of the paper's figure: one that covers several assets is split in proportion to their estimates."""
+
+
+class Published(Record):
+    """A figure of the paper beside the estimate of the same work."""
+
+    hours: float
+    estimate: float
+
+
+class Plan(Record):
+    """All of a profile."""
+
+    accelerator: str
+    devices: int
+    memory_gib: float
+    """Of one device, what may be filled."""
+    stages: dict[str, StagePlan]
+    published: dict[str, Published]
+    """Row of the paper's cost table -> both figures; empty for other profiles."""
+    cost_usd: float
+
+    @property
+    def gpu_hours(self) -> float:
+        """Of all stages."""
+        return sum(stage.gpu_hours for stage in self.stages.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """The stable schema of `r1 plan --json`."""
+        fields = {"gpu_hours", "tokens", "memory_gib_per_device", "published_gpu_hours"}
+        return {
+            "stages": {asset: stage.model_dump(include=fields) for asset, stage in self.stages.items()},
+            "accelerator": self.accelerator,
+            "cost_usd": self.cost_usd,
+        }
+
+
+def plan(profile: Profile, accelerator: str | None, compare: bool) -> Plan:
+    """The plan of `profile` on its own accelerator or another; `compare` sets the paper's hours beside it.
+
+    Raises `UnknownNameError` for an accelerator that is not known, `RecipeError` for one without the precision.
+    """
+    name = accelerator or profile.machine.accelerator
+    kind = accelerator_of(name)
+    parts: dict[str, list[Work]] = {}
+    for unit, work in work_of(profile).items():
+        parts.setdefault(_asset(unit), []).append(work)
+    stages = {asset: _stage(profile, name, works) for asset, works in parts.items()}
+    published = {}
+    for row, (hours, assets) in PUBLISHED.items() if compare else ():
+        estimate = sum(stages[asset].gpu_hours for asset in assets)
+        published[row] = Published(hours=hours, estimate=estimate)
+        for asset in assets:
+            share = hours * stages[asset].gpu_hours / estimate
+            stages[asset] = stages[asset].model_copy(update={"published_gpu_hours": share})
+    return Plan(
+        accelerator=name,
+        devices=profile.machine.devices,
+        memory_gib=MEMORY_SHARE * kind.memory_gib,
+        stages=stages,
+        published=published,
+        cost_usd=sum(stage.gpu_hours for stage in stages.values()) * kind.usd_per_hour,
+    )
+
+
+def planned_hours(profile: Profile) -> dict[str, float]:
+    """Asset key, partition after a slash -> device hours on the profile's own accelerator."""
+    return {
+        unit: _hours(work, _devices(profile, profile.machine.accelerator, work))
+        for unit, work in work_of(profile).items()
+    }
+
+
+def _asset(unit: str) -> str:
+    """The asset of a unit: evaluations have keys of two parts."""
+    return "/".join(unit.split("/")[: 2 if unit.startswith("evaluation/") else 1])
+
+
+def _devices(profile: Profile, accelerator: str, work: Work) -> Devices:
+    precision = work.trained.precision if work.trained else "bfloat16"
+    return Devices(accelerator_of(accelerator), profile.machine.devices, precision)
+
+
+def _stage(profile: Profile, accelerator: str, parts: Sequence[Work]) -> StagePlan:
+    memories = [_memory(work, _devices(profile, accelerator, work), profile) for work in parts]
+    worst = max(memories, key=lambda memory: memory.peak)
+    largest = max((work.shape for work in parts), key=lambda shape: shape.parameters)
+    sampled = [work.sampled for work in parts if work.sampled]
+    trained = [work.trained for work in parts if work.trained]
+    return StagePlan(
+        samples=round(sum(s.completions for s in sampled) or sum(t.sequences for t in trained)),
+        tokens=round(sum(work.tokens for work in parts)),
+        steps=sum(t.steps for t in trained),
+        parameters=largest.parameters,
+        active_parameters=largest.active_parameters,
+        weights_gib=(worst.weights or worst.sampling_weights) / GIB,
+        optimizer_gib=worst.optimizer / GIB,
+        activations_gib=worst.activations / GIB,
+        kv_cache_gib=worst.kv_cache / GIB,
+        memory_gib_per_device=worst.peak / GIB,
+        gpu_hours=sum(_hours(work, _devices(profile, accelerator, work)) for work in parts),
+        published_gpu_hours=None,
+    )
+
+
+def _hours(work: Work, devices: Devices) -> float:
+    """Of all devices together."""
+    seconds = 0.0
+    if (sampled := work.sampled) and sampled.at_once is not None:
+        rollouts = sampled.completions / sampled.at_once
+        seconds += rollouts * rollout_seconds(
+            work.shape, devices, sampled.at_once, sampled.prompt, sampled.mean, sampled.limit
+        )
+    elif sampled:
+        seconds += sampling_seconds(work.shape, devices, sampled.completions, sampled.prompt, sampled.mean)
+    if trained := work.trained:
+        seconds += training_seconds(work.shape, devices, trained.tokens, trained.length, trained.forwards)
+    return seconds * devices.count / HOUR
+
+
+def _memory(work: Work, devices: Devices, profile: Profile) -> Memory:
+    weights = optimizer = activations = kv_cache = sampling_weights = 0.0
+    if trained := work.trained:
+        weights, optimizer, activations = _training_memory(work.shape, trained, devices, profile)
+    if sampled := work.sampled:
+        sampling_weights = BFLOAT16 * work.shape.parameters / engine_devices(work.shape, devices)
+        kv_cache = _kv_cache(work.shape, sampled, devices)
+    return Memory(weights, optimizer, activations, kv_cache, sampling_weights)
+
+
+def _training_memory(shape: Shape, trained: Trained, devices: Devices, profile: Profile) -> tuple[float, float, float]:
+    """A pass holds `micro_batch` sequences of mean length, or the longest that may come."""
+    tokens = max(profile.runtime.micro_batch * trained.length, trained.longest) / profile.machine.sequence_devices
+    return training_memory(shape, devices, tokens, profile.runtime.recompute, trained.reference)
+
+
+def _kv_cache(shape: Shape, sampled: Sampled, devices: Devices) -> float:
+    """Of the sequences that a device samples at once, each half done."""
+    context = sampled.prompt + sampled.mean / 2
+    at_once = sampled.completions if sampled.at_once is None else sampled.at_once
+    return min(sequences_per_device(shape, devices, context), at_once / devices.count) * context * shape.kv_bytes

@@ -1,0 +1,87 @@
+"""What a finished model has cost: every stage that its lineage needed, once, beside what was planned for it.
+
+Times come from provenance and step metrics, tokens from the statistics of each artifact. A stage that was interrupted
+counts all its steps, not only those after the last resume. Not covered: evaluations, gates, runs that came to nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from r1_pipeline.artifacts.kinds import Artifact
+from r1_pipeline.artifacts.store import open_input
+from r1_pipeline.records import Record
+
+FREE_EDGES = frozenset({"heldout", "tokenizer_of", "budget"})
+"""Inputs that keep rows out, count tokens or set an amount: the model needed none of their work."""
+
+
+class StageCost(Record):
+    """One artifact of the lineage."""
+
+    seconds: float
+    """Wall time."""
+    device_seconds: float
+    """Of all devices together."""
+    device: str
+    generated: int
+    """Tokens."""
+    trained: int
+    """Tokens, prompts included."""
+    planned_device_seconds: float | None
+    """None where the plan knows no work: curation, merging, an adopted base."""
+
+
+class Cost(Record):
+    """A model and all that it came from, sources first."""
+
+    model: str
+    digest: str
+    stages: dict[str, StageCost]
+
+    @property
+    def total(self) -> StageCost:
+        """The sum; planned over the stages that have a plan."""
+        parts = self.stages.values()
+        return StageCost(
+            seconds=sum(part.seconds for part in parts),
+            device_seconds=sum(part.device_seconds for part in parts),
+            device=", ".join(dict.fromkeys(part.device for part in parts)),
+            generated=sum(part.generated for part in parts),
+            trained=sum(part.trained for part in parts),
+            planned_device_seconds=sum(part.planned_device_seconds or 0.0 for part in parts),
+        )
+
+
+def cost_of_lineage(model: Artifact, home: Path, devices: int, planned_hours: Mapping[str, float]) -> Cost:
+    """The cost of `model`; stages ran on `devices` devices at once. Raises like `open_input` for a broken lineage."""
+    stages = {
+        artifact.name: _stage(artifact, devices, planned_hours.get(artifact.name))
+        for artifact in _lineage(model, home, set())
+    }
+    return Cost(model=model.name, digest=model.digest, stages=stages)
+
+
+def _lineage(artifact: Artifact, home: Path, seen: set[str]) -> Iterator[Artifact]:
+    """Every artifact once, inputs before what they made."""
+    if artifact.manifest.fingerprint in seen:
+        return
+    seen.add(artifact.manifest.fingerprint)
+    for edge, reference in artifact.manifest.inputs.items():
+        if edge not in FREE_EDGES:
+            yield from _lineage(open_input(home, reference), home, seen)
+    yield artifact
+
+
+def _stage(artifact: Artifact, devices: int, planned_hours: float | None) -> StageCost:
+    made, steps = artifact.manifest.provenance, artifact.metrics()
+    seconds = max(made.seconds, sum(step.get("seconds", 0.0) for step in steps))
+    counted = {"trained": steps[-1].get("tokens", 0) if steps else 0}  # reward models say it in their metrics alone
+    tokens = artifact.statistics.get("tokens", counted)
+    return StageCost(
+        seconds=seconds,
+        device_seconds=seconds * devices,
+        device=made.device,
+        generated=int(tokens.get("generated", 0)),
+        trained=int(tokens.get("trained", 0)),
+        planned_device_seconds=None if planned_hours is None else 3600 * planned_hours,
+    )

@@ -1,0 +1,70 @@
+"""Each formula gives what a pencil gives."""
+
+import math
+
+import pytest
+
+from r1_pipeline.errors import RecipeError
+from r1_pipeline.planning.formulas import (
+    Devices,
+    engine_devices,
+    rollout_seconds,
+    step_seconds,
+    training_memory,
+    training_seconds,
+)
+from r1_pipeline.planning.hardware import ACCELERATORS
+from r1_pipeline.profiles.models import DEEPSEEK_V3_BASE, SMOLLM2
+
+V3 = DEEPSEEK_V3_BASE.shape
+H800 = Devices(ACCELERATORS["h800"], 512, "bfloat16")
+ONE = Devices(ACCELERATORS["h800"], 1, "bfloat16")
+
+
+def test_pretraining_deepseek_v3_takes_the_hours_that_its_report_gives() -> None:
+    """1e12 tokens: 180,000 H800 hours (technical report, section 1), at sequences of 4,096."""
+    hours = training_seconds(V3, H800, tokens=1e12, length=4096, forwards=0) * 512 / 3600
+    assert hours == pytest.approx(180_000, rel=0.15)
+
+
+def test_a_reference_and_an_old_policy_cost_two_forward_passes_on_top_of_three() -> None:
+    alone, both = (training_seconds(V3, H800, 1e6, 1000, forwards) for forwards in (0, 2))
+    assert both / alone == pytest.approx(5 / 3)
+
+
+def test_one_sequence_of_a_small_model_is_bound_by_reading_it_once_a_token() -> None:
+    """2 bytes of 134,515,008 weights at 0.6 of 3.35e12 bytes a second, and 60 waits of 0.1 ms."""
+    read = 2 * 134_515_008 / (3.35e12 * 0.6)
+    assert step_seconds(SMOLLM2.shape, ONE, 1, 1, 0) == pytest.approx(read + 60e-4)
+
+
+def test_a_copy_of_deepseek_v3_samples_on_32_devices_and_smollm2_on_one() -> None:
+    """1,342 GB over 32 devices are 42 GB each, of 86; over 16 they would be 84."""
+    assert engine_devices(V3, H800) == 32
+    assert engine_devices(SMOLLM2.shape, H800) == 1
+
+
+def test_a_rollout_ends_at_the_limit_or_with_its_longest_completion() -> None:
+    short = rollout_seconds(SMOLLM2.shape, ONE, 16, prompt=0, mean=10, limit=10_000)
+    cut = rollout_seconds(SMOLLM2.shape, ONE, 16, prompt=0, mean=10, limit=5)
+    longest = 10 * (math.log(16) + 0.5772)
+    assert short / cut == pytest.approx(longest / 5, rel=0.01)  # both are bound by waiting and weights
+
+
+def test_sixteen_bytes_a_parameter_are_what_mixed_training_keeps_and_two_more_a_reference() -> None:
+    """Weights 4, gradients 4, moments 8; a bfloat16 copy 2; a reference 2."""
+    weights, optimizer, _ = training_memory(V3, H800, tokens=0, recompute=True, reference=True)
+    assert (weights + optimizer) * 512 / V3.parameters == pytest.approx(4 + 4 + 8 + 2 + 2)
+
+
+def test_recomputation_keeps_the_input_of_each_layer_and_the_inside_of_one() -> None:
+    """SmolLM2, a token: 30 inputs of 576; inside 4 * 576 + 2 * 9 * 128 + 3 * 1536; logits twice, in 32 bits."""
+    shape = SMOLLM2.shape
+    inside = 2 * (4 * 576 + 2 * 9 * 128 + 3 * 1536)
+    assert training_memory(shape, ONE, 1, True, False)[2] == 2 * 30 * 576 + inside + 8 * 49_152
+    assert training_memory(shape, ONE, 1, False, False)[2] == 30 * inside + 8 * 49_152
+
+
+def test_an_accelerator_without_fp8_refuses_to_train_in_it() -> None:
+    with pytest.raises(RecipeError, match="has no float8"):
+        training_seconds(V3, Devices(ACCELERATORS["a100"], 8, "float8"), 1, 1, 0)
