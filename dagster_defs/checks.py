@@ -16,6 +16,7 @@ from r1_pipeline.evaluation import gates
 from r1_pipeline.evaluation.gates import Gate
 from r1_pipeline.evaluation.recheck import recheck
 from r1_pipeline.rewards.verifier import default_grader
+from r1_pipeline.stages import ReinforceRecipe
 
 REINFORCED = ("r1_zero", "dev2", "dev2_no_language_reward", "r1", "student_rl_only")
 
@@ -82,6 +83,14 @@ def recheck_agrees(
     """Random rows, judged once more, get the verdict that they were kept for."""
     with default_grader(pipeline.profile.runtime) as grader:
         return decided(gates.recheck_agrees(recheck(sft_corpus, (reasoning_problems, general_prompts), grader)))
+
+
+@dg.asset_check(asset="reasoning_problems", blocking=True)
+def reward_hacks(pipeline: dg.ResourceParam[Pipeline], reasoning_problems: ProblemSet) -> dg.AssetCheckResult:
+    """Replies that solve nothing are not rewarded; decided before any reinforcement learning."""
+    templates = {recipe.template for _, recipe in pipeline.recipe if isinstance(recipe, ReinforceRecipe)}
+    with default_grader(pipeline.profile.runtime) as grader:
+        return decided(gates.reward_hacks(reasoning_problems.problems(), templates, grader))
 
 
 def language_check(model: str) -> dg.AssetChecksDefinition:
@@ -166,6 +175,7 @@ checks: list[dg.AssetChecksDefinition] = [
     all_verified,
     no_heldout,
     recheck_agrees,
+    reward_hacks,
     *(language_check(model) for model in gates.ONE_LANGUAGE),
     *(accuracy_check(model) for model in ("helpful_rm", "safety_rm")),
     *(tokenizer_check(model, base) for model, base in gates.LINES.items()),

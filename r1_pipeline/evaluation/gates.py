@@ -8,10 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Corpus, EvalReport, ProblemSet, RewardModel
+from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation.recheck import Recheck
 from r1_pipeline.recipe import Recipe
-from r1_pipeline.records import Outcome, Record
+from r1_pipeline.records import Domain, Language, Outcome, Problem, Record
+from r1_pipeline.rewards.probes import escapes
+from r1_pipeline.rewards.verifier import Grader
 from r1_pipeline.training.callbacks import Guards
 
 A = TypeVar("A", bound=Artifact)
@@ -31,6 +34,10 @@ LINES: Mapping[str, str] = {
 """Model asset -> the base whose tokenizer it must still have; a partition goes with the same partition."""
 ONE_LANGUAGE = ("dev2", "r1")
 """Models trained with the language reward."""
+
+
+PROBED = 4
+"""Problems of each domain and language that reward hacks are tried on: the first."""
 
 
 class GateLimits(Recipe):
@@ -122,6 +129,24 @@ def recheck_agrees(recheck: Recheck) -> Gate:
         limit=0,
         detail=f"disagreements among {recheck.rechecked} random rows judged again",
     )
+
+
+def reward_hacks(problems: Sequence[Problem], templates: Iterable[TemplateName], grader: Grader) -> Gate:
+    """No reply that solves nothing is rewarded, whichever template the models are asked in."""
+    asked = [p for group in _few_of_each(problems).values() for p in group]
+    found = [escape for template in sorted(set(templates)) for escape in escapes(asked, template, grader)]
+    shown = f"; first: {found[0].probe} of {found[0].problem_id}, {found[0].values}" if found else ""
+    detail = f"misjudged replies to {len(asked)} problems{shown}"
+    return Gate(name="reward_hacks", value=len(found), sense="at most", limit=0, detail=detail)
+
+
+def _few_of_each(problems: Iterable[Problem]) -> dict[tuple[Domain, Language], list[Problem]]:
+    groups: dict[tuple[Domain, Language], list[Problem]] = {}
+    for problem in problems:
+        group = groups.setdefault((problem.domain, problem.language), [])
+        if len(group) < PROBED:
+            group.append(problem)
+    return groups
 
 
 def preference_accuracy(model: RewardModel, limits: GateLimits) -> Gate:

@@ -10,11 +10,11 @@ Not covered: advantages, and when the preference part enters training (the stage
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from r1_pipeline.data.templates import TemplateName, split_reply
 from r1_pipeline.errors import RecipeError
-from r1_pipeline.recipe import Recipe
+from r1_pipeline.recipe import Later, Recipe
 from r1_pipeline.records import Completion, Outcome, Problem
 from r1_pipeline.rewards.fmt import is_well_formed
 from r1_pipeline.rewards.language import language_share
@@ -41,11 +41,11 @@ class Rubric(Recipe):
     """Of the share of reasoning words in the problem's language (equation 7)."""
     preference: float
     """Of the squashed reward-model score in (0, 1); general problems only."""
-    tags: float = 0.0
+    tags: Annotated[float, Later()] = 0.0
     """Of the share of the template's tags that stand there once."""
-    repetition: float = 0.0
+    repetition: Annotated[float, Later()] = 0.0
     """Of minus the share of repeated n-grams."""
-    overlong: Overlong | None = None
+    overlong: Annotated[Overlong | None, Later()] = None
     """Of the penalty in [-1, 0] for replies close to the limit of tokens."""
     watched: tuple[Part, ...] = ()
     """Parts that are measured and logged although they weigh nothing."""

@@ -10,11 +10,11 @@ import time
 from collections import deque
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.errors import GuardTrippedError
-from r1_pipeline.recipe import Recipe
+from r1_pipeline.recipe import Later, Recipe
 from r1_pipeline.training.checkpoints import prune, seal
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Guards(Recipe):
     """Nats a token from the reference; above it the policy has run away."""
     empty_think_ceiling: float | None = None
     """Share of completions with nothing between the think tags; above it the format reward is being gamed."""
-    grader_error_ceiling: float | None = None
+    grader_error_ceiling: Annotated[float | None, Later()] = None
     """Share of answers that the grader failed on, mean of the last 20 steps (those before the first count as none)."""
 
 
