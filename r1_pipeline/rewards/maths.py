@@ -4,7 +4,8 @@ Order of decisions, on the normal forms (`latex.normal`) of both sides:
 1. the reference is empty, monstrous or broken: `ungradable`; two numbers in one answer: `malformed`;
 2. `decide`: literal equality; words as words, since a parser reads them as products of letters ("no" equals "on"); an
    equation given for a value by its right side if its left side is a name ("x = 5", not "4 = 5"); lists by their
-   lengths and brackets; units, percent signs and number bases by the rules of `_pairs`;
+   lengths and brackets; units, percent signs and number bases by the rules of `_pairs`; an integral, sum, product or
+   limit is no answer where the reference is none: that would reward copying the question;
 3. the fast path: exact equality of numbers and of lists of numbers;
 4. monstrous answers (towers of powers, huge exponents or factorials, over-long or deeply nested) are `wrong`;
 5. equality of values in a child process that is killed at the deadline (`maths_child`: latex2sympy, sympy,
@@ -28,12 +29,15 @@ from r1_pipeline.rewards.quantity import number, split
 from r1_pipeline.rewards.verifier import verdict
 from r1_pipeline.rewards.workers import WorkerPool
 
-RULES = "2"
+RULES = "3"
 """Bump when any verdict can change; `tests/golden` holds the verdicts to it."""
 _STACK = ("math-verify", "latex2sympy2_extended", "sympy", "antlr4-python3-runtime")
-_LIMIT_S = 1.5
+_LIMIT_S, _REFERENCE_LIMIT_S = 1.5, 10.0
+"""For an answer, and for reading a reference, which no model wrote and which is read once."""
 _MAX_LENGTH = 1000
 _MAX_DEPTH = 10
+_KNOWN = 50_000
+"""Pairs of values remembered: the samples of a problem give few different answers."""
 
 _TWO_NUMBERS = re.compile(r"\d\s+\d")
 _NAMED = re.compile(
@@ -47,6 +51,7 @@ _MONSTER = re.compile(
     r"|\\binom.*[0-9]{5}|\\(?:sum|prod)(?![a-z]).*(?:[0-9]{5}|\^\{?[0-9]+\^)",
     re.DOTALL,
 )
+_UNDONE = re.compile(r"\\(?:i+nt|oint|sum|prod|lim)(?![a-zA-Z])")
 _ASKS_PERCENT = re.compile(r"percent|%|百分", re.IGNORECASE)
 _ASKS_BASE = re.compile(r"\bbase\b|binary|octal|hexadecimal|进制", re.IGNORECASE)
 
@@ -60,6 +65,8 @@ def decide(reference: str, answer: str, question: str) -> bool | list[Pair]:
     if (right := words(reference)) is not None:
         return right == words(answer, beside_words=True)
     reference, answer = _unnamed(reference, answer)
+    if _UNDONE.search(answer) and not _UNDONE.search(reference):
+        return False
     if "\\ldots" in reference + answer or ("=" in answer and "=" not in reference and len(listed(answer)[1]) == 1):
         return compact(reference) == compact(answer)
     return [pair for pair in _pairs(reference, answer, question) if _alike(*pair)]
@@ -110,6 +117,7 @@ class MathsVerifier:
     def __init__(self, workers: int) -> None:
         self.version = "+".join([RULES, *(f"{package}-{package_version(package)}" for package in _STACK)])
         self._references: dict[str, str] = {}
+        self._known: dict[Pair, bool] = {}
         self._pool = WorkerPool(
             Path(__file__).with_name("maths_child.py"), size=workers, flags=("-I",), recycle_after=2000
         )
@@ -146,17 +154,26 @@ class MathsVerifier:
             equal = fast_equal(reference, answer)
             if equal is None and (monstrous(answer) or monstrous(reference) or words(answer) is not None):
                 continue
-            if equal is None:
+            if equal is None and (equal := self._known.get((reference, answer))) is None:
                 status = self.ask(reference, answer)
                 equal = None if status == "failed" else status == "equal"
+                self._remember((reference, answer), equal)
             if equal:
                 return True
             found = None if equal is None else found
         return found
 
+    def _remember(self, pair: Pair, equal: bool | None) -> None:
+        """Keep what the child found; its failures are asked again."""
+        if equal is not None:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            self._known[pair] = equal
+
     def ask(self, reference: str, answer: str | None) -> str:
         """The child's status (see `maths_child`), or "failed" where it ran out of time or died."""
-        reply = self._pool.ask({"reference": reference, "answer": answer, "limit_s": _LIMIT_S}, _LIMIT_S)
+        limit_s = _REFERENCE_LIMIT_S if answer is None else _LIMIT_S
+        reply = self._pool.ask({"reference": reference, "answer": answer, "limit_s": limit_s}, limit_s)
         return str(reply.value["status"]) if reply.status == "ok" else "failed"
 
     def _reference(self, reference: str) -> str:
