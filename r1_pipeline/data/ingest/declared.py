@@ -121,7 +121,7 @@ class _File(Record):
 
     @model_validator(mode="after")
     def _tells_sources_apart(self) -> Self:
-        names = [f"{name}_source" for name in SOURCE_NAMES] + [entry.name for entry in self.source]
+        names = [*SOURCE_NAMES, *(entry.name for entry in self.source)]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"two sources are called {min(twice)}; rename one")
         return self

@@ -66,9 +66,11 @@ def _json_lines(path: Path) -> Iterator[Row | Broken]:
 
 def _json_row(number: int, line: bytes) -> Row | Broken:
     try:
-        value = json.loads(line.decode("utf-8"), parse_constant=_refuse)
+        value = json.loads(line.decode("utf-8").strip(), parse_constant=_refuse)
     except UnicodeDecodeError as error:
         return Broken(number, f"not UTF-8 at byte {error.start}")
+    except json.JSONDecodeError as error:
+        return Broken(number, f"not JSON at character {error.pos}: {error.msg}")
     except (ValueError, RecursionError) as error:
         return Broken(number, f"not JSON: {error}")
     return Row(number, value) if isinstance(value, dict) else Broken(number, "not a JSON object")

@@ -1,0 +1,147 @@
+"""A set holds each row once and on one side; built-in problems and a user's stand side by side."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe, Sides, pair_sides, problem_sides, unfed
+from r1_pipeline.data.ingest.declared import SourceRecipe, hashed
+from r1_pipeline.data.ingest.mapping import load_mapping
+from r1_pipeline.data.problems import ProblemsRecipe
+from r1_pipeline.records import DOMAINS, Problem
+from r1_pipeline.rewards.references import sound_problems
+from r1_pipeline.rewards.verifier import Grader
+
+FACTS = ProblemsRecipe(
+    seed=0, sums=20, programs=8, products=10, digits=1, largest_sum=9, largest_factor=4, turns=1, heldout_share=0.25
+)
+
+
+def source(folder: Path, name: str, side: str, rows: list[tuple[str, str]]) -> SourceRecipe:
+    lines = [json.dumps({"question": question, "answer": f"#### {answer}"}) for question, answer in rows]
+    (folder / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    files, mapping = hashed(folder, [f"{name}.jsonl"]), load_mapping("gsm8k", folder)
+    return SourceRecipe.model_validate(
+        {"name": name, "licence": "MIT", "origin": "here", "side": side, "mapping": mapping, "files": files}
+    )
+
+
+def sides(folder: Path, *sources: SourceRecipe, builtin: tuple[str, ...] = ()) -> Sides[Problem]:
+    recipe = CurateRecipe.model_validate(
+        {
+            "problems": FACTS, "builtin": builtin, "sources": sources, "domains": DOMAINS, "optional": (),
+            "heldout": False,
+        }
+    )  # fmt: skip
+    return problem_sides(recipe, {one.name: str(folder) for one in sources})
+
+
+def test_a_source_goes_to_the_side_it_names(tmp_path: Path) -> None:
+    rows = [(f"{n} + 1?", str(n + 1)) for n in range(40)]
+    train = sides(tmp_path, source(tmp_path, "a", "train", rows))
+    assert (len(train.train), len(train.heldout)) == (40, 0)
+    heldout = sides(tmp_path, source(tmp_path, "a", "heldout", rows))
+    assert (len(heldout.train), len(heldout.heldout)) == (0, 40)
+    both = sides(tmp_path, source(tmp_path, "a", "split", rows))
+    assert len(both.train) + len(both.heldout) == 40
+    assert 3 <= len(both.heldout) <= 20
+    assert both == sides(tmp_path, source(tmp_path, "a", "split", rows))
+
+
+def test_of_rows_that_are_alike_the_first_counts_and_the_others_are_set_aside(tmp_path: Path) -> None:
+    a = source(tmp_path, "a", "train", [("1 + 1?", "2"), ("1 + 1?", "2"), ("1 + 1?", "3")])
+    b = source(tmp_path, "b", "train", [("1 + 1?", "2")])
+    found = sides(tmp_path, a, b)
+    assert [(p.question, p.answer) for p in found.train] == [("1 + 1?", "2"), ("1 + 1?", "3")]
+    assert [(row.where, row.reason, row.detail) for row in found.aside] == [
+        ("a/a.jsonl:2", "repeated", "the same as a/a.jsonl:1"),
+        ("b/b.jsonl:1", "repeated", "the same as a/a.jsonl:1"),
+    ]
+
+
+def test_what_is_held_out_leaves_training_whatever_its_source_says(tmp_path: Path) -> None:
+    train = source(tmp_path, "a", "train", [("1 + 1?", "2"), ("1 + 2?", "3")])
+    test = source(tmp_path, "b", "heldout", [("1 + 1?", "two")])
+    found = sides(tmp_path, train, test)
+    assert [p.question for p in found.train] == ["1 + 2?"]
+    assert [p.question for p in found.heldout] == ["1 + 1?"]
+    assert [(row.where, row.reason, row.detail) for row in found.aside] == [
+        ("a/a.jsonl:1", "also_heldout", "as b/b.jsonl:1")
+    ]
+
+
+def test_builtin_problems_stay_in_the_domains_that_are_named(tmp_path: Path) -> None:
+    mine = source(tmp_path, "a", "train", [("1 + 1?", "2")])
+    found = sides(tmp_path, mine, builtin=("stem", "logic"))
+    assert {p.domain for p in (*found.train, *found.heldout)} == {"math", "stem", "logic"}
+    everything = sides(tmp_path, mine, builtin=DOMAINS)
+    assert [p.source for p in everything.train][-1].startswith("a/a.jsonl:1#")
+    assert {p.domain for p in everything.train} == set(DOMAINS)
+
+
+def test_a_builtin_problem_that_a_user_holds_out_leaves_training(tmp_path: Path) -> None:
+    first = next(p for p in sides(tmp_path, builtin=("math",)).train if p.language == "en")
+    found = sides(tmp_path, source(tmp_path, "a", "heldout", [(first.question, str(first.answer))]), builtin=("math",))
+    assert first.id not in {p.id for p in found.train}
+    [aside] = found.aside
+    assert aside.where == first.source.rpartition("#")[0]
+
+
+def test_domains_that_nothing_feeds_are_named(tmp_path: Path) -> None:
+    recipe = CurateRecipe(
+        problems=FACTS,
+        builtin=("general",),
+        sources=(source(tmp_path, "a", "train", [("1?", "1")]),),
+        domains=("math", "code", "general"),
+        optional=(),
+        heldout=False,
+    )
+    assert unfed(recipe) == {"code": "no source has problems of this domain"}
+
+
+def test_pairs_are_split_like_problems(tmp_path: Path) -> None:
+    builtin = pair_sides(CuratePreferencesRecipe(heldout_share=0.25), {})
+    assert len(builtin.heldout) > 10
+    assert not {p.source.rpartition("#")[2] for p in builtin.train} & {
+        p.source.rpartition("#")[2] for p in builtin.heldout
+    }
+    rows = [{"prompt": f"{n}?", "chosen": "Yes.", "rejected": "No."} for n in range(20)]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    mapping = {
+        "makes": "pair", "kind": "helpful", "language": "en", "prompt": "{{ prompt }}", "chosen": "{{ chosen }}",
+        "rejected": "{{ rejected }}",
+    }  # fmt: skip
+    mine = SourceRecipe.model_validate(
+        {
+            "name": "p", "licence": "MIT", "origin": "here", "side": "heldout", "mapping": mapping,
+            "files": hashed(tmp_path, ["p.jsonl"]),
+        }
+    )  # fmt: skip
+    found = pair_sides(
+        CuratePreferencesRecipe(builtin=False, sources=(mine,), heldout_share=0.25), {"p": str(tmp_path)}
+    )
+    assert (len(found.train), len(found.heldout)) == (0, 20)
+
+
+@pytest.fixture(scope="module")
+def grader() -> Grader:
+    from r1_pipeline.rewards.choice import ChoiceVerifier
+
+    return Grader({"math": ChoiceVerifier(), "code": ChoiceVerifier(), "general": ChoiceVerifier()})
+
+
+def test_a_problem_without_a_reference_is_asked_only_where_it_can_be_judged_otherwise(
+    tmp_path: Path, grader: Grader
+) -> None:
+    [sound] = sides(tmp_path, source(tmp_path, "a", "train", [("1 + 1?", "2")])).train
+    from r1_pipeline.records import TestCase
+
+    tests = (TestCase(kind="stdin", function="", given="1", expected="1", limit_s=1.0),)
+    prompt = sound.model_copy(update={"answer": None, "domain": "general"})
+    tested = sound.model_copy(update={"answer": None, "domain": "code", "tests": tests})
+    unanswered = sound.model_copy(update={"answer": None})
+    untested = sound.model_copy(update={"answer": None, "domain": "code"})
+    kept, aside = sound_problems(grader, [sound, prompt, tested, unanswered, untested], threads=2)
+    assert kept == [sound, prompt, tested]
+    assert [(row.where, row.reason) for row in aside] == [("a/a.jsonl:1", "reference_ungradable")] * 2
