@@ -12,8 +12,9 @@ from dagster_defs.assets import alignment, base, corpus, distill, evaluation, pr
 from dagster_defs.assets.sources import READERS, source_assets, source_keys
 from dagster_defs.checks import blocking_checks, checks
 from dagster_defs.io import HandleIOManager
-from dagster_defs.jobs import jobs
+from dagster_defs.jobs import jobs, schedules
 from dagster_defs.pipeline import Pipeline
+from dagster_defs.reconcile import reconciler
 from dagster_defs.settings import Settings
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.profiles import Profile
@@ -42,7 +43,8 @@ def definitions(settings: Settings, watching: Sequence[Observer] = ()) -> dg.Def
         ],
         asset_checks=checks,
         jobs=jobs,
-        sensors=[automation.sensor()],
+        sensors=[automation.sensor(), reconciler],
+        schedules=schedules,
         resources={
             "pipeline": pipeline,
             "io_manager": HandleIOManager(settings.home, blocking_checks(checks), check_steps),

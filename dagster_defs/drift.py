@@ -201,7 +201,7 @@ def differences(made: Manifest | None, wanted: Wanted, home: Path) -> tuple[str,
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
     """Dotted path -> scalar of a nested mapping."""
-    from dagster_defs.tracking import flatten
+    from dagster_defs.mlflow_runs import flatten
 
     return dict(flatten(value, prefix))
 

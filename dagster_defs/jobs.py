@@ -1,6 +1,8 @@
-"""Jobs for the user interface: the whole of what has no partitions, and the evaluation of everything."""
+"""Jobs and schedules for the user interface. Backfills of students and domains are the jobs that have partitions."""
 
 import dagster as dg
+
+from dagster_defs.automation import default_status
 
 PARTITIONED = dg.AssetSelection.assets("student_base", "reasoning_traces", "distilled") | dg.AssetSelection.assets(
     dg.AssetKey(["evaluation", "student_base"]), dg.AssetKey(["evaluation", "distilled"])
@@ -22,4 +24,23 @@ jobs = [
         dg.AssetSelection.groups("evaluation") - PARTITIONED,
         description="Every checkpoint but the students, and the report.",
     ),
+    dg.define_asset_job(
+        "refresh",
+        dg.AssetSelection.groups("problems"),
+        description="Problems and preference pairs, read anew; automation carries what changed further.",
+    ),
+]
+
+schedules = [
+    dg.ScheduleDefinition(
+        name=name,
+        job_name=job,
+        cron_schedule=cron,
+        default_status=dg.DefaultScheduleStatus(default_status().value),
+        description=description,
+    )
+    for name, job, cron, description in (
+        ("nightly_evaluation", "evaluations", "0 2 * * *", "Scores and the report, every night at 02:00 UTC."),
+        ("weekly_refresh", "refresh", "0 4 * * 0", "Sources read anew on Sundays at 04:00 UTC."),
+    )
 ]

@@ -12,6 +12,7 @@ import dagster as dg
 from dagster import AssetCheckExecutionContext, AssetExecutionContext
 
 from dagster_defs.metadata import FINGERPRINT, describe
+from dagster_defs.reconcile import hold
 from dagster_defs.settings import Settings
 from dagster_defs.tracking import TrackedStage, Tracking
 from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, EvalReport, ProblemSet
@@ -51,6 +52,7 @@ class Pipeline:
     def workshop(self, context: Context, name: str) -> Workshop:
         """Where a verb works; its artifact will stand under `name`."""
         run, pipeline_run = context.run, pipeline_run_of(context)
+        hold(self.settings, run.run_id)
         tags = {
             "dagster.run_id": run.run_id,
             "dagster.asset_key": name.partition("/")[0],
@@ -70,11 +72,26 @@ class Pipeline:
     ) -> dg.MaterializeResult[A]:
         """Run a verb for this asset (and partition) and record what came out."""
         artifact = call(self.workshop(context, asset_name(context)), self.recipe)
+        if isinstance(artifact, EvalReport):
+            self._consider(context, artifact)
         return dg.MaterializeResult(
             value=artifact,
             data_version=dg.DataVersion(artifact.digest),
             metadata=describe(artifact, self.settings),
         )
+
+    def _consider(self, context: AssetExecutionContext, evaluation: EvalReport) -> None:
+        """Make the model that was evaluated the champion, if it is better than the present one."""
+        from dagster_defs.promotion import BY_ITSELF, PromotionError, promote
+
+        model = evaluation.scores()["identity"]["model"]
+        with self.tracking.tolerant("promote a version", context.log.warning):
+            try:
+                move = promote(self.settings, model, "beats the champion", who=BY_ITSELF, even_if_worse=False)
+            except PromotionError as reason:
+                context.log.info(str(reason))
+            else:
+                context.log.info("%s version %s is the champion now, pass@1 %.4f", model, move.version, move.score)
 
     def evaluate(self, context: Context, model: Checkpoint, heldout: ProblemSet) -> EvalReport:
         """A model's scores, as its evaluation asset will find them."""

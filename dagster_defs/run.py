@@ -5,6 +5,7 @@ fresh already (its artifacts are verified and its checks asked again), and the r
 its inputs are there, each in a Dagster run of its own, by one worker process a lane. All runs carry one tag, `r1/run`.
 """
 
+import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult
 
 from dagster_defs.definitions import definitions
 from dagster_defs.pipeline import PIPELINE_RUN_TAG
+from dagster_defs.reconcile import reconcile
 from dagster_defs.settings import Settings
 from dagster_defs.status import freshness
 from dagster_defs.tracking import Tracking
@@ -78,6 +80,8 @@ def run(settings: Settings, select: str | None, watching: Sequence[Observer]) ->
     from dagster_defs.lanes import compute
 
     settings.export()
+    reconcile(settings)
+    Tracking.of(settings).pay(logging.getLogger(__name__).warning)
     witness = Witness()
     tags = {PIPELINE_RUN_TAG: uuid.uuid4().hex, "r1/profile": settings.profile, "r1/seed": str(settings.seed)}
     here = Executor(settings, tags, Observers([*watching, witness]))

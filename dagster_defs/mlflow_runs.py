@@ -1,0 +1,131 @@
+"""What an MLflow run of ours holds: parameters, step metrics, data sets, models. All of it can be written twice safely.
+
+A model version is a pointer to the artifact: weights are not copied.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, RewardModel
+from r1_pipeline.artifacts.manifest import InputRef
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXPERIMENT = "r1-pipeline"
+DIGEST_LIMIT = 36
+"""MLflow's limit on a data set's digest; the whole sha256 is in a tag."""
+BATCH = 1000
+"""MLflow's limit on the metrics of one call."""
+
+
+def finish_run(client: "MlflowClient", run_id: str, artifact: Artifact) -> None:
+    """All that is known of a finished artifact, and the end of its run."""
+    log_steps(client, run_id, artifact.metrics(), already_there(client, run_id))
+    describe_run(client, run_id, artifact)
+    client.set_terminated(run_id, "FINISHED")
+
+
+def log_steps(
+    client: "MlflowClient", run_id: str, rows: Iterable[Mapping[str, Any]], there: set[tuple[str, int]]
+) -> None:
+    """Step metrics that are not `there` yet; adds them to `there` as they are delivered."""
+    from mlflow.entities import Metric
+
+    metrics = [
+        Metric(key, float(value), int(row["time"] * 1000), int(row["step"]))
+        for row in rows
+        for key, value in row.items()
+        if key not in ("step", "total", "time") and (key, int(row["step"])) not in there
+    ]
+    for start in range(0, len(metrics), BATCH):
+        batch = metrics[start : start + BATCH]
+        client.log_batch(run_id, metrics=batch)
+        there.update((metric.key, metric.step) for metric in batch)
+
+
+def already_there(client: "MlflowClient", run_id: str) -> set[tuple[str, int]]:
+    """(metric, step) that a run holds; an interrupted stage repeats the steps since its last checkpoint."""
+    keys = client.get_run(run_id).data.metrics
+    return {(key, metric.step) for key in keys for metric in client.get_metric_history(run_id, key)}
+
+
+def log_parameters(client: "MlflowClient", run_id: str, payload: Mapping[str, Any]) -> None:
+    """Everything that the fingerprint hashed, flattened: `recipe.grpo.learning_rate` and so on."""
+    from mlflow.entities import Param
+
+    parameters = [Param(key, str(value)[:6000]) for key, value in flatten(payload)]
+    for start in range(0, len(parameters), 100):
+        client.log_batch(run_id, params=parameters[start : start + 100])
+
+
+def flatten(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """(dotted path, scalar) of a nested mapping; lists stay whole, as JSON-like text."""
+    if not isinstance(value, Mapping):
+        return [(prefix, value)]
+    return [pair for key, inner in value.items() for pair in flatten(inner, f"{prefix}.{key}" if prefix else str(key))]
+
+
+def describe_run(client: "MlflowClient", run_id: str, artifact: Artifact) -> None:
+    """Statistics, input data sets with digests, input models, and the model version that came out."""
+    from mlflow.entities import LoggedModelInput
+
+    manifest = artifact.manifest
+    there = client.get_run(run_id).data.metrics
+    for key, number in flatten(artifact.statistics):
+        if isinstance(number, int | float) and not isinstance(number, bool) and f"final/{key}" not in there:
+            client.log_metric(run_id, f"final/{key}", float(number))
+    client.set_tag(run_id, "r1.digest", artifact.digest)
+    client.set_tag(run_id, "r1.seconds", str(manifest.provenance.seconds))
+    client.log_inputs(run_id, datasets=[_dataset_input(edge, ref) for edge, ref in manifest.inputs.items()])
+    models = [model_id for ref in manifest.inputs.values() if (model_id := _model_of(client, ref))]
+    if models:
+        client.log_inputs(run_id, models=[LoggedModelInput(model_id=model_id) for model_id in models])
+    if isinstance(artifact, Checkpoint | RewardModel):
+        _register(client, run_id, artifact)
+
+
+def _dataset_input(edge: str, ref: InputRef) -> Any:
+    from mlflow.data.dataset_source_registry import resolve_dataset_source
+    from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.entities import DatasetInput, InputTag
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted in multiple ways")
+        source = resolve_dataset_source(f"artifacts/{ref.kind}/{ref.name}/{ref.fingerprint}")
+    dataset = MetaDataset(source=source, name=ref.name, digest=ref.digest[:DIGEST_LIMIT])
+    tags = {"mlflow.data.context": edge, "sha256": ref.digest, "kind": ref.kind}
+    return DatasetInput(dataset._to_mlflow_entity(), [InputTag(key, value) for key, value in tags.items()])
+
+
+def _model_of(client: "MlflowClient", ref: InputRef) -> str | None:
+    """MLflow's id of the logged model that a checkpoint of ours stands for."""
+    if ref.kind not in (Checkpoint.kind, RewardModel.kind):
+        return None
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    found = client.search_logged_models(
+        [experiment.experiment_id], filter_string=f"tags.`r1.digest` = '{ref.digest}'", max_results=1
+    )
+    return str(found[0].model_id) if found else None
+
+
+def _register(client: "MlflowClient", run_id: str, artifact: Artifact) -> None:
+    import mlflow
+    from mlflow.entities import LoggedModelOutput
+
+    name = artifact.name.replace("/", "-")
+    tags = {
+        "r1.digest": artifact.digest,
+        "r1.fingerprint": artifact.manifest.fingerprint,
+        "r1.path": str(artifact.path),
+    }
+    if any(v.run_id == run_id for v in client.search_model_versions(f"name = '{name}'")):
+        return
+    experiment = client.get_run(run_id).info.experiment_id
+    model = mlflow.create_external_model(name=name, source_run_id=run_id, tags=tags, experiment_id=experiment)
+    client.log_outputs(run_id, models=[LoggedModelOutput(model_id=model.model_id, step=0)])
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name)
+    version = client.create_model_version(name, f"models:/{model.model_id}", run_id, tags=tags)
+    client.set_registered_model_alias(name, "candidate", version.version)

@@ -1,0 +1,176 @@
+"""Which version of a model is the champion: MLflow's alias, moved only past gates and by better scores.
+
+A version is `candidate` when it is made. It becomes `champion` when every blocking gate of its asset passed and its
+evaluation beats that of the champion, or when a person promotes it; gates hold for persons too. Every move is a line in
+`HOME/promotions.jsonl`: who, when, why, from which version to which.
+"""
+
+import getpass
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dagster import AssetKey, DagsterInstance
+
+from dagster_defs.settings import Settings
+from dagster_defs.tracking import Tracking
+from r1_pipeline.artifacts.kinds import EvalReport, peek_artifact
+from r1_pipeline.errors import R1Error
+from r1_pipeline.records import Record
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION = "champion"
+JOURNAL = "promotions.jsonl"
+BY_ITSELF = "r1 (gates and evaluation)"
+
+
+class PromotionError(R1Error):
+    """A version may not become the champion."""
+
+
+class Move(Record):
+    """One line of the journal."""
+
+    model: str
+    version: str
+    before: str | None
+    """Version that was the champion, if any."""
+    score: float
+    """pass@1 over all held-out problems, in [0, 1]."""
+    who: str
+    when: str
+    why: str
+
+
+def registered_name(model: str) -> str:
+    """MLflow's name of a model: no slashes."""
+    return model.replace("/", "-")
+
+
+def promote(settings: Settings, model: str, why: str, *, who: str, even_if_worse: bool) -> Move:
+    """Make the newest version of `model` that passed its gates the champion.
+
+    Raises `GateFailedError` where none passed, `PromotionError` where it has no evaluation or a champion scores better.
+    """
+    client = Tracking.of(settings).connect()
+    digest = _newest_good(settings, model)
+    version = _version_of(client, model, digest)
+    score = _score(settings, model, digest)
+    champion = _champion(client, model)
+    if champion is not None and not even_if_worse:
+        best = float(champion.tags["r1.score"])
+        if champion.version == version.version:
+            raise PromotionError(f"{model} version {version.version} is the champion already")
+        if score <= best:
+            raise PromotionError(
+                f"{model} version {version.version} has pass@1 {score:.4f}, the champion (version {champion.version}) "
+                f"{best:.4f}; it stays, unless you say --even-if-worse"
+            )
+    return _move(settings, client, version, champion, model, score, who, why)
+
+
+def rollback(settings: Settings, model: str, why: str) -> Move:
+    """Make the version champion again that was it before; raises `PromotionError` where there was none."""
+    client = Tracking.of(settings).connect()
+    champion = _champion(client, model)
+    before = champion.tags.get("r1.champion_before") if champion else None
+    if champion is None or not before:
+        raise PromotionError(f"{model} has had no champion before the present one; see {settings.home / JOURNAL}")
+    version = client.get_model_version(registered_name(model), before)
+    score = float(version.tags["r1.score"])
+    move = Move(
+        model=model, version=before, before=str(champion.version), score=score, who=person(), when=_now(), why=why
+    )
+    client.set_registered_model_alias(registered_name(model), CHAMPION, before)
+    _record(settings, move)
+    return move
+
+
+def journal(settings: Settings) -> list[Move]:
+    """Every move, in order."""
+    path = settings.home / JOURNAL
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [Move.model_validate_json(line) for line in lines]
+
+
+def champions(settings: Settings) -> Iterator[Path]:
+    """Directories of all versions that are, or can be rolled back to."""
+    client = Tracking.of(settings).connect()
+    moved = {(move.model, version) for move in journal(settings) for version in (move.version, move.before) if version}
+    for model, version in sorted(moved):
+        yield Path(client.get_model_version(registered_name(model), version).tags["r1.path"])
+
+
+def person() -> str:
+    """Who is at the keyboard."""
+    return getpass.getuser()
+
+
+def _move(
+    settings: Settings, client: "MlflowClient", version: "ModelVersion", champion: "ModelVersion | None",
+    model: str, score: float, who: str, why: str,
+) -> Move:  # fmt: skip
+    name, before = registered_name(model), str(champion.version) if champion else None
+    move = Move(model=model, version=str(version.version), before=before, score=score, who=who, when=_now(), why=why)
+    tags = {"r1.score": str(score), "r1.promoted_by": who, "r1.promoted_at": move.when, "r1.promoted_why": why}
+    if before is not None:
+        tags["r1.champion_before"] = before
+    for key, value in tags.items():
+        client.set_model_version_tag(name, version.version, key, value)
+    client.set_registered_model_alias(name, CHAMPION, version.version)
+    _record(settings, move)
+    return move
+
+
+def _record(settings: Settings, move: Move) -> None:
+    with (settings.home / JOURNAL).open("a", encoding="utf-8") as file:
+        file.write(move.model_dump_json() + "\n")
+
+
+def _newest_good(settings: Settings, model: str) -> str:
+    from dagster_defs.checks import blocking_checks, checks
+    from dagster_defs.io import address_of, latest_good
+
+    name, _, partition = model.partition("/")
+    gates = blocking_checks(checks).get(AssetKey(name), frozenset())
+    with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        record = latest_good(instance, AssetKey(name), partition or None, gates)
+    return peek_artifact(settings.home / address_of(record)).digest
+
+
+def _version_of(client: "MlflowClient", model: str, digest: str) -> "ModelVersion":
+    found = [
+        v
+        for v in client.search_model_versions(f"name = '{registered_name(model)}'")
+        if v.tags.get("r1.digest") == digest
+    ]
+    if not found:
+        raise PromotionError(
+            f"MLflow knows no version of {model} with digest {digest[:12]}; run r1 run --select {model}"
+        )
+    return max(found, key=lambda version: int(version.version))
+
+
+def _score(settings: Settings, model: str, digest: str) -> float:
+    """pass@1 of the newest evaluation of just this version."""
+    for path in (settings.home / "artifacts" / EvalReport.kind / "evaluation" / model).glob("*/scores.json"):
+        scores = json.loads(path.read_text(encoding="utf-8"))
+        if scores["identity"]["model_digest"] == digest:
+            return float(scores["overall"]["pass_at_1"])
+    raise PromotionError(f"this version of {model} has not been evaluated; run r1 run --select evaluation/{model}")
+
+
+def _champion(client: "MlflowClient", model: str) -> "ModelVersion | None":
+    name = registered_name(model)
+    if CHAMPION not in client.get_registered_model(name).aliases:
+        return None
+    return client.get_model_version_by_alias(name, CHAMPION)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

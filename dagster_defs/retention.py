@@ -1,0 +1,99 @@
+"""Which artifacts nothing needs any more: listed, and removed only when asked.
+
+Kept are the newest version of every asset and partition and the newest that passed its gates, whatever was materialized
+lately, champions, and everything that any of these descends from. Not covered: Dagster's and MLflow's own histories.
+"""
+
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from dagster import AssetKey, AssetRecordsFilter, DagsterInstance
+
+from dagster_defs.metadata import ADDRESS
+from dagster_defs.settings import Settings
+from r1_pipeline.artifacts.manifest import MANIFEST, Manifest, read_manifest
+from r1_pipeline.records import Record
+
+DAY = 86_400.0
+
+
+class Unneeded(Record):
+    """An artifact that may go."""
+
+    path: Path
+    name: str
+    bytes: int
+    days: float
+    """Since it was finished."""
+
+
+def unneeded(settings: Settings, keep_days: float) -> list[Unneeded]:
+    """Artifacts that nothing kept descends from, oldest first; changes nothing."""
+    root = settings.home / "artifacts"
+    present = {path.parent: read_manifest(path.parent) for path in root.glob(f"*/**/{MANIFEST}")}
+    kept = set(_with_ancestors(root, present, _wanted(settings, keep_days)))
+    found = [_entry(path, manifest) for path, manifest in present.items() if path not in kept]
+    return sorted((entry for entry in found if entry.days >= keep_days), key=lambda entry: -entry.days)
+
+
+def prune(settings: Settings, entries: Iterable[Unneeded]) -> int:
+    """Remove these artifacts; returns the bytes that came free."""
+    freed = 0
+    for entry in entries:
+        grave = settings.home / "artifacts" / ".staging" / f"{entry.path.name}-pruned"
+        entry.path.rename(grave)  # gone at once: a half-removed artifact must not look like one
+        shutil.rmtree(grave)
+        freed += entry.bytes
+    return freed
+
+
+def _wanted(settings: Settings, keep_days: float) -> Iterator[Path]:
+    """Addresses of what is kept for its own sake."""
+    from dagster_defs.checks import blocking_checks, checks
+    from dagster_defs.io import address_of, latest_good
+    from dagster_defs.promotion import champions
+    from r1_pipeline.errors import GateFailedError
+
+    gates, since = blocking_checks(checks), time.time() - keep_days * DAY
+    with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        for key in instance.all_asset_keys():
+            for partition in instance.get_materialized_partitions(key) or (None,):
+                yield from _lately(settings, instance, key, partition, since)
+                try:
+                    good = latest_good(instance, key, partition, gates.get(key, frozenset()))
+                except GateFailedError:
+                    continue
+                if good.asset_materialization and ADDRESS in good.asset_materialization.metadata:
+                    yield settings.home / address_of(good)
+    yield from champions(settings)
+
+
+def _lately(
+    settings: Settings, instance: DagsterInstance, key: AssetKey, partition: str | None, since: float
+) -> Iterator[Path]:
+    """The newest version of a unit, and every other one since then."""
+    wanted = AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None)
+    for number, record in enumerate(instance.fetch_materializations(wanted, limit=1000).records):
+        address = record.asset_materialization.metadata.get(ADDRESS) if record.asset_materialization else None
+        if address is not None and (number == 0 or record.timestamp >= since):
+            yield settings.home / str(address.value)
+
+
+def _with_ancestors(root: Path, present: dict[Path, Manifest], paths: Iterable[Path]) -> Iterator[Path]:
+    todo, seen = list(paths), set()
+    while todo:
+        path = todo.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        yield path
+        if path in present:
+            todo += [root / ref.kind / ref.name / ref.fingerprint for ref in present[path].inputs.values()]
+
+
+def _entry(path: Path, manifest: Manifest) -> Unneeded:
+    size = sum(file.bytes for file in manifest.files)
+    age = time.time() - (path / MANIFEST).stat().st_mtime
+    return Unneeded(path=path, name=manifest.name, bytes=size, days=age / DAY)

@@ -1,0 +1,268 @@
+"""The law of automation: after a change exactly those assets are made again whose inputs really changed.
+
+A home of the profile `smoke` is made once; each case copies it, changes one thing, and lets automation request and this
+process materialize until nothing more is requested. Each row of the table was worked out by hand from the graph.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dagster_defs.definitions import definitions
+from dagster_defs.drift import Drifts
+from dagster_defs.plan import Unit
+from dagster_defs.run import Executor, run
+from dagster_defs.settings import Settings
+from r1_pipeline import profiles, stages
+from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.profiles import PipelineRecipe, Profile, load_profile, smoke
+from r1_pipeline.reruns import ON_APPROVAL, Rerun, Reruns
+
+pytestmark = pytest.mark.slow
+LIMIT = 40
+"""Ticks until a change must have settled."""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    before = dict(os.environ)
+    home = tmp_path_factory.mktemp("made")
+    failure = run(settings(home), None, [])
+    assert failure is None
+    yield home
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = tmp_path / "home"
+    shutil.copytree(made, home)
+    for name, value in (("R1_HOME", home), ("R1_PROFILE", "smoke"), ("R1_SEED", 0), ("DAGSTER_HOME", home / "dagster")):
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
+    return home
+
+
+def settings(home: Path) -> Settings:
+    return Settings(home=home, profile="smoke", seed=0, tracking_uri=f"sqlite:///{home / 'mlflow.db'}")
+
+
+class Automation:
+    """Automation's ticks, and this process as the worker."""
+
+    def __init__(self, home: Path) -> None:
+        self.at = settings(home)
+        self.at.export()
+        self.cursor: object = None
+
+    def tick(self) -> set[Unit]:
+        """What one tick requests."""
+        with dg.DagsterInstance.from_config(str(self.at.dagster_home)) as instance:
+            found = dg.evaluate_automation_conditions(definitions(self.at), instance, cursor=self.cursor)  # type: ignore[arg-type]
+        self.cursor = found.cursor
+        return {
+            Unit(unit.asset_key, unit.partition_key)
+            for result in found.results
+            for unit in result.true_subset.expensively_compute_asset_partitions()
+        }
+
+    def materialize(self, units: set[Unit]) -> None:
+        """Make what was requested; a failed gate is an outcome like any other."""
+        worker = Executor(self.at, {}, Observer())
+        for partition in {unit.partition for unit in units}:
+            worker.materialize([unit.asset for unit in units if unit.partition == partition], partition)
+
+    def settle(self) -> list[str]:
+        """Names of everything that was made again, in order."""
+        done: list[str] = []
+        for _ in range(LIMIT):
+            units = self.tick()
+            if not units:
+                return done
+            self.materialize(units)
+            done += sorted(unit.name for unit in units)
+        raise AssertionError(f"still requesting after {LIMIT} ticks: {done}")
+
+
+def changed(monkeypatch: pytest.MonkeyPatch, change: Callable[[Profile], Profile]) -> None:
+    monkeypatch.setitem(profiles.PROFILES, "smoke", lambda seed: change(smoke(seed)))  # type: ignore[arg-type]
+
+
+def with_recipe(change: Callable[[PipelineRecipe], Mapping[str, object]]) -> Callable[[Profile], Profile]:
+    return lambda made: replace(made, recipe=made.recipe.model_copy(update=dict(change(made.recipe))))
+
+
+def test_without_a_change_nothing_is_requested(home: Path) -> None:
+    assert Automation(home).settle() == []
+
+
+BELOW_DEV3 = {
+    "dev3", "helpful_rm", "safety_rm", "r1", "evaluation/dev3", "evaluation/r1", "preference_scores", "report",
+}  # fmt: skip
+BELOW_CORPUS = BELOW_DEV3 | {
+    "sft_corpus", "student_rl_only",  # which its budget does not bind here: trained again to the same bytes
+    *(f"{stage}/{student}" for stage in ("distilled", "evaluation/distilled") for student in ("qwen", "llama")),
+}  # fmt: skip
+
+
+def learning_rate(name: str, rate: float) -> Callable[[PipelineRecipe], Mapping[str, object]]:
+    """Another learning rate for one SFT stage."""
+    return lambda recipe: {name: getattr(recipe, name).model_copy(update={"learning_rate": rate})}
+
+
+def test_a_recipe_number_reruns_its_stage_and_what_reads_it_once_each(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed(monkeypatch, with_recipe(learning_rate("dev3", 1e-5)))
+    done = Automation(home).settle()
+    assert set(done) == BELOW_DEV3
+    assert len(done) == len(set(done))
+
+
+def test_a_recipe_change_that_makes_the_same_bytes_stops_where_it_began(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def more(recipe: PipelineRecipe) -> Mapping[str, object]:
+        return {"general_traces": recipe.general_traces.model_copy(update={"rows": recipe.general_traces.rows + 10**6})}
+
+    changed(monkeypatch, with_recipe(more))
+    assert Automation(home).settle() == ["general_traces"]
+
+
+def test_a_stage_version_reruns_its_stage_and_nothing_where_the_bytes_stay(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(stages.VERSIONS, "merge", stages.VERSIONS["merge"] + 1)  # type: ignore[arg-type]
+    assert Automation(home).settle() == ["sft_corpus"]
+
+
+def test_a_verifier_version_reruns_what_judges_and_nothing_that_only_trains(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All five reinforced models are trained again to the same bytes, so nothing that reads them is."""
+    before = stages.grader_identity
+
+    def bumped(domains: object) -> dict[str, str]:
+        return {k: f"{v}+1" if k == "verifier.math" else v for k, v in before(domains).items()}  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stages, "grader_identity", bumped)
+    done = set(Automation(home).settle())
+    judged = {"reasoning_problems", "heldout_problems", "cold_start_data", "reasoning_traces/math"}
+    reinforced = {"r1_zero", "dev2", "dev2_no_language_reward", "r1", "student_rl_only"}
+    assert {name for name in done if not name.startswith("evaluation/")} - {"report"} == judged | reinforced
+    assert {name for name in done if name.startswith("evaluation/")} == {
+        f"evaluation/{model}"
+        for model in (
+            "base", "r1_zero", "dev1", "dev2", "dev2_no_language_reward", "dev3", "r1", "student_rl_only",
+            "student_base/qwen", "student_base/llama", "distilled/qwen", "distilled/llama",
+        )
+    }  # fmt: skip
+
+
+def test_a_domain_sampled_anew_leaves_the_other_domains(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other_seed(recipe: PipelineRecipe) -> Mapping[str, object]:
+        traces = dict(recipe.reasoning_traces)
+        ask = traces["math"].ask
+        traces["math"] = traces["math"].model_copy(update={"ask": ask.model_copy(update={"seed": ask.seed + 1})})
+        return {"reasoning_traces": traces}
+
+    changed(monkeypatch, with_recipe(other_seed))
+    assert set(Automation(home).settle()) == BELOW_CORPUS | {"reasoning_traces/math"}
+
+
+def test_a_materialization_by_hand_of_what_is_fresh_requests_nothing(home: Path) -> None:
+    automation = Automation(home)
+    assert automation.tick() == set()
+    automation.materialize({Unit(dg.AssetKey("dev1"), None)})
+    assert automation.settle() == []
+
+
+def test_nothing_follows_a_failed_gate_until_its_cause_is_mended(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slower(rate: float) -> Callable[[Profile], Profile]:
+        def change(recipe: PipelineRecipe) -> Mapping[str, object]:
+            grpo = recipe.r1_zero.grpo.model_copy(update={"learning_rate": rate})
+            return {"r1_zero": recipe.r1_zero.model_copy(update={"grpo": grpo})}
+
+        return with_recipe(change)
+
+    def hopeless(made: Profile) -> Profile:
+        return replace(made, gates=made.gates.model_copy(update={"format_rate": 2.0}))
+
+    automation = Automation(home)
+    changed(monkeypatch, lambda made: hopeless(slower(1e-5)(made)))
+    assert automation.settle() == ["r1_zero", "report"]  # it shows the new limit beside the old model
+    with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
+        drifts = Drifts(home, load_profile("smoke", 0), definitions(settings(home)), instance)
+        assert drifts.of(Unit(dg.AssetKey("r1_zero"), None)).state == "failed gate"
+    changed(monkeypatch, slower(2e-5))
+    done = automation.settle()
+    assert done[0] == "r1_zero"
+    assert {"cold_start_data", "evaluation/r1_zero", "report"} <= set(done)
+    assert "base" not in done and len(done) == len(set(done))
+
+
+def test_a_group_on_approval_waits_for_a_person_and_what_is_below_follows(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def careful(made: Profile) -> Profile:
+        reruns = Reruns(groups={**made.reruns.groups, "alignment": ON_APPROVAL})
+        return replace(with_recipe(learning_rate("dev3", 1e-5))(made), reruns=reruns)
+
+    changed(monkeypatch, careful)
+    automation = Automation(home)
+    assert automation.settle() == []
+    automation.materialize({Unit(dg.AssetKey("dev3"), None)})
+    assert automation.settle() == ["evaluation/dev3", "preference_scores", "report"]
+
+
+@pytest.mark.parametrize(("cron", "requested"), [("* * * * *", {"dev3"}), ("0 0 29 2 *", set())])
+def test_a_window_lets_through_only_inside(
+    cron: str, requested: set[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at_night(made: Profile) -> Profile:
+        window = Rerun(when="in a window", cron=cron, hours=1.0)
+        reruns = Reruns(groups={**made.reruns.groups, "alignment": window})
+        return replace(with_recipe(learning_rate("dev3", 1e-5))(made), reruns=reruns)
+
+    changed(monkeypatch, at_night)
+    assert {unit.name for unit in Automation(home).tick()} == requested
+
+
+def test_a_failed_attempt_is_not_repeated_until_something_changes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed(monkeypatch, with_recipe(learning_rate("dev3", 1e-5)))
+    automation = Automation(home)
+    assert {unit.name for unit in automation.tick()} == {"dev3"}
+    assert automation.tick() == set()  # nobody made it
+    changed(monkeypatch, with_recipe(learning_rate("dev3", 2e-5)))
+    assert {unit.name for unit in automation.tick()} == {"dev3"}
+
+
+ADD_A_STUDENT = """
+import json, sys
+from pathlib import Path
+from r1_pipeline.distillation.students import STUDENTS
+STUDENTS["third"] = STUDENTS["qwen"]
+sys.path.insert(0, sys.argv[2])
+from test_automation import Automation
+print(json.dumps(Automation(Path(sys.argv[1])).settle()))
+"""
+
+
+def test_a_new_student_is_made_and_the_others_stay(home: Path) -> None:
+    """In a process of its own: partitions are fixed when the code location is loaded."""
+    command = [sys.executable, "-c", ADD_A_STUDENT, str(home), str(Path(__file__).parent)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert sorted(json.loads(ran.stdout.splitlines()[-1])) == [
+        "distilled/third", "evaluation/distilled/third", "evaluation/student_base/third", "report",
+        "student_base/third",
+    ]  # fmt: skip
