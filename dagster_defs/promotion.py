@@ -9,7 +9,6 @@ import getpass
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagster import AssetKey, DagsterInstance
@@ -98,12 +97,12 @@ def journal(settings: Settings) -> list[Move]:
     return [Move.model_validate_json(line) for line in lines]
 
 
-def champions(settings: Settings) -> Iterator[Path]:
-    """Directories of all versions that are, or can be rolled back to."""
+def champions(settings: Settings) -> Iterator[str]:
+    """Fingerprints of all versions that are or were champion: one can roll back to them."""
     client = Tracking.of(settings).connect()
     moved = {(move.model, version) for move in journal(settings) for version in (move.version, move.before) if version}
     for model, version in sorted(moved):
-        yield Path(client.get_model_version(registered_name(model), version).tags["r1.path"])
+        yield client.get_model_version(registered_name(model), version).tags["r1.fingerprint"]
 
 
 def person() -> str:

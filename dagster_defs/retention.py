@@ -12,6 +12,7 @@ from pathlib import Path
 from dagster import AssetKey, AssetRecordsFilter, DagsterInstance
 
 from dagster_defs.metadata import ADDRESS
+from dagster_defs.promotion import champions
 from dagster_defs.settings import Settings
 from r1_pipeline.artifacts.manifest import MANIFEST, Manifest, read_manifest
 from r1_pipeline.records import Record
@@ -33,7 +34,9 @@ def unneeded(settings: Settings, keep_days: float) -> list[Unneeded]:
     """Artifacts that nothing kept descends from, oldest first; changes nothing."""
     root = settings.home / "artifacts"
     present = {path.parent: read_manifest(path.parent) for path in root.glob(f"*/**/{MANIFEST}")}
-    kept = set(_with_ancestors(root, present, _wanted(settings, keep_days)))
+    once_best = set(champions(settings))
+    wanted = [*_wanted(settings, keep_days), *(path for path in present if path.name in once_best)]
+    kept = set(_with_ancestors(root, present, wanted))
     found = [_entry(path, manifest) for path, manifest in present.items() if path not in kept]
     return sorted((entry for entry in found if entry.days >= keep_days), key=lambda entry: -entry.days)
 
@@ -53,7 +56,6 @@ def _wanted(settings: Settings, keep_days: float) -> Iterator[Path]:
     """Addresses of what is kept for its own sake."""
     from dagster_defs.checks import blocking_checks, checks
     from dagster_defs.io import address_of, latest_good
-    from dagster_defs.promotion import champions
     from r1_pipeline.errors import GateFailedError
 
     gates, since = blocking_checks(checks), time.time() - keep_days * DAY
@@ -67,7 +69,6 @@ def _wanted(settings: Settings, keep_days: float) -> Iterator[Path]:
                     continue
                 if good.asset_materialization and ADDRESS in good.asset_materialization.metadata:
                     yield settings.home / address_of(good)
-    yield from champions(settings)
 
 
 def _lately(

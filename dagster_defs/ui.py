@@ -1,57 +1,109 @@
-"""Dagster's and MLflow's user interfaces together, on the loopback address only, until Ctrl-C."""
+"""Dagster's and MLflow's user interfaces together, on the loopback address unless told otherwise, until Ctrl-C.
+
+Dagster's webserver stands behind the guard, its code server listens on a socket that only this user can open, MLflow
+answers to its own address only.
+"""
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import mkdtemp
 
 from rich.console import Console
 
+from dagster_defs.automation import AUTOMATION
+from dagster_defs.reconcile import reconcile
 from dagster_defs.settings import Settings
 from dagster_defs.tracking import Tracking
+from dagster_defs.webserver import TOKEN
 from r1_pipeline.errors import R1Error
 
-HOST = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
+WORKSPACE = """\
+load_from:
+  - grpc_server: {{socket: {socket}, location_name: r1_pipeline}}
+"""
+CODE = "Dagster code"
 GRACE = 15.0
 """Seconds that a server gets to end before it is killed."""
+EXPOSED = (
+    "r1 ui listens on {host}: whoever reaches it and has the token can start runs as you. Put a reverse proxy with TLS "
+    "and a login in front, give viewers a dagster-webserver --read-only of their own, and run MLflow with "
+    "--app-name basic-auth."
+)
 
 
-def serve(settings: Settings, dagster_port: int, mlflow_port: int, console: Console) -> None:
-    """Run both until one ends or Ctrl-C; raises `R1Error` if a server ends by itself."""
+def serve(
+    settings: Settings, host: str, dagster_port: int, mlflow_port: int, *, automation: bool, console: Console
+) -> None:
+    """Run all servers until one ends or Ctrl-C; raises `R1Error` if one ends by itself."""
     settings.export()
-    Tracking.of(settings).connect()
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
-    commands = {
-        "Dagster": [
-            *("dagster", "dev", "-m", "dagster_defs.definitions", "-h", HOST, "-p", str(dagster_port)),
-            *("--log-level", "warning"),
-        ],
-        "MLflow": [
-            *("mlflow", "server", "--host", HOST, "--port", str(mlflow_port), "--workers", "1"),
-            *("--backend-store-uri", settings.tracking_uri),
-        ],
-    }
-    servers = {
-        name: subprocess.Popen([sys.executable, "-m", *command], start_new_session=True)
-        for name, command in commands.items()
-    }
-    console.print(f"Dagster  http://{HOST}:{dagster_port}\nMLflow   http://{HOST}:{mlflow_port}\nCtrl-C ends both.")
+    os.environ[TOKEN] = secrets.token_urlsafe(24)
+    os.environ[AUTOMATION] = "on" if automation else "off"
+    Tracking.of(settings).connect()
+    reconcile(settings)
+    if host != LOOPBACK:
+        console.print(EXPOSED.format(host=host), highlight=False)
+    socket, workspace = Path(mkdtemp(prefix="r1-")) / "code", settings.dagster_home / "ui-workspace.yaml"
+    workspace.write_text(WORKSPACE.format(socket=socket), encoding="utf-8")
+    servers: dict[str, subprocess.Popen[bytes]] = {}
+    console.print(
+        f"Dagster  http://{host}:{dagster_port}/?token={os.environ[TOKEN]}\nMLflow   http://{host}:{mlflow_port}\n"
+        "Ctrl-C ends both.",
+        soft_wrap=True,
+        highlight=False,
+    )
     try:
+        for name, command in commands(settings, host, dagster_port, mlflow_port, socket, workspace).items():
+            servers[name] = subprocess.Popen([sys.executable, "-m", *command], start_new_session=True)
+            while name == CODE and not socket.exists():
+                _check(servers)
         while True:
-            for name, server in servers.items():
-                if server.poll() is not None:
-                    raise R1Error(f"the {name} server ended with exit code {server.returncode}; its output says why")
-            time.sleep(0.5)
+            _check(servers)
     except KeyboardInterrupt:
-        console.print("ending both servers")
+        console.print("ending all servers")
     finally:
         for server in servers.values():
             _end(server)
 
 
+def commands(
+    settings: Settings, host: str, dagster_port: int, mlflow_port: int, socket: Path, workspace: Path
+) -> dict[str, tuple[str, ...]]:
+    """Module and arguments of each server, in the order of starting."""
+    module, address = "dagster_defs.definitions", f"{host}:{mlflow_port}"
+    allowed = f"{address},localhost:{mlflow_port}" if host == LOOPBACK else address
+    origins = ",".join(f"http://{each}" for each in allowed.split(","))
+    return {
+        "MLflow": (
+            "mlflow", "server", "--host", host, "--port", str(mlflow_port), "--workers", "1", "--backend-store-uri",
+            settings.tracking_uri, "--allowed-hosts", allowed, "--cors-allowed-origins", origins,
+        ),
+        CODE: (
+            "dagster", "code-server", "start", "-m", module, "--socket", str(socket), "--log-level", "warning",
+            "--use-python-environment-entry-point",
+        ),
+        "Dagster web": ("dagster_defs.webserver", host, str(dagster_port), str(workspace)),
+        "Dagster daemon": ("dagster._daemon", "run", "-w", str(workspace), "--log-level", "warning"),
+    }  # fmt: skip
+
+
+def _check(servers: Mapping[str, "subprocess.Popen[bytes]"]) -> None:
+    """Look whether all are running still, and wait a moment."""
+    for name, server in servers.items():
+        if server.poll() is not None:
+            raise R1Error(f"the {name} server ended with exit code {server.returncode}; its output says why")
+    time.sleep(0.1)
+
+
 def _end(server: "subprocess.Popen[bytes]") -> None:
-    """The whole process group: both servers have children of their own."""
+    """The whole process group: servers have children of their own."""
     for signal_number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
         if server.poll() is None:
             os.killpg(server.pid, signal_number)

@@ -5,22 +5,20 @@ process materialize until nothing more is requested. Each row of the table was w
 """
 
 import json
-import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from homes import smoke_settings
 
 from dagster_defs.definitions import definitions
 from dagster_defs.drift import Drifts
 from dagster_defs.plan import Unit
-from dagster_defs.run import Executor, run
-from dagster_defs.settings import Settings
+from dagster_defs.run import Executor
 from r1_pipeline import profiles, stages
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.profiles import PipelineRecipe, Profile, load_profile, smoke
@@ -31,36 +29,11 @@ LIMIT = 40
 """Ticks until a change must have settled."""
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    before = dict(os.environ)
-    home = tmp_path_factory.mktemp("made")
-    failure = run(settings(home), None, [])
-    assert failure is None
-    yield home
-    os.environ.clear()
-    os.environ.update(before)
-
-
-@pytest.fixture
-def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    home = tmp_path / "home"
-    shutil.copytree(made, home)
-    for name, value in (("R1_HOME", home), ("R1_PROFILE", "smoke"), ("R1_SEED", 0), ("DAGSTER_HOME", home / "dagster")):
-        monkeypatch.setenv(name, str(value))
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
-    return home
-
-
-def settings(home: Path) -> Settings:
-    return Settings(home=home, profile="smoke", seed=0, tracking_uri=f"sqlite:///{home / 'mlflow.db'}")
-
-
 class Automation:
     """Automation's ticks, and this process as the worker."""
 
     def __init__(self, home: Path) -> None:
-        self.at = settings(home)
+        self.at = smoke_settings(home)
         self.at.export()
         self.cursor: object = None
 
@@ -201,7 +174,7 @@ def test_nothing_follows_a_failed_gate_until_its_cause_is_mended(home: Path, mon
     changed(monkeypatch, lambda made: hopeless(slower(1e-5)(made)))
     assert automation.settle() == ["r1_zero", "report"]  # it shows the new limit beside the old model
     with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
-        drifts = Drifts(home, load_profile("smoke", 0), definitions(settings(home)), instance)
+        drifts = Drifts(home, load_profile("smoke", 0), definitions(smoke_settings(home)), instance)
         assert drifts.of(Unit(dg.AssetKey("r1_zero"), None)).state == "failed gate"
     changed(monkeypatch, slower(2e-5))
     done = automation.settle()

@@ -1,0 +1,94 @@
+"""A guard in front of a web application that trusts whoever can reach it, as Dagster's does.
+
+Lets a request through only with the token, for a host that is allowed, from the same origin, and never a query by GET:
+so neither a link or image on another page, nor a name that is bound to this address, can start a run or read one.
+The token comes once in the address that `r1 ui` prints and stays in a cookie. Not covered: other users' processes that
+can read this user's files, and encryption.
+"""
+
+import hmac
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+COOKIE = "r1_token"
+
+
+class Guard:
+    """An ASGI application in front of another."""
+
+    def __init__(self, app: App, hosts: frozenset[str], token: str) -> None:
+        """`hosts` as the browser writes them: `127.0.0.1:3000`."""
+        self._app = app
+        self._hosts = hosts
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        refusal = self._refusal(scope, headers, query)
+        if refusal:
+            await _answer(scope, receive, send, *refusal, [])
+        elif scope["type"] == "http" and "token" in query:
+            await _answer(scope, receive, send, 303, "", self._welcome(scope))
+        else:
+            await self._app(scope, receive, _framed(send))
+
+    def _refusal(self, scope: Scope, headers: dict[str, str], query: dict[str, list[str]]) -> tuple[int, str] | None:
+        """(status, why), or None for a request that may pass."""
+        method, graphql = scope.get("method", "GET"), scope["path"].rstrip("/").endswith("/graphql")
+        if headers.get("host") not in self._hosts:
+            return 403, f"this host is not allowed; allowed: {', '.join(sorted(self._hosts))}"
+        if "origin" in headers and headers["origin"].partition("//")[2] not in self._hosts:
+            return 403, "requests from other origins are refused"
+        if headers.get("sec-fetch-site") == "cross-site" and (graphql or method != "GET"):
+            return 403, "requests from other sites are refused"
+        if scope["type"] == "http" and graphql and method == "GET" and "query" in query:
+            return 405, "no query by GET; send it by POST"
+        if graphql and method == "POST" and not headers.get("content-type", "").startswith("application/json"):
+            return 415, "queries are application/json"
+        if not self._known(headers, query):
+            return 401, "open the address that r1 ui printed: it has the token"
+        return None
+
+    def _known(self, headers: dict[str, str], query: dict[str, list[str]]) -> bool:
+        bearer = headers.get("authorization", "").removeprefix("Bearer ")
+        cookies = dict(part.strip().partition("=")[::2] for part in headers.get("cookie", "").split(";"))
+        given = [bearer, cookies.get(COOKIE, ""), *query.get("token", [])]
+        return any(hmac.compare_digest(each.encode(), self._token.encode()) for each in given)
+
+    def _welcome(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """The token moves from the address into a cookie."""
+        cookie = f"{COOKIE}={self._token}; HttpOnly; SameSite=Strict; Path=/"
+        return [(b"location", scope["path"].encode()), (b"set-cookie", cookie.encode())]
+
+
+def _framed(send: Send) -> Send:
+    """Adds to every answer that no other page may frame it."""
+
+    async def sending(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", []), (b"x-frame-options", b"DENY")]}
+        await send(message)
+
+    return sending
+
+
+async def _answer(
+    scope: Scope, receive: Receive, send: Send, status: int, text: str, headers: list[tuple[bytes, bytes]]
+) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
+    else:
+        plain = [(b"content-type", b"text/plain; charset=utf-8"), *headers]
+        await send({"type": "http.response.start", "status": status, "headers": plain})
+        await send({"type": "http.response.body", "body": f"{text}\n".encode()})

@@ -1,0 +1,166 @@
+"""Laws of faults: a killed run loses no finished work and leaves no second MLflow run; a dead tracker loses no metric.
+
+Real processes, real signals, the profile `smoke`.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster import DagsterInstance, RunsFilter
+
+from dagster_defs.reconcile import ACTIVE
+from r1_pipeline.artifacts.manifest import read_manifest
+from r1_pipeline.artifacts.metrics import read_metrics
+
+pytestmark = pytest.mark.slow
+STAGES = (
+    "base",
+    "r1_zero",
+    "evaluation/r1_zero",
+    "cold_start_data",
+    "dev1",
+    "sft_corpus",
+    "helpful_rm",
+    "distilled/qwen",
+)
+"""One of each kind; in the order of the graph."""
+
+
+def start(home: Path, *arguments: str, tracking: str | None = None) -> "subprocess.Popen[str]":
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("R1_", "DAGSTER_", "MLFLOW_"))}
+    if tracking:
+        environment["MLFLOW_TRACKING_URI"] = tracking
+    command = [sys.executable, "-u", "-c", "from dagster_defs.cli import main; main()", *arguments, "--home", str(home)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
+    )
+
+
+def follow(process: "subprocess.Popen[str]", until: str) -> bool:
+    """Read the process's lines until one contains this; False if it ended before."""
+    assert process.stdout is not None
+    return any(until in line for line in process.stdout)
+
+
+def finish(process: "subprocess.Popen[str]") -> str:
+    said, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, said
+    return said
+
+
+def kill(process: "subprocess.Popen[str]") -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def digests(home: Path) -> dict[str, str]:
+    made = [read_manifest(path.parent) for path in (home / "artifacts").glob("*/**/manifest.json")]
+    return {f"{manifest.kind}/{manifest.name}": manifest.digest for manifest in made}
+
+
+def tracked(uri: str) -> tuple[list[Any], Any]:
+    import mlflow
+
+    client = mlflow.MlflowClient(uri, uri)
+    experiment = client.get_experiment_by_name("r1-pipeline")
+    return list(client.search_runs([experiment.experiment_id], max_results=1000)), client
+
+
+def test_runs_that_are_killed_in_every_kind_of_stage_end_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    home, reference = tmp_path / "killed", tmp_path / "whole"
+    for name in STAGES:
+        run = start(home, "run", "--profile", "smoke")
+        assert follow(run, f"… {name}"), f"{name} was not begun"
+        time.sleep(0.7)
+        kill(run)
+    finish(start(home, "run", "--profile", "smoke"))
+    finish(start(reference, "run", "--profile", "smoke"))
+    assert digests(home) == digests(reference)
+    with DagsterInstance.from_config(str(home / "dagster")) as instance:
+        assert instance.get_runs(RunsFilter(statuses=ACTIVE)) == []
+    runs, client = tracked(f"sqlite:///{home / 'mlflow.db'}")
+    stages = [run for run in runs if "r1.fingerprint" in run.data.tags]
+    assert max(Counter(run.data.tags["r1.fingerprint"] for run in stages).values()) == 1
+    assert {run.info.status for run in stages} == {"FINISHED"}
+    assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
+    for run in stages:
+        for key in run.data.metrics:
+            steps = Counter(metric.step for metric in client.get_metric_history(run.info.run_id, key))
+            assert max(steps.values()) == 1, (run.info.run_name, key)
+    versions = [version.name for version in client.search_model_versions()]
+    assert max(Counter(versions).values()) == 1
+
+
+@contextmanager
+def server(directory: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{directory / 'server.db'}"]
+    process = subprocess.Popen(
+        command,
+        cwd=directory,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    for _ in range(300):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.2)
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("alive_at_first", [True, False], ids=["killed in the middle", "dead from the start"])
+def test_a_dead_tracker_stops_nothing_and_hears_every_step_once_when_it_is_back(
+    alive_at_first: bool, tmp_path: Path
+) -> None:
+    home, port = tmp_path / "home", free_port()
+    uri = f"http://127.0.0.1:{port}"
+    select = ("run", "--profile", "smoke", "--select", "base")
+    if alive_at_first:
+        with server(tmp_path, port):
+            run = start(home, *select, tracking=uri)
+            assert follow(run, "… base")
+        said = finish(run)
+    else:
+        said = finish(start(home, *select, tracking=uri))
+    assert "1 computed" in said
+    (artifact,) = (path.parent for path in (home / "artifacts/checkpoint/base").glob("*/manifest.json"))
+    wanted = {row["step"]: row["loss"] for row in read_metrics(artifact / "logs/metrics.jsonl") if "loss" in row}
+    with server(tmp_path, port):
+        assert "0 computed" in finish(start(home, *select, tracking=uri))
+        runs, client = tracked(uri)
+        (base,) = (run for run in runs if run.data.tags.get("r1.artifact") == "base")
+        history = client.get_metric_history(base.info.run_id, "loss")
+    assert base.info.status == "FINISHED"
+    assert [(metric.step, metric.value) for metric in sorted(history, key=lambda m: m.step)] == sorted(wanted.items())
+    assert list((home / "owed").iterdir()) == []
+
+
+def test_of_two_runs_at_once_one_computes_and_the_other_takes(tmp_path: Path) -> None:
+    pair = [start(tmp_path, "run", "--profile", "smoke", "--select", "base") for _ in range(2)]
+    said = [finish(run) for run in pair]
+    assert sorted("1 computed" in text for text in said) == [False, True], json.dumps(said)

@@ -1,0 +1,97 @@
+"""Laws of the guard: nothing without the token, nothing from elsewhere, no query by GET; the attacks that Dagster's own
+webserver lets through."""
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from dagster_defs.guard import COOKIE, Guard
+
+HOST, TOKEN = "127.0.0.1:3000", "secret"
+QUERY = {"query": "mutation { launch }"}
+
+
+async def answer(request: Request) -> Response:
+    return PlainTextResponse(f"{request.method} {request.url.path}")
+
+
+async def talk(socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.send_text("hello")
+    await socket.close()
+
+
+@pytest.fixture
+def client() -> TestClient:
+    inner = Starlette(
+        routes=[
+            Route("/{rest:path}", answer, methods=["GET", "POST"]),
+            WebSocketRoute("/graphql", talk),
+        ]
+    )
+    return TestClient(Guard(inner, frozenset({HOST}), TOKEN), base_url=f"http://{HOST}", follow_redirects=False)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def known(client: TestClient) -> TestClient:
+    client.cookies.set(COOKIE, TOKEN)
+    return client
+
+
+def test_the_token_of_the_address_moves_into_a_cookie_that_scripts_and_other_sites_cannot_use(
+    client: TestClient,
+) -> None:
+    welcome = client.get("/runs?token=secret")
+    assert (welcome.status_code, welcome.headers["location"]) == (303, "/runs")
+    assert welcome.headers["set-cookie"] == f"{COOKIE}=secret; HttpOnly; SameSite=Strict; Path=/"
+    assert client.get("/runs").text == "GET /runs"
+
+
+def test_who_knows_the_token_may_ask_and_is_not_framed(known: TestClient) -> None:
+    asked = known.post("/graphql", json=QUERY)
+    assert (asked.status_code, asked.headers["x-frame-options"]) == (200, "DENY")
+    assert known.get("/graphql").status_code == 200  # the page, not a query
+    with known.websocket_connect(f"ws://{HOST}/graphql") as socket:
+        assert socket.receive_text() == "hello"
+
+
+def test_a_script_may_use_the_token_as_bearer(client: TestClient) -> None:
+    assert client.post("/graphql", json=QUERY, headers={"authorization": "Bearer secret"}).status_code == 200
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "secre", "secret2", "é"])
+def test_nobody_else_may(token: str, client: TestClient) -> None:
+    headers = {"authorization": f"Bearer {token}".encode()}
+    assert client.post("/graphql", json=QUERY, headers=headers).status_code == 401
+    assert client.get(f"/?token={token}").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("POST", {"host": "evil.example"}, 403),  # DNS rebinding
+        ("POST", {"host": "evil.example:3000"}, 403),
+        ("POST", {"origin": "http://evil.example"}, 403),
+        ("POST", {"origin": "null"}, 403),
+        ("POST", {"origin": "http://127.0.0.1:9999"}, 403),
+        ("POST", {"sec-fetch-site": "cross-site"}, 403),
+        ("POST", {"content-type": "text/plain"}, 415),
+        ("POST", {"content-type": "multipart/form-data"}, 415),
+        ("GET", {}, 405),  # an image or a link on any page
+    ],
+)
+def test_an_attack_with_the_cookie_in_the_browser_is_refused(
+    method: str, headers: dict[str, str], status: int, known: TestClient
+) -> None:
+    body = {"json": QUERY} if method == "POST" else {"params": QUERY}
+    assert known.request(method, "/graphql", headers=headers, **body).status_code == status  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("headers", [{"host": "evil.example"}, {"origin": "http://evil.example"}, {"cookie": ""}])
+def test_a_socket_from_elsewhere_is_closed(headers: dict[str, str], known: TestClient) -> None:
+    with pytest.raises((WebSocketDisconnect, WebSocketDenialResponse)):
+        known.websocket_connect(f"ws://{HOST}/graphql", headers=headers).__enter__()
