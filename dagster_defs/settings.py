@@ -1,7 +1,7 @@
 """Where a run leaves everything, and what it computes: the only reader of the environment.
 
-    R1_HOME (./.r1)   R1_PROFILE (tiny)   R1_SEED (0)   MLFLOW_TRACKING_URI (SQLite below the home)
-    R1_SOURCES (sources.toml in the home, where there is one)
+    R1_HOME (./.r1)   R1_PROFILE (tiny)   R1_SEED (0)   R1_SOURCES (sources.toml in the home, where there is one)
+    MLFLOW_TRACKING_URI (SQLite below the home)   R1_DAGSTER_DB (postgresql://…; SQLite below the home)
 
 The command line sets the same variables, so the user interface and the terminal see one and the same graph.
 """
@@ -29,13 +29,17 @@ not spin, which on a shared machine costs several times the work itself."""
 
 DAGSTER_PORT, MLFLOW_PORT = 3000, 5000
 
-DAGSTER_YAML = """\
-telemetry: {enabled: false}
-nux: {enabled: false}
-concurrency: {pools: {default_limit: 1, granularity: op}}
-run_monitoring: {enabled: true, poll_interval_seconds: 30, free_slots_after_run_end_seconds: 60}
-run_retries: {enabled: true, max_retries: 1, retry_on_asset_or_op_failure: false}
+DAGSTER_DB = "R1_DAGSTER_DB"
+MARK = "# written by r1; without this line it stays as it is"
+DAGSTER_YAML = f"""\
+{MARK}
+telemetry: {{enabled: false}}
+nux: {{enabled: false}}
+concurrency: {{pools: {{default_limit: 1, granularity: op}}}}
+run_monitoring: {{enabled: true, poll_interval_seconds: 30, free_slots_after_run_end_seconds: 60}}
+run_retries: {{enabled: true, max_retries: 1, retry_on_asset_or_op_failure: false}}
 """
+POSTGRES = f"storage: {{postgres: {{postgres_url: {{env: {DAGSTER_DB}}}}}}}\n"
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Settings:
             home=home,
             profile=os.environ.get("R1_PROFILE", "tiny"),
             seed=int(os.environ.get("R1_SEED", "0")),
-            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}"),
+            tracking_uri=with_driver(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")),
             sources=_sources(home),
         )
 
@@ -86,8 +90,12 @@ class Settings:
             vars(hub)["HF_HUB_OFFLINE"] = True  # it read the environment when a source was fetched
         self.dagster_home.mkdir(parents=True, exist_ok=True)
         configuration = self.dagster_home / "dagster.yaml"
-        if not configuration.exists():
-            configuration.write_text(DAGSTER_YAML, encoding="utf-8")
+        if not configuration.exists() or MARK in configuration.read_text(encoding="utf-8"):
+            shared = os.environ.get(DAGSTER_DB)
+            if shared:
+                os.environ[DAGSTER_DB] = with_driver(shared)
+            text = DAGSTER_YAML + (POSTGRES if shared else "")
+            configuration.write_text(text, encoding="utf-8")
 
     def mlflow_link(self, run_id: str) -> str:
         """Where `r1 ui` shows an MLflow run; a remote tracking server's own address where one is set."""
@@ -110,3 +118,8 @@ def _sources(home: Path) -> Path | None:
         return Path(named).resolve()
     kept = home / "sources.toml"
     return kept if kept.exists() else None
+
+
+def with_driver(address: str) -> str:
+    """The address with the driver that Dagster brings: SQLAlchemy would take another for plain `postgresql://`."""
+    return address.replace("postgresql://", "postgresql+psycopg2://", 1)

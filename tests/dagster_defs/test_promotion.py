@@ -1,5 +1,5 @@
-"""Laws of promotion and retention: a champion has passed its gates and is the best or a person's choice, on record; what
-something living descends from is never pruned."""
+"""Laws of promotion and retention: a champion passed its gates and is the best, or a person's choice, on record; and
+what something living descends from is never pruned."""
 
 from dataclasses import replace
 from pathlib import Path
