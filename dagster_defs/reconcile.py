@@ -7,6 +7,7 @@ locks cannot be seen from here.
 
 import fcntl
 import json
+import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -52,7 +53,9 @@ def reconcile(settings: Settings) -> list[str]:
             _lock_of(settings, run.run_id).unlink(missing_ok=True)
         living = {run.tags.get("r1/run", run.run_id) for run in instance.get_runs(RunsFilter(statuses=ACTIVE))}
     if dead:
-        _close_tracked(settings, dead, living)
+        tracking = Tracking.of(settings)
+        with tracking.tolerant("close the runs of a dead process", logging.getLogger(__name__).warning):
+            _close_tracked(tracking, dead, living)
     return [run.run_id for run in dead]
 
 
@@ -92,9 +95,8 @@ def _released(path: Path) -> bool:
     return bool(text) and json.loads(text)["host"] == socket.gethostname()
 
 
-def _close_tracked(settings: Settings, dead: list[DagsterRun], living: set[str]) -> None:
+def _close_tracked(tracking: Tracking, dead: list[DagsterRun], living: set[str]) -> None:
     """MLflow's runs of dead runs, and the parents of pipeline runs in which nothing lives any more."""
-    tracking = Tracking.of(settings)
     client = tracking.connect()
     for run in dead:
         pipeline_run = run.tags.get("r1/run", run.run_id)

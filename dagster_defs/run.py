@@ -81,7 +81,8 @@ def run(settings: Settings, select: str | None, watching: Sequence[Observer]) ->
 
     settings.export()
     reconcile(settings)
-    Tracking.of(settings).pay(logging.getLogger(__name__).warning)
+    tracking, warn = Tracking.of(settings), logging.getLogger(__name__).warning
+    tracking.pay(warn)
     witness = Witness()
     tags = {PIPELINE_RUN_TAG: uuid.uuid4().hex, "r1/profile": settings.profile, "r1/seed": str(settings.seed)}
     here = Executor(settings, tags, Observers([*watching, witness]))
@@ -100,7 +101,8 @@ def run(settings: Settings, select: str | None, watching: Sequence[Observer]) ->
         ended = "FAILED" if failure else "FINISHED"
     finally:
         if witness.computed:
-            Tracking.of(settings).close_parent(tags[PIPELINE_RUN_TAG], ended)
+            with tracking.tolerant("close the run", warn):
+                tracking.close_parent(tags[PIPELINE_RUN_TAG], ended)
     return failure
 
 

@@ -89,7 +89,8 @@ class Tracking:
     ) -> str:
         """Id of the run of one computation: that of an earlier attempt, which goes on, or a new one."""
         client = self.connect()
-        wanted = f"tags.`r1.fingerprint` = '{fingerprint}' and attributes.status != 'FINISHED'"
+        same = f"tags.`r1.fingerprint` = '{fingerprint}' and tags.`r1.artifact` = '{name}'"
+        wanted = f"{same} and attributes.status != 'FINISHED'"
         found = client.search_runs([self.experiment], wanted, max_results=1)
         if found:
             run_id = str(found[0].info.run_id)
@@ -111,11 +112,14 @@ class Tracking:
         """Note that MLflow has not heard all of an artifact."""
         self._owed.mkdir(parents=True, exist_ok=True)
         debt = {"path": str(artifact.path), "pipeline_run": pipeline_run, "tags": dict(tags)}
-        (self._owed / artifact.manifest.fingerprint).write_text(json.dumps(debt), encoding="utf-8")
+        self._note(artifact).write_text(json.dumps(debt), encoding="utf-8")
 
     def settle(self, artifact: Artifact) -> None:
         """Note that MLflow knows all of an artifact."""
-        (self._owed / artifact.manifest.fingerprint).unlink()
+        self._note(artifact).unlink()
+
+    def _note(self, artifact: Artifact) -> Path:
+        return self._owed / f"{artifact.manifest.fingerprint}-{artifact.name.replace('/', '-')}"
 
     def pay(self, warn: Callable[[str], None]) -> list[str]:
         """Tell MLflow what it missed while it could not be reached; returns the names of these artifacts."""

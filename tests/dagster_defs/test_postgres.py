@@ -70,5 +70,7 @@ def test_a_run_leaves_its_records_in_postgresql_and_the_next_one_finds_them(serv
             return int(cursor.fetchone()[0])
 
     assert count(dagster, "select count(*) from asset_keys") >= 4
-    assert count(mlflow, "select count(*) from tags where key = 'r1.fingerprint'") == 8  # two models are evaluated for a gate
+    assert (
+        count(mlflow, "select count(*) from tags where key = 'r1.fingerprint'") == 8
+    )  # two models are evaluated for a gate
     assert count(mlflow, "select count(*) from metrics where key = 'loss'") > 0
