@@ -1,4 +1,4 @@
-"""The law of team storage: one variable each puts the records of Dagster and MLflow into PostgreSQL; all works as before.
+"""The law of team storage: with one variable each, Dagster and MLflow keep their records in PostgreSQL.
 
 A real server of Debian's package `postgresql`, started here on a socket of its own.
 """
