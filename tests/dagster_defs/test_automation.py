@@ -17,8 +17,8 @@ from homes import smoke_settings
 
 from dagster_defs.definitions import definitions
 from dagster_defs.drift import Drifts
-from dagster_defs.plan import Unit
 from dagster_defs.run import Executor
+from dagster_defs.waves import Unit
 from r1_pipeline import profiles, stages
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.profiles import PipelineRecipe, Profile, load_profile, smoke
