@@ -31,7 +31,7 @@ class TestRun(Record):
     status: TestStatus
     """`finished`: it returned or ended with exit code 0; `failed`: exception, failed assertion or another exit code;
     `killed`: it died of a signal, or took down the sandbox that it shares with the tests after it.
-    After a test that is out of time the others are not run: they count as out of time too."""
+    After a test that is out of time or of memory the others are not run: they share its status."""
     output: str
     """`call`: JSON text of the value; `feed`: standard output; `unit`: empty. Untrusted."""
     detail: str

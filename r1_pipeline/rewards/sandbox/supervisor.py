@@ -31,6 +31,7 @@ _DETAIL = 500
 _KEPT_ERRORS = 1 << 16
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _STATUSES = ("finished", "failed", "out_of_time", "out_of_memory", "too_large", "killed")
+_COSTLY = ("out_of_time", "out_of_memory")
 _PR_SET_CHILD_SUBREAPER = 36
 _COMPILED: OrderedDict[str, bytes] = OrderedDict()
 _MAX_COMPILED = 32
@@ -255,14 +256,14 @@ def run_tests(request: Message, files: dict[str, bytes]) -> Message:
             left -= len(results[-1][1])
             if left < 0:
                 results[-1] = ["too_large", "", "all outputs together are too large", results[-1][3]]
-            if not alive or results[-1][0] == "out_of_time":
+            if not alive or results[-1][0] in _COSTLY:
                 break
     return ran(results, request)
 
 
 def ran(results: list[Result], request: Message) -> Message:
     """The reply, in which tests that were not put share the fate of the last one that was."""
-    fate = "out_of_time" if results and results[-1][0] == "out_of_time" else "killed"
+    fate = results[-1][0] if results and results[-1][0] in _COSTLY else "killed"
     missing = len(request["tests"]) - len(results)
     not_run = [fate, "", f"not run after test {len(results)}", 0.0]
     return {"status": "ran", "detail": "", "tests": results + [not_run] * missing}
@@ -291,7 +292,7 @@ def run_units(request: Message, files: dict[str, bytes]) -> Message:
             except Ended as end:
                 status, detail = end.args
             results.append([status, "", detail, time.monotonic() - begin])
-        if status == "out_of_time":
+        if status in _COSTLY:
             break
     return ran(results, request)
 
