@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from r1_pipeline.engines import AnyEngine, Transformers
 from r1_pipeline.errors import RecipeError
 
 
@@ -33,6 +34,8 @@ class Runtime(BaseModel):
     """Intra-op CPU threads of one stage."""
     lanes: int = 1
     """Stages that `r1 run` computes at once, each in a process of its own."""
+    engine: AnyEngine = Transformers()
+    """What generates: drafts, traces and evaluations; its identity enters fingerprints."""
     generation_batch: int = 512
     """Completions generated at once; a memory dial."""
     micro_batch: int = 128

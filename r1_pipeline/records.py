@@ -8,7 +8,7 @@ trace them. Not covered: artifacts on disk (`r1_pipeline.artifacts`) and setting
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Domain = Literal["math", "code", "stem", "logic", "general"]
 REASONING_DOMAINS: tuple[Domain, ...] = ("math", "code", "stem", "logic")
@@ -96,6 +96,13 @@ class Completion(Record):
     """`stop`: the model ended; `length`: it was cut off."""
     engine: str
     """Identity of the engine, e.g. `transformers-5.17.0/float32`."""
+    logprobs: tuple[float, ...] | None = Field(default=None, exclude=True, repr=False)
+    """Natural logarithm of each token's probability under the model at temperature 1; None where the engine does not
+    say. Not stored: the last bits depend on the batch."""
+
+
+STORED = tuple(name for name, field in Completion.model_fields.items() if not field.exclude)
+"""Fields of a `Completion` that are columns of tables."""
 
 
 class Outcome(StrEnum):

@@ -43,7 +43,7 @@ from r1_pipeline.evaluation import runner
 from r1_pipeline.evaluation.preferences import write_preference_scores
 from r1_pipeline.evaluation.runner import AskRecipe, EvaluateRecipe, Subject
 from r1_pipeline.evaluation.scores import Asked
-from r1_pipeline.generation.hf import HfEngine, engine_identity
+from r1_pipeline.generation.opening import engine_identity, open_engine
 from r1_pipeline.generation.rejection import RejectionRecipe, sample_corpus
 from r1_pipeline.generation.rewriting import Rewriter, TemplateRewriter, Verbatim
 from r1_pipeline.generation.written import written_samples
@@ -298,13 +298,13 @@ def ask(at: Workshop, model: Checkpoint, heldout: ProblemSet, recipe: AskRecipe)
 
     def make(draft: Draft) -> Facts:
         subject = Subject(model=model.name, model_digest=model.digest, problems_digest=heldout.digest)
-        engine = HfEngine(model.path, at.runtime)
         counts = {domain: count for domain, count in recipe.problems.items() if domain not in heldout.left_out}
         asked = recipe.model_copy(update={"problems": counts})
-        said = runner.ask(engine, heldout.problems(), template, asked, subject, draft)
+        with open_engine(model, at.runtime, at.store.home) as engine:
+            said = runner.ask(engine, heldout.problems(), template, asked, subject, draft)
         return Facts({"rows": said.height, "tokens": {"generated": int(said["token_ids"].list.len().sum())}})
 
-    uses = {"engine": engine_identity(), "template": template_hash(template)}
+    uses = {"engine": engine_identity(at.runtime), "template": template_hash(template)}
     return at.build(Answers, "ask", recipe, {"model": model, "heldout": heldout}, make, uses)
 
 
@@ -361,15 +361,14 @@ def _sampled(
         if not domains:
             write_records(draft.path / "samples.parquet", [], Sample)
             return Facts({"rows": 0, "by_domain": {}, "tokens_by_domain": {}})
-        with default_grader(at.runtime) as grader:
-            engine = HfEngine(policy.path, at.runtime)
+        with default_grader(at.runtime) as grader, open_engine(policy, at.runtime, at.store.home) as engine:
             samples, drops, generated = sample_corpus(
                 engine, grader, problems.problems(), template, asked, rewriter, policy.digest, draft
             )
         return _write_corpus(draft, samples, drops, {"tokens": {"generated": generated}})
 
     uses = {
-        "engine": engine_identity(),
+        "engine": engine_identity(at.runtime),
         "template": template_hash(template),
         "rewriter": rewriter.identity,
         **grader_identity(recipe.domains),

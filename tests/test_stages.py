@@ -11,7 +11,7 @@ from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.errors import GraderError
 from r1_pipeline.profiles import Profile, load_profile
-from r1_pipeline.records import Completion
+from r1_pipeline.records import STORED
 from r1_pipeline.rewards.choice import ChoiceVerifier
 from r1_pipeline.rewards.sandbox.self_test import self_test
 from r1_pipeline.stages import Workshop
@@ -62,13 +62,13 @@ def test_a_changed_verifier_scores_the_stored_answers_again(
     before, watching = evaluated(profile, made)
     assert watching.made == ["answers", "evaluation"]
     monkeypatch.setattr(ChoiceVerifier, "version", "another")
-    monkeypatch.setattr(stages, "HfEngine", lambda *_: pytest.fail("a model was asked again"))
+    monkeypatch.setattr(stages, "open_engine", lambda *_: pytest.fail("a model was asked again"))
     after, watching = evaluated(profile, made)
     assert (watching.found, watching.made) == (["answers"], ["evaluation"])
     assert after.manifest.inputs["answers"] == before.manifest.inputs["answers"]
     assert after.scores()["identity"]["verifiers"]["stem"] == "choice@another"
     assert before.scores()["identity"]["verifiers"]["stem"] == "choice@1"
-    said = list(Completion.model_fields)
+    said = list(STORED)
     assert after.completions().select(said).equals(before.completions().select(said))
 
 

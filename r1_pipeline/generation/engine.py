@@ -2,14 +2,15 @@
 
 An `Engine` turns `Request`s into `Completion`s in the same order. Each request carries its own seed, made from the run
 seed, the problem and the sample index, so that shards, batches and their order cannot change what is sampled.
-Not covered: the engines themselves (`fake`, `hf`).
+Not covered: the engines themselves (`fake`, `hf`, `vllm`, `openai`) and which one runs (`opening`).
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from r1_pipeline.data.templates import TemplateName, render
+from r1_pipeline.errors import EngineError
 from r1_pipeline.records import Completion, Problem, Request, Sampling
 
 Progress = Callable[[int, int], None]
@@ -28,6 +29,10 @@ class Engine(Protocol):
         self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
     ) -> list[Completion]:
         """One completion for each request, in order; raises `EngineError` rather than skip one."""
+        ...
+
+    def spent(self) -> Mapping[str, float]:
+        """What a server has charged since the last call; empty for an engine of one's own."""
         ...
 
 
@@ -49,3 +54,12 @@ def requests_for(problems: Sequence[Problem], template: TemplateName, samples: i
         for problem in problems
         for index in range(samples)
     ]
+
+
+def check_room(prompt_tokens: int, sampling: Sampling, context: int) -> None:
+    """Raises `EngineError` if a prompt and the longest reply do not fit into the context of a model."""
+    room = context - prompt_tokens
+    if room < sampling.max_tokens:
+        raise EngineError(
+            f"a prompt of {prompt_tokens} tokens leaves {room} for the reply; {sampling.max_tokens} were asked for"
+        )

@@ -1,6 +1,6 @@
 """An engine without a model, for tests: says what a function tells it to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from r1_pipeline.generation.engine import Progress
 from r1_pipeline.records import Completion, Request, Sampling
@@ -21,6 +21,9 @@ class FakeEngine:
         if progress:
             progress(len(completions), len(completions))
         return completions
+
+    def spent(self) -> Mapping[str, float]:
+        return {}
 
     def _complete(self, request: Request, limit: int) -> Completion:
         whole = self._replies(request)

@@ -5,15 +5,14 @@ Not covered: servers and GPUs' batch engines.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from r1_pipeline.errors import EngineError
-from r1_pipeline.generation.engine import Progress
+from r1_pipeline.generation.engine import Progress, check_room
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Request, Sampling
 
@@ -64,6 +63,9 @@ class HfEngine:
                 progress(len(done), len(requests))
         return [done[i] for i in range(len(requests))]
 
+    def spent(self) -> Mapping[str, float]:
+        return {}
+
     def _complete(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
         import torch
         from transformers import GenerationConfig, LogitsProcessorList
@@ -73,22 +75,20 @@ class HfEngine:
             [r.prompt for r in requests], return_tensors="pt", padding=True, return_token_type_ids=False
         )
         length = inputs["input_ids"].shape[1]
-        room = self._model.config.max_position_embeddings - length
-        if room < sampling.max_tokens:
-            raise EngineError(
-                f"a prompt of {length} tokens leaves {room} for the reply; {sampling.max_tokens} were asked for"
-            )
+        check_room(length, sampling, self._model.config.max_position_embeddings)
         drawn = np.stack([np.random.default_rng(r.seed).random(sampling.max_tokens) for r in requests])
         uniform = torch.from_numpy(drawn).to(self._runtime.device)
+        draw = _InverseCdf(uniform, length, sampling)
         with torch.inference_mode():
             output = self._model.generate(
                 **inputs.to(self._runtime.device),
                 generation_config=GenerationConfig(
                     max_new_tokens=sampling.max_tokens, do_sample=False, eos_token_id=end, pad_token_id=pad
                 ),
-                logits_processor=LogitsProcessorList([_InverseCdf(uniform, length, sampling)]),
+                logits_processor=LogitsProcessorList([draw]),
             )
-        for request, row in zip(requests, output[:, length:].tolist(), strict=True):
+        logprobs = torch.cat(draw.logprobs_R1, dim=1).tolist()
+        for request, row, chances in zip(requests, output[:, length:].tolist(), logprobs, strict=True):
             ended = end in row
             ids = row[: row.index(end) + 1] if ended else row
             yield Completion(
@@ -97,24 +97,34 @@ class HfEngine:
                 seed=request.seed,
                 text=self._tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=True),
                 token_ids=tuple(ids),
+                logprobs=tuple(chances[: len(ids)]),
                 finish_reason="stop" if ended else "length",
                 engine=self.identity,
             )
 
 
 class _InverseCdf:
-    """Leaves exactly the drawn token finite, so that greedy decoding picks it. At temperature 0 it does nothing."""
+    """Leaves exactly the drawn token finite, so that greedy decoding picks it, and notes its log-probability."""
 
     def __init__(self, uniform_RT: "Tensor", prompt_length: int, sampling: Sampling) -> None:
         self._uniform_RT = uniform_RT
         self._prompt_length = prompt_length
         self._sampling = sampling
+        self.logprobs_R1: list[Tensor] = []
+        """One column a token."""
 
     def __call__(self, input_ids_RL: "Tensor", scores_RV: "Tensor") -> "Tensor":
         import torch
 
+        token_R1 = self._draw(scores_RV, input_ids_RL.shape[1] - self._prompt_length)
+        self.logprobs_R1.append(scores_RV.gather(-1, token_R1) - scores_RV.logsumexp(-1, keepdim=True))
+        return torch.full_like(scores_RV, float("-inf")).scatter(-1, token_R1, 0.0)
+
+    def _draw(self, scores_RV: "Tensor", position: int) -> "Tensor":
+        import torch
+
         if self._sampling.temperature == 0:
-            return scores_RV
+            return scores_RV.argmax(-1, keepdim=True)
         probs_RV, order_RV = torch.sort(
             (scores_RV / self._sampling.temperature).softmax(-1).double(), descending=True, stable=True
         )
@@ -122,7 +132,5 @@ class _InverseCdf:
         # The nucleus is the shortest head that reaches top_p: a token belongs while the mass before it is below top_p.
         outside_RV = cumulative_RV - probs_RV >= self._sampling.top_p
         mass_R1 = cumulative_RV.masked_fill(outside_RV, 0).amax(-1, keepdim=True)
-        u_R1 = self._uniform_RT[:, input_ids_RL.shape[1] - self._prompt_length].unsqueeze(-1)
-        rank_R1 = (cumulative_RV <= u_R1 * mass_R1).sum(-1, keepdim=True)
-        token_R1 = order_RV.gather(-1, rank_R1)
-        return torch.full_like(scores_RV, float("-inf")).scatter(-1, token_R1, 0.0)
+        rank_R1 = (cumulative_RV <= self._uniform_RT[:, position, None] * mass_R1).sum(-1, keepdim=True)
+        return order_RV.gather(-1, rank_R1)

@@ -18,7 +18,7 @@ from r1_pipeline.artifacts.kinds import read_table, write_table
 from r1_pipeline.data.templates import TemplateName, split_reply
 from r1_pipeline.generation.engine import Engine, requests_for
 from r1_pipeline.recipe import Recipe
-from r1_pipeline.records import Completion, Problem, Request, Sampling, Verdict
+from r1_pipeline.records import STORED, Completion, Problem, Request, Sampling, Verdict
 from r1_pipeline.rewards.fmt import is_well_formed
 from r1_pipeline.rewards.language import language_share
 from r1_pipeline.rewards.repetition import repetition
@@ -63,14 +63,14 @@ def sample(
             said = engine.generate(part, recipe.sampling)
             frame = pl.DataFrame([completion.model_dump() for completion in said], schema=_schema())
             _write_whole(path, frame)
-            draft.log(index + 1, len(shards), _progress(said))
+            draft.log(index + 1, len(shards), {**_progress(said), **engine.spent()})
         frames.append(frame)
     return pl.concat(frames)
 
 
 def completions_of(frame: "pl.DataFrame") -> list[Completion]:
     """The rows of `sample` or `judge` as records."""
-    rows = frame.select(list(Completion.model_fields)).iter_rows(named=True)
+    rows = frame.select(STORED).iter_rows(named=True)
     return [Completion.model_validate(row) for row in rows]
 
 
@@ -100,7 +100,7 @@ def _schema() -> "dict[str, pl.DataType | type[pl.DataType]]":
         "seed": pl.Int64,
         "token_ids": pl.List(pl.Int32),
     }
-    return {name: kinds.get(name, pl.String) for name in Completion.model_fields}
+    return {name: kinds.get(name, pl.String) for name in STORED}
 
 
 def _row(problem: Problem, completion: Completion, verdict: Verdict, template: TemplateName) -> dict[str, object]:

@@ -10,7 +10,7 @@ from r1_pipeline.errors import GraderError
 from r1_pipeline.evaluation.runner import AskRecipe, EvaluateRecipe, GradeRecipe, Subject, ask, grade, select
 from r1_pipeline.evaluation.scores import Asked, EvalScores
 from r1_pipeline.generation.fake import FakeEngine
-from r1_pipeline.records import Completion, Domain, Outcome, Problem, Request, Sampling, Verdict
+from r1_pipeline.records import STORED, Domain, Outcome, Problem, Request, Sampling, Verdict
 from r1_pipeline.rewards.verifier import Grader, verdict
 
 
@@ -118,7 +118,7 @@ def test_another_grader_judges_the_same_completions(tmp_path: Path) -> None:
     after = grade(stored, asked(first), grader("2", accepts="\\boxed{9}"), PROBLEMS, GRADE, second)
     assert after.by_domain["math"].pass_at_1 == pytest.approx((3 / 4 + 1 / 3) / 2)
     assert after.identity.verifiers == {"math": "literal@2", "general": "literal@2"}
-    said = list(Completion.model_fields)
+    said = list(STORED)
     assert read_table(second.path / "completions.parquet").select(said).equals(stored.select(said))
 
 

@@ -1,0 +1,246 @@
+"""Any server that speaks OpenAI's protocol, asked by plain HTTP.
+
+    a checkpoint of the graph   `/completions`, prompts and replies as token ids of its own tokenizer; the server must
+                                serve it under its digest (`served_name`), so that other weights cannot answer
+    anybody else's model        `/chat/completions`, as text; token ids are unknown and left empty
+
+A request that fails in a way that may pass (busy, broken, cut off, silent) is sent again after a while. Every answer
+is kept in SQLite under the hash of its request, so an interrupted run does not pay twice.
+The API key is read from the environment where it is sent and is in no setting, message or file.
+Not covered: streaming, tools, more than one choice a request.
+"""
+
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from r1_pipeline.engines import OpenAi
+from r1_pipeline.errors import EngineError
+from r1_pipeline.generation.engine import Progress
+from r1_pipeline.generation.hf import load_tokenizer
+from r1_pipeline.recipe import fingerprint
+from r1_pipeline.records import Completion, FinishReason, Request, Sampling
+
+if TYPE_CHECKING:
+    import httpx
+
+PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+"""Statuses that may be gone at the next attempt."""
+LONGEST_WAIT_S = 60.0
+
+
+class _Logprobs(BaseModel):
+    token_logprobs: tuple[float, ...]
+
+
+class _Message(BaseModel):
+    content: str
+
+
+class _Choice(BaseModel):
+    finish_reason: FinishReason
+    text: str | None = None
+    message: _Message | None = None
+    token_ids: tuple[int, ...] | None = None
+    logprobs: _Logprobs | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Answer(BaseModel):
+    """The part of a server's reply that is used, and kept."""
+
+    choices: list[_Choice] = Field(min_length=1, max_length=1)
+    usage: _Usage
+
+
+def engine_identity(settings: OpenAi) -> str:
+    """What the server runs, as the settings declare it."""
+    return f"openai/{settings.runs}"
+
+
+def served_name(digest: str) -> str:
+    """Under which name a server must serve a checkpoint of the graph."""
+    return f"r1-{digest[:16]}"
+
+
+class OpenAiEngine:
+    """Asks `model` on a server; with `tokenizer` it is a checkpoint of the graph, else anybody's."""
+
+    def __init__(self, settings: OpenAi, model: str, tokenizer: Path | None, cache: Path) -> None:
+        self.identity = engine_identity(settings)
+        self._settings, self._model = settings, model
+        self._tokenizer = load_tokenizer(tokenizer) if tokenizer else None
+        self._cache = _Cache(cache)
+        self._key = _key(settings)
+        self._lock = threading.Lock()
+        self._spent = _nothing()
+
+    def spent(self) -> Mapping[str, float]:
+        """Requests, those answered from the cache, attempts that failed, tokens and US dollars since the last call."""
+        with self._lock:
+            spent, self._spent = self._spent, _nothing()
+        return spent
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
+    ) -> list[Completion]:
+        """One completion for each request, in order; raises `EngineError` when a request has failed for good. What was
+        answered by then is in the cache."""
+        import httpx
+
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        limits = httpx.Limits(max_connections=self._settings.concurrency)
+        done: list[Completion] = []
+        with (
+            httpx.Client(headers=headers, timeout=self._settings.timeout_s, limits=limits) as client,
+            ThreadPoolExecutor(self._settings.concurrency) as pool,
+        ):
+            for completion in pool.map(lambda request: self._complete(client, request, sampling), requests):
+                done.append(completion)
+                if progress:
+                    progress(len(done), len(requests))
+        return done
+
+    def _complete(self, client: "httpx.Client", request: Request, sampling: Sampling) -> Completion:
+        path, body = self._asked(request, sampling)
+        url = self._settings.base_url.rstrip("/") + path
+        key = fingerprint({"url": url, **body})
+        answer = self._cache.get(key)
+        self._count(requests=1, cached=int(answer is not None))
+        if answer is None:
+            answer = self._ask(client, url, body)
+            self._cache.put(key, answer)
+            self._pay(answer.usage)
+        return self._completion(request, answer.choices[0])
+
+    def _asked(self, request: Request, sampling: Sampling) -> tuple[str, dict[str, Any]]:
+        """Path and body of a request."""
+        body = {"model": self._model, "seed": request.seed, **sampling.model_dump()}
+        if self._tokenizer is None:
+            return "/chat/completions", {**body, "messages": [{"role": "user", "content": request.prompt}]}
+        prompt = self._tokenizer(request.prompt, return_token_type_ids=False)["input_ids"]
+        return "/completions", {**body, "prompt": prompt, "logprobs": 0, "return_token_ids": True}
+
+    def _ask(self, client: "httpx.Client", url: str, body: Mapping[str, Any]) -> Answer:
+        """Send until answered; raises `EngineError` with the last failure."""
+        import httpx
+
+        for attempt in range(1, self._settings.attempts + 1):
+            wait = min(0.5 * 2 ** (attempt - 1), LONGEST_WAIT_S) * random.uniform(0.5, 1.0)
+            try:
+                response = client.post(url, json=body)
+                if response.is_success:
+                    return Answer.model_validate_json(response.content)
+                failure = f"status {response.status_code}: {response.text[:200]}"
+                if response.status_code not in PASSING:
+                    raise EngineError(self._hidden(f"{url} refused a request with {failure}; correct the settings"))
+                wait = max(wait, _asked_to_wait(response))
+            except httpx.TransportError as error:
+                failure = f"{type(error).__name__}: {error}"
+            except ValidationError as error:
+                failure = f"half an answer: {error.errors()[0]['loc']} {error.errors()[0]['msg']}"
+            if attempt < self._settings.attempts:
+                self._count(failed=1)
+                time.sleep(wait)
+        raise EngineError(
+            self._hidden(
+                f"{url} did not answer a request in {self._settings.attempts} attempts, the last with {failure}; "
+                "see to the server and run again, what it answered is kept"
+            )
+        )
+
+    def _completion(self, request: Request, choice: _Choice) -> Completion:
+        ids: tuple[int, ...] = choice.token_ids or ()
+        if self._tokenizer is None:
+            text = choice.message.content if choice.message else ""
+        elif choice.token_ids is None:
+            raise EngineError(
+                f"{self._settings.base_url} does not return token ids, which samples of a checkpoint need; "
+                "serve it with vLLM"
+            )
+        else:
+            ended = choice.finish_reason == "stop" and ids[-1:] == (self._tokenizer.eos_token_id,)
+            text = self._tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=True)
+        return Completion(
+            problem_id=request.problem_id,
+            sample_index=request.sample_index,
+            seed=request.seed,
+            text=text,
+            token_ids=ids,
+            finish_reason=choice.finish_reason,
+            engine=self.identity,
+            logprobs=choice.logprobs.token_logprobs if choice.logprobs else None,
+        )
+
+    def _pay(self, usage: _Usage) -> None:
+        prompt, completion = usage.prompt_tokens, usage.completion_tokens
+        usd = (
+            prompt * self._settings.usd_per_million_prompt_tokens
+            + completion * self._settings.usd_per_million_completion_tokens
+        ) / 1e6
+        self._count(prompt_tokens=prompt, completion_tokens=completion, usd=usd)
+
+    def _count(self, **more: float) -> None:
+        with self._lock:
+            for name, value in more.items():
+                self._spent[name] += value
+
+    def _hidden(self, message: str) -> str:
+        """The message without the key, should a server have echoed it."""
+        return message.replace(self._key, "…") if self._key else message
+
+
+class _Cache:
+    """Answers by the hash of their requests, in SQLite; several processes may share it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(self._open()) as database, database:
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("CREATE TABLE IF NOT EXISTS answers (request TEXT PRIMARY KEY, answer TEXT NOT NULL)")
+
+    def get(self, key: str) -> Answer | None:
+        with closing(self._open()) as database:
+            row = database.execute("SELECT answer FROM answers WHERE request = ?", (key,)).fetchone()
+        return Answer.model_validate_json(row[0]) if row else None
+
+    def put(self, key: str, answer: Answer) -> None:
+        with closing(self._open()) as database, database:
+            database.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, answer.model_dump_json()))
+
+    def _open(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, timeout=60)
+
+
+def _key(settings: OpenAi) -> str | None:
+    """The API key; raises `EngineError` if its variable is not set."""
+    if settings.key_variable is None:
+        return None
+    key = os.environ.get(settings.key_variable)  # noqa: TID251 - a secret must not travel through settings
+    if not key:
+        raise EngineError(f"the environment variable {settings.key_variable} is not set; put the API key there")
+    return key
+
+
+def _asked_to_wait(response: "httpx.Response") -> float:
+    """Seconds of the header `Retry-After`, 0 without one or with a date; at most `LONGEST_WAIT_S`."""
+    seconds = response.headers.get("retry-after", "")
+    return min(float(seconds), LONGEST_WAIT_S) if seconds.isdecimal() else 0.0
+
+
+def _nothing() -> dict[str, float]:
+    return {"requests": 0, "cached": 0, "failed": 0, "prompt_tokens": 0, "completion_tokens": 0, "usd": 0.0}

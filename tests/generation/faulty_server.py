@@ -1,0 +1,100 @@
+"""A real HTTP server that answers like OpenAI's, or fails in a way that a test asks for."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal
+
+Fault = Literal["busy", "broken", "silent", "cut", "half", "refused"]
+STATUS = {"busy": 429, "broken": 500, "refused": 401}
+
+
+@dataclass
+class Script:
+    """What the server shall do, and what it saw."""
+
+    faults: list[Fault] = field(default_factory=list)
+    """One for each of the first requests; then it answers."""
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    without_ids: bool = False
+    """Whether it knows nothing of `return_token_ids`."""
+    linger_s: float = 0.0
+    """Time that an answer takes."""
+    busiest: int = 0
+    """Most requests under way at once."""
+    under_way: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def said(body: dict[str, Any], without_ids: bool) -> dict[str, Any]:
+    """The answer to a request: its last word, or its last prompt token and the end of sequence (2)."""
+    if "messages" in body:
+        choice: dict[str, Any] = {"message": {"content": body["messages"][0]["content"].split()[-1]}}
+    else:
+        ids = [body["prompt"][-1], 2]
+        choice = {"text": "?", "logprobs": {"token_logprobs": [-0.5, -0.25]}}
+        if not without_ids:
+            choice["token_ids"] = ids
+    return {
+        "choices": [{"finish_reason": "stop", **choice}],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 2},
+    }
+
+
+@contextmanager
+def serving(script: Script) -> Iterator[str]:
+    """Base URL of the server, on loopback."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with script.lock:
+                script.asked.append(body)
+                script.keys.append(self.headers.get("Authorization"))
+                fault = script.faults.pop(0) if script.faults else None
+                script.under_way += 1
+                script.busiest = max(script.busiest, script.under_way)
+            time.sleep(script.linger_s)
+            with script.lock:
+                script.under_way -= 1
+            self._answer(fault, json.dumps(said(body, script.without_ids)).encode())
+
+        def _answer(self, fault: Fault | None, whole: bytes) -> None:
+            if fault == "silent":
+                time.sleep(1.0)
+                self.close_connection = True
+                return
+            status = STATUS.get(fault or "", 200)
+            payload = whole if status == 200 else f"no, {self.headers.get('Authorization')}".encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(payload)))
+            if fault == "busy":
+                self.send_header("Retry-After", "1")
+            self.end_headers()
+            if fault == "cut":
+                self.wfile.write(payload[: len(payload) // 2])
+                self.close_connection = True
+            elif fault == "half":
+                self.wfile.write(payload[: len(payload) // 2].ljust(len(payload)))
+            else:
+                self.wfile.write(payload)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
