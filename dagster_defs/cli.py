@@ -200,6 +200,33 @@ def grade(
 
 
 @app.command()
+def regrade(
+    asset: Annotated[str, typer.Argument(help="An evaluation or a corpus, e.g. evaluation/r1 or sft_corpus.")],
+    apply: Annotated[bool, typer.Option("--apply", help="Then make the asset anew, as r1 run would.")] = False,
+    profile: ProfileOption = None,
+    home: HomeOption = None,
+    seed: SeedOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge what is stored with the verifiers of today; every flipped verdict. Example: r1 regrade evaluation/r1
+
+    Changes nothing without --apply. An evaluation made anew judges its stored answers; traces are sampled again.
+    """
+    from dagster_defs.regrade import asset_of, regraded, said, shown
+
+    settings = settings_of(home, profile, seed)
+    found = regraded(settings.home, asset, os.cpu_count() or 1)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    else:
+        out.print(said(found), highlight=False, markup=False, soft_wrap=True)
+        if found.flips:
+            out.print(shown(found))
+    if apply:
+        run(profile, asset_of(settings, asset), home, seed)
+
+
+@app.command()
 def screen(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON lines, CSV or Parquet.")],
     to: Annotated[Path, typer.Option("--out", help="A new folder for kept rows, dropped rows and counts.")],

@@ -1,0 +1,55 @@
+"""`r1 regrade`: which stored verdicts flip under the verifiers of today, and the asset that would be made anew."""
+
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from dagster_defs.settings import Settings
+from r1_pipeline.artifacts.kinds import Corpus, EvalReport, ProblemSet, open_artifact
+from r1_pipeline.errors import UnknownNameError
+from r1_pipeline.evaluation.regrade import Regrade, regrade
+from r1_pipeline.lineage.library import Library
+from r1_pipeline.recipe import Runtime
+from r1_pipeline.rewards.verifier import default_grader
+
+
+def regraded(home: Path, name: str, workers: int) -> Regrade:
+    """The newest evaluation or corpus `name` judged again; raises `UnknownNameError` with those that there are."""
+    library = Library.of(home)
+    newest = {artifact.name: artifact for kind in (EvalReport, Corpus) for artifact in library.newest(kind)}
+    if name not in newest:
+        raise UnknownNameError("evaluation or corpus", name, sorted(newest))
+    asked = [ProblemSet.open(each.path) for each in library.upstream(newest[name]) if isinstance(each, ProblemSet)]
+    with default_grader(Runtime(threads=workers)) as grader:
+        return regrade(open_artifact(newest[name].path), asked, grader)
+
+
+def asset_of(settings: Settings, name: str) -> str:
+    """The asset, all its partitions, that `name` is an artifact of; what `r1 run --select` takes."""
+    from dagster_defs.definitions import definitions
+    from dagster_defs.waves import units
+
+    graph = definitions(settings)
+    every = units(graph, set(graph.resolve_asset_graph().materializable_asset_keys))
+    found = {unit.name: unit.asset.to_user_string() for unit in every}
+    if name not in found:
+        raise UnknownNameError("asset of this profile", name, found)
+    return found[name]
+
+
+def said(found: Regrade) -> str:
+    """One line, and one for each verifier."""
+    lines = [f"{found.name} {found.digest[:12]}: {len(found.flips):,} of {found.judged:,} verdicts flip"]
+    if found.without_problem:
+        lines[0] += f"; {found.without_problem:,} rows have no stored problem"
+    lines += [f"  {old}" + (f" -> {new}" if new != old else " (unchanged)") for old, new in found.verifiers.items()]
+    return "\n".join(lines)
+
+
+def shown(found: Regrade) -> Table:
+    """Every flipped verdict."""
+    table = Table("sample", "domain", "was", "is", "why", box=None, header_style="bold")
+    for flip in found.flips:
+        table.add_row(flip.sample_id, flip.domain, flip.old, flip.new, escape(flip.detail))
+    return table

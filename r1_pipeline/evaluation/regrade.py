@@ -1,0 +1,113 @@
+"""Stored completions judged once more: which verdicts would be others today.
+
+Of an evaluation every completion is judged, of a corpus every row, from what is stored; nothing is asked and nothing
+written. Problems come from the problem sets that the artifact was made from.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from r1_pipeline.artifacts.kinds import Artifact, Corpus, EvalReport, ProblemSet
+from r1_pipeline.errors import WrongKindError
+from r1_pipeline.generation.judging import completions_of
+from r1_pipeline.records import Completion, Domain, Outcome, Record, Sample
+from r1_pipeline.rewards.verifier import Grader
+
+
+class Flip(Record):
+    """A verdict that is another one today."""
+
+    sample_id: str
+    """The row's own, in a corpus; `PROBLEM/SAMPLE` in an evaluation."""
+    domain: Domain
+    old: Outcome
+    new: Outcome
+    old_verifier: str
+    new_verifier: str
+    detail: str
+    """Of the new verdict."""
+
+
+class Regrade(Record):
+    """All verdicts of one artifact, then and now."""
+
+    name: str
+    digest: str
+    judged: int
+    without_problem: int
+    """Rows whose problem is in none of the sets that the artifact was made from."""
+    verifiers: dict[str, str]
+    """`name@version` that judged a row then -> the one of today; equal where nothing has changed."""
+    flips: tuple[Flip, ...]
+
+
+def regrade(artifact: Artifact, asked: Iterable[ProblemSet], grader: Grader) -> Regrade:
+    """Judges what `artifact` holds; `asked` are the problem sets that it was made from.
+
+    Raises `WrongKindError` for an artifact that holds no completions.
+    """
+    problems = {problem.id: problem for each in asked for problem in each.problems()}
+    if isinstance(artifact, EvalReport):
+        template = artifact.scores()["identity"]["template"]
+        rows = _evaluated(artifact)
+    elif isinstance(artifact, Corpus):
+        template, rows = "chat", [_said(sample) for sample in artifact.samples()]
+    else:
+        raise WrongKindError(f"{artifact.name} is a {artifact.kind}; only evaluations and corpora hold completions")
+    known = [row for row in rows if row.completion.problem_id in problems]
+    pairs = [(problems[row.completion.problem_id], row.completion) for row in known]
+    verdicts = grader.grade_all(pairs, template)
+    return Regrade(
+        name=artifact.name,
+        digest=artifact.digest,
+        judged=len(known),
+        without_problem=len(rows) - len(known),
+        verifiers={row.verifier: verdict.verifier for row, verdict in zip(known, verdicts, strict=True)},
+        flips=tuple(
+            Flip(
+                sample_id=row.sample_id,
+                domain=problem.domain,
+                old=row.outcome,
+                new=verdict.outcome,
+                old_verifier=row.verifier,
+                new_verifier=verdict.verifier,
+                detail=verdict.detail,
+            )
+            for row, (problem, _), verdict in zip(known, pairs, verdicts, strict=True)
+            if verdict.outcome is not row.outcome
+        ),
+    )
+
+
+class _Row(Record):
+    """A stored completion with the verdict of its time."""
+
+    sample_id: str
+    completion: Completion
+    outcome: Outcome
+    verifier: str
+
+
+def _evaluated(report: EvalReport) -> Sequence[_Row]:
+    frame = report.completions()
+    return [
+        _Row(
+            sample_id=f"{said.problem_id}/{said.sample_index}",
+            completion=said,
+            outcome=Outcome(outcome),
+            verifier=verifier,
+        )
+        for said, outcome, verifier in zip(completions_of(frame), frame["outcome"], frame["verifier"], strict=True)
+    ]
+
+
+def _said(sample: Sample) -> _Row:
+    completion = Completion(
+        problem_id=sample.problem_id,
+        sample_index=sample.sample_index,
+        seed=sample.seed,
+        text=sample.response,
+        token_ids=(),
+        finish_reason="stop",
+        engine=sample.engine,
+    )
+    return _Row(sample_id=sample.sample_id, completion=completion, outcome=sample.outcome, verifier=sample.verifier)
