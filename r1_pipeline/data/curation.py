@@ -14,12 +14,13 @@ from typing import Annotated, Any, Generic, TypeVar
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import write_records
 from r1_pipeline.artifacts.manifest import LOGS
+from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.data.courtesies import preference_pairs
 from r1_pipeline.data.ingest.declared import Side, SourceRecipe
 from r1_pipeline.data.ingest.rows import Place, SetAside, place_of, read_source
 from r1_pipeline.data.problems import ProblemsRecipe, generate_problems
 from r1_pipeline.data.split import is_heldout
-from r1_pipeline.recipe import Later, Recipe
+from r1_pipeline.recipe import Later, Recipe, Runtime
 from r1_pipeline.records import DOMAINS, Domain, PreferencePair, Problem
 
 T = TypeVar("T", Problem, PreferencePair)
@@ -128,6 +129,17 @@ def _without_overlap(sides: Sides[T]) -> Sides[T]:
 
 def _fact(row: T) -> str:
     return row.source.rpartition("#")[2]
+
+
+def curate_pairs(recipe: CuratePreferencesRecipe, runtime: Runtime, draft: Draft) -> Facts:
+    """Writes the pairs of both sides."""
+    sides = pair_sides(recipe, runtime.folders)
+    for name, pairs in (("train", sides.train), ("heldout", sides.heldout)):
+        write_records(draft.path / f"{name}.parquet", pairs, PreferencePair)
+    taken = [*sides.train, *sides.heldout]
+    facts = {"rows": len(taken), "train": len(sides.train), "heldout": len(sides.heldout)}
+    drops = Counter(row.reason for row in sides.aside)
+    return Facts({**facts, "ingested": set_aside(draft, recipe, taken, sides.aside)}, drops)
 
 
 def set_aside(

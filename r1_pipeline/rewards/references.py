@@ -4,12 +4,36 @@ A problem without a reference has none that could be wrong: a general prompt is 
 Not covered: which problems there are (`data.curation`).
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import write_records
+from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.data.curation import CurateRecipe, problem_sides, set_aside, unfed
 from r1_pipeline.data.ingest.rows import Place, SetAside
+from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Outcome, Problem
-from r1_pipeline.rewards.verifier import Grader, reference_verdict
+from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
+from r1_pipeline.rewards.verifier import Grader, default_grader, reference_verdict
+
+
+def curate_problems(recipe: CurateRecipe, runtime: Runtime, draft: Draft) -> Facts:
+    """Writes one side of the split, each of its problems verified by its own reference."""
+    sides = problem_sides(recipe, runtime.folders)
+    unsafe = sandbox_problem() if "code" in recipe.optional else None
+    left_out = unfed(recipe) | ({"code": unsafe} if unsafe else {})
+    wanted = sides.heldout if recipe.heldout else sides.train
+    with default_grader(runtime) as grader:
+        asked = [problem for problem in wanted if problem.domain not in left_out]
+        kept, unsound = sound_problems(grader, asked, runtime.threads)
+    write_records(draft.path / "problems.parquet", kept, Problem)
+    aside = [*sides.aside, *unsound]
+    drops = Counter(row.reason for row in aside)
+    drops.update(f"no_verifier_of_{problem.domain}" for problem in wanted if problem.domain in left_out)
+    facts = {"rows": len(kept), "by_domain": dict(Counter(p.domain for p in kept)), "left_out": left_out}
+    return Facts({**facts, "ingested": set_aside(draft, recipe, kept, aside)}, drops)
 
 
 def sound_problems(grader: Grader, problems: Iterable[Problem], threads: int) -> tuple[list[Problem], list[SetAside]]:

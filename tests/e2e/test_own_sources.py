@@ -66,7 +66,7 @@ def test_the_manifest_counts_what_was_taken_and_what_was_set_aside(home: Path, l
         open_artifact(home / str(materialization(home, f"{side}_problems")["r1/address"]))
         for side in ("reasoning", "heldout")
     ]
-    counted = [one.statistics["sources"]["my_sums"] for one in sets]
+    counted = [one.statistics["ingested"]["my_sums"] for one in sets]
     assert sum(one["rows"] for one in counted) == len(lines) - 1
     assert all(one["rows"] > 0 for one in counted)
     for one in sets:
