@@ -39,7 +39,7 @@ lint: $(READY)
 	@$(BIN)/lint-imports --no-logo
 
 bench: $(READY)
-	@for script in benchmarks/format_weight.py benchmarks/seeds.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in benchmarks/sandbox.py benchmarks/format_weight.py benchmarks/seeds.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist *.egg-info
