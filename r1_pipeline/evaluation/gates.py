@@ -37,7 +37,7 @@ ONE_LANGUAGE = ("dev2", "r1")
 
 
 PROBED = 4
-"""Problems of each domain and language that reward hacks are tried on: the first."""
+"""Problems of each domain and language that reward hacks are tried on: the first that have a reference."""
 
 
 class GateLimits(Recipe):
@@ -144,7 +144,7 @@ def _few_of_each(problems: Iterable[Problem]) -> dict[tuple[Domain, Language], l
     groups: dict[tuple[Domain, Language], list[Problem]] = {}
     for problem in problems:
         group = groups.setdefault((problem.domain, problem.language), [])
-        if len(group) < PROBED:
+        if problem.answer is not None and len(group) < PROBED:
             group.append(problem)
     return groups
 
