@@ -6,7 +6,7 @@ import signal
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -15,6 +15,9 @@ from rich.table import Table
 
 from dagster_defs.settings import Settings
 from r1_pipeline.errors import R1Error
+
+if TYPE_CHECKING:
+    from r1_pipeline.lineage.library import Library
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,15 +41,31 @@ JsonOption = Annotated[bool, typer.Option("--json", help="For machines.")]
 def settings_of(
     home: Path | None, profile: str | None = None, seed: int | None = None, sources: Path | None = None
 ) -> Settings:
-    """The environment's settings, with what the command line says on top."""
+    """The environment's settings, with what the command line says on top; Dagster's warnings of betas are off."""
     import os
 
+    from dagster import BetaWarning, PreviewWarning
+
+    warnings.simplefilter("ignore", BetaWarning)  # observable sources
+    warnings.simplefilter("ignore", PreviewWarning)  # partitions of checks
     for name, value in (("R1_HOME", home), ("R1_PROFILE", profile), ("R1_SEED", seed), ("R1_SOURCES", sources)):
         if value is not None:
             os.environ[name] = str(value)
     settings = Settings.from_environment()
     settings.load()
     return settings
+
+
+def home_of(home: Path | None) -> Path:
+    """Where artifacts are looked for; nothing is made, and no profile is needed."""
+    return (home or Settings.from_environment().home).resolve()
+
+
+def library_of(home: Path | None) -> "Library":
+    """All artifacts there."""
+    from r1_pipeline.lineage.library import Library
+
+    return Library.of(home_of(home))
 
 
 @app.command()
@@ -143,6 +162,66 @@ def cost(
         print_json(spent.model_dump())
     else:
         out.print(cost_table(spent))
+
+
+@app.command()
+def trace(
+    what: Annotated[str, typer.Argument(help="A sample_id; a model with --sources; with --models anything in a row.")],
+    sources: Annotated[bool, typer.Option("--sources", help="Which sources and licences made this model.")] = False,
+    models: Annotated[bool, typer.Option("--models", help="Which models learned from this row or licence.")] = False,
+    page: Annotated[Path | None, typer.Option(help="Write the trace of a row as a page.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Where a row comes from, what made a model, who learned from it. Example: r1 trace MIT --models"""
+    from dagster_defs.trace import answer, shown, write_page
+
+    found = answer(library_of(home), what, sources=sources, models=models)
+    if page is not None:
+        write_page(found, page)
+    if as_json:
+        print_json([row.model_dump() for row in found] if isinstance(found, list) else found.model_dump())
+    elif page is not None:
+        out.print(f"trace: {page}", highlight=False, soft_wrap=True)
+    else:
+        out.print(shown(found), highlight=False)
+
+
+@app.command()
+def audit(
+    asset: Annotated[
+        str | None, typer.Argument(help="NAME, NAME@FINGERPRINT or a folder; all artifacts if left out.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Judge every row again, search every row for held-out text.")
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Recompute every digest, count and verdict of an artifact and all upstream. Example: r1 audit sft_corpus"""
+    from dagster_defs.audit import audited, said
+
+    found = audited(home_of(home), asset, full)
+    if as_json:
+        print_json(found.model_dump())
+    else:
+        out.print(said(found), highlight=False, soft_wrap=True)
+    if found.findings:
+        raise SystemExit(1)
+
+
+@app.command()
+def export(
+    asset: Annotated[str, typer.Argument(help="NAME or NAME@FINGERPRINT.")],
+    target: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    home: HomeOption = None,
+) -> None:
+    """A folder that datasets, Polars or transformers read, card included. Example: r1 export sft_corpus OUT"""
+    from r1_pipeline.lineage.export import export as export_artifact
+
+    library = library_of(home)
+    for name in export_artifact(library, library.find(asset), target):
+        out.print(f"{target}/{name}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -336,11 +415,7 @@ def fail(message: str) -> NoReturn:
 
 def main() -> None:
     """Entry point: turns our errors into one line."""
-    from dagster import BetaWarning, PreviewWarning
-
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    warnings.simplefilter("ignore", BetaWarning)  # observable sources
-    warnings.simplefilter("ignore", PreviewWarning)  # partitions of checks
     try:
         app()
     except R1Error as error:

@@ -33,6 +33,7 @@ from r1_pipeline.data.curation import (
     CurateRecipe,
     pair_sides,
     problem_sides,
+from r1_pipeline.data.toy import text_sources
     set_aside,
     unfed,
 )
@@ -42,6 +43,7 @@ from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation import runner
 from r1_pipeline.evaluation.preferences import write_preference_scores
 from r1_pipeline.evaluation.runner import AskRecipe, EvaluateRecipe, Subject
+from r1_pipeline.lineage.cards import write_data_card
 from r1_pipeline.evaluation.scores import Asked
 from r1_pipeline.generation.opening import engine_identity, open_engine
 from r1_pipeline.generation.rejection import RejectionRecipe, sample_corpus
@@ -68,14 +70,14 @@ from r1_pipeline.training.sft import SftRecipe, train_sft
 
 VERSIONS: Mapping[str, int] = {
     "pretrain": 1,
-    "curate": 2,
-    "curate_preferences": 1,
+    "curate": 3,
+    "curate_preferences": 2,
     "reinforce": 2,
-    "draft_cold_start": 1,
+    "draft_cold_start": 3,
     "finetune": 1,
-    "rejection_sample": 1,
-    "collect_general": 1,
-    "merge": 1,
+    "rejection_sample": 3,
+    "collect_general": 2,
+    "merge": 3,
     "fit_preference": 1,
     "distill": 1,
     "ask": 1,
@@ -107,10 +109,14 @@ class Workshop:
         """Reuse or make the artifact that `stage` yields from `recipe` and `inputs`."""
         spec = Spec(self.name, stage, VERSIONS[stage], recipe, inputs, uses or {})
 
-        def tested(draft: Draft) -> Facts:
-            return replace(make(draft), sandbox=self_test().model_dump(mode="json"))
+        def described(draft: Draft) -> Facts:
+            facts = make(draft)
+            if kind.rows:
+                write_data_card(draft.path, kind, spec, facts)
+            tested = self_test().model_dump(mode="json") if "verifier.code" in spec.uses else None
+            return replace(facts, sandbox=tested)
 
-        return self.store.build(kind, spec, tested if "verifier.code" in spec.uses else make)
+        return self.store.build(kind, spec, described)
 
 
 class GeneralRecipe(Recipe):
@@ -139,9 +145,10 @@ def pretrain(at: Workshop, recipe: BaseRecipe) -> Checkpoint:
     def make(draft: Draft) -> Facts:
         if isinstance(recipe, AdoptRecipe):
             adopt_base(recipe, at.runtime, draft)
-        else:
-            train_base(recipe, at.runtime, draft)
-        return model_facts(draft, "zero")
+            return model_facts(draft, "zero")
+        train_base(recipe, at.runtime, draft)
+        facts = model_facts(draft, "zero")
+        return replace(facts, statistics={**facts.statistics, "sources": text_sources(recipe.web)})
 
     return at.build(Checkpoint, "pretrain", recipe, {}, make)
 

@@ -7,6 +7,7 @@ deterministically and checked on read.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
@@ -30,6 +31,8 @@ class Artifact:
     path: Path
     manifest: Manifest
     kind: ClassVar[str] = "artifact"
+    rows: ClassVar[tuple[str, ...]] = ()
+    """Patterns of the tables that hold its rows; none where it has no rows."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -57,6 +60,17 @@ class Artifact:
         """What the maker counted."""
         return self.manifest.statistics
 
+    def tables(self) -> list[Path]:
+        """The Parquet files that hold its rows, in order."""
+        names = [file.path for file in self.manifest.files]
+        return [self.path / name for name in names if any(fnmatchcase(name, pattern) for pattern in self.rows)]
+
+    def scan(self) -> "pl.LazyFrame":
+        """All rows, lazily: the one way to read what may be larger than memory. Pages' checksums are not looked at."""
+        import polars as pl
+
+        return pl.scan_parquet(self.tables())
+
     def metrics(self) -> list[dict[str, Any]]:
         """Step metrics of the computation that made it; empty where there were none."""
         return read_metrics(self.path / LOGS / METRICS)
@@ -66,6 +80,7 @@ class ProblemSet(Artifact):
     """Problems, one a row."""
 
     kind = "problems"
+    rows = ("problems*.parquet",)
 
     def problems(self) -> list[Problem]:
         """All problems, in stored order."""
@@ -82,6 +97,7 @@ class PreferenceSet(Artifact):
     """Preference pairs, train and held-out, one a row."""
 
     kind = "preferences"
+    rows = ("train*.parquet", "heldout*.parquet")
 
     def pairs(self, split: str) -> list[PreferencePair]:
         """Pairs of `train` or `heldout`."""
@@ -92,6 +108,7 @@ class Corpus(Artifact):
     """Chat-format training samples with provenance columns, one a row."""
 
     kind = "corpus"
+    rows = ("samples*.parquet",)
 
     def samples(self) -> list[Sample]:
         """All samples, in stored order."""
@@ -181,11 +198,15 @@ def open_artifact(path: Path) -> Artifact:
     return kind_of(read_manifest(path), path).open(path)
 
 
+ROW_GROUP = 8192
+"""Rows of a row group: what must be decompressed to show one row."""
+
+
 def write_table(path: Path, frame: "pl.DataFrame") -> None:
     """Parquet, zstd, page checksums; the same frame gives the same bytes."""
     import pyarrow.parquet as pq
 
-    pq.write_table(frame.to_arrow(), path, compression="zstd", write_page_checksum=True)
+    pq.write_table(frame.to_arrow(), path, compression="zstd", write_page_checksum=True, row_group_size=ROW_GROUP)
 
 
 def read_table(path: Path) -> "pl.DataFrame":
@@ -214,7 +235,12 @@ def write_records(path: Path, records: Sequence[Record], kind: type[Record]) -> 
 
 def read_records(path: Path, kind: type[R]) -> list[R]:
     """The inverse of `write_records`."""
-    return [kind.model_validate(_unflat(row)) for row in read_table(path).iter_rows(named=True)]
+    return records_of(read_table(path), kind)
+
+
+def records_of(frame: "pl.DataFrame", kind: type[R]) -> list[R]:
+    """The rows of a table that `write_records` wrote, or of a part of it."""
+    return [kind.model_validate(_unflat(row)) for row in frame.iter_rows(named=True)]
 
 
 def _flat(record: Record) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 Two digests, never to be mixed up: the *fingerprint* hashes what was asked for (stage, version, recipe, engine,
 verifiers, content digests of the inputs) and is the address; the *content digest* hashes what came out, and is the
-data version that downstream stages see. Files under `logs/` are verified like all others but stay out of the
-content digest, because they hold times.
+data version that downstream stages see. Files under `logs/` and `card/` are verified like all others but stay out of
+the content digest: they hold times, and words about the content.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from r1_pipeline.records import Record
 SCHEMA = 1
 MANIFEST = "manifest.json"
 LOGS = "logs"
+CARD = "card"
 
 
 class FileEntry(Record):
@@ -38,6 +39,8 @@ class InputRef(Record):
     name: str
     fingerprint: str
     digest: str
+    manifest: str | None = None
+    """sha256 of the manifest that was read, so that manifests chain; None only in manifests older than this field."""
 
 
 class Manifest(Record):
@@ -57,6 +60,8 @@ class Manifest(Record):
     drops: dict[str, int]
     """Reason -> rows that were dropped for it."""
     provenance: Provenance
+    seal: str | None = None
+    """sha256 over all the above as canonical JSON; None only in manifests older than this field."""
 
 
 def sha256_of(path: Path) -> str:
@@ -78,8 +83,19 @@ def list_files(directory: Path) -> tuple[FileEntry, ...]:
 
 
 def content_digest(files: Iterable[FileEntry]) -> str:
-    """sha256 over the sorted (path, sha256) list, `logs/` excluded."""
-    return fingerprint(sorted([f.path, f.sha256] for f in files if not f.path.startswith(f"{LOGS}/")))
+    """sha256 over the sorted (path, sha256) list, `logs/` and `card/` excluded."""
+    aside = (f"{LOGS}/", f"{CARD}/")
+    return fingerprint(sorted([f.path, f.sha256] for f in files if not f.path.startswith(aside)))
+
+
+def seal_of(manifest: Mapping[str, Any]) -> str:
+    """The seal that belongs to the other fields of a manifest, in their JSON form."""
+    return fingerprint({name: value for name, value in manifest.items() if name != "seal"})
+
+
+def sealed(manifest: Manifest) -> Manifest:
+    """`manifest` with its seal."""
+    return manifest.model_copy(update={"seal": seal_of(manifest.model_dump(mode="json"))})
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -96,6 +112,8 @@ def read_manifest(directory: Path) -> Manifest:
             f"{path} has schema {raw.get('schema_version')!r}, this software reads {SCHEMA}; "
             "use the version that made it, or another --home"
         )
+    if raw.get("seal") not in (None, seal_of(raw)):
+        raise CorruptArtifactError(f"{path} has changed: its seal does not fit what it says; {REMEDY}")
     try:
         return Manifest.model_validate(raw)
     except ValueError as error:

@@ -30,6 +30,8 @@ from r1_pipeline.artifacts.manifest import (
     Manifest,
     content_digest,
     list_files,
+    sealed,
+    sha256_of,
 )
 from r1_pipeline.artifacts.metrics import METRICS
 from r1_pipeline.artifacts.observer import Observer
@@ -199,7 +201,13 @@ class Store:
 def reference(artifact: Artifact) -> InputRef:
     """The edge to `artifact`, as manifests keep it."""
     made = artifact.manifest
-    return InputRef(kind=made.kind, name=made.name, fingerprint=made.fingerprint, digest=made.digest)
+    return InputRef(
+        kind=made.kind,
+        name=made.name,
+        fingerprint=made.fingerprint,
+        digest=made.digest,
+        manifest=sha256_of(artifact.path / MANIFEST),
+    )
 
 
 def open_input(home: Path, edge: InputRef) -> Artifact:
@@ -237,7 +245,7 @@ def _commit(staging: Path, target: Path, manifest: Manifest) -> None:
     for entry in manifest.files:
         _sync(staging / entry.path)
     path = staging / MANIFEST
-    path.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    path.write_text(sealed(manifest).model_dump_json(indent=1) + "\n", encoding="utf-8")
     _sync(path)
     for directory in [staging, *(p for p in staging.rglob("*") if p.is_dir())]:
         _sync(directory)

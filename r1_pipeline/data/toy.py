@@ -8,12 +8,14 @@ Only facts on the training side of the split occur. Not covered: items (`items`,
 """
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 from typing import TypeVar
 
 from r1_pipeline.data.courtesies import Courtesy, Manner
 from r1_pipeline.data.items import Item, Style
 from r1_pipeline.data.problems import LANGUAGES, ProblemsRecipe, training_items
+from r1_pipeline.data.sources import source_of
 from r1_pipeline.data.templates import (
     ANSWER_CLOSE,
     ANSWER_OPEN,
@@ -101,6 +103,15 @@ def toy_texts(recipe: ToyRecipe) -> list[tuple[str, str]]:
     by_domain = {domain: [item for item in items if item.domain == domain] for domain in recipe.domains}
     domains = _drawn(draw, recipe.domains, recipe.texts)
     return [_text(recipe, draw.choice(by_domain[domain]), draw) for domain in domains]
+
+
+def text_sources(recipe: ToyRecipe) -> list[dict[str, str | int]]:
+    """`source`, `licence`, `domain` of the facts that the texts are about, and `rows`, how many texts."""
+    domains = Counter(_drawn(random.Random(recipe.seed), recipe.domains, recipe.texts))
+    return [
+        {"source": source_of(domain).name, "licence": source_of(domain).licence, "domain": domain, "rows": rows}
+        for domain, rows in sorted(domains.items())
+    ]
 
 
 def _text(recipe: ToyRecipe, item: Item | Courtesy, draw: random.Random) -> tuple[str, str]:

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from r1_pipeline.data.courtesies import written_reply
+from r1_pipeline.data.samples import identified
 from r1_pipeline.data.templates import reply, split_reply
-from r1_pipeline.recipe import fingerprint
 from r1_pipeline.records import Outcome, Problem, Sample
 from r1_pipeline.rewards.language import language_share
 from r1_pipeline.rewards.verifier import Grader
@@ -35,8 +35,7 @@ def written_samples(
             continue
         response = reply(thought, answer)
         kept.append(
-            Sample(
-                sample_id=fingerprint([problem.id, response, problem.source])[:16],
+            identified(
                 problem_id=problem.id,
                 domain=problem.domain,
                 language=problem.language,

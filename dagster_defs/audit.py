@@ -1,0 +1,42 @@
+"""`r1 audit`: what is audited, and what the terminal says of it."""
+
+from pathlib import Path
+
+from rich.markup import escape
+
+from r1_pipeline.artifacts.kinds import Artifact
+from r1_pipeline.artifacts.manifest import MANIFEST
+from r1_pipeline.lineage.audit import Audit, audit
+from r1_pipeline.lineage.library import Library, root_of
+from r1_pipeline.recipe import Runtime
+
+WORKERS = 2
+"""Children that judge rows again."""
+
+
+def audited(home: Path, asset: str | None, full: bool) -> Audit:
+    """The audit of one artifact, named or given as a folder, or of all under `home`."""
+    wanted: list[Artifact] | None
+    if asset and (manifest := Path(asset).resolve() / MANIFEST).is_file():
+        library = Library.of(root_of(manifest.parent))
+        wanted = [artifact for artifact in library.artifacts.values() if artifact.path == manifest.parent]
+    else:
+        library = Library.of(home)
+        wanted = [library.find(asset)] if asset else None
+    return audit(library, wanted, full=full, runtime=Runtime(threads=WORKERS))
+
+
+def said(found: Audit) -> str:
+    """Findings first, one a line; then what was looked at."""
+    lines = [f"[red]{escape(f.artifact)}[/] {escape(f.where)}: {escape(f.what)}" for f in found.findings]
+    lines += [f"[yellow]not checked:[/] {escape(what)}" for what in found.not_checked]
+    state = f"[red]{len(found.findings)} findings[/]" if found.findings else "[green]nothing wrong[/]"
+    lines.append(
+        f"{state}: {found.artifacts} artifacts, {found.files} files, {found.bytes / 1e6:,.1f} MB hashed; "
+        f"{found.rows:,} corpus rows checked, of reasoning {found.rejudged} judged again"
+    )
+    if len(found.seals) == 1:
+        lines.append(
+            f"{found.seals[0].name}: digest {found.seals[0].digest}, manifest sha256 {found.seals[0].manifest}"
+        )
+    return "\n".join(lines)

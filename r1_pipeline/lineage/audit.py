@@ -1,0 +1,132 @@
+"""An audit: bytes, manifests and their chain, and the rows of corpora, recomputed from a folder of artifacts alone.
+
+What is wrong is a `Finding`; what this machine could not check is said, and is no finding.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from r1_pipeline.artifacts.kinds import Artifact, Corpus, ProblemSet
+from r1_pipeline.artifacts.manifest import MANIFEST, sha256_of
+from r1_pipeline.lineage.integrity import Finding, check_chain, check_files, check_manifest, finding
+from r1_pipeline.lineage.learning import Model, Rows, lessons, teachers
+from r1_pipeline.lineage.library import Library
+from r1_pipeline.lineage.rows import check_counts, check_heldout, check_ids, check_origin, check_verdicts
+from r1_pipeline.recipe import Runtime
+from r1_pipeline.records import REASONING_DOMAINS, Record
+from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
+from r1_pipeline.rewards.verifier import default_grader
+
+REJUDGED = 500
+"""Rows of a corpus that are judged again unless all are."""
+
+
+class Seal(Record):
+    """Identity of an audited artifact, to be compared with what was published."""
+
+    name: str
+    fingerprint: str
+    digest: str
+    manifest: str
+    """sha256 of `manifest.json`: with it, all that it says and all upstream of it is vouched for."""
+
+
+class Audit(Record):
+    """What was looked at and what was found."""
+
+    seals: tuple[Seal, ...]
+    artifacts: int
+    """Whose bytes, manifest and edges were checked: those audited and everything upstream."""
+    files: int
+    bytes: int
+    corpora: tuple[str, ...]
+    """Whose rows were checked."""
+    rows: int
+    rejudged: str
+    """Which reasoning rows were judged again."""
+    not_checked: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+def audit(library: Library, artifacts: Iterable[Artifact] | None, *, full: bool, runtime: Runtime) -> Audit:
+    """Audits `artifacts` and all upstream of them, None for all there are; `full` also judges every reasoning row
+    again, not only `REJUDGED`, and looks for held-out text inside all rows."""
+    audited = list(library.artifacts.values() if artifacts is None else artifacts)
+    line = list({a.path: a for artifact in audited for a in library.upstream(artifact)}.values())
+    corpora = _corpora(library, audited)
+    lost = library.unreadable if artifacts is None else {}
+    findings = [
+        Finding(artifact=f"{name}@{print_[:12]}", where=MANIFEST, what=why) for (_, name, print_), why in lost.items()
+    ]
+    skipped: list[str] = []
+    for artifact in line:
+        damage = [*check_manifest(artifact, library), *check_chain(artifact, library), *check_files(artifact)]
+        findings += damage
+        if isinstance(artifact, Rows):
+            findings += _readable(artifact, check_counts(artifact))
+        if isinstance(artifact, Corpus | ProblemSet) and (damage or artifact in corpora):
+            findings += _readable(artifact, check_ids(artifact))
+    for corpus in corpora:
+        findings += _readable(corpus, _rows(library, corpus, full, runtime, skipped))
+    return Audit(
+        seals=tuple(_seal(artifact) for artifact in audited),
+        artifacts=len(line),
+        files=sum(len(a.manifest.files) for a in line),
+        bytes=sum(file.bytes for a in line for file in a.manifest.files),
+        corpora=tuple(corpus.name for corpus in corpora),
+        rows=sum(corpus.statistics.get("rows", 0) for corpus in corpora),
+        rejudged="all" if full else f"{REJUDGED} random ones of each corpus",
+        not_checked=tuple(dict.fromkeys(skipped)),
+        findings=tuple(dict.fromkeys(findings)),
+    )
+
+
+def _corpora(library: Library, audited: Iterable[Artifact]) -> list[Corpus]:
+    """The corpora whose rows are checked: those audited, and those that audited models were trained on."""
+    found: dict[object, Corpus] = {}
+    for artifact in audited:
+        learned = [rows for m in teachers(library, artifact) for rows in lessons(library, m)]
+        for candidate in (artifact, *(learned if isinstance(artifact, Model) else [])):
+            if isinstance(candidate, Corpus):
+                found[candidate.path] = candidate
+    return list(found.values())
+
+
+def _rows(library: Library, corpus: Corpus, full: bool, runtime: Runtime, skipped: list[str]) -> Iterator[Finding]:
+    heldout = _heldout(library, corpus)
+    if not heldout:
+        skipped.append(f"held-out text in {corpus.name}: no held-out problems are known to it")
+    domains = [domain for domain in REASONING_DOMAINS if domain in corpus.statistics.get("by_domain", {})]
+    if "code" in domains and (problem := sandbox_problem()):
+        domains.remove("code")
+        skipped.append(f"verdicts on code in {corpus.name}: {problem}")
+    inputs = [source for edge in corpus.manifest.inputs.values() if (source := library.source(edge))]
+    yield from check_origin(corpus, [source for source in inputs if isinstance(source, Corpus)])
+    yield from check_heldout(corpus, heldout, full)
+    problems = [a for a in library.upstream(corpus) if isinstance(a, ProblemSet)]
+    with default_grader(runtime) as grader:
+        yield from check_verdicts(corpus, problems, grader, domains, None if full else REJUDGED)
+
+
+def _heldout(library: Library, corpus: Corpus) -> list[ProblemSet]:
+    """What was kept out of `corpus`, or out of what was made from it."""
+    edges = [a.manifest.inputs.get("heldout") for a in (corpus, *(reader for reader, _ in library.downstream(corpus)))]
+    return [source for edge in edges if edge and isinstance(source := library.source(edge), ProblemSet)]
+
+
+def _readable(artifact: Artifact, checks: Iterator[Finding]) -> Iterator[Finding]:
+    """`checks` as far as the tables can be read; which file is at fault, `check_files` says."""
+    import polars as pl
+
+    try:
+        yield from checks
+    except (pl.exceptions.PolarsError, OSError) as error:
+        yield finding(artifact, "rows", f"cannot be read: {str(error).splitlines()[0]}")
+
+
+def _seal(artifact: Artifact) -> Seal:
+    return Seal(
+        name=artifact.name,
+        fingerprint=artifact.manifest.fingerprint,
+        digest=artifact.digest,
+        manifest=sha256_of(artifact.path / MANIFEST),
+    )

@@ -1,0 +1,164 @@
+"""Cards: what people and tools read first about an artifact, rendered from what the store knows and the rows say.
+
+Sets of rows carry theirs, `card/README.md` (Hugging Face's form) and `card/croissant.json`, from the moment they are
+made; licences, languages and sources are counted in the rows. A model's card is rendered when it is exported, since its
+evaluations come after it. Not covered: what is true of it (`audit`).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from r1_pipeline.artifacts.kinds import Artifact, EvalReport
+from r1_pipeline.artifacts.manifest import CARD
+from r1_pipeline.artifacts.store import Facts, Spec
+from r1_pipeline.lineage.croissant import croissant
+from r1_pipeline.lineage.learning import counted, sources
+from r1_pipeline.lineage.library import Library
+from r1_pipeline.recipe import canonical_value, fingerprint
+
+if TYPE_CHECKING:
+    import polars as pl
+
+README = "README.md"
+CROISSANT = "croissant.json"
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+"""Hugging Face's names of numbers of rows, by what they stay below."""
+SHOWN_SOURCES = 50
+"""Sources in a card's table, the largest; the others are counted."""
+
+
+def write_data_card(folder: Path, kind: type[Artifact], spec: Spec, facts: Facts) -> None:
+    """Describe the tables of `folder`, which a stage has just written, in its `card` directory."""
+    import polars as pl
+
+    written = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.parquet"))}
+    tables = [path for name, path in written.items() if any(fnmatchcase(name, pattern) for pattern in kind.rows)]
+    rows = pl.scan_parquet(tables)
+    shares = counted(rows)
+    licences = dict(shares.group_by("licence").agg(pl.col("rows").sum()).sort("licence").iter_rows())
+    languages = rows.select(pl.col("language").unique().sort()).collect()["language"].to_list()
+    print_ = fingerprint(spec.payload())
+    total = int(shares["rows"].sum())
+    known = {
+        "name": spec.name,
+        "stage": f"{spec.stage}@{spec.version}",
+        "fingerprint": print_,
+        "rows": total,
+        "licences": licences,
+    }
+    (folder / CARD).mkdir()
+    (folder / CARD / README).write_text(
+        _data_readme(known, shares, languages, _splits(tables, folder), spec, facts), encoding="utf-8"
+    )
+    described = croissant(
+        name=spec.name,
+        about=f"{total} rows made by the stage {spec.stage} of r1-pipeline.",
+        version=f"{spec.version}.0.0+{print_[:12]}",
+        made=datetime.now(UTC).date().isoformat(),
+        licences=list(licences),
+        folder=folder,
+        tables=tables,
+    )
+    (folder / CARD / CROISSANT).write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def stated(artifact: Artifact) -> dict[str, Any]:
+    """`name`, `stage`, `fingerprint`, `rows` and `licences` as the card of a set of rows has them; empty if none."""
+    from huggingface_hub import DatasetCard
+
+    path = artifact.path / CARD / README
+    return dict(DatasetCard.load(path).data.to_dict().get("r1", {})) if path.is_file() else {}
+
+
+def model_card(model: Artifact, library: Library) -> str:
+    """Card of a checkpoint or reward model: parent, training data, recipe, and its scores in this folder."""
+    from huggingface_hub import ModelCard, ModelCardData
+
+    shares = sources(library, model)
+    parents = [edge.name for edge in model.manifest.inputs.values() if edge.kind == model.kind]
+    scores = evaluations(model, library)
+    data = ModelCardData(
+        license="other" if len({share.licence for share in shares}) != 1 else shares[0].licence.lower(),
+        base_model=parents or None,
+        library_name="transformers",
+        datasets=sorted({share.data for share in shares if share.learner == model.name}) or None,
+        model_name=model.name,
+        tags=["r1-pipeline"],
+    )
+    return str(
+        ModelCard.from_template(
+            data,
+            template_str=_template("model.md.j2"),
+            manifest=model.manifest,
+            shares=shares[:SHOWN_SOURCES],
+            more=max(0, len(shares) - SHOWN_SOURCES),
+            scores=scores,
+            recipe=_pretty(model.manifest.payload.get("recipe", {})),
+        )
+    )
+
+
+def evaluations(model: Artifact, library: Library) -> list[dict[str, Any]]:
+    """Scores of this very model, one mapping an evaluation."""
+    reports = [report for report in library.of_kind(EvalReport) if isinstance(report, EvalReport)]
+    said = [report.scores() for report in reports]
+    return [scores for scores in said if scores["identity"]["model_digest"] == model.digest]
+
+
+def _data_readme(
+    known: Mapping[str, Any],
+    shares: "pl.DataFrame",
+    languages: Sequence[str],
+    splits: Mapping[str, list[str]],
+    spec: Spec,
+    facts: Facts,
+) -> str:
+    from huggingface_hub import DatasetCard, DatasetCardData
+
+    data = DatasetCardData(
+        license=[licence.lower() for licence in known["licences"]],
+        language=list(languages),
+        pretty_name=spec.name,
+        size_categories=[next((name for below, name in SIZES if known["rows"] < below), "n>1M")],
+        configs=[
+            {
+                "config_name": "default",
+                "data_files": [{"split": split, "path": paths} for split, paths in splits.items()],
+            }
+        ],
+        r1=dict(known),
+    )
+    by_source = shares.sort("rows", descending=True)
+    return str(
+        DatasetCard.from_template(
+            data,
+            template_str=_template("dataset.md.j2"),
+            known=known,
+            shares=by_source.head(SHOWN_SOURCES).to_dicts(),
+            more=max(0, by_source.height - SHOWN_SOURCES),
+            inputs={edge: artifact.manifest for edge, artifact in spec.inputs.items()},
+            recipe=_pretty(canonical_value(spec.recipe)),
+            drops=dict(facts.drops),
+        )
+    )
+
+
+def _splits(tables: Sequence[Path], folder: Path) -> dict[str, list[str]]:
+    splits: dict[str, list[str]] = {}
+    for table in tables:
+        split = "test" if table.stem.startswith("heldout") else "train"
+        splits.setdefault(split, []).append(table.relative_to(folder).as_posix())
+    return splits
+
+
+def _pretty(recipe: Mapping[str, Any]) -> str:
+    return json.dumps(recipe, indent=1, ensure_ascii=False)
+
+
+def _template(name: str) -> str:
+    return (files("r1_pipeline.lineage") / "templates" / name).read_text(encoding="utf-8")

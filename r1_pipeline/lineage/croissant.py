@@ -1,0 +1,104 @@
+"""A Croissant 1.0 description of tables: every file with its sha256, every column with its type.
+
+Written by hand, since the format is a page of JSON-LD; tests validate it with `mlcroissant`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from r1_pipeline.artifacts.manifest import sha256_of
+
+CONTEXT: dict[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileObject": "cr:fileObject",
+    "fileProperty": "cr:fileProperty",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+"""The format's own, word for word."""
+
+
+def croissant(
+    *, name: str, about: str, version: str, made: str, licences: Sequence[str], folder: Path, tables: Sequence[Path]
+) -> dict[str, Any]:
+    """JSON-LD of `tables` in `folder`; one record set for each, since a table may have columns of its own."""
+    return {
+        "@context": CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": name,
+        "description": about,
+        "version": version,
+        "datePublished": made,
+        "license": [f"https://spdx.org/licenses/{licence}" for licence in licences],
+        "url": f"urn:r1:{version}",
+        "distribution": [_file(table, folder) for table in tables],
+        "recordSet": [_records(table, folder) for table in tables],
+    }
+
+
+def _file(table: Path, folder: Path) -> dict[str, Any]:
+    path = table.relative_to(folder).as_posix()
+    return {
+        "@type": "cr:FileObject",
+        "@id": path,
+        "name": path,
+        "contentUrl": path,
+        "contentSize": f"{table.stat().st_size} B",
+        "encodingFormat": "application/x-parquet",
+        "sha256": sha256_of(table),
+    }
+
+
+def _records(table: Path, folder: Path) -> dict[str, Any]:
+    import polars as pl
+
+    path = table.relative_to(folder).as_posix()
+    records = path.removesuffix(".parquet")
+    return {
+        "@type": "cr:RecordSet",
+        "@id": records,
+        "name": records,
+        "field": [_field(records, path, column, kind) for column, kind in pl.read_parquet_schema(table).items()],
+    }
+
+
+def _field(records: str, path: str, column: str, kind: Any) -> dict[str, Any]:
+    data_type = "sc:Float" if kind.is_float() else "sc:Integer" if kind.is_integer() else "sc:Text"
+    return {
+        "@type": "cr:Field",
+        "@id": f"{records}/{column}",
+        "name": column,
+        "dataType": data_type,
+        "source": {"fileObject": {"@id": path}, "extract": {"column": column}},
+    }

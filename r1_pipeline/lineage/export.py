@@ -1,0 +1,47 @@
+"""An artifact as a folder for others: tables or weights as they lie, the card where tools look for it, the manifest.
+
+`datasets.load_dataset(DIR)` and `polars.scan_parquet` read an exported set of rows, transformers an exported model.
+The copies are verified against the manifest, and the folder appears whole or not at all.
+"""
+
+import shutil
+from pathlib import Path
+
+from r1_pipeline.artifacts.kinds import Artifact
+from r1_pipeline.artifacts.manifest import CARD, LOGS, MANIFEST, sha256_of
+from r1_pipeline.errors import ArtifactError, CorruptArtifactError
+from r1_pipeline.lineage.cards import README, model_card
+from r1_pipeline.lineage.learning import Model
+from r1_pipeline.lineage.library import Library
+
+
+def export(library: Library, artifact: Artifact, target: Path) -> list[str]:
+    """Writes `artifact` to `target`, which must not exist or be empty; returns the names of the files.
+
+    Raises `ArtifactError` for a target with something in it, `CorruptArtifactError` for a file that has changed.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ArtifactError(f"{target} is not an empty folder; name another, nothing is overwritten")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    try:
+        for entry in artifact.manifest.files:
+            if not entry.path.startswith(f"{LOGS}/"):
+                _copy(artifact.path / entry.path, draft / entry.path.removeprefix(f"{CARD}/"), entry.sha256)
+        shutil.copyfile(artifact.path / MANIFEST, draft / MANIFEST)
+        if isinstance(artifact, Model):
+            (draft / README).write_text(model_card(artifact, library), encoding="utf-8")
+        names = sorted(path.relative_to(draft).as_posix() for path in draft.rglob("*") if path.is_file())
+        draft.replace(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return names
+
+
+def _copy(source: Path, target: Path, sha256: str) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    if sha256_of(target) != sha256:
+        raise CorruptArtifactError(f"{source} is not what its manifest says; `r1 audit` lists everything that differs")

@@ -1,0 +1,111 @@
+"""Whether artifacts are what their manifests say, and whether the manifests chain.
+
+Bytes are hashed anew; fingerprints and digests are recomputed; every edge must lead to an artifact whose content and
+whose manifest, word for word, are those that were read. A manifest that was rewritten to fit edited files contradicts
+whatever was made from it. That of an artifact from which nothing was made has no such witness: compare its sha256,
+which every audit prints, with the one that was published. Not covered: what the rows say (`rows`).
+"""
+
+from collections.abc import Iterator
+
+from r1_pipeline.artifacts.kinds import Artifact
+from r1_pipeline.artifacts.manifest import MANIFEST, FileEntry, InputRef, content_digest, list_files, sha256_of
+from r1_pipeline.errors import ArtifactError
+from r1_pipeline.lineage.library import Library, address_of
+from r1_pipeline.recipe import fingerprint
+from r1_pipeline.records import Record
+
+
+class Finding(Record):
+    """Something that is not as it says it is."""
+
+    artifact: str
+    """`NAME@FINGERPRINT`, shortened."""
+    where: str
+    """File, row or edge."""
+    what: str
+
+
+def finding(artifact: Artifact, where: str, what: str) -> Finding:
+    """A finding about `artifact`."""
+    return Finding(artifact=called(artifact), where=where, what=what)
+
+
+def called(artifact: Artifact) -> str:
+    """`NAME@FINGERPRINT` with 12 digits, as `Library.find` takes it."""
+    return f"{artifact.name}@{artifact.path.name[:12]}"
+
+
+def check_files(artifact: Artifact) -> Iterator[Finding]:
+    """Every file that differs, is missing, or is not in the manifest."""
+    try:
+        found = {file.path: file for file in list_files(artifact.path)}
+    except ArtifactError as error:
+        yield finding(artifact, str(artifact.path), str(error))
+        return
+    for entry in artifact.manifest.files:
+        actual = found.pop(entry.path, None)
+        if actual is None:
+            yield finding(artifact, entry.path, "is missing")
+        elif actual != entry:
+            yield finding(artifact, entry.path, f"has changed: {_difference(entry, actual)}")
+    for path in sorted(found):
+        yield finding(artifact, path, "is not in the manifest")
+
+
+def check_manifest(artifact: Artifact, library: Library) -> Iterator[Finding]:
+    """Every statement of the manifest that another statement or its place contradicts."""
+    manifest = artifact.manifest
+    payload = manifest.payload
+    if manifest.seal is None:
+        yield finding(artifact, MANIFEST, "has no seal; run the graph again with this version")
+    computed = {
+        "kind, name, fingerprint": (
+            (manifest.kind, manifest.name, manifest.fingerprint),
+            address_of(artifact.path, library.root),
+        ),
+        "fingerprint": (manifest.fingerprint, fingerprint(payload)),
+        "digest": (manifest.digest, content_digest(manifest.files)),
+        "stage": ([manifest.stage, manifest.stage_version], [payload.get("stage"), payload.get("version")]),
+        "inputs": ({edge: ref.digest for edge, ref in manifest.inputs.items()}, payload.get("inputs")),
+    }
+    for what, (said, found) in computed.items():
+        if said != found:
+            yield finding(artifact, MANIFEST, f"says {what} {_brief(said)}; recomputed {_brief(found)}")
+
+
+def check_chain(artifact: Artifact, library: Library) -> Iterator[Finding]:
+    """Every edge, up or down, whose ends do not fit each other."""
+    for edge, reference in artifact.manifest.inputs.items():
+        source = library.source(reference)
+        if source is None:
+            address = (reference.kind, reference.name, reference.fingerprint)
+            why = library.unreadable.get(address, f"is not under {library.root}")
+            yield finding(artifact, f"input {edge}", f"{reference.name}@{reference.fingerprint[:12]}: {why}")
+        elif what := _broken(reference, source):
+            yield finding(artifact, f"input {edge}", f"was made from another {called(source)}: {what}")
+    for reader, reference in library.downstream(artifact):
+        if what := _broken(reference, artifact):
+            yield finding(artifact, MANIFEST, f"is not what {called(reader)} was made from: {what}")
+
+
+def _broken(reference: InputRef, source: Artifact) -> str | None:
+    if reference.digest != source.digest:
+        return f"content {reference.digest[:12]} was read, {source.digest[:12]} is there"
+    if reference.manifest is None:
+        return "the manifest that was read is not recorded; run the graph again with this version"
+    there = sha256_of(source.path / MANIFEST)
+    if reference.manifest != there:
+        return f"manifest {reference.manifest[:12]} was read, {there[:12]} is there"
+    return None
+
+
+def _difference(said: FileEntry, found: FileEntry) -> str:
+    if said.bytes != found.bytes:
+        return f"{found.bytes} bytes, the manifest says {said.bytes}"
+    return f"sha256 {found.sha256[:12]}, the manifest says {said.sha256[:12]}"
+
+
+def _brief(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 100 else f"{text[:100]}…"

@@ -1,0 +1,145 @@
+"""Who learned from what: the rows, sources and licences behind a model, and the models behind which a row stands.
+
+A model learns directly from the rows that it was trained on, and indirectly from whatever its parent, the writer of
+those rows or its reward models had learned. Inputs that keep rows out (`heldout`), count (`tokenizer_of`) or set an
+amount (`budget`) teach nothing. Not covered: evaluation, from which no model of the graph learns.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Corpus, PreferenceSet, ProblemSet, RewardModel
+from r1_pipeline.errors import ArtifactError, WrongKindError
+from r1_pipeline.lineage.library import Library
+from r1_pipeline.records import Record
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Model = Checkpoint | RewardModel
+Rows = ProblemSet | PreferenceSet | Corpus
+TEACHES_NOTHING = frozenset({"heldout", "tokenizer_of", "budget"})
+PLACE = r"(:[0-9]+)?#[^#]*$"
+"""The part of a `source` that says which row of a file, or which fact of a generator."""
+
+
+class Share(Record):
+    """Rows of one source and licence that a model learned from."""
+
+    learner: str
+    """The model that was trained on them: the one asked about, or one that it learned from."""
+    data: str
+    digest: str
+    """Content digest of `data`; for rows that a stage makes itself, of the model."""
+    source: str
+    licence: str
+    domain: str
+    rows: int
+
+
+class Learner(Record):
+    """A model that learned from a row, source or licence."""
+
+    model: str
+    digest: str
+    rows: int
+    """Rows that it was trained on itself."""
+    through: tuple[str, ...]
+    """Models that were trained on them and that it learned from; empty where there are none."""
+
+
+def sources(library: Library, model: Artifact) -> list[Share]:
+    """What `model` learned from, its own rows first; raises `WrongKindError` for anything but a model."""
+    if not isinstance(model, Model):
+        raise WrongKindError(f"{model.name} is {model.kind}, not a model; name a checkpoint or a reward model")
+    return [share for learner in teachers(library, model) for share in _shares(library, learner)]
+
+
+def models(library: Library, wanted: str) -> list[Learner]:
+    """Every model that learned from the rows with this sample, problem or pair id, source, or licence.
+
+    A source is named as in the rows, or by its first parts: `NAME`, `NAME/FILE`, `NAME/FILE:LINE`. Raises
+    `ArtifactError` where no row fits.
+    """
+    sets = library.of_kind(ProblemSet, PreferenceSet, Corpus)
+    rows = {data.path: _matching(data, wanted) for data in sets if isinstance(data, Rows)}
+    own = {model.path: _own(model, wanted) for model in library.of_kind(Checkpoint, RewardModel)}
+    if not any((*rows.values(), *own.values())):
+        raise ArtifactError(f"no row has the id, source or licence {wanted!r}; r1 trace MODEL --sources lists them")
+    learners = []
+    for model in library.of_kind(Checkpoint, RewardModel):
+        line = teachers(library, model)
+        seen = {m.path: own[m.path] + sum(rows[data.path] for data in lessons(library, m)) for m in line}
+        through = sorted({m.name for m in line[1:] if seen[m.path]})
+        if seen[model.path] or through:
+            learners.append(
+                Learner(model=model.name, digest=model.digest, rows=seen[model.path], through=tuple(through))
+            )
+    return learners
+
+
+def lessons(library: Library, model: Artifact) -> list[Rows]:
+    """The sets of rows that a model was itself trained on."""
+    return [source for source in _taught_by(library, model) if isinstance(source, Rows)]
+
+
+def teachers(library: Library, model: Artifact) -> list[Artifact]:
+    """`model`, then every model that it learned from, nearest first."""
+    found, waiting = {model.path: model}, [model]
+    while waiting:
+        for source in _taught_by(library, waiting.pop(0)):
+            if source.path not in found:
+                found[source.path] = source
+                waiting.append(source)
+    return [artifact for artifact in found.values() if isinstance(artifact, Model)]
+
+
+def taught(data: Rows) -> "pl.LazyFrame":
+    """The rows of a set that models are trained on: of preference pairs, not the held-out ones."""
+    import polars as pl
+
+    return pl.scan_parquet([table for table in data.tables() if table.stem != "heldout"])
+
+
+def counted(rows: "pl.LazyFrame") -> "pl.DataFrame":
+    """`source` (without line and fact), `licence`, `domain`, `rows`; of preference pairs the domain is their kind."""
+    import polars as pl
+
+    domain = pl.col("domain" if "domain" in rows.collect_schema() else "kind").alias("domain")
+    keys = rows.select(pl.col("source").str.replace(PLACE, ""), "licence", domain)
+    return keys.group_by("source", "licence", "domain").agg(rows=pl.len()).sort("source", "licence", "domain").collect()
+
+
+def _taught_by(library: Library, artifact: Artifact) -> Iterator[Artifact]:
+    for name, edge in artifact.manifest.inputs.items():
+        source = library.source(edge)
+        if source is not None and name not in TEACHES_NOTHING:
+            yield source
+
+
+def _shares(library: Library, learner: Artifact) -> Iterator[Share]:
+    made = learner.statistics.get("sources", [])
+    for row in made:
+        yield Share(learner=learner.name, data=f"made by {learner.manifest.stage}", digest=learner.digest, **row)
+    for data in lessons(library, learner):
+        for row in counted(taught(data)).iter_rows(named=True):
+            yield Share(learner=learner.name, data=data.name, digest=data.digest, **row)
+
+
+def _own(model: Artifact, wanted: str) -> int:
+    """Rows that the stage made for itself."""
+    return sum(
+        row["rows"]
+        for row in model.statistics.get("sources", [])
+        if row["licence"] == wanted or f"{row['source']}/".startswith(f"{wanted}/")
+    )
+
+
+def _matching(data: Rows, wanted: str) -> int:
+    import polars as pl
+
+    rows = taught(data)
+    named = [name for name in ("sample_id", "problem_id", "id", "source", "licence") if name in rows.collect_schema()]
+    whole = [pl.col(name) == wanted for name in named]
+    within = [pl.col("source").str.starts_with(wanted + mark) for mark in "/:#"]
+    return int(rows.filter(pl.any_horizontal(*whole, *within)).select(pl.len()).collect().item())

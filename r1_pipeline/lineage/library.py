@@ -1,0 +1,128 @@
+"""All artifacts of a folder, and the edges between them: what an auditor has, without Dagster and MLflow.
+
+The folder is a home, its `artifacts` directory, or a copy of that. Only manifests are read, and nothing is taken as
+true (`audit` is for that). Not covered: which version a graph would use now (`r1 status` knows).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from r1_pipeline.artifacts.kinds import Artifact, peek_artifact
+from r1_pipeline.artifacts.manifest import InputRef
+from r1_pipeline.errors import ArtifactError, UnknownNameError
+
+Address = tuple[str, str, str]
+"""Kind, name, fingerprint: the path of an artifact below the folder."""
+HASHED_NAME = 64
+"""Hex digits of a fingerprint."""
+
+
+@dataclass(frozen=True)
+class Library:
+    """Artifacts of one folder by address; `unreadable`: directories whose manifest cannot be read, and why."""
+
+    root: Path
+    artifacts: dict[Address, Artifact]
+    unreadable: dict[Address, str]
+
+    @classmethod
+    def of(cls, folder: Path) -> "Library":
+        """Everything under `folder`; raises `ArtifactError` where there is nothing."""
+        root = folder / "artifacts" if (folder / "artifacts").is_dir() else folder
+        artifacts, unreadable = {}, {}
+        for path in sorted(_directories(root)):
+            address = address_of(path, root)
+            try:
+                artifacts[address] = peek_artifact(path)
+            except ArtifactError as error:
+                unreadable[address] = str(error)
+        if not artifacts and not unreadable:
+            raise ArtifactError(f"no artifacts under {root}; name a home, or a folder of artifacts, with --home")
+        return cls(root, artifacts, unreadable)
+
+    def find(self, name: str) -> Artifact:
+        """The newest artifact `NAME`, or the one whose fingerprint begins as in `NAME@FINGERPRINT`.
+
+        Raises `UnknownNameError` with the names that there are, `ArtifactError` if only unreadable ones are called so.
+        """
+        asset, _, print_ = name.partition("@")
+
+        def called(address: Address) -> bool:
+            return address[1] == asset and address[2].startswith(print_)
+
+        found = [artifact for address, artifact in self.artifacts.items() if called(address)]
+        if not found:
+            for address, reason in self.unreadable.items():
+                if called(address):
+                    raise ArtifactError(reason)
+            raise UnknownNameError("artifact", name, sorted({stands for _, stands, _ in self.artifacts}))
+        return max(found, key=_age)
+
+    def newest(self, kind: type[Artifact]) -> list[Artifact]:
+        """The newest artifact of every name of this kind."""
+        by_name: dict[str, Artifact] = {}
+        for artifact in sorted(self.of_kind(kind), key=_age):
+            by_name[artifact.name] = artifact
+        return list(by_name.values())
+
+    def of_kind(self, *kinds: type[Artifact]) -> list[Artifact]:
+        """All artifacts of these kinds, all versions."""
+        return [artifact for artifact in self.artifacts.values() if isinstance(artifact, kinds)]
+
+    def source(self, edge: InputRef) -> Artifact | None:
+        """What an edge points to, None where it is not in the folder."""
+        return self.artifacts.get((edge.kind, edge.name, edge.fingerprint))
+
+    def upstream(self, artifact: Artifact) -> list[Artifact]:
+        """`artifact` and all it came from, each once, nearest first; what is missing is left out."""
+        found: dict[Path, Artifact] = {}
+        waiting = [artifact]
+        while waiting:
+            following = waiting.pop(0)
+            if following.path not in found:
+                found[following.path] = following
+                sources = (self.source(edge) for edge in following.manifest.inputs.values())
+                waiting += [source for source in sources if source]
+        return list(found.values())
+
+    def downstream(self, artifact: Artifact) -> list[tuple[Artifact, InputRef]]:
+        """Artifacts that read `artifact`, with the edge as they recorded it."""
+        return self._readers.get(_pointer(artifact), [])
+
+    @cached_property
+    def _readers(self) -> dict[Address, list[tuple[Artifact, InputRef]]]:
+        readers: dict[Address, list[tuple[Artifact, InputRef]]] = {}
+        for artifact in self.artifacts.values():
+            for edge in artifact.manifest.inputs.values():
+                readers.setdefault((edge.kind, edge.name, edge.fingerprint), []).append((artifact, edge))
+        return readers
+
+
+def address_of(path: Path, root: Path) -> Address:
+    """Where an artifact lies below `root`."""
+    kind, *name, print_ = path.relative_to(root).parts
+    return kind, "/".join(name), print_
+
+
+def root_of(path: Path) -> Path:
+    """The folder of artifacts in which the artifact at `path` lies, by the name that its manifest gives it."""
+    return path.parents[1 + len(Path(peek_artifact(path).name).parts)]
+
+
+def _directories(root: Path) -> Iterator[Path]:
+    """Directories named like a fingerprint, at least two levels down: also those that have lost their manifest."""
+    for path in root.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+        if len(path.name) == HASHED_NAME and not hidden and path.is_dir() and len(path.relative_to(root).parts) > 2:
+            yield path
+
+
+def _age(artifact: Artifact) -> str:
+    return artifact.manifest.provenance.started
+
+
+def _pointer(artifact: Artifact) -> Address:
+    manifest = artifact.manifest
+    return manifest.kind, manifest.name, manifest.fingerprint

@@ -1,0 +1,166 @@
+"""Whether the rows of a corpus are what they say: identity, origin, counts, licences, held-out text, verdicts.
+
+Every check names the rows that fail it, up to `NAMED` of them. Not covered: bytes and manifests (`integrity`).
+"""
+
+import json
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from r1_pipeline.artifacts.kinds import Artifact, Corpus, ProblemSet, records_of
+from r1_pipeline.artifacts.manifest import CARD, MANIFEST
+from r1_pipeline.data.problems import problem_id
+from r1_pipeline.data.samples import sample_id
+from r1_pipeline.data.screening.grams import tokenize
+from r1_pipeline.data.templates import split_reply
+from r1_pipeline.lineage.cards import README, stated
+from r1_pipeline.lineage.integrity import Finding, finding
+from r1_pipeline.lineage.learning import Rows
+from r1_pipeline.records import Domain, Problem, TestCase
+from r1_pipeline.rewards.verifier import Grader
+
+if TYPE_CHECKING:
+    import polars as pl
+
+NAMED = 20
+"""Rows that one check names, at most; the others are counted."""
+BATCH = 20_000
+"""Rows in memory at once."""
+TELLING = 10
+"""Words that do not stand in a text by chance; the paper's n-gram."""
+
+
+def check_ids(data: Corpus | ProblemSet) -> Iterator[Finding]:
+    """Rows whose id is not the hash of their content, or is another row's too."""
+    import polars as pl
+
+    column, hashed = _id_of(data), sample_id if isinstance(data, Corpus) else _problem_id
+    edited = (row[column] for batch in _batches(data.scan()) for row in batch if hashed(row) != row[column])
+    yield from _named(data, edited, "has been edited: its id is not the hash of its content")
+    twice = data.scan().group_by(column).len().filter(pl.col("len") > 1).sort(column).collect()
+    yield from _named(data, twice[column], "stands here more than once")
+
+
+def check_origin(corpus: Corpus, parts: Iterable[Corpus]) -> Iterator[Finding]:
+    """Rows of a merged corpus that none of its parts has."""
+    import polars as pl
+
+    sources = [part.scan().select("sample_id") for part in parts]
+    if sources:
+        strange = corpus.scan().join(pl.concat(sources), on="sample_id", how="anti").select("sample_id").collect()
+        yield from _named(corpus, strange["sample_id"], "is in none of the corpora that this one was merged from")
+
+
+def check_counts(data: Rows) -> Iterator[Finding]:
+    """Manifest, card and files must agree on rows, domains and licences; every row needs a licence and a source."""
+    import polars as pl
+
+    rows = data.scan()
+    licences = _counts(rows, "licence")
+    total = sum(licences.values())
+    card = stated(data)
+    claims = [
+        (MANIFEST, "rows", data.statistics.get("rows"), total),
+        (f"{CARD}/{README}", "rows", card.get("rows"), total),
+        (f"{CARD}/{README}", "licences", card.get("licences"), licences),
+    ]
+    if "by_domain" in data.statistics:
+        claims.append((MANIFEST, "by_domain", data.statistics["by_domain"], _counts(rows, "domain")))
+    for where, what, said, found in claims:
+        if said != found:
+            yield finding(data, where, f"says {what} {said}; the files have {found}")
+    for column in ("licence", "source"):
+        bare = rows.filter(pl.col(column).fill_null("").str.strip_chars() == "").select(_id_of(data)).collect()
+        yield from _named(data, bare.to_series(), f"has no {column}")
+
+
+def check_heldout(corpus: Corpus, heldout: Iterable[ProblemSet], full: bool) -> Iterator[Finding]:
+    """Rows about a held-out problem: by its id, or by its question in any typesetting.
+
+    `full` also looks for the words of questions of `TELLING` words or more anywhere in the rows.
+    """
+
+    for problems in heldout:
+        held = problems.scan().select("id", "question").collect()
+        plain = tokenize(held["question"]).plain.alias("plain")
+        telling = plain.filter(plain.str.count_matches(" ") > TELLING).unique().to_list()
+        texts = ["question", "response"] if full else ["question"]
+        for frame in corpus.scan().select("sample_id", "problem_id", *texts).collect_batches(chunk_size=BATCH):
+            asked = tokenize(frame["question"]).plain
+            leaks = frame["problem_id"].is_in(held["id"].implode()) | asked.is_in(plain.implode())
+            for text in texts if full and telling else ():
+                leaks |= tokenize(frame[text]).plain.str.contains_any(telling)
+            yield from _named(corpus, frame["sample_id"].filter(leaks), f"holds a problem of {problems.name}")
+
+
+def check_verdicts(
+    corpus: Corpus, problem_sets: Iterable[ProblemSet], grader: Grader, domains: Iterable[Domain], rows: int | None
+) -> Iterator[Finding]:
+    """Rows of these domains whose answer, judged again, gets another verdict; of `rows` random ones, None for all."""
+    import polars as pl
+
+    chosen = corpus.scan().filter(pl.col("domain").is_in(list(domains)))
+    if rows is not None:
+        ids = sorted(chosen.select("sample_id").collect()["sample_id"])
+        chosen = chosen.filter(pl.col("sample_id").is_in(random.Random(0).sample(ids, min(rows, len(ids)))))
+    wanted = chosen.select(id=pl.col("problem_id")).unique()
+    problems: dict[str, Problem] = {}
+    for problem_set in problem_sets:
+        found = problem_set.scan().join(wanted, on="id", how="semi").collect()
+        problems |= {problem.id: problem for problem in records_of(found, Problem)}
+    judge = _judged(problems, grader)
+    with ThreadPoolExecutor(2) as threads:
+        for batch in _batches(chosen):
+            yield from (
+                finding(corpus, f"row {row['sample_id']}", what)
+                for row, what in zip(batch, threads.map(judge, batch), strict=True)
+                if what
+            )
+
+
+def _judged(problems: Mapping[str, Problem], grader: Grader) -> Callable[[Mapping[str, Any]], str | None]:
+    def judge(row: Mapping[str, Any]) -> str | None:
+        problem = problems.get(row["problem_id"])
+        if problem is None:
+            return f"is about problem {row['problem_id']}, which is in no problem set upstream"
+        verdict = grader.judge(problem, split_reply("chat", row["response"]).final or "")
+        if verdict.outcome == row["outcome"]:
+            return None
+        kept = f"was kept as {row['outcome']} by {row['verifier']}"
+        return f"{kept}; {verdict.verifier} says {verdict.outcome}: {verdict.detail}"
+
+    return judge
+
+
+def _counts(rows: "pl.LazyFrame", column: str) -> dict[str, int]:
+    import polars as pl
+
+    counted = rows.group_by(column).agg(rows=pl.len()).sort(column).collect()
+    return dict(counted.iter_rows())
+
+
+def _batches(rows: "pl.LazyFrame") -> Iterator[list[dict[str, Any]]]:
+    for frame in rows.collect_batches(maintain_order=True, chunk_size=BATCH):
+        yield frame.to_dicts()
+
+
+def _id_of(data: Rows) -> str:
+    return "sample_id" if isinstance(data, Corpus) else "id"
+
+
+def _problem_id(row: Mapping[str, Any]) -> str:
+    tests = [TestCase.model_validate(test) for test in json.loads(row["tests"])]
+    return problem_id(row["question"], row["answer"], tests, row["domain"])
+
+
+def _named(of: Artifact, ids: Iterable[str], what: str) -> Iterator[Finding]:
+    more = 0
+    for number, row in enumerate(ids):
+        if number < NAMED:
+            yield finding(of, f"row {row}", what)
+        else:
+            more += 1
+    if more:
+        yield finding(of, "rows", f"{more} more: {what}")

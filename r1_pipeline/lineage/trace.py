@@ -1,0 +1,122 @@
+"""One row of a corpus back to all that made it: its problem and where that comes from, the checkpoint that wrote it,
+what that had learned, and so on to the base. A tree of `Node`s, for the terminal, for machines or as a page.
+
+Not covered: questions about whole models (`learning`), whether any of it is true (`audit`).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Corpus, ProblemSet
+from r1_pipeline.errors import ArtifactError
+from r1_pipeline.lineage.library import Library
+from r1_pipeline.records import Record
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Fact = str | int | float | None
+TEXT = ("question", "response")
+SAMPLING = ("engine", "temperature", "top_p", "max_tokens", "seed", "sample_index")
+VERDICT = ("outcome", "verifier", "tokens", "language_share")
+
+
+class Node(Record):
+    """Something that had a part in the row."""
+
+    part: str
+    """What it was to the node above: `problem`, `written by`, or the name of an edge of the graph."""
+    name: str
+    facts: dict[str, Fact]
+    below: tuple["Node", ...]
+
+
+def trace(library: Library, wanted: str) -> Node:
+    """The tree of the row with this `sample_id`; raises `ArtifactError` where no corpus has it."""
+    rows = _rows(library.of_kind(Corpus), "sample_id", wanted)
+    if not rows:
+        raise ArtifactError(
+            f"no corpus under {library.root} has a row {wanted!r}; ids are the column sample_id of samples.parquet"
+        )
+    row, corpora = rows[0][1], [corpus for corpus, _ in rows]
+    known = (a for corpus in reversed(corpora) for a in library.upstream(corpus) if a.digest == row["generator"])
+    generator = next(known, None)
+    writer = (
+        _artifact(library, "written by", generator, set())
+        if generator
+        else Node(part="written by", name=row["generator"], facts={}, below=())
+    )
+    return Node(
+        part="row",
+        name=wanted,
+        facts={name: row[name] for name in TEXT},
+        below=(
+            _problem(library, row),
+            Node(part="sampling", name=row["engine"], facts={name: row[name] for name in SAMPLING[1:]}, below=()),
+            Node(part="verdict", name=row["outcome"], facts={name: row[name] for name in VERDICT[1:]}, below=()),
+            *(Node(part="stands in", name=c.name, facts=_facts(c), below=()) for c in corpora),
+            writer,
+        ),
+    )
+
+
+def _problem(library: Library, row: Mapping[str, Any]) -> Node:
+    place, _, fact = row["source"].rpartition("#")
+    file, colon, line = place.rpartition(":")
+    where: dict[str, Fact] = {"source": file, "line": int(line)} if colon and line.isdigit() else {"source": place}
+    facts = {"domain": row["domain"], "language": row["language"], **where, "fact": fact, "licence": row["licence"]}
+    sets = _rows(library.of_kind(ProblemSet), "id", row["problem_id"])
+    reference = {"reference answer": sets[0][1]["answer"]} if sets else {}
+    below = tuple(Node(part="stands in", name=s.name, facts=_facts(s), below=()) for s, _ in sets)
+    return Node(part="problem", name=row["problem_id"], facts=facts | reference, below=below)
+
+
+def _artifact(library: Library, part: str, artifact: Artifact, shown: set[Path]) -> Node:
+    """`artifact` and its inputs; what is `shown` already is not opened again."""
+    if artifact.path in shown:
+        return Node(part=part, name=artifact.name, facts={"digest": artifact.digest, "see": "above"}, below=())
+    shown.add(artifact.path)
+    below = []
+    for edge, reference in artifact.manifest.inputs.items():
+        source = library.source(reference)
+        if source is None:
+            lost: dict[str, Fact] = {"digest": reference.digest, "missing": f"not under {library.root}"}
+            below.append(Node(part=edge, name=reference.name, facts=lost, below=()))
+        else:
+            below.append(_artifact(library, edge, source, shown))
+    return Node(part=part, name=artifact.name, facts=_facts(artifact), below=tuple(below))
+
+
+def _facts(artifact: Artifact) -> dict[str, Fact]:
+    manifest = artifact.manifest
+    counted = {name: artifact.statistics.get(name) for name in ("rows", "steps", "parameters")}
+    tokens = artifact.statistics.get("tokens", {}) if isinstance(artifact, Checkpoint) else {}
+    return {
+        "kind": manifest.kind,
+        "stage": f"{manifest.stage}@{manifest.stage_version}",
+        "digest": manifest.digest,
+        "fingerprint": manifest.fingerprint,
+        **{name: number for name, number in counted.items() if number is not None},
+        **{f"tokens {what}": count for what, count in tokens.items()},
+        "made": manifest.provenance.started,
+        "commit": manifest.provenance.commit,
+    }
+
+
+def _rows(sets: list[Any], column: str, wanted: str) -> list[tuple[Any, dict[str, Any]]]:
+    """(set, row) of every set that holds a row with this value, newest set first."""
+    by_table = {str(table): artifact for artifact in sets for table in artifact.tables()}
+    if not by_table:
+        return []
+    found = []
+    for row in _found(list(by_table), column, wanted).iter_rows(named=True):
+        found.append((by_table[row.pop("table")], row))
+    return sorted(found, key=lambda pair: pair[0].manifest.provenance.started, reverse=True)
+
+
+def _found(tables: list[str], column: str, wanted: str) -> "pl.DataFrame":
+    import polars as pl
+
+    rows = pl.scan_parquet(tables, include_file_paths="table", parallel="prefiltered")
+    return rows.filter(pl.col(column) == wanted).collect()
