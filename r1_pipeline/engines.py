@@ -3,6 +3,8 @@
     Transformers   embedded, float32, any machine                       generation.hf
     Vllm           in batches, on GPUs or with a CPU build              generation.vllm
     OpenAi         any server that speaks OpenAI's protocol             generation.openai
+    Colocated      vLLM beside the trainer, for reinforcement           training.rollouts
+    Served         vLLM on a server that the trainer keeps up to date   training.rollouts
 
 The engine's identity, not its settings, enters fingerprints. Not covered: the engines themselves.
 """
@@ -61,3 +63,41 @@ class OpenAi(EngineSettings):
 
 
 AnyEngine = Annotated[Transformers | Vllm | OpenAi, Field(discriminator="type")]
+
+
+class VllmRollouts(EngineSettings):
+    """What both ways of generating with vLLM during reinforcement need."""
+
+    clip: float
+    """Completions whose probability under the trainer is more than this many times that under vLLM do not count."""
+    max_mismatch: float
+    """Nats a token, on average, that log-probabilities of trainer and vLLM may differ before the run stops."""
+
+
+class Colocated(VllmRollouts):
+    """vLLM in the trainer's own process, on the same GPUs."""
+
+    type: Literal["colocated"] = "colocated"
+    memory_share: float
+    """Share of each GPU's memory, in (0, 1)."""
+    context: int | None
+    """Tokens of prompt and completion, at most; None is the model's own limit."""
+    devices: int
+    """GPUs that one copy of the model is split over."""
+    sleeps: bool
+    """Whether vLLM gives its memory back while the trainer computes."""
+
+
+class Served(VllmRollouts):
+    """vLLM on a server that the trainer sends its weights to."""
+
+    type: Literal["served"] = "served"
+    base_url: str
+    """Without the version, such as http://10.0.0.2:8000."""
+    group_port: int
+    """Port of the process group over which weights travel."""
+    timeout_s: float
+    """Seconds to wait for the server to be up."""
+
+
+AnyRollouts = Annotated[Transformers | Colocated | Served, Field(discriminator="type")]

