@@ -28,33 +28,28 @@ from r1_pipeline.artifacts.kinds import (
 )
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.store import Facts, Spec, Store
-from r1_pipeline.data.curation import (
-    CuratePreferencesRecipe,
-    CurateRecipe,
-    pair_sides,
-    problem_sides,
-from r1_pipeline.data.toy import text_sources
-    set_aside,
-    unfed,
-)
+from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe, curate_pairs
 from r1_pipeline.data.mix import MergeRecipe, PromptSchedule, merge_samples, order_prompts
+from r1_pipeline.data.screening.aside import set_aside as set_rows_aside
+from r1_pipeline.data.screening.rows import screening_identity
 from r1_pipeline.data.templates import TemplateName, render, template_hash
+from r1_pipeline.data.toy import text_sources
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation import runner
 from r1_pipeline.evaluation.preferences import write_preference_scores
 from r1_pipeline.evaluation.runner import AskRecipe, EvaluateRecipe, Subject
-from r1_pipeline.lineage.cards import write_data_card
 from r1_pipeline.evaluation.scores import Asked
 from r1_pipeline.generation.opening import engine_identity, open_engine
 from r1_pipeline.generation.rejection import RejectionRecipe, sample_corpus
 from r1_pipeline.generation.rewriting import Rewriter, TemplateRewriter, Verbatim
 from r1_pipeline.generation.written import written_samples
+from r1_pipeline.lineage.cards import write_data_card
 from r1_pipeline.recipe import Recipe, Runtime
-from r1_pipeline.records import REASONING_DOMAINS, Domain, PreferencePair, Problem, Sample
+from r1_pipeline.records import REASONING_DOMAINS, Domain, Sample
 from r1_pipeline.rewards.preference import PreferenceKind
-from r1_pipeline.rewards.references import sound_problems
+from r1_pipeline.rewards.references import curate_problems
 from r1_pipeline.rewards.rubric import Rubric, part_functions
-from r1_pipeline.rewards.sandbox.self_test import sandbox_problem, self_test
+from r1_pipeline.rewards.sandbox.self_test import self_test
 from r1_pipeline.rewards.verifier import default_grader
 from r1_pipeline.training.adopt import AdoptRecipe, adopt_base
 from r1_pipeline.training.facts import model_facts, token_counter
@@ -158,19 +153,7 @@ def curate(at: Workshop, recipe: CurateRecipe) -> ProblemSet:
     """Problems on one side of the split; what does not enter, for whatever reason, is set aside with the reason."""
 
     def make(draft: Draft) -> Facts:
-        sides = problem_sides(recipe, at.runtime.folders)
-        wanted = sides.heldout if recipe.heldout else sides.train
-        unsafe = sandbox_problem() if "code" in recipe.optional else None
-        left_out = unfed(recipe) | ({"code": unsafe} if unsafe else {})
-        drops = Counter(f"no_verifier_of_{p.domain}" for p in wanted if p.domain in left_out)
-        with default_grader(at.runtime) as grader:
-            asked = [p for p in wanted if p.domain not in left_out]
-            kept, unsound = sound_problems(grader, asked, at.runtime.threads)
-        write_records(draft.path / "problems.parquet", kept, Problem)
-        sources = set_aside(draft, recipe, kept, [*sides.aside, *unsound])
-        by_domain = dict(Counter(p.domain for p in kept))
-        drops.update(row.reason for row in (*sides.aside, *unsound))
-        return Facts({"rows": len(kept), "by_domain": by_domain, "left_out": left_out, "sources": sources}, drops)
+        return curate_problems(recipe, at.runtime, draft)
 
     return at.build(ProblemSet, "curate", recipe, {}, make, grader_identity(recipe.domains))
 
@@ -179,13 +162,7 @@ def curate_preferences(at: Workshop, recipe: CuratePreferencesRecipe) -> Prefere
     """Preference pairs for both reward models, split by content hash."""
 
     def make(draft: Draft) -> Facts:
-        sides = pair_sides(recipe, at.runtime.folders)
-        for name, pairs in (("train", sides.train), ("heldout", sides.heldout)):
-            write_records(draft.path / f"{name}.parquet", pairs, PreferencePair)
-        counts = {"train": len(sides.train), "heldout": len(sides.heldout)}
-        sources = set_aside(draft, recipe, [*sides.train, *sides.heldout], sides.aside)
-        drops = Counter(row.reason for row in sides.aside)
-        return Facts({"rows": sum(counts.values()), **counts, "sources": sources}, drops)
+        return curate_pairs(recipe, at.runtime, draft)
 
     return at.build(PreferenceSet, "curate_preferences", recipe, {}, make)
 
@@ -263,16 +240,17 @@ def collect_general(at: Workshop, prompts: ProblemSet, tokenizer_of: Checkpoint,
 
 
 def merge(at: Workshop, parts: Mapping[str, Corpus], heldout: ProblemSet, recipe: MergeRecipe) -> Corpus:
-    """The SFT corpus: all parts, each row once, none about a held-out problem, in an order that the seed decides."""
+    """The SFT corpus: all parts, screened for held-out text, repeats and unreadable rows, in an order of the seed."""
 
     def make(draft: Draft) -> Facts:
         samples = [sample for name in sorted(parts) for sample in parts[name].samples()]
-        merged, drops = merge_samples(samples, heldout.problems(), recipe)
+        merged, dropped = merge_samples(samples, heldout.problems(), recipe, at.runtime.threads)
+        drops = set_rows_aside(draft, dropped)
         for part in parts.values():
             drops.update(part.manifest.drops)
         return _write_corpus(draft, merged, drops)
 
-    return at.build(Corpus, "merge", recipe, {**parts, "heldout": heldout}, make)
+    return at.build(Corpus, "merge", recipe, {**parts, "heldout": heldout}, make, screening_identity())
 
 
 def finetune(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Checkpoint:
@@ -307,8 +285,7 @@ def ask(at: Workshop, model: Checkpoint, heldout: ProblemSet, recipe: AskRecipe)
 
     def make(draft: Draft) -> Facts:
         subject = Subject(model=model.name, model_digest=model.digest, problems_digest=heldout.digest)
-        counts = {domain: count for domain, count in recipe.problems.items() if domain not in heldout.left_out}
-        asked = recipe.model_copy(update={"problems": counts})
+        asked = recipe.model_copy(update={"problems": available(recipe.problems, heldout, draft)})
         with open_engine(model, at.runtime, at.store.home) as engine:
             said = runner.ask(engine, heldout.problems(), template, asked, subject, draft)
         return Facts({"rows": said.height, "tokens": {"generated": int(said["token_ids"].list.len().sum())}})
@@ -353,6 +330,15 @@ def compare_preferences(
     return at.build(PreferenceScores, "compare_preferences", Recipe(), inputs, make)
 
 
+def available(wanted: Mapping[Domain, int], heldout: ProblemSet, draft: Draft) -> dict[Domain, int]:
+    """How many of the wanted problems of each domain there are: a user's own may be fewer."""
+    there: dict[Domain, int] = heldout.statistics["by_domain"]
+    for domain in wanted:
+        if there.get(domain, 0) < wanted[domain]:
+            draft.note(f"{there.get(domain, 0)} held-out problems in {domain}, {wanted[domain]} wanted")
+    return {domain: min(count, there[domain]) for domain, count in wanted.items() if domain in there}
+
+
 def grader_identity(domains: Iterable[Domain]) -> dict[str, str]:
     """`verifier.DOMAIN` -> `name@version` of the verifiers that judge these domains."""
     with default_grader(Runtime()) as grader:
@@ -371,10 +357,10 @@ def _sampled(
             write_records(draft.path / "samples.parquet", [], Sample)
             return Facts({"rows": 0, "by_domain": {}, "tokens_by_domain": {}})
         with default_grader(at.runtime) as grader, open_engine(policy, at.runtime, at.store.home) as engine:
-            samples, drops, generated = sample_corpus(
+            samples, dropped, generated = sample_corpus(
                 engine, grader, problems.problems(), template, asked, rewriter, policy.digest, draft
             )
-        return _write_corpus(draft, samples, drops, {"tokens": {"generated": generated}})
+        return _write_corpus(draft, samples, set_rows_aside(draft, dropped), {"tokens": {"generated": generated}})
 
     uses = {
         "engine": engine_identity(at.runtime),

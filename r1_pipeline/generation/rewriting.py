@@ -2,7 +2,7 @@
 
 Rejection sampling keeps it word for word. Cold start rewrites it into reasoning and a clean summary (the paper lets
 DeepSeek-V3 do this; at tiny size a template does). A rewriter that cannot rewrite a row returns None, and the row is
-dropped and counted. Not covered: which rows are accepted (`data.screen`).
+dropped and counted. Not covered: which rows are accepted (`data.screening.replies`).
 """
 
 from collections.abc import Sequence

@@ -11,7 +11,8 @@ from pathlib import Path
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
 from r1_pipeline.data.mix import MergeRecipe, PromptSchedule
 from r1_pipeline.data.problems import ProblemsRecipe
-from r1_pipeline.data.screen import ScreenRecipe
+from r1_pipeline.data.screening.replies import ReplyRecipe
+from r1_pipeline.data.screening.rows import STANDARD
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import RecipeError, RequirementError
 from r1_pipeline.evaluation.report import ReportRecipe
@@ -69,7 +70,7 @@ class Scale:
     """Completions of each of them."""
     trace_kept: int
     """Of those, at most."""
-    readable: ScreenRecipe
+    readable: ReplyRecipe
     max_tokens: int
     """Of a completion outside training."""
     heldout: Mapping[Domain, int]
@@ -123,7 +124,7 @@ def pipeline(seed: int, scale: Scale) -> PipelineRecipe:
             for domain in REASONING_DOMAINS
         },
         general_traces=GeneralRecipe(rows=scale.general_rows),
-        sft_corpus=MergeRecipe(seed=seed),
+        sft_corpus=MergeRecipe(seed=seed, screening=STANDARD),
         dev3=scale.sft,
         helpful_rm=scale.reward_model,
         safety_rm=scale.reward_model,

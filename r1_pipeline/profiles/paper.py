@@ -4,7 +4,7 @@
 not published says so. Made to be planned, read and derived from: no one here has run it.
 """
 
-from r1_pipeline.data.screen import ScreenRecipe
+from r1_pipeline.data.screening.replies import ReplyRecipe
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.profiles.adopted import Scale, pipeline
 from r1_pipeline.profiles.models import DEEPSEEK_V3_BASE, LLAMA_8B, QWEN_32B
@@ -88,7 +88,9 @@ def paper_scale(seed: int) -> Scale:
         },
         trace_samples=SAMPLES,
         trace_kept=KEPT,
-        readable=ScreenRecipe(min_language_share=0.95, max_repetition=0.3, max_tokens=MAX_TOKENS),  # not published
+        readable=ReplyRecipe(
+            min_language_share=0.95, max_repetition=0.3, max_paragraph=2000, code_blocks=False, max_tokens=MAX_TOKENS
+        ),  # not published
         max_tokens=MAX_TOKENS,
         heldout={"math": 530, "code": 400, "stem": 198, "logic": 100, "general": 500},  # about its benchmarks' sizes
         eval_samples=16,  # 64 for AIME and GPQA, 16 for MATH, 8 for LiveCodeBench, [S] D.1

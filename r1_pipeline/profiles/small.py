@@ -4,7 +4,7 @@ The base comes from a PyPI wheel, so that no hub is needed; the students are cut
 layers. Give it real problems in a sources file, or another base as `small:DIRECTORY`.
 """
 
-from r1_pipeline.data.screen import ScreenRecipe
+from r1_pipeline.data.screening.replies import ReplyRecipe
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.profiles.adopted import Scale, pipeline
 from r1_pipeline.profiles.models import SMOLLM2, cut
@@ -56,7 +56,9 @@ def small(seed: int) -> Profile:
         trace_problems={"math": 1000, "code": 400, "stem": 400, "logic": 200},
         trace_samples=4,
         trace_kept=2,
-        readable=ScreenRecipe(min_language_share=0.9, max_repetition=0.3, max_tokens=MAX_TOKENS),
+        readable=ReplyRecipe(
+            min_language_share=0.9, max_repetition=0.3, max_paragraph=2000, code_blocks=False, max_tokens=MAX_TOKENS
+        ),
         max_tokens=MAX_TOKENS,
         heldout={"math": 512, "code": 64, "stem": 64, "logic": 64, "general": 32},
         eval_samples=4,

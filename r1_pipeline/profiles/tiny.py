@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
 from r1_pipeline.data.mix import MergeRecipe, PromptSchedule
 from r1_pipeline.data.problems import ProblemsRecipe
-from r1_pipeline.data.screen import ScreenRecipe
+from r1_pipeline.data.screening.replies import ReplyRecipe
+from r1_pipeline.data.screening.rows import STANDARD, RowsRecipe
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.data.toy import ToyRecipe
 from r1_pipeline.distillation.students import STUDENTS
@@ -37,6 +38,12 @@ MAX_TOKENS = 48
 """Completion tokens of the toy world, at most; its longest careful solution needs about 35."""
 SAVE_STEPS = 50
 """Optimizer steps that an interruption costs at most."""
+TOY_SCREENING = RowsRecipe(
+    contamination=STANDARD.contamination.model_copy(update={"window": MAX_TOKENS}),
+    quality=STANDARD.quality,
+    duplicates=STANDARD.duplicates.model_copy(update={"similarity": 1.0, "number_similarity": 1.0}),
+)
+"""Toy problems differ in one number or word: held-out ones are found whole, and only what is said alike is a repeat."""
 
 BASE = DeepseekV3(
     width=128,
@@ -204,7 +211,9 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
     traces = SampleRecipe(
         sampling=Sampling(temperature=1.0, top_p=1.0, max_tokens=MAX_TOKENS), samples=size.trace_samples, seed=seed
     )
-    readable = ScreenRecipe(min_language_share=1.0, max_repetition=0.3, max_tokens=MAX_TOKENS)
+    readable = ReplyRecipe(
+        min_language_share=1.0, max_repetition=0.3, max_paragraph=2000, code_blocks=False, max_tokens=MAX_TOKENS
+    )
     sft = _sft(seed, size)
     reinforce = _reinforcements(seed, size, guards)
     recipe = PipelineRecipe(
@@ -228,7 +237,7 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
             for domain in REASONING_DOMAINS
         },
         general_traces=GeneralRecipe(rows=10_000),
-        sft_corpus=MergeRecipe(seed=seed),
+        sft_corpus=MergeRecipe(seed=seed, screening=TOY_SCREENING),
         dev3=sft,
         helpful_rm=_reward_model(seed, size),
         safety_rm=_reward_model(seed, size),

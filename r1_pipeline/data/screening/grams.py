@@ -6,6 +6,7 @@ runs collides.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,11 +66,11 @@ class Tokens:
     plain: "pl.Series"
     """The texts as their tokens with a space before, between and after."""
 
-    @property
+    @cached_property
     def words(self) -> Grams:
         return self.all.where(self.is_word)
 
-    @property
+    @cached_property
     def numbers(self) -> Grams:
         return self.all.where(self.is_number)
 

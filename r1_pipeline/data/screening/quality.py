@@ -45,7 +45,7 @@ def flaws(rows: "pl.DataFrame", recipe: QualityRecipe) -> "pl.DataFrame":
         too_long=pl.col("text").str.len_chars(),
         empty=pl.col("text").str.contains(r"[\p{L}\p{N}]"),
         code_block=pl.col("reasoning").str.count_matches("```", literal=True),
-        long_paragraph=_longest_paragraph(pl.col("reasoning")),
+        long_paragraph=longest_paragraph(pl.col("reasoning")),
     ).join(_language_share(rows), on="row", how="left", maintain_order="left")
     broken = {
         "empty": ~pl.col("empty"),
@@ -59,7 +59,8 @@ def flaws(rows: "pl.DataFrame", recipe: QualityRecipe) -> "pl.DataFrame":
     return measured.select("row", reason=reason, value=value).filter(pl.col("reason").is_not_null())
 
 
-def _longest_paragraph(text: "pl.Expr") -> "pl.Expr":
+def longest_paragraph(text: "pl.Expr") -> "pl.Expr":
+    """Characters of the longest run without an empty line."""
     import polars as pl
 
     return text.str.split("\n\n").list.eval(pl.element().str.len_chars()).list.max()

@@ -9,6 +9,7 @@ Not covered: reading and writing tables, what the columns mean in a corpus.
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -81,6 +82,11 @@ def screen_rows(rows: "pl.LazyFrame", references: "pl.DataFrame", recipe: RowsRe
     return _dropped([faults, repeats]).sort("row")
 
 
+def screening_identity() -> dict[str, str]:
+    """The packages whose versions can change what is dropped: for the fingerprint of a stage that screens."""
+    return {"screening": "/".join(f"{package}-{version(package)}" for package in ("polars", "rensa"))}
+
+
 def _look(batch: "pl.DataFrame", held: Index, recipe: RowsRecipe) -> _Seen:
     """Faults and sketches of a batch, which has `row` beside the columns of `screen_rows`."""
     import polars as pl
@@ -98,7 +104,9 @@ def _batches(rows: "pl.LazyFrame") -> Iterator["pl.DataFrame"]:
     import polars as pl
 
     start = 0
-    for frame in rows.select("id", "text", "reasoning", "language").collect_batches(maintain_order=True):
+    for frame in rows.select("id", pl.col("text").fill_null(""), "reasoning", "language").collect_batches(
+        maintain_order=True
+    ):
         numbered = frame.with_row_index("row", offset=start).with_columns(pl.col("row").cast(pl.Int64))
         start += frame.height
         piece = pl.col("text").str.len_bytes().cum_sum() // BATCH_CHARACTERS
