@@ -3,7 +3,7 @@
 from typing import Any
 
 from r1_pipeline.data.problems import ProblemsRecipe, generate_problems
-from r1_pipeline.data.split import split
+from r1_pipeline.data.split import is_heldout
 from r1_pipeline.data.templates import render, split_reply
 from r1_pipeline.data.toy import ToyRecipe, toy_texts
 
@@ -64,7 +64,7 @@ def test_every_untidy_text_lacks_something() -> None:
 
 
 def test_held_out_facts_never_occur() -> None:
-    _, heldout = split(generate_problems(PROBLEMS), PROBLEMS.heldout_share)
+    heldout = [p for p in generate_problems(PROBLEMS) if is_heldout(p.source, PROBLEMS.heldout_share)]
     forbidden = {render(template, p.question) for p in heldout for template in ("zero", "chat")}
     everything = web(domains={"math": 1, "code": 1, "stem": 1, "logic": 1, "general": 1}, zero_share=0.5)
     assert not forbidden & {prompt for prompt, _ in toy_texts(everything)}
