@@ -113,6 +113,8 @@ def _evaluates(source: str) -> str:
 
 @cache
 def _template(source: str) -> Callable[..., str]:
+    if "{" not in source:
+        return lambda _: source
     return _environment().from_string(source).render
 
 
