@@ -84,8 +84,7 @@ class Settings:
         os.environ["R1_HOME"], os.environ["R1_PROFILE"] = str(self.home), self.profile
         os.environ["R1_SEED"], os.environ["MLFLOW_TRACKING_URI"] = str(self.seed), self.tracking_uri
         os.environ["DAGSTER_HOME"] = str(self.dagster_home)
-        if self.sources:
-            os.environ["R1_SOURCES"] = str(self.sources)
+        os.environ["R1_SOURCES"] = str(self.sources or "")
         if hub := sys.modules.get("huggingface_hub.constants"):
             vars(hub)["HF_HUB_OFFLINE"] = True  # it read the environment when a source was fetched
         self.dagster_home.mkdir(parents=True, exist_ok=True)

@@ -121,10 +121,13 @@ def test_a_sources_file_in_the_home_is_taken_without_asking(tmp_path: Path, monk
     assert Settings.from_environment().sources == tmp_path / "other.toml"
 
 
-def test_a_source_that_is_not_there_is_an_error_before_any_work(settings: Settings, tmp_path: Path) -> None:
+def test_a_source_that_is_not_there_is_an_error_before_any_work(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "sums.jsonl").unlink()
-    environment = {"R1_HOME": str(settings.home), "R1_SOURCES": ""}
-    ran = CliRunner().invoke(app, ["run", "--profile", "smoke", "--sources", str(settings.sources)], env=environment)
+    for name, value in {"R1_HOME": str(settings.home), "R1_PROFILE": "", "R1_SOURCES": ""}.items():
+        monkeypatch.setenv(name, value)
+    ran = CliRunner().invoke(app, ["run", "--profile", "smoke", "--sources", str(settings.sources)])
     assert isinstance(ran.exception, SourceError)
     assert str(ran.exception).startswith(f"source sums: {tmp_path / 'sums.jsonl'} does not exist")
     assert not settings.home.exists()
