@@ -69,6 +69,12 @@ def no_heldout(sft_corpus: Corpus, heldout_problems: ProblemSet) -> dg.AssetChec
     return decided(gates.no_heldout(sft_corpus, heldout_problems))
 
 
+@dg.asset_check(asset="sft_corpus", blocking=True)
+def licences_allowed(pipeline: dg.ResourceParam[Pipeline], sft_corpus: Corpus) -> dg.AssetCheckResult:
+    """No row has a licence that the profile does not allow."""
+    return decided(gates.licences_allowed(sft_corpus, pipeline.profile.gates))
+
+
 @dg.asset_check(
     asset="sft_corpus",
     blocking=True,
@@ -174,6 +180,7 @@ checks: list[dg.AssetChecksDefinition] = [
     format_rate,
     all_verified,
     no_heldout,
+    licences_allowed,
     recheck_agrees,
     reward_hacks,
     *(language_check(model) for model in gates.ONE_LANGUAGE),

@@ -51,6 +51,8 @@ class GateLimits(Recipe):
     """Least language consistency of models trained with the language reward."""
     preference_accuracy: float
     """Least accuracy of a reward model on held-out pairs."""
+    licences: tuple[str, ...]
+    """SPDX expressions, as the rows have them, that the corpus may hold."""
 
 
 class Gate(Record):
@@ -118,6 +120,16 @@ def heldout_overlap(corpus: Corpus, heldout: ProblemSet) -> int:
     problems = heldout.problems()
     ids, questions = {p.id for p in problems}, {p.question for p in problems}
     return sum(s.problem_id in ids or s.question in questions for s in corpus.samples())
+
+
+def licences_allowed(corpus: Corpus, limits: GateLimits) -> Gate:
+    """Every row of the corpus has a licence of the profile's list."""
+    import polars as pl
+
+    other = corpus.scan().filter(~pl.col("licence").is_in(limits.licences)).group_by("licence").len().collect()
+    names = ", ".join(sorted(other["licence"])) or "none"
+    detail = f"rows under other licences than the profile allows ({names}); allow them there, or leave out the source"
+    return Gate(name="licences_allowed", value=int(other["len"].sum()), sense="at most", limit=0, detail=detail)
 
 
 def recheck_agrees(recheck: Recheck) -> Gate:
@@ -211,7 +223,8 @@ def _gates_of(
         found.append(preference_accuracy(artifact, limits))
     if isinstance(artifact, Corpus) and name == "sft_corpus":
         heldout = pick(ProblemSet, artifacts, "heldout_problems")
-        found += [all_verified(artifact), no_heldout(artifact, heldout), recheck_agrees(recheck)]
+        found += [all_verified(artifact), no_heldout(artifact, heldout), licences_allowed(artifact, limits)]
+        found.append(recheck_agrees(recheck))
     return found
 
 

@@ -6,6 +6,7 @@ the numbers are set for GSM8K- and MATH-like problems. Real problems come from a
 
 from dataclasses import replace
 
+from r1_pipeline.data.licences import PERMISSIVE
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.profiles.adopted import Scale, pipeline
 from r1_pipeline.profiles.models import LLAMA_1B, QWEN_1_5B, QWEN_7B
@@ -22,7 +23,9 @@ def node(seed: int) -> Profile:
     return Profile(
         pipeline(seed, _scale(seed)),
         Runtime(device="cuda", threads=8, generation_batch=1024, micro_batch=8, recompute=True),
-        GateLimits(gain_over_base=0.1, format_rate=0.9, language_consistency=0.95, preference_accuracy=0.7),
+        GateLimits(
+            gain_over_base=0.1, format_rate=0.9, language_consistency=0.95, preference_accuracy=0.7, licences=PERMISSIVE
+        ),
         Reruns(groups={}),
         Machine(accelerator="h100", devices=8, memory_gib=75, sequence_devices=1),
         Forecast(prompt=150, zero=700, reasoning=900, general=300, kept=0.6, general_rows=8000, pairs=60_000),

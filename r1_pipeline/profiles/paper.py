@@ -4,6 +4,7 @@
 not published says so. Made to be planned, read and derived from: no one here has run it.
 """
 
+from r1_pipeline.data.licences import PERMISSIVE
 from r1_pipeline.data.screening.replies import ReplyRecipe
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.profiles.adopted import Scale, pipeline
@@ -26,7 +27,13 @@ def paper(seed: int) -> Profile:
     return Profile(
         pipeline(seed, paper_scale(seed)),
         Runtime(device="cuda", threads=8, generation_batch=1024, micro_batch=1, recompute=True),
-        GateLimits(gain_over_base=0.5, format_rate=0.95, language_consistency=0.97, preference_accuracy=0.7),
+        GateLimits(
+            gain_over_base=0.5,
+            format_rate=0.95,
+            language_consistency=0.97,
+            preference_accuracy=0.7,
+            licences=PERMISSIVE,
+        ),
         Reruns(groups={}),
         Machine(accelerator="h800", devices=512, memory_gib=79, sequence_devices=8),  # 64 x 8 H800, [S] B.4.4
         Forecast(

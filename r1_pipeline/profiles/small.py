@@ -4,6 +4,7 @@ The base comes from a PyPI wheel, so that no hub is needed; the students are cut
 layers. Give it real problems in a sources file, or another base as `small:DIRECTORY`.
 """
 
+from r1_pipeline.data.licences import PERMISSIVE
 from r1_pipeline.data.screening.replies import ReplyRecipe
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.profiles.adopted import Scale, pipeline
@@ -67,7 +68,9 @@ def small(seed: int) -> Profile:
     return Profile(
         pipeline(seed, scale),
         Runtime(device="cuda", threads=8, generation_batch=512, micro_batch=32),
-        GateLimits(gain_over_base=0.02, format_rate=0.8, language_consistency=0.9, preference_accuracy=0.7),
+        GateLimits(
+            gain_over_base=0.02, format_rate=0.8, language_consistency=0.9, preference_accuracy=0.7, licences=PERMISSIVE
+        ),
         Reruns(groups={}),
         Machine(accelerator="h100", devices=1, memory_gib=20, sequence_devices=1),
         Forecast(prompt=150, zero=150, reasoning=150, general=60, kept=0.3, general_rows=400, pairs=200),

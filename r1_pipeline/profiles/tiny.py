@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
+from r1_pipeline.data.licences import PERMISSIVE
 from r1_pipeline.data.mix import MergeRecipe, PromptSchedule
 from r1_pipeline.data.problems import ProblemsRecipe
 from r1_pipeline.data.screening.replies import ReplyRecipe
@@ -152,7 +153,9 @@ def tiny(seed: int) -> Profile:
         base_learning_rate=4e-3,
         lanes=2,
     )
-    limits = GateLimits(gain_over_base=0.3, format_rate=0.95, language_consistency=0.97, preference_accuracy=0.9)
+    limits = GateLimits(
+        gain_over_base=0.3, format_rate=0.95, language_consistency=0.97, preference_accuracy=0.9, licences=PERMISSIVE
+    )
     guards = Guards(entropy_floor=0.001, kl_ceiling=10.0, empty_think_ceiling=0.5, grader_error_ceiling=0.02)
     return _toy_world(seed, size, limits, guards)
 
@@ -202,7 +205,9 @@ def smoke(seed: int) -> Profile:
         base_learning_rate=1e-2,
         lanes=1,
     )
-    limits = GateLimits(gain_over_base=-1.0, format_rate=0.0, language_consistency=0.0, preference_accuracy=0.0)
+    limits = GateLimits(
+        gain_over_base=-1.0, format_rate=0.0, language_consistency=0.0, preference_accuracy=0.0, licences=PERMISSIVE
+    )
     return _toy_world(seed, size, limits, Guards(grader_error_ceiling=0.02))
 
 
