@@ -75,10 +75,13 @@ class Witness(Observer):
 def run(settings: Settings, select: str | None, watching: Sequence[Observer]) -> Failure | None:
     """Materialize the selection (all assets by default); returns the first failure, after which nothing is started.
 
-    Raises `UnknownNameError` for an asset or profile that does not exist.
+    Raises `UnknownNameError` for an asset or profile that does not exist, `RequirementError` for
+    what this machine lacks.
     """
     from dagster_defs.lanes import compute
 
+    profile = settings.load()
+    profile.require()
     settings.export()
     reconcile(settings)
     tracking, warn = Tracking.of(settings), logging.getLogger(__name__).warning
@@ -87,7 +90,7 @@ def run(settings: Settings, select: str | None, watching: Sequence[Observer]) ->
     tags = {PIPELINE_RUN_TAG: uuid.uuid4().hex, "r1/profile": settings.profile, "r1/seed": str(settings.seed)}
     here = Executor(settings, tags, Observers([*watching, witness]))
     waits = units(here.graph, selected(here.graph, select))
-    lanes = settings.load().runtime.lanes
+    lanes = profile.runtime.lanes
     done = fresh_units(settings, here.graph, waits) if lanes > 1 else set(waits)
     ended = "KILLED"
     try:

@@ -63,7 +63,7 @@ def training_seconds(shape: Shape, devices: Devices, tokens: float, length: floa
 def engine_devices(shape: Shape, devices: Devices) -> int:
     """Devices that hold one copy of the model while it samples: the least power of two whose memory it half fills."""
     wanted = BFLOAT16 * shape.parameters / (WEIGHTS_SHARE * devices.memory)
-    return min(devices.count, 2 ** max(0, math.ceil(math.log2(wanted))))
+    return min(devices.count, 1 << max(0, math.ceil(math.log2(wanted))))
 
 
 def step_seconds(shape: Shape, devices: Devices, together: int, sequences: float, context: float) -> float:

@@ -144,7 +144,7 @@ def _stage(profile: Profile, accelerator: str, parts: Sequence[Work]) -> StagePl
     sampled = [work.sampled for work in parts if work.sampled]
     trained = [work.trained for work in parts if work.trained]
     return StagePlan(
-        samples=round(sum(s.completions for s in sampled) or sum(t.sequences for t in trained)),
+        samples=sum(s.completions for s in sampled) or round(sum(t.sequences for t in trained)),
         tokens=round(sum(work.tokens for work in parts)),
         steps=sum(t.steps for t in trained),
         parameters=largest.parameters,

