@@ -16,7 +16,7 @@ from r1_pipeline.records import Outcome
 from r1_pipeline.training.callbacks import Guards
 
 LIMITS = GateLimits(
-    gain_over_base=0.5, format_rate=0.9, language_consistency=0.9, preference_accuracy=0.9, licences=("Apache-2.0",)
+    gain_over_base=0.5, format_rate=0.9, language_consistency=0.9, preference_accuracy=0.9, licences=("CC0-1.0",)
 )
 GUARDS = {"r1_zero": Guards(entropy_floor=0.1, kl_ceiling=0.25), "r1": Guards(entropy_floor=0.1)}
 

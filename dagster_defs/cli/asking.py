@@ -1,0 +1,68 @@
+"""Commands that ask what is there, of the folder alone: trace, audit, export."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dagster_defs.cli.common import HomeOption, JsonOption, app, home_of, library_of, out, print_json
+
+
+@app.command()
+def trace(
+    what: Annotated[str, typer.Argument(help="A sample_id; a model with --sources; with --models anything in a row.")],
+    sources: Annotated[bool, typer.Option("--sources", help="Which sources and licences made this model.")] = False,
+    models: Annotated[bool, typer.Option("--models", help="Which models learned from this row or licence.")] = False,
+    page: Annotated[Path | None, typer.Option(help="Write the trace of a row as a page.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Where a row comes from, what made a model, who learned from it. Example: r1 trace MIT --models"""
+    from dagster_defs.trace import answer, shown, write_page
+
+    found = answer(library_of(home), what, sources=sources, models=models)
+    if page is not None:
+        write_page(found, page)
+    if as_json:
+        print_json([row.model_dump() for row in found] if isinstance(found, list) else found.model_dump())
+    elif page is not None:
+        out.print(f"trace: {page}", highlight=False, soft_wrap=True)
+    else:
+        out.print(shown(found), highlight=False)
+
+
+@app.command()
+def audit(
+    asset: Annotated[
+        str | None, typer.Argument(help="NAME, NAME@FINGERPRINT or a folder; all artifacts if left out.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Judge every row again, search every row for held-out text.")
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Recompute every digest, count and verdict of an artifact and all upstream. Example: r1 audit sft_corpus"""
+    from dagster_defs.audit import audited, said
+
+    found = audited(home_of(home), asset, full)
+    if as_json:
+        print_json(found.model_dump())
+    else:
+        out.print(said(found), highlight=False, soft_wrap=True)
+    if found.findings:
+        raise SystemExit(1)
+
+
+@app.command()
+def export(
+    asset: Annotated[str, typer.Argument(help="NAME or NAME@FINGERPRINT.")],
+    target: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    home: HomeOption = None,
+) -> None:
+    """A folder that datasets, Polars or transformers read, card included. Example: r1 export sft_corpus OUT"""
+    from r1_pipeline.lineage.export import export as export_artifact
+
+    library = library_of(home)
+    for name in export_artifact(library, library.find(asset), target):
+        out.print(f"{target}/{name}", highlight=False, soft_wrap=True)

@@ -1,0 +1,75 @@
+"""What all commands share: the application, common options, the settings they amount to, how to fail."""
+
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from dagster_defs.settings import Settings
+
+if TYPE_CHECKING:
+    from r1_pipeline.lineage.library import Library
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="DeepSeek-R1 as one graph: run it, watch it, ask what came out.",
+)
+out = Console()
+
+HomeOption = Annotated[Path | None, typer.Option("--home", help="Where everything is kept [R1_HOME, else ./.r1].")]
+ProfileOption = Annotated[
+    str | None, typer.Option("--profile", help="smoke, tiny, small, node, paper [R1_PROFILE, else tiny].")
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Root of all seeds [R1_SEED, else 0].")]
+SourcesOption = Annotated[
+    Path | None, typer.Option("--sources", help="Your own problems [R1_SOURCES, else sources.toml in the home].")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="For machines.")]
+
+
+def settings_of(
+    home: Path | None, profile: str | None = None, seed: int | None = None, sources: Path | None = None
+) -> Settings:
+    """The environment's settings, with what the command line says on top; Dagster's warnings of betas are off."""
+
+    from dagster import BetaWarning, PreviewWarning
+
+    warnings.simplefilter("ignore", BetaWarning)  # observable sources
+    warnings.simplefilter("ignore", PreviewWarning)  # partitions of checks
+    for name, value in (("R1_HOME", home), ("R1_PROFILE", profile), ("R1_SEED", seed), ("R1_SOURCES", sources)):
+        if value is not None:
+            os.environ[name] = str(value)
+    settings = Settings.from_environment()
+    settings.load()
+    return settings
+
+
+def home_of(home: Path | None) -> Path:
+    """Where artifacts are looked for; nothing is made, and no profile is needed."""
+    return (home or Settings.from_environment().home).resolve()
+
+
+def library_of(home: Path | None) -> "Library":
+    """All artifacts there."""
+    from r1_pipeline.lineage.library import Library
+
+    return Library.of(home_of(home))
+
+
+def print_json(value: object) -> None:
+    """JSON on standard output, nothing else."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def fail(message: str) -> NoReturn:
+    """Say what is wrong and leave with exit code 1."""
+    Console(stderr=True).print(f"[red]r1:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    raise SystemExit(1)

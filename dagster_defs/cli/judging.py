@@ -1,0 +1,90 @@
+"""Commands for anybody's files, and for verdicts that are stored: grade, regrade, screen."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from dagster_defs.cli.common import (
+    HomeOption,
+    JsonOption,
+    ProfileOption,
+    SeedOption,
+    app,
+    fail,
+    out,
+    print_json,
+    settings_of,
+)
+from dagster_defs.cli.making import run
+
+
+@app.command()
+def grade(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="One JSON object a line.")],
+    to: Annotated[Path | None, typer.Option("--out", help="Verdicts [standard output]; gone on with if begun.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Answers judged at once.")] = os.cpu_count() or 1,
+) -> None:
+    """Grade any file of answers, in order. Example: r1 grade answers.jsonl --out verdicts.jsonl
+
+    In: {"id", "domain": "math|code|choice|...", "answer", "reference", "tests", "language"};
+    out: {"id", "outcome", "score", "extracted", "detail", "seconds"}.
+    """
+    from dagster_defs.grade import grade_file
+
+    console = Console(stderr=True)
+    try:
+        tally = grade_file(file, to, workers, console)
+    except KeyboardInterrupt:
+        fail("interrupted" + ("; the same command goes on from here" if to else ""))
+    console.print(str(tally), highlight=False, soft_wrap=True)
+    if tally.bad:
+        fail(f"{tally.bad} bad lines, named above, were left out")
+
+
+@app.command()
+def regrade(
+    asset: Annotated[str, typer.Argument(help="An evaluation or a corpus, e.g. evaluation/r1 or sft_corpus.")],
+    apply: Annotated[bool, typer.Option("--apply", help="Then make the asset anew, as r1 run would.")] = False,
+    profile: ProfileOption = None,
+    home: HomeOption = None,
+    seed: SeedOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge what is stored with the verifiers of today; every flipped verdict. Example: r1 regrade evaluation/r1
+
+    Changes nothing without --apply. An evaluation made anew judges its stored answers; traces are sampled again.
+    """
+    from dagster_defs.regrade import asset_of, regraded, said, shown
+
+    settings = settings_of(home, profile, seed)
+    found = regraded(settings.home, asset, os.cpu_count() or 1)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    else:
+        out.print(said(found), highlight=False, markup=False, soft_wrap=True)
+        if found.flips:
+            out.print(shown(found))
+    if apply:
+        run(profile, asset_of(settings, asset), home, seed)
+
+
+@app.command()
+def screen(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON lines, CSV or Parquet.")],
+    to: Annotated[Path, typer.Option("--out", help="A new folder for kept rows, dropped rows and counts.")],
+    against: Annotated[
+        list[Path] | None, typer.Option(exists=True, help="A file of benchmark items; repeatable.")
+    ] = None,
+    columns: Annotated[list[str] | None, typer.Option(help="A text column [those of known names]; repeatable.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Batches screened at once.")] = os.cpu_count() or 1,
+) -> None:
+    """Drop held-out text, duplicates, unreadable reasoning. Example: r1 screen my.jsonl --against test.jsonl --out DIR
+
+    DIR gets kept.*, dropped.jsonl (each row with reason and proof) and summary.json, which is also printed.
+    """
+    from dagster_defs.screen import screen_file
+
+    print_json(screen_file(file, against or [], columns or [], to, workers))

@@ -1,0 +1,156 @@
+"""Commands that make the graph and say how it stands: run, status, plan, cost, report, chat."""
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from dagster_defs.cli.common import (
+    HomeOption,
+    JsonOption,
+    ProfileOption,
+    SeedOption,
+    SourcesOption,
+    app,
+    fail,
+    out,
+    print_json,
+    settings_of,
+)
+
+
+@app.command()
+def run(
+    profile: ProfileOption = None,
+    select: Annotated[str | None, typer.Option(help="Assets, e.g. r1_zero or +r1 (with all upstream).")] = None,
+    home: HomeOption = None,
+    seed: SeedOption = None,
+    sources: SourcesOption = None,
+) -> None:
+    """Materialize the graph; what is done already is not done again. Example: r1 run --profile tiny --select +r1"""
+    import time
+
+    from dagster_defs.console import ConsoleObserver
+    from dagster_defs.run import run as run_graph
+    from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
+
+    settings = settings_of(home, profile, seed, sources)
+    started = time.monotonic()
+    out.print(f"r1 run: profile {settings.profile}, seed {settings.seed}, home {settings.home}", highlight=False)
+    if problem := sandbox_problem():
+        out.print(f"no code problems: {problem}", highlight=False, markup=False, soft_wrap=True)
+    with ConsoleObserver(out) as watching:
+        try:
+            failure = run_graph(settings, select, [watching])
+        except KeyboardInterrupt:
+            fail("interrupted; everything finished is kept, the next run goes on from the last checkpoint")
+    seconds = time.monotonic() - started
+    if failure:
+        fail(f"{failure.asset}: {failure.reason}\nEverything finished is kept; mend the cause and run again.")
+    out.print(f"{len(watching.computed)} computed, {len(watching.taken)} reused, {seconds:.1f} s", highlight=False)
+    page = settings.report_directory / "report.html"
+    if page.exists():
+        out.print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def status(
+    profile: ProfileOption = None,
+    home: HomeOption = None,
+    seed: SeedOption = None,
+    sources: SourcesOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Every asset: fresh, stale and why, missing, or rejected by a gate. Example: r1 status"""
+    from dagster_defs.status import survey
+
+    rows = survey(settings_of(home, profile, seed, sources))
+    if as_json:
+        print_json([row.model_dump() for row in rows])
+        return
+    table = Table("asset", "state", "digest", "age", "why", box=None, header_style="bold")
+    colours = {"fresh": "green", "stale": "yellow", "missing": "dim", "failed gate": "red"}
+    for row in rows:
+        state = f"[{colours[row.state]}]{row.state}[/]"
+        table.add_row(row.asset, state, (row.digest or "")[:12], row.age or "", escape(row.why))
+    out.print(table)
+
+
+@app.command()
+def plan(
+    profile: ProfileOption = None,
+    accelerator: Annotated[str | None, typer.Option(help="h800, h100, h200, a100, cpu-core [the profile's].")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What a profile would cost, stage by stage; runs nothing. Example: r1 plan --profile paper"""
+    from dagster_defs.plan import published_table, stage_table, summary
+    from r1_pipeline.planning.plan import plan as plan_profile
+
+    settings = settings_of(None, profile)
+    planned = plan_profile(settings.load(), accelerator, compare=settings.profile == "paper")
+    if as_json:
+        print_json(planned.as_json())
+        return
+    wide = Console(width=max(out.width, 150))
+    wide.print(stage_table(planned))
+    if planned.published:
+        wide.print("", published_table(planned))
+    wide.print("", *summary(planned), sep="\n", highlight=False)
+
+
+@app.command()
+def cost(
+    model: Annotated[str, typer.Argument(help="A checkpoint of the graph, e.g. r1 or distilled/qwen.")],
+    home: HomeOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What a model has cost, stage by stage along its lineage, beside the plan. Example: r1 cost r1"""
+    from dagster_defs.cost import cost_of, cost_table
+
+    spent = cost_of(settings_of(home, profile), model)
+    if as_json:
+        print_json(spent.model_dump())
+    else:
+        out.print(cost_table(spent))
+
+
+@app.command()
+def report(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Path of the newest report, or its numbers. Example: r1 report --json"""
+    directory = settings_of(home).report_directory
+    path = directory / ("report.json" if as_json else "report.html")
+    if not path.exists():
+        fail(f"no report in {directory}; make one: r1 run")
+    sys.stdout.write(path.read_text(encoding="utf-8") if as_json else f"{path}\n")
+
+
+@app.command()
+def chat(
+    model: Annotated[str, typer.Argument(help="A checkpoint of the graph, e.g. r1 or distilled/qwen.")],
+    prompt: Annotated[
+        str | None, typer.Option(help="Ask this and leave; else a dialogue, one question a line.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.6,
+    home: HomeOption = None,
+) -> None:
+    """Talk to a checkpoint. Example: r1 chat r1 --prompt "What is 3 + 5 - 2?" """
+    from dagster_defs.chat import Partner
+
+    partner = Partner.of(settings_of(home), model, temperature)
+    if prompt is not None:
+        sys.stdout.write(partner.answer(prompt) + "\n")
+        return
+    out.print(f"{model} ({partner.digest[:12]}); an empty line ends.", highlight=False)
+    while line := _ask():
+        out.print(partner.answer(line), markup=False, highlight=False)
+
+
+def _ask() -> str:
+    try:
+        return input("> ").strip()
+    except EOFError:
+        return ""

@@ -1,0 +1,78 @@
+"""Commands of whoever operates a home: ui, promote, rollback, prune."""
+
+from typing import Annotated
+
+import typer
+
+from dagster_defs.cli.common import HomeOption, ProfileOption, SeedOption, SourcesOption, app, out, settings_of
+
+
+@app.command()
+def ui(
+    profile: ProfileOption = None,
+    home: HomeOption = None,
+    seed: SeedOption = None,
+    sources: SourcesOption = None,
+    dagster_port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
+    host: Annotated[str, typer.Option(help="Another address is open to others; what to put in front is said.")] = (
+        "127.0.0.1"
+    ),
+    automation: Annotated[
+        bool, typer.Option(help="Re-run by itself what is out of date, as the profile says.")
+    ] = False,
+) -> None:
+    """Dagster and MLflow together on the loopback address. Example: r1 ui --profile smoke --automation"""
+    from dagster_defs.ui import serve
+
+    settings = settings_of(home, profile, seed, sources)
+    serve(settings, host, dagster_port, mlflow_port, automation=automation, console=out)
+
+
+MODEL = typer.Argument(help="A checkpoint of the graph, e.g. r1 or distilled/qwen.")
+WHY = typer.Option("--why", help="Goes into the journal.")
+
+
+@app.command()
+def promote(
+    model: Annotated[str, MODEL],
+    why: Annotated[str, WHY],
+    even_if_worse: Annotated[bool, typer.Option("--even-if-worse", help="Gates still hold.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Make a model's newest version that passed its gates the champion. Example: r1 promote r1 --why "reads better" """
+    from dagster_defs.promotion import person
+    from dagster_defs.promotion import promote as promoted
+
+    move = promoted(settings_of(home), model, why, who=person(), even_if_worse=even_if_worse)
+    out.print(f"{model}: version {move.version} is the champion, pass@1 {move.score:.4f}", highlight=False)
+
+
+@app.command()
+def rollback(model: Annotated[str, MODEL], why: Annotated[str, WHY], home: HomeOption = None) -> None:
+    """Make the champion before the present one the champion again. Example: r1 rollback r1 --why "it rambles" """
+    from dagster_defs.promotion import rollback as rolled_back
+
+    move = rolled_back(settings_of(home), model, why)
+    out.print(f"{model}: version {move.version} is the champion again, pass@1 {move.score:.4f}", highlight=False)
+
+
+@app.command()
+def prune(
+    keep_days: Annotated[float, typer.Option(help="Younger artifacts stay.")] = 30.0,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them; else they are only listed.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Artifacts that nothing kept descends from: listed, removed with --yes. Example: r1 prune --keep-days 90"""
+    from dagster_defs import retention
+
+    settings = settings_of(home)
+    found = retention.unneeded(settings, keep_days)
+    for entry in found:
+        line = f"{entry.days:6.1f} d  {entry.bytes / 2**20:9.1f} MiB  {entry.name}  {entry.path}"
+        out.print(line, highlight=False, soft_wrap=True)
+    size = sum(entry.bytes for entry in found) / 2**20
+    if yes:
+        retention.prune(settings, found)
+    verb = "removed" if yes else "could go; r1 prune --yes removes them"
+    out.print(f"{len(found)} artifacts, {size:.1f} MiB {verb}", highlight=False)
