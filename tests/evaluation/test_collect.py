@@ -70,6 +70,7 @@ def test_gates_go_by_asset_and_say_value_and_limit(tmp_path: Path) -> None:
         "r1.same_tokenizer": (0, 0),
         "r1.entropy_guard": (0.4, 0.1),
         "r1.language_consistency": (1.0, 0.9),
+        "sft_corpus.licences_allowed": (0.0, 0.0),
         "sft_corpus.all_verified": (0, 0),
         "sft_corpus.no_heldout": (0, 0),
         "sft_corpus.recheck_agrees": (0, 0),
