@@ -303,7 +303,9 @@ def evaluate(at: Workshop, model: Checkpoint, heldout: ProblemSet, recipe: Evalu
         asked = Asked.model_validate(answers.asked())
         with default_grader(at.runtime) as grader:
             scores = runner.grade(answers.completions(), asked, grader, heldout.problems(), recipe.grade, draft)
-        return Facts({"rows": answers.statistics["rows"], "pass_at_1": scores.overall.pass_at_1})
+        outcomes = {str(outcome): count for outcome, count in scores.overall.outcomes.items()}
+        facts = {"rows": answers.statistics["rows"], "pass_at_1": scores.overall.pass_at_1, "outcomes": outcomes}
+        return Facts(facts)
 
     uses = grader_identity(recipe.ask.problems)
     return at.build(EvalReport, "evaluate", recipe.grade, {"answers": answers, "heldout": heldout}, make, uses)
