@@ -94,19 +94,32 @@ class Stage:
 
 
 def left_over(spared: int) -> list[str]:
-    """Processes of sandbox users that are neither the victim nor a supervisor, and children of supervisors."""
-    found = []
+    """Processes of sandbox users that are neither the victim nor a supervisor, and children of supervisors.
+
+    What runs below another process's supervisor is that process's business.
+    """
+    statuses, supervisors = {}, set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_text().split("\0")
-            status = dict(
-                line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if ":\t" in line
-            )
+            lines = (folder / "status").read_text().splitlines()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        supervises = any(word.endswith("supervisor.py") for word in words)
-        if supervises and (folder / f"task/{folder.name}/children").read_text().strip():
-            found.append(f"a child of {folder.name}")
-        if not supervises and int(folder.name) != spared and int(status["Uid"].split()[0]) in _SANDBOX_USERS:
-            found.append(f"{status['Name']} {folder.name} {status['State']}")
+        statuses[int(folder.name)] = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+        if any(word.endswith("supervisor.py") for word in words):
+            supervisors.add(int(folder.name))
+
+    def above(pid: int) -> list[int]:
+        parent = int(statuses[pid]["PPid"]) if pid in statuses else 0
+        return [parent, *above(parent)] if parent else []
+
+    foreign = {pid for pid in supervisors if os.getpid() not in above(pid)}
+    found = []
+    for pid, status in statuses.items():
+        if pid in supervisors or pid == spared or foreign & set(above(pid)):
+            continue
+        if supervisors & set(above(pid)):
+            found.append(f"a child of a supervisor: {status['Name']} {pid}")
+        elif int(status["Uid"].split()[0]) in _SANDBOX_USERS:
+            found.append(f"{status['Name']} {pid} {status['State']}")
     return found
