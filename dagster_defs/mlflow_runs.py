@@ -127,5 +127,6 @@ def _register(client: "MlflowClient", run_id: str, artifact: Artifact) -> None:
     client.log_outputs(run_id, models=[LoggedModelOutput(model_id=model.model_id, step=0)])
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
-    version = client.create_model_version(name, f"models:/{model.model_id}", run_id, tags=tags)
+    source = f"models:/{model.model_id}"
+    version = client.create_model_version(name, source, run_id, tags=tags, model_id=model.model_id)
     client.set_registered_model_alias(name, "candidate", version.version)

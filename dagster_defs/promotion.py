@@ -15,7 +15,7 @@ from dagster import AssetKey, DagsterInstance
 
 from dagster_defs.settings import Settings
 from dagster_defs.tracking import Tracking
-from r1_pipeline.artifacts.kinds import EvalReport, peek_artifact
+from r1_pipeline.artifacts.kinds import Artifact, EvalReport, peek_artifact
 from r1_pipeline.errors import R1Error
 from r1_pipeline.records import Record
 
@@ -57,9 +57,9 @@ def promote(settings: Settings, model: str, why: str, *, who: str, even_if_worse
     Raises `GateFailedError` where none passed, `PromotionError` where it has no evaluation or a champion scores better.
     """
     client = Tracking.of(settings).connect()
-    digest = _newest_good(settings, model)
-    version = _version_of(client, model, digest)
-    score = _score(settings, model, digest)
+    made = _newest_good(settings, model).manifest
+    version = _version_of(client, model, made.fingerprint)
+    score = _score(settings, model, made.digest)
     champion = _champion(client, model)
     if champion is not None and not even_if_worse:
         best = float(champion.tags["r1.score"])
@@ -131,7 +131,7 @@ def _record(settings: Settings, move: Move) -> None:
         file.write(move.model_dump_json() + "\n")
 
 
-def _newest_good(settings: Settings, model: str) -> str:
+def _newest_good(settings: Settings, model: str) -> Artifact:
     from dagster_defs.checks import blocking_checks, checks
     from dagster_defs.io import address_of, latest_good
 
@@ -139,19 +139,14 @@ def _newest_good(settings: Settings, model: str) -> str:
     gates = blocking_checks(checks).get(AssetKey(name), frozenset())
     with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
         record = latest_good(instance, AssetKey(name), partition or None, gates)
-    return peek_artifact(settings.home / address_of(record)).digest
+    return peek_artifact(settings.home / address_of(record))
 
 
-def _version_of(client: "MlflowClient", model: str, digest: str) -> "ModelVersion":
-    found = [
-        v
-        for v in client.search_model_versions(f"name = '{registered_name(model)}'")
-        if v.tags.get("r1.digest") == digest
-    ]
+def _version_of(client: "MlflowClient", model: str, fingerprint: str) -> "ModelVersion":
+    versions = client.search_model_versions(f"name = '{registered_name(model)}'")
+    found = [version for version in versions if version.tags.get("r1.fingerprint") == fingerprint]
     if not found:
-        raise PromotionError(
-            f"MLflow knows no version of {model} with digest {digest[:12]}; run r1 run --select {model}"
-        )
+        raise PromotionError(f"MLflow knows no version {fingerprint[:12]} of {model}; run r1 run --select {model}")
     return max(found, key=lambda version: int(version.version))
 
 

@@ -11,6 +11,7 @@ import logging
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -45,7 +46,7 @@ def hold(settings: Settings, run_id: str) -> None:
 
 def reconcile(settings: Settings) -> list[str]:
     """Ids of the runs that were found dead and are closed now."""
-    with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+    with _opened(settings) as instance:
         dead = list(_dead(settings, instance))
         for run in dead:
             instance.report_run_failed(run, MESSAGE)
@@ -57,6 +58,16 @@ def reconcile(settings: Settings) -> list[str]:
         with tracking.tolerant("close the runs of a dead process", logging.getLogger(__name__).warning):
             _close_tracked(tracking, dead, living)
     return [run.run_id for run in dead]
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[DagsterInstance]:
+    """The instance; whoever comes first makes its tables, and only one does."""
+    with (settings.dagster_home / ".lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+            instance.get_runs_count()
+            yield instance
 
 
 @dg.sensor(name="reconciler", minimum_interval_seconds=PERIOD_S, default_status=dg.DefaultSensorStatus.RUNNING)

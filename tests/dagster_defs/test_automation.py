@@ -160,27 +160,20 @@ def test_a_materialization_by_hand_of_what_is_fresh_requests_nothing(home: Path)
 
 
 def test_nothing_follows_a_failed_gate_until_its_cause_is_mended(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def slower(rate: float) -> Callable[[Profile], Profile]:
-        def change(recipe: PipelineRecipe) -> Mapping[str, object]:
-            grpo = recipe.r1_zero.grpo.model_copy(update={"learning_rate": rate})
-            return {"r1_zero": recipe.r1_zero.model_copy(update={"grpo": grpo})}
-
-        return with_recipe(change)
-
     def hopeless(made: Profile) -> Profile:
-        return replace(made, gates=made.gates.model_copy(update={"format_rate": 2.0}))
+        return replace(made, gates=made.gates.model_copy(update={"preference_accuracy": 2.0}))
 
     automation = Automation(home)
-    changed(monkeypatch, lambda made: hopeless(slower(1e-5)(made)))
-    assert automation.settle() == ["r1_zero", "report"]  # it shows the new limit beside the old model
+    changed(monkeypatch, lambda made: hopeless(with_recipe(learning_rate("helpful_rm", 1e-5))(made)))
+    assert automation.settle() == ["helpful_rm", "report"]  # which shows the new limit beside the old model
     with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
         drifts = Drifts(home, load_profile("smoke", 0), definitions(smoke_settings(home)), instance)
-        assert drifts.of(Unit(dg.AssetKey("r1_zero"), None)).state == "failed gate"
-    changed(monkeypatch, slower(2e-5))
+        assert drifts.of(Unit(dg.AssetKey("helpful_rm"), None)).state == "failed gate"
+    changed(monkeypatch, with_recipe(learning_rate("helpful_rm", 2e-5)))
     done = automation.settle()
-    assert done[0] == "r1_zero"
-    assert {"cold_start_data", "evaluation/r1_zero", "report"} <= set(done)
-    assert "base" not in done and len(done) == len(set(done))
+    assert done[0] == "helpful_rm"
+    assert {"r1", "preference_scores", "report"} <= set(done)
+    assert "safety_rm" not in done and "dev3" not in done and len(done) == len(set(done))
 
 
 def test_a_group_on_approval_waits_for_a_person_and_what_is_below_follows(
