@@ -6,7 +6,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from dagster_defs.settings import Settings
-from r1_pipeline.artifacts.kinds import Corpus, EvalReport, ProblemSet, open_artifact
+from r1_pipeline.artifacts.kinds import Answers, Corpus, EvalReport, ProblemSet, open_artifact
+from r1_pipeline.artifacts.store import open_input
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.evaluation.regrade import Regrade, regrade
 from r1_pipeline.lineage.library import Library
@@ -20,9 +21,13 @@ def regraded(home: Path, name: str, workers: int) -> Regrade:
     newest = {artifact.name: artifact for kind in (EvalReport, Corpus) for artifact in library.newest(kind)}
     if name not in newest:
         raise UnknownNameError("evaluation or corpus", name, sorted(newest))
-    asked = [ProblemSet.open(each.path) for each in library.upstream(newest[name]) if isinstance(each, ProblemSet)]
+    artifact = open_artifact(newest[name].path)
+    asked = [ProblemSet.open(each.path) for each in library.upstream(artifact) if isinstance(each, ProblemSet)]
+    edge = artifact.manifest.inputs.get("answers")
+    answers = open_input(home, edge) if edge else None
+    assert answers is None or isinstance(answers, Answers)
     with default_grader(Runtime(threads=workers)) as grader:
-        return regrade(open_artifact(newest[name].path), asked, grader)
+        return regrade(artifact, answers, asked, grader)
 
 
 def asset_of(settings: Settings, name: str) -> str:

@@ -11,10 +11,11 @@ own. Bump its entry in `VERSIONS` whenever a change makes it write other bytes f
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import (
+    VERDICTS,
     Answers,
     Artifact,
     Checkpoint,
@@ -25,6 +26,7 @@ from r1_pipeline.artifacts.kinds import (
     ProblemSet,
     RewardModel,
     write_records,
+    write_table,
 )
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.store import Facts, Spec, Store
@@ -37,10 +39,12 @@ from r1_pipeline.data.toy import text_sources
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation import runner
 from r1_pipeline.evaluation.preferences import write_preference_scores
-from r1_pipeline.evaluation.runner import AskRecipe, EvaluateRecipe, Subject
-from r1_pipeline.evaluation.scores import Asked
+from r1_pipeline.evaluation.runner import EvaluateRecipe
+from r1_pipeline.generation import asking
+from r1_pipeline.generation.asking import Asked, AskRecipe, Subject
+from r1_pipeline.generation.judging import judge
 from r1_pipeline.generation.opening import engine_identity, open_engine
-from r1_pipeline.generation.rejection import RejectionRecipe, sample_corpus
+from r1_pipeline.generation.rejection import RejectionRecipe, keep_samples
 from r1_pipeline.generation.rewriting import Rewriter, TemplateRewriter, Verbatim
 from r1_pipeline.generation.written import written_samples
 from r1_pipeline.lineage.cards import write_data_card
@@ -69,14 +73,14 @@ VERSIONS: Mapping[str, int] = {
     "curate": 3,
     "curate_preferences": 2,
     "reinforce": 2,
-    "draft_cold_start": 3,
+    "draft_cold_start": 4,
     "finetune": 1,
-    "rejection_sample": 3,
+    "rejection_sample": 4,
     "collect_general": 2,
     "merge": 3,
     "fit_preference": 1,
     "distill": 1,
-    "ask": 1,
+    "ask": 2,
     "evaluate": 2,
     "compare_preferences": 1,
 }
@@ -279,24 +283,23 @@ def fit_preference(
     )
 
 
-def ask(at: Workshop, model: Checkpoint, heldout: ProblemSet, recipe: AskRecipe) -> Answers:
-    """What a model says to held-out problems, asked in its own template (paper, section D.1)."""
+def ask(at: Workshop, model: Checkpoint, problems: ProblemSet, recipe: AskRecipe) -> Answers:
+    """What a model says to problems, asked in its own template: below every evaluation and every sampled corpus, so
+    that a changed verifier judges the stored answers and asks nothing again."""
     template: TemplateName = model.statistics["template"]
 
     def make(draft: Draft) -> Facts:
-        subject = Subject(model=model.name, model_digest=model.digest, problems_digest=heldout.digest)
-        asked = recipe.model_copy(update={"problems": available(recipe.problems, heldout, draft)})
+        subject = Subject(model=model.name, model_digest=model.digest, problems_digest=problems.digest)
         with open_engine(model, at.runtime, at.store.home) as engine:
-            said = runner.ask(engine, heldout.problems(), template, asked, subject, draft)
+            said = asking.ask(engine, problems.problems(), template, recipe, subject, draft)
         return Facts({"rows": said.height, "tokens": {"generated": int(said["token_ids"].list.len().sum())}})
 
     uses = {"engine": engine_identity(at.runtime), "template": template_hash(template)}
-    return at.build(Answers, "ask", recipe, {"model": model, "heldout": heldout}, make, uses)
+    return at.build(Answers, "ask", recipe, {"model": model, "problems": problems}, make, uses)
 
 
 def evaluate(at: Workshop, model: Checkpoint, heldout: ProblemSet, recipe: EvaluateRecipe) -> EvalReport:
-    """Scores of a model on held-out problems. Its answers are an artifact of their own, so that a changed verifier
-    scores them again without asking again."""
+    """Scores of a model on held-out problems (paper, section D.1)."""
     answers = ask(at, model, heldout, recipe.ask)
 
     def make(draft: Draft) -> Facts:
@@ -332,15 +335,6 @@ def compare_preferences(
     return at.build(PreferenceScores, "compare_preferences", Recipe(), inputs, make)
 
 
-def available(wanted: Mapping[Domain, int], heldout: ProblemSet, draft: Draft) -> dict[Domain, int]:
-    """How many of the wanted problems of each domain there are: a user's own may be fewer."""
-    there: dict[Domain, int] = heldout.statistics["by_domain"]
-    for domain in wanted:
-        if there.get(domain, 0) < wanted[domain]:
-            draft.note(f"{there.get(domain, 0)} held-out problems in {domain}, {wanted[domain]} wanted")
-    return {domain: min(count, there[domain]) for domain, count in wanted.items() if domain in there}
-
-
 def grader_identity(domains: Iterable[Domain]) -> dict[str, str]:
     """`verifier.DOMAIN` -> `name@version` of the verifiers that judge these domains."""
     with default_grader(Runtime()) as grader:
@@ -350,27 +344,21 @@ def grader_identity(domains: Iterable[Domain]) -> dict[str, str]:
 def _sampled(
     at: Workshop, stage: str, policy: Checkpoint, problems: ProblemSet, recipe: RejectionRecipe, rewriter: Rewriter
 ) -> Corpus:
-    template: TemplateName = policy.statistics["template"]
+    answers = ask(at, policy, problems, recipe.ask)
 
     def make(draft: Draft) -> Facts:
-        domains = tuple(domain for domain in recipe.domains if domain not in problems.left_out)
-        asked = recipe.model_copy(update={"domains": domains})
-        if not domains:
+        if not answers.statistics["rows"]:  # all its domains are left out
             write_records(draft.path / "samples.parquet", [], Sample)
             return Facts({"rows": 0, "by_domain": {}, "tokens_by_domain": {}})
-        with default_grader(at.runtime) as grader, open_engine(policy, at.runtime, at.store.home) as engine:
-            samples, dropped, generated = sample_corpus(
-                engine, grader, problems.problems(), template, asked, rewriter, policy.digest, draft
-            )
-        return _write_corpus(draft, samples, set_rows_aside(draft, dropped), {"tokens": {"generated": generated}})
+        asked, known = Asked.model_validate(answers.asked()), problems.problems()
+        with default_grader(at.runtime) as grader:
+            judged = judge(answers.completions(), known, grader, asked.template)
+        samples, dropped = keep_samples(judged, known, asked, rewriter, recipe.keep)
+        write_table(draft.path / VERDICTS, judged.select("problem_id", "sample_index", "outcome", "verifier"))
+        return _write_corpus(draft, samples, set_rows_aside(draft, dropped))
 
-    uses = {
-        "engine": engine_identity(at.runtime),
-        "template": template_hash(template),
-        "rewriter": rewriter.identity,
-        **grader_identity(recipe.domains),
-    }
-    return at.build(Corpus, stage, recipe, {"policy": policy, "problems": problems}, make, uses)
+    uses = {"rewriter": rewriter.identity, **grader_identity(recipe.ask.problems)}
+    return at.build(Corpus, stage, recipe.keep, {"answers": answers, "problems": problems}, make, uses)
 
 
 def _finetuned(at: Workshop, stage: str, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Checkpoint:
@@ -382,13 +370,10 @@ def _finetuned(at: Workshop, stage: str, base: Checkpoint, corpus: Corpus, recip
     return at.build(Checkpoint, stage, recipe, {"base": base, "corpus": corpus}, make)
 
 
-def _write_corpus(
-    draft: Draft, samples: Sequence[Sample], drops: Mapping[str, int], more: Mapping[str, Any] | None = None
-) -> Facts:
+def _write_corpus(draft: Draft, samples: Sequence[Sample], drops: Mapping[str, int]) -> Facts:
     write_records(draft.path / "samples.parquet", samples, Sample)
     if not samples:
         raise ArtifactError(f"{draft.name} would be empty (dropped: {dict(drops)}); loosen its rules or train further")
     by_domain = Counter(sample.domain for sample in samples)
     tokens = Counter({domain: sum(s.tokens for s in samples if s.domain == domain) for domain in by_domain})
-    facts = {"rows": len(samples), "by_domain": dict(by_domain), "tokens_by_domain": dict(tokens), **(more or {})}
-    return Facts(facts, dict(drops))
+    return Facts({"rows": len(samples), "by_domain": dict(by_domain), "tokens_by_domain": dict(tokens)}, dict(drops))

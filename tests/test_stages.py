@@ -1,15 +1,19 @@
 """Laws of the verbs, on the real smoke profile with a base that has hardly been trained."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from r1_pipeline import stages
-from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, EvalReport, ProblemSet
+from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, Corpus, EvalReport, ProblemSet
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.errors import GraderError
+from r1_pipeline.generation.fake import FakeEngine
+from r1_pipeline.lineage.library import Library
+from r1_pipeline.lineage.trace import trace
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.records import STORED
 from r1_pipeline.rewards.choice import ChoiceVerifier
@@ -99,6 +103,47 @@ def test_other_sampling_asks_again_and_other_counting_does_not(
     sampling = recipe.model_copy(update={"ask": recipe.ask.model_copy(update={"seed": 1})})
     _, watching = evaluated(profile, made, sampling)
     assert watching.made == ["answers", "evaluation"]
+
+
+def test_a_changed_verifier_makes_traces_from_the_stored_completions(
+    profile: Profile, made: tuple[Path, Checkpoint, ProblemSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, base, problems = made
+    recipe = profile.recipe.reasoning_traces["logic"]
+    room = recipe.ask.sampling.model_copy(update={"max_tokens": 99})
+    recipe = recipe.model_copy(update={"ask": recipe.ask.model_copy(update={"sampling": room})})
+    known = {problem.id: problem for problem in problems.problems()}
+
+    @contextmanager
+    def half_right(*_: object) -> Iterator[FakeEngine]:
+        """In the place of an engine: even samples are right, odd ones have no answer."""
+        said = {
+            p.id: f"<think>{'it is' if p.language == 'en' else '答案'}</think><answer>\\boxed{{{p.answer}}}</answer>"
+            for p in known.values()
+        }
+        yield FakeEngine(lambda r: "who knows" if r.sample_index % 2 else said[r.problem_id])
+
+    def traces() -> tuple[Corpus, list[str]]:
+        watching = Watching()
+        at = Workshop(Store(home, watching), profile.runtime, "reasoning_traces/logic")
+        return stages.rejection_sample(at, base, problems, recipe), watching.made
+
+    monkeypatch.setattr(stages, "open_engine", half_right)
+    before, made_first = traces()
+    monkeypatch.setattr(ChoiceVerifier, "version", "another")
+    monkeypatch.setattr(stages, "open_engine", lambda *_: pytest.fail("a model was asked again"))
+    after, made_then = traces()
+    assert (made_first, made_then) == (["answers", "corpus"], ["corpus"])
+    assert {sample.verifier for sample in before.samples()} == {"choice@1"}
+    assert {sample.verifier for sample in after.samples()} == {"choice@another"}
+    assert [s.response for s in after.samples()] == [s.response for s in before.samples()]
+    assert after.manifest.inputs["answers"] == before.manifest.inputs["answers"]
+    asked = sum(problem.domain == "logic" for problem in problems.problems()) * recipe.ask.samples
+    verdicts = after.verdicts()
+    assert (verdicts.height, verdicts["outcome"].eq("malformed").sum()) == (asked, asked // 2)
+    row = after.samples()[0]
+    written_by = trace(Library.of(home), row.sample_id).below[-1]
+    assert (row.generator, written_by.name, written_by.facts["digest"]) == (base.digest, "base", base.digest)
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def regrade(
 ) -> None:
     """Judge what is stored with the verifiers of today; every flipped verdict. Example: r1 regrade evaluation/r1
 
-    Changes nothing without --apply. An evaluation made anew judges its stored answers; traces are sampled again.
+    Changes nothing without --apply, which judges the stored answers anew: nothing is sampled again.
     """
     from dagster_defs.regrade import asset_of, regraded, said, shown
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Record)
 
+VERDICTS = "verdicts.parquet"
+"""`problem_id`, `sample_index`, `outcome`, `verifier`; the completions themselves are in the `Answers` below."""
+
 _verified: set[tuple[Path, str]] = set()
 
 
@@ -118,6 +121,10 @@ class Corpus(Artifact):
         """The table as it lies on disk."""
         return read_table(self.path / "samples.parquet")
 
+    def verdicts(self) -> "pl.DataFrame":
+        """Of a sampled corpus, the verdict on every completion that was asked for, kept or not (`VERDICTS`)."""
+        return read_table(self.path / VERDICTS)
+
 
 class Checkpoint(Artifact):
     """A causal language model with its tokenizer, loadable by transformers from `path`."""
@@ -137,7 +144,7 @@ class Answers(Artifact):
     kind = "answers"
 
     def asked(self) -> dict[str, Any]:
-        """Who answered what, and how it was asked (`evaluation.scores.Asked`)."""
+        """Who answered what, and how it was asked (`generation.asking.Asked`)."""
         asked: dict[str, Any] = json.loads((self.path / "asked.json").read_text(encoding="utf-8"))
         return asked
 

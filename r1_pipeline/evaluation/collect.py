@@ -119,7 +119,7 @@ def _of(kind: type[A], artifacts: Mapping[str, Artifact]) -> dict[str, A]:
 
 
 def _stage(artifact: Artifact, run: RunFacts) -> StageFacts:
-    """Facts of one asset; an evaluation includes the asking, whose answers are an artifact of their own."""
+    """Facts of one asset; the asking, whose answers are an artifact of their own, is included."""
     made = _made(artifact, run)
     tokens = [sum(manifest.statistics["tokens"].values()) for manifest in made if "tokens" in manifest.statistics]
     return StageFacts(
@@ -132,7 +132,7 @@ def _stage(artifact: Artifact, run: RunFacts) -> StageFacts:
 
 
 def _made(artifact: Artifact, run: RunFacts) -> list[Manifest]:
-    answers = artifact.manifest.inputs.get("answers") if isinstance(artifact, EvalReport) else None
+    answers = artifact.manifest.inputs.get("answers")
     return [artifact.manifest, *([open_input(run.home, answers).manifest] if answers else [])]
 
 

@@ -1,23 +1,27 @@
 """Stored completions judged once more: which verdicts would be others today.
 
-Of an evaluation every completion is judged, of a corpus every row, from what is stored; nothing is asked and nothing
-written. Problems come from the problem sets that the artifact was made from.
+Of an evaluation and of a sampled corpus every completion is judged, kept or not; of any other corpus every row. Nothing
+is asked and nothing written. Problems come from the problem sets that the artifact was made from.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from r1_pipeline.artifacts.kinds import Artifact, Corpus, EvalReport, ProblemSet
+from r1_pipeline.artifacts.kinds import Answers, Artifact, Corpus, EvalReport, ProblemSet
 from r1_pipeline.errors import WrongKindError
 from r1_pipeline.generation.judging import completions_of
 from r1_pipeline.records import Completion, Domain, Outcome, Record, Sample
 from r1_pipeline.rewards.verifier import Grader
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class Flip(Record):
     """A verdict that is another one today."""
 
     sample_id: str
-    """The row's own, in a corpus; `PROBLEM/SAMPLE` in an evaluation."""
+    """`PROBLEM/SAMPLE`; of a corpus that was not sampled, the row's own."""
     domain: Domain
     old: Outcome
     new: Outcome
@@ -40,15 +44,19 @@ class Regrade(Record):
     flips: tuple[Flip, ...]
 
 
-def regrade(artifact: Artifact, asked: Iterable[ProblemSet], grader: Grader) -> Regrade:
-    """Judges what `artifact` holds; `asked` are the problem sets that it was made from.
+def regrade(artifact: Artifact, answers: Answers | None, asked: Iterable[ProblemSet], grader: Grader) -> Regrade:
+    """Judges what `artifact` holds; `answers` and `asked` are the completions and problem sets that it was made from.
 
     Raises `WrongKindError` for an artifact that holds no completions.
     """
     problems = {problem.id: problem for each in asked for problem in each.problems()}
     if isinstance(artifact, EvalReport):
         template = artifact.scores()["identity"]["template"]
-        rows = _evaluated(artifact)
+        rows = _judged(artifact.completions())
+    elif isinstance(artifact, Corpus) and answers:
+        template = answers.asked()["template"]
+        of_one = ["problem_id", "sample_index"]
+        rows = _judged(answers.completions().join(artifact.verdicts(), on=of_one, maintain_order="left"))
     elif isinstance(artifact, Corpus):
         template, rows = "chat", [_said(sample) for sample in artifact.samples()]
     else:
@@ -87,8 +95,7 @@ class _Row(Record):
     verifier: str
 
 
-def _evaluated(report: EvalReport) -> Sequence[_Row]:
-    frame = report.completions()
+def _judged(frame: "pl.DataFrame") -> Sequence[_Row]:
     return [
         _Row(
             sample_id=f"{said.problem_id}/{said.sample_index}",

@@ -10,7 +10,6 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import GraderError
 from r1_pipeline.evaluation.estimators import (
     Interval,
@@ -21,27 +20,12 @@ from r1_pipeline.evaluation.estimators import (
     mean_pass_at_k,
     pass_at_1,
 )
-from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain, Outcome, Record, Sampling
+from r1_pipeline.generation.asking import Asked
+from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain, Outcome, Record
 from r1_pipeline.rewards.extract import final_answer
 
 if TYPE_CHECKING:
     import polars as pl
-
-
-class Asked(Record):
-    """Who answered what, and how it was asked."""
-
-    model: str
-    """Asset key, partition after a slash."""
-    model_digest: str
-    problems_digest: str
-    template: TemplateName
-    template_hash: str
-    sampling: Sampling
-    samples: int
-    """Completions a problem."""
-    seed: int
-    engine: str
 
 
 class Identity(Asked):

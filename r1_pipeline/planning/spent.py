@@ -4,7 +4,7 @@ Times come from provenance and step metrics, tokens from the statistics of each 
 counts all its steps, not only those after the last resume. Not covered: evaluations, gates, runs that came to nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from r1_pipeline.artifacts.kinds import Artifact
@@ -16,7 +16,7 @@ FREE_EDGES = frozenset({"heldout", "tokenizer_of", "budget"})
 
 
 class StageCost(Record):
-    """One artifact of the lineage."""
+    """One asset of the lineage; what was sampled for it, an artifact of its own, included."""
 
     seconds: float
     """Wall time."""
@@ -42,22 +42,16 @@ class Cost(Record):
     def total(self) -> StageCost:
         """The sum; planned over the stages that have a plan."""
         parts = self.stages.values()
-        return StageCost(
-            seconds=sum(part.seconds for part in parts),
-            device_seconds=sum(part.device_seconds for part in parts),
-            device=", ".join(dict.fromkeys(part.device for part in parts)),
-            generated=sum(part.generated for part in parts),
-            trained=sum(part.trained for part in parts),
-            planned_device_seconds=sum(part.planned_device_seconds or 0.0 for part in parts),
-        )
+        return _summed(parts, sum(part.planned_device_seconds or 0.0 for part in parts))
 
 
 def cost_of_lineage(model: Artifact, home: Path, devices: int, planned_hours: Mapping[str, float]) -> Cost:
     """The cost of `model`; stages ran on `devices` devices at once. Raises like `open_input` for a broken lineage."""
-    stages = {
-        artifact.name: _stage(artifact, devices, planned_hours.get(artifact.name))
-        for artifact in _lineage(model, home, set())
-    }
+    parts: dict[str, list[StageCost]] = {}
+    for artifact in _lineage(model, home, set()):
+        parts.setdefault(artifact.name, []).append(_spent(artifact, devices))
+    planned = {name: 3600 * hours for name, hours in planned_hours.items()}
+    stages = {name: _summed(costs, planned.get(name)) for name, costs in parts.items()}
     return Cost(model=model.name, digest=model.digest, stages=stages)
 
 
@@ -72,7 +66,18 @@ def _lineage(artifact: Artifact, home: Path, seen: set[str]) -> Iterator[Artifac
     yield artifact
 
 
-def _stage(artifact: Artifact, devices: int, planned_hours: float | None) -> StageCost:
+def _summed(parts: Collection[StageCost], planned: float | None) -> StageCost:
+    return StageCost(
+        seconds=sum(part.seconds for part in parts),
+        device_seconds=sum(part.device_seconds for part in parts),
+        device=", ".join(dict.fromkeys(part.device for part in parts)),
+        generated=sum(part.generated for part in parts),
+        trained=sum(part.trained for part in parts),
+        planned_device_seconds=planned,
+    )
+
+
+def _spent(artifact: Artifact, devices: int) -> StageCost:
     made, steps = artifact.manifest.provenance, artifact.metrics()
     seconds = max(made.seconds, sum(step.get("seconds", 0.0) for step in steps))
     counted = {"trained": steps[-1].get("tokens", 0) if steps else 0}  # reward models say it in their metrics alone
@@ -83,5 +88,5 @@ def _stage(artifact: Artifact, devices: int, planned_hours: float | None) -> Sta
         device=made.device,
         generated=int(tokens.get("generated", 0)),
         trained=int(tokens.get("trained", 0)),
-        planned_device_seconds=None if planned_hours is None else 3600 * planned_hours,
+        planned_device_seconds=None,
     )

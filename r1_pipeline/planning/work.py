@@ -7,6 +7,7 @@ Assets that only move rows (curation, merging) need no accelerator and are left 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from r1_pipeline.generation.asking import AskRecipe
 from r1_pipeline.generation.rejection import RejectionRecipe
 from r1_pipeline.profiles import Forecast, PipelineRecipe, Profile
 from r1_pipeline.recipe import Precision
@@ -109,14 +110,15 @@ class _Planner:
             ),
         )
 
-    def sample(self, shape: Shape, recipe: RejectionRecipe, domains: int, mean: float) -> Work:
-        asked, limit = recipe.ask, recipe.ask.sampling.max_tokens
-        completions = domains * recipe.problems * asked.samples
+    def sample(self, shape: Shape, recipe: AskRecipe, mean: float) -> Work:
+        limit = recipe.sampling.max_tokens
+        completions = sum(recipe.problems.values()) * recipe.samples
         return Work(shape, Sampled(completions, self.forecast.prompt, min(mean, limit), limit, None))
 
-    def kept(self, recipe: RejectionRecipe, domains: int) -> float:
+    def kept(self, recipe: RejectionRecipe) -> float:
         """Rows that rejection sampling is expected to keep."""
-        return domains * recipe.problems * min(recipe.per_problem, recipe.ask.samples * self.forecast.kept)
+        of_one = min(recipe.keep.per_problem, recipe.ask.samples * self.forecast.kept)
+        return sum(recipe.ask.problems.values()) * of_one
 
     def tune(self, shape: Shape, recipe: SftRecipe, rows: float, mean: float) -> Work:
         return Work(
@@ -168,9 +170,8 @@ def work_of(profile: Profile) -> Mapping[str, Work]:
     plan = _Planner(recipe, expected)
     base = recipe.base.shape
     students = {name: student.shape for name, student in recipe.student_base.items()}
-    cold_domains = len(recipe.cold_start_data.domains)
-    cold_rows = plan.kept(recipe.cold_start_data, cold_domains)
-    reasoning_rows = sum(plan.kept(part, 1) for part in recipe.reasoning_traces.values())
+    cold_rows = plan.kept(recipe.cold_start_data)
+    reasoning_rows = sum(plan.kept(part) for part in recipe.reasoning_traces.values())
     rows = reasoning_rows + expected.general_rows
     row = (reasoning_rows * expected.reasoning + expected.general_rows * expected.general) / rows
     distilled = {name: plan.tune(students[name], sft, rows, row) for name, sft in recipe.distilled.items()}
@@ -179,12 +180,12 @@ def work_of(profile: Profile) -> Mapping[str, Work]:
         "base": plan.pretrain(recipe.base),
         **{f"student_base/{name}": plan.pretrain(student) for name, student in recipe.student_base.items()},
         "r1_zero": plan.reinforce(base, recipe.r1_zero, expected.zero),
-        "cold_start_data": plan.sample(base, recipe.cold_start_data, cold_domains, expected.reasoning),
+        "cold_start_data": plan.sample(base, recipe.cold_start_data.ask, expected.reasoning),
         "dev1": plan.tune(base, recipe.dev1, cold_rows, expected.reasoning),
         "dev2": plan.reinforce(base, recipe.dev2, expected.reasoning),
         "dev2_no_language_reward": plan.reinforce(base, recipe.dev2_no_language_reward, expected.reasoning),
         **{
-            f"reasoning_traces/{domain}": plan.sample(base, part, 1, expected.reasoning)
+            f"reasoning_traces/{domain}": plan.sample(base, part.ask, expected.reasoning)
             for domain, part in recipe.reasoning_traces.items()
         },
         "dev3": plan.tune(base, recipe.dev3, rows, row),

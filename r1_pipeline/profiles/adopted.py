@@ -16,9 +16,9 @@ from r1_pipeline.data.screening.rows import STANDARD
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import RecipeError, RequirementError
 from r1_pipeline.evaluation.report import ReportRecipe
-from r1_pipeline.evaluation.runner import AskRecipe, EvaluateRecipe, GradeRecipe
-from r1_pipeline.generation.judging import SampleRecipe
-from r1_pipeline.generation.rejection import RejectionRecipe
+from r1_pipeline.evaluation.runner import EvaluateRecipe, GradeRecipe
+from r1_pipeline.generation.asking import AskRecipe
+from r1_pipeline.generation.rejection import KeepRecipe, RejectionRecipe
 from r1_pipeline.profiles.profile import PipelineRecipe, Profile
 from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain, Sampling
 from r1_pipeline.rewards.rubric import Rubric
@@ -81,11 +81,6 @@ class Scale:
 
 def pipeline(seed: int, scale: Scale) -> PipelineRecipe:
     """The whole graph at this scale."""
-    traces = SampleRecipe(
-        sampling=Sampling(temperature=1.0, top_p=1.0, max_tokens=scale.max_tokens),
-        samples=scale.trace_samples,
-        seed=seed,
-    )
     reasoning = PromptSchedule(shares=scale.shares, general_steps=0, general_share=0.5, seed=seed)
     last = reasoning.model_copy(update={"general_steps": scale.general_steps})
     with_language = scale.rules.model_copy(update={"language": 1.0})  # equation 7, weight as in equation 8
@@ -95,6 +90,13 @@ def pipeline(seed: int, scale: Scale) -> PipelineRecipe:
     ) -> ReinforceRecipe:
         return ReinforceRecipe(template=template, rubric=rubric, schedule=schedule, grpo=grpo)
 
+    def rejection(problems: dict[Domain, int], per_problem: int) -> RejectionRecipe:
+        sampling = Sampling(temperature=1.0, top_p=1.0, max_tokens=scale.max_tokens)
+        return RejectionRecipe(
+            ask=AskRecipe(sampling=sampling, samples=scale.trace_samples, problems=problems, seed=seed),
+            keep=KeepRecipe(rules=scale.readable, per_problem=per_problem),
+        )
+
     return PipelineRecipe(
         reasoning_problems=_curate(REASONING_DOMAINS, heldout=False),
         heldout_problems=_curate(DOMAINS, heldout=True),
@@ -103,25 +105,12 @@ def pipeline(seed: int, scale: Scale) -> PipelineRecipe:
         base=scale.base,
         student_base=dict(scale.students),
         r1_zero=rl(scale.zero, scale.rules, "zero"),
-        cold_start_data=RejectionRecipe(
-            domains=REASONING_DOMAINS,
-            problems=scale.cold_start_problems,
-            ask=traces,
-            rules=scale.readable,
-            per_problem=1,
-        ),
+        cold_start_data=rejection(dict.fromkeys(REASONING_DOMAINS, scale.cold_start_problems), per_problem=1),
         dev1=scale.cold_start,
         dev2=rl(scale.dev2, with_language, "chat"),
         dev2_no_language_reward=rl(scale.dev2, scale.rules, "chat"),
         reasoning_traces={
-            domain: RejectionRecipe(
-                domains=(domain,),
-                problems=scale.trace_problems[domain],
-                ask=traces,
-                rules=scale.readable,
-                per_problem=scale.trace_kept,
-            )
-            for domain in REASONING_DOMAINS
+            domain: rejection({domain: scale.trace_problems[domain]}, scale.trace_kept) for domain in REASONING_DOMAINS
         },
         general_traces=GeneralRecipe(rows=scale.general_rows),
         sft_corpus=MergeRecipe(seed=seed, screening=STANDARD),

@@ -20,9 +20,9 @@ from r1_pipeline.data.toy import ToyRecipe
 from r1_pipeline.distillation.students import STUDENTS
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.evaluation.report import ReportRecipe
-from r1_pipeline.evaluation.runner import AskRecipe, EvaluateRecipe, GradeRecipe
-from r1_pipeline.generation.judging import SampleRecipe
-from r1_pipeline.generation.rejection import RejectionRecipe
+from r1_pipeline.evaluation.runner import EvaluateRecipe, GradeRecipe
+from r1_pipeline.generation.asking import AskRecipe
+from r1_pipeline.generation.rejection import KeepRecipe, RejectionRecipe
 from r1_pipeline.profiles.profile import Forecast, Machine, PipelineRecipe, Profile
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain, Sampling
@@ -213,12 +213,17 @@ def smoke(seed: int) -> Profile:
 
 def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Profile:
     facts = size.web.problems
-    traces = SampleRecipe(
-        sampling=Sampling(temperature=1.0, top_p=1.0, max_tokens=MAX_TOKENS), samples=size.trace_samples, seed=seed
-    )
     readable = ReplyRecipe(
         min_language_share=1.0, max_repetition=0.3, max_paragraph=2000, code_blocks=False, max_tokens=MAX_TOKENS
     )
+
+    def rejection(problems: dict[Domain, int], per_problem: int) -> RejectionRecipe:
+        sampling = Sampling(temperature=1.0, top_p=1.0, max_tokens=MAX_TOKENS)
+        return RejectionRecipe(
+            ask=AskRecipe(sampling=sampling, samples=size.trace_samples, problems=problems, seed=seed),
+            keep=KeepRecipe(rules=readable, per_problem=per_problem),
+        )
+
     sft = _sft(seed, size)
     reinforce = _reinforcements(seed, size, guards)
     recipe = PipelineRecipe(
@@ -229,18 +234,11 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
         base=_pretrain(seed, size, size.base, size.base_steps),
         student_base={name: _pretrain(seed + 1, size, size.students[name], size.student_steps) for name in STUDENTS},
         r1_zero=reinforce["r1_zero"],
-        cold_start_data=RejectionRecipe(
-            domains=REASONING_DOMAINS, problems=size.cold_start_problems, ask=traces, rules=readable, per_problem=1
-        ),
+        cold_start_data=rejection(dict.fromkeys(REASONING_DOMAINS, size.cold_start_problems), per_problem=1),
         dev1=sft.model_copy(update={"epochs": size.cold_start_epochs}),
         dev2=reinforce["dev2"],
         dev2_no_language_reward=reinforce["dev2_no_language_reward"],
-        reasoning_traces={
-            domain: RejectionRecipe(
-                domains=(domain,), problems=size.trace_problems, ask=traces, rules=readable, per_problem=2
-            )
-            for domain in REASONING_DOMAINS
-        },
+        reasoning_traces={d: rejection({d: size.trace_problems}, per_problem=2) for d in REASONING_DOMAINS},
         general_traces=GeneralRecipe(rows=10_000),
         sft_corpus=MergeRecipe(seed=seed, screening=TOY_SCREENING),
         dev3=sft,

@@ -22,8 +22,8 @@ from r1_pipeline.artifacts.provenance import PIPELINE_RUN
 from r1_pipeline.artifacts.store import Facts, Spec, Store
 from r1_pipeline.data.templates import TemplateName, reply
 from r1_pipeline.evaluation.gates import TOKENIZER_FILES
-from r1_pipeline.evaluation.runner import AskRecipe, GradeRecipe, Subject, ask, grade
-from r1_pipeline.evaluation.scores import Asked
+from r1_pipeline.evaluation.runner import GradeRecipe, grade
+from r1_pipeline.generation.asking import Asked, AskRecipe, Subject, ask
 from r1_pipeline.generation.fake import FakeEngine
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Outcome, Problem, Request, Sample, Sampling

@@ -5,17 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 from run_fakes import ASK, HELDOUT, TRAIN, FakeRun, row, says
 
 from dagster_defs.regrade import regraded
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import Answers, Corpus, EvalReport, write_records
+from r1_pipeline.artifacts.kinds import VERDICTS, Answers, Corpus, EvalReport, write_records, write_table
 from r1_pipeline.artifacts.manifest import list_files
 from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.errors import UnknownNameError
-from r1_pipeline.evaluation.runner import GradeRecipe, Subject, ask, grade
-from r1_pipeline.evaluation.scores import Asked
+from r1_pipeline.evaluation.runner import GradeRecipe, grade
+from r1_pipeline.generation.asking import Asked, Subject, ask
 from r1_pipeline.generation.fake import FakeEngine
 from r1_pipeline.records import Outcome, Problem, Sample, Verdict
 from r1_pipeline.rewards.choice import ChoiceVerifier
@@ -33,7 +34,8 @@ class Lenient(ChoiceVerifier):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An evaluation whose logic answers are B where A is right, and a corpus with one such row, judged leniently."""
+    """An evaluation and traces whose logic answers are B where A is right, and a corpus with such a row, all judged
+    leniently; the traces kept nothing."""
     home = tmp_path_factory.mktemp("home")
     run = FakeRun(home)
     heldout, train = run.problems("heldout_problems", HELDOUT), run.problems("reasoning_problems", TRAIN)
@@ -59,11 +61,22 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return Facts()
 
     run.add(Corpus, "sft_corpus", rows, inputs={"problems": train})
+
+    def traces(draft: Draft) -> Facts:
+        said = answers.completions().select("problem_id", "sample_index")
+        write_records(draft.path / "samples.parquet", [], Sample)
+        verdicts = said.with_columns(outcome=pl.lit("correct"), verifier=pl.lit("choice@0"))
+        write_table(draft.path / VERDICTS, verdicts)
+        return Facts()
+
+    run.add(Corpus, "reasoning_traces/logic", traces, inputs={"answers": answers, "problems": heldout})
     return home
 
 
-def test_every_verdict_that_flips_is_listed_with_both_versions(home: Path) -> None:
-    found = regraded(home, "evaluation/r1", workers=1)
+@pytest.mark.parametrize("name", ["evaluation/r1", "reasoning_traces/logic"])
+def test_every_verdict_that_flips_is_listed_with_both_versions(name: str, home: Path) -> None:
+    """Of traces too, whether or not a completion became a row."""
+    found = regraded(home, name, workers=1)
     logic = [problem.id for problem in HELDOUT if problem.domain == "logic"]
     assert found.judged == 8
     assert [flip.sample_id for flip in found.flips] == [f"{id_}/{sample}" for id_ in logic for sample in (0, 1)]
@@ -89,5 +102,7 @@ def test_the_command_lists_flips_and_changes_nothing(home: Path) -> None:
 
 
 def test_what_holds_no_completions_is_refused_with_what_does(home: Path) -> None:
-    with pytest.raises(UnknownNameError, match=r"'heldout_problems'; valid: evaluation/r1, sft_corpus"):
+    with pytest.raises(
+        UnknownNameError, match=r"'heldout_problems'; valid: evaluation/r1, reasoning_traces/logic, sft_corpus"
+    ):
         regraded(home, "heldout_problems", workers=1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Corpus, ProblemSet, write_records
+from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, Corpus, ProblemSet, write_records
 from r1_pipeline.artifacts.store import Facts, Spec, Store
 from r1_pipeline.data.problems import problem_id
 from r1_pipeline.data.samples import identified
@@ -105,6 +105,13 @@ class Shop:
 
         return self.store.build(Checkpoint, Spec(name, stage, 1, Seeded(), inputs), make)
 
+    def answers(self, name: str, **inputs: Artifact) -> Answers:
+        def make(draft: Draft) -> Facts:
+            (draft.path / "completions.parquet").write_text("what dev2 said")
+            return Facts({"rows": 16})
+
+        return self.store.build(Answers, Spec(name, "ask", 1, Seeded(), inputs), make)
+
     def corpus(self, name: str, stage: str, rows: Sequence[Sample], tables: int = 1, **inputs: Artifact) -> Corpus:
         def make(draft: Draft) -> Facts:
             for table in range(tables):
@@ -131,7 +138,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     base = shop.model("base", "pretrain", "b")
     dev2 = shop.model("dev2", "reinforce", "d2", policy=base, problems=problems)
     rows = [sample(p, dev2.digest, index) for p in problems.problems() for index in range(2)]
-    traces = shop.corpus("reasoning_traces/math", "rejection_sample", rows, policy=dev2, problems=problems)
+    answers = shop.answers("reasoning_traces/math", model=dev2, problems=problems)
+    traces = shop.corpus("reasoning_traces/math", "rejection_sample", rows, answers=answers, problems=problems)
     corpus = shop.corpus("sft_corpus", "merge", rows[::-1], tables=2, math=traces, heldout=heldout)
     dev3 = shop.model("dev3", "finetune", "d3", base=base, corpus=corpus)
     return World(home, heldout, problems, base, dev2, traces, corpus, dev3)

@@ -9,8 +9,9 @@ from r1_pipeline.artifacts.draft import Draft, bare_draft
 from r1_pipeline.artifacts.kinds import read_table, write_table
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.generation.asking import AskRecipe, sample, select
 from r1_pipeline.generation.fake import FakeEngine
-from r1_pipeline.generation.judging import SampleRecipe, completions_of, judge, sample
+from r1_pipeline.generation.judging import completions_of, judge
 from r1_pipeline.records import Completion, Problem, Request, Sampling
 from r1_pipeline.rewards.choice import ChoiceVerifier
 from r1_pipeline.rewards.verifier import Grader
@@ -28,7 +29,9 @@ PROBLEMS = [
     )
     for i in range(3)
 ]
-RECIPE = SampleRecipe(sampling=Sampling(temperature=1.0, top_p=1.0, max_tokens=64), samples=4, seed=0)
+RECIPE = AskRecipe(
+    sampling=Sampling(temperature=1.0, top_p=1.0, max_tokens=64), samples=4, problems={"logic": 3}, seed=0
+)
 
 
 class Counting(FakeEngine):
@@ -93,6 +96,14 @@ def test_a_damaged_shard_is_sampled_again_and_said_so(damage: str, tmp_path: Pat
     assert path.read_bytes() == whole
     assert len(notes.messages) == 1
     assert "answers-00001.parquet" in notes.messages[0]
+
+
+def test_where_there_are_fewer_problems_than_wanted_all_are_asked_and_it_is_said(tmp_path: Path) -> None:
+    draft = bare_draft(tmp_path)
+    draft.observer = notes = Notes()
+    assert select(PROBLEMS, {"logic": 5, "math": 1}, draft) == PROBLEMS
+    assert notes.messages == ["0 problems in math, 1 wanted", "3 problems in logic, 5 wanted"]
+    assert select(PROBLEMS, {"logic": 2}, draft) == PROBLEMS[:2]
 
 
 def test_judging_adds_columns_to_what_was_said_and_changes_nothing_of_it(tmp_path: Path) -> None:

@@ -1,0 +1,164 @@
+"""Asking a model problems: requests to completions, in shards that an interruption cannot lose.
+
+What `ask` leaves, `completions.parquet` and `asked.json`, is an artifact of its own below every evaluation and every
+sampled corpus; it knows no verifier, so that a changed one judges what is stored and nothing is sampled again.
+A finished shard lies in the draft's scratch and is not repeated by an interrupted run; seeds belong to (problem,
+sample), so shards cannot change a completion.
+Not covered: judging (`judging`), what is then counted (`evaluation.scores`) or kept (`rejection`).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import read_table, write_table
+from r1_pipeline.data.templates import TemplateName, template_hash
+from r1_pipeline.generation.engine import Engine, requests_for
+from r1_pipeline.recipe import Recipe
+from r1_pipeline.records import DOMAINS, STORED, Completion, Domain, Problem, Record, Request, Sampling
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SHARD = 1024
+"""Requests a shard: what an interruption costs at most."""
+
+
+class AskRecipe(Recipe):
+    """What a model is asked, and how."""
+
+    sampling: Sampling
+    samples: int
+    """Completions a problem."""
+    problems: dict[Domain, int]
+    """Problems asked, by domain, at most: the first so many in stored order."""
+    seed: int
+    """Root of every sample's seed."""
+
+
+class Subject(Record):
+    """Who is asked what."""
+
+    model: str
+    """Asset key, partition after a slash."""
+    model_digest: str
+    problems_digest: str
+
+
+class Asked(Subject):
+    """Who answered what, and how it was asked."""
+
+    template: TemplateName
+    template_hash: str
+    sampling: Sampling
+    samples: int
+    """Completions a problem."""
+    seed: int
+    engine: str
+
+
+def ask(
+    engine: Engine,
+    problems: Sequence[Problem],
+    template: TemplateName,
+    recipe: AskRecipe,
+    subject: Subject,
+    draft: Draft,
+) -> "pl.DataFrame":
+    """Sample; leaves `completions.parquet` and `asked.json` in the draft, returns the completions."""
+    asked = Asked(
+        **subject.model_dump(),
+        template=template,
+        template_hash=template_hash(template),
+        sampling=recipe.sampling,
+        samples=recipe.samples,
+        seed=recipe.seed,
+        engine=engine.identity,
+    )
+    said = sample(engine, select(problems, recipe.problems, draft), template, recipe, draft)
+    write_table(draft.path / "completions.parquet", said)
+    (draft.path / "asked.json").write_text(asked.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return said
+
+
+def select(problems: Sequence[Problem], counts: Mapping[Domain, int], draft: Draft) -> list[Problem]:
+    """The first so many problems of each domain, domain by domain; says so where there are fewer."""
+    chosen = []
+    for domain in sorted(counts, key=DOMAINS.index):
+        count = counts[domain]
+        found = [problem for problem in problems if problem.domain == domain]
+        if len(found) < count:
+            draft.note(f"{len(found)} problems in {domain}, {count} wanted")
+        chosen += found[:count]
+    return chosen
+
+
+def sample(
+    engine: Engine,
+    problems: Sequence[Problem],
+    template: TemplateName,
+    recipe: AskRecipe,
+    draft: Draft,
+    shard: int = SHARD,
+) -> "pl.DataFrame":
+    """One row a completion, problem by problem; the columns are the fields of `Completion`."""
+    import polars as pl
+
+    requests = requests_for(problems, template, recipe.samples, recipe.seed)
+    shards = [requests[i : i + shard] for i in range(0, len(requests), shard)]
+    frames = [pl.DataFrame(schema=schema())]
+    for index, part in enumerate(shards):
+        path = draft.scratch / f"answers-{index:05d}.parquet"
+        frame = _finished(path, part, draft)
+        if frame is None:
+            said = engine.generate(part, recipe.sampling)
+            frame = pl.DataFrame([completion.model_dump() for completion in said], schema=schema())
+            _write_whole(path, frame)
+            draft.log(index + 1, len(shards), {**_progress(said), **engine.spent()})
+        frames.append(frame)
+    return pl.concat(frames)
+
+
+def schema() -> "dict[str, pl.DataType | type[pl.DataType]]":
+    """Columns of `sample`, whatever the rows."""
+    import polars as pl
+
+    kinds: dict[str, pl.DataType | type[pl.DataType]] = {
+        "sample_index": pl.Int64,
+        "seed": pl.Int64,
+        "token_ids": pl.List(pl.Int32),
+    }
+    return {name: kinds.get(name, pl.String) for name in STORED}
+
+
+def _finished(path: Path, shard: Sequence[Request], draft: Draft) -> "pl.DataFrame | None":
+    """A shard sampled before an interruption; None, loudly, if it is damaged or answers other requests."""
+    from pyarrow import ArrowException
+
+    if not path.exists():
+        return None
+    try:
+        frame = read_table(path)
+    except (OSError, ArrowException) as error:
+        draft.note(f"{path.name} from an interrupted run is damaged ({error}); sampling it again")
+        return None
+    found = frame.select("problem_id", "sample_index", "seed").rows()
+    if found != [(request.problem_id, request.sample_index, request.seed) for request in shard]:
+        draft.note(f"{path.name} from an interrupted run answers other requests; sampling it again")
+        return None
+    return frame
+
+
+def _write_whole(path: Path, frame: "pl.DataFrame") -> None:
+    """Only a whole file ever has the final name."""
+    partial = path.with_suffix(".partial")
+    write_table(partial, frame)
+    partial.replace(path)
+
+
+def _progress(said: Sequence[Completion]) -> dict[str, float]:
+    return {
+        "mean_tokens": sum(len(completion.token_ids) for completion in said) / len(said),
+        "truncated": sum(completion.finish_reason == "length" for completion in said) / len(said),
+    }
