@@ -109,7 +109,7 @@ REPORT_INPUTS = {
     group_name="evaluation",
     owners=OWNERS,
     kinds={"html", "json"},
-    code_version="1",
+    code_version="2",
     ins=REPORT_INPUTS,
     description="report.json and one self-contained page: the paper's tables beside ours, curves, gates, cost.",
 )

@@ -6,7 +6,7 @@ styles, plots and text are in it. Model text is hostile and goes through the tem
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from markupsafe import Markup
@@ -14,10 +14,11 @@ from markupsafe import Markup
 from r1_pipeline.data.templates import TAGS
 from r1_pipeline.evaluation import paper
 from r1_pipeline.evaluation.bars import Bar, bars
+from r1_pipeline.evaluation.cells import Cell, Row, clock, estimate, number, percent
 from r1_pipeline.evaluation.inputs import ReportInputs
 from r1_pipeline.evaluation.plots import Dot, Line, curves, dots
-from r1_pipeline.evaluation.scores import EvalScores, Scores
-from r1_pipeline.records import DOMAINS, Domain
+from r1_pipeline.evaluation.scores import EvalScores
+from r1_pipeline.records import DOMAINS, Domain, Outcome
 
 DOMAIN_NAMES: dict[Domain, str] = {
     "math": "Mathematics",
@@ -37,53 +38,6 @@ ZERO_CURVES = (
     ("entropy", "Entropy, nats a token", 2),
 )
 """Metric, title, decimals of the value at the end of the line."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A number that aligns on its decimal point: `ghost` is laid out and not seen."""
-
-    text: str
-    ghost: str = ""
-    margin: str = ""
-    """Half the width of the interval, behind ±."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A labelled row of cells."""
-
-    label: str
-    cells: tuple[Cell, ...]
-    style: str = ""
-
-
-def number(value: float | None, decimals: int, column: int | None = None, margin: str = "") -> Cell:
-    """`value` with `decimals` places in a column of `column` places; a dash where there is no value."""
-    width = decimals if column is None else column
-    if value is None:
-        return Cell("–", "." + "0" * width if width else "")
-    shown = f"{value:,.{decimals}f}".replace("-", "−")
-    hidden = "0" * (width - decimals)
-    return Cell(shown, hidden if decimals else f".{hidden}" if hidden else "", margin)
-
-
-def percent(value: float | None) -> Cell:
-    """A share as percent with one decimal."""
-    return number(None if value is None else 100 * value, 1)
-
-
-def estimate(scores: Scores | None) -> Cell:
-    """Pass@1 in percent, with half the width of its interval."""
-    if scores is None:
-        return number(None, 1)
-    half = (scores.pass_at_1_ci.hi - scores.pass_at_1_ci.lo) / 2
-    return number(100 * scores.pass_at_1, 1, margin=f"{100 * half:.1f}")
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds."""
-    return f"{int(seconds + 0.5) // 60}:{int(seconds + 0.5) % 60:02d}"
 
 
 def render(inputs: ReportInputs) -> str:
@@ -111,6 +65,8 @@ def render(inputs: ReportInputs) -> str:
         language=_language(inputs),
         language_curve=_language_curve(inputs),
         students=_students(inputs),
+        outcomes=[outcome.replace("_", " ") for outcome in Outcome],
+        verdicts=_verdicts(inputs),
         corpus=_corpus(inputs),
         longest=max((stage.seconds for stage in inputs.stages.values()), default=0.0) or 1.0,
         exchanges=[
@@ -259,6 +215,17 @@ def _students(inputs: ReportInputs) -> list[Row]:
                 "ours" if name.startswith("distilled/") or name == "student_rl_only" else "",
             )
         )
+    return rows
+
+
+def _verdicts(inputs: ReportInputs) -> list[Row]:
+    """Completions of every model by outcome; last, the share that has no score."""
+    rows = []
+    for name, model in _ordered(inputs.models).items():
+        counts = model.overall.outcomes
+        unscored = counts.get(Outcome.UNGRADABLE, 0) + counts.get(Outcome.GRADER_ERROR, 0)
+        cells = (number(counts.get(outcome, 0), 0) for outcome in Outcome)
+        rows.append(Row(name, (*cells, percent(unscored / sum(counts.values())))))
     return rows
 
 

@@ -5,7 +5,7 @@
     schema profile seed home total_seconds environment
     left_out      DOMAIN -> why this machine has no problems of it
     models        NAME -> pass_at_1 pass_at_1_ci pass_at_k cons_at_k format_rate language_consistency mean_tokens n
-                          by_domain {DOMAIN: {pass_at_1, n}} digest
+                          outcomes {OUTCOME: n} by_domain {DOMAIN: {pass_at_1, n}} digest
     reward_models NAME -> accuracy n
     corpus        rows by_domain {DOMAIN: rows} dropped {REASON: n} heldout_overlap
     stages        ASSET -> seconds reused fingerprint digest tokens
@@ -81,6 +81,7 @@ def _model(scores: EvalScores) -> dict[str, Any]:
         "language_consistency": overall.language_consistency,
         "mean_tokens": overall.mean_tokens,
         "n": overall.n,
+        "outcomes": {str(outcome): overall.outcomes.get(outcome, 0) for outcome in Outcome},
         "by_domain": {name: {"pass_at_1": s.pass_at_1, "n": s.n} for name, s in scores.by_domain.items()},
         "digest": scores.identity.model_digest,
     }

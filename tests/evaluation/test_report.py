@@ -10,8 +10,8 @@ import pytest
 from report_fakes import report_inputs
 
 from r1_pipeline.evaluation.bars import bars
+from r1_pipeline.evaluation.cells import Cell, clock, number
 from r1_pipeline.evaluation.inputs import CorpusStats, Exchange, Reply, ReportInputs
-from r1_pipeline.evaluation.page import Cell, clock, number
 from r1_pipeline.evaluation.plots import nice_ticks, running_mean
 from r1_pipeline.evaluation.report import ReportRecipe, build_report, exchanges, report_json
 from r1_pipeline.records import Domain, Language, Outcome, Problem
@@ -32,7 +32,7 @@ def test_report_json_has_the_published_schema() -> None:
     for model in report["models"].values():
         assert keys(model) == {
             *("pass_at_1", "pass_at_1_ci", "pass_at_k", "cons_at_k", "format_rate", "language_consistency"),
-            *("mean_tokens", "n", "by_domain", "digest"),
+            *("mean_tokens", "n", "outcomes", "by_domain", "digest"),
         }
         lo, hi = model["pass_at_1_ci"]
         assert lo <= model["pass_at_1"] <= hi
@@ -50,6 +50,22 @@ def test_a_models_own_number_is_the_mean_over_domains_and_maths_stands_by_itself
     base = report_json(report_inputs())["models"]["base"]
     assert base["pass_at_1"] == pytest.approx((0.171 + 0.402 + 0.288 + 0.246 + 0.310) / 5)
     assert base["by_domain"]["math"] == {"pass_at_1": 0.171, "n": 2048}
+
+
+def test_what_no_grader_could_judge_is_counted_for_every_model_in_both_files() -> None:
+    inputs = report_inputs()
+    r1 = inputs.models["r1"]
+    counts = {Outcome.CORRECT: 90, Outcome.UNGRADABLE: 4, Outcome.GRADER_ERROR: 6}
+    overall = r1.overall.model_copy(update={"outcomes": counts})
+    models = {**inputs.models, "r1": r1.model_copy(update={"overall": overall})}
+    numbers, page = build_report(inputs.model_copy(update={"models": models}))
+    assert numbers["models"]["r1"]["outcomes"] == {
+        **{"correct": 90, "wrong": 0, "malformed": 0, "truncated": 0},
+        **{"ungradable": 4, "grader_error": 6},
+    }
+    section = page[page.index('<section id="verdicts">') :].partition("</section>")[0]
+    row = next(line for line in section.split("<tr>") if line.startswith("<th>r1</th>"))
+    assert re.findall(r'<td class="n">([\d.]+)', row) == ["90", "0", "0", "0", "4", "6", "10.0"]
 
 
 class Page(HTMLParser):
