@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from r1_pipeline.cluster import Cluster
 from r1_pipeline.engines import AnyEngine, AnyRollouts, Transformers
 from r1_pipeline.errors import RecipeError
 
@@ -38,6 +39,8 @@ class Runtime(BaseModel):
     """What generates: drafts, traces and evaluations; its identity enters fingerprints."""
     rollouts: AnyRollouts = Transformers()
     """What generates while a policy is reinforced; anything but transformers enters fingerprints."""
+    cluster: Cluster | None = None
+    """A Ray cluster over which sampling, judging and screening of large tables are spread; None: this process alone."""
     generation_batch: int = 512
     """Completions generated at once; a memory dial."""
     micro_batch: int = 128

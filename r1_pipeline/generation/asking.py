@@ -7,22 +7,20 @@ sample), so shards cannot change a completion.
 Not covered: judging (`judging`), what is then counted (`evaluation.scores`) or kept (`rejection`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import read_table, write_table
 from r1_pipeline.data.templates import TemplateName, template_hash
-from r1_pipeline.generation.engine import Engine, requests_for
+from r1_pipeline.generation.engine import SHARD, Engine, requests_for
+from r1_pipeline.generation.fleet import Fleet
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import DOMAINS, STORED, Completion, Domain, Problem, Record, Request, Sampling
 
 if TYPE_CHECKING:
     import polars as pl
-
-SHARD = 1024
-"""Requests a shard: what an interruption costs at most."""
 
 
 class AskRecipe(Recipe):
@@ -107,17 +105,30 @@ def sample(
 
     requests = requests_for(problems, template, recipe.samples, recipe.seed)
     shards = [requests[i : i + shard] for i in range(0, len(requests), shard)]
-    frames = [pl.DataFrame(schema=schema())]
-    for index, part in enumerate(shards):
-        path = draft.scratch / f"answers-{index:05d}.parquet"
-        frame = _finished(path, part, draft)
-        if frame is None:
-            said = engine.generate(part, recipe.sampling)
-            frame = pl.DataFrame([completion.model_dump() for completion in said], schema=schema())
-            _write_whole(path, frame)
-            draft.log(index + 1, len(shards), {**_progress(said), **engine.spent()})
-        frames.append(frame)
-    return pl.concat(frames)
+    paths = [draft.scratch / f"answers-{index:05d}.parquet" for index in range(len(shards))]
+    frames = {
+        index: frame
+        for index, (path, part) in enumerate(zip(paths, shards, strict=True))
+        if (frame := _finished(path, part, draft)) is not None
+    }
+    missing = [index for index in range(len(shards)) if index not in frames]
+    for at, said in _answers(engine, [shards[index] for index in missing], recipe.sampling):
+        index = missing[at]
+        frames[index] = pl.DataFrame([completion.model_dump() for completion in said], schema=schema())
+        _write_whole(paths[index], frames[index])
+        draft.log(len(frames), len(shards), {**_progress(said), **engine.spent()})
+    return pl.concat([pl.DataFrame(schema=schema()), *(frames[index] for index in range(len(shards)))])
+
+
+def _answers(
+    engine: Engine, shards: Sequence[Sequence[Request]], sampling: Sampling
+) -> Iterator[tuple[int, list[Completion]]]:
+    """(index, completions) of each shard as soon as it is done: one after the other, or many at work in a fleet."""
+    if isinstance(engine, Fleet):
+        yield from engine.stream(shards, sampling)
+    else:
+        for index, part in enumerate(shards):
+            yield index, engine.generate(part, sampling)
 
 
 def schema() -> "dict[str, pl.DataType | type[pl.DataType]]":

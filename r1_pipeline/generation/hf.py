@@ -66,6 +66,10 @@ class HfEngine:
     def spent(self) -> Mapping[str, float]:
         return {}
 
+    def close(self) -> None:
+        """Let go of the weights."""
+        del self._model
+
     def _complete(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
         import torch
         from transformers import GenerationConfig, LogitsProcessorList

@@ -4,17 +4,19 @@ Evaluation, cold-start drafting and rejection sampling share it. It needs no mod
 stored. Not covered: asking (`asking`), what is then counted (`evaluation.scores`) or kept (`rejection`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from r1_pipeline.cluster import spread
 from r1_pipeline.data.templates import TemplateName, split_reply
 from r1_pipeline.generation.asking import schema
+from r1_pipeline.generation.engine import SHARD
 from r1_pipeline.records import STORED, Completion, Problem, Verdict
 from r1_pipeline.rewards.fmt import is_well_formed
 from r1_pipeline.rewards.language import language_share
 from r1_pipeline.rewards.repetition import repetition
 from r1_pipeline.rewards.rubric import reasoning_of
-from r1_pipeline.rewards.verifier import Grader
+from r1_pipeline.rewards.verifier import Grader, default_grader
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,7 +31,26 @@ def completions_of(frame: "pl.DataFrame") -> list[Completion]:
 def judge(
     completions: "pl.DataFrame", problems: Sequence[Problem], grader: Grader, template: TemplateName
 ) -> "pl.DataFrame":
-    """One row a completion: what was said, what it was judged, and the plain measurements of its text."""
+    """One row a completion: what was said, what it was judged, and the plain measurements of its text. Spread over the
+    cluster where the grader's runtime has one."""
+    import polars as pl
+
+    cluster = grader.runtime.cluster
+    if cluster is None or completions.is_empty():
+        return _judged(completions, problems, grader, template)
+    alone = grader.runtime.model_copy(update={"cluster": None})
+
+    def open_worker() -> "Callable[[pl.DataFrame], pl.DataFrame]":
+        own = default_grader(alone)
+        return lambda part: _judged(part, problems, own, template)
+
+    parts = dict(spread(list(completions.iter_slices(SHARD)), open_worker, cluster))
+    return pl.concat([parts[index] for index in range(len(parts))])
+
+
+def _judged(
+    completions: "pl.DataFrame", problems: Sequence[Problem], grader: Grader, template: TemplateName
+) -> "pl.DataFrame":
     import polars as pl
 
     by_id = {problem.id: problem for problem in problems}

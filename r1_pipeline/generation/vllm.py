@@ -9,6 +9,7 @@ Not covered: training with vLLM (`training.rollouts`), servers (`openai`).
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -148,7 +149,9 @@ def arguments(settings: Vllm, runtime: Runtime) -> dict[str, Any]:
 
 def serve_command(model: Path, name: str, port: int, settings: Vllm, runtime: Runtime) -> list[str]:
     """Command line of a server on loopback that answers for the checkpoint in `model` (see `servable`) as `name`."""
-    command = ["vllm", "serve", str(model), "--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)]
+    # Not `vllm serve`: it looks for the package `vllm`, and the CPU build has another name.
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
+    command += ["--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)]
     for key, value in arguments(settings, runtime).items():
         flag = key.replace("_", "-")
         if isinstance(value, bool):

@@ -62,9 +62,9 @@ def template_of(text: str) -> TemplateName:
 class Grader:
     """Grades completions; a context manager."""
 
-    def __init__(self, verifiers: Mapping[Domain, Verifier], threads: int = 1) -> None:
+    def __init__(self, verifiers: Mapping[Domain, Verifier], runtime: Runtime | None = None) -> None:
+        self.runtime = runtime or Runtime()
         self._verifiers = dict(verifiers)
-        self._threads = threads
         self._cache: dict[tuple[Problem, str], Verdict] = {}
         self._cached = 0
         self._lock = Lock()
@@ -132,7 +132,7 @@ class Grader:
         rows = list(pairs)
         keys = [(problem, completion.text, completion.finish_reason) for problem, completion in rows]
         first = dict(zip(keys, rows, strict=True))
-        with ThreadPoolExecutor(self._threads) as threads:
+        with ThreadPoolExecutor(self.runtime.threads) as threads:
             verdicts = threads.map(lambda row: self.grade(row[0], row[1], template), first.values())
             judged = dict(zip(first, verdicts, strict=True))
         return [judged[key] for key in keys]
@@ -162,5 +162,5 @@ def default_grader(runtime: Runtime) -> Grader:
             "logic": choice,
             "general": KeywordsVerifier(max_words=60),
         },
-        threads=runtime.threads,
+        runtime,
     )

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from r1_pipeline.errors import UnknownNameError
+from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Outcome
 from r1_pipeline.rewards.verifier import Grader, reference_verdict, verdict
 
@@ -65,7 +66,7 @@ def test_grade_all_keeps_the_order_and_judges_repeats_once(problem, completion):
     counting = Counting()
     counting.calls = 1
     pairs = [(problem("5"), completion(f"<think>a</think>{n % 3}")) for n in range(30)]
-    judged = Grader({"math": counting}, threads=4).grade_all(pairs, "chat")
+    judged = Grader({"math": counting}, Runtime(threads=4)).grade_all(pairs, "chat")
     assert len(judged) == 30 and counting.calls == 4
 
 

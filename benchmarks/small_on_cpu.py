@@ -1,0 +1,194 @@
+"""The part of the profile `small` that two cores finish in two hours: SmolLM2 on GSM8K.
+
+    python benchmarks/small_on_cpu.py GSM8K_FOLDER HOME
+
+GSM8K_FOLDER holds `gsm8k_train.parquet` and `gsm8k_test.parquet`. R1-Zero comes first, and shows whether this base ever
+finds the form; then the second half of the recipe, with GSM8K's own worked solutions in the place of R1-Zero's: SFT
+from the base and reinforcement of what comes out. Prints JSON: scores, hours and tokens of each model, and what was
+taken back from `small` to fit. An interrupted run goes on from its last checkpoint.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, ProblemSet, write_records
+from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.data.ingest.declared import read_sources
+from r1_pipeline.data.templates import reply, summarize
+from r1_pipeline.generation import asking
+from r1_pipeline.generation.asking import Asked, Subject
+from r1_pipeline.generation.fake import FakeEngine
+from r1_pipeline.generation.judging import judge
+from r1_pipeline.generation.rejection import RejectionRecipe, keep_samples
+from r1_pipeline.generation.rewriting import Verbatim
+from r1_pipeline.profiles import Profile, load_profile
+from r1_pipeline.profiles.sources import with_sources
+from r1_pipeline.records import Request, Sample
+from r1_pipeline.rewards.verifier import default_grader
+from r1_pipeline.stages import Workshop, ask, curate, evaluate, finetune, pretrain, reinforce
+
+SOURCES = """
+builtin = ["general", "preference"]
+
+[[source]]
+name = "gsm8k_train"
+path = "{folder}/gsm8k_train.parquet"
+mapping = "gsm8k"
+licence = "MIT"
+origin = "https://github.com/openai/grade-school-math"
+side = "train"
+
+[[source]]
+name = "gsm8k_test"
+path = "{folder}/gsm8k_test.parquet"
+mapping = "gsm8k"
+licence = "MIT"
+origin = "https://github.com/openai/grade-school-math"
+side = "heldout"
+"""
+TOKENS = 128
+RL: Mapping[str, Any] = {
+    "save_steps": 1,
+    "prompts_per_step": 4,
+    "group_size": 8,
+    "max_completion_tokens": TOKENS,
+    "learning_rate": 2e-5,
+    "warmup_steps": 1,
+    "reference_sync_steps": None,
+    "precision": "float32",
+}
+"""Of reinforcement: 32 completions a step, not 512, and a rate for few steps."""
+STEPS = {"r1_zero": 1, "dev2": 6}
+SFT: Mapping[str, Any] = {"epochs": 1, "batch": 16, "save_steps": 4, "max_tokens": 512, "precision": "float32"}
+ROWS = 256
+"""Worked solutions that are learned."""
+ASKED: Mapping[str, Any] = {"problems": {"math": 64}, "samples": 1}
+
+
+class Steps(Observer):
+    """Says on standard error how far a stage is."""
+
+    def stepped(self, name: str, step: int, total: int, metrics: Mapping[str, float]) -> None:
+        print(name, f"{step}/{total}", json.dumps(dict(metrics)), file=sys.stderr, flush=True)
+
+
+class Solutions(FakeEngine):
+    """Answers with the worked solutions of a file, without its notes for calculators."""
+
+    identity = "written"
+
+    def __init__(self, file: Path, problems: ProblemSet) -> None:
+        rows = pl.read_parquet(file).iter_rows(named=True)
+        worked = {row["question"].strip(): re.sub("<<.*?>>", "", row["answer"]).split("####") for row in rows}
+        self._worked = {p.id: worked[p.question.strip()] for p in problems.problems() if p.domain == "math"}
+        super().__init__(self._reply)
+
+    def _reply(self, request: Request) -> str:
+        steps, answer = self._worked[request.problem_id]
+        return reply(steps.strip(), summarize("math", answer.strip()))
+
+
+def reduced(folder: Path, home: Path) -> Profile:
+    """`small` on a CPU, with GSM8K as its problems."""
+    home.mkdir(parents=True, exist_ok=True)
+    declared = home / "gsm8k.toml"
+    declared.write_text(SOURCES.format(folder=folder.resolve()), encoding="utf-8")
+    profile = with_sources(load_profile("small", 0), read_sources(declared))
+    runtime = profile.runtime.model_copy(
+        update={"device": "cpu", "threads": 1, "generation_batch": 32, "micro_batch": 4}
+    )
+    return replace(profile, runtime=runtime)
+
+
+def worked(at: Workshop, file: Path, problems: ProblemSet, recipe: RejectionRecipe) -> Corpus:
+    """Worked solutions as a corpus: judged and screened like a model's."""
+
+    def make(draft: Draft) -> Facts:
+        with default_grader(at.runtime) as grader:
+            subject = Subject(model="gsm8k", model_digest="gsm8k", problems_digest=problems.digest)
+            said = asking.ask(Solutions(file, problems), problems.problems(), "chat", recipe.ask, subject, draft)
+            judged = judge(said, problems.problems(), grader, "chat")
+        asked = Asked.model_validate_json((draft.path / "asked.json").read_text(encoding="utf-8"))
+        rows, dropped = keep_samples(judged, problems.problems(), asked, Verbatim(), recipe.keep)
+        write_records(draft.path / "samples.parquet", rows, Sample)
+        return Facts({"rows": len(rows), "dropped": dropped.height})
+
+    return at.store.build(Corpus, Spec(at.name, "worked", 1, recipe, {"problems": problems}), make)
+
+
+def changed(recipe: Any, values: Mapping[str, Any]) -> dict[str, str]:
+    """Each changed field as `before -> after`."""
+    return {name: f"{getattr(recipe, name)} -> {value}" for name, value in values.items()}
+
+
+def main(folder: Path, home: Path) -> None:
+    """Run what is missing in `home` and print the table."""
+    profile = reduced(folder, home)
+    recipe, store = profile.recipe, Store(home.resolve(), Steps())
+    sampling = recipe.evaluation.ask.sampling.model_copy(update={"max_tokens": TOKENS})
+    asked = recipe.evaluation.ask.model_copy(update={**ASKED, "sampling": sampling})
+    evaluation = recipe.evaluation.model_copy(
+        update={"ask": asked, "grade": recipe.evaluation.grade.model_copy(update={"ks": (1,)})}
+    )
+    rows: dict[str, Any] = {}
+
+    def at(name: str) -> Workshop:
+        return Workshop(store, profile.runtime, name)
+
+    def rl(name: str) -> Any:
+        full = getattr(recipe, name)
+        return full.model_copy(update={"grpo": full.grpo.model_copy(update={**RL, "steps": STEPS[name]})})
+
+    def examined(model: Checkpoint) -> Checkpoint:
+        workshop = at(f"evaluation/{model.name}")
+        answers = ask(workshop, model, heldout, asked)
+        scores = evaluate(workshop, model, heldout, evaluation).scores()["overall"]
+        made, seconds = model.manifest.provenance, answers.manifest.provenance.seconds
+        rows[model.name] = {
+            "template": model.statistics["template"],
+            **{key: scores[key] for key in ("pass_at_1", "pass_at_1_ci", "format_rate", "outcomes", "mean_tokens")},
+            "evaluation_tokens_per_s": answers.statistics["tokens"]["generated"] / seconds,
+            "hours": made.seconds / 3600,
+            "tokens": model.statistics["tokens"],
+            "steps": [
+                {k: step[k] for k in ("step", "reward", "loss", "seconds") if k in step} for step in model.metrics()
+            ],
+        }
+        return model
+
+    base = pretrain(at("base"), recipe.base)
+    problems = curate(at("reasoning_problems"), recipe.reasoning_problems)
+    heldout = curate(at("heldout_problems"), recipe.heldout_problems)
+    examined(base)
+    reinforced = reinforce(at("r1_zero"), base, problems, rl("r1_zero"))
+    rows["r1_zero"] = {"steps": reinforced.metrics()}
+    traces = recipe.reasoning_traces["math"]
+    once = traces.ask.model_copy(update={"problems": {"math": ROWS}, "samples": 1})
+    taken = traces.model_copy(update={"ask": once})
+    corpus = worked(at("worked_solutions"), folder / "gsm8k_train.parquet", problems, taken)
+    dev1 = examined(finetune(at("dev1"), base, corpus, recipe.dev1.model_copy(update=SFT)))
+    examined(reinforce(at("dev2"), dev1, problems, rl("dev2")))
+    facts = {
+        "models": rows,
+        "problems": {side.name: side.statistics["by_domain"] for side in (problems, heldout)},
+        "corpus": corpus.statistics,
+        "reduced": {
+            **{name: changed(getattr(recipe, name).grpo, {**RL, "steps": STEPS[name]}) for name in STEPS},
+            "dev1": changed(recipe.dev1, SFT),
+            "evaluation": changed(recipe.evaluation.ask, {**ASKED, "sampling": sampling}),
+        },
+    }
+    print(json.dumps(facts, indent=1))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,106 @@
+"""Sampling, judging and whole verbs over a real cluster of two nodes: the same rows, whoever made them, also when one
+is lost on the way."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from r1_pipeline import stages
+from r1_pipeline.artifacts.draft import bare_draft
+from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
+from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.artifacts.store import Store
+from r1_pipeline.cluster import Cluster
+from r1_pipeline.errors import EngineError
+from r1_pipeline.generation.asking import AskRecipe, sample
+from r1_pipeline.generation.engine import requests_for
+from r1_pipeline.generation.judging import judge
+from r1_pipeline.generation.opening import open_engine
+from r1_pipeline.profiles import load_profile
+from r1_pipeline.recipe import Runtime
+from r1_pipeline.records import Sampling
+from r1_pipeline.rewards.verifier import default_grader
+from r1_pipeline.stages import Workshop
+
+ray = pytest.importorskip("ray", reason="the extra ray is not installed")
+pytestmark = pytest.mark.slow
+PROFILE = load_profile("smoke", 0)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def base(home: Path) -> Checkpoint:
+    return stages.pretrain(Workshop(Store(home), PROFILE.runtime, "base"), PROFILE.recipe.base)
+
+
+@pytest.fixture(scope="module")
+def problems(home: Path) -> ProblemSet:
+    return stages.curate(
+        Workshop(Store(home), PROFILE.runtime, "reasoning_problems"), PROFILE.recipe.reasoning_problems
+    )
+
+
+def runtime_on(cluster: Any) -> Runtime:
+    settings = Cluster(address=cluster.address, workers=2, cpus=1, gpus=0)
+    return PROFILE.runtime.model_copy(update={"cluster": settings})
+
+
+class PullsThePlug(Observer):
+    """Takes the second node away, without grace, when a third of the shards are there."""
+
+    def __init__(self, cluster: Any) -> None:
+        self._cluster = cluster
+        self.pulled = False
+
+    def stepped(self, name: str, step: int, total: int, metrics: object) -> None:
+        if step >= total // 3 and not self.pulled:
+            self.pulled = True
+            self._cluster.remove_node(next(iter(self._cluster.worker_nodes)), allow_graceful=False)
+
+
+def test_a_node_lost_in_the_middle_costs_no_row_and_changes_none(
+    ray_cluster: Any, home: Path, base: Checkpoint, problems: ProblemSet, tmp_path: Path
+) -> None:
+    sampling = Sampling(temperature=1.0, top_p=0.95, max_tokens=48)
+    recipe = AskRecipe(sampling=sampling, samples=16, problems={}, seed=0)
+    asked = problems.problems()
+    plug, rows = PullsThePlug(ray_cluster), {}
+    for name, runtime in (("cluster", runtime_on(ray_cluster)), ("alone", PROFILE.runtime)):
+        draft = bare_draft(tmp_path / name)
+        if name == "cluster":
+            draft.observer = plug
+        with open_engine(base, runtime, home) as engine, default_grader(runtime) as grader:
+            rows[name] = judge(sample(engine, asked, "zero", recipe, draft, shard=16), asked, grader, "zero")
+    assert plug.pulled and len(ray.nodes()) == 2 and sum(node["Alive"] for node in ray.nodes()) == 1
+    keys = rows["cluster"].select("problem_id", "sample_index").rows()
+    assert len(set(keys)) == len(keys) == 16 * len(asked)
+    assert digest(rows["cluster"]) == digest(rows["alone"])
+
+
+def test_a_verb_makes_the_same_artifact_and_an_error_of_a_worker_arrives_as_it_was(
+    ray_cluster: Any, tmp_path: Path, home: Path, base: Checkpoint, problems: ProblemSet
+) -> None:
+    recipe = PROFILE.recipe.reasoning_traces["math"]
+    made = [
+        stages.rejection_sample(Workshop(Store(folder), runtime, "reasoning_traces/math"), base, problems, recipe)
+        for folder, runtime in ((home, PROFILE.runtime), (tmp_path, runtime_on(ray_cluster)))
+    ]
+    assert made[0].path != made[1].path and made[0].samples()
+    assert (made[0].digest, made[0].manifest.fingerprint) == (made[1].digest, made[1].manifest.fingerprint)
+    short = recipe.ask.sampling.model_copy(update={"max_tokens": 10_000})
+    with (
+        open_engine(base, runtime_on(ray_cluster), home) as engine,
+        pytest.raises(EngineError, match="10000 were asked"),
+    ):
+        engine.generate(requests_for(problems.problems()[:2], "zero", 1, 0), short)
+
+
+def digest(rows: pl.DataFrame) -> str:
+    return hashlib.sha256(rows.write_json().encode()).hexdigest()
