@@ -14,7 +14,11 @@ Domain = Literal["math", "code", "stem", "logic", "general"]
 REASONING_DOMAINS: tuple[Domain, ...] = ("math", "code", "stem", "logic")
 DOMAINS: tuple[Domain, ...] = (*REASONING_DOMAINS, "general")
 
-Language = Literal["en", "zh"]
+Language = Literal[
+    "en", "zh", "ja", "ko", "fr", "de", "es", "it", "pt", "nl", "sv", "da", "no", "fi", "pl", "cs", "hu", "ro", "tr",
+    "vi", "id", "ru", "uk", "bg", "el", "he", "ar", "fa", "ur", "hi", "mr", "ne", "bn", "ta", "te", "th", "ka", "hy",
+]  # fmt: skip
+"""ISO 639-1; what of a text is in a language: `data.words`."""
 FinishReason = Literal["stop", "length"]
 
 

@@ -50,6 +50,7 @@ from r1_pipeline.generation.written import written_samples
 from r1_pipeline.lineage.cards import write_data_card
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import REASONING_DOMAINS, Domain, Sample
+from r1_pipeline.rewards.language import language_identity
 from r1_pipeline.rewards.preference import PreferenceKind
 from r1_pipeline.rewards.references import curate_problems
 from r1_pipeline.rewards.rubric import Rubric, part_functions
@@ -77,7 +78,7 @@ VERSIONS: Mapping[str, int] = {
     "finetune": 1,
     "rejection_sample": 4,
     "collect_general": 2,
-    "merge": 3,
+    "merge": 4,
     "fit_preference": 1,
     "distill": 1,
     "ask": 2,
@@ -216,7 +217,8 @@ def reinforce(
             )
         return model_facts(draft, recipe.template, tokens_spent(read_metrics(draft.metrics), recipe.grpo))
 
-    uses = {**grader_identity(REASONING_DOMAINS), **rollout_identity(at.runtime)}
+    consistency = language_identity() if "language" in recipe.rubric.weights else {}
+    uses = {**grader_identity(REASONING_DOMAINS), **consistency, **rollout_identity(at.runtime)}
     return at.build(Checkpoint, "reinforce", recipe, inputs, make, uses)
 
 
@@ -240,7 +242,8 @@ def collect_general(at: Workshop, prompts: ProblemSet, tokenizer_of: Checkpoint,
         return _write_corpus(draft, samples, drops)
 
     inputs = {"prompts": prompts, "tokenizer_of": tokenizer_of}
-    return at.build(Corpus, "collect_general", recipe, inputs, make, grader_identity(("general",)))
+    uses = {**grader_identity(("general",)), **language_identity()}
+    return at.build(Corpus, "collect_general", recipe, inputs, make, uses)
 
 
 def merge(at: Workshop, parts: Mapping[str, Corpus], heldout: ProblemSet, recipe: MergeRecipe) -> Corpus:
@@ -310,7 +313,7 @@ def evaluate(at: Workshop, model: Checkpoint, heldout: ProblemSet, recipe: Evalu
         facts = {"rows": answers.statistics["rows"], "pass_at_1": scores.overall.pass_at_1, "outcomes": outcomes}
         return Facts(facts)
 
-    uses = grader_identity(recipe.ask.problems)
+    uses = {**grader_identity(recipe.ask.problems), **language_identity()}
     return at.build(EvalReport, "evaluate", recipe.grade, {"answers": answers, "heldout": heldout}, make, uses)
 
 
@@ -357,7 +360,7 @@ def _sampled(
         write_table(draft.path / VERDICTS, judged.select("problem_id", "sample_index", "outcome", "verifier"))
         return _write_corpus(draft, samples, set_rows_aside(draft, dropped))
 
-    uses = {"rewriter": rewriter.identity, **grader_identity(recipe.ask.problems)}
+    uses = {"rewriter": rewriter.identity, **grader_identity(recipe.ask.problems), **language_identity()}
     return at.build(Corpus, stage, recipe.keep, {"answers": answers, "problems": problems}, make, uses)
 
 

@@ -33,6 +33,7 @@ RECORDED_PACKAGES = (
     "latex2sympy2_extended",
     "sympy",
     "antlr4-python3-runtime",
+    "py3langid",
     "reasoning-gym",
 )
 """The packages whose version can change a result or a verdict."""

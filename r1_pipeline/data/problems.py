@@ -16,7 +16,7 @@ from r1_pipeline.data.split import is_heldout
 from r1_pipeline.recipe import Recipe, canonical_json
 from r1_pipeline.records import Domain, Language, Problem, TestCase
 
-LANGUAGES: tuple[Language, ...] = ("en", "zh")
+TOY_LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
 class ProblemsRecipe(Recipe):
@@ -50,7 +50,7 @@ def problem_id(question: str, answer: str | None, tests: Sequence[TestCase], dom
 
 def generate_problems(recipe: ProblemsRecipe) -> list[Problem]:
     """Every problem of the recipe in a fixed order: by item, English before Chinese."""
-    return [to_problem(item, language) for item in all_items(recipe) for language in LANGUAGES]
+    return [to_problem(item, language) for item in all_items(recipe) for language in TOY_LANGUAGES]
 
 
 def to_problem(item: Item | Courtesy, language: Language) -> Problem:

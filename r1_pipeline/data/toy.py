@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from r1_pipeline.data.courtesies import Courtesy, Manner
 from r1_pipeline.data.items import Item, Style
-from r1_pipeline.data.problems import LANGUAGES, ProblemsRecipe, training_items
+from r1_pipeline.data.problems import TOY_LANGUAGES, ProblemsRecipe, training_items
 from r1_pipeline.data.sources import source_of
 from r1_pipeline.data.templates import (
     ANSWER_CLOSE,
@@ -75,7 +75,7 @@ class Author:
     """A `Voice` with a language, a habit of mixing, and a chance to slip."""
 
     def __init__(self, language: Language, mixed: bool, slip: float, draw: random.Random) -> None:
-        self._languages = LANGUAGES if mixed else (language,)
+        self._languages = TOY_LANGUAGES if mixed else (language,)
         self._slip = slip
         self._draw = draw
 
@@ -115,7 +115,7 @@ def text_sources(recipe: ToyRecipe) -> list[dict[str, str | int]]:
 
 
 def _text(recipe: ToyRecipe, item: Item | Courtesy, draw: random.Random) -> tuple[str, str]:
-    language = draw.choice(LANGUAGES)
+    language = draw.choice(TOY_LANGUAGES)
     template: TemplateName = "zero" if draw.random() < recipe.zero_share else "chat"
     if isinstance(item, Courtesy):
         reasoning = item.thought(language)

@@ -12,6 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from r1_pipeline.data.templates import TAGS
+from r1_pipeline.data.words import LANGUAGES
 from r1_pipeline.evaluation import paper
 from r1_pipeline.evaluation.bars import Bar, bars
 from r1_pipeline.evaluation.cells import Cell, Row, clock, estimate, number, percent
@@ -57,6 +58,7 @@ def render(inputs: ReportInputs) -> str:
         stages=paper.STAGES,
         paper=paper,
         domain_names=DOMAIN_NAMES,
+        languages=LANGUAGES,
         headline=_headline(inputs),
         bars=[_bar(bar) for bar in bars(inputs)],
         ladder=_ladder(inputs),

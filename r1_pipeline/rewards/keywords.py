@@ -1,14 +1,14 @@
 """General replies at toy scale: all required words present, and the reply not padded until they are.
 
 The reference is a comma-separated list. A required word matches whole words without regard to case; one in Chinese
-characters matches anywhere. A reply of more than `max_words` words (`language.count_words`) is wrong whatever it says.
+characters matches anywhere. A reply of more than `max_words` words (`data.words`) is wrong whatever it says.
 For evaluation only: in training, general replies are scored by reward models (`preference`).
 """
 
 import re
 
+from r1_pipeline.data.words import count_words
 from r1_pipeline.records import Outcome, Problem, Verdict
-from r1_pipeline.rewards.language import count_words
 from r1_pipeline.rewards.verifier import verdict
 
 
@@ -25,7 +25,7 @@ class KeywordsVerifier:
 
     def __init__(self, max_words: int) -> None:
         self.max_words = max_words
-        self.version = f"1+max_words-{max_words}"
+        self.version = f"2+max_words-{max_words}"
 
     def judge(self, problem: Problem, final: str) -> Verdict:
         """The verdict on the final part of a reply."""

@@ -110,8 +110,8 @@ def test_a_row_that_does_not_fit_says_why(answer: str, row: dict[str, Any], faul
 
 def test_language_and_requirement_are_looked_at() -> None:
     assert mapped("1", {"l": "zh"}, language="{{ l }}") == "1"
-    with pytest.raises(RowError, match="the language is 'de', not one of en, zh"):
-        mapped("1", {"l": "de"}, language="{{ l }}")
+    with pytest.raises(RowError, match="the language is 'eo', not one of en, zh, ja"):
+        mapped("1", {"l": "eo"}, language="{{ l }}")
     with pytest.raises(RowError, match="not so: level > 3"):
         mapped("1", {"level": 3}, require="level > 3")
 

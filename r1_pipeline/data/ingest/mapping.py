@@ -29,7 +29,8 @@ from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
-from r1_pipeline.data.problems import LANGUAGES, problem_id
+from r1_pipeline.data.problems import problem_id
+from r1_pipeline.data.words import LANGUAGES
 from r1_pipeline.errors import RecipeError, UnknownNameError
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Domain, Language, PreferencePair, Problem, TestCase
@@ -161,7 +162,7 @@ class TestsMapping(Recipe):
 
 class _Mapping(Recipe):
     language: Template
-    """Comes out as `en` or `zh`."""
+    """Comes out as a code of `data.words.LANGUAGES`, such as `en`."""
     require: Expression | None = None
     """Rows for which this is false are set aside."""
     fact: Template | None = None

@@ -1,19 +1,21 @@
 """What makes reasoning unreadable: mixed languages, long paragraphs, code blocks (paper, supplement B.3.3); and length.
 
-The paper names the three and no limits. Words are counted as in `rewards.language` (a run of n Chinese characters is
-n/2 words, a Latin word has two letters at least, what is mathematics, code or an identifier is none), in expressions.
+The paper names the three and no limits. Words are those of `data.words`; of English and Chinese rows, which are many,
+they are counted in expressions, by script alone: foreign text in Latin letters is seen where a reply is judged.
 """
 
 from typing import TYPE_CHECKING
 
+from r1_pipeline.data.words import words_in
 from r1_pipeline.recipe import Recipe
 
 if TYPE_CHECKING:
     import polars as pl
 
-_LATIN = r"A-Za-z\x{c0}-\x{d6}\x{d8}-\x{f6}\x{f8}-\x{24f}"
+_LATIN = r"A-Za-z\x{c0}-\x{d6}\x{d8}-\x{f6}\x{f8}-\x{24f}\x{1e00}-\x{1eff}"
 _NOT_PROSE = (
     r"(?s)```.*?(?:```|\z)|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]*\$|\\\(.*?\\\)|\\\[.*?\\\]"
+    r"|\\begin\{[a-z]+\*?\}.*?\\end\{[a-z]+\*?\}|\[asy\].*?\[/asy\]"
     r"|\\boxed\s*\{(?:[^{}]|\{[^{}]*\})*\}|\\[A-Za-z]+|</?[A-Za-z]+>"
     r"|[A-Za-z]*[0-9_][A-Za-z0-9_]*"
 )
@@ -36,7 +38,8 @@ class QualityRecipe(Recipe):
 def flaws(rows: "pl.DataFrame", recipe: QualityRecipe) -> "pl.DataFrame":
     """The first flaw of each row that has one: `row`, `reason`, `value` (what was measured).
 
-    `rows` has `row`, `text`, `reasoning` (may be null) and `language` (`en`, `zh`, or null: whichever has more words).
+    `rows` has `row`, `text`, `reasoning` (may be null) and `language` (a code, or null: English
+    or Chinese, whichever has more words).
     """
     import polars as pl
 
@@ -71,7 +74,8 @@ def _language_share(rows: "pl.DataFrame") -> "pl.DataFrame":
     import polars as pl
 
     suspect = pl.col("reasoning").str.contains(rf"\p{{Han}}|{_OTHER_SCRIPT}") | (pl.col("language") == "zh")
-    prose = rows.filter(suspect).with_columns(pl.col("reasoning").str.replace_all(_NOT_PROSE, " "))
+    either = pl.col("language").is_null() | pl.col("language").is_in(["en", "zh"])
+    prose = rows.filter(either & suspect).with_columns(pl.col("reasoning").str.replace_all(_NOT_PROSE, " "))
     zh = pl.col("reasoning").str.extract_all(r"\p{Han}+").list.eval((pl.element().str.len_chars() + 1) // 2).list.sum()
     counted = prose.select(
         "row",
@@ -84,4 +88,14 @@ def _language_share(rows: "pl.DataFrame") -> "pl.DataFrame":
         pl.when(pl.col("language") == "zh").then("zh").when(pl.col("language") == "en").then("en")
         .otherwise(pl.max_horizontal("zh", "en"))
     )  # fmt: skip
-    return counted.select("row", mixed_language=target / pl.sum_horizontal("zh", "en", "other"))
+    share = counted.select("row", mixed_language=target / pl.sum_horizontal("zh", "en", "other"))
+    return pl.concat([share, _other_languages(rows.filter(~pl.col("language").is_in(["en", "zh"])))])
+
+
+def _other_languages(rows: "pl.DataFrame") -> "pl.DataFrame":
+    """The same of rows that are in neither, word by word."""
+    import polars as pl
+
+    counted = [words_in(text or "", language) for text, language in rows.select("reasoning", "language").iter_rows()]
+    share = [own / total if total else 1.0 for own, total in counted]
+    return rows.select("row", mixed_language=pl.Series(share, dtype=pl.Float64))
