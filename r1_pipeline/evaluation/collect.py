@@ -36,6 +36,7 @@ from r1_pipeline.evaluation.preferences import overall
 from r1_pipeline.evaluation.recheck import Recheck, recheck
 from r1_pipeline.evaluation.report import ReportRecipe, build_report, exchanges
 from r1_pipeline.evaluation.scores import EvalScores
+from r1_pipeline.evaluation.sizes import sizes_of
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import DOMAINS, Record
 from r1_pipeline.rewards.verifier import default_grader
@@ -85,6 +86,7 @@ def collect(
             for model, kinds in scores.scores().items()
         },
         corpus=_corpus(corpus, heldout, rechecked),
+        sizes={n: sizes_of(model) for n, model in _of(Checkpoint, artifacts).items() if "base" in n.partition("/")[0]},
         stages=stages,
         gates={name: _decision(gate) for name, gate in all_gates(artifacts, limits, guards, rechecked).items()},
         training={name: _curves(model) for name, model in _of(Checkpoint, artifacts).items()},

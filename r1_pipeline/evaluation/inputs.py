@@ -1,6 +1,7 @@
 """Everything a report is made of, as plain values: it can be built from artifacts or by hand in a test."""
 
 from r1_pipeline.evaluation.scores import EvalScores
+from r1_pipeline.evaluation.sizes import Sizes
 from r1_pipeline.records import Domain, Language, Outcome, Record
 
 
@@ -85,6 +86,8 @@ class ReportInputs(Record):
     general_preference: dict[str, float]
     """Model -> mean score in (0, 1) that the reward models give its answers to general prompts; may be empty."""
     corpus: CorpusStats
+    sizes: dict[str, Sizes]
+    """Of the bases."""
     stages: dict[str, StageFacts]
     gates: dict[str, GateResult]
     training: dict[str, tuple[dict[str, float], ...]]

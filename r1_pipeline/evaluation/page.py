@@ -70,6 +70,7 @@ def render(inputs: ReportInputs) -> str:
         outcomes=[outcome.replace("_", " ") for outcome in Outcome],
         verdicts=_verdicts(inputs),
         corpus=_corpus(inputs),
+        sizes=_sizes(inputs),
         longest=max((stage.seconds for stage in inputs.stages.values()), default=0.0) or 1.0,
         exchanges=[
             (exchange, {name: (_spans(r.text), r.outcome) for name, r in exchange.replies.items()})
@@ -259,6 +260,25 @@ def _corpus(inputs: ReportInputs) -> list[Row]:
 
 def _share_cells(rows: int, total: int, tokens: float | None) -> tuple[Cell, ...]:
     return number(rows, 0), percent(rows / total if total else None), number(tokens, 1)
+
+
+def _sizes(inputs: ReportInputs) -> list[Row]:
+    """Parameters, those of a token and their share; bytes of KV cache a token, of plain attention, and their ratio."""
+    return [
+        Row(
+            name,
+            (
+                number(sizes.parameters, 0),
+                number(sizes.active_parameters, 0),
+                percent(sizes.active_parameters / sizes.parameters),
+                number(sizes.kv_bytes, 0),
+                number(sizes.plain_kv_bytes, 0),
+                number(sizes.plain_kv_bytes / sizes.kv_bytes, 1),
+            ),
+            "ours" if name == "base" else "",
+        )
+        for name, sizes in sorted(inputs.sizes.items())
+    ]
 
 
 _TAGS = re.compile("(" + "|".join(map(re.escape, TAGS)) + ")")

@@ -8,6 +8,7 @@
                           outcomes {OUTCOME: n} by_domain {DOMAIN: {pass_at_1, n}} digest
     reward_models NAME -> accuracy n
     corpus        rows by_domain {DOMAIN: rows} dropped {REASON: n} heldout_overlap
+    sizes         NAME -> parameters active_parameters kv_bytes plain_kv_bytes, of the bases, bytes a token
     stages        ASSET -> seconds reused fingerprint digest tokens
     gates         NAME -> passed value limit
 
@@ -63,6 +64,7 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
             "dropped": corpus.dropped,
             "heldout_overlap": corpus.heldout_overlap,
         },
+        "sizes": {name: sizes.model_dump() for name, sizes in inputs.sizes.items()},
         "stages": {name: stage.model_dump() for name, stage in inputs.stages.items()},
         "gates": {name: gate.model_dump() for name, gate in inputs.gates.items()},
         "total_seconds": inputs.total_seconds,

@@ -15,6 +15,7 @@ from r1_pipeline.evaluation.inputs import (
     StageFacts,
 )
 from r1_pipeline.evaluation.scores import EvalScores, Identity, Scores
+from r1_pipeline.evaluation.sizes import Sizes
 from r1_pipeline.records import DOMAINS, Domain, Outcome, Sampling
 
 MODELS: dict[str, tuple[tuple[float, ...], float, float, float]] = {
@@ -125,6 +126,12 @@ def report_inputs() -> ReportInputs:
             rechecked=500,
             agreed=500,
         ),
+        sizes={
+            "base": Sizes(parameters=627_340, active_parameters=529_036, kv_bytes=288, plain_kv_bytes=1536),
+            "student_base/llama": Sizes(
+                parameters=600_000, active_parameters=600_000, kv_bytes=1024, plain_kv_bytes=2048
+            ),
+        },
         stages={
             name: StageFacts(
                 seconds=noise.uniform(1, 30) if "_" in name else noise.uniform(40, 140),

@@ -36,6 +36,17 @@ ASK = AskRecipe(
     sampling=Sampling(temperature=0.6, top_p=0.95, max_tokens=99), samples=2, seed=0, problems={"math": 2, "logic": 2}
 )
 RUN = "this run"
+CONFIG = {
+    "model_type": "llama",
+    "hidden_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "intermediate_size": 16,
+    "vocab_size": 10,
+    "tie_word_embeddings": True,
+}
+"""What every model of the home says it is."""
 
 
 class Named(Recipe):
@@ -118,6 +129,7 @@ class FakeRun:
         def make(draft: Draft) -> Facts:
             for file in TOKENIZER_FILES:
                 (draft.path / file).write_text(tokenizer)
+            (draft.path / "config.json").write_text(json.dumps(CONFIG))
             for index, metrics in enumerate(steps):
                 draft.log(index + 1, len(steps), metrics)
             return Facts({"template": template, "tokens": {"generated": 10, "trained": 30}})

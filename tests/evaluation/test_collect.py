@@ -43,6 +43,16 @@ def test_models_corpus_and_preferences_are_those_of_the_artifacts(tmp_path: Path
     assert [set(exchange.replies) for exchange in inputs.exchanges] == [{"base", "r1"}] * len(inputs.exchanges) != []
 
 
+def test_sizes_are_those_of_the_bases_by_their_configurations(tmp_path: Path) -> None:
+    run = fake_run(tmp_path)
+    run.model("student_base/qwen", "zero", [])
+    sizes = collected(run).sizes
+    assert list(sizes) == ["base", "student_base/qwen"]
+    # Embedding 80, norms 24, attention 64 + 64 + 64, feed-forward 384; one head of keys and values, 4 wide each.
+    by_hand = {"parameters": 680, "active_parameters": 680, "kv_bytes": 16, "plain_kv_bytes": 32}
+    assert sizes["base"].model_dump() == by_hand
+
+
 def test_a_stage_costs_what_making_it_cost_and_an_evaluation_includes_the_asking(tmp_path: Path) -> None:
     inputs = collected(fake_run(tmp_path))
     stages = inputs.stages

@@ -25,8 +25,8 @@ def keys(value: dict[str, Any]) -> set[str]:
 def test_report_json_has_the_published_schema() -> None:
     report = json.loads(json.dumps(report_json(report_inputs()), allow_nan=False))
     assert keys(report) == {
-        *("schema", "profile", "seed", "home", "left_out", "models", "reward_models", "corpus", "stages", "gates"),
-        *("total_seconds", "environment"),
+        *("schema", "profile", "seed", "home", "left_out", "models", "reward_models", "corpus", "sizes", "stages"),
+        *("gates", "total_seconds", "environment"),
     }
     assert report["schema"] == 1
     for model in report["models"].values():
@@ -66,6 +66,14 @@ def test_what_no_grader_could_judge_is_counted_for_every_model_in_both_files() -
     section = page[page.index('<section id="verdicts">') :].partition("</section>")[0]
     row = next(line for line in section.split("<tr>") if line.startswith("<th>r1</th>"))
     assert re.findall(r'<td class="n">([\d.]+)', row) == ["90", "0", "0", "0", "4", "6", "10.0"]
+
+
+def test_the_page_says_what_a_token_costs_beside_plain_attention() -> None:
+    html = build_report(report_inputs())[1]
+    section = html[html.index('id="sizes"') : html.index('id="replies"')]
+    cells = re.findall(r'<td class="n">([\d.,]+)', section)
+    assert cells[:6] == ["627,340", "529,036", "84.3", "288", "1,536", "5.3"]
+    assert cells[6:] == ["600,000", "600,000", "100.0", "1,024", "2,048", "2.0"]
 
 
 class Page(HTMLParser):
@@ -134,7 +142,10 @@ def test_model_text_cannot_leave_its_place() -> None:
 def test_a_run_without_students_curves_or_models_still_has_a_page() -> None:
     bare = report_inputs().model_copy(
         update={
-            **{name: {} for name in ("models", "reward_models", "general_preference", "stages", "gates", "training")},
+            **{
+                name: {}
+                for name in ("models", "reward_models", "general_preference", "sizes", "stages", "gates", "training")
+            },
             "corpus": CorpusStats(by_domain={}, dropped={}, heldout_overlap=0, rechecked=0, agreed=0),
             "exchanges": (),
         }

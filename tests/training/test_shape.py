@@ -48,6 +48,16 @@ def test_the_cache_of_a_running_model_is_the_latent_one(tiny: Path) -> None:
     assert 4 * numbers == 5 * 2 * shape_in(tiny).kv_bytes
 
 
+def test_a_token_meets_the_active_parameters_of_a_running_model(tiny: Path) -> None:
+    """Experts that it was not routed to get no gradient."""
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    model(torch.tensor([[5]])).logits.sum().backward()
+    experts = [weight for name, weight in model.named_parameters() if ".experts." in name]
+    missed = sum(one.numel() for weight in experts for one in weight.grad if not one.any())
+    assert missed > 0
+    assert shape_in(tiny).parameters - missed == shape_in(tiny).active_parameters
+
+
 def test_a_token_touches_the_active_parameters_and_a_crowd_touches_all() -> None:
     shape = DEEPSEEK_V3_BASE.shape
     assert shape.weights_touched(1) == pytest.approx(shape.active_parameters)

