@@ -12,7 +12,8 @@ from pathlib import Path
 from r1_pipeline.artifacts.kinds import Checkpoint
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.profiles import load_profile
-from r1_pipeline.stages import Workshop, curate, evaluate, pretrain, reinforce
+from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.stages import curate, evaluate, pretrain, reinforce
 
 WEIGHT, LEARNING_RATE = 1.0, 1e-3
 

@@ -28,7 +28,7 @@ from r1_pipeline.errors import GateFailedError
 from r1_pipeline.profiles import Profile
 from r1_pipeline.recipe import canonical_value, fingerprint
 from r1_pipeline.records import Record
-from r1_pipeline.stages import Workshop
+from r1_pipeline.runtime.workshop import Workshop
 
 State = Literal["fresh", "stale", "missing", "failed gate"]
 NAMED = 4

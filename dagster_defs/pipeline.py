@@ -22,7 +22,8 @@ from r1_pipeline.artifacts.store import Store
 from r1_pipeline.evaluation.collect import RunFacts, collect, write_report
 from r1_pipeline.profiles import PipelineRecipe, Profile
 from r1_pipeline.recipe import fingerprint
-from r1_pipeline.stages import Workshop, evaluate
+from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.stages import evaluate
 
 A = TypeVar("A", bound=Artifact)
 Context = AssetExecutionContext | AssetCheckExecutionContext

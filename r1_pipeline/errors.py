@@ -12,6 +12,7 @@
     ├── RequirementError   (RuntimeError)  hardware, a model or a package that a profile needs is not there
     ├── GateFailedError    (RuntimeError)  a blocking check said no; carries the value and the limit
     ├── GuardTrippedError  (RuntimeError)  a guard stopped a training run; carries the value and the limit
+    ├── LaunchError        (RuntimeError)  the processes that compute a stage failed, or disagree
     ├── EngineError        (RuntimeError)  text generation could not be done
     └── GraderError        (RuntimeError)  the grading machinery (not the answer) is broken
 
@@ -78,6 +79,10 @@ class GateFailedError(R1Error, RuntimeError):
 
 class GuardTrippedError(R1Error, RuntimeError):
     """A guard stopped a training run that had gone wrong."""
+
+
+class LaunchError(R1Error, RuntimeError):
+    """The processes that compute a stage failed in a way that has no class of its own, or disagree."""
 
 
 class EngineError(R1Error, RuntimeError):

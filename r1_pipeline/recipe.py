@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from r1_pipeline.cluster import Cluster
 from r1_pipeline.engines import AnyEngine, AnyRollouts, Transformers
 from r1_pipeline.errors import RecipeError
+from r1_pipeline.launchers import AnyLauncher, Inline
 
 
 class Recipe(BaseModel):
@@ -41,6 +42,8 @@ class Runtime(BaseModel):
     """What generates while a policy is reinforced; anything but transformers enters fingerprints."""
     cluster: Cluster | None = None
     """A Ray cluster over which sampling, judging and screening of large tables are spread; None: this process alone."""
+    launcher: AnyLauncher = Inline()
+    """Which processes compute a stage that needs a model."""
     generation_batch: int = 512
     """Completions generated at once; a memory dial."""
     micro_batch: int = 128

@@ -9,9 +9,8 @@ own. Bump its entry in `VERSIONS` whenever a change makes it write other bytes f
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import (
@@ -29,7 +28,7 @@ from r1_pipeline.artifacts.kinds import (
     write_table,
 )
 from r1_pipeline.artifacts.metrics import read_metrics
-from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe, curate_pairs
 from r1_pipeline.data.mix import MergeRecipe, PromptSchedule, merge_samples, order_prompts
 from r1_pipeline.data.screening.aside import set_aside as set_rows_aside
@@ -47,15 +46,14 @@ from r1_pipeline.generation.opening import engine_identity, open_engine
 from r1_pipeline.generation.rejection import RejectionRecipe, keep_samples
 from r1_pipeline.generation.rewriting import Rewriter, TemplateRewriter, Verbatim
 from r1_pipeline.generation.written import written_samples
-from r1_pipeline.lineage.cards import write_data_card
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import REASONING_DOMAINS, Domain, Sample
 from r1_pipeline.rewards.language import language_identity
 from r1_pipeline.rewards.preference import PreferenceKind
 from r1_pipeline.rewards.references import curate_problems
 from r1_pipeline.rewards.rubric import Rubric, part_functions
-from r1_pipeline.rewards.sandbox.self_test import self_test
 from r1_pipeline.rewards.verifier import default_grader
+from r1_pipeline.runtime.workshop import Verbs, Workshop
 from r1_pipeline.training.adopt import AdoptRecipe, adopt_base
 from r1_pipeline.training.facts import model_facts, token_counter
 from r1_pipeline.training.grpo import GrpoRecipe, tokens_spent, train_grpo
@@ -86,38 +84,7 @@ VERSIONS: Mapping[str, int] = {
     "compare_preferences": 1,
 }
 
-A = TypeVar("A", bound=Artifact)
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """Where a verb works, and under which name its artifact will stand."""
-
-    store: Store
-    runtime: Runtime
-    name: str
-    """Asset key, partition after a slash."""
-
-    def build(
-        self,
-        kind: type[A],
-        stage: str,
-        recipe: Recipe,
-        inputs: Mapping[str, Artifact],
-        make: Callable[[Draft], Facts],
-        uses: Mapping[str, str] | None = None,
-    ) -> A:
-        """Reuse or make the artifact that `stage` yields from `recipe` and `inputs`."""
-        spec = Spec(self.name, stage, VERSIONS[stage], recipe, inputs, uses or {})
-
-        def described(draft: Draft) -> Facts:
-            facts = make(draft)
-            if kind.rows:
-                write_data_card(draft.path, kind, spec, facts)
-            tested = self_test().model_dump(mode="json") if "verifier.code" in spec.uses else None
-            return replace(facts, sandbox=tested)
-
-        return self.store.build(kind, spec, described)
+verb = Verbs(VERSIONS)
 
 
 class GeneralRecipe(Recipe):
@@ -140,6 +107,7 @@ BaseRecipe = PretrainRecipe | AdoptRecipe
 """A base of the profile's own making, or one that exists."""
 
 
+@verb("training")
 def pretrain(at: Workshop, recipe: BaseRecipe) -> Checkpoint:
     """A base model with its tokenizer: trained on the toy web, or one that was pretrained elsewhere."""
 
@@ -151,27 +119,30 @@ def pretrain(at: Workshop, recipe: BaseRecipe) -> Checkpoint:
         facts = model_facts(draft, "zero")
         return replace(facts, statistics={**facts.statistics, "sources": text_sources(recipe.web)})
 
-    return at.build(Checkpoint, "pretrain", recipe, {}, make)
+    return at.build(Checkpoint, recipe, {}, make)
 
 
+@verb("data")
 def curate(at: Workshop, recipe: CurateRecipe) -> ProblemSet:
     """Problems on one side of the split; what does not enter, for whatever reason, is set aside with the reason."""
 
     def make(draft: Draft) -> Facts:
         return curate_problems(recipe, at.runtime, draft)
 
-    return at.build(ProblemSet, "curate", recipe, {}, make, grader_identity(recipe.domains))
+    return at.build(ProblemSet, recipe, {}, make, grader_identity(recipe.domains))
 
 
+@verb("data")
 def curate_preferences(at: Workshop, recipe: CuratePreferencesRecipe) -> PreferenceSet:
     """Preference pairs for both reward models, split by content hash."""
 
     def make(draft: Draft) -> Facts:
         return curate_pairs(recipe, at.runtime, draft)
 
-    return at.build(PreferenceSet, "curate_preferences", recipe, {}, make)
+    return at.build(PreferenceSet, recipe, {}, make)
 
 
+@verb("training")
 def reinforce(
     at: Workshop,
     policy: Checkpoint,
@@ -219,19 +190,22 @@ def reinforce(
 
     consistency = language_identity() if "language" in recipe.rubric.weights else {}
     uses = {**grader_identity(REASONING_DOMAINS), **consistency, **rollout_identity(at.runtime)}
-    return at.build(Checkpoint, "reinforce", recipe, inputs, make, uses)
+    return at.build(Checkpoint, recipe, inputs, make, uses)
 
 
+@verb("data")
 def draft_cold_start(at: Workshop, policy: Checkpoint, problems: ProblemSet, recipe: RejectionRecipe) -> Corpus:
     """R1-Zero's own right and readable solutions, rewritten into think-then-summary form (paper, section B.3.2)."""
-    return _sampled(at, "draft_cold_start", policy, problems, recipe, TemplateRewriter())
+    return _sampled(at, policy, problems, recipe, TemplateRewriter())
 
 
+@verb("data")
 def rejection_sample(at: Workshop, policy: Checkpoint, problems: ProblemSet, recipe: RejectionRecipe) -> Corpus:
     """The policy's verified-correct, readable completions, word for word (paper, section B.3.3)."""
-    return _sampled(at, "rejection_sample", policy, problems, recipe, Verbatim())
+    return _sampled(at, policy, problems, recipe, Verbatim())
 
 
+@verb("data")
 def collect_general(at: Workshop, prompts: ProblemSet, tokenizer_of: Checkpoint, recipe: GeneralRecipe) -> Corpus:
     """Written replies to general prompts, in the place of the paper's share of DeepSeek-V3's SFT data."""
 
@@ -243,9 +217,10 @@ def collect_general(at: Workshop, prompts: ProblemSet, tokenizer_of: Checkpoint,
 
     inputs = {"prompts": prompts, "tokenizer_of": tokenizer_of}
     uses = {**grader_identity(("general",)), **language_identity()}
-    return at.build(Corpus, "collect_general", recipe, inputs, make, uses)
+    return at.build(Corpus, recipe, inputs, make, uses)
 
 
+@verb("data")
 def merge(at: Workshop, parts: Mapping[str, Corpus], heldout: ProblemSet, recipe: MergeRecipe) -> Corpus:
     """The SFT corpus: all parts, screened for held-out text, repeats and unreadable rows, in an order of the seed."""
 
@@ -257,19 +232,22 @@ def merge(at: Workshop, parts: Mapping[str, Corpus], heldout: ProblemSet, recipe
             drops.update(part.manifest.drops)
         return _write_corpus(draft, merged, drops)
 
-    return at.build(Corpus, "merge", recipe, {**parts, "heldout": heldout}, make, screening_identity())
+    return at.build(Corpus, recipe, {**parts, "heldout": heldout}, make, screening_identity())
 
 
+@verb("training")
 def finetune(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Checkpoint:
     """SFT of the base, not of any later model, on a corpus in chat form (paper, section B.4.2)."""
-    return _finetuned(at, "finetune", base, corpus, recipe)
+    return _finetuned(at, base, corpus, recipe)
 
 
+@verb("training")
 def distill(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Checkpoint:
     """SFT of a student's base on the teacher's corpus, no RL (paper, section B.4.3)."""
-    return _finetuned(at, "distill", base, corpus, recipe)
+    return _finetuned(at, base, corpus, recipe)
 
 
+@verb("training")
 def fit_preference(
     at: Workshop, base: Checkpoint, preferences: PreferenceSet, kind: PreferenceKind, recipe: RewardModelRecipe
 ) -> RewardModel:
@@ -281,11 +259,10 @@ def fit_preference(
         accuracy = pairwise_accuracy(RewardModelScorer(draft.path, at.runtime), heldout)
         return Facts({"kind": kind, "accuracy": accuracy, "heldout_pairs": len(heldout), "train_pairs": len(train)})
 
-    return at.build(
-        RewardModel, "fit_preference", recipe, {"base": base, "preferences": preferences}, make, {"kind": kind}
-    )
+    return at.build(RewardModel, recipe, {"base": base, "preferences": preferences}, make, {"kind": kind})
 
 
+@verb("inference")
 def ask(at: Workshop, model: Checkpoint, problems: ProblemSet, recipe: AskRecipe) -> Answers:
     """What a model says to problems, asked in its own template: below every evaluation and every sampled corpus, so
     that a changed verifier judges the stored answers and asks nothing again."""
@@ -298,9 +275,10 @@ def ask(at: Workshop, model: Checkpoint, problems: ProblemSet, recipe: AskRecipe
         return Facts({"rows": said.height, "tokens": {"generated": int(said["token_ids"].list.len().sum())}})
 
     uses = {"engine": engine_identity(at.runtime), "template": template_hash(template)}
-    return at.build(Answers, "ask", recipe, {"model": model, "problems": problems}, make, uses)
+    return at.build(Answers, recipe, {"model": model, "problems": problems}, make, uses)
 
 
+@verb("data")
 def evaluate(at: Workshop, model: Checkpoint, heldout: ProblemSet, recipe: EvaluateRecipe) -> EvalReport:
     """Scores of a model on held-out problems (paper, section D.1)."""
     answers = ask(at, model, heldout, recipe.ask)
@@ -314,9 +292,10 @@ def evaluate(at: Workshop, model: Checkpoint, heldout: ProblemSet, recipe: Evalu
         return Facts(facts)
 
     uses = {**grader_identity(recipe.ask.problems), **language_identity()}
-    return at.build(EvalReport, "evaluate", recipe.grade, {"answers": answers, "heldout": heldout}, make, uses)
+    return at.build(EvalReport, recipe.grade, {"answers": answers, "heldout": heldout}, make, uses)
 
 
+@verb("inference")
 def compare_preferences(
     at: Workshop,
     reward_models: Mapping[PreferenceKind, RewardModel],
@@ -335,7 +314,7 @@ def compare_preferences(
 
     inputs: dict[str, Artifact] = {str(kind): model for kind, model in reward_models.items()}
     inputs |= {**evaluations, "heldout": heldout}
-    return at.build(PreferenceScores, "compare_preferences", Recipe(), inputs, make)
+    return at.build(PreferenceScores, Recipe(), inputs, make)
 
 
 def grader_identity(domains: Iterable[Domain]) -> dict[str, str]:
@@ -345,7 +324,7 @@ def grader_identity(domains: Iterable[Domain]) -> dict[str, str]:
 
 
 def _sampled(
-    at: Workshop, stage: str, policy: Checkpoint, problems: ProblemSet, recipe: RejectionRecipe, rewriter: Rewriter
+    at: Workshop, policy: Checkpoint, problems: ProblemSet, recipe: RejectionRecipe, rewriter: Rewriter
 ) -> Corpus:
     answers = ask(at, policy, problems, recipe.ask)
 
@@ -361,16 +340,16 @@ def _sampled(
         return _write_corpus(draft, samples, set_rows_aside(draft, dropped))
 
     uses = {"rewriter": rewriter.identity, **grader_identity(recipe.ask.problems), **language_identity()}
-    return at.build(Corpus, stage, recipe.keep, {"answers": answers, "problems": problems}, make, uses)
+    return at.build(Corpus, recipe.keep, {"answers": answers, "problems": problems}, make, uses)
 
 
-def _finetuned(at: Workshop, stage: str, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Checkpoint:
+def _finetuned(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Checkpoint:
     def make(draft: Draft) -> Facts:
         rows = [(render("chat", sample.question), sample.response) for sample in corpus.samples()]
         train_sft(base.path, rows, recipe, at.runtime, draft)
         return model_facts(draft, "chat")
 
-    return at.build(Checkpoint, stage, recipe, {"base": base, "corpus": corpus}, make)
+    return at.build(Checkpoint, recipe, {"base": base, "corpus": corpus}, make)
 
 
 def _write_corpus(draft: Draft, samples: Sequence[Sample], drops: Mapping[str, int]) -> Facts:

@@ -18,7 +18,7 @@ from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.records import STORED
 from r1_pipeline.rewards.choice import ChoiceVerifier
 from r1_pipeline.rewards.sandbox.self_test import self_test
-from r1_pipeline.stages import Workshop
+from r1_pipeline.runtime.workshop import Workshop
 
 
 class Watching(Observer):

@@ -21,6 +21,8 @@ class Draft:
     scratch: Path
     """Keyed by the fingerprint; kept until the artifact is committed."""
     observer: Observer = field(default_factory=Observer)
+    leads: bool = True
+    """Whether this process writes; of several that fill one draft, the first does and the others read."""
 
     @property
     def metrics(self) -> Path:
@@ -29,17 +31,19 @@ class Draft:
 
     def log(self, step: int, total: int, metrics: Mapping[str, float]) -> None:
         """Append the metrics of one step, durably, then tell the observer."""
-        append_metrics(self.metrics, step, total, metrics)
-        self.observer.stepped(self.name, step, total, metrics)
+        if self.leads:
+            append_metrics(self.metrics, step, total, metrics)
+            self.observer.stepped(self.name, step, total, metrics)
 
     def rewind(self, step: int) -> None:
         """Forget metrics after `step`: they will be logged again by a resumed run."""
-        if self.metrics.exists():
+        if self.leads and self.metrics.exists():
             rewind_metrics(self.metrics, step)
 
     def note(self, message: str) -> None:
         """Tell whoever watches something that must not be overlooked."""
-        self.observer.noted(self.name, message)
+        if self.leads:
+            self.observer.noted(self.name, message)
 
 
 def bare_draft(directory: Path, name: str = "draft") -> Draft:

@@ -15,7 +15,8 @@ from r1_pipeline.planning.spent import cost_of_lineage
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Problem
-from r1_pipeline.stages import ReinforceRecipe, Workshop
+from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.stages import ReinforceRecipe
 
 pytestmark = pytest.mark.slow
 STEPS = 2

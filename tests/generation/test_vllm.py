@@ -22,7 +22,7 @@ from r1_pipeline.generation.vllm import VllmEngine, environment_of, servable, se
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Request, Sampling
-from r1_pipeline.stages import Workshop
+from r1_pipeline.runtime.workshop import Workshop
 
 SETTINGS = Vllm(dtype="float32", kv_cache_gib=0.5, context=None, devices=1, compiled=False)
 RUNTIME = Runtime(engine=SETTINGS, generation_batch=256)

@@ -1,0 +1,97 @@
+"""Starts the processes that `Runtime.launcher` names, lets their progress be seen, and hands back what they made.
+
+    launch(job, start, observer)   what `Workshop.build` calls in the place of making something itself
+
+`start` runs one command on this machine until it ends; by default behind the guard (`runtime.guard`), so that no rank
+outlives this process. Dagster's graph brings one of its own that opens a Pipes session around the same command.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.runtime.jobs import Job
+
+PERIOD_S = 0.2
+"""Between two looks at what the ranks have said."""
+
+
+class Start(Protocol):
+    """Runs a command until it ends."""
+
+    module: str
+    """What is run as a rank: `python -m MODULE JOB`."""
+
+    def __call__(self, command: Sequence[str]) -> int:
+        """Exit code of the command; it and all that it started have ended."""
+
+
+class StartHere:
+    """Runs a command as a child of this process, with its output."""
+
+    module = "r1_pipeline.runtime.rank"
+
+    def __call__(self, command: Sequence[str]) -> int:
+        process = subprocess.Popen(guarded(command))
+        try:
+            return process.wait()
+        finally:
+            process.terminate()  # of no effect where it has ended
+            process.wait()
+
+
+def guarded(command: Sequence[str]) -> list[str]:
+    """The command, behind a guard that ends it with this process."""
+    return [sys.executable, "-m", "r1_pipeline.runtime.guard", str(os.getpid()), *command]
+
+
+def launch(job: Job, start: Start, observer: Observer) -> Facts:
+    """What the processes of the job say about the draft that they filled; raises like `Job.outcome`."""
+    job.write()
+    with _passed_on(job.folder / "events.jsonl", observer):
+        code = start(command(job, start.module))
+    return job.outcome(code)
+
+
+def command(job: Job, module: str) -> list[str]:
+    """What starts all ranks of a job."""
+    return [sys.executable, "-m", module, str(job.file)]
+
+
+@contextmanager
+def _passed_on(events: Path, observer: Observer) -> Iterator[None]:
+    """While it lasts, `observer` hears what the ranks tell."""
+    ended = threading.Event()
+
+    def listen(tell: Callable[[str], None]) -> None:
+        position, last = 0, False
+        while not last:
+            last = ended.wait(PERIOD_S)
+            if events.exists():
+                with events.open(encoding="utf-8") as file:
+                    file.seek(position)
+                    said = file.read()
+                whole = said[: said.rfind("\n") + 1]
+                position += len(whole.encode())
+                for line in whole.splitlines():
+                    tell(line)
+
+    def tell(line: str) -> None:
+        method, *arguments = json.loads(line)
+        getattr(observer, method)(*arguments)
+
+    listener = threading.Thread(target=listen, args=(tell,), name="events of ranks", daemon=True)
+    listener.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        listener.join()
