@@ -18,6 +18,7 @@ import dagster as dg
 from dagster import AssetKey
 from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView
 
+from dagster_defs.assets.sources import still_written
 from dagster_defs.settings import Settings
 from r1_pipeline.reruns import Rerun
 
@@ -47,7 +48,8 @@ class OutOfDate(dg.AutomationCondition[AssetKey]):
             partition = unit.partition_key or ""
             if partition in last["offered"]:
                 requested[partition] = last["offered"][partition]
-        wanted = {} if _unsettled(context, drifts) else dict(_wanted(drifts, key))
+        waits = _unsettled(context, drifts) or still_written(drifts.profile, key.path[0])
+        wanted = {} if waits else dict(_wanted(drifts, key))
         due = {partition for partition, print_ in wanted.items() if requested.get(partition) != print_}
         cursor = json.dumps({"offered": wanted, "requested": requested})
         return dg.AutomationResult(context, _subset(context, due), cursor=cursor)

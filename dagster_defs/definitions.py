@@ -9,16 +9,16 @@ import dagster as dg
 
 from dagster_defs import automation
 from dagster_defs.assets import alignment, base, corpus, distill, evaluation, problems, reasoning, zero
-from dagster_defs.assets.sources import READERS, source_assets, source_keys
+from dagster_defs.assets.sources import READERS, recipe_mark, source_assets, source_keys
 from dagster_defs.checks import blocking_checks, checks
 from dagster_defs.io import HandleIOManager
 from dagster_defs.jobs import jobs, schedules
 from dagster_defs.pipeline import Pipeline
 from dagster_defs.reconcile import reconciler
 from dagster_defs.settings import Settings
+from dagster_defs.watch import watcher
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.profiles import Profile
-from r1_pipeline.recipe import fingerprint
 
 MODULES = [problems, base, zero, reasoning, corpus, alignment, distill]
 
@@ -43,7 +43,7 @@ def definitions(settings: Settings, watching: Sequence[Observer] = ()) -> dg.Def
         ],
         asset_checks=checks,
         jobs=jobs,
-        sensors=[automation.sensor(), reconciler],
+        sensors=[automation.sensor(), watcher, reconciler],
         schedules=schedules,
         resources={
             "pipeline": pipeline,
@@ -59,11 +59,10 @@ def governed(asset: dg.AssetsDefinition, profile: Profile) -> dg.AssetsDefinitio
 
     def with_profile(spec: dg.AssetSpec) -> dg.AssetSpec:
         name = spec.key.path[0]
-        own = getattr(profile.recipe, name, None)
-        mark = f".{fingerprint(own)[:8]}" if own is not None else ""
+        mark = recipe_mark(profile, name)
         rerun = profile.reruns.of(spec.group_name or "")
         return spec.replace_attributes(
-            code_version=f"{spec.code_version}{mark}",
+            code_version=".".join(filter(None, (spec.code_version, mark))),
             automation_condition=automation.condition(rerun),
             deps=[*spec.deps, *(source_keys(profile, name) if name in READERS else ())],
         )

@@ -94,7 +94,7 @@ class Drifts:
         from dagster_defs.checks import blocking_checks, checks
 
         self._home = home
-        self._profile = profile
+        self.profile = profile
         self._instance = instance
         self._graph = graph.resolve_asset_graph()
         self._assets = {key: a for a in graph.assets or [] if isinstance(a, dg.AssetsDefinition) for key in a.keys}
@@ -157,7 +157,7 @@ class Drifts:
             one = len(handles) == 1 and _takes_one(hints.get(name))
             inputs[name] = next(iter(handles.values())) if one or partitions == [None] else handles
         context = SimpleNamespace(partition_key=unit.partition)
-        found = function(context, _Probe(self._home, self._profile, unit.name), **inputs)
+        found = function(context, _Probe(self._home, self.profile, unit.name), **inputs)
         assert isinstance(found, Wanted)
         return found
 

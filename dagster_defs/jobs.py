@@ -10,6 +10,11 @@ PARTITIONED = dg.AssetSelection.assets("student_base", "reasoning_traces", "dist
 
 jobs = [
     dg.define_asset_job(
+        "sources",
+        dg.AssetSelection.groups("sources", include_sources=True),
+        description="What every source holds now; the sensor of the same name sees changes sooner.",
+    ),
+    dg.define_asset_job(
         "students",
         dg.AssetSelection.assets("student_base", "distilled"),
         description="One student: its base and its distillation.",
@@ -40,6 +45,7 @@ schedules = [
         description=description,
     )
     for name, job, cron, description in (
+        ("hourly_look", "sources", "0 * * * *", "What every source holds, every hour."),
         ("nightly_evaluation", "evaluations", "0 2 * * *", "Scores and the report, every night at 02:00 UTC."),
         ("weekly_refresh", "refresh", "0 4 * * 0", "Sources read anew on Sundays at 04:00 UTC."),
     )

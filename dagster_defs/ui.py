@@ -20,6 +20,7 @@ from dagster_defs.automation import AUTOMATION
 from dagster_defs.reconcile import reconcile
 from dagster_defs.settings import Settings
 from dagster_defs.tracking import Tracking
+from dagster_defs.watch import CODE_SOCKET
 from dagster_defs.webserver import TOKEN
 from r1_pipeline.errors import R1Error
 
@@ -51,6 +52,7 @@ def serve(
     if host != LOOPBACK:
         console.print(EXPOSED.format(host=host), highlight=False)
     socket, workspace = Path(mkdtemp(prefix="r1-")) / "code", settings.dagster_home / "ui-workspace.yaml"
+    os.environ[CODE_SOCKET] = str(socket)
     workspace.write_text(WORKSPACE.format(socket=socket), encoding="utf-8")
     servers: dict[str, subprocess.Popen[bytes]] = {}
     console.print(

@@ -1,16 +1,24 @@
 """Sources: one observable asset for each place that problems come from; its data version is the content digest.
 
-The built-in ones are digests of generators; a user's are digests of files, hashed again when looked at.
+The built-in ones are digests of generators; a user's are digests of files, hashed again when looked at. What they hold
+is no part of the code version of what reads them, so that a graph that was loaded before a change tells the truth
+after it. Not covered: who looks, and when (`watch`).
 """
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import dagster as dg
 
-from r1_pipeline.data.ingest.declared import SourceRecipe, hashed
+from dagster_defs.assets.stage import OWNERS
+from dagster_defs.pipeline import Pipeline
+from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
+from r1_pipeline.data.ingest.declared import SourceRecipe
 from r1_pipeline.data.sources import SourceName, source_of
+from r1_pipeline.errors import SourceError
 from r1_pipeline.profiles import Profile
+from r1_pipeline.recipe import Recipe, fingerprint
 from r1_pipeline.records import DOMAINS
 
 READERS: Mapping[str, tuple[SourceName, ...]] = {
@@ -20,6 +28,8 @@ READERS: Mapping[str, tuple[SourceName, ...]] = {
     "preference_pairs": ("preference",),
 }
 """Which assets take the rows of which sources."""
+SETTLED_S = 10.0
+"""A file that was written more lately may be half-written; nothing follows it by itself yet."""
 
 
 def source_key(name: str) -> dg.AssetKey:
@@ -27,19 +37,18 @@ def source_key(name: str) -> dg.AssetKey:
     return dg.AssetKey(f"{name}_source")
 
 
-def source_assets(profile: Profile) -> list[dg.SourceAsset]:
+def source_assets(profile: Profile) -> list[dg.AssetsDefinition]:
     """The built-in sources that the profile takes, and the user's."""
     return [
-        *(builtin_asset(name) for name in builtin_sources(profile)),
-        *(user_asset(source, Path(profile.runtime.folders[source.name])) for source in user_sources(profile)),
+        *(_observable(builtin_spec(name)) for name in builtin_sources(profile)),
+        *(_observable(user_spec(source)) for source in user_sources(profile)),
     ]
 
 
 def source_keys(profile: Profile, asset: str) -> list[dg.AssetKey]:
     """Sources that feed `asset`."""
-    fed = READERS[asset]
-    users = [source.name for source in user_sources(profile) if source.feeds in fed]
-    return [source_key(name) for name in (*(n for n in builtin_sources(profile) if n in fed), *users)]
+    builtin = [name for name in builtin_sources(profile) if name in READERS[asset]]
+    return [source_key(name) for name in (*builtin, *(source.name for source in _feeding(profile, asset)))]
 
 
 def builtin_sources(profile: Profile) -> list[SourceName]:
@@ -53,33 +62,72 @@ def user_sources(profile: Profile) -> list[SourceRecipe]:
     return [*profile.recipe.heldout_problems.sources, *profile.recipe.preference_pairs.sources]
 
 
-def builtin_asset(name: SourceName) -> dg.SourceAsset:
-    """Looks whether the generator would yield something else."""
+def data_versions(profile: Profile) -> dict[str, str]:
+    """Key of each source -> digest of what it holds."""
+    builtin = {name: source_of(name).digest for name in builtin_sources(profile)}
+    users = {source.name: source.digest for source in user_sources(profile)}
+    return {source_key(name).to_user_string(): digest for name, digest in {**builtin, **users}.items()}
+
+
+def recipe_mark(profile: Profile, asset: str) -> str:
+    """Eight digits of the recipe of `asset`, without what the files of its sources hold; empty where it has none."""
+    own = getattr(profile.recipe, asset, None)
+    if isinstance(own, CurateRecipe | CuratePreferencesRecipe):
+        own = own.model_copy(update={"sources": tuple(s.model_copy(update={"files": ()}) for s in own.sources)})
+    return fingerprint(own)[:8] if isinstance(own, Recipe | dict) else ""
+
+
+def still_written(profile: Profile, asset: str) -> bool:
+    """Whether a file that feeds `asset` was written only moments ago."""
+    return any(
+        abs(time.time() - path.stat().st_mtime) < SETTLED_S
+        for source in _feeding(profile, asset)
+        for path in files_of(source, profile)
+    )
+
+
+def files_of(source: SourceRecipe, profile: Profile) -> Iterator[Path]:
+    """Where the files of a user's source lie on this machine."""
+    folder = Path(profile.runtime.folders[source.name])
+    return (folder / file.name for file in source.files)
+
+
+def builtin_spec(name: SourceName) -> dg.AssetSpec:
+    """A generator: another version may yield something else."""
     source = source_of(name)
-    about = f"{source.about} ({source.name}, {source.licence})."
-    return _observable(name, about, source.licence, source.name, lambda: source_of(name).digest)
+    return _spec(name, f"{source.about} ({source.name}, {source.licence}).", source.licence, source.name)
 
 
-def user_asset(source: SourceRecipe, folder: Path) -> dg.SourceAsset:
-    """Looks whether the files hold something else."""
-    about = f"{source.feeds}, {len(source.files)} file(s) from {source.origin} ({source.licence})."
-
-    def digest() -> str:
-        files = hashed(folder, [file.name for file in source.files])
-        return source.model_copy(update={"files": files}).digest
-
-    return _observable(source.name, about, source.licence, source.origin, digest)
+def user_spec(source: SourceRecipe) -> dg.AssetSpec:
+    """A user's files."""
+    about = f"{source.feeds}, from {source.origin} ({source.licence})."
+    return _spec(source.name, about, source.licence, source.origin)
 
 
-def _observable(name: str, about: str, licence: str, origin: str, digest: Callable[[], str]) -> dg.SourceAsset:
-    @dg.observable_source_asset(
-        key=source_key(name),
+def _feeding(profile: Profile, asset: str) -> list[SourceRecipe]:
+    return [source for source in user_sources(profile) if source.feeds in READERS.get(asset, ())]
+
+
+def _spec(name: str, about: str, licence: str, origin: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        source_key(name),
         group_name="sources",
         description=about,
-        metadata={"licence": licence, "generator": origin},
+        owners=OWNERS,
+        kinds={"file"},
+        metadata={"licence": licence, "origin": origin},
         tags={"r1/licence": licence.replace(" ", "_")},
     )
-    def observe() -> dg.DataVersion:
-        return dg.DataVersion(digest())
 
-    return observe
+
+def _observable(spec: dg.AssetSpec) -> dg.AssetsDefinition:
+    name = spec.key.to_user_string()
+
+    @dg.multi_observable_source_asset(name=f"look_at_{name}", specs=[spec])
+    def look(pipeline: dg.ResourceParam[Pipeline]) -> dg.ObserveResult:
+        found = data_versions(pipeline.settings.load())
+        if name not in found:
+            raise SourceError(f"{name} is not declared any more; reload the code location")
+        return dg.ObserveResult(asset_key=spec.key, data_version=dg.DataVersion(found[name]))
+
+    return look

@@ -1,10 +1,57 @@
-"""Settings of homes that tests make."""
+"""Homes that tests make, and automation at work in one."""
 
 from pathlib import Path
 
+import dagster as dg
+
+from dagster_defs.definitions import definitions
+from dagster_defs.run import Executor
 from dagster_defs.settings import Settings
+from dagster_defs.waves import Unit
+from r1_pipeline.artifacts.observer import Observer
+
+LIMIT = 40
+"""Ticks until a change must have settled."""
 
 
 def smoke_settings(home: Path) -> Settings:
-    """Of the profile `smoke`, everything below `home`."""
-    return Settings(home=home, profile="smoke", seed=0, tracking_uri=f"sqlite:///{home / 'mlflow.db'}")
+    """Of the profile `smoke`, everything below `home`; with the sources file that lies there."""
+    sources = home / "sources.toml"
+    return Settings(home, "smoke", 0, f"sqlite:///{home / 'mlflow.db'}", sources if sources.exists() else None)
+
+
+class Automation:
+    """Automation's ticks, and this process as the worker."""
+
+    def __init__(self, home: Path) -> None:
+        self.at = smoke_settings(home)
+        self.at.export()
+        self.cursor: object = None
+
+    def tick(self) -> set[Unit]:
+        """What one tick requests."""
+        with dg.DagsterInstance.from_config(str(self.at.dagster_home)) as instance:
+            found = dg.evaluate_automation_conditions(definitions(self.at), instance, cursor=self.cursor)  # type: ignore[arg-type]
+        self.cursor = found.cursor
+        return {
+            Unit(unit.asset_key, unit.partition_key)
+            for result in found.results
+            for unit in result.true_subset.expensively_compute_asset_partitions()
+        }
+
+    def materialize(self, units: set[Unit]) -> None:
+        """Make what was requested; a failed gate is an outcome like any other."""
+        worker = Executor(self.at, {}, Observer())
+        for partition in {unit.partition for unit in units}:
+            worker.materialize([unit.asset for unit in units if unit.partition == partition], partition)
+
+    def settle(self) -> list[str]:
+        """Names of everything that was made again, in order."""
+        done: list[str] = []
+        for _ in range(LIMIT):
+            units = self.tick()
+            if not units:
+                return done
+            self.materialize(units)
+            done += sorted(unit.name for unit in units)
+        raise AssertionError(f"still requesting after {LIMIT} ticks: {done}")

@@ -13,57 +13,16 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from homes import smoke_settings
+from homes import Automation, smoke_settings
 
 from dagster_defs.definitions import definitions
 from dagster_defs.drift import Drifts
-from dagster_defs.run import Executor
 from dagster_defs.waves import Unit
 from r1_pipeline import profiles, stages
-from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.profiles import PipelineRecipe, Profile, load_profile, smoke
 from r1_pipeline.reruns import ON_APPROVAL, Rerun, Reruns
 
 pytestmark = pytest.mark.slow
-LIMIT = 40
-"""Ticks until a change must have settled."""
-
-
-class Automation:
-    """Automation's ticks, and this process as the worker."""
-
-    def __init__(self, home: Path) -> None:
-        self.at = smoke_settings(home)
-        self.at.export()
-        self.cursor: object = None
-
-    def tick(self) -> set[Unit]:
-        """What one tick requests."""
-        with dg.DagsterInstance.from_config(str(self.at.dagster_home)) as instance:
-            found = dg.evaluate_automation_conditions(definitions(self.at), instance, cursor=self.cursor)  # type: ignore[arg-type]
-        self.cursor = found.cursor
-        return {
-            Unit(unit.asset_key, unit.partition_key)
-            for result in found.results
-            for unit in result.true_subset.expensively_compute_asset_partitions()
-        }
-
-    def materialize(self, units: set[Unit]) -> None:
-        """Make what was requested; a failed gate is an outcome like any other."""
-        worker = Executor(self.at, {}, Observer())
-        for partition in {unit.partition for unit in units}:
-            worker.materialize([unit.asset for unit in units if unit.partition == partition], partition)
-
-    def settle(self) -> list[str]:
-        """Names of everything that was made again, in order."""
-        done: list[str] = []
-        for _ in range(LIMIT):
-            units = self.tick()
-            if not units:
-                return done
-            self.materialize(units)
-            done += sorted(unit.name for unit in units)
-        raise AssertionError(f"still requesting after {LIMIT} ticks: {done}")
 
 
 def changed(monkeypatch: pytest.MonkeyPatch, change: Callable[[Profile], Profile]) -> None:
@@ -218,7 +177,7 @@ from pathlib import Path
 from r1_pipeline.distillation.students import STUDENTS
 STUDENTS["third"] = STUDENTS["qwen"]
 sys.path.insert(0, sys.argv[2])
-from test_automation import Automation
+from homes import Automation
 print(json.dumps(Automation(Path(sys.argv[1])).settle()))
 """
 

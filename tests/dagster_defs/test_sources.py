@@ -7,13 +7,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.definitions.data_version import extract_data_version_from_entry
-from dagster._core.definitions.observe import observe
 from typer.testing import CliRunner
 
 from dagster_defs.assets.sources import READERS
 from dagster_defs.cli import app
 from dagster_defs.definitions import definitions
 from dagster_defs.settings import Settings
+from dagster_defs.watch import watcher
 from r1_pipeline.errors import SourceError
 
 SOURCES = """
@@ -78,28 +78,29 @@ def test_sources_of_ones_own_stand_beside_and_in_the_place_of_the_builtin_ones(s
     }
 
 
-def test_only_what_takes_a_source_gets_another_recipe(settings: Settings, tmp_path: Path) -> None:
-    def versions(of: Settings) -> dict[str, str | None]:
-        nodes = definitions(of).resolve_asset_graph()
-        return {key.to_user_string(): nodes.get(key).code_version for key in nodes.materializable_asset_keys}
+def code_versions(of: Settings) -> dict[str, str | None]:
+    nodes = definitions(of).resolve_asset_graph()
+    return {key.to_user_string(): nodes.get(key).code_version for key in nodes.materializable_asset_keys}
 
-    before, after = versions(Settings(tmp_path, "smoke", 0, "unused")), versions(settings)
+
+def test_only_what_takes_a_source_gets_another_recipe(settings: Settings, tmp_path: Path) -> None:
+    before, after = code_versions(Settings(tmp_path, "smoke", 0, "unused")), code_versions(settings)
     assert {name for name in before if before[name] != after[name]} == set(READERS)
 
 
 def observed(settings: Settings) -> dict[str, str | None]:
     graph = definitions(settings)
     keys = [dg.AssetKey("sums_source"), dg.AssetKey("replies_source")]
+    job = graph.resolve_job_def("sources")
     with dg.DagsterInstance.ephemeral() as instance:
-        assets = [asset for asset in graph.assets or [] if isinstance(asset, dg.SourceAsset) and asset.key in keys]
-        assert observe(assets, instance=instance).success
-        found = {}
-        for key in keys:
-            record = instance.get_latest_data_version_record(key)
-            assert record is not None
-            version = extract_data_version_from_entry(record.event_log_entry)
-            found[key.to_user_string()] = version.value if version else None
-    return found
+        assert job.execute_in_process(instance=instance, asset_selection=keys).success
+        return {key.to_user_string(): version_of(instance, key) for key in keys}
+
+
+def version_of(instance: dg.DagsterInstance, key: dg.AssetKey) -> str | None:
+    record = instance.get_latest_data_version_record(key)
+    version = extract_data_version_from_entry(record.event_log_entry) if record else None
+    return version.value if version else None
 
 
 def test_observing_a_source_hashes_its_files(settings: Settings, tmp_path: Path) -> None:
@@ -109,6 +110,55 @@ def test_observing_a_source_hashes_its_files(settings: Settings, tmp_path: Path)
     after = observed(settings)
     assert after["sums_source"] != before["sums_source"]
     assert after["replies_source"] == before["replies_source"]
+
+
+class Watcher:
+    """The sensor `sources` of a code location that was loaded once, tick by tick."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._repository = definitions(settings).get_repository_def()
+        self._cursor: str | None = None
+
+    def tick(self) -> tuple[set[str], str]:
+        """Keys of the sources that it records, and what it says."""
+        context = dg.build_sensor_context(cursor=self._cursor, repository_def=self._repository)
+        found = watcher(context)
+        assert isinstance(found, dg.SensorResult) and isinstance(found.skip_reason, dg.SkipReason)
+        self._cursor = found.cursor
+        return {event.asset_key.to_user_string() for event in found.asset_events}, str(found.skip_reason.skip_message)
+
+
+def test_the_sensor_records_a_source_when_its_files_have_changed_and_only_then(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported(settings, monkeypatch)
+    sensor = Watcher(settings)
+    assert {"sums_source", "replies_source", "code_source"} <= sensor.tick()[0]
+    (tmp_path / "sums.jsonl").touch()
+    assert sensor.tick() == (set(), "no source has changed")
+    (tmp_path / "sums.jsonl").write_text(json.dumps({"question": "1 + 2?", "answer": "#### 3"}), encoding="utf-8")
+    assert sensor.tick() == ({"sums_source"}, "changed: sums_source")
+    (tmp_path / "sums.jsonl").unlink()
+    with pytest.raises(SourceError, match=r"source sums: .*sums\.jsonl does not exist"):
+        sensor.tick()
+
+
+def test_a_changed_file_changes_no_code_version_and_a_changed_declaration_asks_for_the_code_anew(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported(settings, monkeypatch)
+    before, sensor = code_versions(settings), Watcher(settings)
+    (tmp_path / "sums.jsonl").write_text(json.dumps({"question": "1 + 2?", "answer": "#### 3"}), encoding="utf-8")
+    assert code_versions(settings) == before
+    (tmp_path / "sources.toml").write_text(SOURCES.replace("MIT AND CC-BY-4.0", "MIT"), encoding="utf-8")
+    assert sensor.tick()[1].startswith("the sources file has changed: reload the code location")
+    assert Watcher(settings).tick()[1].startswith("changed:")
+
+
+def exported(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = {"R1_HOME": settings.home, "R1_PROFILE": "smoke", "R1_SEED": 0, "R1_SOURCES": settings.sources}
+    for name, value in named.items():
+        monkeypatch.setenv(name, str(value))
 
 
 def test_a_sources_file_in_the_home_is_taken_without_asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

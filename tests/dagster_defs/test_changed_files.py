@@ -1,0 +1,167 @@
+"""The law of automation for a user's own files: what a change of files re-runs, exactly, and what it does not.
+
+A home of the profile `smoke` is made once with files in the place of the built-in sums, and beside the built-in pairs.
+Each row of the table was worked out by hand from the graph.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from homes import Automation, smoke_settings
+
+from dagster_defs.run import run
+from dagster_defs.waves import Unit
+from r1_pipeline.data.problems import generate_problems
+from r1_pipeline.errors import SourceError
+from r1_pipeline.profiles import load_profile
+
+pytestmark = pytest.mark.slow
+
+SOURCES = """
+builtin = ["code", "stem", "logic", "general", "preference"]
+
+[[source]]
+name = "sums"
+path = "sums"
+files = ["*.jsonl"]
+mapping = "gsm8k"
+licence = "MIT"
+origin = "my desk"
+side = "train"
+
+[[source]]
+name = "exam"
+path = "exam.jsonl"
+mapping = "gsm8k"
+licence = "MIT"
+origin = "my desk"
+side = "heldout"
+
+[[source]]
+name = "replies"
+path = "replies"
+files = ["*.jsonl"]
+licence = "MIT"
+origin = "my desk"
+side = "train"
+
+[source.mapping]
+makes = "pair"
+kind = "helpful"
+language = "en"
+prompt = "{{ p }}"
+chosen = "{{ c }}"
+rejected = "{{ r }}"
+"""
+REPLIES = [{"p": f"Say {word}.", "c": f"Gladly: {word}.", "r": "No."} for word in ("one", "two", "three", "four")]
+
+
+def write(path: Path, rows: list[str]) -> None:
+    """As a file that was written a while ago."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    age(path)
+
+
+def age(path: Path) -> None:
+    os.utime(path, (time.time() - 60, time.time() - 60))
+
+
+@pytest.fixture(scope="session")
+def sums() -> list[str]:
+    """Lines that GSM8K would write, of sums that the base of `smoke` has seen people work out."""
+    problems = generate_problems(load_profile("smoke", 0).recipe.heldout_problems.problems)
+    asked = [p for p in problems if p.domain == "math" and p.question.isascii()]
+    return [json.dumps({"question": p.question, "answer": f"One step.\n#### {p.answer}"}) for p in asked]
+
+
+@pytest.fixture(scope="session")
+def fed(made: Path, sums: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    home, before = tmp_path_factory.mktemp("fed") / "home", dict(os.environ)
+    shutil.copytree(made, home)
+    write(home / "sums" / "one.jsonl", sums[20:-20])
+    write(home / "exam.jsonl", sums[:20])
+    for name, rows in (("one", REPLIES[:2]), ("two", REPLIES[2:])):
+        write(home / "replies" / f"{name}.jsonl", [json.dumps(row) for row in rows])
+    (home / "sources.toml").write_text(SOURCES, encoding="utf-8")
+    assert run(smoke_settings(home), None, []) is None
+    yield home
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def home(fed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = tmp_path / "home"
+    shutil.copytree(fed, home)
+    monkeypatch.setenv("R1_SOURCES", "")
+    for name in ("R1_HOME", "R1_PROFILE", "R1_SEED", "DAGSTER_HOME", "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(name, "")  # `Automation` sets them; the test leaves them as they were
+    return home
+
+
+def test_a_file_rewritten_with_the_same_bytes_reruns_nothing(home: Path) -> None:
+    file = home / "sums" / "one.jsonl"
+    write(file, file.read_text(encoding="utf-8").splitlines())
+    assert Automation(home).settle() == []
+
+
+def test_duplicate_rows_alone_are_read_and_change_nothing_below(home: Path) -> None:
+    file = home / "sums" / "one.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    write(file, [*lines, *lines[:3]])
+    assert Automation(home).settle() == ["heldout_problems", "reasoning_problems"]
+
+
+def test_a_new_file_reruns_whatever_asks_its_problems_and_no_score_of_what_stays(home: Path, sums: list[str]) -> None:
+    write(home / "sums" / "two.jsonl", sums[-20:])
+    done = Automation(home).settle()
+    models = ("r1_zero", "dev1", "dev2", "dev2_no_language_reward", "dev3", "r1", "student_rl_only")
+    students = ("distilled/qwen", "distilled/llama")
+    assert set(done) == {
+        "reasoning_problems", "heldout_problems", "cold_start_data", "sft_corpus", "helpful_rm", "safety_rm",
+        *(f"reasoning_traces/{domain}" for domain in ("math", "code", "stem", "logic")),
+        *models, *students, *(f"evaluation/{model}" for model in (*models, *students)),
+        "preference_scores", "report",
+    }  # fmt: skip
+    assert len(done) == len(set(done))
+
+
+def test_a_file_of_a_folder_deleted_takes_its_rows_along(home: Path) -> None:
+    (home / "replies" / "two.jsonl").unlink()
+    assert set(Automation(home).settle()) == {
+        "preference_pairs", "helpful_rm", "safety_rm",  # the last to the same bytes: its pairs are of another kind
+        "r1", "evaluation/r1", "preference_scores", "report",
+    }  # fmt: skip
+
+
+def test_a_source_whose_file_is_gone_fails_the_tick_by_name_and_goes_on_when_it_is_back(home: Path) -> None:
+    automation, exam = Automation(home), home / "exam.jsonl"
+    exam.rename(home / "elsewhere")
+    with pytest.raises(SourceError, match=r"source exam: .*exam\.jsonl does not exist"):
+        automation.tick()
+    (home / "elsewhere").rename(exam)
+    assert automation.settle() == []
+
+
+def test_another_licence_changes_the_rows_and_trains_nothing_below_the_reward_models(home: Path) -> None:
+    """A licence is a column of the rows: both reward models are fitted again, to the same bytes."""
+    file = home / "sources.toml"
+    before, _, last = file.read_text(encoding="utf-8").rpartition('licence = "MIT"')
+    file.write_text(f'{before}licence = "Apache-2.0"{last}', encoding="utf-8")
+    assert set(Automation(home).settle()) == {"preference_pairs", "helpful_rm", "safety_rm", "report"}
+
+
+def test_a_file_that_is_being_written_is_not_followed_yet(home: Path) -> None:
+    file, automation = home / "sums" / "one.jsonl", Automation(home)
+    lines = file.read_text(encoding="utf-8")
+    file.write_text(lines + lines.splitlines()[0] + "\n", encoding="utf-8")
+    assert automation.tick() == set()
+    age(file)
+    assert automation.tick() == {Unit(dg.AssetKey(f"{side}_problems"), None) for side in ("reasoning", "heldout")}
