@@ -3,7 +3,7 @@
 Light to load: nothing here or below imports torch, transformers, trl or mlflow before an asset runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
@@ -18,7 +18,9 @@ from dagster_defs.reconcile import reconciler
 from dagster_defs.settings import Settings
 from dagster_defs.watch import watcher
 from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.planning.plan import planned_hours
 from r1_pipeline.profiles import Profile
+from r1_pipeline.reruns import Rerun
 
 MODULES = [problems, base, zero, reasoning, corpus, alignment, distill]
 
@@ -36,10 +38,11 @@ def definitions(settings: Settings, watching: Sequence[Observer] = ()) -> dg.Def
         evaluation.report,
     ]
     check_steps = frozenset(check.node_def.name for check in checks)
+    hours = planned_hours(pipeline.profile)
     return dg.Definitions(
         assets=[
             *source_assets(pipeline.profile),
-            *(governed(asset, pipeline.profile) for asset in assets if isinstance(asset, dg.AssetsDefinition)),
+            *(governed(asset, pipeline.profile, hours) for asset in assets if isinstance(asset, dg.AssetsDefinition)),
         ],
         asset_checks=checks,
         jobs=jobs,
@@ -53,14 +56,14 @@ def definitions(settings: Settings, watching: Sequence[Observer] = ()) -> dg.Def
     )
 
 
-def governed(asset: dg.AssetsDefinition, profile: Profile) -> dg.AssetsDefinition:
+def governed(asset: dg.AssetsDefinition, profile: Profile, hours: Mapping[str, float]) -> dg.AssetsDefinition:
     """`asset` as the profile has it: the recipe's fingerprint in the code version, the sources that feed it, and when
-    it follows a change."""
+    it follows a change, by its group and its planned device hours."""
 
     def with_profile(spec: dg.AssetSpec) -> dg.AssetSpec:
         name = spec.key.path[0]
         mark = recipe_mark(profile, name)
-        rerun = profile.reruns.of(spec.group_name or "")
+        rerun = rerun_of(profile, spec, hours)
         return spec.replace_attributes(
             code_version=".".join(filter(None, (spec.code_version, mark))),
             automation_condition=automation.condition(rerun),
@@ -68,6 +71,13 @@ def governed(asset: dg.AssetsDefinition, profile: Profile) -> dg.AssetsDefinitio
         )
 
     return asset.map_asset_specs(with_profile)
+
+
+def rerun_of(profile: Profile, spec: dg.AssetSpec, hours: Mapping[str, float]) -> Rerun:
+    """When an asset follows a change; `hours` by asset, partition after a slash."""
+    name = spec.key.to_user_string()
+    costs = [cost for unit, cost in hours.items() if unit == name or unit.startswith(f"{name}/")]
+    return profile.reruns.of(spec.group_name or "", max(costs, default=0.0))
 
 
 defs = definitions(Settings.from_environment())

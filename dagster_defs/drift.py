@@ -31,8 +31,6 @@ from r1_pipeline.records import Record
 from r1_pipeline.runtime.workshop import Workshop
 
 State = Literal["fresh", "stale", "missing", "failed gate"]
-NAMED = 4
-"""How many differences are spelled out."""
 
 
 class Drift(Record):
@@ -190,13 +188,12 @@ def differences(made: Manifest | None, wanted: Wanted, home: Path) -> tuple[str,
         earlier = [ref for ref in made.inputs.values() if ref.name == made.name]
         made = read_manifest(home / "artifacts" / earlier[0].kind / earlier[0].name / earlier[0].fingerprint)
     before, after = flat(made.payload), flat(canonical_value(dict(wanted.payload)))
-    changed = [
+    changed = (
         f"{name} {_short(before.get(name))} → {_short(after.get(name))}"
         for name in sorted(before.keys() | after.keys())
         if before.get(name) != after.get(name)
-    ]
-    more = len(changed) - NAMED
-    return tuple(changed[:NAMED]) + ((f"and {more} more",) if more > 0 else ())
+    )
+    return tuple(changed)
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -1,17 +1,30 @@
-"""Every asset with its state, for `r1 status`: fresh, stale (and why), missing, or rejected by a gate."""
+"""Every asset with its state, for `r1 status`: fresh, stale (and why), missing, or rejected by a gate.
+
+Beside it what it costs to make it again, as planned, before anybody approves that.
+"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import dagster as dg
 from dagster import DagsterInstance
+from rich.markup import escape
+from rich.table import Table
 
-from dagster_defs.definitions import definitions
+from dagster_defs.definitions import definitions, rerun_of
 from dagster_defs.drift import Drifts, State
 from dagster_defs.io import newest_record
 from dagster_defs.settings import Settings
-from dagster_defs.waves import Unit
+from dagster_defs.waves import Unit, below, units
+from r1_pipeline.planning.hardware import accelerator_of
+from r1_pipeline.planning.plan import planned_hours
+from r1_pipeline.profiles import Profile
 from r1_pipeline.records import Record
+from r1_pipeline.reruns import When
+
+COLOURS = {"fresh": "green", "stale": "yellow", "missing": "dim", "failed gate": "red"}
+SHOWN = 6
+"""Differences that the table spells out."""
 
 
 class AssetState(Record):
@@ -21,16 +34,41 @@ class AssetState(Record):
     state: State
     digest: str | None
     age: str | None
-    why: str
+    why: tuple[str, ...]
+    """Each value that differs, old and new; gates that failed; inputs that are waited for."""
+    follows: When
+    """When it is made again by itself."""
+    hours: float
+    """Device hours to make it again, as planned."""
+    hours_below: float
+    """Of all that is made from it, on top: what follows if other bytes come out."""
 
 
 def survey(settings: Settings) -> list[AssetState]:
     """All materializable assets and partitions in topological order; makes nothing."""
     settings.export()
-    graph = definitions(settings)
+    profile, graph = settings.load(), definitions(settings)
+    hours = planned_hours(profile)
+    nodes = graph.resolve_asset_graph()
+    under = below(units(graph, set(nodes.materializable_asset_keys)))
     with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-        drifts = Drifts(settings.home, settings.load(), graph, instance)
-        return [_state(instance, unit, drifts) for unit in drifts.units]
+        drifts = Drifts(settings.home, profile, graph, instance)
+        found = []
+        for unit in drifts.units:
+            drift, record = drifts.of(unit), newest_record(instance, unit.asset, unit.partition)
+            made = record.asset_materialization if record else None
+            state = AssetState(
+                asset=unit.name,
+                state=drift.state,
+                digest=(made.tags or {}).get("dagster/data_version") if made else None,
+                age=_age(time.time() - record.timestamp) if record else None,
+                why=drift.why,
+                follows=rerun_of(profile, nodes.get(unit.asset).to_asset_spec(), hours).when,
+                hours=hours.get(unit.name, 0.0),
+                hours_below=sum(hours.get(each.name, 0.0) for each in under[unit]),
+            )
+            found.append(state)
+        return found
 
 
 def freshness(settings: Settings, instance: DagsterInstance, graph: dg.Definitions) -> Callable[[Unit], bool]:
@@ -39,17 +77,30 @@ def freshness(settings: Settings, instance: DagsterInstance, graph: dg.Definitio
     return lambda unit: drifts.of(unit).state == "fresh"
 
 
-def _state(instance: DagsterInstance, unit: Unit, drifts: Drifts) -> AssetState:
-    drift = drifts.of(unit)
-    record = newest_record(instance, unit.asset, unit.partition)
-    made = record.asset_materialization if record else None
-    return AssetState(
-        asset=unit.name,
-        state=drift.state,
-        digest=(made.tags or {}).get("dagster/data_version") if made else None,
-        age=_age(time.time() - record.timestamp) if record else None,
-        why="; ".join(drift.why),
-    )
+def status_table(states: Iterable[AssetState]) -> Table:
+    """One row an asset; hours are shown of what is not fresh."""
+    table = Table("asset", "state", "digest", "age", "hours", "and below", "why", box=None, header_style="bold")
+    for each in states:
+        more = [f"and {len(each.why) - SHOWN} more: r1 status --json"] if len(each.why) > SHOWN else []
+        cost = ("", "") if each.state == "fresh" else (f"{each.hours:.2g}", f"{each.hours_below:.2g}")
+        colour, why = COLOURS[each.state], "\n".join([*each.why[:SHOWN], *more])
+        table.add_row(
+            each.asset, f"[{colour}]{each.state}[/]", (each.digest or "")[:12], each.age or "", *cost, escape(why)
+        )
+    return table
+
+
+def summary(states: Iterable[AssetState], profile: Profile) -> Iterator[str]:
+    """Lines below the table: what it would cost to make up, what waits for a person, and what that person types."""
+    due = [each for each in states if each.state in ("stale", "missing")]
+    if not due:
+        return
+    hours, machine = sum(each.hours for each in due), profile.machine.accelerator
+    price = accelerator_of(machine).usd_per_hour
+    yield f"{len(due)} out of date, {hours:.2g} device hours as planned on {machine}, {hours * price:,.2f} USD"
+    if waiting := [each.asset for each in due if each.follows == "on approval"]:
+        assets = ",".join(dict.fromkeys(waiting))
+        yield f"waits for approval: r1 run --select {assets}, or Materialize in r1 ui"
 
 
 def _age(seconds: float) -> str:

@@ -89,13 +89,18 @@ def partitions_read(
     return [partition] if alike and partition else list(upstream)
 
 
-def weights(waits: Mapping[Unit, frozenset[Unit]]) -> dict[Unit, int]:
-    """How many units lie below each: what most wait for goes first."""
-    below: dict[Unit, set[Unit]] = {unit: set() for unit in waits}
+def below(waits: Mapping[Unit, frozenset[Unit]]) -> dict[Unit, set[Unit]]:
+    """Every unit with the units that are made from it, in however many steps."""
+    under: dict[Unit, set[Unit]] = {unit: set() for unit in waits}
     for unit in reversed(list(waits)):
         for parent in waits[unit]:
-            below[parent] |= {unit} | below[unit]
-    return {unit: len(under) for unit, under in below.items()}
+            under[parent] |= {unit} | under[unit]
+    return under
+
+
+def weights(waits: Mapping[Unit, frozenset[Unit]]) -> dict[Unit, int]:
+    """How many units lie below each: what most wait for goes first."""
+    return {unit: len(under) for unit, under in below(waits).items()}
 
 
 def waves(waits: Mapping[Unit, frozenset[Unit]], wanted: Iterable[Unit]) -> Iterator[Wave]:

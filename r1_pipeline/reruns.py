@@ -27,8 +27,15 @@ class Reruns(Record):
     """What a profile lets happen by itself."""
 
     groups: Mapping[str, Rerun]
-    """Asset group -> when; groups that are not named wait for approval."""
+    """Asset group -> when, whatever it costs; groups that are not named go by cost."""
+    approve_above: float
+    """Device hours, as planned, of one asset or partition: what costs more waits for approval, the rest follows at
+    once."""
 
-    def of(self, group: str) -> Rerun:
-        """When an asset of `group` is made again."""
-        return self.groups.get(group, ON_APPROVAL)
+    def of(self, group: str, hours: float) -> Rerun:
+        """When an asset of `group` is made again, whose most expensive partition costs `hours`."""
+        return self.groups.get(group) or (ON_APPROVAL if hours > self.approve_above else AT_ONCE)
+
+
+BY_COST = Reruns(groups={}, approve_above=1.0)
+"""Everything follows at once that costs no more than an hour of one device."""

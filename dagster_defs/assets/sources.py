@@ -64,9 +64,9 @@ def user_sources(profile: Profile) -> list[SourceRecipe]:
 
 def data_versions(profile: Profile) -> dict[str, str]:
     """Key of each source -> digest of what it holds."""
-    builtin = {name: source_of(name).digest for name in builtin_sources(profile)}
-    users = {source.name: source.digest for source in user_sources(profile)}
-    return {source_key(name).to_user_string(): digest for name, digest in {**builtin, **users}.items()}
+    found = {str(name): source_of(name).digest for name in builtin_sources(profile)}
+    found |= {source.name: source.digest for source in user_sources(profile)}
+    return {source_key(name).to_user_string(): digest for name, digest in found.items()}
 
 
 def recipe_mark(profile: Profile, asset: str) -> str:
@@ -123,11 +123,12 @@ def _spec(name: str, about: str, licence: str, origin: str) -> dg.AssetSpec:
 def _observable(spec: dg.AssetSpec) -> dg.AssetsDefinition:
     name = spec.key.to_user_string()
 
-    @dg.multi_observable_source_asset(name=f"look_at_{name}", specs=[spec])
     def look(pipeline: dg.ResourceParam[Pipeline]) -> dg.ObserveResult:
         found = data_versions(pipeline.settings.load())
         if name not in found:
             raise SourceError(f"{name} is not declared any more; reload the code location")
         return dg.ObserveResult(asset_key=spec.key, data_version=dg.DataVersion(found[name]))
 
-    return look
+    decorate = dg.multi_observable_source_asset(name=f"look_at_{name}", specs=[spec])
+    observable: dg.AssetsDefinition = decorate(look)
+    return observable

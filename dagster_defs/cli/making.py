@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from dagster_defs.cli.common import (
     HomeOption,
@@ -64,19 +62,16 @@ def status(
     sources: SourcesOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Every asset: fresh, stale and why, missing, or rejected by a gate. Example: r1 status"""
-    from dagster_defs.status import survey
+    """Every asset: fresh, stale and why, missing, or rejected by a gate; hours to make it again. Example: r1 status"""
+    from dagster_defs.status import status_table, summary, survey
 
-    rows = survey(settings_of(home, profile, seed, sources))
+    settings = settings_of(home, profile, seed, sources)
+    states = survey(settings)
     if as_json:
-        print_json([row.model_dump() for row in rows])
+        print_json([state.model_dump() for state in states])
         return
-    table = Table("asset", "state", "digest", "age", "why", box=None, header_style="bold")
-    colours = {"fresh": "green", "stale": "yellow", "missing": "dim", "failed gate": "red"}
-    for row in rows:
-        state = f"[{colours[row.state]}]{row.state}[/]"
-        table.add_row(row.asset, state, (row.digest or "")[:12], row.age or "", escape(row.why))
-    out.print(table)
+    out.print(status_table(states))
+    out.print(*summary(states, settings.load()), sep="\n", highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from r1_pipeline.profiles.models import LLAMA_1B, QWEN_1_5B, QWEN_7B
 from r1_pipeline.profiles.paper import paper_scale
 from r1_pipeline.profiles.profile import Forecast, Machine, Profile
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.reruns import Reruns
+from r1_pipeline.reruns import BY_COST
 
 MAX_TOKENS = 4096
 
@@ -26,7 +26,7 @@ def node(seed: int) -> Profile:
         GateLimits(
             gain_over_base=0.1, format_rate=0.9, language_consistency=0.95, preference_accuracy=0.7, licences=PERMISSIVE
         ),
-        Reruns(groups={}),
+        BY_COST,
         Machine(accelerator="h100", devices=8, memory_gib=75, sequence_devices=1),
         Forecast(prompt=150, zero=700, reasoning=900, general=300, kept=0.6, general_rows=8000, pairs=60_000),
     )

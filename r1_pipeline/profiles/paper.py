@@ -11,7 +11,7 @@ from r1_pipeline.profiles.adopted import Scale, pipeline
 from r1_pipeline.profiles.models import DEEPSEEK_V3_BASE, LLAMA_8B, QWEN_32B
 from r1_pipeline.profiles.profile import Forecast, Machine, Profile
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.reruns import Reruns
+from r1_pipeline.reruns import BY_COST
 from r1_pipeline.rewards.rubric import Rubric
 from r1_pipeline.training.callbacks import Guards
 from r1_pipeline.training.grpo import GrpoRecipe
@@ -34,7 +34,7 @@ def paper(seed: int) -> Profile:
             preference_accuracy=0.7,
             licences=PERMISSIVE,
         ),
-        Reruns(groups={}),
+        BY_COST,
         Machine(accelerator="h800", devices=512, memory_gib=79, sequence_devices=8),  # 64 x 8 H800, [S] B.4.4
         Forecast(
             prompt=200,  # 122 maths, 161 STEM, about 420 logic, [S] table 4; the template on top

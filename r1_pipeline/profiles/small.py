@@ -11,7 +11,7 @@ from r1_pipeline.profiles.adopted import Scale, pipeline
 from r1_pipeline.profiles.models import SMOLLM2, cut
 from r1_pipeline.profiles.profile import Forecast, Machine, Profile
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.reruns import Reruns
+from r1_pipeline.reruns import BY_COST
 from r1_pipeline.rewards.rubric import Rubric
 from r1_pipeline.training.callbacks import Guards
 from r1_pipeline.training.grpo import GrpoRecipe
@@ -72,7 +72,7 @@ def small(seed: int) -> Profile:
         GateLimits(
             gain_over_base=0.02, format_rate=0.8, language_consistency=0.9, preference_accuracy=0.7, licences=PERMISSIVE
         ),
-        Reruns(groups={}),
+        BY_COST,
         Machine(accelerator="h100", devices=1, memory_gib=20, sequence_devices=1),
         Forecast(prompt=150, zero=150, reasoning=150, general=60, kept=0.3, general_rows=400, pairs=200),
     )

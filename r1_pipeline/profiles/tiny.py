@@ -26,7 +26,7 @@ from r1_pipeline.generation.rejection import KeepRecipe, RejectionRecipe
 from r1_pipeline.profiles.profile import Forecast, Machine, PipelineRecipe, Profile
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain, Sampling
-from r1_pipeline.reruns import AT_ONCE, Reruns
+from r1_pipeline.reruns import BY_COST
 from r1_pipeline.rewards.rubric import Rubric
 from r1_pipeline.stages import GeneralRecipe, ReinforceRecipe
 from r1_pipeline.training.callbacks import Guards
@@ -90,9 +90,6 @@ RL_SHARES: Mapping[Domain, float] = {"math": 0.55, "code": 0.15, "stem": 0.12, "
 
 FORECAST = Forecast(prompt=8, zero=17, reasoning=17, general=15, kept=0.5, general_rows=400, pairs=200)
 """As measured on the profile `tiny`, rounded."""
-GROUPS = ("problems", "base", "r1_zero", "cold_start", "reasoning", "corpus", "alignment", "distilled", "ablations")
-TOY_RERUNS = Reruns(groups=dict.fromkeys((*GROUPS, "evaluation"), AT_ONCE))
-"""Everything follows a change at once: the toy world costs minutes."""
 
 
 @dataclass(frozen=True)
@@ -262,7 +259,7 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
         recipe,
         Runtime(lanes=size.lanes, micro_batch=256, generation_batch=1024),
         limits,
-        TOY_RERUNS,
+        BY_COST,
         Machine(accelerator="cpu-core", devices=1, memory_gib=0, sequence_devices=1),
         FORECAST,
     )
