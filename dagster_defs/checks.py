@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_defs.assets.stage import DEVICE
 from dagster_defs.partitions import students
 from dagster_defs.pipeline import Pipeline
 from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, ProblemSet, RewardModel
@@ -33,7 +34,7 @@ def decided(found: Gate) -> dg.AssetCheckResult:
 HELDOUT = {"heldout_problems": dg.AssetIn("heldout_problems")}
 
 
-@dg.asset_check(asset="r1_zero", blocking=True, additional_ins={"base": dg.AssetIn("base"), **HELDOUT})
+@dg.asset_check(asset="r1_zero", blocking=True, pool=DEVICE, additional_ins={"base": dg.AssetIn("base"), **HELDOUT})
 def beats_base(
     context: dg.AssetCheckExecutionContext,
     pipeline: dg.ResourceParam[Pipeline],
@@ -46,7 +47,7 @@ def beats_base(
     return decided(gates.beats_base(after, before, pipeline.profile.gates))
 
 
-@dg.asset_check(asset="r1_zero", blocking=True, additional_ins=HELDOUT)
+@dg.asset_check(asset="r1_zero", blocking=True, pool=DEVICE, additional_ins=HELDOUT)
 def format_rate(
     context: dg.AssetCheckExecutionContext,
     pipeline: dg.ResourceParam[Pipeline],
@@ -106,6 +107,7 @@ def language_check(model: str) -> dg.AssetChecksDefinition:
         asset=model,
         name="language_consistency",
         blocking=True,
+        pool=DEVICE,
         additional_ins=HELDOUT,
         description="The reasoning stays in the language of the question.",
     )

@@ -7,9 +7,9 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import dagster as dg
 from dagster import MetadataValue
 
+from dagster_defs.columns import columns
 from dagster_defs.settings import Settings
 from r1_pipeline.artifacts.kinds import (
     Artifact,
@@ -58,7 +58,7 @@ def describe(artifact: Artifact, settings: Settings) -> Metadata:
         common["mlflow/run"] = MetadataValue.url(settings.mlflow_link(runs["mlflow_run_id"]))
     if manifest.drops:
         common["dropped"] = MetadataValue.md(markdown(["reason", "rows"], sorted(manifest.drops.items())))
-    return common | _of_kind(artifact)
+    return common | columns(artifact) | _of_kind(artifact)
 
 
 def _of_kind(artifact: Artifact) -> Metadata:
@@ -92,10 +92,8 @@ def _problems(artifact: ProblemSet) -> Metadata:
 def _corpus(artifact: Corpus) -> Metadata:
     frame = artifact.frame()
     rows = [(r["sample_id"], r["domain"], r["question"], r["response"]) for r in _spread(frame.to_dicts())]
-    columns = [dg.TableColumn(name, str(kind)) for name, kind in frame.schema.items()]
     return {
         "dagster/row_count": frame.height,
-        "dagster/column_schema": dg.TableSchema(columns=columns),
         "by domain": MetadataValue.json(artifact.statistics["by_domain"]),
         "tokens": sum(artifact.statistics["tokens_by_domain"].values()),
         "licences": MetadataValue.json(sorted(frame["licence"].unique().to_list())),

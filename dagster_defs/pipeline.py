@@ -4,7 +4,8 @@
 name, tracks the computation, and turns the artifact into a handle with data version and metadata.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, EvalReport, Proble
 from r1_pipeline.artifacts.observer import Observer, Observers
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
 from r1_pipeline.artifacts.store import Store
+from r1_pipeline.errors import may_pass
 from r1_pipeline.evaluation.collect import RunFacts, collect, write_report
 from r1_pipeline.profiles import PipelineRecipe, Profile
 from r1_pipeline.recipe import fingerprint
@@ -28,6 +30,8 @@ from r1_pipeline.stages import evaluate
 A = TypeVar("A", bound=Artifact)
 Context = AssetExecutionContext | AssetCheckExecutionContext
 
+ATTEMPTS, PAUSE_S = 4, 5.0
+"""At what may pass by itself, and seconds before the second attempt; each pause is twice the one before."""
 PIPELINE_RUN_TAG = "r1/run"
 """Dagster run tag: one value for all Dagster runs that one `r1 run` makes."""
 
@@ -72,7 +76,8 @@ class Pipeline:
         self, context: AssetExecutionContext, call: Callable[[Workshop, PipelineRecipe], A]
     ) -> dg.MaterializeResult[A]:
         """Run a verb for this asset (and partition) and record what came out."""
-        artifact = call(self.workshop(context, asset_name(context)), self.recipe)
+        with patient(context):
+            artifact = call(self.workshop(context, asset_name(context)), self.recipe)
         if isinstance(artifact, EvalReport):
             self._consider(context, artifact)
         return dg.MaterializeResult(
@@ -96,7 +101,8 @@ class Pipeline:
 
     def evaluate(self, context: Context, model: Checkpoint, heldout: ProblemSet) -> EvalReport:
         """A model's scores, as its evaluation asset will find them."""
-        return evaluate(self.workshop(context, f"evaluation/{model.name}"), model, heldout, self.recipe.evaluation)
+        with patient(context):
+            return evaluate(self.workshop(context, f"evaluation/{model.name}"), model, heldout, self.recipe.evaluation)
 
     def report(self, context: AssetExecutionContext, artifacts: Mapping[str, Artifact]) -> dg.MaterializeResult[None]:
         """Write `report.json` and `report.html` of these artifacts into the home's report directory."""
@@ -119,6 +125,19 @@ class Pipeline:
                 "report.json": dg.MetadataValue.path(str(directory / "report.json")),
             },
         )
+
+
+@contextmanager
+def patient(context: Context) -> Iterator[None]:
+    """Asks Dagster for another attempt, after a pause that doubles, where the fault may pass by itself."""
+    try:
+        yield
+    except Exception as error:
+        if not may_pass(error):
+            raise
+        pause = PAUSE_S * 2**context.retry_number
+        context.log.warning("%s: %s; attempt %d of %d", type(error).__name__, error, context.retry_number + 1, ATTEMPTS)
+        raise dg.RetryRequested(max_retries=ATTEMPTS - 1, seconds_to_wait=pause) from error
 
 
 class _RunIds(Observer):

@@ -18,6 +18,7 @@ from typing import TextIO
 import dagster as dg
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
+from dagster_defs.assets.stage import DEVICE
 from dagster_defs.settings import Settings
 from dagster_defs.tracking import Tracking
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
@@ -58,6 +59,12 @@ def reconcile(settings: Settings) -> list[str]:
         with tracking.tolerant("close the runs of a dead process", logging.getLogger(__name__).warning):
             _close_tracked(tracking, dead, living)
     return [run.run_id for run in dead]
+
+
+def limit_devices(settings: Settings, lanes: int) -> None:
+    """As many stages that load a model at once, over all runs, as the profile has lanes."""
+    with _opened(settings) as instance:
+        instance.event_log_storage.set_concurrency_slots(DEVICE, lanes)
 
 
 @contextmanager

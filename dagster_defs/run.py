@@ -17,7 +17,7 @@ from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult
 
 from dagster_defs.definitions import definitions
 from dagster_defs.pipeline import PIPELINE_RUN_TAG
-from dagster_defs.reconcile import reconcile
+from dagster_defs.reconcile import limit_devices, reconcile
 from dagster_defs.settings import Settings
 from dagster_defs.status import freshness
 from dagster_defs.tracking import Tracking
@@ -84,6 +84,7 @@ def run(settings: Settings, select: str | None, watching: Sequence[Observer]) ->
     profile.require()
     settings.export()
     reconcile(settings)
+    limit_devices(settings, profile.runtime.lanes)
     tracking, warn = Tracking.of(settings), logging.getLogger(__name__).warning
     tracking.pay(warn)
     witness = Witness()

@@ -36,6 +36,7 @@ DAGSTER_YAML = f"""\
 telemetry: {{enabled: false}}
 nux: {{enabled: false}}
 concurrency: {{pools: {{default_limit: 1, granularity: op}}}}
+freshness: {{enabled: true}}
 run_monitoring: {{enabled: true, poll_interval_seconds: 30, free_slots_after_run_end_seconds: 60}}
 run_retries: {{enabled: true, max_retries: 1, retry_on_asset_or_op_failure: false}}
 """

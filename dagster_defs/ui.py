@@ -17,7 +17,7 @@ from tempfile import mkdtemp
 from rich.console import Console
 
 from dagster_defs.automation import AUTOMATION
-from dagster_defs.reconcile import reconcile
+from dagster_defs.reconcile import limit_devices, reconcile
 from dagster_defs.settings import Settings
 from dagster_defs.tracking import Tracking
 from dagster_defs.watch import CODE_SOCKET
@@ -49,6 +49,7 @@ def serve(
     os.environ[AUTOMATION] = "on" if automation else "off"
     Tracking.of(settings).connect()
     reconcile(settings)
+    limit_devices(settings, settings.load().runtime.lanes)
     if host != LOOPBACK:
         console.print(EXPOSED.format(host=host), highlight=False)
     socket, workspace = Path(mkdtemp(prefix="r1-")) / "code", settings.dagster_home / "ui-workspace.yaml"

@@ -14,12 +14,14 @@
     ├── GuardTrippedError  (RuntimeError)  a guard stopped a training run; carries the value and the limit
     ├── LaunchError        (RuntimeError)  the processes that compute a stage failed, or disagree
     ├── EngineError        (RuntimeError)  text generation could not be done
+    │   └── UnreachableError               a server did not answer; it may do so later
     └── GraderError        (RuntimeError)  the grading machinery (not the answer) is broken
 
 Every message names the value and, after a semicolon or dash, what to do about it.
 To add one: derive from the nearest parent, and from the builtin it refines.
 """
 
+import errno
 from collections.abc import Iterable
 
 
@@ -89,5 +91,24 @@ class EngineError(R1Error, RuntimeError):
     """Text generation could not be done."""
 
 
+class UnreachableError(EngineError):
+    """A server did not answer; it may do so later."""
+
+
 class GraderError(R1Error, RuntimeError):
     """The grading machinery itself is broken; says nothing about the answer."""
+
+
+PASSING = frozenset({errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ESTALE, errno.EHOSTUNREACH})
+"""Of the operating system: what network file systems and busy machines say."""
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same work may succeed later with nothing changed: servers, networks and busy machines.
+
+    Recipes, sources, gates, guards and full disks fail again until somebody mends them.
+    """
+    if isinstance(error, R1Error):
+        return isinstance(error, UnreachableError)
+    passing = isinstance(error, OSError) and error.errno in PASSING
+    return passing or isinstance(error, ConnectionError | TimeoutError)

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_defs.assets.stage import OWNERS, stage
+from dagster_defs.assets.stage import NIGHTLY, OWNERS, stage
 from dagster_defs.partitions import students
 from dagster_defs.pipeline import Pipeline
 from r1_pipeline.artifacts.kinds import (
@@ -109,6 +109,7 @@ REPORT_INPUTS = {
     group_name="evaluation",
     owners=OWNERS,
     kinds={"html", "json"},
+    freshness_policy=NIGHTLY,
     code_version="2",
     ins=REPORT_INPUTS,
     description="report.json and one self-contained page: the paper's tables beside ours, curves, gates, cost.",

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, Field, ValidationError
 
 from r1_pipeline.engines import OpenAi
-from r1_pipeline.errors import EngineError
+from r1_pipeline.errors import EngineError, UnreachableError
 from r1_pipeline.generation.engine import Progress
 from r1_pipeline.generation.hf import load_tokenizer
 from r1_pipeline.recipe import fingerprint
@@ -155,7 +155,7 @@ class OpenAiEngine:
             if attempt < self._settings.attempts:
                 self._count(failed=1)
                 time.sleep(wait)
-        raise EngineError(
+        raise UnreachableError(
             self._hidden(
                 f"{url} did not answer a request in {self._settings.attempts} attempts, the last with {failure}; "
                 "see to the server and run again, what it answered is kept"

@@ -1,0 +1,77 @@
+"""Columns of an artifact's table, for Dagster: their types, and which columns upstream each is taken from.
+
+Taken over means: the value stands in the upstream row as it is, or is the mapping's rendering of it. Columns that a
+stage makes itself (a response, a verdict, a seed) have no origin. Not covered: rows (`r1 trace`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from r1_pipeline.artifacts.kinds import Artifact, Corpus, EvalReport
+from r1_pipeline.artifacts.manifest import InputRef
+
+ASKED = {"problem_id": "id", "domain": "domain", "language": "language"}
+OF_A_PROBLEM = {**ASKED, **{name: name for name in ("source", "licence", "question")}}
+TAKEN: Mapping[str, Mapping[str, Mapping[str, str]]] = {
+    "draft_cold_start": {"problems": OF_A_PROBLEM},
+    "rejection_sample": {"problems": OF_A_PROBLEM},
+    "collect_general": {"prompts": OF_A_PROBLEM},
+    "evaluate": {"heldout": ASKED},
+}
+"""Stage -> edge -> column -> column of the input. `merge` takes every column of every part, `curate` what the mappings
+of its sources say."""
+
+Origin = tuple[str, dg.TableColumnDep]
+"""A column, and one that it is taken from."""
+
+
+def columns(artifact: Artifact) -> dict[str, Any]:
+    """Metadata `dagster/column_schema` and `dagster/column_lineage`; empty for what has no rows."""
+    import polars as pl
+
+    tables = _tables(artifact)
+    if not tables:
+        return {}
+    schema = pl.read_parquet_schema(tables[0])
+    origins: dict[str, list[dg.TableColumnDep]] = {}
+    for name, origin in (*_from_inputs(artifact, list(schema)), *_from_files(artifact)):
+        if name in schema:
+            origins.setdefault(name, []).append(origin)
+    found: dict[str, Any] = {
+        "dagster/column_schema": dg.TableSchema(columns=[dg.TableColumn(n, str(t)) for n, t in schema.items()])
+    }
+    return found | ({"dagster/column_lineage": dg.TableColumnLineage(origins)} if origins else {})
+
+
+def _tables(artifact: Artifact) -> Sequence[Path]:
+    return [artifact.path / "completions.parquet"] if isinstance(artifact, EvalReport) else artifact.tables()
+
+
+def _from_inputs(artifact: Artifact, names: Sequence[str]) -> Iterator[Origin]:
+    made = artifact.manifest
+    for edge, reference in made.inputs.items():
+        whole = made.stage == "merge" and reference.kind == Corpus.kind
+        taken = {name: name for name in names} if whole else TAKEN.get(made.stage, {}).get(edge, {})
+        for name, there in taken.items():
+            yield name, dg.TableColumnDep(asset_key(reference), there)
+
+
+def _from_files(artifact: Artifact) -> Iterator[Origin]:
+    """Columns of the user's files, as the mapping of each source names them in the field of that name."""
+    from jinja2 import Environment, meta
+
+    for source in artifact.manifest.payload["recipe"].get("sources", ()):
+        for name, template in source["mapping"].items():
+            if isinstance(template, str) and "{" in template:
+                named = meta.find_undeclared_variables(Environment().parse(template)) - {"row"}
+                for column in sorted(named):
+                    yield name, dg.TableColumnDep(dg.AssetKey(f"{source['name']}_source"), column)
+
+
+def asset_key(reference: InputRef) -> dg.AssetKey:
+    """The asset that an input is a materialization of; its name may end in a partition."""
+    parts = reference.name.split("/")
+    return dg.AssetKey(parts[: 2 if parts[0] == "evaluation" else 1])

@@ -1,0 +1,61 @@
+"""The law of approval: nothing expensive follows a change by itself, and its cost is said before anybody approves."""
+
+from pathlib import Path
+
+import pytest
+
+from dagster_defs.definitions import definitions
+from dagster_defs.settings import Settings
+from dagster_defs.status import AssetState, summary, survey
+from r1_pipeline.profiles import PROFILES, load_profile
+from r1_pipeline.reruns import Rerun, Reruns, When
+
+
+def by_itself(tmp_path: Path, profile: str) -> set[str]:
+    """Assets that follow a change without a person."""
+    graph = definitions(Settings(tmp_path, profile, 0, "unused")).resolve_asset_graph()
+    keys = graph.materializable_asset_keys
+    return {key.to_user_string() for key in keys if graph.get(key).automation_condition is not None}
+
+
+def test_a_group_that_is_named_goes_by_its_name_and_any_other_by_its_cost() -> None:
+    reruns = Reruns(groups={"corpus": Rerun(when="in a window", cron="0 1 * * *", hours=5)}, approve_above=2.0)
+    assert reruns.of("corpus", 100.0).when == "in a window"
+    assert reruns.of("reasoning", 2.0).when == "at once"
+    assert reruns.of("reasoning", 2.1).when == "on approval"
+
+
+def test_the_toy_world_follows_at_once_and_no_training_of_the_paper_does(tmp_path: Path) -> None:
+    assert {"base", "r1_zero", "report", "evaluation/r1"} <= by_itself(tmp_path, "tiny")
+    followed = by_itself(tmp_path, "paper")
+    assert {"reasoning_problems", "preference_pairs", "sft_corpus", "report"} <= followed
+    trained = {"r1_zero", "dev1", "dev2", "dev3", "helpful_rm", "safety_rm", "r1", "distilled", "student_rl_only"}
+    assert not followed & (trained | {"cold_start_data", "reasoning_traces"})
+
+
+def test_status_says_what_an_asset_costs_and_what_its_approval_would_draw_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("R1_HOME", "R1_PROFILE", "R1_SEED", "R1_SOURCES", "DAGSTER_HOME", "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(name, "")  # `survey` sets them
+    states = {each.asset: each for each in survey(Settings(tmp_path, "node", 0, "unused"))}
+    assert states["r1_zero"].state == "missing"
+    assert states["r1_zero"].follows == "on approval"
+    assert states["report"].hours == states["report"].hours_below == 0
+    r1, evaluation = states["r1"], states["evaluation/r1"]
+    assert r1.hours > 1
+    assert r1.hours_below == pytest.approx(evaluation.hours + states["preference_scores"].hours)
+
+
+def test_the_summary_names_the_price_and_the_command_that_approves() -> None:
+    def state(asset: str, follows: When, hours: float) -> AssetState:
+        return AssetState(
+            asset=asset, state="stale", digest=None, age=None, why=(), follows=follows, hours=hours, hours_below=0
+        )
+
+    said = list(summary([state("r1_zero", "on approval", 9.5), state("report", "at once", 0.5)], PROFILES["node"](0)))
+    assert load_profile("node", 0).machine.accelerator == "h100"  # at 2.50 USD an hour
+    assert said == [
+        "2 out of date, 10 device hours as planned on h100, 25.00 USD",
+        "waits for approval: r1 run --select r1_zero, or Materialize in r1 ui",
+    ]

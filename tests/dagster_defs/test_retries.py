@@ -1,0 +1,74 @@
+"""The law of retries: what may pass by itself is tried again, with growing pauses; what a person must mend is not."""
+
+import errno
+
+import dagster as dg
+import pytest
+
+from dagster_defs import pipeline
+from dagster_defs.pipeline import ATTEMPTS, patient
+from r1_pipeline.errors import (
+    GateFailedError,
+    GuardTrippedError,
+    OutOfDiskError,
+    RecipeError,
+    SourceError,
+    UnreachableError,
+)
+
+
+def attempts(monkeypatch: pytest.MonkeyPatch, error: Exception, failures: int) -> tuple[int, bool]:
+    """How often an asset is tried that raises `error` so many times, and whether it succeeds in the end."""
+    monkeypatch.setattr(pipeline, "PAUSE_S", 0.0)
+    tried = 0
+
+    @dg.asset
+    def flaky(context: dg.AssetExecutionContext) -> None:
+        nonlocal tried
+        tried += 1
+        with patient(context):
+            if tried <= failures:
+                raise error
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        ended = dg.materialize([flaky], instance=instance, raise_on_error=False)
+    return tried, ended.success
+
+
+@pytest.mark.parametrize(
+    "error",
+    [UnreachableError("no answer"), ConnectionResetError("reset"), TimeoutError("slow"), OSError(errno.ESTALE, "nfs")],
+)
+def test_what_may_pass_by_itself_is_tried_again(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert attempts(monkeypatch, error, failures=2) == (3, True)
+
+
+def test_what_does_not_pass_fails_after_so_many_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert attempts(monkeypatch, ConnectionRefusedError("refused"), failures=99) == (ATTEMPTS, False)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        GateFailedError("0.4 < 0.5"),
+        GuardTrippedError("entropy 0"),
+        RecipeError("no such thing"),
+        SourceError("line 3"),
+        OutOfDiskError(errno.ENOSPC, "full"),
+        ValueError("a fault of the program"),
+    ],
+)
+def test_what_a_person_must_mend_is_tried_once(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert attempts(monkeypatch, error, failures=1) == (1, False)
+
+
+def test_each_pause_is_twice_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "PAUSE_S", 5.0)
+    pauses = []
+    for number in range(3):
+        context = dg.build_asset_context()
+        monkeypatch.setattr(type(context), "retry_number", number, raising=False)
+        with pytest.raises(dg.RetryRequested) as asked, patient(context):
+            raise TimeoutError
+        pauses.append(asked.value.seconds_to_wait)
+    assert pauses == [5.0, 10.0, 20.0]
