@@ -1,25 +1,22 @@
 """MLflow: a parent run per pipeline run, a child run per computed stage, fed from the stage's metrics file.
 
-Training never waits: metrics go to a JSONL file first, and a thread of ours carries them over in batches. What could
-not be delivered is said loudly at the end of the stage, stays in the artifact's `logs/`, and is owed: the next run
-delivers it. A stage that goes on after an interruption goes on in its MLflow run. Not covered: what such a run holds
-(`mlflow_runs`), which version is the champion (`promotion`).
+Training never waits (`delivery`). What could not be delivered is said loudly at the end of the stage, stays in the
+artifact's `logs/`, and is owed: the next run delivers it. A stage that goes on after an interruption goes on in its
+MLflow run. Not covered: what such a run holds (`mlflow_runs`), which version is the champion (`promotion`).
 """
 
 import fcntl
-import json
 import logging
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dagster_defs.mlflow_runs import EXPERIMENT, already_there, finish_run, log_parameters, log_steps
+from dagster_defs.delivery import PATIENCE_S, Debt, Delivery
+from dagster_defs.mlflow_runs import EXPERIMENT, finish_run, log_parameters
 from dagster_defs.settings import Settings
 from r1_pipeline.artifacts.kinds import Artifact, peek_artifact
-from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
 
@@ -27,8 +24,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 RUN_ID = "mlflow_run_id"
-DELIVERY_PERIOD = 2.0
-"""Seconds between deliveries of step metrics."""
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 """Library defaults would block for minutes on a dead server."""
 
@@ -108,31 +103,29 @@ class Tracking:
         log_parameters(client, run_id, payload)
         return run_id
 
-    def owe(self, artifact: Artifact, pipeline_run: str, tags: Mapping[str, str]) -> None:
-        """Note that MLflow has not heard all of an artifact."""
+    def owe(self, artifact: Artifact, pipeline_run: str, tags: Mapping[str, str]) -> Debt:
+        """A note that MLflow has not heard all of an artifact."""
         self._owed.mkdir(parents=True, exist_ok=True)
-        debt = {"path": str(artifact.path), "pipeline_run": pipeline_run, "tags": dict(tags)}
-        self._note(artifact).write_text(json.dumps(debt), encoding="utf-8")
-
-    def settle(self, artifact: Artifact) -> None:
-        """Note that MLflow knows all of an artifact."""
-        self._note(artifact).unlink()
-
-    def _note(self, artifact: Artifact) -> Path:
-        return self._owed / f"{artifact.manifest.fingerprint}-{artifact.name.replace('/', '-')}"
+        debt = Debt(self._owed / f"{artifact.manifest.fingerprint}-{artifact.name.replace('/', '-')}", "w")
+        debt.write({"path": str(artifact.path), "pipeline_run": pipeline_run, "tags": dict(tags)})
+        return debt
 
     def pay(self, warn: Callable[[str], None]) -> list[str]:
         """Tell MLflow what it missed while it could not be reached; returns the names of these artifacts."""
         paid = []
         for note in sorted(self._owed.iterdir()) if self._owed.exists() else ():
-            debt = json.loads(note.read_text(encoding="utf-8"))
-            with self.tolerant("catch up", warn):
-                made = peek_artifact(Path(debt["path"]))
+            try:
+                debt = Debt(note, "r")
+            except (BlockingIOError, FileNotFoundError):  # its stage is telling, or has told
+                continue
+            with debt, self.tolerant("catch up", warn):
+                said = debt.read()
+                made = peek_artifact(Path(said["path"]))
                 run_id = self.open_run(
-                    debt["pipeline_run"], debt["tags"], made.name, made.manifest.fingerprint, made.manifest.payload
+                    said["pipeline_run"], said["tags"], made.name, made.manifest.fingerprint, made.manifest.payload
                 )
                 finish_run(self.connect(), run_id, made)
-                self.settle(made)
+                debt.settle()
                 paid.append(made.name)
         return paid
 
@@ -173,62 +166,33 @@ class TrackedStage(Observer):
         self._pipeline_run = pipeline_run
         self._tags = tags
         self._warn = warn
-        self._stages: dict[str, _Delivery] = {}
+        self._stages: dict[str, Delivery] = {}
 
     def began(self, name: str, fingerprint: str, payload: Mapping[str, Any], metrics: Path) -> Mapping[str, str]:
-        identifiers: dict[str, str] = {}
-        with self._tracking.tolerant("start a run", self._warn):
-            run_id = self._tracking.open_run(self._pipeline_run, self._tags, name, fingerprint, payload)
-            self._stages[name] = _Delivery(self._tracking.connect(), run_id, metrics)
-            identifiers[RUN_ID] = run_id
-        return identifiers
+        def opened() -> str:
+            return self._tracking.open_run(self._pipeline_run, self._tags, name, fingerprint, payload)
+
+        self._stages[name] = delivery = Delivery(self._tracking, opened, metrics, self._warn)
+        run_id = delivery.run_id(PATIENCE_S)
+        return {RUN_ID: run_id} if run_id else {}
 
     def finished(self, artifact: Artifact) -> None:
-        self._tracking.owe(artifact, self._pipeline_run, self._tags)  # until it is told
-        delivery = self._stages.pop(artifact.name, None)
-        if delivery is not None:
-            with self._tracking.tolerant("finish a run", self._warn):
-                delivery.stop()
-                finish_run(delivery.client, delivery.run_id, artifact)
-                self._tracking.settle(artifact)
+        debt = self._tracking.owe(artifact, self._pipeline_run, self._tags)
+
+        def finish(client: "MlflowClient", run_id: str) -> None:
+            finish_run(client, run_id, artifact)
+            debt.settle()
+
+        self._stages.pop(artifact.name).end("finish a run", finish, debt)
 
     def failed(self, name: str, error: BaseException) -> None:
         delivery = self._stages.pop(name, None)
         if delivery is None:
             return
-        with self._tracking.tolerant("close a failed run", self._warn):
-            delivery.stop()
-            delivery.client.set_tag(delivery.run_id, "r1.error", f"{type(error).__name__}: {error}"[:4000])
-            delivery.client.set_terminated(delivery.run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
 
+        def close(client: "MlflowClient", run_id: str) -> None:
+            delivery.deliver()
+            client.set_tag(run_id, "r1.error", f"{type(error).__name__}: {error}"[:4000])
+            client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
 
-class _Delivery:
-    """Carries a metrics file to a run, in batches, from a thread of its own; each metric of each step once."""
-
-    def __init__(self, client: "MlflowClient", run_id: str, metrics: Path) -> None:
-        self.client = client
-        self.run_id = run_id
-        self._metrics = metrics
-        self._there = already_there(client, run_id)
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._carry, name=f"mlflow-{run_id[:8]}", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Deliver what is left; raises if the tracker refuses it."""
-        self._ending.set()
-        self._thread.join()
-        self._deliver()
-
-    def _carry(self) -> None:
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        while not self._ending.wait(DELIVERY_PERIOD):
-            try:
-                self._deliver()
-            except (MlflowException, SQLAlchemyError, OSError):
-                continue  # the rows stay in the file; `stop` tries again, and raises
-
-    def _deliver(self) -> None:
-        log_steps(self.client, self.run_id, read_metrics(self._metrics), self._there)
+        delivery.end("close a failed run", close, nullcontext())

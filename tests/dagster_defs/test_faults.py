@@ -9,17 +9,22 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
-from dagster import DagsterInstance, RunsFilter
+from dagster import DagsterEventType, DagsterInstance, RunsFilter
+from homes import smoke_settings
 
-from dagster_defs.reconcile import ACTIVE
+from dagster_defs.reconcile import ACTIVE, limit_devices
 from r1_pipeline.artifacts.manifest import read_manifest
 from r1_pipeline.artifacts.metrics import read_metrics
 
@@ -134,6 +139,54 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@contextmanager
+def slow(port: int, seconds: float) -> Iterator[str]:
+    """Address of a server before the one at `port`, which takes its time over every request."""
+
+    class Slow(BaseHTTPRequestHandler):
+        def forward(self) -> None:
+            time.sleep(seconds)
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            asked = Request(f"http://127.0.0.1:{port}{self.path}", body or None, method=self.command)
+            asked.add_header("content-type", self.headers.get("content-type", "application/json"))
+            try:
+                status, said = 200, urlopen(asked).read()
+            except HTTPError as error:
+                status, said = error.code, error.read()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        do_GET = do_POST = do_PATCH = forward
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as front:
+        threading.Thread(target=front.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{front.server_port}"
+        front.shutdown()
+
+
+def test_a_tracker_that_takes_seconds_over_each_call_is_not_waited_for_and_hears_every_step_once(
+    tmp_path: Path,
+) -> None:
+    home, port = tmp_path / "home", free_port()
+    with server(tmp_path, port), slow(port, 2.0) as front:
+        said = finish(start(home, "run", "--profile", "smoke", "--select", "base", tracking=front))
+        assert "is slow; nobody waits for it" in said
+        runs, client = tracked(f"http://127.0.0.1:{port}")
+        (base,) = (run for run in runs if run.data.tags.get("r1.artifact") == "base")
+        history = client.get_metric_history(base.info.run_id, "loss")
+    (artifact,) = (path.parent for path in (home / "artifacts/checkpoint/base").glob("*/manifest.json"))
+    wanted = {row["step"]: row["loss"] for row in read_metrics(artifact / "logs/metrics.jsonl") if "loss" in row}
+    assert sorted((metric.step, metric.value) for metric in history) == sorted(wanted.items())
+    assert base.info.status == "FINISHED"
+    assert list((home / "owed").iterdir()) == []
+
+
 @pytest.mark.parametrize("alive_at_first", [True, False], ids=["killed in the middle", "dead from the start"])
 def test_a_dead_tracker_stops_nothing_and_hears_every_step_once_when_it_is_back(
     alive_at_first: bool, tmp_path: Path
@@ -165,3 +218,37 @@ def test_of_two_runs_at_once_one_computes_and_the_other_takes(tmp_path: Path) ->
     pair = [start(tmp_path, "run", "--profile", "smoke", "--select", "base") for _ in range(2)]
     said = [finish(run) for run in pair]
     assert sorted("1 computed" in text for text in said) == [False, True], json.dumps(said)
+
+
+MATERIALIZE = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from dagster import AssetKey
+from homes import smoke_settings
+from dagster_defs.run import Executor
+from r1_pipeline.artifacts.observer import Observer
+at = replace(smoke_settings(Path(sys.argv[1])), seed=int(sys.argv[2]))
+at.export()
+assert Executor(at, {}, Observer()).materialize([AssetKey("base")], None) is None
+"""
+
+
+def test_two_runs_that_want_the_only_device_have_it_one_after_the_other(tmp_path: Path) -> None:
+    settings = smoke_settings(tmp_path)
+    finish(start(tmp_path, "run", "--profile", "smoke", "--select", "preference_pairs"))  # makes tables
+    limit_devices(settings, 1)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    pair = [
+        subprocess.Popen([sys.executable, "-c", MATERIALIZE, str(tmp_path), str(seed)], env=environment)
+        for seed in (1, 2)
+    ]
+    assert [process.wait(600) for process in pair] == [0, 0]
+    with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        spans = []
+        for run in instance.get_runs():
+            events = {e.dagster_event_type: e.timestamp for e in instance.all_logs(run.run_id) if e.step_key == "base"}
+            if events:
+                spans.append((events[DagsterEventType.STEP_START], events[DagsterEventType.STEP_SUCCESS]))
+    (_, first_ended), (second_began, _) = sorted(spans)
+    assert second_began >= first_ended

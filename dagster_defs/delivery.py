@@ -1,0 +1,113 @@
+"""How a stage's metrics get to MLflow: by a thread of its own, and by a note of what it has not heard yet.
+
+Only the thread speaks to the tracker, so that one which is slow or dead holds up nothing: who waits, waits for seconds.
+"""
+
+import fcntl
+import json
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from dagster_defs.mlflow_runs import already_there, log_steps
+from r1_pipeline.artifacts.metrics import read_metrics
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from dagster_defs.tracking import Tracking
+
+PATIENCE_S = 5.0
+"""That a stage waits for the tracker when it begins, and when it ends."""
+DELIVERY_PERIOD = 2.0
+"""Seconds between deliveries of step metrics."""
+
+
+class Debt:
+    """A note of what MLflow must still be told; a lock on it says that somebody is telling."""
+
+    def __init__(self, path: Path, mode: str) -> None:
+        """Raises `BlockingIOError` where another holds it."""
+        self._path = path
+        self._file = path.open(mode, encoding="utf-8")
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, debt: Mapping[str, Any]) -> None:
+        """What is owed."""
+        json.dump(debt, self._file)
+        self._file.flush()
+
+    def read(self) -> dict[str, Any]:
+        """What is owed."""
+        debt: dict[str, Any] = json.load(self._file)
+        return debt
+
+    def settle(self) -> None:
+        """MLflow knows it all."""
+        self._path.unlink()
+
+
+class Delivery:
+    """Carries a metrics file to a run, in batches, from a thread of its own; each metric of each step once.
+
+    Only the thread speaks to the tracker. Who waits for it waits for seconds; a process ends when its threads have.
+    """
+
+    def __init__(
+        self, tracking: "Tracking", opened: Callable[[], str], metrics: Path, warn: Callable[[str], None]
+    ) -> None:
+        self._tracking = tracking
+        self._opened = opened
+        self._metrics = metrics
+        self._warn = warn
+        self._run_id: str | None = None
+        self._there: set[tuple[str, int]] | None = None
+        self._tried, self._ending = threading.Event(), threading.Event()
+        self._last: tuple[str, Callable[[MlflowClient, str], None], AbstractContextManager[object]]
+        self._thread = threading.Thread(target=self._carry, name=f"mlflow {metrics.parent.name[:8]}")
+        self._thread.start()
+
+    def run_id(self, patience: float) -> str | None:
+        """Id of the run; None where the tracker does not say it in time."""
+        self._tried.wait(patience)
+        return self._run_id
+
+    def end(self, what: str, last: "Callable[[MlflowClient, str], None]", debt: AbstractContextManager[object]) -> None:
+        """Do this last; it goes on by itself where the tracker takes longer than `PATIENCE_S`."""
+        self._last = (what, last, debt)
+        self._ending.set()
+        self._thread.join(PATIENCE_S)
+        if self._thread.is_alive():
+            self._warn(f"MLflow at {self._tracking.uri} is slow; nobody waits for it")
+
+    def deliver(self) -> None:
+        """What the run has not got yet. A call that failed may have been heard all the same: so it is asked first."""
+        run_id, client = self._open(), self._tracking.connect()
+        there = already_there(client, run_id) if self._there is None else self._there
+        self._there = None
+        log_steps(client, run_id, read_metrics(self._metrics), there)
+        self._there = there
+
+    def _carry(self) -> None:
+        with self._tracking.tolerant("start a run", self._warn):
+            self._open()
+        self._tried.set()
+        while not self._ending.wait(DELIVERY_PERIOD):
+            with self._tracking.tolerant("take metrics", lambda _: None):  # the rows stay in the file
+                self.deliver()
+        what, last, debt = self._last
+        with debt, self._tracking.tolerant(what, self._warn):
+            last(self._tracking.connect(), self._open())
+
+    def _open(self) -> str:
+        if self._run_id is None:
+            self._run_id = self._opened()
+        return self._run_id
