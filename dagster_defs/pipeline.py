@@ -65,7 +65,12 @@ class Pipeline:
         }
         if "/" in name:
             tags["dagster.partition"] = name.partition("/")[2]
-        tracked = TrackedStage(self.tracking, pipeline_run, tags, context.log.warning)
+
+        def warn(message: str) -> None:
+            context.log.warning(message)
+            Observers(self._watching).noted(name, message)
+
+        tracked = TrackedStage(self.tracking, pipeline_run, tags, warn)
         runs = _RunIds({"dagster_run_id": run.run_id, PIPELINE_RUN: pipeline_run})
         store = Store(
             self.settings.home, Observers([runs, tracked, *self._watching]), device=self.profile.runtime.device

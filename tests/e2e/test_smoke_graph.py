@@ -70,7 +70,9 @@ def settings(home: Path, profile: str) -> Settings:
 
 def materialization(home: Path, name: str) -> dict[str, object]:
     with DagsterInstance.from_config(str(home / "dagster")) as instance:
-        records = instance.fetch_materializations(AssetRecordsFilter(asset_key=AssetKey(name)), limit=1).records
+        records = instance.fetch_materializations(
+            AssetRecordsFilter(asset_key=AssetKey(name.split("/"))), limit=1
+        ).records
         made = records[0].asset_materialization
         assert made is not None
         return {"tags": made.tags, **{key: value.value for key, value in made.metadata.items()}}
@@ -104,6 +106,19 @@ def test_b_every_corpus_row_carries_its_provenance(home: Path) -> None:
         assert sample.source
         assert sample.verifier
         assert sample.generator == (dev2.digest if sample.domain != "general" else "r1-toy/courtesies@1")
+
+
+def test_b_tables_say_what_their_columns_are_and_where_they_come_from(home: Path) -> None:
+    corpus, scores = materialization(home, "sft_corpus"), materialization(home, "evaluation/base")
+    schema = {column.name: column.type for column in corpus["dagster/column_schema"].columns}  # type: ignore[attr-defined]
+    assert (schema["response"], schema["temperature"]) == ("String", "Float64")
+    origins = corpus["dagster/column_lineage"].deps_by_column  # type: ignore[attr-defined]
+    assert {(dep.asset_key.to_user_string(), dep.column_name) for dep in origins["licence"]} == {
+        ("reasoning_traces", "licence"),
+        ("general_traces", "licence"),
+    }
+    asked = scores["dagster/column_lineage"].deps_by_column["problem_id"]  # type: ignore[attr-defined]
+    assert [(dep.asset_key.to_user_string(), dep.column_name) for dep in asked] == [("heldout_problems", "id")]
 
 
 def test_c_dagster_and_mlflow_point_at_each_other(home: Path) -> None:
