@@ -20,6 +20,7 @@ from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView
 
 from dagster_defs.assets.sources import still_written
 from dagster_defs.settings import Settings
+from dagster_defs.watch import look
 from r1_pipeline.reruns import Rerun
 
 TICK_SECONDS = 15
@@ -111,6 +112,7 @@ def _drifts_of(view: AssetGraphView) -> Any:
     if view not in _drifts:
         settings = Settings.from_environment()
         profile = settings.load()
+        look(view.instance, profile)
         _drifts[view] = Drifts(settings.home, profile, definitions(settings), view.instance)
     return _drifts[view]
 

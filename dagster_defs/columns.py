@@ -12,6 +12,7 @@ import dagster as dg
 
 from r1_pipeline.artifacts.kinds import Artifact, Corpus, EvalReport
 from r1_pipeline.artifacts.manifest import InputRef
+from r1_pipeline.data.ingest.mapping import columns_named
 
 ASKED = {"problem_id": "id", "domain": "domain", "language": "language"}
 OF_A_PROBLEM = {**ASKED, **{name: name for name in ("source", "licence", "question")}}
@@ -61,13 +62,10 @@ def _from_inputs(artifact: Artifact, names: Sequence[str]) -> Iterator[Origin]:
 
 def _from_files(artifact: Artifact) -> Iterator[Origin]:
     """Columns of the user's files, as the mapping of each source names them in the field of that name."""
-    from jinja2 import Environment, meta
-
     for source in artifact.manifest.payload["recipe"].get("sources", ()):
         for name, template in source["mapping"].items():
             if isinstance(template, str) and "{" in template:
-                named = meta.find_undeclared_variables(Environment().parse(template)) - {"row"}
-                for column in sorted(named):
+                for column in sorted(columns_named(template)):
                     yield name, dg.TableColumnDep(dg.AssetKey(f"{source['name']}_source"), column)
 
 

@@ -27,6 +27,8 @@ ADDRESS = "r1/address"
 """Path of the artifact below the home directory."""
 FINGERPRINT = "fingerprint"
 """Of what was asked for: two materializations with the same one hold the same artifact."""
+PROFILE, SEED = "profile", "seed"
+"""Whose recipe it was."""
 CURVES = ("reward", "reward/accuracy", "reward/format", "reward/language", "mean_tokens", "loss")
 """Step metrics that are drawn, where there are such."""
 SAMPLE_ROWS = 5
@@ -49,6 +51,8 @@ def describe(artifact: Artifact, settings: Settings) -> Metadata:
         ADDRESS: str(address),
         "dagster/uri": artifact.path.as_uri(),
         FINGERPRINT: manifest.fingerprint,
+        PROFILE: settings.profile,
+        SEED: settings.seed,
         "digest": artifact.digest,
         "seconds": manifest.provenance.seconds,
         "r1/inputs": MetadataValue.json({edge: ref.model_dump() for edge, ref in manifest.inputs.items()}),

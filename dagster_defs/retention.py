@@ -1,7 +1,8 @@
 """Which artifacts nothing needs any more: listed, and removed only when asked.
 
-Kept are the newest version of every asset and partition and the newest that passed its gates, whatever was materialized
-lately, champions, and everything that any of these descends from. Not covered: Dagster's and MLflow's own histories.
+Kept are, of every asset and partition, the newest version of each profile and seed, and the newest that passed its
+gates; whatever was materialized lately; champions; and everything that any of these descends from. Not covered:
+Dagster's and MLflow's own histories.
 """
 
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from dagster import AssetKey, AssetRecordsFilter, DagsterInstance
 
-from dagster_defs.metadata import ADDRESS
+from dagster_defs.metadata import ADDRESS, PROFILE, SEED
 from dagster_defs.promotion import champions
 from dagster_defs.settings import Settings
 from r1_pipeline.artifacts.manifest import MANIFEST, Manifest, read_manifest
@@ -74,12 +75,14 @@ def _wanted(settings: Settings, keep_days: float) -> Iterator[Path]:
 def _lately(
     settings: Settings, instance: DagsterInstance, key: AssetKey, partition: str | None, since: float
 ) -> Iterator[Path]:
-    """The newest version of a unit, and every other one since then."""
-    wanted = AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None)
-    for number, record in enumerate(instance.fetch_materializations(wanted, limit=1000).records):
-        address = record.asset_materialization.metadata.get(ADDRESS) if record.asset_materialization else None
-        if address is not None and (number == 0 or record.timestamp >= since):
-            yield settings.home / str(address.value)
+    """The newest version of a unit by each profile and seed, and every other one since then."""
+    wanted, seen = AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None), set()
+    for record in instance.fetch_materializations(wanted, limit=1000).records:
+        facts = record.asset_materialization.metadata if record.asset_materialization else {}
+        asked = tuple(facts[name].value if name in facts else None for name in (PROFILE, SEED))
+        if ADDRESS in facts and (asked not in seen or record.timestamp >= since):
+            yield settings.home / str(facts[ADDRESS].value)
+        seen.add(asked)
 
 
 def _with_ancestors(root: Path, present: dict[Path, Manifest], paths: Iterable[Path]) -> Iterator[Path]:

@@ -21,8 +21,10 @@ from dagster_defs.reconcile import limit_devices, reconcile
 from dagster_defs.settings import Settings
 from dagster_defs.status import freshness
 from dagster_defs.tracking import Tracking
+from dagster_defs.watch import look
 from dagster_defs.waves import Unit, selected, units, waves
 from r1_pipeline.artifacts.observer import Observer, Observers
+from r1_pipeline.profiles import Profile
 
 QUIET_LOGS = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -61,6 +63,10 @@ class Executor:
         )
         return None if result.success else explain(result, partition)
 
+    def look(self, profile: Profile) -> None:
+        """Let Dagster know what the sources hold now."""
+        look(self._instance, profile)
+
 
 class Witness(Observer):
     """Knows whether anything was computed at all."""
@@ -90,6 +96,7 @@ def run(settings: Settings, select: str | None, watching: Sequence[Observer]) ->
     witness = Witness()
     tags = {PIPELINE_RUN_TAG: uuid.uuid4().hex, "r1/profile": settings.profile, "r1/seed": str(settings.seed)}
     here = Executor(settings, tags, Observers([*watching, witness]))
+    here.look(profile)
     waits = units(here.graph, selected(here.graph, select))
     lanes = profile.runtime.lanes
     done = fresh_units(settings, here.graph, waits) if lanes > 1 else set(waits)

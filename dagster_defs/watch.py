@@ -1,17 +1,18 @@
 """Who looks at the sources: a sensor that sees every changed, new or deleted file, and a schedule that looks anyway.
 
-The sensor reads the sources file anew at each tick and hashes the files whose size or time has changed; what another
-data version is recorded as an observation. What nobody can read (a file that is gone) fails the tick with a line that
-names it. A changed sources file changes the graph itself: where `r1 ui` has said how, the code is loaded again.
+Whoever looks reads the sources file anew and hashes the files whose size or time has changed; another data version is
+recorded as an observation. Automation and `r1 run` look before they start what reads the sources, so that Dagster knows
+which version was read. What nobody can read (a file that is gone) fails the tick with a line that names it. A changed
+sources file changes the graph itself: where `r1 ui` has said how, the code is loaded again.
 """
 
-import json
 import os
 from typing import Any
 
 import dagster as dg
+from dagster import AssetKey, DagsterInstance
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
+from dagster._core.definitions.data_version import DATA_VERSION_TAG, extract_data_version_from_entry
 from dagster._grpc.client import DagsterGrpcClient
 
 from dagster_defs.assets.sources import READERS, data_versions, recipe_mark
@@ -25,28 +26,31 @@ RELOAD_S = 120
 """Seconds that loading the code may take."""
 
 
+def look(instance: DagsterInstance, profile: Profile) -> list[str]:
+    """Record what the sources hold where that has changed; returns their keys."""
+    changed = []
+    for key, version in data_versions(profile).items():
+        record = instance.get_latest_data_version_record(AssetKey(key))
+        known = extract_data_version_from_entry(record.event_log_entry) if record else None
+        if known is None or known.value != version:
+            instance.report_runless_asset_event(dg.AssetObservation(key, tags={DATA_VERSION_TAG: version}))
+            changed.append(key)
+    return changed
+
+
 @dg.sensor(name="sources", minimum_interval_seconds=PERIOD_S, default_status=dg.DefaultSensorStatus.RUNNING)
-def watcher(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+def watcher(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Records what the sources hold whenever it has changed."""
     profile = Settings.from_environment().load()
+    changed = ", ".join(look(context.instance, profile))
     assert context.repository_def is not None
     said = _follow_declaration(context.repository_def.asset_graph, profile)
-    seen, found = json.loads(context.cursor or "{}"), data_versions(profile)
-    events = [
-        dg.AssetObservation(key, tags={DATA_VERSION_TAG: version})
-        for key, version in found.items()
-        if seen.get(key) != version
-    ]
-    changed = ", ".join(event.asset_key.to_user_string() for event in events)
-    reason = said or (f"changed: {changed}" if changed else "no source has changed")
-    return dg.SensorResult(asset_events=events, cursor=json.dumps(found), skip_reason=dg.SkipReason(reason))
+    return dg.SkipReason("; ".join(filter(None, (f"changed: {changed or 'no source'}", said))))
 
 
 def _follow_declaration(graph: BaseAssetGraph[Any], profile: Profile) -> str:
     """Load the code again if the graph is not that of the sources file any more; what to say about it."""
-    same = all(
-        (graph.get(dg.AssetKey(name)).code_version or "").endswith(recipe_mark(profile, name)) for name in READERS
-    )
+    same = all((graph.get(AssetKey(name)).code_version or "").endswith(recipe_mark(profile, name)) for name in READERS)
     if same:
         return ""
     socket = os.environ.get(CODE_SOCKET)

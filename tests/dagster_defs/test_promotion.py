@@ -93,3 +93,9 @@ def test_nothing_is_pruned_that_something_living_descends_from(home: Path, monke
         for edge in artifact.manifest.inputs.values():
             open_input(home, edge)
     assert run(settings, None, []) is None
+
+
+def test_what_another_seed_has_made_is_not_pruned_when_this_one_runs(home: Path) -> None:
+    settings = smoke_settings(home)
+    assert run(replace(settings, seed=1), "evaluation/base", []) is None
+    assert retention.unneeded(settings, 0.0) == []

@@ -1,7 +1,7 @@
 """Every place that problems come from is a source asset; a user's is observed by the contents of its files."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import dagster as dg
@@ -11,10 +11,13 @@ from typer.testing import CliRunner
 
 from dagster_defs.assets.sources import READERS
 from dagster_defs.cli import app
+from dagster_defs.columns import columns
 from dagster_defs.definitions import definitions
 from dagster_defs.settings import Settings
 from dagster_defs.watch import watcher
+from r1_pipeline.artifacts.store import Store
 from r1_pipeline.errors import SourceError
+from r1_pipeline.stages import Workshop, curate_preferences
 
 SOURCES = """
 builtin = ["code", "stem", "logic", "general"]
@@ -112,47 +115,64 @@ def test_observing_a_source_hashes_its_files(settings: Settings, tmp_path: Path)
     assert after["replies_source"] == before["replies_source"]
 
 
-class Watcher:
-    """The sensor `sources` of a code location that was loaded once, tick by tick."""
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
 
-    def __init__(self, settings: Settings) -> None:
-        self._repository = definitions(settings).get_repository_def()
-        self._cursor: str | None = None
 
-    def tick(self) -> tuple[set[str], str]:
-        """Keys of the sources that it records, and what it says."""
-        context = dg.build_sensor_context(cursor=self._cursor, repository_def=self._repository)
-        found = watcher(context)
-        assert isinstance(found, dg.SensorResult) and isinstance(found.skip_reason, dg.SkipReason)
-        self._cursor = found.cursor
-        return {event.asset_key.to_user_string() for event in found.asset_events}, str(found.skip_reason.skip_message)
+def tick(loaded: dg.Definitions, instance: dg.DagsterInstance) -> str:
+    """What the sensor `sources` says in a code location that was loaded once."""
+    said = watcher(dg.build_sensor_context(instance=instance, repository_def=loaded.get_repository_def()))
+    assert isinstance(said, dg.SkipReason)
+    return str(said.skip_message)
 
 
 def test_the_sensor_records_a_source_when_its_files_have_changed_and_only_then(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exported(settings, monkeypatch)
-    sensor = Watcher(settings)
-    assert {"sums_source", "replies_source", "code_source"} <= sensor.tick()[0]
+    loaded, key = definitions(settings), dg.AssetKey("sums_source")
+    everything = ("code", "stem", "logic", "general", "sums", "replies")
+    assert tick(loaded, instance) == f"changed: {', '.join(f'{name}_source' for name in everything)}"
+    before = version_of(instance, key)
     (tmp_path / "sums.jsonl").touch()
-    assert sensor.tick() == (set(), "no source has changed")
+    assert tick(loaded, instance) == "changed: no source"
     (tmp_path / "sums.jsonl").write_text(json.dumps({"question": "1 + 2?", "answer": "#### 3"}), encoding="utf-8")
-    assert sensor.tick() == ({"sums_source"}, "changed: sums_source")
+    assert tick(loaded, instance) == "changed: sums_source"
+    assert version_of(instance, key) == settings.load().recipe.heldout_problems.sources[0].digest != before
     (tmp_path / "sums.jsonl").unlink()
     with pytest.raises(SourceError, match=r"source sums: .*sums\.jsonl does not exist"):
-        sensor.tick()
+        tick(loaded, instance)
 
 
 def test_a_changed_file_changes_no_code_version_and_a_changed_declaration_asks_for_the_code_anew(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exported(settings, monkeypatch)
-    before, sensor = code_versions(settings), Watcher(settings)
+    before, loaded = code_versions(settings), definitions(settings)
     (tmp_path / "sums.jsonl").write_text(json.dumps({"question": "1 + 2?", "answer": "#### 3"}), encoding="utf-8")
     assert code_versions(settings) == before
     (tmp_path / "sources.toml").write_text(SOURCES.replace("MIT AND CC-BY-4.0", "MIT"), encoding="utf-8")
-    assert sensor.tick()[1].startswith("the sources file has changed: reload the code location")
-    assert Watcher(settings).tick()[1].startswith("changed:")
+    assert tick(loaded, instance).endswith(
+        "the sources file has changed: reload the code location, so that the graph shows it"
+    )
+    assert tick(definitions(settings), instance) == "changed: no source"
+
+
+def test_columns_of_a_users_file_are_where_columns_of_the_rows_come_from(settings: Settings) -> None:
+    profile = settings.load()
+    at = Workshop(Store(settings.home), profile.runtime, "preference_pairs")
+    found = columns(curate_preferences(at, profile.recipe.preference_pairs))
+    origins = found["dagster/column_lineage"].deps_by_column
+    assert {
+        name: [(dep.asset_key.to_user_string(), dep.column_name) for dep in deps] for name, deps in origins.items()
+    } == {
+        "prompt": [("replies_source", "p")],
+        "chosen": [("replies_source", "c")],
+        "rejected": [("replies_source", "r")],
+    }
+    assert [column.name for column in found["dagster/column_schema"].columns][:2] == ["id", "prompt"]
 
 
 def exported(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined, TemplateError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
@@ -94,6 +94,11 @@ def _environment() -> ImmutableSandboxedEnvironment:
     environment.filters |= {"after": _after, "match": _match, "boxed": _boxed, "choices": _choices}
     environment.globals["zip"] = lambda *lists: list(zip(*lists, strict=True))
     return environment
+
+
+def columns_named(template: str) -> set[str]:
+    """Columns of a row that a template names."""
+    return meta.find_undeclared_variables(_environment().parse(template)) - {"row"}
 
 
 def _compiles(source: str) -> str:
