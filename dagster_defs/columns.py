@@ -40,11 +40,12 @@ def columns(artifact: Artifact) -> dict[str, Any]:
     origins: dict[str, list[dg.TableColumnDep]] = {}
     for name, origin in (*_from_inputs(artifact, list(schema)), *_from_files(artifact)):
         if name in schema:
-            origins.setdefault(name, []).append(origin)
-    found: dict[str, Any] = {
-        "dagster/column_schema": dg.TableSchema(columns=[dg.TableColumn(n, str(t)) for n, t in schema.items()])
-    }
-    return found | ({"dagster/column_lineage": dg.TableColumnLineage(origins)} if origins else {})
+            known = origins.setdefault(name, [])
+            if origin not in known:  # all partitions of an asset are one origin
+                known.append(origin)
+    types = dg.TableSchema(columns=[dg.TableColumn(name, str(kind)) for name, kind in schema.items()])
+    lineage = {"dagster/column_lineage": dg.TableColumnLineage(origins)} if origins else {}
+    return {"dagster/column_schema": types, **lineage}
 
 
 def _tables(artifact: Artifact) -> Sequence[Path]:
