@@ -171,7 +171,7 @@ def guards_check(model: str) -> dg.AssetChecksDefinition:
         return dg.AssetCheckResult(
             passed=not gates.failures(found),
             description="; ".join(map(str, found)) or "no guard is set in this profile",
-            metadata={gate.name: gate.value for gate in found},
+            metadata={gate.name: gate.value for gate in found} | {f"{gate.name} limit": gate.limit for gate in found},
         )
 
     return check

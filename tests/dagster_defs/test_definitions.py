@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from dagster_defs.checks import checks
 from dagster_defs.definitions import definitions
 from dagster_defs.settings import Settings
 from dagster_defs.waves import selected, units, waves
@@ -66,13 +67,31 @@ def test_no_training_asset_reads_held_out_problems(graph: dg.Definitions) -> Non
 
 def test_every_asset_tells_what_it_is(graph: dg.Definitions) -> None:
     asset_graph = graph.resolve_asset_graph()
-    for key in asset_graph.materializable_asset_keys:
+    for key in asset_graph.get_all_asset_keys():
         node = asset_graph.get(key)
         assert node.description, key
         assert node.group_name != "default", key
         assert node.owners == ["team:r1"], key
         assert node.kinds, key
-        assert node.code_version, key
+        assert node.code_version or not node.is_materializable, key
+
+
+def test_what_loads_a_model_is_in_the_pool_of_the_device_and_nothing_else(graph: dg.Definitions) -> None:
+    asset_graph = graph.resolve_asset_graph()
+    light = {"reasoning_problems", "heldout_problems", "general_prompts", "preference_pairs"}
+    light |= {"general_traces", "sft_corpus", "report"}
+    for key in asset_graph.materializable_asset_keys:
+        assert asset_graph.get(key).pools == (set() if key.to_user_string() in light else {"device"}), key
+    assert {check.node_def.name for check in checks if check.node_def.pool == "device"} == {
+        "r1_zero_beats_base", "r1_zero_format_rate", "dev2_language_consistency", "r1_language_consistency",
+    }  # fmt: skip
+
+
+def test_what_a_schedule_makes_anew_is_overdue_when_it_has_not_been(graph: dg.Definitions) -> None:
+    asset_graph = graph.resolve_asset_graph()
+    watched = {key for key in asset_graph.materializable_asset_keys if asset_graph.get(key).freshness_policy}
+    made_anew = dg.AssetSelection.groups("evaluation", "problems").resolve(asset_graph)
+    assert watched == made_anew
 
 
 def test_code_versions_change_with_the_recipe_and_only_there(tmp_path: Path) -> None:
