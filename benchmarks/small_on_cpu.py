@@ -19,9 +19,10 @@ from typing import Any
 import polars as pl
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, ProblemSet, write_records
+from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, ProblemSet
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.data.ingest.declared import read_sources
 from r1_pipeline.data.templates import reply, summarize
 from r1_pipeline.generation import asking

@@ -94,13 +94,16 @@ def _problems(artifact: ProblemSet) -> Metadata:
 
 
 def _corpus(artifact: Corpus) -> Metadata:
-    frame = artifact.frame()
-    rows = [(r["sample_id"], r["domain"], r["question"], r["response"]) for r in _spread(frame.to_dicts())]
+    import polars as pl
+
+    total = artifact.statistics["rows"]
+    rows = [(s.sample_id, s.domain, s.question, s.response) for s in artifact.samples_at(_spread(range(total)))]
+    licences = artifact.scan().select(pl.col("licence").unique().sort()).collect(engine="streaming").to_series()
     return {
-        "dagster/row_count": frame.height,
+        "dagster/row_count": total,
         "by domain": MetadataValue.json(artifact.statistics["by_domain"]),
         "tokens": sum(artifact.statistics["tokens_by_domain"].values()),
-        "licences": MetadataValue.json(sorted(frame["licence"].unique().to_list())),
+        "licences": MetadataValue.json(licences.to_list()),
         "sample": MetadataValue.md(markdown(["id", "domain", "question", "response"], rows)),
     }
 

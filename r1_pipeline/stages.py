@@ -8,8 +8,7 @@ A verb states what enters its fingerprint and hands the work to the package that
 own. Bump its entry in `VERSIONS` whenever a change makes it write other bytes from the same inputs.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from r1_pipeline.artifacts.draft import Draft
@@ -24,13 +23,14 @@ from r1_pipeline.artifacts.kinds import (
     PreferenceSet,
     ProblemSet,
     RewardModel,
-    write_records,
-    write_table,
 )
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.tables import write_table
+from r1_pipeline.data.corpus import corpus_statistics, write_samples
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe, curate_pairs
-from r1_pipeline.data.mix import MergeRecipe, PromptSchedule, merge_samples, order_prompts
+from r1_pipeline.data.merge import MergeRecipe, merge_parts
+from r1_pipeline.data.mix import PromptSchedule, order_prompts
 from r1_pipeline.data.screening.aside import set_aside as set_rows_aside
 from r1_pipeline.data.screening.rows import screening_identity
 from r1_pipeline.data.templates import TemplateName, render, template_hash
@@ -47,7 +47,7 @@ from r1_pipeline.generation.rejection import RejectionRecipe, keep_samples
 from r1_pipeline.generation.rewriting import Rewriter, TemplateRewriter, Verbatim
 from r1_pipeline.generation.written import written_samples
 from r1_pipeline.recipe import Recipe, Runtime
-from r1_pipeline.records import REASONING_DOMAINS, Domain, Sample
+from r1_pipeline.records import REASONING_DOMAINS, Domain
 from r1_pipeline.rewards.language import language_identity
 from r1_pipeline.rewards.preference import PreferenceKind
 from r1_pipeline.rewards.references import curate_problems
@@ -72,11 +72,11 @@ VERSIONS: Mapping[str, int] = {
     "curate": 3,
     "curate_preferences": 2,
     "reinforce": 2,
-    "draft_cold_start": 4,
+    "draft_cold_start": 5,
     "finetune": 1,
-    "rejection_sample": 4,
-    "collect_general": 2,
-    "merge": 4,
+    "rejection_sample": 5,
+    "collect_general": 3,
+    "merge": 5,
     "fit_preference": 1,
     "distill": 1,
     "ask": 2,
@@ -213,7 +213,8 @@ def collect_general(at: Workshop, prompts: ProblemSet, tokenizer_of: Checkpoint,
         asked = prompts.problems()[: recipe.rows]
         with default_grader(at.runtime) as grader:
             samples, drops = written_samples(asked, grader, token_counter(tokenizer_of.path))
-        return _write_corpus(draft, samples, drops)
+        write_samples(draft.path, samples)
+        return _corpus_facts(draft, drops)
 
     inputs = {"prompts": prompts, "tokenizer_of": tokenizer_of}
     uses = {**grader_identity(("general",)), **language_identity()}
@@ -225,12 +226,11 @@ def merge(at: Workshop, parts: Mapping[str, Corpus], heldout: ProblemSet, recipe
     """The SFT corpus: all parts, screened for held-out text, repeats and unreadable rows, in an order of the seed."""
 
     def make(draft: Draft) -> Facts:
-        samples = [sample for name in sorted(parts) for sample in parts[name].samples()]
-        merged, dropped = merge_samples(samples, heldout.problems(), recipe, at.runtime.threads)
-        drops = set_rows_aside(draft, dropped)
-        for part in parts.values():
+        ordered = [parts[name] for name in sorted(parts)]
+        drops = merge_parts(ordered, heldout.problems(), recipe, at.runtime.threads, draft)
+        for part in ordered:
             drops.update(part.manifest.drops)
-        return _write_corpus(draft, merged, drops)
+        return _corpus_facts(draft, drops)
 
     return at.build(Corpus, recipe, {**parts, "heldout": heldout}, make, screening_identity())
 
@@ -330,14 +330,15 @@ def _sampled(
 
     def make(draft: Draft) -> Facts:
         if not answers.statistics["rows"]:  # all its domains are left out
-            write_records(draft.path / "samples.parquet", [], Sample)
-            return Facts({"rows": 0, "by_domain": {}, "tokens_by_domain": {}})
+            write_samples(draft.path, [])
+            return Facts(corpus_statistics(draft.path))
         asked, known = Asked.model_validate(answers.asked()), problems.problems()
         with default_grader(at.runtime) as grader:
             judged = judge(answers.completions(), known, grader, asked.template)
         samples, dropped = keep_samples(judged, known, asked, rewriter, recipe.keep)
         write_table(draft.path / VERDICTS, judged.select("problem_id", "sample_index", "outcome", "verifier"))
-        return _write_corpus(draft, samples, set_rows_aside(draft, dropped))
+        write_samples(draft.path, samples)
+        return _corpus_facts(draft, set_rows_aside(draft, dropped))
 
     uses = {"rewriter": rewriter.identity, **grader_identity(recipe.ask.problems), **language_identity()}
     return at.build(Corpus, recipe.keep, {"answers": answers, "problems": problems}, make, uses)
@@ -345,17 +346,20 @@ def _sampled(
 
 def _finetuned(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Checkpoint:
     def make(draft: Draft) -> Facts:
-        rows = [(render("chat", sample.question), sample.response) for sample in corpus.samples()]
-        train_sft(base.path, rows, recipe, at.runtime, draft)
+        train_sft(base.path, chat_rows(corpus), recipe, at.runtime, draft)
         return model_facts(draft, "chat")
 
     return at.build(Checkpoint, recipe, {"base": base, "corpus": corpus}, make)
 
 
-def _write_corpus(draft: Draft, samples: Sequence[Sample], drops: Mapping[str, int]) -> Facts:
-    write_records(draft.path / "samples.parquet", samples, Sample)
-    if not samples:
+def chat_rows(corpus: Corpus) -> Iterator[list[tuple[str, str]]]:
+    """The corpus as rendered prompts and responses, a row group at a time."""
+    for frame in corpus.batches(("question", "response")):
+        yield [(render("chat", question), response) for question, response in frame.iter_rows()]
+
+
+def _corpus_facts(draft: Draft, drops: Mapping[str, int]) -> Facts:
+    facts = corpus_statistics(draft.path)
+    if not facts["rows"]:
         raise ArtifactError(f"{draft.name} would be empty (dropped: {dict(drops)}); loosen its rules or train further")
-    by_domain = Counter(sample.domain for sample in samples)
-    tokens = Counter({domain: sum(s.tokens for s in samples if s.domain == domain) for domain in by_domain})
-    return Facts({"rows": len(samples), "by_domain": dict(by_domain), "tokens_by_domain": dict(tokens)}, dict(drops))
+    return Facts(facts, dict(drops))

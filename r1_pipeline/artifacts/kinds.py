@@ -1,25 +1,24 @@
 """Typed handles on artifact directories: a `Checkpoint` cannot be opened as a `Corpus`.
 
-Opening verifies every byte against the manifest once per process. Tables are Parquet with page checksums, written
-deterministically and checked on read.
+Opening verifies every byte against the manifest once per process; `batches` and what is built on it also verifies the
+checksums of the pages that it reads. Not covered: how tables lie on disk (`tables`).
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from r1_pipeline.artifacts.manifest import LOGS, Manifest, read_manifest, verify_files
 from r1_pipeline.artifacts.metrics import METRICS, read_metrics
+from r1_pipeline.artifacts.tables import read_groups, read_records, read_table, records_of
 from r1_pipeline.errors import WrongKindError
-from r1_pipeline.records import Domain, PreferencePair, Problem, Record, Sample
+from r1_pipeline.records import Domain, PreferencePair, Problem, Sample
 
 if TYPE_CHECKING:
     import polars as pl
-
-R = TypeVar("R", bound=Record)
 
 VERDICTS = "verdicts.parquet"
 """`problem_id`, `sample_index`, `outcome`, `verifier`; the completions themselves are in the `Answers` below."""
@@ -74,6 +73,10 @@ class Artifact:
 
         return pl.scan_parquet(self.tables())
 
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator["pl.DataFrame"]:
+        """All rows, in order, a row group at a time; raises `OSError` for a page whose checksum does not fit."""
+        return read_groups(self.tables(), columns)
+
     def metrics(self) -> list[dict[str, Any]]:
         """Step metrics of the computation that made it; empty where there were none."""
         return read_metrics(self.path / LOGS / METRICS)
@@ -87,7 +90,7 @@ class ProblemSet(Artifact):
 
     def problems(self) -> list[Problem]:
         """All problems, in stored order."""
-        return read_records(self.path / "problems.parquet", Problem)
+        return [problem for frame in self.batches() for problem in records_of(frame, Problem)]
 
     @property
     def left_out(self) -> dict[Domain, str]:
@@ -114,12 +117,15 @@ class Corpus(Artifact):
     rows = ("samples*.parquet",)
 
     def samples(self) -> list[Sample]:
-        """All samples, in stored order."""
-        return read_records(self.path / "samples.parquet", Sample)
+        """All samples, in stored order: of a corpus that fits in memory as records."""
+        return [sample for frame in self.batches() for sample in records_of(frame, Sample)]
 
-    def frame(self) -> "pl.DataFrame":
-        """The table as it lies on disk."""
-        return read_table(self.path / "samples.parquet")
+    def samples_at(self, rows: Collection[int]) -> list[Sample]:
+        """The samples with these numbers, in stored order."""
+        import polars as pl
+
+        numbered = self.scan().with_row_index("row").filter(pl.col("row").is_in(rows))
+        return records_of(numbered.drop("row").collect(engine="streaming"), Sample)
 
     def verdicts(self) -> "pl.DataFrame":
         """Of a sampled corpus, the verdict on every completion that was asked for, kept or not (`VERDICTS`)."""
@@ -203,57 +209,3 @@ def kind_of(manifest: Manifest, path: Path) -> type[Artifact]:
 def open_artifact(path: Path) -> Artifact:
     """The handle of whatever kind lies at `path`; raises like `Artifact.open`."""
     return kind_of(read_manifest(path), path).open(path)
-
-
-ROW_GROUP = 8192
-"""Rows of a row group: what must be decompressed to show one row."""
-
-
-def write_table(path: Path, frame: "pl.DataFrame") -> None:
-    """Parquet, zstd, page checksums; the same frame gives the same bytes."""
-    import pyarrow.parquet as pq
-
-    pq.write_table(frame.to_arrow(), path, compression="zstd", write_page_checksum=True, row_group_size=ROW_GROUP)
-
-
-def read_table(path: Path) -> "pl.DataFrame":
-    """Reads what `write_table` wrote; a page whose checksum does not fit raises `OSError`."""
-    import polars as pl
-    import pyarrow.parquet as pq
-
-    frame = pl.from_arrow(pq.read_table(path, page_checksum_verification=True))
-    assert isinstance(frame, pl.DataFrame)
-    return frame
-
-
-_JSON_COLUMNS = frozenset({"tests", "token_ids"})
-"""Nested fields of the records, kept as JSON text so that a table's schema never depends on its rows."""
-
-
-def write_records(path: Path, records: Sequence[Record], kind: type[Record]) -> None:
-    """Records as a table, one a row."""
-    import polars as pl
-
-    names = list(kind.model_fields)
-    rows = [_flat(record) for record in records]
-    frame = pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame(schema=dict.fromkeys(names, pl.Utf8))
-    write_table(path, frame.select(names))
-
-
-def read_records(path: Path, kind: type[R]) -> list[R]:
-    """The inverse of `write_records`."""
-    return records_of(read_table(path), kind)
-
-
-def records_of(frame: "pl.DataFrame", kind: type[R]) -> list[R]:
-    """The rows of a table that `write_records` wrote, or of a part of it."""
-    return [kind.model_validate(_unflat(row)) for row in frame.iter_rows(named=True)]
-
-
-def _flat(record: Record) -> dict[str, Any]:
-    row = record.model_dump(mode="json")
-    return {k: json.dumps(v, ensure_ascii=False) if k in _JSON_COLUMNS else v for k, v in row.items()}
-
-
-def _unflat(row: dict[str, Any]) -> dict[str, Any]:
-    return {k: json.loads(v) if k in _JSON_COLUMNS else v for k, v in row.items()}

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import write_records
 from r1_pipeline.artifacts.manifest import LOGS
 from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.data.courtesies import preference_pairs
 from r1_pipeline.data.ingest.declared import Side, SourceRecipe
 from r1_pipeline.data.ingest.rows import Place, SetAside, place_of, read_source

@@ -1,26 +1,19 @@
-"""What is mixed in which order: the prompts of a reinforcement run, the rows of the corpus.
+"""Which prompts a reinforcement run sees in which order.
 
-A run sees reasoning first, in fixed shares of its domains, and general data only near the end.
+It sees reasoning first, in fixed shares of its domains, and general data only near the end.
 
 The paper's last RL uses preference rewards in its final 400 of 1,700 steps only (longer, and the reward model is
 hacked while code gets worse: supplement B.5). Since a trainer takes prompts in the order given, the order is the
-schedule. Not covered: rewards (`rewards.rubric`).
+schedule. Not covered: rewards (`rewards.rubric`), the rows of the corpus (`merge`).
 """
 
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
-from r1_pipeline.data.screening.aside import aside
-from r1_pipeline.data.screening.rows import RowsRecipe, screen_rows
-from r1_pipeline.data.templates import split_reply
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.recipe import Recipe
-from r1_pipeline.records import Domain, Problem, Sample
-
-if TYPE_CHECKING:
-    import polars as pl
+from r1_pipeline.records import Domain, Problem
 
 
 class PromptSchedule(Recipe):
@@ -85,45 +78,3 @@ def _endless(problems: Sequence[Problem], rng: random.Random, what: str) -> Iter
         raise RecipeError(f"the schedule asks for {what} prompts and there are none; curate some or set its share to 0")
     while True:
         yield from rng.sample(problems, len(problems))
-
-
-class MergeRecipe(Recipe):
-    """How corpus parts become one corpus."""
-
-    seed: int
-    """Of the order of the rows."""
-    screening: RowsRecipe
-    """What does not enter."""
-
-
-def merge_samples(
-    samples: Sequence[Sample], heldout: Sequence[Problem], recipe: MergeRecipe, threads: int
-) -> tuple[list[Sample], "pl.DataFrame"]:
-    """(rows in a seeded order, dropped rows): nothing about a held-out problem, nothing twice, nothing unreadable."""
-    import polars as pl
-
-    forbidden = {problem.id: problem.id for problem in heldout} | {problem.question: problem.id for problem in heldout}
-    about = {row: forbidden.get(s.problem_id) or forbidden.get(s.question) for row, s in enumerate(samples)}
-    dropped = {row: {"reason": "heldout", "against": problem} for row, problem in about.items() if problem}
-    open_rows = [row for row in range(len(samples)) if row not in dropped]
-    texts = [f"{sample.question}\n{sample.response}" for sample in samples]
-    table = pl.LazyFrame(
-        {
-            "id": [samples[row].sample_id for row in open_rows],
-            "text": [texts[row] for row in open_rows],
-            "reasoning": [split_reply("chat", samples[row].response).reasoning for row in open_rows],
-            "language": [samples[row].language for row in open_rows],
-        },
-        schema=dict.fromkeys(("id", "text", "reasoning", "language"), pl.String),
-    )
-    items = pl.DataFrame(
-        [(problem.id, problem.question) for problem in heldout],
-        schema={"id": pl.String, "text": pl.String},
-        orient="row",
-    )
-    for found in screen_rows(table, items, recipe.screening, threads).iter_rows(named=True):
-        dropped[open_rows[found["row"]]] = found
-    kept = [sample for row, sample in enumerate(samples) if row not in dropped]
-    random.Random(recipe.seed).shuffle(kept)
-    rows = ({**why, "id": samples[row].sample_id, "text": texts[row]} for row, why in sorted(dropped.items()))
-    return kept, aside(rows)

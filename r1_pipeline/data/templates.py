@@ -7,9 +7,12 @@ Not covered: whether a reply is well formed (`rewards.fmt`) or right (`rewards.v
 """
 
 import hashlib
-from typing import Literal, assert_never
+from typing import TYPE_CHECKING, Literal, assert_never
 
 from r1_pipeline.records import Domain, Record
+
+if TYPE_CHECKING:
+    import polars as pl
 
 TemplateName = Literal["zero", "chat"]
 
@@ -93,6 +96,16 @@ def split_reply(template: TemplateName, text: str) -> SplitReply:
     if not closed:
         return SplitReply(reasoning=None, final=None if opened else text.strip())
     return SplitReply(reasoning=_reasoning(head), final=tail.strip())
+
+
+def chat_reasoning(text: "pl.Expr") -> "pl.Expr":
+    """The reasoning that `split_reply` finds in chat replies, for a column of them."""
+    import polars as pl
+
+    head = text.str.extract(f"(?s)^(.*){THINK_CLOSE}")
+    inside = head.str.extract(f"(?s)^.*?{THINK_OPEN}(.*)$").str.strip_chars()
+    bare = head.str.strip_chars()
+    return pl.when(inside.is_not_null()).then(inside).when(bare != "").then(bare)
 
 
 def _reasoning(text: str) -> str | None:

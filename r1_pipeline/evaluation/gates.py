@@ -101,11 +101,11 @@ def language_consistency(report: EvalReport, limits: GateLimits) -> Gate:
 
 def all_verified(corpus: Corpus) -> Gate:
     """Every row of the corpus was judged correct."""
-    outcomes = [sample.outcome for sample in corpus.samples()]
-    wrong = sum(outcome is not Outcome.CORRECT for outcome in outcomes)
-    return Gate(
-        name="all_verified", value=wrong, sense="at most", limit=0, detail=f"unverified among {len(outcomes)} rows"
-    )
+    import polars as pl
+
+    wrong = pl.col("outcome") != str(Outcome.CORRECT)
+    unverified, rows = corpus.scan().select(wrong.sum(), rows=pl.len()).collect(engine="streaming").row(0)
+    return Gate(name="all_verified", value=unverified, sense="at most", limit=0, detail=f"unverified among {rows} rows")
 
 
 def no_heldout(corpus: Corpus, heldout: ProblemSet) -> Gate:
@@ -117,9 +117,13 @@ def no_heldout(corpus: Corpus, heldout: ProblemSet) -> Gate:
 
 def heldout_overlap(corpus: Corpus, heldout: ProblemSet) -> int:
     """Rows whose problem or question is in the held-out set."""
+    import polars as pl
+
     problems = heldout.problems()
-    ids, questions = {p.id for p in problems}, {p.question for p in problems}
-    return sum(s.problem_id in ids or s.question in questions for s in corpus.samples())
+    asked = pl.col("problem_id").is_in([p.id for p in problems]) | pl.col("question").is_in(
+        [p.question for p in problems]
+    )
+    return int(corpus.scan().select(asked.sum()).collect(engine="streaming").item())
 
 
 def licences_allowed(corpus: Corpus, limits: GateLimits) -> Gate:

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from r1_pipeline.artifacts.kinds import Answers, Artifact, Corpus, EvalReport, ProblemSet
+from r1_pipeline.artifacts.tables import records_of
 from r1_pipeline.errors import WrongKindError
 from r1_pipeline.generation.judging import completions_of
-from r1_pipeline.records import Completion, Domain, Outcome, Record, Sample
+from r1_pipeline.records import Completion, Domain, Outcome, Problem, Record, Sample, Verdict
 from r1_pipeline.rewards.verifier import Grader
 
 if TYPE_CHECKING:
@@ -51,38 +52,47 @@ def regrade(artifact: Artifact, answers: Answers | None, asked: Iterable[Problem
     """
     problems = {problem.id: problem for each in asked for problem in each.problems()}
     if isinstance(artifact, EvalReport):
-        template = artifact.scores()["identity"]["template"]
-        rows = _judged(artifact.completions())
+        template, batches = artifact.scores()["identity"]["template"], iter([_judged(artifact.completions())])
     elif isinstance(artifact, Corpus) and answers:
         template = answers.asked()["template"]
         of_one = ["problem_id", "sample_index"]
-        rows = _judged(answers.completions().join(artifact.verdicts(), on=of_one, maintain_order="left"))
+        batches = iter([_judged(answers.completions().join(artifact.verdicts(), on=of_one, maintain_order="left"))])
     elif isinstance(artifact, Corpus):
-        template, rows = "chat", [_said(sample) for sample in artifact.samples()]
+        template = "chat"
+        batches = ([_said(sample) for sample in records_of(frame, Sample)] for frame in artifact.batches())
     else:
         raise WrongKindError(f"{artifact.name} is a {artifact.kind}; only evaluations and corpora hold completions")
-    known = [row for row in rows if row.completion.problem_id in problems]
-    pairs = [(problems[row.completion.problem_id], row.completion) for row in known]
-    verdicts = grader.grade_all(pairs, template)
+    judged = without_problem = 0
+    verifiers: dict[str, str] = {}
+    flips: list[Flip] = []
+    for rows in batches:
+        known = [(row, problems[row.problem_id]) for row in rows if row.problem_id in problems]
+        verdicts = grader.grade_all([(problem, row.completion) for row, problem in known], template)
+        judged += len(known)
+        without_problem += len(rows) - len(known)
+        for (row, problem), verdict in zip(known, verdicts, strict=True):
+            verifiers[row.verifier] = verdict.verifier
+            if verdict.outcome is not row.outcome:
+                flips.append(_flip(row, problem, verdict))
     return Regrade(
         name=artifact.name,
         digest=artifact.digest,
-        judged=len(known),
-        without_problem=len(rows) - len(known),
-        verifiers={row.verifier: verdict.verifier for row, verdict in zip(known, verdicts, strict=True)},
-        flips=tuple(
-            Flip(
-                sample_id=row.sample_id,
-                domain=problem.domain,
-                old=row.outcome,
-                new=verdict.outcome,
-                old_verifier=row.verifier,
-                new_verifier=verdict.verifier,
-                detail=verdict.detail,
-            )
-            for row, (problem, _), verdict in zip(known, pairs, verdicts, strict=True)
-            if verdict.outcome is not row.outcome
-        ),
+        judged=judged,
+        without_problem=without_problem,
+        verifiers=verifiers,
+        flips=tuple(flips),
+    )
+
+
+def _flip(row: "_Row", problem: Problem, verdict: Verdict) -> Flip:
+    return Flip(
+        sample_id=row.sample_id,
+        domain=problem.domain,
+        old=row.outcome,
+        new=verdict.outcome,
+        old_verifier=row.verifier,
+        new_verifier=verdict.verifier,
+        detail=verdict.detail,
     )
 
 
@@ -93,6 +103,10 @@ class _Row(Record):
     completion: Completion
     outcome: Outcome
     verifier: str
+
+    @property
+    def problem_id(self) -> str:
+        return self.completion.problem_id
 
 
 def _judged(frame: "pl.DataFrame") -> Sequence[_Row]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import model_validator
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import write_table
+from r1_pipeline.artifacts.tables import write_table
 from r1_pipeline.evaluation.scores import EvalScores, Identity, score
 from r1_pipeline.generation.asking import Asked, AskRecipe
 from r1_pipeline.generation.judging import judge

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import read_table, write_table
+from r1_pipeline.artifacts.tables import read_table, write_table
 from r1_pipeline.data.templates import TemplateName, template_hash
 from r1_pipeline.generation.engine import SHARD, Engine, requests_for
 from r1_pipeline.generation.fleet import Fleet

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from r1_pipeline.artifacts.kinds import Artifact, Corpus, ProblemSet, records_of
+from r1_pipeline.artifacts.kinds import Artifact, Corpus, ProblemSet
 from r1_pipeline.artifacts.manifest import CARD, MANIFEST
+from r1_pipeline.artifacts.tables import records_of
 from r1_pipeline.data.problems import problem_id
 from r1_pipeline.data.samples import sample_id
 from r1_pipeline.data.screening.grams import tokenize

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
-from r1_pipeline.data.mix import MergeRecipe, PromptSchedule
+from r1_pipeline.data.merge import MergeRecipe
+from r1_pipeline.data.mix import PromptSchedule
 from r1_pipeline.data.problems import ProblemsRecipe
 from r1_pipeline.data.screening.replies import ReplyRecipe
 from r1_pipeline.data.screening.rows import STANDARD
@@ -77,6 +78,8 @@ class Scale:
     """Problems of each evaluation."""
     eval_samples: int
     general_rows: int
+    corpus_rows: Mapping[Domain, int]
+    """Rows of each domain in the SFT corpus, at most; a domain that is not named is taken whole."""
 
 
 def pipeline(seed: int, scale: Scale) -> PipelineRecipe:
@@ -113,7 +116,7 @@ def pipeline(seed: int, scale: Scale) -> PipelineRecipe:
             domain: rejection({domain: scale.trace_problems[domain]}, scale.trace_kept) for domain in REASONING_DOMAINS
         },
         general_traces=GeneralRecipe(rows=scale.general_rows),
-        sft_corpus=MergeRecipe(seed=seed, screening=STANDARD),
+        sft_corpus=MergeRecipe(seed=seed, screening=STANDARD, rows=scale.corpus_rows),
         dev3=scale.sft,
         helpful_rm=scale.reward_model,
         safety_rm=scale.reward_model,

@@ -68,4 +68,5 @@ def _scale(seed: int) -> Scale:
         heldout={"math": 1024, "code": 164, "stem": 448, "logic": 256, "general": 128},
         eval_samples=4,
         general_rows=8000,
+        corpus_rows={},
     )

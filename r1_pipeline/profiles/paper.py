@@ -4,6 +4,8 @@
 not published says so. Made to be planned, read and derived from: no one here has run it.
 """
 
+from collections.abc import Mapping
+
 from r1_pipeline.data.licences import PERMISSIVE
 from r1_pipeline.data.screening.replies import ReplyRecipe
 from r1_pipeline.evaluation.gates import GateLimits
@@ -11,6 +13,7 @@ from r1_pipeline.profiles.adopted import Scale, pipeline
 from r1_pipeline.profiles.models import DEEPSEEK_V3_BASE, LLAMA_8B, QWEN_32B
 from r1_pipeline.profiles.profile import Forecast, Machine, Profile
 from r1_pipeline.recipe import Runtime
+from r1_pipeline.records import REASONING_DOMAINS, Domain
 from r1_pipeline.reruns import BY_COST
 from r1_pipeline.rewards.rubric import Rubric
 from r1_pipeline.training.callbacks import Guards
@@ -19,6 +22,13 @@ from r1_pipeline.training.reward_model import RewardModelRecipe
 from r1_pipeline.training.sft import SftRecipe
 
 MAX_TOKENS = 32_768  # [S] D.1 for evaluation; not published for rejection sampling
+CORPUS_ROWS: Mapping[Domain, int] = {  # [S] table 5
+    "math": 395_285,
+    "code": 211_129,
+    "stem": 10_124,
+    "logic": 10_395,
+    "general": 177_812,
+}
 SAMPLES, KEPT = 16, 4  # "several" of each problem, [S] B.3.3; the numbers are ours
 
 
@@ -42,7 +52,7 @@ def paper(seed: int) -> Profile:
             reasoning=8000,  # 8,793 on contest problems of 2024, [S] E; 6,094 and 7,436 in maths and code rows
             general=1420,  # [S] table 5
             kept=0.5,  # not published
-            general_rows=177_812,  # [S] table 5
+            general_rows=CORPUS_ROWS["general"],
             pairs=86_000,  # mean of 66,000 helpful pairs and 106,000 safety labels, [N] Methods
         ),
     )
@@ -87,12 +97,7 @@ def paper_scale(seed: int) -> Scale:
             precision="bfloat16",  # not published
         ),
         cold_start_problems=2000,  # "thousands", [S] B.3.2
-        trace_problems={  # so many that KEPT of each make the rows of [S] table 5
-            "math": 395_285 // KEPT,
-            "code": 211_129 // KEPT,
-            "stem": 10_124 // KEPT,
-            "logic": 10_395 // KEPT,
-        },
+        trace_problems={domain: -(-CORPUS_ROWS[domain] // KEPT) for domain in REASONING_DOMAINS},
         trace_samples=SAMPLES,
         trace_kept=KEPT,
         readable=ReplyRecipe(
@@ -101,7 +106,8 @@ def paper_scale(seed: int) -> Scale:
         max_tokens=MAX_TOKENS,
         heldout={"math": 530, "code": 400, "stem": 198, "logic": 100, "general": 500},  # about its benchmarks' sizes
         eval_samples=16,  # 64 for AIME and GPQA, 16 for MATH, 8 for LiveCodeBench, [S] D.1
-        general_rows=177_812,  # [S] table 5
+        general_rows=CORPUS_ROWS["general"],
+        corpus_rows=CORPUS_ROWS,
     )
 
 

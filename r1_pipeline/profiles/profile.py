@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
-from r1_pipeline.data.mix import MergeRecipe
+from r1_pipeline.data.merge import MergeRecipe
 from r1_pipeline.errors import RequirementError
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.evaluation.report import ReportRecipe

@@ -65,6 +65,7 @@ def small(seed: int) -> Profile:
         heldout={"math": 512, "code": 64, "stem": 64, "logic": 64, "general": 32},
         eval_samples=4,
         general_rows=2000,
+        corpus_rows={},
     )
     return Profile(
         pipeline(seed, scale),

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
 from r1_pipeline.data.licences import PERMISSIVE
-from r1_pipeline.data.mix import MergeRecipe, PromptSchedule
+from r1_pipeline.data.merge import MergeRecipe
+from r1_pipeline.data.mix import PromptSchedule
 from r1_pipeline.data.problems import ProblemsRecipe
 from r1_pipeline.data.screening.replies import ReplyRecipe
 from r1_pipeline.data.screening.rows import STANDARD, RowsRecipe
@@ -237,7 +238,7 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
         dev2_no_language_reward=reinforce["dev2_no_language_reward"],
         reasoning_traces={d: rejection({d: size.trace_problems}, per_problem=2) for d in REASONING_DOMAINS},
         general_traces=GeneralRecipe(rows=10_000),
-        sft_corpus=MergeRecipe(seed=seed, screening=TOY_SCREENING),
+        sft_corpus=MergeRecipe(seed=seed, screening=TOY_SCREENING, rows={}),
         dev3=sft,
         helpful_rm=_reward_model(seed, size),
         safety_rm=_reward_model(seed, size),

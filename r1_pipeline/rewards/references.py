@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import write_records
 from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.data.curation import CurateRecipe, problem_sides, set_aside, unfed
 from r1_pipeline.data.ingest.rows import Place, SetAside
 from r1_pipeline.recipe import Runtime

@@ -1,10 +1,12 @@
 """Supervised finetuning with TRL's `SFTTrainer`: cold start, the 800k corpus, distillation.
 
 Rows are rendered prompts and responses. They are tokenized apart, exactly as at sampling time, so that no token can
-straddle the boundary; only the response and its end token are learned. Not covered: where rows come from.
+straddle the boundary; only the response and its end token are learned. Tokens lie in a file that training maps into
+memory, so that a corpus need not fit there. Not covered: where rows come from.
 """
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +18,7 @@ from r1_pipeline.training.fit import common_arguments, fit, publish
 from r1_pipeline.training.precision import with_precision
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
 IGNORED = -100
@@ -53,17 +56,17 @@ class SftRecipe(Recipe):
         return self.epochs * -(-rows // self.batch)
 
 
-def train_sft(base: Path, rows: Sequence[tuple[str, str]], recipe: SftRecipe, runtime: Runtime, draft: Draft) -> None:
-    """Finetune the model in `base` on (prompt, response) rows and write it to `draft.path`."""
-    from datasets import Dataset
+Rows = Sequence[tuple[str, str]]
+"""(prompt, response), both rendered."""
+
+
+def train_sft(base: Path, batches: Iterable[Rows], recipe: SftRecipe, runtime: Runtime, draft: Draft) -> None:
+    """Finetune the model in `base` on the rows of all batches and write it to `draft.path`."""
     from transformers import AutoModelForCausalLM
     from trl import SFTConfig, SFTTrainer
 
     tokenizer = load_tokenizer(base)
-    columns: dict[str, list[list[int]]] = {"input_ids": [], "labels": []}
-    for prompt, response in tokenized(tokenizer, rows, recipe.max_tokens):
-        columns["input_ids"].append(prompt + response)
-        columns["labels"].append([IGNORED] * len(prompt) + response)
+    examples = _examples(tokenizer, batches, recipe.max_tokens, draft)
     arguments = SFTConfig(
         **common_arguments(
             draft,
@@ -86,16 +89,35 @@ def train_sft(base: Path, rows: Sequence[tuple[str, str]], recipe: SftRecipe, ru
     trainer = SFTTrainer(
         model=with_precision(model, recipe.precision, runtime.device),
         args=arguments,
-        train_dataset=Dataset.from_dict(columns),
+        train_dataset=examples,
         processing_class=tokenizer,
     )
-    fit(trainer, draft, recipe.steps(len(rows)))
+    fit(trainer, draft, recipe.steps(len(examples)))
     publish(trainer.model, base, draft)
 
 
-def tokenized(
-    tokenizer: "PreTrainedTokenizerBase", rows: Sequence[tuple[str, str]], max_tokens: int
-) -> list[tuple[list[int], list[int]]]:
+def _examples(
+    tokenizer: "PreTrainedTokenizerBase", batches: Iterable[Rows], max_tokens: int, draft: Draft
+) -> "Dataset":
+    """Tokens and labels of all rows, in a file of this process's own in the scratch."""
+    import pyarrow as pa
+    from datasets import Dataset
+
+    numbers = pa.list_(pa.int32())
+    schema = pa.schema({"input_ids": numbers, "labels": numbers})
+    with (
+        tempfile.NamedTemporaryFile(dir=draft.scratch, prefix="tokens-", suffix=".arrow", delete=False) as file,
+        pa.ipc.new_stream(file, schema) as stream,
+    ):
+        for rows in batches:
+            pairs = tokenized(tokenizer, rows, max_tokens)
+            ids = pa.array([prompt + response for prompt, response in pairs], numbers)
+            labels = pa.array([[IGNORED] * len(prompt) + response for prompt, response in pairs], numbers)
+            stream.write_batch(pa.record_batch([ids, labels], schema))
+    return Dataset.from_file(file.name)
+
+
+def tokenized(tokenizer: "PreTrainedTokenizerBase", rows: Rows, max_tokens: int) -> list[tuple[list[int], list[int]]]:
     """(prompt ids, response ids with the end token) of each row; raises `RecipeError` if one is too long."""
     prompts = tokenizer([prompt for prompt, _ in rows])["input_ids"]
     responses = tokenizer([response for _, response in rows], add_special_tokens=False)["input_ids"]

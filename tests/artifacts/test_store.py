@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, ProblemSet, read_records, write_records
+from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, ProblemSet
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.store import Facts, Spec, Store, is_disk_full
+from r1_pipeline.artifacts.tables import read_records, write_records
 from r1_pipeline.errors import OutOfDiskError, SchemaVersionError, WrongKindError
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Problem, TestCase

@@ -1,16 +1,12 @@
-"""Laws of the prompt order: general prompts come last and in their share; each pass shows every prompt once.
-
-And of the merged corpus: what is dropped lies aside with its reason.
-"""
+"""Laws of the prompt order: general prompts come last and in their share; each pass shows every prompt once."""
 
 from collections import Counter
 
 import pytest
 
-from r1_pipeline.data.mix import MergeRecipe, PromptSchedule, merge_samples, order_prompts
-from r1_pipeline.data.screening.rows import STANDARD
+from r1_pipeline.data.mix import PromptSchedule, order_prompts
 from r1_pipeline.errors import RecipeError
-from r1_pipeline.records import Domain, Outcome, Problem, Sample
+from r1_pipeline.records import Domain, Problem
 
 
 def problems(domain: Domain, count: int) -> list[Problem]:
@@ -75,35 +71,3 @@ def test_a_schedule_that_needs_missing_prompts_is_refused() -> None:
         order_prompts(SCHEDULE, [], problems("general", 1), steps=4, prompts_per_step=8)
     with pytest.raises(RecipeError, match="general_steps is 2"):
         order_prompts(SCHEDULE, problems("math", 6), [], steps=1, prompts_per_step=8)
-
-
-def sample(name: str, problem: str, question: str, response: str) -> Sample:
-    return Sample(
-        sample_id=name, problem_id=problem, domain="math", language="en", source="s", licence="l", question=question,
-        response=response, generator="g", engine="e", temperature=1.0, top_p=1.0, max_tokens=9, seed=0, sample_index=0,
-        outcome=Outcome.CORRECT, verifier="v@1", tokens=3, language_share=1.0,
-    )  # fmt: skip
-
-
-def test_merged_rows_are_not_held_out_not_repeated_and_readable() -> None:
-    heldout = problems("math", 1)[0].model_copy(update={"question": "How many legs have 4 cows?"})
-    kept, dropped = merge_samples(
-        [
-            sample("a", "p1", "Count to 2.", "<think>easy</think>1 2"),
-            sample("b", "math0", "Ask me.", "<think>no</think>3"),  # about a held-out problem
-            sample("c", "p2", "A cow has 4 legs. How many legs have 4 cows?", "<think>4 * 4</think>16"),
-            sample("d", "p1", "Count to 2.", "<think>easy</think> 1 2"),
-            sample("e", "p3", "Count to 3.", "<think>```\n1\n```</think>1 2 3"),
-        ],
-        [heldout],
-        MergeRecipe(seed=0, screening=STANDARD),
-        threads=1,
-    )
-    assert [row.sample_id for row in kept] == ["a"]
-    assert dropped.select("id", "reason", "against").rows() == [
-        ("b", "heldout", "math0"),
-        ("c", "contaminated", "math0"),
-        ("d", "duplicate", "a"),
-        ("e", "code_block", None),
-    ]
-    assert dropped["text"][0] == "Ask me.\n<think>no</think>3"

@@ -80,6 +80,12 @@ def test_what_only_shares_a_phrase_stays(text: str) -> None:
     assert dropped(frame(text), references) == []
 
 
+def test_a_number_counts_among_its_own_words_only() -> None:
+    item = "Turn the point (0, 3) of the plane into polar form (r, t), where r is above 0 and t runs from 0 to 2 pi."
+    other = item.replace("(0, 3)", "(6, 2 sqrt(3))")  # 0, 2 and 3 all stand somewhere in it
+    assert dropped(frame(item, other), items(item)) == [("r0", "contaminated", "b0")]
+
+
 def test_an_item_below_the_window_is_found_whole_between_sentence_ends() -> None:
     rows = frame(
         "What is 3 + 5 - 2?",

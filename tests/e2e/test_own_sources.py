@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from test_smoke_graph import materialization, r1
 
-from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, ProblemSet, open_artifact, read_records
+from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, ProblemSet, open_artifact
+from r1_pipeline.artifacts.tables import read_records
 from r1_pipeline.data.ingest.rows import Place, SetAside
 from r1_pipeline.data.problems import generate_problems
 from r1_pipeline.profiles import load_profile

@@ -15,11 +15,12 @@ from r1_pipeline.artifacts.kinds import (
     PreferenceScores,
     ProblemSet,
     RewardModel,
-    write_records,
 )
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
 from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.artifacts.tables import write_records
+from r1_pipeline.data.corpus import corpus_statistics, write_samples
 from r1_pipeline.data.templates import TemplateName, reply
 from r1_pipeline.evaluation.gates import TOKENIZER_FILES
 from r1_pipeline.evaluation.runner import GradeRecipe, grade
@@ -155,10 +156,8 @@ class FakeRun:
 
     def corpus(self, rows: list[Sample]) -> Corpus:
         def make(draft: Draft) -> Facts:
-            write_records(draft.path / "samples.parquet", rows, Sample)
-            return Facts(
-                {"by_domain": {"logic": len(rows)}, "tokens_by_domain": {"logic": 7 * len(rows)}}, {"wrong": 2}
-            )
+            write_samples(draft.path, rows)
+            return Facts(corpus_statistics(draft.path), {"wrong": 2})
 
         return self.add(Corpus, "sft_corpus", make)
 

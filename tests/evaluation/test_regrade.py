@@ -11,9 +11,10 @@ from run_fakes import ASK, HELDOUT, TRAIN, FakeRun, row, says
 
 from dagster_defs.regrade import regraded
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import VERDICTS, Answers, Corpus, EvalReport, write_records, write_table
+from r1_pipeline.artifacts.kinds import VERDICTS, Answers, Corpus, EvalReport
 from r1_pipeline.artifacts.manifest import list_files
 from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.tables import write_records, write_table
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.evaluation.runner import GradeRecipe, grade
 from r1_pipeline.generation.asking import Asked, Subject, ask

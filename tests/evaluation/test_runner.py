@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from r1_pipeline.artifacts.draft import Draft, bare_draft
-from r1_pipeline.artifacts.kinds import read_table
+from r1_pipeline.artifacts.tables import read_table
 from r1_pipeline.errors import GraderError
 from r1_pipeline.evaluation.runner import EvaluateRecipe, GradeRecipe, grade
 from r1_pipeline.evaluation.scores import EvalScores

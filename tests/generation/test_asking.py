@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from r1_pipeline.artifacts.draft import Draft, bare_draft
-from r1_pipeline.artifacts.kinds import read_table, write_table
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.artifacts.tables import read_table, write_table
 from r1_pipeline.generation.asking import AskRecipe, sample, select
 from r1_pipeline.generation.fake import FakeEngine
 from r1_pipeline.generation.judging import completions_of, judge

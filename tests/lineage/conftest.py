@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, Corpus, ProblemSet, write_records
+from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, Corpus, ProblemSet
 from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.data.problems import problem_id
 from r1_pipeline.data.samples import identified
 from r1_pipeline.lineage.cards import write_data_card

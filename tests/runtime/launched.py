@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Corpus, write_records
+from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Corpus
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Facts, Store
+from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.launchers import AnyLauncher
 from r1_pipeline.profiles import Profile
 from r1_pipeline.records import Outcome, Sample

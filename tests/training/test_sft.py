@@ -34,7 +34,7 @@ def response_loss(directory: Path) -> float:
 
 def test_the_loss_is_that_of_responses_and_their_ends(tiny: Path, tmp_path: Path) -> None:
     draft = bare_draft(tmp_path)
-    train_sft(tiny, runs.ROWS, ONE_STEP, runs.RUNTIME, draft)
+    train_sft(tiny, [runs.ROWS], ONE_STEP, runs.RUNTIME, draft)
     assert read_metrics(draft.metrics)[0]["loss"] == pytest.approx(response_loss(tiny), rel=1e-5)
     assert response_loss(draft.path) < response_loss(tiny)
 
@@ -55,7 +55,7 @@ def test_the_micro_batch_does_not_change_the_result(tiny: Path, tmp_path: Path) 
     losses = []
     for size in (12, 5, 1):
         draft = bare_draft(tmp_path / str(size))
-        train_sft(tiny, runs.ROWS, runs.SFT, Runtime(threads=1, micro_batch=size), draft)
+        train_sft(tiny, [runs.ROWS], runs.SFT, Runtime(threads=1, micro_batch=size), draft)
         losses.append([row["loss"] for row in read_metrics(draft.metrics)])
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
     assert losses[2] == pytest.approx(losses[0], rel=1e-4)
@@ -63,7 +63,7 @@ def test_the_micro_batch_does_not_change_the_result(tiny: Path, tmp_path: Path) 
 
 def test_the_learning_rate_follows_the_cosine_to_its_floor(tiny: Path, tmp_path: Path) -> None:
     draft = bare_draft(tmp_path)
-    train_sft(tiny, runs.ROWS, runs.SFT, runs.RUNTIME, draft)
+    train_sft(tiny, [runs.ROWS], runs.SFT, runs.RUNTIME, draft)
     rates = [row["learning_rate"] for row in read_metrics(draft.metrics)]
     # lr(t) = floor + (peak - floor) * (1 + cos(pi t / 6)) / 2 at t = 0 … 5
     assert rates == pytest.approx([0.01, 0.0093971, 0.00775, 0.0055, 0.00325, 0.0016029], rel=1e-4)
@@ -72,5 +72,5 @@ def test_the_learning_rate_follows_the_cosine_to_its_floor(tiny: Path, tmp_path:
 def test_nothing_warns(tiny: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with warnings.catch_warnings(), caplog.at_level(logging.WARNING):
         warnings.simplefilter("error")
-        train_sft(tiny, runs.ROWS, ONE_STEP, runs.RUNTIME, bare_draft(tmp_path))
+        train_sft(tiny, [runs.ROWS], ONE_STEP, runs.RUNTIME, bare_draft(tmp_path))
     assert caplog.messages == []

@@ -96,7 +96,7 @@ def digits(_: Sequence[Problem], completions: Sequence[Completion], __: Log) -> 
 
 
 def run_sft(base: Path, draft: Draft) -> None:
-    train_sft(base, ROWS, SFT, RUNTIME, draft)
+    train_sft(base, [ROWS], SFT, RUNTIME, draft)
 
 
 def run_grpo(base: Path, draft: Draft) -> None:

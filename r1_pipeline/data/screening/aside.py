@@ -1,4 +1,4 @@
-"""Where dropped rows go: `dropped.parquet` of the artifact that they are not in, to be read by a person.
+"""Where dropped rows go: `dropped-*.parquet` of the artifact that they are not in, to be read by a person.
 
     id  reason  against  ngram  value  text
 
@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import write_table
+from r1_pipeline.artifacts.tables import write_shards
 
 if TYPE_CHECKING:
     import polars as pl
 
-DROPPED = "dropped.parquet"
+DROPPED = "dropped"
 
 
 def aside(rows: Iterable[Mapping[str, Any]]) -> "pl.DataFrame":
@@ -28,5 +28,5 @@ def aside(rows: Iterable[Mapping[str, Any]]) -> "pl.DataFrame":
 
 def set_aside(draft: Draft, dropped: "pl.DataFrame") -> Counter[str]:
     """Write the dropped rows into the artifact and count their reasons."""
-    write_table(draft.path / DROPPED, dropped)
+    write_shards(draft.path, DROPPED, [dropped])
     return Counter(dropped["reason"])

@@ -5,8 +5,8 @@ The paper drops whatever shares a 10-gram with an evaluation question. In mathem
 pair of text and item, and the pair counts where the text also holds, in any place,
 
 - at least `min_share` of the item's word triples, and
-- at least `min_vocabulary` of its different words and, apart, of its different numbers: with another object or other
-  numbers it is another problem.
+- at least `min_vocabulary` of its different words and, apart, of its triples with a number in them: with another object
+  or other numbers it is another problem, and a number proves nothing where it stands among other words.
 
 An item shorter than the window is found whole, as the same tokens, signs included, from the start of a sentence or line
 to the end of one; an item below `min_item` words is found only where it is all the text. Items without words are never
@@ -39,7 +39,7 @@ class ContaminationRecipe(Recipe):
     min_share: float
     """Share of the item's word triples that the text must hold, in [0, 1]."""
     min_vocabulary: float
-    """Share of the item's different words, and of its different numbers, that the text must hold, in [0, 1]."""
+    """Share of the item's different words, and of its triples with a number, that the text must hold, in [0, 1]."""
     common: int
     """An n-gram of more items than this accuses nobody."""
     min_item: int
@@ -58,8 +58,8 @@ class Index:
     table: np.ndarray[tuple[int], np.dtype[np.bool_]]
     triples: "pl.DataFrame"
     words: "pl.DataFrame"
-    numbers: "pl.DataFrame"
-    """`item`, `value`: the different ones of each item."""
+    numbered: "pl.DataFrame"
+    """`item`, `value`: the different ones of each item; the last, its triples with a number."""
     short: "pl.DataFrame"
     """`item`, `plain`, `embedded`: items below the window."""
 
@@ -94,10 +94,11 @@ def index(references: "pl.DataFrame", recipe: ContaminationRecipe) -> Index:
     table[known >> np.uint64(64 - TABLE_BITS)] = True
     size = pl.col("words").list.len()
     short = items.filter(size < recipe.window).select("item", "plain", embedded=size >= recipe.min_item)
-    triples, words, numbers = (
-        _table(grams, "item").unique() for grams in (tokens.words.of(TRIPLE), tokens.words, tokens.numbers)
+    with_number = tokens.words.of(TRIPLE, touching=tokens.is_number[tokens.is_word])
+    triples, words, numbered = (
+        _table(found, "item").unique() for found in (tokens.words.of(TRIPLE), tokens.words, with_number)
     )
-    return Index(recipe, items, grams, table, triples, words, numbers, short)
+    return Index(recipe, items, grams, table, triples, words, numbered, short)
 
 
 def contaminated(texts: "pl.Series", tokens: Tokens, index: Index) -> "pl.DataFrame":
@@ -119,16 +120,17 @@ def _long(tokens: Tokens, index: Index) -> "pl.DataFrame":
     hits = _table(known, "row").join(index.grams, left_on="value", right_on="gram")
     pairs = hits.group_by("row", "item").agg(pl.col("start").min())
     rows = pairs["row"].unique().to_numpy()
-    words = _of_rows(words, rows)
+    among = np.isin(words.rows, rows)
+    words, is_number = words.where(among), tokens.is_number[tokens.is_word][among]
     for name, mine, theirs in (
         ("value", words.of(TRIPLE), index.triples),
         ("words", words, index.words),
-        ("numbers", _of_rows(tokens.numbers, rows), index.numbers),
+        ("numbered", words.of(TRIPLE, touching=is_number), index.numbered),
     ):
         pairs = pairs.join(_held(mine, theirs, pairs, name), on=["row", "item"], how="left")
     found = pairs.filter(
         pl.col("value") >= recipe.min_share,
-        pl.min_horizontal("words", "numbers") >= recipe.min_vocabulary,
+        pl.min_horizontal("words", "numbered") >= recipe.min_vocabulary,
     ).drop("words")
     ngram = pl.col("words").list.slice("start", recipe.window).list.join(" ")
     return found.join(index.items, on="item").select("row", "item", "value", ngram=ngram)
@@ -182,10 +184,6 @@ def _stands(short: str, sentences: str) -> bool:
     """Whether `short` begins after a sentence mark and ends before one."""
     inside = "(?: ¶)* ".join(re.escape(token) for token in short.split())
     return re.search(f"¶ {inside} ¶", sentences) is not None
-
-
-def _of_rows(grams: Grams, rows: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Grams:
-    return grams.where(np.isin(grams.rows, rows))
 
 
 def _table(grams: Grams, name: str) -> "pl.DataFrame":

@@ -4,7 +4,9 @@ Near duplicates by MinHash and locality-sensitive hashing (rensa's R-MinHash): a
 sketched in `permutations` slots that are cut into `bands`; texts that agree in a whole band are compared, and are near
 duplicates where the estimated Jaccard similarity of their triples reaches `similarity` *and* that of their numbers
 reaches `number_similarity`: "3 + 5" and "3 + 8" are two problems. Two texts of similarity s are compared with
-probability 1 - (1 - s^(permutations / bands))^bands; the estimate is off by sqrt(s (1 - s) / permutations).
+probability 1 - (1 - s^(permutations / bands))^bands; the estimate is off by sqrt(s (1 - s) / permutations). Of each
+slot eight bits are kept (b-bit MinHash, Li and König 2010): slots of unrelated texts agree once in 256, which the
+estimate takes off.
 
 Within a band a text is compared with the first of its kind and with the one before it, so that the work grows with the
 rows and not with their square. The earlier text stays. Texts below `min_tokens` tokens have exact duplicates only.
@@ -27,7 +29,9 @@ TRIPLE = 3
 NUMBER_SLOTS = 64
 SEED = 42
 Rows = NDArray[np.int64]
-Slots = NDArray[np.uint32]
+Slots = NDArray[np.uint8]
+CHANCE = 1 / 256
+"""That two slots agree which have nothing in common."""
 
 
 class DuplicatesRecipe(Recipe):
@@ -47,7 +51,7 @@ class DuplicatesRecipe(Recipe):
 
 @dataclass(frozen=True)
 class Sketches:
-    """What is remembered of a text: (4 * permutations + 256 + 16) bytes."""
+    """What is remembered of a text: permutations + NUMBER_SLOTS + 9 bytes."""
 
     exact: NDArray[np.uint64]
     triples: Slots
@@ -119,11 +123,17 @@ def _verified(
     found = []
     for start in range(0, len(later), 65_536):
         a, b = later[start : start + 65_536], earlier[start : start + 65_536]
-        value = (sketches.triples[a] == sketches.triples[b]).mean(axis=1)
-        numbers = (sketches.numbers[a] == sketches.numbers[b]).mean(axis=1)
+        value = _similarity(sketches.triples[a], sketches.triples[b])
+        numbers = _similarity(sketches.numbers[a], sketches.numbers[b])
         ok = (value >= recipe.similarity) & (numbers >= recipe.number_similarity)
         found += list(zip(zip(a[ok].tolist(), b[ok].tolist(), strict=True), value[ok].tolist(), strict=True))
     return found
+
+
+def _similarity(a: Slots, b: Slots) -> NDArray[np.float64]:
+    """Estimated Jaccard similarity of the sets behind each pair of rows."""
+    agree: NDArray[np.float64] = (a == b).mean(axis=1)
+    return np.maximum((agree - CHANCE) / (1 - CHANCE), 0)
 
 
 def _band_key(slots: Slots) -> NDArray[np.uint64]:
@@ -141,4 +151,4 @@ def _minhash(grams: Grams, slots: int) -> Slots:
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(grams.values, grams.offsets, slots, SEED)
     digests = np.array(matrix.to_rows(), dtype=np.uint32).reshape(len(grams.lengths), slots)
     digests[grams.lengths == 0] = 0
-    return digests
+    return digests.astype(np.uint8)

@@ -44,15 +44,19 @@ class Grams:
         before = np.concatenate([[0], np.cumsum(mask)]).astype(np.uint64)
         return Grams(self.values[mask], before[self.offsets])
 
-    def of(self, n: int) -> "Grams":
-        """All runs of `n` values within a row; a row that is shorter has none."""
+    def of(self, n: int, touching: Mask | None = None) -> "Grams":
+        """All runs of `n` values within a row, or those with a value where `touching` holds; a row that is shorter has
+        none."""
         count = max(len(self.values) - n + 1, 0)
         rolled = np.zeros(count, dtype=np.uint64)
         for i in range(n):
             rolled *= MULTIPLIER
             rolled += self.values[i : i + count]
         rows = self.rows
-        return Grams(rolled, _padded(self.offsets, n, len(rolled))).where(rows[:count] == rows[n - 1 :])
+        wanted = rows[:count] == rows[n - 1 :]
+        if touching is not None:
+            wanted &= np.logical_or.reduce([touching[i : i + count] for i in range(n)])
+        return Grams(rolled, _padded(self.offsets, n, len(rolled))).where(wanted)
 
 
 @dataclass(frozen=True)

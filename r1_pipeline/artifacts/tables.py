@@ -1,0 +1,186 @@
+"""Tables on disk: Parquet with page checksums; the same rows give the same bytes, however they arrived.
+
+A table that may be larger than memory is cut into shards, `NAME-00000.parquet` and on; rows stand in order of shard,
+row group and row. Row groups and shards end after so many bytes, so that one group fits in memory whatever the length
+of its rows. Not covered: what the columns mean (`records`), who may write where (`store`).
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, get_args
+
+from r1_pipeline.records import Record
+
+if TYPE_CHECKING:
+    import polars as pl
+
+R = TypeVar("R", bound=Record)
+
+ROW_GROUP_BYTES = 8 * 1024**2
+"""Of its values: what must be decompressed to show one row."""
+SHARD_BYTES = 128 * 1024**2
+"""Of its values; about a third of that on disk."""
+_JSON_COLUMNS = frozenset({"tests", "token_ids"})
+"""Nested fields of the records, kept as JSON text so that a table's schema never depends on its rows."""
+
+
+class ShardWriter:
+    """Writes frames of one schema below each other into the shards `NAME-*.parquet`; no frames give no shard."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.paths: list[Path] = []
+        self.rows = 0
+        self._directory, self._name = directory, name
+        self._held: pl.DataFrame | None = None
+        self._bytes = 0
+        self._file: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None and self._held is not None and (self._held.height or not self.paths):
+            self._write_group(self._held)
+        self._close()
+
+    def write(self, frame: "pl.DataFrame") -> None:
+        """Append rows; what does not fill a row group waits for the next ones."""
+        import polars as pl
+
+        self._held = frame if self._held is None else pl.concat([self._held, frame])
+        self.rows += frame.height
+        end = (self._bytes + row_bytes(self._held).cum_sum()) // ROW_GROUP_BYTES
+        *whole, rest = self._held.with_columns(_end=end).partition_by("_end", maintain_order=True) or [self._held]
+        for group in whole:
+            self._write_group(group.drop("_end"))
+        self._held = rest.drop("_end", strict=False)
+
+    def _write_group(self, group: "pl.DataFrame") -> None:
+        import pyarrow.parquet as pq
+
+        before = self._bytes // SHARD_BYTES
+        table = group.rechunk().to_arrow()
+        if self._file is None:
+            path = self._directory / f"{self._name}-{len(self.paths):05d}.parquet"
+            self._file = pq.ParquetWriter(path, table.schema, compression="zstd", write_page_checksum=True)
+            self.paths.append(path)
+        self._file.write_table(table, row_group_size=max(group.height, 1))
+        self._bytes += int(row_bytes(group).sum())
+        if self._bytes // SHARD_BYTES > before:
+            self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def write_shards(directory: Path, name: str, frames: Iterable["pl.DataFrame"]) -> int:
+    """Frames of one schema, one below the other, as shards; returns the rows."""
+    with ShardWriter(directory, name) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return writer.rows
+
+
+def row_bytes(frame: "pl.DataFrame") -> "pl.Series":
+    """About the size of each row's values."""
+    import polars as pl
+    import polars.selectors as cs
+
+    wide = [*cs.expand_selector(frame, cs.string()), *cs.expand_selector(frame, cs.list())]
+    sizes = [
+        pl.col(name).str.len_bytes() if frame.schema[name] == pl.String else pl.col(name).list.len() * 8
+        for name in wide
+    ]
+    fixed = pl.repeat(8 * frame.width, pl.len(), dtype=pl.Int64)
+    return frame.select(bytes=pl.sum_horizontal(fixed, *sizes)).to_series()
+
+
+def write_table(path: Path, frame: "pl.DataFrame") -> None:
+    """A table that fits in memory, in one file."""
+    import pyarrow.parquet as pq
+
+    group = max(1, round(frame.height * ROW_GROUP_BYTES / max(int(row_bytes(frame).sum()), ROW_GROUP_BYTES)))
+    pq.write_table(frame.to_arrow(), path, compression="zstd", write_page_checksum=True, row_group_size=group)
+
+
+def read_table(path: Path) -> "pl.DataFrame":
+    """A whole file; a page whose checksum does not fit raises `OSError`."""
+    import polars as pl
+    import pyarrow.parquet as pq
+
+    frame = pl.from_arrow(pq.read_table(path, page_checksum_verification=True))
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def read_groups(paths: Sequence[Path], columns: Sequence[str] | None = None) -> Iterator["pl.DataFrame"]:
+    """The row groups of several files of one schema, in order; checksums as in `read_table`."""
+    import polars as pl
+    import pyarrow.parquet as pq
+
+    for path in paths:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for group in range(file.num_row_groups):
+                frame = pl.from_arrow(file.read_row_group(group, columns))
+                assert isinstance(frame, pl.DataFrame)
+                yield frame
+
+
+def stored_bytes(paths: Sequence[Path]) -> int:
+    """Of all pages, decompressed."""
+    import pyarrow.parquet as pq
+
+    files = [pq.read_metadata(path) for path in paths]
+    return sum(file.row_group(group).total_byte_size for file in files for group in range(file.num_row_groups))
+
+
+def write_records(path: Path, records: Sequence[Record], kind: type[Record]) -> None:
+    """Records as a table, one a row."""
+    write_table(path, frame_of(records, kind))
+
+
+def read_records(path: Path, kind: type[R]) -> list[R]:
+    """The inverse of `write_records`."""
+    return records_of(read_table(path), kind)
+
+
+def frame_of(records: Sequence[Record], kind: type[Record]) -> "pl.DataFrame":
+    """Records as rows; the schema is that of `kind`, whatever the rows."""
+    import polars as pl
+
+    return pl.DataFrame([_flat(record) for record in records], schema=schema_of(kind))
+
+
+def records_of(frame: "pl.DataFrame", kind: type[R]) -> list[R]:
+    """The rows of `frame_of`, or some of them, as records."""
+    return [kind.model_validate(_unflat(row)) for row in frame.iter_rows(named=True)]
+
+
+def schema_of(kind: type[Record]) -> "dict[str, type[pl.DataType]]":
+    """Columns of a table of these records."""
+    import polars as pl
+
+    numbers: dict[Any, type[pl.DataType]] = {int: pl.Int64, float: pl.Float64, bool: pl.Boolean}
+
+    def of(annotation: Any) -> type[pl.DataType]:
+        found = [numbers[part] for part in (annotation, *get_args(annotation)) if part in numbers]
+        return found[0] if found else pl.String
+
+    return {
+        name: pl.String if name in _JSON_COLUMNS else of(field.annotation) for name, field in kind.model_fields.items()
+    }
+
+
+def _flat(record: Record) -> dict[str, Any]:
+    row = record.model_dump(mode="json")
+    return {k: json.dumps(v, ensure_ascii=False) if k in _JSON_COLUMNS else v for k, v in row.items()}
+
+
+def _unflat(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: json.loads(v) if k in _JSON_COLUMNS else v for k, v in row.items()}

@@ -1,0 +1,33 @@
+"""The rows of a corpus as they are written and counted: shards `samples-00000.parquet` and on.
+
+Not covered: which rows these are (`generation`, `merge`), how shards lie on disk (`artifacts.tables`).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from r1_pipeline.artifacts.tables import frame_of, write_shards
+from r1_pipeline.records import DOMAINS, Sample
+
+SAMPLES = "samples"
+
+
+def write_samples(directory: Path, samples: Sequence[Sample]) -> None:
+    """Rows that fit in memory as records, in their order."""
+    write_shards(directory, SAMPLES, [frame_of(samples, Sample)])
+
+
+def corpus_statistics(directory: Path) -> dict[str, Any]:
+    """Of the shards in `directory`: `rows`, `by_domain`, `tokens_by_domain`."""
+    import polars as pl
+
+    rows = pl.scan_parquet(directory / f"{SAMPLES}-*.parquet")
+    counted = rows.group_by("domain").agg(rows=pl.len(), tokens=pl.col("tokens").sum()).collect(engine="streaming")
+    found = {domain: (count, tokens) for domain, count, tokens in counted.iter_rows()}
+    there = [domain for domain in DOMAINS if domain in found]
+    return {
+        "rows": sum(count for count, _ in found.values()),
+        "by_domain": {domain: found[domain][0] for domain in there},
+        "tokens_by_domain": {domain: found[domain][1] for domain in there},
+    }
