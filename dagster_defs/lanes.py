@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Event = tuple[str, tuple[Any, ...]]
 PR_SET_PDEATHSIG = 1
-"""Linux: the signal that a process gets when its parent dies, so that no worker outlives a killed run."""
+"""Linux: the signal that a process gets when its parent dies."""
 
 
 def compute(here: "Executor", waits: Mapping[Unit, frozenset[Unit]], done: set[Unit], lanes: int) -> "Failure | None":
@@ -48,6 +48,11 @@ def compute(here: "Executor", waits: Mapping[Unit, frozenset[Unit]], done: set[U
                 failure = future.result() or failure
                 done.add(unit)
     return failure
+
+
+def end_with_parent() -> None:
+    """Have this process told to end when its parent dies, however it dies: no worker outlives a killed run."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 class _Pool:
@@ -119,7 +124,7 @@ def _start(settings: Settings, tags: Mapping[str, str], events: "Queue[Event | N
     from dagster import BetaWarning, PreviewWarning
 
     global _executor
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    end_with_parent()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stage that is ended closes its runs first
     warnings.simplefilter("ignore", BetaWarning)
     warnings.simplefilter("ignore", PreviewWarning)

@@ -35,7 +35,7 @@ SAMPLE_ROWS = 5
 SVG = "http://www.w3.org/2000/svg"
 STYLE = (
     "<style>text{font:10px sans-serif;fill:#555}.grid{stroke:#ddd}path{fill:none;stroke:#2a6f97;stroke-width:1.6}"
-    ".faint{opacity:.3}.end{text-anchor:end}</style>"
+    ".raw{opacity:.3}.dot{fill:#2a6f97}.end{text-anchor:end}</style>"
 )
 """Inks of the curves: images in Markdown see no style sheet."""
 
@@ -140,7 +140,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def plot(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Step metrics as inline SVG images in Markdown, one a metric; empty where there is nothing to draw."""
+    """Step metrics as inline SVG images in Markdown, one a metric below its name; empty where nothing can be drawn."""
     images = []
     for name in CURVES:
         points = [(row["step"], row[name]) for row in rows if name in row]
@@ -148,8 +148,9 @@ def plot(rows: Sequence[Mapping[str, Any]]) -> str:
             steps, values = zip(*points, strict=True)
             inline = str(curves([Line(name, steps, values, "a")], name, 2))
             drawn = inline.replace("<svg ", f'<svg xmlns="{SVG}" ', 1).replace(">", f">{STYLE}", 1)
-            images.append(f"![{name}](data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()})")
-    return " ".join(images)
+            image = f"data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()}"
+            images.append(f"**{name}**\n\n![{name}]({image})")
+    return "\n\n".join(images)
 
 
 def _cell(value: object) -> str:

@@ -28,7 +28,8 @@ OFFLINE_AND_QUIET = {
 """Nothing below the graph may reach the network; tokenizer threads must not outlive a fork; and threads that wait must
 not spin, which on a shared machine costs several times the work itself."""
 
-DAGSTER_PORT, MLFLOW_PORT = 3000, 5000
+MLFLOW_PATH = "/mlflow"
+"""Below this path `r1 ui` leads from Dagster's address to MLflow's, whatever their ports are."""
 
 DAGSTER_DB = "R1_DAGSTER_DB"
 MARK = "# written by r1; without this line it stays as it is"
@@ -98,10 +99,14 @@ class Settings:
             text = DAGSTER_YAML + (POSTGRES if shared else "")
             configuration.write_text(text, encoding="utf-8")
 
+    @property
+    def tracking_server(self) -> str | None:
+        """Address of the MLflow server that is named; None where records lie in a data base, which `r1 ui` serves."""
+        return self.tracking_uri.rstrip("/") if self.tracking_uri.startswith(("http://", "https://")) else None
+
     def mlflow_link(self, run_id: str) -> str:
-        """Where `r1 ui` shows an MLflow run; a remote tracking server's own address where one is set."""
-        server = self.tracking_uri if self.tracking_uri.startswith("http") else f"http://127.0.0.1:{MLFLOW_PORT}"
-        return f"{server}/#/experiments/1/runs/{run_id}"
+        """From a page of Dagster to an MLflow run."""
+        return f"{self.tracking_server}/#/runs/{run_id}" if self.tracking_server else f"{MLFLOW_PATH}/runs/{run_id}"
 
     @property
     def dagster_home(self) -> Path:

@@ -1,12 +1,13 @@
 """Dagster's and MLflow's user interfaces together, on the loopback address unless told otherwise, until Ctrl-C.
 
 Dagster's webserver stands behind the guard, its code server listens on a socket that only this user can open, MLflow
-answers to its own address only.
+answers to its own address only; where a tracking server is named, that one is MLflow and none is started.
 """
 
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from tempfile import mkdtemp
 from rich.console import Console
 
 from dagster_defs.automation import AUTOMATION
+from dagster_defs.lanes import end_with_parent
 from dagster_defs.reconcile import limit_devices, reconcile
 from dagster_defs.settings import Settings
 from dagster_defs.tracking import Tracking
@@ -42,7 +44,8 @@ EXPOSED = (
 def serve(
     settings: Settings, host: str, dagster_port: int, mlflow_port: int, *, automation: bool, console: Console
 ) -> None:
-    """Run all servers until one ends or Ctrl-C; raises `R1Error` if one ends by itself."""
+    """Run all servers until one ends, Ctrl-C or SIGTERM; raises `R1Error` if one ends by itself."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings.export()
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     os.environ[TOKEN] = secrets.token_urlsafe(24)
@@ -52,21 +55,26 @@ def serve(
     limit_devices(settings, settings.load().runtime.lanes)
     if host != LOOPBACK:
         console.print(EXPOSED.format(host=host), highlight=False)
-    socket, workspace = Path(mkdtemp(prefix="r1-")) / "code", settings.dagster_home / "ui-workspace.yaml"
-    os.environ[CODE_SOCKET] = str(socket)
-    workspace.write_text(WORKSPACE.format(socket=socket), encoding="utf-8")
+    code, workspace = Path(mkdtemp(prefix="r1-")) / "code", settings.dagster_home / "ui-workspace.yaml"
+    os.environ[CODE_SOCKET] = str(code)
+    workspace.write_text(WORKSPACE.format(socket=code), encoding="utf-8")
     servers: dict[str, subprocess.Popen[bytes]] = {}
-    console.print(
-        f"Dagster  http://{host}:{dagster_port}/?token={os.environ[TOKEN]}\nMLflow   http://{host}:{mlflow_port}\n"
-        "Ctrl-C ends both.",
-        soft_wrap=True,
-        highlight=False,
-    )
     try:
-        for name, command in commands(settings, host, dagster_port, mlflow_port, socket, workspace).items():
-            servers[name] = subprocess.Popen([sys.executable, "-m", *command], start_new_session=True)
-            while name == CODE and not socket.exists():
+        for name, command in commands(settings, host, dagster_port, mlflow_port, code, workspace).items():
+            servers[name] = subprocess.Popen(
+                [sys.executable, "-m", *command], start_new_session=True, preexec_fn=end_with_parent
+            )
+            while name == CODE and not code.exists():
                 _check(servers)
+        ports = (dagster_port,) if settings.tracking_server else (dagster_port, mlflow_port)
+        while not all(_answers(host, port) for port in ports):
+            _check(servers)
+        mlflow = settings.tracking_server or f"http://{host}:{mlflow_port}"
+        console.print(
+            f"Dagster  http://{host}:{dagster_port}/?token={os.environ[TOKEN]}\nMLflow   {mlflow}\nCtrl-C ends both.",
+            soft_wrap=True,
+            highlight=False,
+        )
         while True:
             _check(servers)
     except KeyboardInterrupt:
@@ -77,22 +85,23 @@ def serve(
 
 
 def commands(
-    settings: Settings, host: str, dagster_port: int, mlflow_port: int, socket: Path, workspace: Path
+    settings: Settings, host: str, dagster_port: int, mlflow_port: int, code: Path, workspace: Path
 ) -> dict[str, tuple[str, ...]]:
     """Module and arguments of each server, in the order of starting."""
     module, address = "dagster_defs.definitions", f"{host}:{mlflow_port}"
     allowed = f"{address},localhost:{mlflow_port}" if host == LOOPBACK else address
     origins = ",".join(f"http://{each}" for each in allowed.split(","))
-    return {
-        "MLflow": (
-            "mlflow", "server", "--host", host, "--port", str(mlflow_port), "--workers", "1", "--backend-store-uri",
-            settings.tracking_uri, "--allowed-hosts", allowed, "--cors-allowed-origins", origins,
-        ),
+    mlflow = (
+        "mlflow", "server", "--host", host, "--port", str(mlflow_port), "--workers", "1", "--backend-store-uri",
+        settings.tracking_uri, "--allowed-hosts", allowed, "--cors-allowed-origins", origins,
+    )  # fmt: skip
+    pages = settings.tracking_server or f"http://{address}"
+    return ({} if settings.tracking_server else {"MLflow": mlflow}) | {
         CODE: (
-            "dagster", "code-server", "start", "-m", module, "--socket", str(socket), "--log-level", "warning",
+            "dagster", "code-server", "start", "-m", module, "--socket", str(code), "--log-level", "warning",
             "--use-python-environment-entry-point",
         ),
-        "Dagster web": ("dagster_defs.webserver", host, str(dagster_port), str(workspace)),
+        "Dagster web": ("dagster_defs.webserver", host, str(dagster_port), str(workspace), pages),
         "Dagster daemon": ("dagster._daemon", "run", "-w", str(workspace), "--log-level", "warning"),
     }  # fmt: skip
 
@@ -103,6 +112,11 @@ def _check(servers: Mapping[str, "subprocess.Popen[bytes]"]) -> None:
         if server.poll() is not None:
             raise R1Error(f"the {name} server ended with exit code {server.returncode}; its output says why")
     time.sleep(0.1)
+
+
+def _answers(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) == 0
 
 
 def _end(server: "subprocess.Popen[bytes]") -> None:

@@ -5,8 +5,6 @@ Real processes, real signals, the profile `smoke`.
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +21,7 @@ from urllib.request import Request, urlopen
 import pytest
 from dagster import DagsterEventType, DagsterInstance, RunsFilter
 from homes import smoke_settings
+from processes import finish, follow, free_port, kill, mlflow_server, start
 
 from dagster_defs.reconcile import ACTIVE, limit_devices
 from r1_pipeline.artifacts.manifest import read_manifest
@@ -40,33 +39,6 @@ STAGES = (
     "distilled/qwen",
 )
 """One of each kind; in the order of the graph."""
-
-
-def start(home: Path, *arguments: str, tracking: str | None = None) -> "subprocess.Popen[str]":
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("R1_", "DAGSTER_", "MLFLOW_"))}
-    if tracking:
-        environment["MLFLOW_TRACKING_URI"] = tracking
-    command = [sys.executable, "-u", "-c", "from dagster_defs.cli import main; main()", *arguments, "--home", str(home)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
-    )
-
-
-def follow(process: "subprocess.Popen[str]", until: str) -> bool:
-    """Read the process's lines until one contains this; False if it ended before."""
-    assert process.stdout is not None
-    return any(until in line for line in process.stdout)
-
-
-def finish(process: "subprocess.Popen[str]") -> str:
-    said, _ = process.communicate(timeout=600)
-    assert process.returncode == 0, said
-    return said
-
-
-def kill(process: "subprocess.Popen[str]") -> None:
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
 
 
 def digests(home: Path) -> dict[str, str]:
@@ -109,37 +81,6 @@ def test_runs_that_are_killed_in_every_kind_of_stage_end_as_if_nothing_had_happe
 
 
 @contextmanager
-def server(directory: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{directory / 'server.db'}"]
-    process = subprocess.Popen(
-        command,
-        cwd=directory,
-        env=environment,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    for _ in range(300):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.2)
-    try:
-        yield process
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
 def slow(port: int, seconds: float) -> Iterator[str]:
     """Address of a server before the one at `port`, which takes its time over every request."""
 
@@ -174,8 +115,9 @@ def test_a_tracker_that_takes_seconds_over_each_call_is_not_waited_for_and_hears
     tmp_path: Path,
 ) -> None:
     home, port = tmp_path / "home", free_port()
-    with server(tmp_path, port), slow(port, 2.0) as front:
-        said = finish(start(home, "run", "--profile", "smoke", "--select", "base", tracking=front))
+    store = f"sqlite:///{tmp_path / 'server.db'}"
+    with mlflow_server(store, port), slow(port, 2.0) as front:
+        said = finish(start(home, "run", "--profile", "smoke", "--select", "base", MLFLOW_TRACKING_URI=front))
         assert "is slow; nobody waits for it" in said
         runs, client = tracked(f"http://127.0.0.1:{port}")
         (base,) = (run for run in runs if run.data.tags.get("r1.artifact") == "base")
@@ -193,19 +135,20 @@ def test_a_dead_tracker_stops_nothing_and_hears_every_step_once_when_it_is_back(
 ) -> None:
     home, port = tmp_path / "home", free_port()
     uri = f"http://127.0.0.1:{port}"
+    store = f"sqlite:///{tmp_path / 'server.db'}"
     select = ("run", "--profile", "smoke", "--select", "base")
     if alive_at_first:
-        with server(tmp_path, port):
-            run = start(home, *select, tracking=uri)
+        with mlflow_server(store, port):
+            run = start(home, *select, MLFLOW_TRACKING_URI=uri)
             assert follow(run, "… base")
         said = finish(run)
     else:
-        said = finish(start(home, *select, tracking=uri))
+        said = finish(start(home, *select, MLFLOW_TRACKING_URI=uri))
     assert "1 computed" in said
     (artifact,) = (path.parent for path in (home / "artifacts/checkpoint/base").glob("*/manifest.json"))
     wanted = {row["step"]: row["loss"] for row in read_metrics(artifact / "logs/metrics.jsonl") if "loss" in row}
-    with server(tmp_path, port):
-        assert "0 computed" in finish(start(home, *select, tracking=uri))
+    with mlflow_server(store, port):
+        assert "0 computed" in finish(start(home, *select, MLFLOW_TRACKING_URI=uri))
         runs, client = tracked(uri)
         (base,) = (run for run in runs if run.data.tags.get("r1.artifact") == "base")
         history = client.get_metric_history(base.info.run_id, "loss")

@@ -1,0 +1,120 @@
+"""Real processes that tests start: `r1` on a home of its own, an MLflow server, the user interface."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple
+
+
+def clean_environment() -> dict[str, str]:
+    """Without settings of whoever runs the tests."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("R1_", "DAGSTER_", "MLFLOW_"))}
+
+
+def start(
+    home: Path, *arguments: str, output: int | IO[str] = subprocess.PIPE, **environment: str
+) -> "subprocess.Popen[str]":
+    """`r1 ARGUMENTS --home HOME` in a session of its own."""
+    command = [sys.executable, "-u", "-c", "from dagster_defs.cli import main; main()", *arguments, "--home", str(home)]
+    return subprocess.Popen(
+        command,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=clean_environment() | environment,
+        start_new_session=True,
+    )
+
+
+def follow(process: "subprocess.Popen[str]", until: str) -> bool:
+    """Read the process's lines until one contains this; False if it ended before."""
+    assert process.stdout is not None
+    return any(until in line for line in process.stdout)
+
+
+def finish(process: "subprocess.Popen[str]") -> str:
+    """What it said, once it has ended well."""
+    said, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, said
+    return said
+
+
+def kill(process: "subprocess.Popen[str]") -> None:
+    """The whole group, at once."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def mlflow_server(store: str, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """MLflow over a data base, until the block ends; killed without grace."""
+    environment = clean_environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    process = subprocess.Popen(
+        [*command, "--backend-store-uri", store],
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while True:
+            assert process.poll() is None
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.2)
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+class Surfaces(NamedTuple):
+    """Where a user interface that runs can be reached."""
+
+    dagster: str
+    mlflow: str
+    token: str
+    process: "subprocess.Popen[str]"
+
+    @property
+    def welcome(self) -> str:
+        """The address that `r1 ui` prints."""
+        return f"{self.dagster}/?token={self.token}"
+
+
+@contextmanager
+def user_interface(home: Path, *arguments: str, **environment: str) -> Iterator[Surfaces]:
+    """`r1 ui` of the profile `smoke` on free ports, until the block ends."""
+    ports = free_port(), free_port()
+    places = ("--dagster-port", str(ports[0]), "--mlflow-port", str(ports[1]))
+    home.mkdir(exist_ok=True)
+    with (home / "ui.log").open("w", encoding="utf-8") as log:
+        process = start(home, "ui", "--profile", "smoke", *places, *arguments, output=log, **environment)
+    try:
+        while "Ctrl-C" not in (said := (home / "ui.log").read_text(encoding="utf-8")):
+            assert process.poll() is None, said
+            time.sleep(0.1)
+        (dagster, token), (mlflow,) = (
+            *re.findall(r"Dagster +(\S+)/\?token=(\S+)", said),
+            re.findall(r"MLflow +(\S+)", said),
+        )
+        yield Surfaces(dagster, mlflow, token, process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)

@@ -1,0 +1,117 @@
+"""The law of the surfaces: a person with a browser materializes an asset, reads what it holds, and finds it in MLflow.
+
+The real `r1 ui`, a real browser (Debian's package `chromium`). `R1_SCREENSHOTS=docs/images` keeps the pictures.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from processes import Surfaces, user_interface
+
+pytestmark = pytest.mark.slow
+CHROMIUM = shutil.which("chromium")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync "
+    "--no-first-run"
+)
+TRAINING = "localStorage.setItem('mlflow.workflowType_v1', JSON.stringify('machine_learning'))"
+"""MLflow's pages as they are for training rather than for agents."""
+MINUTE = 60_000.0
+expect.set_options(timeout=MINUTE)
+
+
+@pytest.fixture
+def browser() -> Iterator[BrowserContext]:
+    if CHROMIUM is None:
+        pytest.skip("no browser; apt-get install chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        context = chromium.new_context(viewport={"width": 1600, "height": 1000})
+        context.set_default_timeout(MINUTE)
+        context.add_init_script(TRAINING)
+        yield context
+        chromium.close()
+
+
+def keep(page: Page, name: str) -> None:
+    """The picture, where pictures are kept."""
+    if folder := os.environ.get("R1_SCREENSHOTS"):
+        page.wait_for_timeout(3000)  # movements on the page end
+        page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+def select(page: Page, assets: str) -> None:
+    page.locator(".CodeMirror").first.click()
+    page.keyboard.type(assets)
+    page.keyboard.press("Enter")
+
+
+def test_a_person_materializes_a_model_reads_its_curves_and_finds_it_in_mlflow(
+    browser: BrowserContext, tmp_path: Path
+) -> None:
+    with user_interface(tmp_path / "home") as surfaces:
+        page = browser.new_page()
+        materialize(page, surfaces)
+        run = read(page, surfaces, browser)
+        find(run, surfaces)
+
+
+def materialize(page: Page, surfaces: Surfaces) -> None:
+    page.goto(surfaces.welcome)
+    assert "token" not in page.url
+    page.get_by_text("Lineage", exact=True).click()
+    select(page, '+key:"evaluation/r1_zero"')
+    page.get_by_role("button", name="Materialize all (5)").click()
+    page.get_by_text("View", exact=True).click()
+    expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=5 * MINUTE)
+    keep(page, "dagster-run")
+
+
+def read(page: Page, surfaces: Surfaces, browser: BrowserContext) -> Page:
+    page.goto(f"{surfaces.dagster}/assets/r1_zero")
+    expect(page.get_by_text("reinforce").first).to_be_visible()
+    keep(page, "dagster-asset")
+    page.get_by_text("[Show Markdown]").first.click()
+    curve = page.get_by_role("img", name="reward", exact=True)
+    expect(curve).to_be_visible()
+    assert curve.evaluate("image => image.naturalWidth") > 100
+    keep(page, "dagster-curves")
+    page.keyboard.press("Escape")
+
+    with browser.expect_page() as opened:
+        page.locator("a[href^='/mlflow/runs/']").first.click()
+    return opened.value
+
+
+def find(run: Page, surfaces: Surfaces) -> None:
+    run.wait_for_url(re.compile(rf"^{re.escape(surfaces.mlflow)}/#/"))
+    expect(run.get_by_role("heading", name="r1_zero")).to_be_visible()
+    expect(run.get_by_text("Finished")).to_be_visible()
+    run.get_by_text("+1", exact=True).click()
+    for data in ("base", "reasoning_problems"):
+        expect(run.get_by_text(re.compile(rf"{data} \([0-9a-f]{{36}}\)")).first).to_be_visible()
+    run.keyboard.press("Escape")
+    run.get_by_role("button", name="Close").click()  # the assistant's panel
+    keep(run, "mlflow-run")
+    run.get_by_text("r1_zero v1").click()
+    expect(run.get_by_text(re.compile("candidate")).first).to_be_visible()
+    keep(run, "mlflow-model")
+
+
+def test_the_whole_graph_is_seen_with_what_was_made(browser: BrowserContext, home: Path) -> None:
+    with user_interface(home) as surfaces:
+        page = browser.new_page()
+        page.goto(surfaces.welcome)
+        page.get_by_text("Lineage", exact=True).click()
+        page.get_by_text("Hide navigation").click()
+        select(page, '(+key:"r1" or +key:"distilled") and not group:"sources"')
+        page.get_by_text("Global asset lineage").click()
+        page.keyboard.press("Alt+E")
+        for asset in ("base", "r1_zero", "dev1", "dev2", "sft_corpus", "dev3", "r1", "distilled"):
+            expect(page.get_by_text(asset, exact=True).last).to_be_visible()
+        keep(page, "dagster-graph")
