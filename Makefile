@@ -1,6 +1,7 @@
 # make demo   the whole graph on the profile `tiny`, from nothing to the report
 # make test   the tests        make lint   ruff, mypy, import contracts
 # make bench  the measurements in benchmarks/, each prints JSON
+# make test-services   the surfaces in a real browser, the records in a real PostgreSQL (Debian packages, installed first)
 # make test-vllm   vLLM's CPU build for real, in an environment of its own (.venv-vllm)
 
 PYTHON ?= python3.11
@@ -10,7 +11,7 @@ READY := $(VENV)/.ready
 export R1_HOME ?= $(CURDIR)/.r1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-vllm lint bench setup sandbox clean
+.PHONY: demo test test-services test-vllm services lint bench setup sandbox clean
 
 setup: $(READY)
 
@@ -45,6 +46,15 @@ demo: $(READY) sandbox
 
 test: $(READY) sandbox
 	@$(BIN)/python -m pytest
+
+# A browser, and the two data bases' server.
+PACKAGES := $(AS_ROOT) apt-get install -qq -y --no-install-recommends chromium postgresql
+services:
+	@(command -v chromium && ls /usr/lib/postgresql/*/bin/initdb) >/dev/null 2>&1 \
+	  || ($(AS_ROOT) apt-get update -qq && $(PACKAGES)) >/dev/null
+
+test-services: $(READY) services sandbox
+	@$(BIN)/python -m pytest -m slow $(addprefix tests/dagster_defs/test_,browser.py postgres.py)
 
 test-vllm: $(VLLM)/.ready
 	@$(VLLM)/bin/python -m pytest -m slow tests/generation/test_vllm.py
