@@ -33,7 +33,8 @@ from r1_pipeline.generation.opening import open_engine
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Request, Sampling
-from r1_pipeline.stages import Workshop, curate, pretrain, reinforce, rejection_sample
+from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.stages import curate, pretrain, reinforce, rejection_sample
 
 CORES, PROMPTS, SAMPLES, TURNS = 2, 512, 16, 3
 SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_tokens=64)

@@ -35,7 +35,8 @@ from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.profiles.sources import with_sources
 from r1_pipeline.records import Request, Sample
 from r1_pipeline.rewards.verifier import default_grader
-from r1_pipeline.stages import Workshop, ask, curate, evaluate, finetune, pretrain, reinforce
+from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.stages import ask, curate, evaluate, finetune, pretrain, reinforce
 
 SOURCES = """
 builtin = ["general", "preference"]

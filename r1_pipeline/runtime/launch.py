@@ -18,6 +18,7 @@ from typing import Protocol
 
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.launchers import Torchrun
 from r1_pipeline.runtime.jobs import Job
 
 PERIOD_S = 0.2
@@ -63,7 +64,16 @@ def launch(job: Job, start: Start, observer: Observer) -> Facts:
 
 def command(job: Job, module: str) -> list[str]:
     """What starts all ranks of a job."""
-    return [sys.executable, "-m", module, str(job.file)]
+    rank, launcher = ["-m", module, str(job.file)], job.runtime.launcher
+    if job.ranks == 1 or not isinstance(launcher, Torchrun):
+        return [sys.executable, *rank]
+    nodes = (
+        ["--rdzv-backend=c10d", f"--rdzv-endpoint={launcher.rendezvous}", f"--rdzv-id={job.fingerprint[:16]}"]
+        if launcher.rendezvous
+        else ["--standalone"]
+    )
+    size = [f"--nnodes={launcher.nodes}", f"--nproc-per-node={launcher.processes}"]
+    return [*launcher.starter, sys.executable, "-m", "torch.distributed.run", *size, *nodes, *rank]
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from r1_pipeline.data.templates import CHAT_TEMPLATE
 from r1_pipeline.errors import RecipeError, RequirementError
 from r1_pipeline.recipe import Recipe, Runtime, fingerprint
 from r1_pipeline.training.fit import write_model
+from r1_pipeline.training.ranks import wait
 from r1_pipeline.training.shape import Shape, shape_of
 
 if TYPE_CHECKING:
@@ -93,6 +94,12 @@ def adopt_base(recipe: AdoptRecipe, runtime: Runtime, draft: Draft) -> None:
 
     Raises `RequirementError` where the model is missing, `RecipeError` where it is of another shape.
     """
+    if draft.leads:
+        _write_base(recipe, runtime, draft)
+    wait()
+
+
+def _write_base(recipe: AdoptRecipe, runtime: Runtime, draft: Draft) -> None:
     import torch
 
     torch.set_num_threads(runtime.threads)

@@ -16,6 +16,8 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.errors import GuardTrippedError
 from r1_pipeline.recipe import Later, Recipe
 from r1_pipeline.training.checkpoints import prune, seal
+from r1_pipeline.training.ranks import wait
+from r1_pipeline.training.sharding import layout
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -80,8 +82,9 @@ def watch(draft: Draft, total: int, guards: Guards) -> "TrainerCallback":
             draft.log(state.global_step, total, metrics)
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if state.is_world_process_zero:
-                seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            wait()  # every rank writes files of its own
+            if draft.leads:
+                seal(Path(args.output_dir) / f"checkpoint-{state.global_step}", layout(args))
                 prune(Path(args.output_dir))
 
     return Watch()

@@ -3,7 +3,8 @@
 The Trainer writes `checkpoint-N` in place, file by file, and loads half-written, bit-flipped or partly missing ones
 without a word. So each finished checkpoint gets a seal, a list of its files with their sha256, written as its last
 file by an atomic rename. A checkpoint is resumed only if its seal matches every byte; the newest such one wins, and
-broken ones are removed with a note. Not covered: finished artifacts (`r1_pipeline.artifacts`).
+broken ones are removed with a note. One that other ranks wrote is whole but not for these: they stop instead.
+Not covered: finished artifacts (`r1_pipeline.artifacts`).
 """
 
 import os
@@ -13,13 +14,20 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from r1_pipeline.artifacts.manifest import FileEntry, list_files
-from r1_pipeline.errors import CorruptArtifactError
+from r1_pipeline.errors import CorruptArtifactError, LaunchError
 from r1_pipeline.records import Record
 
 SEAL = "seal.json"
 KEPT = 2
-REQUIRED = ("*model*.safetensors", "optimizer.pt", "scheduler.pt", "rng_state*.pth", "trainer_state.json")
-"""Without any one of these a resumed run would go on, and end elsewhere."""
+SINGLE_RANK = "ddp on 1 rank(s)"
+REQUIRED = (
+    ("*model*.safetensors", "pytorch_model_fsdp_0/*.distcp", "global_step*/*model_states.pt"),
+    ("optimizer.pt", "optimizer_0/*.distcp", "global_step*/*optim_states.pt"),
+    ("scheduler.pt", "global_step*/*model_states.pt"),  # DeepSpeed keeps the schedule with the model
+    ("rng_state*.pth",),
+    ("trainer_state.json",),
+)
+"""Without one of each a resumed run would go on, and end elsewhere: names by the Trainer, FSDP2 and DeepSpeed."""
 
 
 class Seal(Record):
@@ -27,22 +35,26 @@ class Seal(Record):
 
     step: int
     files: tuple[FileEntry, ...]
+    layout: str = SINGLE_RANK
+    """How the checkpoint is cut (`training.sharding`)."""
 
 
-def seal(checkpoint: Path) -> None:
+def seal(checkpoint: Path, layout: str = SINGLE_RANK) -> None:
     """Sync every file of a finished checkpoint, then write its seal."""
     files = list_files(checkpoint)
     for entry in files:
         _sync(checkpoint / entry.path)
     temporary = checkpoint.with_name(f".{checkpoint.name}.{SEAL}")
-    temporary.write_text(Seal(step=step_of(checkpoint), files=files).model_dump_json(indent=1), encoding="utf-8")
+    temporary.write_text(
+        Seal(step=step_of(checkpoint), files=files, layout=layout).model_dump_json(indent=1), encoding="utf-8"
+    )
     _sync(temporary)
     temporary.replace(checkpoint / SEAL)
     _sync(checkpoint)
 
 
-def verify(checkpoint: Path) -> None:
-    """Raises `CorruptArtifactError` naming the first file that is missing, changed, or not in the seal."""
+def verify(checkpoint: Path) -> Seal:
+    """Its seal; raises `CorruptArtifactError` naming the first file that is missing, changed, or not in the seal."""
     path = checkpoint / SEAL
     try:
         sealed = Seal.model_validate_json(path.read_bytes())
@@ -61,26 +73,33 @@ def verify(checkpoint: Path) -> None:
             )
     if found:
         raise CorruptArtifactError(f"{checkpoint / min(found)} is not in the seal")
-    for pattern in REQUIRED:
-        if not any(fnmatch(entry.path, pattern) for entry in sealed.files):
-            raise CorruptArtifactError(f"{checkpoint} was sealed without {pattern}")
+    for patterns in REQUIRED:
+        if not any(fnmatch(entry.path, pattern) for entry in sealed.files for pattern in patterns):
+            raise CorruptArtifactError(f"{checkpoint} was sealed without {patterns[0]}")
     if sealed.step != step_of(checkpoint):
         raise CorruptArtifactError(f"{checkpoint} is sealed as step {sealed.step}")
+    return sealed
 
 
-def newest_valid_checkpoint(scratch: Path, note: Callable[[str], None]) -> Path | None:
+def newest_valid_checkpoint(scratch: Path, layout: str, note: Callable[[str], None]) -> Path | None:
     """The checkpoint to resume from, None for a fresh start; broken newer ones are noted and removed.
 
     They are removed because the run will reach their step again, and must not find files of theirs there.
+    Raises `LaunchError` for a valid one of another layout.
     """
     for checkpoint in reversed(_checkpoints(scratch)):
         try:
-            verify(checkpoint)
+            found = verify(checkpoint).layout
         except CorruptArtifactError as error:
             note(f"checkpoint rejected: {error}; going back to the one before")
             shutil.rmtree(checkpoint)
-        else:
-            return checkpoint
+            continue
+        if found != layout:
+            raise LaunchError(
+                f"{checkpoint} was written by {found}, this run is {layout}; go on with the launcher that it began "
+                f"with, or remove {scratch} to begin again"
+            )
+        return checkpoint
     return None
 
 

@@ -10,7 +10,8 @@ from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.data.templates import TemplateName, template_hash
 from r1_pipeline.generation.hf import load_tokenizer
 
-WEIGHTS = "model.safetensors"
+WEIGHTS = "model*.safetensors"
+"""One file, or the parts of a large model."""
 
 
 def model_facts(draft: Draft, template: TemplateName, tokens: Mapping[str, int] | None = None) -> Facts:
@@ -23,7 +24,7 @@ def model_facts(draft: Draft, template: TemplateName, tokens: Mapping[str, int] 
         {
             "template": template,
             "template_hash": template_hash(template),
-            "parameters": parameters(draft.path / WEIGHTS),
+            "parameters": sum(parameters(file) for file in draft.path.glob(WEIGHTS)),
             "steps": last["step"],
             "tokens": dict(tokens or {"trained": int(last.get("tokens", 0))}),
         }

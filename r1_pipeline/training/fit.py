@@ -1,22 +1,29 @@
 """What all trainers share: arguments, resumption, and writing the finished model.
 
     arguments = common_arguments(draft, runtime, ...) -> SomeConfig(**arguments, ...)
-    fit(trainer, draft, total, guards)                   train to the end, from the newest valid checkpoint
-    publish(model, source, draft)                        config, weights and tokenizer into the artifact, nothing else
+    fit(trainer, draft, runtime, total, guards)          train to the end, from the newest valid checkpoint
+    publish(trainer, source, draft)                      config, weights and tokenizer into the artifact, nothing else
+
+Several ranks call all of it alike: each gets its share of the batch, the first one writes (`training.ranks`).
 
 Not covered: what is optimized (`sft`, `grpo`, `reward_model`, `pretrain`).
 """
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.errors import RecipeError
 from r1_pipeline.recipe import Precision, Runtime
 from r1_pipeline.training.callbacks import Guards, watch
 from r1_pipeline.training.checkpoints import newest_valid_checkpoint, step_of
+from r1_pipeline.training.ranks import agreed, wait
+from r1_pipeline.training.sharding import layout, require_sharded, sharding_arguments, whole
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel, Trainer
 
 COPIED = (
@@ -48,7 +55,7 @@ def common_arguments(
     return {
         "output_dir": str(draft.scratch),
         "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": batch // micro,
+        "gradient_accumulation_steps": batch // runtime.launcher.ranks // micro,
         "seed": seed,
         "use_cpu": cpu,
         "bf16": precision != "float32",
@@ -61,24 +68,35 @@ def common_arguments(
         "logging_nan_inf_filter": False,  # it would show the last good loss in place of NaN
         "report_to": "none",
         "disable_tqdm": True,
+        **sharding_arguments(runtime),
     }
 
 
 def micro_batch(batch: int, runtime: Runtime) -> int:
-    """The largest divisor of the effective batch that fits `runtime.micro_batch`."""
-    return next(size for size in range(min(batch, runtime.micro_batch), 0, -1) if batch % size == 0)
+    """The largest divisor of a rank's share of the effective batch that fits `runtime.micro_batch`.
+
+    Raises `RecipeError` where the ranks cannot share the batch equally.
+    """
+    ranks = runtime.launcher.ranks
+    if batch % ranks:
+        raise RecipeError(f"{ranks} ranks cannot share a batch of {batch} equally; start a number that divides it")
+    share = batch // ranks
+    return next(size for size in range(min(share, runtime.micro_batch), 0, -1) if share % size == 0)
 
 
-def fit(trainer: "Trainer", draft: Draft, total: int, guards: Guards | None = None) -> None:
+def fit(trainer: "Trainer", draft: Draft, runtime: Runtime, total: int, guards: Guards | None = None) -> None:
     """Train to step `total`, from the newest valid checkpoint in `draft.scratch` where there is one."""
     from transformers import PrinterCallback
 
+    require_sharded(trainer, runtime)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(watch(draft, total, guards or Guards()))
-    start = newest_valid_checkpoint(draft.scratch, draft.note)
+    cut = layout(trainer.args)
+    start = agreed(newest_valid_checkpoint(draft.scratch, cut, draft.note) if draft.leads else None)
     draft.rewind(step_of(start) if start else 0)
     if start:
         draft.note(f"resuming from step {step_of(start)} of {total}")
+    if start and runtime.launcher.keeps == "ddp":
         trainer._load_from_checkpoint = lambda checkpoint, model=None: _load_weights(model or trainer.model, checkpoint)
     trainer.train(resume_from_checkpoint=str(start) if start else None)
 
@@ -93,18 +111,21 @@ def _load_weights(model: "PreTrainedModel", checkpoint: str) -> None:
     model.load_state_dict(saved.state_dict())
 
 
-def write_model(model: "PreTrainedModel", draft: Draft) -> None:
-    """Configuration and weights into the artifact."""
+def write_model(model: "PreTrainedModel", draft: Draft, weights: "Mapping[str, Tensor] | None" = None) -> None:
+    """Configuration and weights into the artifact; `weights` are the model's own unless it is cut up."""
     model.config.use_cache = True  # the Trainer switched it off; generation from a saved model would be quadratic
-    model.save_pretrained(draft.path)
+    if draft.leads:
+        model.save_pretrained(draft.path, state_dict=weights)
 
 
-def publish(model: "PreTrainedModel", source: Path, draft: Draft) -> None:
+def publish(trainer: "Trainer", source: Path, draft: Draft) -> None:
     """Write the model, with tokenizer and generation settings byte by byte as they are in `source`.
 
     Copied, not saved, because trainers change their own: end tokens, padding, the chat template.
     """
-    write_model(model, draft)
+    model = trainer.model
+    write_model(model, draft, whole(trainer, trainer.model_wrapped))
     for name in COPIED if model.can_generate() else COPIED[1:]:
-        if (source / name).exists():
+        if draft.leads and (source / name).exists():
             shutil.copyfile(source / name, draft.path / name)
+    wait()

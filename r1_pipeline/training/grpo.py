@@ -23,12 +23,11 @@ from r1_pipeline.training.callbacks import METRICS, Guards
 from r1_pipeline.training.fit import common_arguments, fit, publish
 from r1_pipeline.training.precision import with_precision
 from r1_pipeline.training.rollouts import agreement, rollout_arguments
+from r1_pipeline.training.sharding import load_second, save_second
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
     from trl import GRPOTrainer
-
-REFERENCE = "reference.safetensors"
 
 
 class GrpoRecipe(Recipe):
@@ -147,8 +146,8 @@ def train_grpo(
         trainer.add_callback(_keep_reference(trainer))
     if token_budget is not None:
         trainer.add_callback(_stop_at(token_budget, recipe))
-    fit(trainer, draft, recipe.steps, recipe.guards)
-    publish(trainer.model, policy, draft)
+    fit(trainer, draft, runtime, recipe.steps, recipe.guards)
+    publish(trainer, policy, draft)
 
 
 def _arguments(recipe: GrpoRecipe, runtime: Runtime, draft: Draft, weights: list[float]) -> Any:
@@ -247,18 +246,17 @@ def _stop_at(budget: int, recipe: GrpoRecipe) -> "TrainerCallback":
 
 def _keep_reference(trainer: "GRPOTrainer") -> "TrainerCallback":
     """Carries the refreshed reference through checkpoints: TRL rebuilds it from the initial policy on resume."""
-    from safetensors.torch import load_model, save_model
     from transformers import TrainerCallback
 
-    def file(args: Any, state: Any) -> str:
-        return str(Path(args.output_dir) / f"checkpoint-{state.global_step}" / REFERENCE)
+    def checkpoint(args: Any, state: Any) -> Path:
+        return Path(args.output_dir) / f"checkpoint-{state.global_step}"
 
     class KeepReference(TrainerCallback):  # type: ignore[misc]
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            save_model(trainer.ref_model, file(args, state))
+            save_second(trainer, trainer.ref_model, checkpoint(args, state))
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.global_step:
-                load_model(trainer.ref_model, file(args, state))
+                load_second(trainer, trainer.ref_model, checkpoint(args, state))
 
     return KeepReference()

@@ -13,8 +13,10 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.data.toy import ToyRecipe, toy_texts
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.training.fit import common_arguments, fit, write_model
+from r1_pipeline.training.ranks import wait
 from r1_pipeline.training.sft import IGNORED
 from r1_pipeline.training.shape import Shape, dense_shape
+from r1_pipeline.training.sharding import whole
 from r1_pipeline.training.tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
@@ -144,7 +146,8 @@ def train_base(recipe: PretrainRecipe, runtime: Runtime, draft: Draft) -> None:
     tokenizer = train_tokenizer([prompt + reply for prompt, reply in texts], recipe.vocabulary, recipe.context)
     prompts, replies = (tokenizer(list(column))["input_ids"] for column in zip(*texts, strict=True))
     pairs = [(prompt, [*reply, tokenizer.eos_token_id]) for prompt, reply in zip(prompts, replies, strict=True)]
-    tokenizer.save_pretrained(draft.path)
+    if draft.leads:
+        tokenizer.save_pretrained(draft.path)
     set_seed(recipe.seed)
     trainer = Trainer(
         model=AutoModelForCausalLM.from_config(model_config(recipe, tokenizer)),
@@ -175,8 +178,9 @@ def train_base(recipe: PretrainRecipe, runtime: Runtime, draft: Draft) -> None:
         ),
         data_collator=DataCollatorForTokenClassification(tokenizer, label_pad_token_id=IGNORED),
     )
-    fit(trainer, draft, recipe.steps)
-    write_model(trainer.model, draft)
+    fit(trainer, draft, runtime, recipe.steps)
+    write_model(trainer.model, draft, whole(trainer, trainer.model_wrapped))
+    wait()
 
 
 def model_config(recipe: PretrainRecipe, tokenizer: "PreTrainedTokenizerFast") -> "PretrainedConfig":

@@ -80,8 +80,8 @@ def train_reward_model(
         train_dataset=Dataset.from_dict(columns),
         processing_class=tokenizer,
     )
-    fit(trainer, draft, recipe.steps(len(pairs)))
-    publish(trainer.model, base, draft)
+    fit(trainer, draft, runtime, recipe.steps(len(pairs)))
+    publish(trainer, base, draft)
 
 
 class RewardModelScorer:

@@ -92,8 +92,8 @@ def train_sft(base: Path, batches: Iterable[Rows], recipe: SftRecipe, runtime: R
         train_dataset=examples,
         processing_class=tokenizer,
     )
-    fit(trainer, draft, recipe.steps(len(examples)))
-    publish(trainer.model, base, draft)
+    fit(trainer, draft, runtime, recipe.steps(len(examples)))
+    publish(trainer, base, draft)
 
 
 def _examples(

@@ -13,7 +13,7 @@ import training_runs as runs
 from r1_pipeline.artifacts.draft import Draft, bare_draft
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.observer import Observer
-from r1_pipeline.training.checkpoints import newest_valid_checkpoint
+from r1_pipeline.training.checkpoints import SINGLE_RANK, newest_valid_checkpoint
 
 
 class Notes(Observer):
@@ -140,12 +140,12 @@ def test_every_corruption_is_detected(corruption: str, whole: Draft, tmp_path: P
     shutil.copytree(whole.scratch, scratch)
     CORRUPTIONS[corruption](scratch / "checkpoint-6")
     notes: list[str] = []
-    assert newest_valid_checkpoint(scratch, notes.append) == scratch / "checkpoint-4"
+    assert newest_valid_checkpoint(scratch, SINGLE_RANK, notes.append) == scratch / "checkpoint-4"
     assert len(notes) == 1
     assert [path.name for path in scratch.glob("checkpoint-*")] == ["checkpoint-4"]
 
 
 def test_intact_checkpoints_are_accepted(whole: Draft) -> None:
     notes: list[str] = []
-    assert newest_valid_checkpoint(whole.scratch, notes.append) == whole.scratch / "checkpoint-6"
+    assert newest_valid_checkpoint(whole.scratch, SINGLE_RANK, notes.append) == whole.scratch / "checkpoint-6"
     assert notes == []

@@ -1,0 +1,115 @@
+"""How the ranks of a run share its model: as arguments of transformers' trainers, and as the whole model again.
+
+    ddp     every rank has all of it                                  torch's DistributedDataParallel
+    fsdp2   parameters, gradients and optimizer cut, layer by layer   torch's fully_shard, through accelerate
+    zero3   the same, by DeepSpeed                                    needs the package, and GPUs
+
+Checkpoints of the last two hold shards, one file a rank, in the names that the model has in memory.
+"""
+
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from r1_pipeline.errors import RequirementError
+from r1_pipeline.recipe import Runtime
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+    from transformers import Trainer, TrainingArguments
+
+FSDP2: Mapping[str, Any] = {
+    "version": 2,
+    "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",  # the layers that a model calls unsplittable
+    "reshard_after_forward": True,
+    "state_dict_type": "SHARDED_STATE_DICT",
+}
+"""`TrainingArguments.fsdp_config`, whose keys are accelerate's without their prefix `fsdp_`."""
+
+ZERO3: Mapping[str, Any] = {
+    "zero_optimization": {
+        "stage": 3,
+        "overlap_comm": True,
+        "contiguous_gradients": True,
+        "reduce_bucket_size": "auto",
+        "stage3_prefetch_bucket_size": "auto",
+        "stage3_param_persistence_threshold": "auto",
+        "stage3_gather_16bit_weights_on_model_save": True,  # all weights, whatever their width: `whole` needs them
+    },
+    "bf16": {"enabled": "auto"},
+    "gradient_clipping": "auto",
+    "train_batch_size": "auto",
+    "train_micro_batch_size_per_gpu": "auto",
+    "gradient_accumulation_steps": "auto",
+}
+"""`TrainingArguments.deepspeed`: DeepSpeed's own configuration; `auto` is filled in from the other arguments."""
+
+
+SECOND, SECOND_INDEX = "reference.safetensors", 1
+"""Where a checkpoint keeps a second model: whole, or as the shards `pytorch_model_fsdp_1`."""
+
+
+def sharding_arguments(runtime: Runtime) -> dict[str, Any]:
+    """Arguments of the trainer; raises `RequirementError` where DeepSpeed is wanted and missing."""
+    keeps = runtime.launcher.keeps
+    if keeps == "fsdp2":  # it recomputes activations itself
+        config = {**FSDP2, "activation_checkpointing": runtime.recompute}
+        return {"fsdp": True, "fsdp_config": config, "gradient_checkpointing": False}
+    if keeps == "zero3":
+        try:
+            metadata.version("deepspeed")
+        except metadata.PackageNotFoundError:
+            raise RequirementError("ZeRO-3 needs DeepSpeed; install it, pip install deepspeed, or use fsdp2") from None
+        return {"deepspeed": {**ZERO3}}
+    return {}
+
+
+def require_sharded(trainer: "Trainer", runtime: Runtime) -> None:
+    """Raises `RequirementError` where a trainer that was asked to shard would not, and would not say so either."""
+    if runtime.launcher.keeps == "fsdp2" and not trainer.is_fsdp_enabled:
+        raise RequirementError("accelerate shards models on accelerators only; train with ddp on a CPU")
+
+
+def layout(arguments: "TrainingArguments") -> str:
+    """How a run's checkpoints are cut, such as `fsdp2 on 8 rank(s)`; only such a run can read them."""
+    keeps = "fsdp2" if arguments.fsdp else "zero3" if arguments.deepspeed else "ddp"
+    return f"{keeps} on {arguments.world_size} rank(s)"
+
+
+def whole(trainer: "Trainer", model: "Module") -> "Mapping[str, Tensor] | None":
+    """All weights of a model of this trainer, gathered on the first rank; None where it has them itself.
+
+    Every rank must ask.
+    """
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        weights: Mapping[str, Tensor] = trainer.accelerator.get_state_dict(model)
+        return weights
+    return None
+
+
+def save_second(trainer: "Trainer", model: "Module", checkpoint: Path) -> None:
+    """Add to a checkpoint the weights of a model that the trainer holds beside its own; every rank must ask."""
+    if trainer.is_fsdp_enabled:
+        from accelerate.utils import save_fsdp_model
+
+        save_fsdp_model(trainer.accelerator.state.fsdp_plugin, trainer.accelerator, model, checkpoint, SECOND_INDEX)
+    elif trainer.is_deepspeed_enabled:
+        raise RequirementError("a reference that is refreshed cannot be kept by ZeRO-3; shard with fsdp2")
+    elif trainer.is_world_process_zero():
+        from safetensors.torch import save_model
+
+        save_model(model, str(checkpoint / SECOND))
+
+
+def load_second(trainer: "Trainer", model: "Module", checkpoint: Path) -> None:
+    """The inverse of `save_second`."""
+    if trainer.is_fsdp_enabled:
+        from accelerate.utils import load_fsdp_model
+
+        load_fsdp_model(trainer.accelerator.state.fsdp_plugin, trainer.accelerator, model, checkpoint, SECOND_INDEX)
+    else:
+        from safetensors.torch import load_model
+
+        load_model(model, checkpoint / SECOND)
