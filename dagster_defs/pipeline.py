@@ -13,6 +13,7 @@ import dagster as dg
 from dagster import AssetCheckExecutionContext, AssetExecutionContext
 
 from dagster_defs.metadata import FINGERPRINT, describe
+from dagster_defs.pipes import StartUnderPipes
 from dagster_defs.reconcile import hold
 from dagster_defs.settings import Settings
 from dagster_defs.tracking import TrackedStage, Tracking
@@ -75,7 +76,7 @@ class Pipeline:
         store = Store(
             self.settings.home, Observers([runs, tracked, *self._watching]), device=self.profile.runtime.device
         )
-        return Workshop(store, self.profile.runtime, name)
+        return Workshop(store, self.profile.runtime, name, StartUnderPipes(context))
 
     def materialize(
         self, context: AssetExecutionContext, call: Callable[[Workshop, PipelineRecipe], A]

@@ -69,16 +69,19 @@ class Settings:
         )
 
     def load(self) -> "Profile":
-        """The profile, with the user's sources in it.
+        """The profile, with the user's sources in it, on this machine (`runtime.toml` in the home, where there is one).
 
         Raises `UnknownNameError`, `RecipeError` or `SourceError`; fetches what a source names on the Hub and its cache
         lacks, before `export` takes this process offline.
         """
         from r1_pipeline.data.ingest.declared import read_sources
         from r1_pipeline.profiles import load_profile
+        from r1_pipeline.profiles.runtimes import with_runtime
         from r1_pipeline.profiles.sources import with_sources
 
         profile = load_profile(self.profile, self.seed)
+        if (machine := self.home / "runtime.toml").exists():
+            profile = with_runtime(profile, machine)
         return with_sources(profile, read_sources(self.sources)) if self.sources else profile
 
     def export(self) -> None:

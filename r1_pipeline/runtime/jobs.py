@@ -25,7 +25,7 @@ from r1_pipeline import errors
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Facts
-from r1_pipeline.errors import LaunchError, R1Error
+from r1_pipeline.errors import LaunchError, R1Error, may_pass
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Record
 
@@ -98,8 +98,9 @@ class Job(Record):
 
     def fail(self, error: BaseException) -> None:
         """Leave an error, unless another rank has left one."""
-        kind, text = type(error), "".join(traceback.format_exception(error))
-        self._end({"error": kind.__name__, "message": str(error), "traceback": text})
+        kind = "UnreachableError" if may_pass(error) else type(error).__name__
+        text = "".join(traceback.format_exception(error))
+        self._end({"error": kind, "message": str(error), "traceback": text})
 
     def outcome(self, code: int) -> Facts:
         """The facts; raises the error of the rank that failed first, `LaunchError` where all died without a word."""

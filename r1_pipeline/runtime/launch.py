@@ -11,7 +11,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -31,8 +32,8 @@ class Start(Protocol):
     module: str
     """What is run as a rank: `python -m MODULE JOB`."""
 
-    def __call__(self, command: Sequence[str]) -> int:
-        """Exit code of the command; it and all that it started have ended."""
+    def __call__(self, command: Sequence[str], folder: Path) -> int:
+        """Exit code of the command; it and all that it started have ended. `folder` is open to all ranks."""
 
 
 class StartHere:
@@ -40,25 +41,28 @@ class StartHere:
 
     module = "r1_pipeline.runtime.rank"
 
-    def __call__(self, command: Sequence[str]) -> int:
-        process = subprocess.Popen(guarded(command))
-        try:
-            return process.wait()
-        finally:
-            process.terminate()  # of no effect where it has ended
-            process.wait()
+    def __call__(self, command: Sequence[str], folder: Path) -> int:
+        return run_guarded(command)
 
 
-def guarded(command: Sequence[str]) -> list[str]:
-    """The command, behind a guard that ends it with this process."""
-    return [sys.executable, "-m", "r1_pipeline.runtime.guard", str(os.getpid()), *command]
+def run_guarded(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
+    """Exit code of the command, which is ended with this call and with this process, however they end."""
+    guard = [sys.executable, "-m", "r1_pipeline.runtime.guard", str(os.getpid())]
+    process = subprocess.Popen([*guard, *command], env=environment)
+    try:
+        while process.poll() is None:  # `wait` would not see a signal that the kernel gave to another thread
+            time.sleep(PERIOD_S)
+        return process.returncode
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def launch(job: Job, start: Start, observer: Observer) -> Facts:
     """What the processes of the job say about the draft that they filled; raises like `Job.outcome`."""
     job.write()
     with _passed_on(job.folder / "events.jsonl", observer):
-        code = start(command(job, start.module))
+        code = start(command(job, start.module), job.folder)
     return job.outcome(code)
 
 

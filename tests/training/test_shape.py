@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.profiles.models import DEEPSEEK_V3_BASE, LLAMA_1B, QWEN_7B, SMOLLM2
-from r1_pipeline.training.facts import WEIGHTS, parameters
+from r1_pipeline.training.facts import parameters
 from r1_pipeline.training.shape import shape_in, shape_of
 
 
@@ -37,7 +37,7 @@ def test_latent_attention_and_experts_save_at_the_size_of_the_toy_base_too(name:
 
 
 def test_the_formula_counts_what_the_checkpoint_holds(tiny: Path) -> None:
-    assert shape_in(tiny).parameters == parameters(tiny / WEIGHTS)
+    assert shape_in(tiny).parameters == parameters(tiny / "model.safetensors")
 
 
 def test_the_cache_of_a_running_model_is_the_latent_one(tiny: Path) -> None:

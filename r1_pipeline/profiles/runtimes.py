@@ -1,0 +1,29 @@
+"""A profile on the machine at hand: the fields of its `Runtime` that a TOML file names, in the place of the profile's.
+
+micro_batch = 4
+
+[launcher]
+type = "torchrun"
+processes = 8
+sharding = "fsdp2"
+"""
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from r1_pipeline.errors import RecipeError
+from r1_pipeline.profiles.profile import Profile
+from r1_pipeline.recipe import Runtime
+
+
+def with_runtime(profile: Profile, file: Path) -> Profile:
+    """`profile` with what `file` says about where and how it runs; raises `RecipeError` for what no runtime has."""
+    try:
+        said = tomllib.loads(file.read_text(encoding="utf-8"))
+        runtime = Runtime.model_validate({**profile.runtime.model_dump(), **said})
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        raise RecipeError(f"{file}: {error}; see docs/scaling.md for what a runtime may say") from error
+    return replace(profile, runtime=runtime)
