@@ -79,7 +79,7 @@ VERSIONS: Mapping[str, int] = {
     "merge": 5,
     "fit_preference": 1,
     "distill": 1,
-    "ask": 2,
+    "ask": 3,
     "evaluate": 2,
     "compare_preferences": 1,
 }

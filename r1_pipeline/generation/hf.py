@@ -1,7 +1,7 @@
 """The embedded engine: transformers' `generate` with a random number of its own for every token of every sample.
 
-Tokens are drawn by inverting the cumulative distribution at u(seed, position), so batches and their order do not enter.
-Not covered: servers and GPUs' batch engines.
+A token is a function of its logits and u(seed, position), so batches and their order do not enter.
+Not covered: that function (`drawing`), servers and GPUs' batch engines.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from r1_pipeline.generation.drawing import draw
 from r1_pipeline.generation.engine import Progress, check_room
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Request, Sampling
@@ -80,18 +81,18 @@ class HfEngine:
         )
         length = inputs["input_ids"].shape[1]
         check_room(length, sampling, self._model.config.max_position_embeddings)
-        drawn = np.stack([np.random.default_rng(r.seed).random(sampling.max_tokens) for r in requests])
-        uniform = torch.from_numpy(drawn).to(self._runtime.device)
-        draw = _InverseCdf(uniform, length, sampling)
+        numbers = np.stack([np.random.default_rng(r.seed).random(sampling.max_tokens) for r in requests])
+        uniform = torch.from_numpy(numbers).to(self._runtime.device)
+        drawn = _Drawn(uniform, length, sampling)
         with torch.inference_mode():
             output = self._model.generate(
                 **inputs.to(self._runtime.device),
                 generation_config=GenerationConfig(
                     max_new_tokens=sampling.max_tokens, do_sample=False, eos_token_id=end, pad_token_id=pad
                 ),
-                logits_processor=LogitsProcessorList([draw]),
+                logits_processor=LogitsProcessorList([drawn]),
             )
-        logprobs = torch.cat(draw.logprobs_R1, dim=1).tolist()
+        logprobs = torch.cat(drawn.logprobs_R1, dim=1).tolist()
         for request, row, chances in zip(requests, output[:, length:].tolist(), logprobs, strict=True):
             ended = end in row
             ids = row[: row.index(end) + 1] if ended else row
@@ -107,7 +108,7 @@ class HfEngine:
             )
 
 
-class _InverseCdf:
+class _Drawn:
     """Leaves exactly the drawn token finite, so that greedy decoding picks it, and notes its log-probability."""
 
     def __init__(self, uniform_RT: "Tensor", prompt_length: int, sampling: Sampling) -> None:
@@ -120,21 +121,7 @@ class _InverseCdf:
     def __call__(self, input_ids_RL: "Tensor", scores_RV: "Tensor") -> "Tensor":
         import torch
 
-        token_R1 = self._draw(scores_RV, input_ids_RL.shape[1] - self._prompt_length)
+        position = input_ids_RL.shape[1] - self._prompt_length
+        token_R1 = draw(scores_RV, self._uniform_RT[:, position, None], self._sampling)
         self.logprobs_R1.append(scores_RV.gather(-1, token_R1) - scores_RV.logsumexp(-1, keepdim=True))
         return torch.full_like(scores_RV, float("-inf")).scatter(-1, token_R1, 0.0)
-
-    def _draw(self, scores_RV: "Tensor", position: int) -> "Tensor":
-        import torch
-
-        if self._sampling.temperature == 0:
-            return scores_RV.argmax(-1, keepdim=True)
-        probs_RV, order_RV = torch.sort(
-            (scores_RV / self._sampling.temperature).softmax(-1).double(), descending=True, stable=True
-        )
-        cumulative_RV = probs_RV.cumsum(-1)
-        # The nucleus is the shortest head that reaches top_p: a token belongs while the mass before it is below top_p.
-        outside_RV = cumulative_RV - probs_RV >= self._sampling.top_p
-        mass_R1 = cumulative_RV.masked_fill(outside_RV, 0).amax(-1, keepdim=True)
-        rank_R1 = (cumulative_RV <= self._uniform_RT[:, position, None] * mass_R1).sum(-1, keepdim=True)
-        return order_RV.gather(-1, rank_R1)
