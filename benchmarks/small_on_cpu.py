@@ -22,7 +22,7 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, ProblemSet
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Facts, Spec, Store
-from r1_pipeline.artifacts.tables import write_records
+from r1_pipeline.data.corpus import write_samples
 from r1_pipeline.data.ingest.declared import read_sources
 from r1_pipeline.data.templates import reply, summarize
 from r1_pipeline.generation import asking
@@ -33,7 +33,7 @@ from r1_pipeline.generation.rejection import RejectionRecipe, keep_samples
 from r1_pipeline.generation.rewriting import Verbatim
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.profiles.sources import with_sources
-from r1_pipeline.records import Request, Sample
+from r1_pipeline.records import Request
 from r1_pipeline.rewards.verifier import default_grader
 from r1_pipeline.runtime.workshop import Workshop
 from r1_pipeline.stages import ask, curate, evaluate, finetune, pretrain, reinforce
@@ -121,7 +121,7 @@ def worked(at: Workshop, file: Path, problems: ProblemSet, recipe: RejectionReci
             judged = judge(said, problems.problems(), grader, "chat")
         asked = Asked.model_validate_json((draft.path / "asked.json").read_text(encoding="utf-8"))
         rows, dropped = keep_samples(judged, problems.problems(), asked, Verbatim(), recipe.keep)
-        write_records(draft.path / "samples.parquet", rows, Sample)
+        write_samples(draft.path, rows)
         return Facts({"rows": len(rows), "dropped": dropped.height})
 
     return at.store.build(Corpus, Spec(at.name, "worked", 1, recipe, {"problems": problems}), make)

@@ -227,7 +227,7 @@ def merge(at: Workshop, parts: Mapping[str, Corpus], heldout: ProblemSet, recipe
 
     def make(draft: Draft) -> Facts:
         ordered = [parts[name] for name in sorted(parts)]
-        drops = merge_parts(ordered, heldout.problems(), recipe, at.runtime.threads, draft)
+        drops = merge_parts(ordered, heldout.problems(), recipe, at.runtime.threads, draft, at.runtime.cluster)
         for part in ordered:
             drops.update(part.manifest.drops)
         return _corpus_facts(draft, drops)

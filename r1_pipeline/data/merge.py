@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Corpus
 from r1_pipeline.artifacts.tables import SHARD_BYTES, ShardWriter, stored_bytes
+from r1_pipeline.cluster import Cluster
 from r1_pipeline.data.corpus import SAMPLES
 from r1_pipeline.data.screening.aside import DROPPED, aside
 from r1_pipeline.data.screening.rows import RowsRecipe, screen_rows
@@ -53,7 +54,12 @@ class MergeRecipe(Recipe):
 
 
 def merge_parts(
-    parts: Sequence[Corpus], heldout: Sequence[Problem], recipe: MergeRecipe, threads: int, draft: Draft
+    parts: Sequence[Corpus],
+    heldout: Sequence[Problem],
+    recipe: MergeRecipe,
+    threads: int,
+    draft: Draft,
+    cluster: Cluster | None = None,
 ) -> Counter[str]:
     """Writes the corpus that `parts` make, and what is dropped beside it; returns the reasons."""
     import polars as pl
@@ -65,7 +71,7 @@ def merge_parts(
         {"id": [problem.id for problem in heldout], "text": [problem.question for problem in heldout]},
         schema={"id": pl.String, "text": pl.String},
     )
-    dropped = screen_rows(asked, items, recipe.screening, threads, known=_about(rows, heldout))
+    dropped = screen_rows(asked, items, recipe.screening, threads, _about(rows, heldout), cluster)
     places, surplus = _places(rows, dropped["row"].to_numpy(), recipe)
     dropped = pl.concat([dropped, surplus], how="diagonal").sort("row")
     draft.log(1, STEPS, {"rows": len(places), "dropped": dropped.height})

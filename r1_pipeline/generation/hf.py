@@ -6,6 +6,7 @@ Not covered: that function (`drawing`), servers and GPUs' batch engines.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ from r1_pipeline.records import Completion, Request, Sampling
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
+
+FIRST_LEG = 32
+"""Tokens after which texts that go on are gathered for the first time."""
 
 
 def load_tokenizer(directory: Path, **options: Any) -> "PreTrainedTokenizerBase":
@@ -54,15 +58,20 @@ class HfEngine:
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
     ) -> list[Completion]:
-        """One completion for each request, in order. Prompts of like length share a batch, which spares padding."""
-        by_length = sorted(range(len(requests)), key=lambda i: len(requests[i].prompt))
-        done: dict[int, Completion] = {}
-        for start in range(0, len(by_length), self._runtime.generation_batch):
-            batch = by_length[start : start + self._runtime.generation_batch]
-            done.update(zip(batch, self._complete([requests[i] for i in batch], sampling), strict=True))
-            if progress:
-                progress(len(done), len(requests))
-        return [done[i] for i in range(len(requests))]
+        """One completion for each request, in order. Texts of like length share a batch, which spares padding."""
+        prompts = self._tokenizer([r.prompt for r in requests], return_token_type_ids=False)["input_ids"]
+        check_room(max(map(len, prompts), default=0), sampling, self._model.config.max_position_embeddings)
+        texts = [
+            _Text(prompt, np.random.default_rng(request.seed))
+            for prompt, request in zip(prompts, requests, strict=True)
+        ]
+        for end in legs(sampling.max_tokens):
+            going = sorted((text for text in texts if not text.ended), key=lambda text: len(text.prompt))
+            for start in range(0, len(going), self._runtime.generation_batch):
+                self._go_on(going[start : start + self._runtime.generation_batch], end, sampling)
+                if progress:
+                    progress(sum(text.ended for text in texts), len(texts))
+        return [self._completion(request, text) for request, text in zip(requests, texts, strict=True)]
 
     def spent(self) -> Mapping[str, float]:
         return {}
@@ -71,41 +80,68 @@ class HfEngine:
         """Let go of the weights."""
         del self._model
 
-    def _complete(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion]:
+    def _go_on(self, texts: "Sequence[_Text]", end: int, sampling: Sampling) -> None:
+        """Continue texts of equal progress until each has ended or has `end` tokens."""
         import torch
         from transformers import GenerationConfig, LogitsProcessorList
 
-        end, pad = self._tokenizer.eos_token_id, self._tokenizer.pad_token_id
-        inputs = self._tokenizer(
-            [r.prompt for r in requests], return_tensors="pt", padding=True, return_token_type_ids=False
-        )
+        stop, pad, more = self._tokenizer.eos_token_id, self._tokenizer.pad_token_id, end - len(texts[0].ids)
+        inputs = self._tokenizer.pad({"input_ids": [text.prompt + text.ids for text in texts]}, return_tensors="pt")
         length = inputs["input_ids"].shape[1]
-        check_room(length, sampling, self._model.config.max_position_embeddings)
-        numbers = np.stack([np.random.default_rng(r.seed).random(sampling.max_tokens) for r in requests])
-        uniform = torch.from_numpy(numbers).to(self._runtime.device)
-        drawn = _Drawn(uniform, length, sampling)
+        numbers = np.stack([text.numbers.random(more) for text in texts])
+        drawn = _Drawn(torch.from_numpy(numbers).to(self._runtime.device), length, sampling)
         with torch.inference_mode():
             output = self._model.generate(
                 **inputs.to(self._runtime.device),
                 generation_config=GenerationConfig(
-                    max_new_tokens=sampling.max_tokens, do_sample=False, eos_token_id=end, pad_token_id=pad
+                    max_new_tokens=more, do_sample=False, eos_token_id=stop, pad_token_id=pad
                 ),
                 logits_processor=LogitsProcessorList([drawn]),
             )
         logprobs = torch.cat(drawn.logprobs_R1, dim=1).tolist()
-        for request, row, chances in zip(requests, output[:, length:].tolist(), logprobs, strict=True):
-            ended = end in row
-            ids = row[: row.index(end) + 1] if ended else row
-            yield Completion(
-                problem_id=request.problem_id,
-                sample_index=request.sample_index,
-                seed=request.seed,
-                text=self._tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=True),
-                token_ids=tuple(ids),
-                logprobs=tuple(chances[: len(ids)]),
-                finish_reason="stop" if ended else "length",
-                engine=self.identity,
-            )
+        for text, row, chances in zip(texts, output[:, length:].tolist(), logprobs, strict=True):
+            text.stopped = stop in row
+            ids = row[: row.index(stop) + 1] if text.stopped else row
+            text.ids += ids
+            text.logprobs += chances[: len(ids)]
+            text.ended = text.stopped or len(text.ids) == sampling.max_tokens
+
+    def _completion(self, request: Request, text: "_Text") -> Completion:
+        body = text.ids[:-1] if text.stopped else text.ids
+        return Completion(
+            problem_id=request.problem_id,
+            sample_index=request.sample_index,
+            seed=request.seed,
+            text=self._tokenizer.decode(body, skip_special_tokens=True),
+            token_ids=tuple(text.ids),
+            logprobs=tuple(text.logprobs),
+            finish_reason="stop" if text.stopped else "length",
+            engine=self.identity,
+        )
+
+
+def legs(max_tokens: int) -> Iterator[int]:
+    """How many tokens texts have where those that go on are gathered into fewer batches: a batch lasts as long as its
+    longest text, and most are short. Each leg reads again what the one before wrote, so it doubles it."""
+    end = FIRST_LEG
+    while end < max_tokens:
+        yield end
+        end *= 2
+    yield max_tokens
+
+
+@dataclass
+class _Text:
+    """A completion while it grows."""
+
+    prompt: list[int]
+    numbers: np.random.Generator
+    """One for each token, in order."""
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    stopped: bool = False
+    """By the model itself."""
+    ended: bool = False
 
 
 class _Drawn:

@@ -14,6 +14,7 @@ from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.cluster import Cluster
+from r1_pipeline.data.screening.rows import STANDARD, TASK_ROWS, screen_rows
 from r1_pipeline.errors import EngineError
 from r1_pipeline.generation.asking import AskRecipe, sample
 from r1_pipeline.generation.engine import requests_for
@@ -28,6 +29,9 @@ from r1_pipeline.runtime.workshop import Workshop
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")
 pytestmark = pytest.mark.slow
 PROFILE = load_profile("smoke", 0)
+LEAK = (
+    "A merchant buys seven crates of nine lamps each and sells all but eleven; how many lamps has she sold by evening?"
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,59 +51,78 @@ def problems(home: Path) -> ProblemSet:
     )
 
 
-def runtime_on(cluster: Any) -> Runtime:
-    settings = Cluster(address=cluster.address, workers=2, cpus=1, gpus=0)
+def runtime_on(nodes: Any) -> Runtime:
+    settings = Cluster(address=nodes.address, workers=2, cpus=1, gpus=0)
     return PROFILE.runtime.model_copy(update={"cluster": settings})
 
 
 class PullsThePlug(Observer):
     """Takes the second node away, without grace, when a third of the shards are there."""
 
-    def __init__(self, cluster: Any) -> None:
-        self._cluster = cluster
+    def __init__(self, nodes: Any) -> None:
+        self._nodes = nodes
         self.pulled = False
 
     def stepped(self, name: str, step: int, total: int, metrics: object) -> None:
         if step >= total // 3 and not self.pulled:
             self.pulled = True
-            self._cluster.remove_node(next(iter(self._cluster.worker_nodes)), allow_graceful=False)
+            self._nodes.lose()
 
 
 def test_a_node_lost_in_the_middle_costs_no_row_and_changes_none(
-    ray_cluster: Any, home: Path, base: Checkpoint, problems: ProblemSet, tmp_path: Path
+    nodes: Any, home: Path, base: Checkpoint, problems: ProblemSet, tmp_path: Path
 ) -> None:
     sampling = Sampling(temperature=1.0, top_p=0.95, max_tokens=48)
     recipe = AskRecipe(sampling=sampling, samples=16, problems={}, seed=0)
     asked = problems.problems()
-    plug, rows = PullsThePlug(ray_cluster), {}
-    for name, runtime in (("cluster", runtime_on(ray_cluster)), ("alone", PROFILE.runtime)):
+    plug, rows = PullsThePlug(nodes), {}
+    for name, runtime in (("cluster", runtime_on(nodes)), ("alone", PROFILE.runtime)):
         draft = bare_draft(tmp_path / name)
         if name == "cluster":
             draft.observer = plug
         with open_engine(base, runtime, home) as engine, default_grader(runtime) as grader:
             rows[name] = judge(sample(engine, asked, "zero", recipe, draft, shard=16), asked, grader, "zero")
-    assert plug.pulled and len(ray.nodes()) == 2 and sum(node["Alive"] for node in ray.nodes()) == 1
+    assert plug.pulled and sum(node["Alive"] for node in ray.nodes()) == 1
+    nodes.add()
     keys = rows["cluster"].select("problem_id", "sample_index").rows()
     assert len(set(keys)) == len(keys) == 16 * len(asked)
     assert digest(rows["cluster"]) == digest(rows["alone"])
 
 
 def test_a_verb_makes_the_same_artifact_and_an_error_of_a_worker_arrives_as_it_was(
-    ray_cluster: Any, tmp_path: Path, home: Path, base: Checkpoint, problems: ProblemSet
+    nodes: Any, tmp_path: Path, home: Path, base: Checkpoint, problems: ProblemSet
 ) -> None:
     recipe = PROFILE.recipe.reasoning_traces["math"]
     made = [
         stages.rejection_sample(Workshop(Store(folder), runtime, "reasoning_traces/math"), base, problems, recipe)
-        for folder, runtime in ((home, PROFILE.runtime), (tmp_path, runtime_on(ray_cluster)))
+        for folder, runtime in ((home, PROFILE.runtime), (tmp_path, runtime_on(nodes)))
     ]
     assert made[0].path != made[1].path and made[0].samples()
     assert (made[0].digest, made[0].manifest.fingerprint) == (made[1].digest, made[1].manifest.fingerprint)
     short = recipe.ask.sampling.model_copy(update={"max_tokens": 10_000})
     with (
-        open_engine(base, runtime_on(ray_cluster), home) as engine,
+        open_engine(base, runtime_on(nodes), home) as engine,
         pytest.raises(EngineError, match="10000 were asked"),
     ):
         engine.generate(requests_for(problems.problems()[:2], "zero", 1, 0), short)
+
+
+def test_screening_over_workers_drops_what_one_process_drops(nodes: Any, tmp_path: Path) -> None:
+    """Three tasks; a repeat of a row of the first in the last, and a held-out text in the second."""
+    fact = "row {} says that the sum of {} and {} is {}, which can be seen by counting on from one to the other"
+    texts = [fact.format(i, i, 3 * i, 4 * i) for i in range(2 * TASK_ROWS + 100)]
+    texts[TASK_ROWS + 5], texts[-1] = LEAK, texts[7]
+    table = pl.DataFrame({"id": [f"r{i}" for i in range(len(texts))], "text": texts})
+    table.with_columns(reasoning=pl.lit(None, pl.String), language=pl.lit("en")).write_parquet(
+        tmp_path / "rows.parquet"
+    )
+    rows, items = pl.scan_parquet(tmp_path / "rows.parquet"), pl.DataFrame({"id": ["leak"], "text": [LEAK]})
+    settings = runtime_on(nodes).cluster
+    spread, alone = (screen_rows(rows, items, STANDARD, 1, cluster=cluster) for cluster in (settings, None))
+    assert spread.equals(alone)
+    found = {row["row"]: (row["reason"], row["against"]) for row in spread.iter_rows(named=True)}
+    assert found[TASK_ROWS + 5] == ("contaminated", "leak")
+    assert found[len(texts) - 1] == ("duplicate", "r7")
 
 
 def digest(rows: pl.DataFrame) -> str:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from transformers import AutoConfig, AutoTokenizer
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from r1_pipeline.artifacts.draft import bare_draft
 from r1_pipeline.artifacts.metrics import read_metrics
@@ -11,7 +12,7 @@ from r1_pipeline.data.problems import ProblemsRecipe
 from r1_pipeline.data.templates import TAGS, render, solution
 from r1_pipeline.data.toy import ToyRecipe
 from r1_pipeline.generation.engine import sample_seed
-from r1_pipeline.generation.hf import HfEngine
+from r1_pipeline.generation.hf import HfEngine, legs, load_tokenizer
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Request, Sampling
 from r1_pipeline.training.pretrain import Architecture, DeepseekV3, Dense, PretrainRecipe, train_base
@@ -111,6 +112,21 @@ def test_a_sample_depends_on_its_seed_and_neither_on_the_batch_nor_on_its_place_
 def without_chances(completion: Completion) -> Completion:
     """Log-probabilities depend on the batch in their last bits."""
     return completion.model_copy(update={"logprobs": ()})
+
+
+def test_a_reply_that_goes_on_over_several_legs_is_that_of_one_generate_call(base: Path) -> None:
+    assert [list(legs(tokens)) for tokens in (20, 32, 100)] == [[20], [32], [32, 64, 100]]
+    prompts = [render("chat", question) for question in ("Hi", "What is 2 + 5 + 10?")]
+    requests = [Request(problem_id="p", prompt=prompt, sample_index=0, seed=0) for prompt in prompts]
+    ours = HfEngine(base, RUNTIME).generate(requests, Sampling(temperature=0, top_p=1, max_tokens=70))
+    tokenizer = load_tokenizer(base, padding_side="left")
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    inputs = tokenizer(prompts, return_tensors="pt", padding=True, return_token_type_ids=False)
+    theirs = model.generate(**inputs, max_new_tokens=70, do_sample=False)[:, inputs["input_ids"].shape[1] :]
+    for completion, row in zip(ours, theirs.tolist(), strict=True):
+        assert list(completion.token_ids) == row[: len(completion.token_ids)]
+        assert completion.finish_reason == "stop" or len(completion.token_ids) == 70
+    assert max(len(completion.token_ids) for completion in ours) > 32
 
 
 def test_greedy_samples_do_not_depend_on_the_seed(base: Path) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from r1_pipeline.cluster import Cluster, spread
 from r1_pipeline.data.screening.contamination import ContaminationRecipe, Index, contaminated, index
 from r1_pipeline.data.screening.duplicates import DuplicatesRecipe, Sketches, duplicates, join_sketches, sketch
 from r1_pipeline.data.screening.grams import tokenize
@@ -36,6 +37,9 @@ RowReason = Literal[
 ROW_REASONS: tuple[RowReason, ...] = get_args(RowReason)
 BATCH_CHARACTERS = 2_000_000
 """Larger batches leave the processor's caches and are slower."""
+
+TASK_ROWS = 4096
+"""Rows that a worker of a cluster reads and looks at in one go."""
 
 
 class RowsRecipe(Recipe):
@@ -66,18 +70,22 @@ def screen_rows(
     recipe: RowsRecipe,
     threads: int,
     known: "pl.DataFrame | None" = None,
+    cluster: Cluster | None = None,
 ) -> "pl.DataFrame":
     """The dropped rows, in order: `row` (number), `id`, `reason`, `against`, `ngram`, `value`.
 
     `rows` has `id`, `text`, `reasoning` and `language` (both may be null), `references` has `id` and `text`. `against`
     is the item or the earlier row that proves the drop, `ngram` words that they share, `value` the share of the item
     that was found, the similarity, or what was measured. `known` has faults that others found (`row`, `reason`,
-    `against`); they count first.
+    `against`); they count first. With a cluster its workers look at the rows, else `threads` of this process.
     """
     import polars as pl
 
-    held = index(references, recipe.contamination)
-    seen = list(_in_order(_batches(rows), lambda batch: _look(batch, held, recipe), threads))
+    if cluster:
+        seen = _seen_by_workers(rows, references, recipe, cluster)
+    else:
+        held = index(references, recipe.contamination)
+        seen = list(_in_order(_batches(rows), lambda batch: _look(batch, held, recipe), threads))
     if not seen:
         return _dropped([])
     ids = pl.concat([part.ids for part in seen])
@@ -95,6 +103,21 @@ def screening_identity() -> dict[str, str]:
     return {"screening": "/".join(f"{package}-{version(package)}" for package in ("polars", "rensa"))}
 
 
+def _seen_by_workers(
+    rows: "pl.LazyFrame", references: "pl.DataFrame", recipe: RowsRecipe, cluster: Cluster
+) -> list[_Seen]:
+    """What workers of the cluster see, in order; each reads its rows itself."""
+    import polars as pl
+
+    def open_worker() -> Callable[[int], list[_Seen]]:
+        held = index(references, recipe.contamination)
+        return lambda start: [_look(batch, held, recipe) for batch in _batches(rows.slice(start, TASK_ROWS), start)]
+
+    height = rows.select(pl.len()).collect(engine="streaming").item()
+    parts = dict(spread(range(0, height, TASK_ROWS), open_worker, cluster))
+    return [seen for task in range(len(parts)) for seen in parts[task]]
+
+
 def _look(batch: "pl.DataFrame", held: Index, recipe: RowsRecipe) -> _Seen:
     """Faults and sketches of a batch, which has `row` beside the columns of `screen_rows`."""
     import polars as pl
@@ -107,11 +130,10 @@ def _look(batch: "pl.DataFrame", held: Index, recipe: RowsRecipe) -> _Seen:
     return _Seen(batch["id"], faults, sketch(tokens, recipe.duplicates))
 
 
-def _batches(rows: "pl.LazyFrame") -> Iterator["pl.DataFrame"]:
-    """Pieces of at most `BATCH_CHARACTERS` bytes, or of one row, numbered from 0."""
+def _batches(rows: "pl.LazyFrame", start: int = 0) -> Iterator["pl.DataFrame"]:
+    """Pieces of at most `BATCH_CHARACTERS` bytes, or of one row, numbered from `start`."""
     import polars as pl
 
-    start = 0
     for frame in rows.select("id", pl.col("text").fill_null(""), "reasoning", "language").collect_batches(
         maintain_order=True
     ):
