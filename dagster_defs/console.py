@@ -49,7 +49,9 @@ class ConsoleObserver(Observer):
     ) -> None:
         self._bars.stop()
 
-    def began(self, name: str, fingerprint: str, payload: Mapping[str, Any], metrics: Path) -> Mapping[str, str]:
+    def began(
+        self, name: str, fingerprint: str, payload: Mapping[str, Any], inputs: Mapping[str, Artifact], metrics: Path
+    ) -> Mapping[str, str]:
         self._tasks[name] = self._bars.add_task(name, total=None, metrics="starting")
         if not self.console.is_terminal:
             self.console.print(f"  … {name}")

@@ -94,8 +94,10 @@ class _Teller(Observer):
     def __init__(self, events: "Queue[Event | None]") -> None:
         self._events = events
 
-    def began(self, name: str, fingerprint: str, payload: Mapping[str, Any], metrics: Path) -> Mapping[str, str]:
-        self._events.put(("began", (name, fingerprint, dict(payload), metrics)))
+    def began(
+        self, name: str, fingerprint: str, payload: Mapping[str, Any], inputs: Mapping[str, Artifact], metrics: Path
+    ) -> Mapping[str, str]:
+        self._events.put(("began", (name, fingerprint, dict(payload), dict(inputs), metrics)))
         return {}
 
     def stepped(self, name: str, step: int, total: int, metrics: Mapping[str, float]) -> None:

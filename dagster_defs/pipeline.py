@@ -13,6 +13,7 @@ import dagster as dg
 from dagster import AssetCheckExecutionContext, AssetExecutionContext
 
 from dagster_defs.metadata import FINGERPRINT, describe
+from dagster_defs.openlineage import Events, LineageEvents
 from dagster_defs.pipes import StartUnderPipes
 from dagster_defs.reconcile import hold
 from dagster_defs.settings import Settings
@@ -43,6 +44,7 @@ class Pipeline:
     def __init__(self, settings: Settings, watching: Sequence[Observer] = ()) -> None:
         self.settings = settings
         self.tracking = Tracking.of(settings)
+        self._events = Events(settings.home)
         self._watching = tuple(watching)
 
     @cached_property
@@ -73,9 +75,9 @@ class Pipeline:
 
         tracked = TrackedStage(self.tracking, pipeline_run, tags, warn)
         runs = _RunIds({"dagster_run_id": run.run_id, PIPELINE_RUN: pipeline_run})
-        store = Store(
-            self.settings.home, Observers([runs, tracked, *self._watching]), device=self.profile.runtime.device
-        )
+        told = LineageEvents(self._events, run.run_id, warn)
+        observers = Observers([runs, tracked, told, *self._watching])
+        store = Store(self.settings.home, observers, device=self.profile.runtime.device)
         return Workshop(store, self.profile.runtime, name, StartUnderPipes(context))
 
     def materialize(

@@ -23,6 +23,7 @@ from dagster_defs.status import freshness
 from dagster_defs.tracking import Tracking
 from dagster_defs.watch import look
 from dagster_defs.waves import Unit, selected, units, waves
+from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.observer import Observer, Observers
 from r1_pipeline.profiles import Profile
 
@@ -73,7 +74,9 @@ class Witness(Observer):
 
     computed = False
 
-    def began(self, name: str, fingerprint: str, payload: Mapping[str, Any], metrics: Path) -> Mapping[str, str]:
+    def began(
+        self, name: str, fingerprint: str, payload: Mapping[str, Any], inputs: Mapping[str, Artifact], metrics: Path
+    ) -> Mapping[str, str]:
         self.computed = True
         return {}
 

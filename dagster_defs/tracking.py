@@ -168,7 +168,9 @@ class TrackedStage(Observer):
         self._warn = warn
         self._stages: dict[str, Delivery] = {}
 
-    def began(self, name: str, fingerprint: str, payload: Mapping[str, Any], metrics: Path) -> Mapping[str, str]:
+    def began(
+        self, name: str, fingerprint: str, payload: Mapping[str, Any], inputs: Mapping[str, Artifact], metrics: Path
+    ) -> Mapping[str, str]:
         def opened() -> str:
             return self._tracking.open_run(self._pipeline_run, self._tags, name, fingerprint, payload)
 

@@ -10,8 +10,11 @@ from r1_pipeline.artifacts.kinds import Artifact
 class Observer:
     """Watches nothing; derive and override. Calls come from the process that makes the artifact."""
 
-    def began(self, name: str, fingerprint: str, payload: Mapping[str, Any], metrics: Path) -> Mapping[str, str]:
-        """A computation starts (not called on reuse). Returns identifiers to keep in the provenance."""
+    def began(
+        self, name: str, fingerprint: str, payload: Mapping[str, Any], inputs: Mapping[str, Artifact], metrics: Path
+    ) -> Mapping[str, str]:
+        """A computation of `inputs` (edge -> artifact) starts; not called on reuse. Returns identifiers to keep in the
+        provenance."""
         return {}
 
     def stepped(self, name: str, step: int, total: int, metrics: Mapping[str, float]) -> None:
@@ -36,10 +39,12 @@ class Observers(Observer):
     def __init__(self, watching: Sequence[Observer]) -> None:
         self._watching = watching
 
-    def began(self, name: str, fingerprint: str, payload: Mapping[str, Any], metrics: Path) -> Mapping[str, str]:
+    def began(
+        self, name: str, fingerprint: str, payload: Mapping[str, Any], inputs: Mapping[str, Artifact], metrics: Path
+    ) -> Mapping[str, str]:
         identifiers: dict[str, str] = {}
         for observer in self._watching:
-            identifiers.update(observer.began(name, fingerprint, payload, metrics))
+            identifiers.update(observer.began(name, fingerprint, payload, inputs, metrics))
         return identifiers
 
     def stepped(self, name: str, step: int, total: int, metrics: Mapping[str, float]) -> None:

@@ -128,7 +128,7 @@ class Store:
                 staging.mkdir()
                 draft.scratch.mkdir(exist_ok=True)
                 started, clock = datetime.now(UTC).isoformat(timespec="milliseconds"), time.monotonic()
-                runs = dict(self.observer.began(spec.name, print_, payload, draft.metrics))
+                runs = dict(self.observer.began(spec.name, print_, payload, spec.inputs, draft.metrics))
                 facts = make(draft)
                 if draft.metrics.exists():
                     (staging / LOGS).mkdir()
