@@ -138,6 +138,10 @@ class Verdict(Record):
     """`name@version` of the verifier."""
 
 
+ROUNDS = 1
+"""Of every row of a corpus: a question and its reply. The paper's code and general rows have 1.1 in the mean."""
+
+
 class Sample(Record):
     """One row of a corpus: a chat-format training sample with its provenance."""
 

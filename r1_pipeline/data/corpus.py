@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from r1_pipeline.artifacts.tables import frame_of, write_shards
-from r1_pipeline.records import DOMAINS, Sample
+from r1_pipeline.records import DOMAINS, ROUNDS, Sample
 
 SAMPLES = "samples"
 
@@ -19,7 +19,7 @@ def write_samples(directory: Path, samples: Sequence[Sample]) -> None:
 
 
 def corpus_statistics(directory: Path) -> dict[str, Any]:
-    """Of the shards in `directory`: `rows`, `by_domain`, `tokens_by_domain`."""
+    """Of the shards in `directory`: `rows`, `by_domain`, `tokens_by_domain`, `mean_tokens_by_domain`, `rounds`."""
     import polars as pl
 
     rows = pl.scan_parquet(directory / f"{SAMPLES}-*.parquet")
@@ -30,4 +30,6 @@ def corpus_statistics(directory: Path) -> dict[str, Any]:
         "rows": sum(count for count, _ in found.values()),
         "by_domain": {domain: found[domain][0] for domain in there},
         "tokens_by_domain": {domain: found[domain][1] for domain in there},
+        "mean_tokens_by_domain": {domain: round(found[domain][1] / found[domain][0], 1) for domain in there},
+        "rounds": ROUNDS,
     }

@@ -19,7 +19,7 @@ from r1_pipeline.evaluation.cells import Cell, Row, clock, estimate, number, per
 from r1_pipeline.evaluation.inputs import ReportInputs
 from r1_pipeline.evaluation.plots import Dot, Line, curves, dots
 from r1_pipeline.evaluation.scores import EvalScores
-from r1_pipeline.records import DOMAINS, Domain, Outcome
+from r1_pipeline.records import DOMAINS, ROUNDS, Domain, Outcome
 
 DOMAIN_NAMES: dict[Domain, str] = {
     "math": "Mathematics",
@@ -233,33 +233,35 @@ def _verdicts(inputs: ReportInputs) -> list[Row]:
 
 
 def _corpus(inputs: ReportInputs) -> list[Row]:
-    """Per domain: rows, share and mean tokens, ours then the paper's."""
+    """Per domain: rows, share, mean tokens and rounds, ours then the paper's."""
     ours, theirs = inputs.corpus.by_domain, {row.domain: row for row in paper.CORPUS}
     total = sum(d.rows for d in ours.values())
     rows = []
     for domain in DOMAINS:
         own, other = ours.get(domain), theirs[domain]
-        cells = _share_cells(own.rows if own else 0, total, own.tokens / own.rows if own and own.rows else None)
+        cells = _share_cells(own.rows if own else 0, total, own.tokens / own.rows if own and own.rows else None, ROUNDS)
         rows.append(
             Row(
                 DOMAIN_NAMES[domain],
-                cells + _share_cells(other.samples, paper.CORPUS_SAMPLES, other.mean_tokens),
+                cells + _share_cells(other.samples, paper.CORPUS_SAMPLES, other.mean_tokens, other.rounds),
             )
         )
     mean = sum(d.tokens for d in ours.values()) / total if total else None
-    totals = _share_cells(total, total, mean)
+    totals = _share_cells(total, total, mean, ROUNDS)
+    whole = paper.CORPUS_SAMPLES
     return [
         *rows,
         Row(
             "Total",
-            totals + _share_cells(paper.CORPUS_SAMPLES, paper.CORPUS_SAMPLES, paper.CORPUS_MEAN_TOKENS),
+            totals
+            + _share_cells(paper.CORPUS_SAMPLES, paper.CORPUS_SAMPLES, paper.CORPUS_MEAN_TOKENS, paper.CORPUS_ROUNDS),
             "total",
         ),
     ]
 
 
-def _share_cells(rows: int, total: int, tokens: float | None) -> tuple[Cell, ...]:
-    return number(rows, 0), percent(rows / total if total else None), number(tokens, 1)
+def _share_cells(rows: int, total: int, tokens: float | None, rounds: float) -> tuple[Cell, ...]:
+    return number(rows, 0), percent(rows / total if total else None), number(tokens, 1), number(rounds, 1)
 
 
 def _sizes(inputs: ReportInputs) -> list[Row]:

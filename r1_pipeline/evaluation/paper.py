@@ -44,6 +44,8 @@ class CorpusRow(Record):
     domain: Domain
     samples: int
     mean_tokens: float
+    rounds: float
+    """Mean, of questions and replies."""
 
 
 def _row(benchmark: str, domain: Domain, *scores: float | None, decimals: int = 1) -> StageRow:
@@ -97,11 +99,12 @@ RL_OR_DISTILLATION = (
 """The same base, trained by reinforcement learning or by distillation, and a contemporary."""
 
 CORPUS = (
-    CorpusRow(domain="math", samples=395_285, mean_tokens=6094.2),
-    CorpusRow(domain="code", samples=211_129, mean_tokens=7435.7),
-    CorpusRow(domain="stem", samples=10_124, mean_tokens=4928.8),
-    CorpusRow(domain="logic", samples=10_395, mean_tokens=2739.0),
-    CorpusRow(domain="general", samples=177_812, mean_tokens=1419.8),
+    CorpusRow(domain="math", samples=395_285, mean_tokens=6094.2, rounds=1.0),
+    CorpusRow(domain="code", samples=211_129, mean_tokens=7435.7, rounds=1.1),
+    CorpusRow(domain="stem", samples=10_124, mean_tokens=4928.8, rounds=1.0),
+    CorpusRow(domain="logic", samples=10_395, mean_tokens=2739.0, rounds=1.0),
+    CorpusRow(domain="general", samples=177_812, mean_tokens=1419.8, rounds=1.1),
 )
 CORPUS_SAMPLES = 804_745
 CORPUS_MEAN_TOKENS = 5355.3
+CORPUS_ROUNDS = 1.0

@@ -7,7 +7,7 @@
     models        NAME -> pass_at_1 pass_at_1_ci pass_at_k cons_at_k format_rate language_consistency mean_tokens n
                           outcomes {OUTCOME: n} by_domain {DOMAIN: {pass_at_1, n}} digest
     reward_models NAME -> accuracy n
-    corpus        rows by_domain {DOMAIN: rows} dropped {REASON: n} heldout_overlap
+    corpus        rows by_domain {DOMAIN: rows} mean_tokens {DOMAIN: tokens a row} dropped {REASON: n} heldout_overlap
     sizes         NAME -> parameters active_parameters kv_bytes plain_kv_bytes, of the bases, bytes a token
     stages        ASSET -> seconds reused fingerprint digest tokens
     gates         NAME -> passed value limit
@@ -61,6 +61,7 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
         "corpus": {
             "rows": sum(domain.rows for domain in corpus.by_domain.values()),
             "by_domain": {name: domain.rows for name, domain in corpus.by_domain.items()},
+            "mean_tokens": {name: domain.tokens / domain.rows for name, domain in corpus.by_domain.items()},
             "dropped": corpus.dropped,
             "heldout_overlap": corpus.heldout_overlap,
         },

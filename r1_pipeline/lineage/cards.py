@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from r1_pipeline.artifacts.kinds import Artifact, EvalReport
 from r1_pipeline.artifacts.manifest import CARD
 from r1_pipeline.artifacts.store import Facts, Spec
+from r1_pipeline.evaluation import paper
 from r1_pipeline.lineage.croissant import croissant
 from r1_pipeline.lineage.learning import counted, sources
 from r1_pipeline.lineage.library import Library
@@ -142,10 +143,31 @@ def _data_readme(
             shares=by_source.head(SHOWN_SOURCES).to_dicts(),
             more=max(0, by_source.height - SHOWN_SOURCES),
             inputs={edge: artifact.manifest for edge, artifact in spec.inputs.items()},
+            domains=_domains(facts),
+            paper=paper,
             recipe=_pretty(canonical_value(spec.recipe)),
             drops=dict(facts.drops),
         )
     )
+
+
+def _domains(facts: Facts) -> list[dict[str, Any]]:
+    """Of a corpus: its rows, mean tokens and rounds by domain, each beside the paper's; of other rows nothing."""
+    means: Mapping[str, float] = facts.statistics.get("mean_tokens_by_domain", {})
+    if not means:
+        return []
+    rows, total = facts.statistics["by_domain"], facts.statistics["rows"]
+    return [
+        {
+            "domain": theirs.domain,
+            "rows": rows.get(theirs.domain, 0),
+            "share": rows.get(theirs.domain, 0) / total,
+            "mean_tokens": means.get(theirs.domain),
+            "rounds": facts.statistics["rounds"],
+            "theirs": theirs,
+        }
+        for theirs in paper.CORPUS
+    ]
 
 
 def _splits(tables: Sequence[Path], folder: Path) -> dict[str, list[str]]:

@@ -39,7 +39,7 @@ def test_report_json_has_the_published_schema() -> None:
         assert keys(model["by_domain"]) == {"math", "code", "stem", "logic", "general"}
         assert all(keys(scores) == {"pass_at_1", "n"} for scores in model["by_domain"].values())
     assert all(keys(scored) == {"accuracy", "n"} for scored in report["reward_models"].values())
-    assert keys(report["corpus"]) == {"rows", "by_domain", "dropped", "heldout_overlap"}
+    assert keys(report["corpus"]) == {"rows", "by_domain", "mean_tokens", "dropped", "heldout_overlap"}
     assert report["corpus"]["rows"] == sum(report["corpus"]["by_domain"].values())
     stage_keys = {"seconds", "reused", "fingerprint", "digest", "tokens"}
     assert all(keys(stage) == stage_keys for stage in report["stages"].values())
