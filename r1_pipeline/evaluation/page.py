@@ -253,8 +253,7 @@ def _corpus(inputs: ReportInputs) -> list[Row]:
         *rows,
         Row(
             "Total",
-            totals
-            + _share_cells(paper.CORPUS_SAMPLES, paper.CORPUS_SAMPLES, paper.CORPUS_MEAN_TOKENS, paper.CORPUS_ROUNDS),
+            totals + _share_cells(whole, whole, paper.CORPUS_MEAN_TOKENS, paper.CORPUS_ROUNDS),
             "total",
         ),
     ]
