@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-from dagster_defs import automation
+from dagster_defs import automation, partitions
 from dagster_defs.assets import alignment, base, corpus, distill, evaluation, problems, reasoning, zero
 from dagster_defs.assets.sources import READERS, recipe_mark, source_assets, source_keys
 from dagster_defs.checks import blocking_checks, checks
@@ -67,6 +67,7 @@ def governed(asset: dg.AssetsDefinition, profile: Profile, hours: Mapping[str, f
         return spec.replace_attributes(
             code_version=".".join(filter(None, (spec.code_version, mark))),
             automation_condition=automation.condition(rerun),
+            partitions_def=partitions.traces(profile) if name == "reasoning_traces" else spec.partitions_def,
             deps=[*spec.deps, *(source_keys(profile, name) if name in READERS else ())],
         )
 

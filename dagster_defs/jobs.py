@@ -22,7 +22,7 @@ jobs = [
     dg.define_asset_job(
         "traces",
         dg.AssetSelection.assets("reasoning_traces"),
-        description="One domain of the corpus, rejection-sampled again.",
+        description="One domain of the corpus, or one shard of it, rejection-sampled again.",
     ),
     dg.define_asset_job(
         "evaluations",

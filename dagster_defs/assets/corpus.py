@@ -3,24 +3,22 @@
 import dagster as dg
 
 from dagster_defs.assets.stage import stage
-from dagster_defs.partitions import domains
 from dagster_defs.pipeline import Pipeline
 from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, ProblemSet
-from r1_pipeline.records import REASONING_DOMAINS
 from r1_pipeline.stages import collect_general, merge, rejection_sample
 
 
-@stage("rejection_sample", "corpus", partitions_def=domains)
+@stage("rejection_sample", "corpus")
 def reasoning_traces(
     context: dg.AssetExecutionContext,
     pipeline: dg.ResourceParam[Pipeline],
     dev2: Checkpoint,
     reasoning_problems: ProblemSet,
 ) -> dg.MaterializeResult[Corpus]:
-    """Dev2's verified, readable completions of one domain (paper, section B.3.3)."""
-    domain = next(d for d in REASONING_DOMAINS if d == context.partition_key)
+    """Dev2's verified, readable completions of one domain, or of a shard of it (paper, section B.3.3)."""
+    part = context.partition_key
     return pipeline.materialize(
-        context, lambda at, recipe: rejection_sample(at, dev2, reasoning_problems, recipe.reasoning_traces[domain])
+        context, lambda at, recipe: rejection_sample(at, dev2, reasoning_problems, recipe.reasoning_traces[part])
     )
 
 

@@ -7,20 +7,29 @@ sample), so shards cannot change a completion.
 Not covered: judging (`judging`), what is then counted (`evaluation.scores`) or kept (`rejection`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.tables import read_table, write_table
 from r1_pipeline.data.templates import TemplateName, template_hash
 from r1_pipeline.generation.engine import SHARD, Engine, requests_for
 from r1_pipeline.generation.fleet import Fleet
-from r1_pipeline.recipe import Recipe
+from r1_pipeline.recipe import Later, Recipe
 from r1_pipeline.records import DOMAINS, STORED, Completion, Domain, Problem, Record, Request, Sampling
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+class Shard(Recipe):
+    """Some of the problems that would be asked: every `of`-th, from `index` on."""
+
+    index: int = Field(ge=0)
+    of: int = Field(gt=0)
 
 
 class AskRecipe(Recipe):
@@ -33,6 +42,8 @@ class AskRecipe(Recipe):
     """Problems asked, by domain, at most: the first so many in stored order."""
     seed: int
     """Root of every sample's seed."""
+    shard: Annotated[Shard | None, Later()] = None
+    """Which of those problems this is about; None: all."""
 
 
 class Subject(Record):
@@ -74,21 +85,22 @@ def ask(
         seed=recipe.seed,
         engine=engine.identity,
     )
-    said = sample(engine, select(problems, recipe.problems, draft), template, recipe, draft)
+    said = sample(engine, select(problems, recipe, draft), template, recipe, draft)
     write_table(draft.path / "completions.parquet", said)
     (draft.path / "asked.json").write_text(asked.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return said
 
 
-def select(problems: Sequence[Problem], counts: Mapping[Domain, int], draft: Draft) -> list[Problem]:
-    """The first so many problems of each domain, domain by domain; says so where there are fewer."""
-    chosen = []
-    for domain in sorted(counts, key=DOMAINS.index):
-        count = counts[domain]
+def select(problems: Sequence[Problem], recipe: AskRecipe, draft: Draft) -> list[Problem]:
+    """The problems of `recipe`, domain by domain; says so where there are fewer than it wants."""
+    chosen: list[Problem] = []
+    part = recipe.shard or Shard(index=0, of=1)
+    for domain in sorted(recipe.problems, key=DOMAINS.index):
+        count = recipe.problems[domain]
         found = [problem for problem in problems if problem.domain == domain]
         if len(found) < count:
             draft.note(f"{len(found)} problems in {domain}, {count} wanted")
-        chosen += found[:count]
+        chosen += found[:count][part.index :: part.of]
     return chosen
 
 

@@ -171,7 +171,7 @@ def work_of(profile: Profile) -> Mapping[str, Work]:
     base = recipe.base.shape
     students = {name: student.shape for name, student in recipe.student_base.items()}
     cold_rows = plan.kept(recipe.cold_start_data)
-    reasoning_rows = sum(plan.kept(part) for part in recipe.reasoning_traces.values())
+    reasoning_rows = sum(plan.kept(part) for part in recipe.domain_traces.values())
     rows = reasoning_rows + expected.general_rows
     row = (reasoning_rows * expected.reasoning + expected.general_rows * expected.general) / rows
     distilled = {name: plan.tune(students[name], sft, rows, row) for name, sft in recipe.distilled.items()}
@@ -186,7 +186,7 @@ def work_of(profile: Profile) -> Mapping[str, Work]:
         "dev2_no_language_reward": plan.reinforce(base, recipe.dev2_no_language_reward, expected.reasoning),
         **{
             f"reasoning_traces/{domain}": plan.sample(base, part.ask, expected.reasoning)
-            for domain, part in recipe.reasoning_traces.items()
+            for domain, part in recipe.domain_traces.items()
         },
         "dev3": plan.tune(base, recipe.dev3, rows, row),
         "helpful_rm": plan.prefer(base, recipe.helpful_rm),

@@ -20,7 +20,7 @@ from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.evaluation.runner import EvaluateRecipe, GradeRecipe
 from r1_pipeline.generation.asking import AskRecipe
 from r1_pipeline.generation.rejection import KeepRecipe, RejectionRecipe
-from r1_pipeline.profiles.profile import PipelineRecipe, Profile
+from r1_pipeline.profiles.profile import PipelineRecipe, Profile, sharded
 from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain, Sampling
 from r1_pipeline.rewards.rubric import Rubric
 from r1_pipeline.stages import GeneralRecipe, ReinforceRecipe
@@ -67,6 +67,8 @@ class Scale:
     cold_start_problems: int
     """Of each domain."""
     trace_problems: Mapping[Domain, int]
+    trace_shards: Mapping[Domain, int]
+    """Partitions of each domain's sampling; what is not named is one."""
     trace_samples: int
     """Completions of each of them."""
     trace_kept: int
@@ -112,9 +114,10 @@ def pipeline(seed: int, scale: Scale) -> PipelineRecipe:
         dev1=scale.cold_start,
         dev2=rl(scale.dev2, with_language, "chat"),
         dev2_no_language_reward=rl(scale.dev2, scale.rules, "chat"),
-        reasoning_traces={
-            domain: rejection({domain: scale.trace_problems[domain]}, scale.trace_kept) for domain in REASONING_DOMAINS
-        },
+        reasoning_traces=sharded(
+            {d: rejection({d: scale.trace_problems[d]}, scale.trace_kept) for d in REASONING_DOMAINS},
+            scale.trace_shards,
+        ),
         general_traces=GeneralRecipe(rows=scale.general_rows),
         sft_corpus=MergeRecipe(seed=seed, screening=STANDARD, rows=scale.corpus_rows),
         dev3=scale.sft,

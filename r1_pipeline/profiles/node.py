@@ -61,6 +61,7 @@ def _scale(seed: int) -> Scale:
         sft=sft,
         distill=dict.fromkeys(students, distill),
         trace_problems={"math": 12_000, "code": 4000, "stem": 4000, "logic": 4000},
+        trace_shards={"math": 4},
         trace_samples=8,
         trace_kept=2,
         readable=theirs.readable.model_copy(update={"max_tokens": MAX_TOKENS}),

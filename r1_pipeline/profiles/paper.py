@@ -98,6 +98,7 @@ def paper_scale(seed: int) -> Scale:
         ),
         cold_start_problems=2000,  # "thousands", [S] B.3.2
         trace_problems={domain: -(-CORPUS_ROWS[domain] // KEPT) for domain in REASONING_DOMAINS},
+        trace_shards={"math": 32, "code": 24},  # some 50,000 completions each, as the other domains have
         trace_samples=SAMPLES,
         trace_kept=KEPT,
         readable=ReplyRecipe(

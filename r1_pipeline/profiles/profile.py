@@ -7,7 +7,7 @@
 A variant is a `replace` or a `model_copy`; a new profile is one function and one line in `PROFILES`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
@@ -16,6 +16,7 @@ from r1_pipeline.errors import RequirementError
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.evaluation.runner import EvaluateRecipe
+from r1_pipeline.generation.asking import Shard
 from r1_pipeline.generation.rejection import RejectionRecipe
 from r1_pipeline.recipe import Precision, Recipe, Runtime
 from r1_pipeline.records import Domain, Record
@@ -42,7 +43,8 @@ class PipelineRecipe(Recipe):
     dev1: SftRecipe
     dev2: ReinforceRecipe
     dev2_no_language_reward: ReinforceRecipe
-    reasoning_traces: dict[Domain, RejectionRecipe]
+    reasoning_traces: dict[str, RejectionRecipe]
+    """Its partitions: a domain, or `DOMAIN.SHARD` (`sharded`)."""
     general_traces: GeneralRecipe
     sft_corpus: MergeRecipe
     dev3: SftRecipe
@@ -55,9 +57,31 @@ class PipelineRecipe(Recipe):
     report: ReportRecipe
 
     @property
+    def domain_traces(self) -> dict[Domain, RejectionRecipe]:
+        """`reasoning_traces` with every domain whole."""
+        parts = self.reasoning_traces.values()
+        whole = [part.model_copy(update={"ask": part.ask.model_copy(update={"shard": None})}) for part in parts]
+        return {domain: part for part in whole for domain in part.ask.problems}
+
+    @property
     def guards(self) -> dict[str, Guards]:
         """Of every reinforced model, by its asset key."""
         return {name: recipe.grpo.guards for name, recipe in self if isinstance(recipe, ReinforceRecipe)}
+
+
+def sharded(traces: Mapping[Domain, RejectionRecipe], shards: Mapping[Domain, int]) -> dict[str, RejectionRecipe]:
+    """The partitions `DOMAIN.00`, `DOMAIN.01` and on; a domain without shards stays one partition of its name.
+
+    Dagster does not work out staleness across 100 partitions or more.
+    """
+    parts: dict[str, RejectionRecipe] = {}
+    for domain, whole in traces.items():
+        of = shards.get(domain, 1)
+        cut = [whole.ask.model_copy(update={"shard": Shard(index=index, of=of)}) for index in range(of)]
+        named = {f"{domain}.{index:02d}": whole.model_copy(update={"ask": ask}) for index, ask in enumerate(cut)}
+        parts |= named if of > 1 else {domain: whole}
+    assert len(parts) < 100
+    return parts
 
 
 class Machine(Record):

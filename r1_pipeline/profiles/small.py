@@ -56,6 +56,7 @@ def small(seed: int) -> Profile:
         ),
         cold_start_problems=200,
         trace_problems={"math": 1000, "code": 400, "stem": 400, "logic": 200},
+        trace_shards={},
         trace_samples=4,
         trace_kept=2,
         readable=ReplyRecipe(

@@ -236,7 +236,7 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
         dev1=sft.model_copy(update={"epochs": size.cold_start_epochs}),
         dev2=reinforce["dev2"],
         dev2_no_language_reward=reinforce["dev2_no_language_reward"],
-        reasoning_traces={d: rejection({d: size.trace_problems}, per_problem=2) for d in REASONING_DOMAINS},
+        reasoning_traces={str(d): rejection({d: size.trace_problems}, per_problem=2) for d in REASONING_DOMAINS},
         general_traces=GeneralRecipe(rows=10_000),
         sft_corpus=MergeRecipe(seed=seed, screening=TOY_SCREENING, rows={}),
         dev3=sft,
