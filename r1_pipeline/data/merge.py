@@ -64,6 +64,7 @@ def merge_parts(
     """Writes the corpus that `parts` make, and what is dropped beside it; returns the reasons."""
     import polars as pl
 
+    draft.rewind(0)
     rows = pl.concat([part.scan().select(COLUMNS) for part in parts])
     text = pl.concat_str("question", "response", separator="\n")
     asked = rows.select("language", id="sample_id", text=text, reasoning=chat_reasoning(pl.col("response")))
