@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,7 +32,7 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Artifact, Corpus, ProblemSet
 from r1_pipeline.artifacts.manifest import MANIFEST, sealed
 from r1_pipeline.artifacts.store import Facts, Spec, Store
-from r1_pipeline.artifacts.tables import read_table, schema_of, write_records, write_shards, write_table
+from r1_pipeline.artifacts.tables import frame_of, read_table, schema_of, write_records, write_shards, write_table
 from r1_pipeline.data.corpus import SAMPLES, corpus_statistics
 from r1_pipeline.data.ingest.files import Row, read_rows
 from r1_pipeline.data.ingest.mapping import ProblemMapping
@@ -39,6 +40,7 @@ from r1_pipeline.data.merge import MergeRecipe
 from r1_pipeline.data.problems import problem_id
 from r1_pipeline.data.samples import sample_id
 from r1_pipeline.data.screening.rows import STANDARD
+from r1_pipeline.data.templates import summarize
 from r1_pipeline.evaluation.paper import CORPUS
 from r1_pipeline.lineage.audit import audit
 from r1_pipeline.lineage.cards import write_data_card
@@ -48,6 +50,7 @@ from r1_pipeline.records import Domain, Problem, Sample
 from r1_pipeline.stages import Workshop, merge
 
 A = TypeVar("A", bound=Artifact)
+T = TypeVar("T")
 QUESTIONS: dict[Domain, dict[str, str]] = {
     "math": {"math/simplerl_level3to5_train.parquet": "question", "gsm8k/gsm8k_train.parquet": "question"},
     "code": {"code/mbpp.parquet": "text"},
@@ -64,6 +67,8 @@ REPLIES = 4
 """To one question."""
 BATCH = 4096
 VERIFIERS = {"math": "maths@1", "code": "code@1", "stem": "choice@1", "logic": "choice@1", "general": "keywords@1"}
+TESTS = {"kind": "stdin", "each": "[answer]", "function": "", "given": "", "expected": "{{ case }}", "limit_s": 5}
+"""Of a code problem: that its program prints the answer."""
 MAPPING = {"makes": "problem", "language": "en", "question": "{{ question }}", "answer": "{{ answer }}"}
 
 
@@ -122,7 +127,7 @@ def make_sources(data: Path, home: Path, rows: int, characters: int) -> None:
         for path in sorted((data / "cot").glob("rollouts_*.parquet"))
         for text in pl.read_parquet(path)["completion"].drop_nulls()
     ]
-    size = characters // 4 - 60
+    size = characters // 4 - 35
     pieces = [text[i : i + size] for text in traces for i in range(0, len(text) - size, size)]
     pieces = [piece for piece in pieces if "```" not in piece and "think>" not in piece]
     heldout = [question for file, column in HELD_OUT.items() for question in pl.read_parquet(data / file)[column]]
@@ -160,7 +165,7 @@ def _source_rows(
 
 
 def _final(domain: Domain, answer: str) -> str:
-    return answer if domain == "general" else f"\\boxed{{{answer}}}"
+    return answer if domain == "general" else summarize(domain, f"print({answer})" if domain == "code" else answer)
 
 
 def build(data: Path, home: Path) -> dict[str, Any]:
@@ -168,7 +173,7 @@ def build(data: Path, home: Path) -> dict[str, Any]:
     started = time.perf_counter()
     store = Store(home)
     heldout = _made(store, ProblemSet, "heldout_problems", "curate", {}, lambda draft: _heldout(data, draft))
-    parts = {domain: ingest(store, domain, home / "sources" / f"{domain}.jsonl") for domain in QUESTIONS}
+    parts = {str(domain): ingest(store, domain, home / "sources" / f"{domain}.jsonl") for domain in QUESTIONS}
     ingested = time.perf_counter()
     at = Workshop(store, Runtime(threads=2), "sft_corpus")
     corpus = merge(at, parts, heldout, MergeRecipe(seed=0, screening=STANDARD, rows={}))
@@ -190,7 +195,10 @@ def build(data: Path, home: Path) -> dict[str, Any]:
         "dropped": corpus.manifest.drops,
         "shards": len(corpus.tables()),
         "mib_on_disk": sum(file.bytes for file in corpus.manifest.files) / 2**20,
-        "mean_characters": corpus.scan().select(pl.col("response").str.len_chars().mean()).collect().item(),
+        "mean_characters": corpus.scan()
+        .select(pl.sum_horizontal(pl.col("question", "response").str.len_chars()).mean())
+        .collect()
+        .item(),
     }
 
 
@@ -219,11 +227,13 @@ def ingest(store: Store, domain: Domain, file: Path) -> Corpus:
     """A source file as a set of problems and a part of the corpus."""
 
     def problems(draft: Draft) -> Facts:
-        rows = write_shards(draft.path, "problems", _frames(_problems(file, domain), Problem))
+        frames = (frame_of(batch, Problem) for batch in _batches(_problems(file, domain)))
+        rows = write_shards(draft.path, "problems", frames)
         return Facts({"rows": rows, "by_domain": {domain: rows}})
 
     def traces(draft: Draft) -> Facts:
-        write_shards(draft.path, SAMPLES, _frames(_samples(file, domain), Sample))
+        schema = schema_of(Sample)
+        write_shards(draft.path, SAMPLES, (pl.DataFrame(batch, schema) for batch in _batches(_samples(file, domain))))
         return Facts(corpus_statistics(draft.path))
 
     asked = _made(store, ProblemSet, f"problems/{domain}", "curate", {}, problems)
@@ -244,18 +254,19 @@ def _made(
 
 
 def _read(file: Path, domain: Domain) -> Iterator[tuple[Problem, str]]:
-    mapping = ProblemMapping.model_validate(MAPPING | {"domain": domain})
+    tests = {"tests": TESTS} if domain == "code" else {}
+    mapping = ProblemMapping.model_validate(MAPPING | {"domain": domain} | tests)
     for row in read_rows(file):
         assert isinstance(row, Row)
         yield mapping.record(row.columns, f"bench/{file.name}:{row.line}", "MIT"), row.columns["response"]
 
 
-def _problems(file: Path, domain: Domain) -> Iterator[dict[str, Any]]:
+def _problems(file: Path, domain: Domain) -> Iterator[Problem]:
     seen: set[str] = set()
     for problem, _ in _read(file, domain):
         if problem.id not in seen:
             seen.add(problem.id)
-            yield {**problem.model_dump(mode="json"), "tests": "[]"}
+            yield problem
 
 
 def _samples(file: Path, domain: Domain) -> Iterator[dict[str, Any]]:
@@ -269,14 +280,9 @@ def _samples(file: Path, domain: Domain) -> Iterator[dict[str, Any]]:
         yield {"sample_id": sample_id(row), **row}
 
 
-def _frames(rows: Iterator[dict[str, Any]], kind: type[Problem] | type[Sample]) -> Iterator[pl.DataFrame]:
-    batch: list[dict[str, Any]] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == BATCH:
-            yield pl.DataFrame(batch, schema=schema_of(kind))
-            batch = []
-    yield pl.DataFrame(batch, schema=schema_of(kind))
+def _batches(rows: Iterator[T]) -> Iterator[list[T]]:
+    while batch := list(islice(rows, BATCH)):
+        yield batch
 
 
 def ask(home: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from conftest import World, problem, sample
+from lineage_world import World, problem, sample
 
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.manifest import CARD, MANIFEST, content_digest, list_files, read_manifest, sealed

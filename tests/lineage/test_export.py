@@ -6,8 +6,8 @@ from pathlib import Path
 import mlcroissant
 import polars as pl
 import pytest
-from conftest import World
 from huggingface_hub import DatasetCard, ModelCard
+from lineage_world import World
 
 from r1_pipeline.artifacts.kinds import Corpus
 from r1_pipeline.artifacts.manifest import CARD, MANIFEST, sha256_of

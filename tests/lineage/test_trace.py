@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import World
+from lineage_world import World
 
 from r1_pipeline.errors import ArtifactError, WrongKindError
 from r1_pipeline.lineage.learning import models, sources
