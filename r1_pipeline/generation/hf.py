@@ -20,7 +20,7 @@ from r1_pipeline.records import Completion, Request, Sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedTokenizerBase
+    from transformers import DynamicCache, PreTrainedTokenizerBase
 
 FIRST_LEG = 32
 """Tokens after which texts that go on are gathered for the first time."""
@@ -86,13 +86,19 @@ class HfEngine:
         from transformers import GenerationConfig, LogitsProcessorList
 
         stop, pad, more = self._tokenizer.eos_token_id, self._tokenizer.pad_token_id, end - len(texts[0].ids)
-        inputs = self._tokenizer.pad({"input_ids": [text.prompt + text.ids for text in texts]}, return_tensors="pt")
-        length = inputs["input_ids"].shape[1]
+        begun = [(*text.prompt, *text.ids) for text in texts]
+        place = {begin: row for row, begin in enumerate(dict.fromkeys(begun))}
+        padded = self._tokenizer.pad({"input_ids": [list(begin) for begin in place]}, return_tensors="pt")
+        unique = padded.to(self._runtime.device)
+        copies_R = torch.tensor([place[begin] for begin in begun], device=self._runtime.device)
+        length = unique["input_ids"].shape[1]
         numbers = np.stack([text.numbers.random(more) for text in texts])
         drawn = _Drawn(torch.from_numpy(numbers).to(self._runtime.device), length, sampling)
         with torch.inference_mode():
             output = self._model.generate(
-                **inputs.to(self._runtime.device),
+                input_ids=unique["input_ids"][copies_R],
+                attention_mask=unique["attention_mask"][copies_R],
+                past_key_values=self._read(unique, copies_R),
                 generation_config=GenerationConfig(
                     max_new_tokens=more, do_sample=False, eos_token_id=stop, pad_token_id=pad
                 ),
@@ -105,6 +111,17 @@ class HfEngine:
             text.ids += ids
             text.logprobs += chances[: len(ids)]
             text.ended = text.stopped or len(text.ids) == sampling.max_tokens
+
+    def _read(self, unique: Mapping[str, "Tensor"], copies_R: "Tensor") -> "DynamicCache":
+        """Keys and values of all tokens but the last: samples of one problem begin alike, which is computed once."""
+        from transformers import DynamicCache
+
+        ids, mask = unique["input_ids"][:, :-1], unique["attention_mask"][:, :-1]
+        cache = DynamicCache(config=self._model.config)
+        places = (mask.cumsum(-1) - 1).clamp(min=0)
+        self._model.base_model(input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache)
+        cache.batch_select_indices(copies_R)
+        return cache
 
     def _completion(self, request: Request, text: "_Text") -> Completion:
         body = text.ids[:-1] if text.stopped else text.ids
