@@ -26,7 +26,7 @@ class ChoiceVerifier:
     """See the module."""
 
     name = "choice"
-    version = "1"
+    version = "2"
 
     def judge(self, problem: Problem, final: str) -> Verdict:
         """The verdict on the final part of a reply."""

@@ -1,7 +1,7 @@
 """Where the final answer stands in the final part of a reply. One rule for training, curation and evaluation.
 
 1. If there is a `\\boxed{…}` (or `\\fbox`) with something in it: the content of the box. Several must agree.
-2. Else, if a marker (`answer is`, `answer:`, `答案是`, `答案：`, `####`) occurs: the rest of its line
+2. Else, if a marker (`answer is`, `answer:`, `答案是`, `答案：`, `答：`, `####`) occurs: the rest of its line
    or what lies before the next marker; several must agree.
 3. Else, if the whole text is one line of at most 300 characters: that line.
 Otherwise, and where a box is never closed or all are empty, there is no answer, and the reply is malformed. "The last
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
-_MARKER = re.compile(r"(?:\banswer(?:\s+is\b|\s*[:：])\s*:?|答案(?:是|为|[:：])[:：]?|####)", re.IGNORECASE)
-_WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"))
+_MARKER = re.compile(r"(?:\banswer\**(?:\s+is\b|\s*[:：])\s*:?|答案(?:是|为|[:：])[:：]?|答[:：]|####)", re.IGNORECASE)
+_WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _BLANK_BOX = re.compile(r"(?:\s|\\phantom\{[^{}]*\}|\\q?quad|\\[,;: ]|_)*")
 MAX_LINE = 300
@@ -54,11 +54,11 @@ def boxes(text: str) -> list[str | None]:
 
 
 def tidy(answer: str) -> str:
-    """Blanks, mathematics delimiters, bold marks, full-width forms and a closing full stop taken off."""
+    """Blanks, mathematics delimiters, marks of Markdown, full-width forms and a closing full stop taken off."""
     answer = answer.translate(_FULL_WIDTH).strip()
     while True:
         before = answer
-        answer = answer.rstrip("。").strip()
+        answer = answer.rstrip("。").strip("*` \t\r\n")
         if answer.endswith(".") and not answer.endswith(".."):
             answer = answer[:-1].rstrip()
         for left, right in _WRAPPERS:

@@ -5,6 +5,7 @@ repeating decimals, list words ("and", "或"), `\\pm`, ordinals, the empty set i
 linear time; nothing is evaluated. Not covered: values (`quantity`, `maths`), where the answer stands (`extract`).
 """
 
+import math
 import re
 from fractions import Fraction
 
@@ -14,14 +15,35 @@ _CHARACTERS = str.maketrans(
     {
         "−": "-", "–": "-", "×": "\\times ", "÷": "/", "·": "\\cdot ", "π": "\\pi ", "∞": "\\infty ", "√": "\\sqrt",
         "≤": "\\le ", "≥": "\\ge ", "≠": "\\ne ", "≈": "\\approx ", "±": "\\pm ", "∪": "\\cup ", "∩": "\\cap ",
-        "∈": "\\in ", "∅": "\\emptyset ", "°": "^{\\circ}", "²": "^{2}", "³": "^{3}", "…": "\\ldots ", "、": ",",
+        "∈": "\\in ", "∅": "\\emptyset ", "ℝ": "\\mathbb{R}", "°": "^{\\circ}", "º": "^{\\circ}", "˚": "^{\\circ}",
+        "℃": "^{\\circ}C", "℉": "^{\\circ}F", "…": "\\ldots ", "、": ",",
+        **{sign: f"\\frac{{{over}}}{{{under}}}" for sign, over, under in (
+            "½12", "⅓13", "⅔23", "¼14", "¾34", "⅕15", "⅖25", "⅗35", "⅘45", "⅙16", "⅚56", "⅛18", "⅜38", "⅝58", "⅞78",
+        )},
     }
 )  # fmt: skip
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
+_LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _SPELLINGS = [
     (re.compile(pattern), spelling)
     for pattern, spelling in (
+        (r"[⁰¹²³⁴-⁹⁺⁻]+", lambda match: f"^{{{match[0].translate(_RAISED)}}}"),
+        (r"[₀-₉]+", lambda match: f"_{{{match[0].translate(_LOWERED)}}}"),
         (r"(?<!\\)\$|\\!\s*", ""),
+        (r"\\(?:color|[hv]space|[hv]?phantom|tag|textcolor)\*?\s*\{[^{}]*\}|\\\\\s*$|\\$", " "),
+        (r"\\(?:tiny|small|normalsize|large|Large|LARGE|huge|Huge|bf|it|(?:rm|mathrm)(?=\s*\d))(?![a-zA-Z])", " "),
         (r"\\(?:left|right|[bB]igg?[lr]?|q?quad|displaystyle|textstyle|limits)(?![a-zA-Z])|(?<!\\)\\[,;: ]|~", " "),
+        (r";", ","),
+        (r"\*\*", "^"),
+        (r"(?<=\d)\s*[xX]\s*(?=10\s*\^)", r" \\times "),
+        (r"\\lt(?![a-zA-Z])", "<"),
+        (r"\\gt(?![a-zA-Z])", ">"),
+        (r"(?<!\\)<=|=<", r"\\le "),
+        (r">=", r"\\ge "),
+        (r"(?<![\\a-zA-Z])(?:(sqrt)\s*(?=\()|(pi)(?![a-zA-Z]))", lambda match: f"\\{match[1] or match[2]} "),
+        (r"(?<![\\a-zA-Z])infinity(?![a-zA-Z])", r"\\infty "),
+        (r"\\[lr]angle(?![a-zA-Z])", lambda match: "(" if match[0][1] == "l" else ")"),
+        (r"(?<=\d)\s*\b([aApP])\.?[mM]\b\.?", lambda match: f" {match[1].upper()}M"),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
         (r"\\[dt]binom(?![a-zA-Z])", r"\\binom"),
         (r"\\(?:c|l)?dots[bcmo]?(?![a-zA-Z])|\.\.\.+", r"\\ldots "),
@@ -33,7 +55,7 @@ _SPELLINGS = [
         (r"\\(?:text(?:bf|it|rm|normal)?|math(?:rm|sf)|mbox|operatorname)\s*\{", r"\\text{"),
         (r"\\text\{\s*([ei])\s*\}|\\(?:mathrm|rm)\s+([a-zA-Z])(?![a-zA-Z])", r"\1\2"),
         (r"\\(?:underline|mathbf|mathit|bm|boldsymbol)\s*\{([^{}]*)\}", r"{\1}"),
-        (r"(?<=\d)\s*(?:\^\s*\{?\s*\\text\{(?:st|nd|rd|th)\}\s*\}?|\^?\{?(?:st|nd|rd|th)\b\}?)", ""),
+        (r"(?<=\d)\s*(?:\^?\s*\{?\s*\\text\{(?:st|nd|rd|th)\}\s*\}?|\^?\{?(?:st|nd|rd|th)\b\}?)", ""),
         (r"\\(frac|binom)\s*([0-9a-zA-Z]|\\pi)\s*([0-9a-zA-Z])(?!\d)", r"\\\1{\2}{\3}"),
         (r"\\(frac|binom)\s*([0-9a-zA-Z])\s*\{", r"\\\1{\2}{"),
         (r"\\(frac|binom)\s*(\{[^{}]*\})\s*([0-9a-zA-Z])", r"\\\1\2{\3}"),
@@ -42,6 +64,7 @@ _SPELLINGS = [
         (r"([_^])\s*([0-9a-zA-Z])(?![0-9a-zA-Z])", r"\1{\2}"),
         (r",?\s*(?:\\text\{\s*(?:and|or)\s*\}|\b(?:and|or)\b)\s*|(?<=[0-9)}])\s*[或和]\s*(?=[-0-9(\\])", ", "),
         (r"(?<![\w.\\])(\d+(?:\.\d+)?)[eE]\+?(-?\d{1,3})(?!\w)", r"\1 \\times 10^{\2}"),
+        (r"^\s*\\text\{[^{}]*(?:[:=]|\bis)\s*\}\s*", ""),
         (r"^\s*(?:=|\\approx(?![a-zA-Z]))\s*", ""),
     )
 ]
@@ -51,6 +74,11 @@ _REPEATING = re.compile(r"(?<![\d.])(\d{0,12})\.(\d{0,12})\\(?:overline|bar|dot)
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _PLUS_MINUS = re.compile(r"\\pm(?![a-zA-Z])")
 _NOTHING = re.compile(r"no (?:real |such )?solutions?|(?:the )?empty set|无(?:实数)?解|空集", re.IGNORECASE)
+_EVERYTHING = re.compile(r"(?:the set of )?all reals?(?: numbers)?|(?:任意|全体|一切)实数", re.IGNORECASE)
+_ROWS = re.compile(r"\[\s*(\[[^\[\]]*\](?:\s*,\s*\[[^\[\]]*\])*)\s*\]")
+_TURNED = re.compile(r"([(\[].*[)\]])\s*\^\s*\{?\s*(?:T|\\top|\\intercal|\\text\{T\})\s*\}?")
+_WHOLE = re.compile(r"[1-9][0-9]{0,30}")
+_RATIO = re.compile(r"[^:,=<>]+(?::[^:,=<>]+){2,}")
 _BRACED = re.compile(r"\{([^{}]*)\}|\\text\{([^{}]*[0-9][^{}]*)\}")
 _TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _BLANK = re.compile(r"(?<!\d)\s|\s(?!\d)")
@@ -58,7 +86,7 @@ _BLANK = re.compile(r"(?<!\d)\s|\s(?!\d)")
 
 def normal(answer: str) -> str:
     """The normal form of an answer."""
-    text = tidy(answer).translate(_CHARACTERS)
+    text = " ".join(tidy(answer).split()).translate(_CHARACTERS)  # a run of blanks costs the rules below its square
     for pattern, spelling in _SPELLINGS:
         text = pattern.sub(spelling, text)
     text = _THOUSANDS.sub(lambda match: re.sub(r"\{,\}|\s", "", match[0]), text)
@@ -68,7 +96,9 @@ def normal(answer: str) -> str:
         text = (braced[1] or braced[2] or "").strip()
     if _NOTHING.fullmatch(unworded(text)):
         return "\\emptyset"
-    return _both_signs(text)
+    if _EVERYTHING.fullmatch(unworded(text)):
+        return "\\mathbb{R}"
+    return _both_signs(_bracketed(text))
 
 
 def compact(text: str) -> str:
@@ -106,6 +136,29 @@ def _cut(text: str) -> list[str] | None:
             pieces.append(text[start:at].strip())
             start = at + 1
     return [*pieces, text[start:].strip()]
+
+
+def _bracketed(text: str) -> str:
+    """Other ways to write matrices, column vectors, open ends and ratios of three or more in the usual one."""
+    if turned := _TURNED.fullmatch(text):
+        return f"({turned[1][1:-1]})"
+    if _RATIO.fullmatch(text):
+        return _ratio(text.split(":"))
+    if rows := _ROWS.fullmatch(text):
+        lines = [row.strip("[] ").replace(",", "&") for row in re.split(r"\]\s*,", rows[1])]
+        return "\\begin{pmatrix}" + "\\\\".join(lines) + "\\end{pmatrix}"
+    ends, inner = text[:1] + text[-1:], text[1:-1]
+    if ends in ("][", "]]", "[[") and "," in inner and not {"[", "]"} & set(inner):
+        return ("(" if ends[0] == "]" else "[") + inner + (")" if ends[1] == "[" else "]")
+    return text
+
+
+def _ratio(parts: list[str]) -> str:
+    """As a tuple, in lowest terms: `6:8:10` read as two divisions would equal `6:10:8`."""
+    if all(_WHOLE.fullmatch(part.strip()) for part in parts):
+        common = math.gcd(*map(int, parts))
+        parts = [str(int(part) // common) for part in parts]
+    return f"({', '.join(part.strip() for part in parts)})"
 
 
 def _both_signs(text: str) -> str:

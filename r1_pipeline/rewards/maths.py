@@ -14,7 +14,7 @@ A reference that no parser can read ("where a is any integer") is a text: right 
 The fast path never disagrees with the child where it decides; a test holds it to that over `tests/golden`.
 
 Not covered: conversion of units, units inside lists, numbers in words ("five"), tolerances (a decimal is right to 12
-significant digits), equations equal up to a renaming, intervals in the notation ]a, b[.
+significant digits), equations equal up to a renaming, `\\log` in the place of `\\ln`.
 """
 
 import re
@@ -26,10 +26,11 @@ from r1_pipeline.records import Outcome, Problem, Verdict
 from r1_pipeline.rewards.extract import MAX_ANSWER, final_answer
 from r1_pipeline.rewards.latex import compact, listed, normal, unworded
 from r1_pipeline.rewards.quantity import number, split
+from r1_pipeline.rewards.relations import interval
 from r1_pipeline.rewards.verifier import verdict
 from r1_pipeline.rewards.workers import WorkerPool
 
-RULES = "3"
+RULES = "4"
 """Bump when any verdict can change; `tests/golden` holds the verdicts to it."""
 _STACK = ("math-verify", "latex2sympy2_extended", "sympy", "antlr4-python3-runtime")
 _LIMIT_S, _REFERENCE_LIMIT_S = 1.5, 10.0
@@ -41,11 +42,13 @@ _KNOWN = 50_000
 
 _TWO_NUMBERS = re.compile(r"\d\s+\d")
 _NAMED = re.compile(
-    r"(?=[^=]{0,80}[A-Za-z])(?!-)(?P<name>(?>\\?[A-Za-z]++|_\{[^{}]*\}|\([^()=<>]*\)|\{[A-Za-z\\ ]*\}|['+\s|-])++)"
+    r"(?=[^=]{0,80}[A-Za-z])(?!-)(?P<name>"
+    r"(?>(?!\\in(?![a-z]))\\?[A-Za-z]++|_\{[^{}]*\}|\([^()=<>]*\)|\{[A-Za-z\\ ]*\}|['+\s|-])++)"
     r"(?:=|\\in(?![a-z]))\s*(?P<value>[^=<>]+)"
 )
 _OPTION = re.compile(r"\(([A-Za-z])\)|([A-Za-z])")
-_WORDS = re.compile(r"(?=.*[^\W\d_]{4})[^\W\d_]+(?:[\s',-]+[^\W\d_]+)*|[\u4e00-\u9fff]+")
+_TIME = re.compile(r"\d{1,2}:(?:00|\d\d [AP]M)(?: [AP]M)?")
+_WORDS = re.compile(r"(?i:yes|no|odd|red|tie)|(?=.*[^\W\d_]{4})[^\W\d_]+(?:[\s',-]+[^\W\d_]+)*|[\u4e00-\u9fff]+")
 _MONSTER = re.compile(
     r"\^[\s{(]*\d+\s*\^|\^\s*\{?\s*\(?[0-9]{5}|[0-9]{5,}\s*\)?\s*!|!\s*\)?\s*!|[0-9]{1001}|[-+|]{9}"
     r"|\\binom.*[0-9]{5}|\\(?:sum|prod)(?![a-z]).*(?:[0-9]{5}|\^\{?[0-9]+\^)",
@@ -64,7 +67,9 @@ def decide(reference: str, answer: str, question: str) -> bool | list[Pair]:
         return True
     if (right := words(reference)) is not None:
         return right == words(answer, beside_words=True)
-    reference, answer = _unnamed(reference, answer)
+    if len(reference) == 1 and reference.isalpha() and (option := words(answer)) is not None:
+        return option == reference.casefold()
+    reference, answer = _as_intervals(*_unnamed(reference, answer))
     if _UNDONE.search(answer) and not _UNDONE.search(reference):
         return False
     if "\\ldots" in reference + answer or ("=" in answer and "=" not in reference and len(listed(answer)[1]) == 1):
@@ -183,6 +188,8 @@ class MathsVerifier:
             return "undefined"
         if words(reference) is not None or _numbers(listed(value)[1]) is not None:
             return "readable"
+        if _TIME.fullmatch(reference):
+            return "unreadable"
         if monstrous(value):
             return "undefined"
         if value not in self._references:
@@ -227,6 +234,14 @@ def _name(text: str) -> Pair:
     if len(names) > 1 or "" in names:
         return "", text
     return names.pop(), ", ".join(match["value"].strip() for match in matches if match)
+
+
+def _as_intervals(reference: str, answer: str) -> Pair:
+    """Both with inequalities written as intervals; two that speak of different unknowns stay, and stay different."""
+    left, right = interval(reference), interval(answer)
+    if left and right and left[0] and right[0] and left[0] != right[0]:
+        return reference, answer
+    return left[1] if left else reference, right[1] if right else answer
 
 
 def _pairs(reference: str, answer: str, question: str) -> list[Pair]:

@@ -21,10 +21,13 @@ _UNITS = {
     for line in """
 mm millimeter millimetre 毫米|cm centimeter centimetre 厘米|dm decimeter decimetre 分米|m meter metre 米
 km kilometer kilometre 千米 公里|in inch inche|ft foot feet|yd yard|mi mile|mg milligram 毫克|g gram 克
-kg kilogram 千克 公斤|t ton tonne 吨|oz ounce|lb pound|s sec second 秒|min minute 分钟|h hr hour 小时|day 天
+kg kilogram 千克 公斤|t ton tonne 吨|oz ounce|lb pound|s sec second 秒|min minute 分钟|h hr hour 小时 时|day 天
 week 周|month 个月|yr year 年|ml milliliter millilitre 毫升|l liter litre 升|gal gallon|mph|kmh kph
-cent 分|dollar usd 美元 \\$|euro €|sterling £|yuan rmb 元 ¥|degree ° 度|rad radian|newton N|joule J|watt W
-pascal Pa|hertz Hz|volt V|kelvin K|mole mol|cal calorie|kcal kilocalorie""".replace("\n", "|").split("|")
+cent ¢ 分|dollar usd 美元 \\$|euro eur €|sterling gbp £|yuan rmb cny 元 块 ¥
+rupee rs inr ₹|degree ° 度|rad radian|newton N|joule J|watt W
+pascal Pa|hertz Hz|volt V|kelvin K|celsius|fahrenheit|mole mol|cal calorie|kcal kilocalorie""".replace("\n", "|").split(
+        "|"
+    )
     for word in line.split()
 }
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12, "百": 2, "千": 3, "万": 4, "亿": 8}
@@ -35,12 +38,17 @@ _NOT_COUNTED = re.compile(
 )
 _PERCENT = re.compile(r"(.*?\S)\s*(?:\\?%|(?:\\text\{ ?)?(?:percentage|percent|per cent) ?\}?)", re.DOTALL)
 _BASE = re.compile(r"\(?([0-9A-Fa-f]{1,300})\)?_\{([0-9]{1,2})\}")
-_MONEY = re.compile(r"([+-]?)\s*(\\\$|€|£|¥)\s*(?=[\d.\\(])")
+_MONEY = re.compile(r"([+-]?)\s*(?:(?:US)?(\\\$|€|£|¥|₹)|(USD|EUR|GBP|CNY|RMB|INR|Rs)\.?)\s*(?=[\d.(]|\\(?!\$))")
+_PAID = re.compile(r"(.*[\d.)}])\s*(\\\$|€|£|¥|₹|¢)", re.DOTALL)
+_TEMPERATURE = re.compile(r"(.*\S)\s*\^\{\\circ\}\s*(?:\\text\{)?\s*([CF])\s*\}?", re.DOTALL)
 _WORDS_IN_TEXT = re.compile(
     r"(.*?[^\s\\])\s*((?:\\text\{[^{}\d]*\}(?:\^\{-?[0-9]\})?(?:\s|/|\\cdot(?![a-z]))*)+)", re.DOTALL
 )
-_PLAIN_WORDS = re.compile(r"(.*?[0-9}).])(\s*)([a-zA-Z][a-zA-Z/ ]*(?:\^\{-?[0-9]\})?|[\u4e00-\u9fff]{1,8})")
-_SPACED = re.compile(r"(平方|立方|/)")
+_PLAIN_WORDS = re.compile(
+    r"(.*?[0-9}).])(\s*)"
+    r"([a-zA-Z](?:[a-zA-Z/ ]|\.(?= |$)|\\cdot )*(?:\^\{-?[0-9]\})?|[\u4e00-\u9fff][\u4e00-\u9fff/]{0,7})"
+)
+_SPACED = re.compile(r"(平方|立方|每|/)")
 
 
 @dataclass(frozen=True)
@@ -71,11 +79,15 @@ def split(text: str) -> Quantity:
         return Quantity(percent[1], "%")
     if text.endswith("^{\\circ}") and text.count("\\circ") == 1:
         return Quantity(text.removesuffix("^{\\circ}").rstrip(), "degree")
+    if temperature := _TEMPERATURE.fullmatch(text):
+        return Quantity(temperature[1], {"C": "celsius", "F": "fahrenheit"}[temperature[2]])
     if money := _MONEY.match(text):
         rest = split(money[1] + text[money.end() :])
-        return Quantity(rest.value, rest.unit or _UNITS[money[2]])
+        return Quantity(rest.value, rest.unit or _UNITS[money[2] or money[3].lower()])
+    if (paid := _PAID.fullmatch(text)) and number(paid[1]) is not None:
+        return Quantity(paid[1], _UNITS[paid[2]])
     if (worded := _WORDS_IN_TEXT.fullmatch(text)) and "\\text" not in worded[1]:
-        return _named(worded[1], unworded(worded[2])) or Quantity(text, "")
+        return _named(worded[1], unworded(worded[2]).strip("() ")) or Quantity(text, "")
     plain = _PLAIN_WORDS.fullmatch(text)
     if plain is None or number(plain[1]) is None:
         return Quantity(text, "")
@@ -85,11 +97,12 @@ def split(text: str) -> Quantity:
 
 def _named(value: str, words: str) -> Quantity | None:
     """A value with the words behind it, "million" and the like multiplied in; None if they are no unit and no noun."""
-    names, power = words.split(), 0
-    if names and (scale := names[0].lower() if names[0].isascii() else names[0][0]) in _SCALES and words not in _UNITS:
+    names, power = words.replace(".", " ").split(), 0
+    unit = _unit(names)
+    if unit is None and (scale := names[0].lower() if names[0].isascii() else names[0][0]) in _SCALES:
         power = _SCALES[scale]
         names = [name for name in (names[0][len(scale) :], *names[1:]) if name]
-    unit = _unit(names)
+        unit = _unit(names)
     if unit is None:
         if not all(_counted(name) for name in names) or len(names) > 4:
             return None

@@ -105,6 +105,13 @@ def test_sets_of_a_thousand_numbers_are_compared_without_a_parser(problem):
     assert verifier.judge(listed, backwards.replace("998", "1998")).outcome is Outcome.WRONG
 
 
+@pytest.mark.parametrize("piece", ["\\$", " ", "1:", "[1,", "x<1, ", "$", "\\text{ "])
+def test_an_answer_that_repeats_itself_to_the_limit_is_wrong_and_raises_nothing(piece, maths, problem):
+    answer = piece * (15_000 // len(piece))
+    judged = maths.judge(problem("5"), f"\\boxed{{[{answer}x}}")
+    assert judged.outcome in (Outcome.WRONG, Outcome.MALFORMED)
+
+
 def test_an_answer_in_the_reasoning_only_is_no_answer(grader, problem, completion):
     for text in ("<think>\\boxed{5}</think>", "<think>\\boxed{5}</think> I am done.\nThank you."):
         assert grader.grade(problem("5"), completion(text), "chat").outcome is Outcome.MALFORMED
