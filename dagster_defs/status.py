@@ -31,6 +31,9 @@ class AssetState(Record):
     """One line of `r1 status`."""
 
     asset: str
+    """Asset key, partition after a slash."""
+    select: str
+    """What `r1 run --select` takes to make it."""
     state: State
     digest: str | None
     age: str | None
@@ -59,6 +62,7 @@ def survey(settings: Settings) -> list[AssetState]:
             made = record.asset_materialization if record else None
             state = AssetState(
                 asset=unit.name,
+                select=unit.asset.to_user_string(),
                 state=drift.state,
                 digest=(made.tags or {}).get("dagster/data_version") if made else None,
                 age=_age(time.time() - record.timestamp) if record else None,
@@ -79,7 +83,9 @@ def freshness(settings: Settings, instance: DagsterInstance, graph: dg.Definitio
 
 def status_table(states: Iterable[AssetState]) -> Table:
     """One row an asset; hours are shown of what is not fresh."""
-    table = Table("asset", "state", "digest", "age", "hours", "and below", "why", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for column in ("asset", "state", "digest", "age", "hours", "below", "why"):
+        table.add_column(column, no_wrap=column != "why")
     for each in states:
         more = [f"and {len(each.why) - SHOWN} more: r1 status --json"] if len(each.why) > SHOWN else []
         cost = ("", "") if each.state == "fresh" else (f"{each.hours:.2g}", f"{each.hours_below:.2g}")
@@ -98,9 +104,8 @@ def summary(states: Iterable[AssetState], profile: Profile) -> Iterator[str]:
     hours, machine = sum(each.hours for each in due), profile.machine.accelerator
     price = accelerator_of(machine).usd_per_hour
     yield f"{len(due)} out of date, {hours:.2g} device hours as planned on {machine}, {hours * price:,.2f} USD"
-    if waiting := [each.asset for each in due if each.follows == "on approval"]:
-        assets = ",".join(dict.fromkeys(waiting))
-        yield f"waits for approval: r1 run --select {assets}, or Materialize in r1 ui"
+    if waiting := dict.fromkeys(each.select for each in due if each.follows == "on approval"):
+        yield f"waits for approval: r1 run --select {','.join(waiting)}, or Materialize in r1 ui"
 
 
 def _age(seconds: float) -> str:

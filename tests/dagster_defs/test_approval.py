@@ -50,7 +50,15 @@ def test_status_says_what_an_asset_costs_and_what_its_approval_would_draw_after_
 def test_the_summary_names_the_price_and_the_command_that_approves() -> None:
     def state(asset: str, follows: When, hours: float) -> AssetState:
         return AssetState(
-            asset=asset, state="stale", digest=None, age=None, why=(), follows=follows, hours=hours, hours_below=0
+            asset=asset,
+            select=asset,
+            state="stale",
+            digest=None,
+            age=None,
+            why=(),
+            follows=follows,
+            hours=hours,
+            hours_below=0,
         )
 
     said = list(summary([state("r1_zero", "on approval", 9.5), state("report", "at once", 0.5)], PROFILES["node"](0)))
