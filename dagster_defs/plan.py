@@ -15,7 +15,7 @@ def stage_table(plan: Plan) -> Table:
         table.add_column(column, justify="right")
     for asset, stage in plan.stages.items():
         over = stage.memory_gib_per_device > plan.memory_gib
-        published = [_hours(stage.published_gpu_hours)] if plan.published else []
+        published = [hours_text(stage.published_gpu_hours)] if plan.published else []
         table.add_row(asset, *_cells(stage), *published, style="red" if over else None)
     return table
 
@@ -28,7 +28,7 @@ def published_table(plan: Plan) -> Table:
     rows = {row: (figure.hours, figure.estimate) for row, figure in plan.published.items()}
     rows["in all"] = (sum(hours for hours, _ in rows.values()), sum(estimate for _, estimate in rows.values()))
     for row, (hours, estimate) in rows.items():
-        table.add_row(row, _hours(hours), _hours(estimate), f"{estimate / hours:.2f}")
+        table.add_row(row, hours_text(hours), hours_text(estimate), f"{estimate / hours:.2f}")
     return table
 
 
@@ -36,7 +36,7 @@ def summary(plan: Plan) -> list[str]:
     """Lines below the tables: the total, and stages that do not fit."""
     days = plan.gpu_hours / plan.devices / 24
     where = f"{plan.devices} x {plan.accelerator} ({days:,.1f} days one after another)"
-    lines = [f"{_hours(plan.gpu_hours)} device hours on {where}, {plan.cost_usd:,.2f} USD"]
+    lines = [f"{hours_text(plan.gpu_hours)} device hours on {where}, {plan.cost_usd:,.2f} USD"]
     large = [asset for asset, stage in plan.stages.items() if stage.memory_gib_per_device > plan.memory_gib]
     if large:
         lines.append(f"does not fit into {plan.memory_gib:.0f} GiB a device: {', '.join(large)}")
@@ -46,10 +46,11 @@ def summary(plan: Plan) -> list[str]:
 def _cells(stage: StagePlan) -> tuple[str, ...]:
     memory = (stage.weights_gib, stage.optimizer_gib, stage.activations_gib, stage.kv_cache_gib)
     counts = (stage.samples, stage.tokens, stage.steps, stage.parameters, stage.active_parameters)
-    return (*map(short, counts), *(f"{gib:.1f}" for gib in memory), _hours(stage.gpu_hours))
+    return (*map(short, counts), *(f"{gib:.1f}" for gib in memory), hours_text(stage.gpu_hours))
 
 
-def _hours(hours: float | None) -> str:
+def hours_text(hours: float | None) -> str:
+    """Device hours to two digits, whole ones from a hundred on."""
     if hours is None:
         return ""
     return f"{hours:,.0f}" if hours >= 100 else f"{hours:.2g}"

@@ -14,6 +14,7 @@ from rich.table import Table
 from dagster_defs.definitions import definitions, rerun_of
 from dagster_defs.drift import Drifts, State
 from dagster_defs.io import newest_record
+from dagster_defs.plan import hours_text
 from dagster_defs.settings import Settings
 from dagster_defs.waves import Unit, below, units
 from r1_pipeline.planning.hardware import accelerator_of
@@ -88,7 +89,7 @@ def status_table(states: Iterable[AssetState]) -> Table:
         table.add_column(column, no_wrap=column != "why")
     for each in states:
         more = [f"and {len(each.why) - SHOWN} more: r1 status --json"] if len(each.why) > SHOWN else []
-        cost = ("", "") if each.state == "fresh" else (f"{each.hours:.2g}", f"{each.hours_below:.2g}")
+        cost = ("", "") if each.state == "fresh" else (hours_text(each.hours), hours_text(each.hours_below))
         colour, why = COLOURS[each.state], "\n".join([*each.why[:SHOWN], *more])
         table.add_row(
             each.asset, f"[{colour}]{each.state}[/]", (each.digest or "")[:12], each.age or "", *cost, escape(why)
@@ -103,7 +104,7 @@ def summary(states: Iterable[AssetState], profile: Profile) -> Iterator[str]:
         return
     hours, machine = sum(each.hours for each in due), profile.machine.accelerator
     price = accelerator_of(machine).usd_per_hour
-    yield f"{len(due)} out of date, {hours:.2g} device hours as planned on {machine}, {hours * price:,.2f} USD"
+    yield f"{len(due)} out of date, {hours_text(hours)} device hours as planned on {machine}, {hours * price:,.2f} USD"
     if waiting := dict.fromkeys(each.select for each in due if each.follows == "on approval"):
         yield f"waits for approval: r1 run --select {','.join(waiting)}, or Materialize in r1 ui"
 

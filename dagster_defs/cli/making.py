@@ -70,7 +70,7 @@ def status(
     if as_json:
         print_json([state.model_dump() for state in states])
         return
-    out.print(status_table(states))
+    Console(width=max(out.width, 140)).print(status_table(states))
     out.print(*summary(states, settings.load()), sep="\n", highlight=False, soft_wrap=True)
 
 
