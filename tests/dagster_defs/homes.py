@@ -1,5 +1,7 @@
-"""Homes that tests make, and automation at work in one."""
+"""Homes that tests make, files that feed one, and automation at work in it."""
 
+import os
+import time
 from pathlib import Path
 
 import dagster as dg
@@ -9,6 +11,56 @@ from dagster_defs.run import Executor
 from dagster_defs.settings import Settings
 from dagster_defs.waves import Unit
 from r1_pipeline.artifacts.observer import Observer
+
+SOURCES = """
+builtin = ["code", "stem", "logic", "general", "preference"]
+
+[[source]]
+name = "sums"
+path = "sums"
+files = ["*.jsonl"]
+mapping = "gsm8k"
+licence = "MIT"
+origin = "my desk"
+side = "train"
+
+[[source]]
+name = "exam"
+path = "exam.jsonl"
+mapping = "gsm8k"
+licence = "MIT"
+origin = "my desk"
+side = "heldout"
+
+[[source]]
+name = "replies"
+path = "replies"
+files = ["*.jsonl"]
+licence = "MIT"
+origin = "my desk"
+side = "train"
+
+[source.mapping]
+makes = "pair"
+kind = "helpful"
+language = "en"
+prompt = "{{ p }}"
+chosen = "{{ c }}"
+rejected = "{{ r }}"
+"""
+REPLIES = [{"p": f"Say {word}.", "c": f"Gladly: {word}.", "r": "No."} for word in ("one", "two", "three", "four")]
+
+
+def write(path: Path, rows: list[str]) -> None:
+    """As a file that was written a while ago."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    age(path)
+
+
+def age(path: Path) -> None:
+    os.utime(path, (time.time() - 60, time.time() - 60))
+
 
 LIMIT = 40
 """Ticks until a change must have settled."""

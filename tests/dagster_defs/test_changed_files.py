@@ -4,102 +4,23 @@ A home of the profile `smoke` is made once with files in the place of the built-
 Each row of the table was worked out by hand from the graph.
 """
 
-import json
-import os
 import shutil
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
-from homes import Automation, smoke_settings
+from homes import Automation, age, smoke_settings, write
 
-from dagster_defs.run import run
 from dagster_defs.status import survey
 from dagster_defs.waves import Unit
-from r1_pipeline.data.problems import generate_problems
 from r1_pipeline.errors import SourceError
-from r1_pipeline.profiles import load_profile
 
 pytestmark = pytest.mark.slow
-
-SOURCES = """
-builtin = ["code", "stem", "logic", "general", "preference"]
-
-[[source]]
-name = "sums"
-path = "sums"
-files = ["*.jsonl"]
-mapping = "gsm8k"
-licence = "MIT"
-origin = "my desk"
-side = "train"
-
-[[source]]
-name = "exam"
-path = "exam.jsonl"
-mapping = "gsm8k"
-licence = "MIT"
-origin = "my desk"
-side = "heldout"
-
-[[source]]
-name = "replies"
-path = "replies"
-files = ["*.jsonl"]
-licence = "MIT"
-origin = "my desk"
-side = "train"
-
-[source.mapping]
-makes = "pair"
-kind = "helpful"
-language = "en"
-prompt = "{{ p }}"
-chosen = "{{ c }}"
-rejected = "{{ r }}"
-"""
-REPLIES = [{"p": f"Say {word}.", "c": f"Gladly: {word}.", "r": "No."} for word in ("one", "two", "three", "four")]
-
-
-def write(path: Path, rows: list[str]) -> None:
-    """As a file that was written a while ago."""
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    age(path)
-
-
-def age(path: Path) -> None:
-    os.utime(path, (time.time() - 60, time.time() - 60))
 
 
 def data_versions(home: Path) -> dict[str, str]:
     """Of the newest version of every asset and partition."""
     return {state.asset: str(state.digest) for state in survey(smoke_settings(home))}
-
-
-@pytest.fixture(scope="session")
-def sums() -> list[str]:
-    """Lines that GSM8K would write, of sums that the base of `smoke` has seen people work out."""
-    problems = generate_problems(load_profile("smoke", 0).recipe.heldout_problems.problems)
-    asked = [p for p in problems if p.domain == "math" and p.question.isascii()]
-    return [json.dumps({"question": p.question, "answer": f"One step.\n#### {p.answer}"}) for p in asked]
-
-
-@pytest.fixture(scope="session")
-def fed(made: Path, sums: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    home, before = tmp_path_factory.mktemp("fed") / "home", dict(os.environ)
-    shutil.copytree(made, home)
-    write(home / "sums" / "one.jsonl", sums[4:-3])
-    write(home / "exam.jsonl", sums[:4])
-    for name, rows in (("one", REPLIES[:2]), ("two", REPLIES[2:])):
-        write(home / "replies" / f"{name}.jsonl", [json.dumps(row) for row in rows])
-    (home / "sources.toml").write_text(SOURCES, encoding="utf-8")
-    assert run(smoke_settings(home), None, []) is None
-    yield home
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.fixture

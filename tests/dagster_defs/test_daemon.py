@@ -6,6 +6,7 @@ hand. The tests are ordered: each leaves the home settled. What the user interfa
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,8 +25,7 @@ from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_graphql.test.utils import execute_dagster_graphql
-from homes import smoke_settings
-from test_changed_files import REPLIES, write
+from homes import REPLIES, smoke_settings, write
 
 from dagster_defs.automation import AUTOMATION
 from dagster_defs.reconcile import ACTIVE
@@ -237,3 +237,44 @@ def test_i_what_changed_is_stale_by_its_source_and_waits_while_the_file_is_writt
 
     assert automated.made_by(lambda: (until(stale, "it does not turn stale"), lines.pop(), write(file, lines))) == []
     assert seen == ["has a new data version"]
+
+
+LAUNCH = """mutation($params: ExecutionParams!) { launchPipelineExecution(executionParams: $params) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+
+
+def test_j_a_run_worker_that_is_killed_is_started_again_and_ends_as_if_nothing_had_happened(
+    automated: Automated,
+) -> None:
+    """The artifact was lost; making it again is interrupted in the middle of training."""
+
+    def launched_and_killed() -> None:
+        selector = {
+            "repositoryName": "__repository__",
+            "repositoryLocationName": "r1_pipeline",
+            "pipelineName": "__ASSET_JOB",
+            "assetSelection": [{"path": ["r1_zero"]}],
+            "assetCheckSelection": [],
+        }
+        launched = automated.ask(LAUNCH, params={"selector": selector, "runConfigData": "{}"})
+        run_id = launched["launchPipelineExecution"]["run"]["runId"]
+        until(lambda: any((automated.home / "scratch").glob("*/metrics.jsonl")), "training does not begin")
+        said = " ".join(entry.message for entry in automated.instance.all_logs(run_id))
+        os.kill(int(re.findall(r"\(pid: (\d+)\)", said)[0]), signal.SIGKILL)
+        until(lambda: run_of(run_id).status is DagsterRunStatus.FAILURE, "the killed run stays")
+        until(lambda: len(runs_after(run_id)) == 2, "nobody starts it again")
+
+    def run_of(run_id: str) -> dg.DagsterRun:
+        run = automated.instance.get_run_by_id(run_id)
+        assert run is not None
+        return run
+
+    def runs_after(run_id: str) -> list[DagsterRunStatus]:
+        _, runs = automated.instance.get_run_group(run_id) or ("", [])
+        return [run.status for run in runs]
+
+    before = {state.asset: state.digest for state in survey(automated.settings)}
+    shutil.rmtree(automated.home / "artifacts" / "checkpoint" / "r1_zero")
+    assert automated.made_by(launched_and_killed) == ["r1_zero"]
+    assert {state.asset: state.digest for state in survey(automated.settings)} == before
+    assert list((automated.home / "scratch").iterdir()) == []
