@@ -8,6 +8,7 @@ an artifact verifies that).
 
 import typing
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -129,6 +130,8 @@ class Drifts:
         if isinstance(wanted, str):
             return Drift(state="stale", wanted=None, why=(f"waits for {wanted}",))
         of_made, address = made.metadata.get(FINGERPRINT), made.metadata.get(ADDRESS)
+        if address is not None and not (self._home / str(address.value)).exists():
+            return Drift(state="missing", wanted=print_, why=(f"{address.value} is gone",))
         if of_made is None or of_made.value != wanted.fingerprint:
             manifest = read_manifest(self._home / str(address.value)) if address else None
             return Drift(state="stale", wanted=print_, why=differences(manifest, wanted, self._home))
@@ -160,14 +163,13 @@ class Drifts:
         return found
 
     def _input(self, unit: Unit) -> Artifact | None:
-        """The newest version that passed its gates; None where there is none."""
+        """The newest version that passed its gates; None where there is none, or it is gone."""
         if unit not in self._good:
             gates = self._blocking.get(unit.asset, frozenset())
-            try:
-                record = latest_good(self._instance, unit.asset, unit.partition, gates)
-                self._good[unit] = peek_artifact(self._home / address_of(record))
-            except GateFailedError:
-                self._good[unit] = None
+            self._good[unit] = None
+            with suppress(GateFailedError):
+                path = self._home / address_of(latest_good(self._instance, unit.asset, unit.partition, gates))
+                self._good[unit] = peek_artifact(path) if path.exists() else None
         return self._good[unit]
 
     def _partitions(self, key: AssetKey) -> list[str]:

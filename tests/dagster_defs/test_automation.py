@@ -5,6 +5,7 @@ process materialize until nothing more is requested. Each row of the table was w
 """
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from homes import Automation, smoke_settings
 
 from dagster_defs.definitions import definitions
 from dagster_defs.drift import Drifts
+from dagster_defs.status import survey
 from dagster_defs.waves import Unit
 from r1_pipeline import profiles, stages
 from r1_pipeline.profiles import PipelineRecipe, Profile, load_profile, smoke
@@ -116,6 +118,15 @@ def test_a_materialization_by_hand_of_what_is_fresh_requests_nothing(home: Path)
     assert automation.tick() == set()
     automation.materialize({Unit(dg.AssetKey("dev1"), None)})
     assert automation.settle() == []
+
+
+def test_an_artifact_that_somebody_moved_away_is_missing_and_is_made_again_alone(home: Path) -> None:
+    shutil.rmtree(home / "artifacts" / "checkpoint" / "dev1")
+    before = {each.asset: each for each in survey(smoke_settings(home))}
+    assert before["dev1"].state == "missing" and before["dev1"].why[0].endswith("is gone")
+    assert before["dev2"].why == ("waits for dev1",)
+    assert Automation(home).settle() == ["dev1"]
+    assert {each.state for each in survey(smoke_settings(home))} == {"fresh"}
 
 
 def test_nothing_follows_a_failed_gate_until_its_cause_is_mended(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
