@@ -1,8 +1,11 @@
 """A Croissant 1.0 description of tables: every file with its sha256, every column with its type.
 
+The shards of one table are one record set over a set of files; a table of one file is a record set of its own.
+
 Written by hand, since the format is a page of JSON-LD; tests validate it with `mlcroissant`.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,7 +54,11 @@ CONTEXT: dict[str, Any] = {
 def croissant(
     *, name: str, about: str, version: str, made: str, licences: Sequence[str], folder: Path, tables: Sequence[Path]
 ) -> dict[str, Any]:
-    """JSON-LD of `tables` in `folder`; one record set for each, since a table may have columns of its own."""
+    """JSON-LD of `tables` in `folder`."""
+    sharded: dict[str, list[Path]] = {}
+    for table in tables:
+        if whole := _shards_of(table):
+            sharded.setdefault(whole, []).append(table)
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
@@ -62,8 +69,31 @@ def croissant(
         "datePublished": made,
         "license": [f"https://spdx.org/licenses/{licence}" for licence in licences],
         "url": f"urn:r1:{version}",
-        "distribution": [_file(table, folder) for table in tables],
-        "recordSet": [_records(table, folder) for table in tables],
+        "distribution": [*(_file(table, folder) for table in tables), *map(_file_set, sharded)],
+        "recordSet": [
+            *(_records(name, found[0], {"fileSet": {"@id": _set_id(name)}}) for name, found in sharded.items()),
+            *(_records(t.stem, t, {"fileObject": {"@id": t.name}}) for t in tables if not _shards_of(t)),
+        ],
+    }
+
+
+def _shards_of(table: Path) -> str | None:
+    """The table that a shard belongs to: `samples` for `samples-00003.parquet`."""
+    found = re.fullmatch(r"(.+)-[0-9]+", table.stem)
+    return found[1] if found else None
+
+
+def _set_id(name: str) -> str:
+    return f"{name}-files"
+
+
+def _file_set(name: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileSet",
+        "@id": _set_id(name),
+        "name": _set_id(name),
+        "encodingFormat": "application/x-parquet",
+        "includes": f"{name}-*.parquet",
     }
 
 
@@ -80,25 +110,24 @@ def _file(table: Path, folder: Path) -> dict[str, Any]:
     }
 
 
-def _records(table: Path, folder: Path) -> dict[str, Any]:
+def _records(records: str, table: Path, source: dict[str, Any]) -> dict[str, Any]:
+    """The rows that lie in `source`, of which `table` is one file."""
     import polars as pl
 
-    path = table.relative_to(folder).as_posix()
-    records = path.removesuffix(".parquet")
     return {
         "@type": "cr:RecordSet",
         "@id": records,
         "name": records,
-        "field": [_field(records, path, column, kind) for column, kind in pl.read_parquet_schema(table).items()],
+        "field": [_field(records, source, column, kind) for column, kind in pl.read_parquet_schema(table).items()],
     }
 
 
-def _field(records: str, path: str, column: str, kind: Any) -> dict[str, Any]:
+def _field(records: str, source: dict[str, Any], column: str, kind: Any) -> dict[str, Any]:
     data_type = "sc:Float" if kind.is_float() else "sc:Integer" if kind.is_integer() else "sc:Text"
     return {
         "@type": "cr:Field",
         "@id": f"{records}/{column}",
         "name": column,
         "dataType": data_type,
-        "source": {"fileObject": {"@id": path}, "extract": {"column": column}},
+        "source": {**source, "extract": {"column": column}},
     }
