@@ -180,6 +180,7 @@ def build(data: Path, home: Path) -> dict[str, Any]:
     ended = time.perf_counter()
     screened, copied, written = (row["time"] for row in corpus.metrics())
     committed = corpus.manifest.provenance.seconds
+    used = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "seconds": {
             "ingest": ingested - started,
@@ -190,7 +191,8 @@ def build(data: Path, home: Path) -> dict[str, Any]:
         },
         "total_seconds": ended - started,
         "merge_seconds": committed,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "cpu_seconds": used.ru_utime + used.ru_stime,
+        "peak_mib": used.ru_maxrss / 1024,
         "kept": corpus.statistics["rows"],
         "dropped": corpus.manifest.drops,
         "shards": len(corpus.tables()),
