@@ -20,6 +20,11 @@ BATCH = 1000
 """MLflow's limit on the metrics of one call."""
 
 
+def registered_name(model: str) -> str:
+    """MLflow's name of a model: no slashes."""
+    return model.replace("/", "-")
+
+
 def finish_run(client: "MlflowClient", run_id: str, artifact: Artifact) -> None:
     """All that is known of a finished artifact, and the end of its run."""
     log_steps(client, run_id, artifact.metrics(), already_there(client, run_id))
@@ -95,7 +100,7 @@ def _dataset_input(edge: str, ref: InputRef) -> Any:
         warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted in multiple ways")
         source = resolve_dataset_source(f"artifacts/{ref.kind}/{ref.name}/{ref.fingerprint}")
     dataset = MetaDataset(source=source, name=ref.name, digest=ref.digest[:DIGEST_LIMIT])
-    tags = {"mlflow.data.context": edge, "sha256": ref.digest, "kind": ref.kind}
+    tags = {"mlflow.data.context": edge, "sha256": ref.digest, "kind": ref.kind, "fingerprint": ref.fingerprint}
     return DatasetInput(dataset._to_mlflow_entity(), [InputTag(key, value) for key, value in tags.items()])
 
 
@@ -104,9 +109,8 @@ def _model_of(client: "MlflowClient", ref: InputRef) -> str | None:
     if ref.kind not in (Checkpoint.kind, RewardModel.kind):
         return None
     experiment = client.get_experiment_by_name(EXPERIMENT)
-    found = client.search_logged_models(
-        [experiment.experiment_id], filter_string=f"tags.`r1.digest` = '{ref.digest}'", max_results=1
-    )
+    wanted = f"name = '{registered_name(ref.name)}' AND tags.`r1.fingerprint` = '{ref.fingerprint}'"
+    found = client.search_logged_models([experiment.experiment_id], filter_string=wanted, max_results=1)
     return str(found[0].model_id) if found else None
 
 
@@ -114,7 +118,7 @@ def _register(client: "MlflowClient", run_id: str, artifact: Artifact) -> None:
     import mlflow
     from mlflow.entities import LoggedModelOutput
 
-    name = artifact.name.replace("/", "-")
+    name = registered_name(artifact.name)
     tags = {
         "r1.digest": artifact.digest,
         "r1.fingerprint": artifact.manifest.fingerprint,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from dagster import AssetKey, DagsterInstance
 
+from dagster_defs.mlflow_runs import registered_name
 from dagster_defs.settings import Settings
 from dagster_defs.tracking import Tracking
 from r1_pipeline.artifacts.kinds import Artifact, EvalReport, peek_artifact
@@ -44,11 +45,6 @@ class Move(Record):
     who: str
     when: str
     why: str
-
-
-def registered_name(model: str) -> str:
-    """MLflow's name of a model: no slashes."""
-    return model.replace("/", "-")
 
 
 def promote(settings: Settings, model: str, why: str, *, who: str, even_if_worse: bool) -> Move:

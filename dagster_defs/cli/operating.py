@@ -1,4 +1,4 @@
-"""Commands of whoever operates a home: ui, promote, rollback, prune."""
+"""Commands of whoever operates a home: ui, promote, rollback, prune, migrate."""
 
 from typing import Annotated
 
@@ -76,3 +76,16 @@ def prune(
         retention.prune(settings, found)
     verb = "removed" if yes else "could go; r1 prune --yes removes them"
     out.print(f"{len(found)} artifacts, {size:.1f} MiB {verb}", highlight=False)
+
+
+@app.command()
+def migrate(home: HomeOption = None) -> None:
+    """Copy records from SQLite to the PostgreSQL of R1_DAGSTER_DB and MLFLOW_TRACKING_URI. Example: r1 migrate"""
+    from dagster_defs.migrate import migrate as migrated
+
+    moved = migrated(settings_of(home))
+    out.print(
+        f"{moved.runs} runs and {moved.events} events of Dagster and {moved.tracked_runs} runs of MLflow are in "
+        "PostgreSQL; keep the two variables set, and r1 run and r1 ui go on there",
+        highlight=False,
+    )

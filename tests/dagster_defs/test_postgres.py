@@ -1,4 +1,5 @@
-"""The law of team storage: with one variable each, Dagster and MLflow keep their records in PostgreSQL.
+"""Laws of team storage: with one variable each, Dagster and MLflow keep their records in PostgreSQL, and what a home
+has in SQLite is there after `r1 migrate`.
 
 A real server of Debian's package `postgresql`, started here on a socket of its own.
 """
@@ -9,10 +10,22 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import pytest
+from dagster import AssetKey, DagsterInstance
+from dagster._core.definitions.data_version import extract_data_version_from_entry
+from homes import smoke_settings
+from mlflow import MlflowClient
+from processes import finish, start
+
+from dagster_defs.checks import blocking_checks, checks
+from dagster_defs.io import newest_record, passed_checks
+from dagster_defs.mlflow_runs import EXPERIMENT
+from dagster_defs.settings import Settings, with_driver
 
 pytestmark = pytest.mark.slow
 INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -38,7 +51,7 @@ def server() -> Iterator[str]:
     options = f"-c listen_addresses='' -c unix_socket_directories={directory} -c fsync=off"
     control = (str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", str(directory / "log"))
     as_server(directory, *control, "-o", options, "start")
-    for name in ("dagster", "mlflow"):
+    for name in ("dagster", "mlflow", "dagster_moved", "mlflow_moved"):
         as_server(directory, str(binaries / "createdb"), "-h", str(directory), "-U", "r1", name)
     yield f"?host={directory}"
     as_server(directory, *control, "-m", "immediate", "stop")
@@ -74,3 +87,58 @@ def test_a_run_leaves_its_records_in_postgresql_and_the_next_one_finds_them(serv
         count(mlflow, "select count(*) from tags where key = 'r1.fingerprint'") == 8
     )  # two models are evaluated for a gate
     assert count(mlflow, "select count(*) from metrics where key = 'loss'") > 0
+
+
+def records(at: Settings) -> dict[str, Any]:
+    """What Dagster and MLflow say of a home, without the numbers that a data base gives."""
+    client = MlflowClient(at.tracking_uri, at.tracking_uri)
+    tracked = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
+    with DagsterInstance.from_config(str(at.dagster_home)) as instance:
+        runs, log = instance.get_runs(), instance.event_log_storage
+        passed = {}
+        for key, names in blocking_checks(checks).items():
+            newest = newest_record(instance, key, None)
+            passed[key] = passed_checks(instance, key, newest.storage_id, names) if newest else None
+        return {
+            "runs": {run.run_id: (run.status, run.tags) for run in runs},
+            "events": {
+                run.run_id: [(e.timestamp, e.step_key, e.user_message) for e in instance.all_logs(run.run_id)]
+                for run in runs
+            },
+            "versions": {key: newest_digest(instance, key) for key in log.all_asset_keys()},
+            "gates": passed,
+            "metrics": {run.info.run_id: (run.data.metrics, run.data.params) for run in tracked},
+            "steps": {
+                run.info.run_id: [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, "loss")]
+                for run in tracked
+            },
+            "aliases": {model.name: model.aliases for model in client.search_registered_models()},
+        }
+
+
+def newest_digest(instance: DagsterInstance, key: AssetKey) -> str | None:
+    event = instance.get_latest_data_version_record(key)
+    version = extract_data_version_from_entry(event.event_log_entry) if event else None
+    return version.value if version else None
+
+
+def test_what_a_home_has_is_moved_and_goes_on_there(server: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = smoke_settings(home)
+    had = records(before)
+    assert had["gates"] and all(had["gates"].values()) and had["aliases"]
+    dagster, mlflow = (f"postgresql://r1@/{name}_moved{server}" for name in ("dagster", "mlflow"))
+    there = {"R1_DAGSTER_DB": dagster, "MLFLOW_TRACKING_URI": mlflow}
+    assert "of MLflow are in PostgreSQL" in finish(start(home, "migrate", **there))
+    refused = start(home, "migrate", **there)
+    assert "holds runs already" in refused.communicate()[0] and refused.returncode
+
+    for name, value in there.items():
+        monkeypatch.setenv(name, value)
+    after = replace(before, tracking_uri=with_driver(mlflow))
+    after.export()
+    assert records(after) == had
+    assert "0 computed" in finish(start(home, "run", "--profile", "smoke", **there))
+    seeded = ("run", "--profile", "smoke", "--seed", "1", "--select", "base")
+    assert "1 computed" in finish(start(home, *seeded, **there))
+    now = records(after)
+    assert set(now["runs"]) > set(had["runs"]) and len(now["metrics"]) == len(had["metrics"]) + 2

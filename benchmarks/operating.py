@@ -1,0 +1,180 @@
+"""What operating costs, on the profile `smoke`. Prints JSON, one object a row.
+
+    python benchmarks/operating.py [ROW…]      rows: loading pages overhead tick thousand kills; all by default
+
+Homes are made in a temporary folder and removed. `kills` runs the tests of killed runs, workers
+and daemons three times.
+"""
+
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import psutil
+from dagster import AssetKey
+
+TESTS = Path(__file__).parents[1] / "tests" / "dagster_defs"
+sys.path.insert(0, str(TESTS))
+
+from homes import Automation, smoke_settings  # noqa: E402
+from processes import clean_environment, user_interface  # noqa: E402
+
+from dagster_defs.run import Executor, run  # noqa: E402
+from dagster_defs.waves import Unit  # noqa: E402
+from r1_pipeline.artifacts.observer import Observer  # noqa: E402
+from r1_pipeline.artifacts.store import Store  # noqa: E402
+from r1_pipeline.stages import Workshop, curate, curate_preferences, pretrain  # noqa: E402
+
+TURNS = 5
+HEAVY = ("torch", "transformers", "trl", "vllm", "ray", "mlflow")
+LOAD = f"""
+import sys, time
+began = time.perf_counter()
+import dagster_defs.definitions
+print(time.perf_counter() - began, [name for name in {HEAVY!r} if name in sys.modules])
+"""
+DATA = ("preference_pairs", "general_prompts", "heldout_problems", "reasoning_problems")
+
+
+def loading(home: Path) -> dict[str, Any]:
+    """Seconds to load the code location in a new process, and what of the heavy libraries it imported."""
+    turns = [
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", LOAD],
+            env=clean_environment() | {"R1_HOME": str(home)},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for _ in range(TURNS)
+    ]
+    return {
+        "seconds": statistics.median(float(turn.split()[0]) for turn in turns),
+        "imported": turns[-1].partition(" ")[2].strip(),
+        "bar": "4 s, no torch, trl, vllm, ray",
+    }
+
+
+def pages(home: Path) -> dict[str, Any]:
+    """Seconds from `r1 ui` to the first page of both user interfaces: on a new home, and on one that has run."""
+    spent = {}
+    for kind in ("new home", "the same home again"):
+        began = time.perf_counter()
+        with user_interface(home) as surfaces:
+            for address in (surfaces.dagster, surfaces.mlflow):
+                asked = Request(address, headers={"authorization": f"Bearer {surfaces.token}"})
+                assert "<html" in urlopen(asked).read().decode()
+            spent[kind] = time.perf_counter() - began
+    return {"seconds": spent, "bar": "20 s"}
+
+
+def overhead(home: Path) -> dict[str, Any]:
+    """Seconds that a materialization takes longer than its verb, all in this process and computed anew each time."""
+    settings = smoke_settings(home)
+    settings.export()
+    profile, worker = settings.load(), Executor(settings, {}, Observer())
+    recipe = profile.recipe
+    verbs: dict[str, Callable[[Workshop], object]] = {
+        "preference_pairs": lambda at: curate_preferences(at, recipe.preference_pairs),
+        "general_prompts": lambda at: curate(at, recipe.general_prompts),
+        "heldout_problems": lambda at: curate(at, recipe.heldout_problems),
+        "base": lambda at: pretrain(at, recipe.base),
+    }
+    assert worker.materialize([AssetKey("base")], None) is None  # imports
+    more = {}
+    for name, verb in verbs.items():
+        turns = []
+        for _ in range(TURNS):
+            forget(home)
+            began = time.perf_counter()
+            verb(Workshop(Store(home, device=profile.runtime.device), profile.runtime, name))
+            direct = time.perf_counter() - began
+            forget(home)
+            began = time.perf_counter()
+            assert worker.materialize([AssetKey(name)], None) is None
+            turns.append((direct, time.perf_counter() - began))
+        direct, through = (statistics.median(turn[side] for turn in turns) for side in (0, 1))
+        more[name] = {"verb": direct, "materialization": through, "overhead": through - direct}
+    return {"seconds": more, "bar": "0.5 s an asset"}
+
+
+def tick(home: Path) -> dict[str, Any]:
+    """Seconds of an automation tick over the whole graph when nothing has changed."""
+    assert run(smoke_settings(home), None, []) is None
+    automation, turns, requested = Automation(home), [], set[Unit]()
+    for _ in range(TURNS):
+        began = time.perf_counter()
+        requested |= automation.tick()
+        turns.append(time.perf_counter() - began)
+    return {"seconds": statistics.median(turns), "requested": len(requested), "bar": "3 s, 0 requested"}
+
+
+def thousand(home: Path) -> dict[str, Any]:
+    """1,000 materializations of data assets, each computed anew and tracked, in one process."""
+    settings = smoke_settings(home)
+    settings.export()
+    worker, memory, failures = Executor(settings, {}, Observer()), [], []
+    began = time.perf_counter()
+    for _ in range(1000 // len(DATA)):
+        forget(home)
+        failure = worker.materialize([AssetKey(name) for name in DATA], None)
+        failures += [failure.reason] if failure else []
+        memory.append(psutil.Process().memory_info().rss / 2**20)
+    early, late = (statistics.median(part) for part in (memory[25:50], memory[-25:]))
+    return {
+        "seconds": time.perf_counter() - began,
+        "memory_mib": {"after 100 to 200": early, "after 900 to 1,000": late},
+        "growth": late / early - 1,
+        "failed": failures,
+        "bar": "growth 10%, no locked data base",
+    }
+
+
+def kills(_: Path) -> dict[str, Any]:
+    """Rounds of the tests that kill runs in every kind of stage, run workers and daemons, with SIGKILL."""
+    command = [sys.executable, "-m", "pytest", "-m", "slow", "-k", "killed", str(TESTS / "test_faults.py")]
+    turns = [subprocess.run(command, capture_output=True, text=True, check=False) for _ in range(3)]
+    return {
+        "rounds": [re.findall(r"\d+ (?:passed|failed)[^\n]*", turn.stdout)[-1] for turn in turns],
+        "survived": all(turn.returncode == 0 for turn in turns),
+        "bar": "all",
+    }
+
+
+def forget(home: Path) -> None:
+    """Have everything computed anew."""
+    shutil.rmtree(home / "artifacts", ignore_errors=True)
+
+
+ROWS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "loading": loading,
+    "pages": pages,
+    "overhead": overhead,
+    "tick": tick,
+    "thousand": thousand,
+    "kills": kills,
+}
+
+
+def main(names: Sequence[str]) -> None:
+    """Print the rows; each has a process of its own, so that none has another's imports."""
+    if len(names) == 1:
+        with tempfile.TemporaryDirectory() as folder:
+            print(json.dumps({"row": names[0], **ROWS[names[0]](Path(folder) / "home")}), flush=True)
+    else:
+        for name in names or ROWS:
+            subprocess.run([sys.executable, "-W", "ignore", __file__, name], check=True, env=dict(os.environ))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

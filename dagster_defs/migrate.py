@@ -1,0 +1,225 @@
+"""The records of a home, copied from SQLite to PostgreSQL: runs, events and checks of Dagster, everything of MLflow.
+
+Both programs make their own tables first; rows are then read and written through those tables' definitions, so that
+SQLAlchemy converts types. Dagster's SQLite keeps a file of events for each run and an index of some of them, PostgreSQL
+one table: events are numbered anew in the order of time, and what points at an event follows. Not copied: ticks and
+cursors of sensors and schedules, which begin anew.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dagster import DagsterInstance, RunsFilter
+
+from dagster_defs.reconcile import ACTIVE, reconcile
+from dagster_defs.settings import DAGSTER_DB, Settings, with_driver
+from r1_pipeline.errors import R1Error
+from r1_pipeline.records import Record
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Table
+
+RUNS = ("snapshots", "runs", "run_tags", "bulk_actions", "backfill_tags")
+ASSETS = ("asset_keys", "asset_event_tags", "dynamic_partitions", "asset_check_executions")
+"""Of the index of events, besides the events."""
+POINTER = "dagster/input_event_pointer/"
+"""Tag of a materialization: the event of an input that it read."""
+BATCH = 1000
+
+
+class MigrationError(R1Error):
+    """Records cannot be moved as things stand."""
+
+
+class Moved(Record):
+    """What the two data bases hold now."""
+
+    runs: int
+    """Of Dagster."""
+    events: int
+    tracked_runs: int
+    """Of MLflow."""
+
+
+def migrate(settings: Settings) -> Moved:
+    """Copy the records of a home to the data bases that `R1_DAGSTER_DB` and `MLFLOW_TRACKING_URI` name.
+
+    The home's own stay as they are. Raises `MigrationError` where a variable names no PostgreSQL, a run is under way,
+    or a data base holds runs already.
+    """
+    dagster, mlflow = with_driver(os.environ.get(DAGSTER_DB, "")), settings.tracking_uri
+    for name, url in ((DAGSTER_DB, dagster), ("MLFLOW_TRACKING_URI", mlflow)):
+        if not url.startswith("postgresql"):
+            raise MigrationError(f"{name} does not name a PostgreSQL data base: set it to postgresql://…")
+    own = replace(settings, tracking_uri=f"sqlite:///{settings.home / 'mlflow.db'}")
+    reconcile(own)
+    with DagsterInstance.from_config(str(own.dagster_home)) as instance:
+        if instance.get_runs(RunsFilter(statuses=ACTIVE), limit=1):
+            raise MigrationError("a run is under way; wait for it, end r1 ui, and try again")
+    history = own.dagster_home / "history"
+    _make_dagster_tables(dagster)
+    with _Target.opened(dagster) as target:
+        with _connected(f"sqlite:///{history / 'runs.db'}") as runs:
+            target.take(runs, RUNS)
+        events = _move_events(history / "runs", target)
+        count = target.count("runs")
+    _make_mlflow_tables(mlflow)
+    with _Target.opened(mlflow) as target, _connected(own.tracking_uri) as records:
+        target.take(records, [name for name in target.tables if name != "alembic_version"])
+        return Moved(runs=count, events=events, tracked_runs=target.count("runs"))
+
+
+class _Target:
+    """A data base that takes rows; all of them or, after an error, none."""
+
+    def __init__(self, connection: "Connection") -> None:
+        from sqlalchemy import MetaData
+
+        found = MetaData()
+        found.reflect(connection)
+        self._connection = connection
+        self.tables: Mapping[str, Table] = {table.name: table for table in found.sorted_tables}
+
+    @classmethod
+    @contextmanager
+    def opened(cls, url: str) -> Iterator["_Target"]:
+        """Numbers that the data base gives go on after those that were taken."""
+        from sqlalchemy import create_engine
+
+        engine = create_engine(url)
+        try:
+            with engine.begin() as connection:
+                target = cls(connection)
+                if target.count("runs"):
+                    where = engine.url.render_as_string(hide_password=True)
+                    raise MigrationError(f"{where} holds runs already; name a data base without")
+                yield target
+                target._number_on()
+        finally:
+            engine.dispose()
+
+    def count(self, name: str) -> int:
+        """Rows of a table."""
+        from sqlalchemy import func, select
+
+        return int(self._connection.execute(select(func.count()).select_from(self.tables[name])).scalar_one())
+
+    def take(self, source: "Connection", names: Iterable[str]) -> None:
+        """All rows of these tables, instead of what stands there."""
+        from sqlalchemy import inspect
+
+        wanted, there = set(names), set(inspect(source).get_table_names())
+        tables = [table for name, table in self.tables.items() if name in wanted]
+        for table in reversed(tables):
+            self._connection.execute(table.delete())
+        for table in tables:
+            if table.name in there:
+                self.write(table.name, _rows(source, table))
+
+    def write(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Rows, in batches."""
+        batch: list[Mapping[str, Any]] = []
+        for row in rows:
+            batch.append(row)
+            if len(batch) == BATCH:
+                self._connection.execute(self.tables[name].insert(), batch)
+                batch = []
+        if batch:
+            self._connection.execute(self.tables[name].insert(), batch)
+
+    def _number_on(self) -> None:
+        from sqlalchemy import text
+
+        owned = text("select pg_get_serial_sequence(:table, :column)")
+        for table in self.tables.values():
+            for column in table.primary_key:
+                names = {"table": table.name, "column": column.name}
+                sequence = self._connection.execute(owned, names).scalar_one()
+                if sequence:
+                    last = f'(select coalesce(max("{column.name}"), 0) + 1 from "{table.name}")'
+                    self._connection.execute(text(f"select setval('{sequence}', {last}, false)"))
+
+
+def _move_events(folder: Path, target: _Target) -> int:
+    """The events of all runs under new numbers, and what the index says of them; returns how many."""
+    table, found = target.tables["event_logs"], list[tuple[Any, str, int, dict[str, Any]]]()
+    for file in sorted(folder.glob("*.db")):
+        if file.stem != "index":
+            with _connected(f"sqlite:///{file}") as run:
+                found += [(row["timestamp"], row["run_id"], row["id"], row) for row in _rows(run, table)]
+    found.sort(key=lambda event: event[:3])
+    numbers = {(row["run_id"], row["event"]): number for number, (*_, row) in enumerate(found, 1)}
+    with _connected(f"sqlite:///{folder / 'index.db'}") as index:
+        moved = {row["id"]: numbers[row["run_id"], row["event"]] for row in _rows(index, table)}
+        target.write("event_logs", (_renumbered(row | {"id": n}, moved) for n, (*_, row) in enumerate(found, 1)))
+        for name in ASSETS:
+            target.write(name, (_renumbered(row, moved) for row in _rows(index, target.tables[name])))
+    return len(found)
+
+
+def _renumbered(row: dict[str, Any], moved: Mapping[int, int]) -> dict[str, Any]:
+    """A row whose pointers at events, in columns and inside serialized values, follow them."""
+    for name, value in row.items():
+        if name.endswith("event_id") or name.endswith("storage_id"):
+            row[name] = moved.get(value)
+        elif isinstance(value, str) and value.startswith("{"):
+            row[name] = json.dumps(_pointing(json.loads(value), moved))
+    if row.get("key", "").startswith(POINTER) and row["value"].isdigit():
+        row["value"] = str(moved[int(row["value"])])
+    if "cached_status_data" in row:
+        row["cached_status_data"] = None  # Dagster fills it again
+    return row
+
+
+def _pointing(value: Any, moved: Mapping[int, int]) -> Any:
+    if isinstance(value, list):
+        return [_pointing(each, moved) for each in value]
+    if not isinstance(value, dict):
+        return value
+    new = {key: _pointing(each, moved) for key, each in value.items()}
+    for key, each in new.items():
+        if key == "storage_id" and isinstance(each, int):
+            new[key] = moved[each]
+        elif key.startswith(POINTER) and each.isdigit():
+            new[key] = str(moved[int(each)])
+    return new
+
+
+def _rows(source: "Connection", table: "Table") -> Iterator[dict[str, Any]]:
+    """Rows of the table of this name, with those of its columns that the source has."""
+    from sqlalchemy import inspect, select
+
+    names = {column["name"] for column in inspect(source).get_columns(table.name)}
+    for row in source.execute(select(*(column for column in table.columns if column.name in names))):
+        yield dict(row._mapping)
+
+
+@contextmanager
+def _connected(url: str) -> "Iterator[Connection]":
+    from sqlalchemy import create_engine
+
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _make_dagster_tables(url: str) -> None:
+    from dagster_postgres import DagsterPostgresStorage
+
+    storage = DagsterPostgresStorage(url)
+    for part in (storage.run_storage, storage.event_log_storage, storage.schedule_storage):
+        part.dispose()
+
+
+def _make_mlflow_tables(url: str) -> None:
+    from mlflow import MlflowClient
+
+    MlflowClient(url, url).search_experiments()
