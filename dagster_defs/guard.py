@@ -1,22 +1,27 @@
-"""A guard in front of a web application that trusts whoever can reach it, as Dagster's does.
+"""A guard in front of a web application that trusts whoever can reach it, as Dagster's and MLflow's do.
 
-Lets a request through only with the token, for a host that is allowed, from the same origin, and never a query by GET:
-so neither a link or image on another page, nor a name that is bound to this address, can start a run or read one.
-The token comes once in the address that `r1 ui` prints and stays in a cookie. Not covered: other users' processes that
-can read this user's files, and encryption.
+Lets a request through only with the token, for a host that is allowed, from a page of the same origin (or as a page
+that a person opens), and never a query by GET: so neither a link or image on another page, another server on this
+machine, nor a name that is bound to this address, can start a run or read one. The token comes once in the address that
+`r1 ui` prints and stays in a cookie. Not covered: processes that can read this user's files, and encryption.
 """
 
+import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-COOKIE = "r1_token"
+TOKEN = "R1_UI_TOKEN"
+"""Where the servers of `r1 ui` find the token."""
+LOOPBACK = "127.0.0.1"
+DECIDING = (b"host", b"origin", b"content-type", b"sec-fetch-site")
+"""Headers that the guard judges by: given twice, the application might go by the other."""
 
 
 class Guard:
@@ -27,6 +32,8 @@ class Guard:
         self._app = app
         self._hosts = hosts
         self._token = token
+        self.cookie = f"r1_{hashlib.sha256(token.encode()).hexdigest()[:8]}"
+        """Its name: browsers share cookies among all ports, so each `r1 ui` has one of its own."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -44,17 +51,21 @@ class Guard:
 
     def _refusal(self, scope: Scope, headers: dict[str, str], query: dict[str, list[str]]) -> tuple[int, str] | None:
         """(status, why), or None for a request that may pass."""
-        method, graphql = scope.get("method", "GET"), scope["path"].rstrip("/").endswith("/graphql")
+        method, path = scope.get("method", "GET"), scope["path"]
+        given = [name.lower() for name, _ in scope["headers"]]
+        if any(given.count(name) > 1 for name in DECIDING) or ".." in path.split("/"):
+            return 400, "a header twice, or a path that climbs"
         if headers.get("host") not in self._hosts:
             return 403, f"this host is not allowed; allowed: {', '.join(sorted(self._hosts))}"
         if "origin" in headers and headers["origin"].partition("//")[2] not in self._hosts:
             return 403, "requests from other origins are refused"
-        if headers.get("sec-fetch-site") == "cross-site" and (graphql or method != "GET"):
+        opened = method == "GET" and headers.get("sec-fetch-mode") == "navigate"
+        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not opened:
             return 403, "requests from other sites are refused"
-        if scope["type"] == "http" and graphql and method == "GET" and "query" in query:
+        if scope["type"] == "http" and path.rstrip("/").endswith("/graphql") and method == "GET" and "query" in query:
             return 405, "no query by GET; send it by POST"
-        if graphql and method == "POST" and not headers.get("content-type", "").startswith("application/json"):
-            return 415, "queries are application/json"
+        if method == "POST" and not headers.get("content-type", "").startswith("application/json"):
+            return 415, "what is posted is application/json"
         if not self._known(headers, query):
             return 401, "open the address that r1 ui printed: it has the token"
         return None
@@ -62,13 +73,14 @@ class Guard:
     def _known(self, headers: dict[str, str], query: dict[str, list[str]]) -> bool:
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
         cookies = dict(part.strip().partition("=")[::2] for part in headers.get("cookie", "").split(";"))
-        given = [bearer, cookies.get(COOKIE, ""), *query.get("token", [])]
+        given = [bearer, cookies.get(self.cookie, ""), *query.get("token", [])]
         return any(hmac.compare_digest(each.encode(), self._token.encode()) for each in given)
 
     def _welcome(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         """The token moves from the address into a cookie."""
-        cookie = f"{COOKIE}={self._token}; HttpOnly; SameSite=Strict; Path=/"
-        return [(b"location", scope["path"].encode()), (b"set-cookie", cookie.encode())]
+        cookie = f"{self.cookie}={self._token}; HttpOnly; SameSite=Strict; Path=/"
+        here = "/" + quote(scope["path"].lstrip("/\\"))
+        return [(b"location", here.encode()), (b"set-cookie", cookie.encode())]
 
 
 def _framed(send: Send) -> Send:

@@ -1,7 +1,7 @@
 """Dagster's and MLflow's user interfaces together, on the loopback address unless told otherwise, until Ctrl-C.
 
-Dagster's webserver stands behind the guard, its code server listens on a socket that only this user can open, MLflow
-answers to its own address only; where a tracking server is named, that one is MLflow and none is started.
+Both web servers stand behind the guard, Dagster's code server listens on a socket that only this user can open. Where a
+tracking server is named, that one is MLflow and none is started.
 """
 
 import os
@@ -18,15 +18,14 @@ from tempfile import mkdtemp
 from rich.console import Console
 
 from dagster_defs.automation import AUTOMATION
+from dagster_defs.guard import LOOPBACK, TOKEN
 from dagster_defs.lanes import end_with_parent
 from dagster_defs.reconcile import limit_devices, reconcile
 from dagster_defs.settings import Settings
 from dagster_defs.tracking import Tracking
 from dagster_defs.watch import CODE_SOCKET
-from dagster_defs.webserver import TOKEN
 from r1_pipeline.errors import R1Error
 
-LOOPBACK = "127.0.0.1"
 WORKSPACE = """\
 load_from:
   - grpc_server: {{socket: {socket}, location_name: r1_pipeline}}
@@ -36,8 +35,8 @@ GRACE = 15.0
 """Seconds that a server gets to end before it is killed."""
 EXPOSED = (
     "r1 ui listens on {host}: whoever reaches it and has the token can start runs as you. Put a reverse proxy with TLS "
-    "and a login in front, give viewers a dagster-webserver --read-only of their own, and run MLflow with "
-    "--app-name basic-auth."
+    "and a login in front, give viewers a dagster-webserver --read-only of their own, and let "
+    "a team share an mlflow server --app-name basic-auth by MLFLOW_TRACKING_URI."
 )
 
 
@@ -69,9 +68,10 @@ def serve(
         ports = (dagster_port,) if settings.tracking_server else (dagster_port, mlflow_port)
         while not all(_answers(host, port) for port in ports):
             _check(servers)
-        mlflow = settings.tracking_server or f"http://{host}:{mlflow_port}"
+        token = f"/?token={os.environ[TOKEN]}"
+        mlflow = settings.tracking_server or f"http://{host}:{mlflow_port}{token}"
         console.print(
-            f"Dagster  http://{host}:{dagster_port}/?token={os.environ[TOKEN]}\nMLflow   {mlflow}\nCtrl-C ends both.",
+            f"Dagster  http://{host}:{dagster_port}{token}\nMLflow   {mlflow}\nCtrl-C ends both.",
             soft_wrap=True,
             highlight=False,
         )
@@ -88,20 +88,14 @@ def commands(
     settings: Settings, host: str, dagster_port: int, mlflow_port: int, code: Path, workspace: Path
 ) -> dict[str, tuple[str, ...]]:
     """Module and arguments of each server, in the order of starting."""
-    module, address = "dagster_defs.definitions", f"{host}:{mlflow_port}"
-    allowed = f"{address},localhost:{mlflow_port}" if host == LOOPBACK else address
-    origins = ",".join(f"http://{each}" for each in allowed.split(","))
-    mlflow = (
-        "mlflow", "server", "--host", host, "--port", str(mlflow_port), "--workers", "1", "--backend-store-uri",
-        settings.tracking_uri, "--allowed-hosts", allowed, "--cors-allowed-origins", origins,
-    )  # fmt: skip
-    pages = settings.tracking_server or f"http://{address}"
-    return ({} if settings.tracking_server else {"MLflow": mlflow}) | {
+    web = ("dagster_defs.webserver", host)
+    pages = settings.tracking_server or f"http://{host}:{mlflow_port}"
+    return ({} if settings.tracking_server else {"MLflow": (*web, str(mlflow_port), "mlflow")}) | {
         CODE: (
-            "dagster", "code-server", "start", "-m", module, "--socket", str(code), "--log-level", "warning",
-            "--use-python-environment-entry-point",
+            "dagster", "code-server", "start", "-m", "dagster_defs.definitions", "--socket", str(code),
+            "--log-level", "warning", "--use-python-environment-entry-point",
         ),
-        "Dagster web": ("dagster_defs.webserver", host, str(dagster_port), str(workspace), pages),
+        "Dagster web": (*web, str(dagster_port), "dagster", str(workspace), pages),
         "Dagster daemon": ("dagster._daemon", "run", "-w", str(workspace), "--log-level", "warning"),
     }  # fmt: skip
 

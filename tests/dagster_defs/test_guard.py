@@ -9,9 +9,10 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from dagster_defs.guard import COOKIE, Guard
+from dagster_defs.guard import Guard
 
 HOST, TOKEN = "127.0.0.1:3000", "secret"
+COOKIE = "r1_2bb80d53"  # sha256("secret") begins so
 QUERY = {"query": "mutation { launch }"}
 
 
@@ -51,6 +52,19 @@ def test_the_token_of_the_address_moves_into_a_cookie_that_scripts_and_other_sit
     assert client.get("/runs").text == "GET /runs"
 
 
+@pytest.mark.parametrize("path", ["//evil.example/", "/\\evil.example/", "/x%0d%0aset-cookie:%20a=b", "/%E2%98%83"])
+def test_the_welcome_leads_nowhere_else_and_adds_no_header(path: str, client: TestClient) -> None:
+    welcome = client.get(f"http://{HOST}{path}?token=secret")
+    assert welcome.headers["location"].startswith("/") and not welcome.headers["location"].startswith(("//", "/\\"))
+    assert len(welcome.headers.get_list("set-cookie")) == 1
+    assert welcome.headers["location"].isascii() and welcome.headers["location"].isprintable()
+
+
+def test_two_user_interfaces_on_one_host_do_not_share_a_cookie() -> None:
+    first, second = (Guard(answer, frozenset(), token).cookie for token in ("a", "b"))  # type: ignore[arg-type]
+    assert first != second
+
+
 def test_who_knows_the_token_may_ask_and_is_not_framed(known: TestClient) -> None:
     asked = known.post("/graphql", json=QUERY)
     assert (asked.status_code, asked.headers["x-frame-options"]) == (200, "DENY")
@@ -79,6 +93,9 @@ def test_nobody_else_may(token: str, client: TestClient) -> None:
         ("POST", {"origin": "null"}, 403),
         ("POST", {"origin": "http://127.0.0.1:9999"}, 403),
         ("POST", {"sec-fetch-site": "cross-site"}, 403),
+        ("POST", {"sec-fetch-site": "same-site"}, 403),  # a page of another port of this machine
+        ("PATCH", {"sec-fetch-site": "same-site"}, 403),
+        ("DELETE", {"origin": "http://localhost:8888"}, 403),
         ("POST", {"content-type": "text/plain"}, 415),
         ("POST", {"content-type": "multipart/form-data"}, 415),
         ("GET", {}, 405),  # an image or a link on any page
@@ -87,7 +104,7 @@ def test_nobody_else_may(token: str, client: TestClient) -> None:
 def test_an_attack_with_the_cookie_in_the_browser_is_refused(
     method: str, headers: dict[str, str], status: int, known: TestClient
 ) -> None:
-    body = {"json": QUERY} if method == "POST" else {"params": QUERY}
+    body = {"params": QUERY} if method == "GET" else {"json": QUERY}
     assert known.request(method, "/graphql", headers=headers, **body).status_code == status  # type: ignore[arg-type]
 
 
@@ -95,3 +112,28 @@ def test_an_attack_with_the_cookie_in_the_browser_is_refused(
 def test_a_socket_from_elsewhere_is_closed(headers: dict[str, str], known: TestClient) -> None:
     with pytest.raises((WebSocketDisconnect, WebSocketDenialResponse)):
         known.websocket_connect(f"ws://{HOST}/graphql", headers=headers).__enter__()
+
+
+@pytest.mark.parametrize("path", ["/report_asset_materialization/base?data_version=1", "/report_asset_check/base"])
+def test_a_form_of_another_page_reports_nothing(path: str, known: TestClient) -> None:
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    assert known.post(path, headers=form).status_code == 415
+    assert known.post(path).status_code == 415
+    assert known.post(path, json={}, headers={"origin": "null"}).status_code == 403
+
+
+def test_a_page_of_another_port_may_lead_here_but_not_embed(known: TestClient) -> None:
+    there = {"sec-fetch-site": "same-site"}
+    assert known.get("/runs", headers=there | {"sec-fetch-mode": "navigate"}).status_code == 200
+    assert known.get("/logs/x.out", headers=there | {"sec-fetch-mode": "no-cors"}).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/logs/..%2f..%2fmlflow.db", "/logs/%2e%2e/%2e%2e/mlflow.db"])
+def test_a_path_that_climbs_is_refused(path: str, known: TestClient) -> None:
+    assert known.get(path).status_code == 400
+
+
+@pytest.mark.parametrize("name", ["host", "origin", "content-type"])
+def test_a_header_that_decides_is_given_once(name: str, known: TestClient) -> None:
+    twice = [("cookie", f"{COOKIE}={TOKEN}"), (name, HOST), (name, HOST)]
+    assert known.post("/graphql", content="{}", headers=twice).status_code == 400
