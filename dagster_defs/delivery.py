@@ -86,7 +86,7 @@ class Delivery:
         self._ending.set()
         self._thread.join(PATIENCE_S)
         if self._thread.is_alive():
-            self._warn(f"MLflow at {self._tracking.uri} is slow; nobody waits for it")
+            self._warn(f"MLflow at {self._tracking.shown} is slow; nobody waits for it")
 
     def deliver(self) -> None:
         """What the run has not got yet. A call that failed may have been heard all the same: so it is asked first."""

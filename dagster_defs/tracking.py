@@ -8,6 +8,7 @@ MLflow run. Not covered: what such a run holds (`mlflow_runs`), which version is
 import fcntl
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -33,6 +34,8 @@ class Tracking:
 
     def __init__(self, uri: str, artifacts: Path) -> None:
         self.uri = uri
+        self.shown = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:…@", uri)
+        """The address without a password."""
         self._artifacts = artifacts
         self._owed = artifacts.parent / "owed"
         self._client: MlflowClient | None = None
@@ -146,7 +149,7 @@ class Tracking:
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            warn(f"MLflow at {self.uri} could not {what}: {error}; the metrics are in the artifact's logs/")
+            warn(f"MLflow at {self.shown} could not {what}: {error}; the metrics are in the artifact's logs/")
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -110,10 +110,8 @@ def user_interface(home: Path, *arguments: str, **environment: str) -> Iterator[
         while "Ctrl-C" not in (said := (home / "ui.log").read_text(encoding="utf-8")):
             assert process.poll() is None, said
             time.sleep(0.1)
-        (dagster, token), (mlflow,) = (
-            *re.findall(r"Dagster +(\S+)/\?token=(\S+)", said),
-            re.findall(r"MLflow +(\S+)", said),
-        )
+        ((dagster, token),) = re.findall(r"Dagster +(\S+)/\?token=(\S+)", said)
+        (mlflow,) = re.findall(r"MLflow +(http://[^/\s]+)", said)
         yield Surfaces(dagster, mlflow, token, process)
     finally:
         process.send_signal(signal.SIGTERM)

@@ -69,7 +69,6 @@ def materialize(page: Page, surfaces: Surfaces) -> None:
     page.get_by_role("button", name="Materialize all (5)").click()
     page.get_by_text("View", exact=True).click()
     expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=5 * MINUTE)
-    keep(page, "dagster-run")
 
 
 def read(page: Page, surfaces: Surfaces, browser: BrowserContext) -> Page:
@@ -100,7 +99,6 @@ def find(run: Page, surfaces: Surfaces) -> None:
     keep(run, "mlflow-run")
     run.get_by_text("r1_zero v1").click()
     expect(run.get_by_text(re.compile("candidate")).first).to_be_visible()
-    keep(run, "mlflow-model")
 
 
 def test_the_whole_graph_is_seen_with_what_was_made(browser: BrowserContext, home: Path) -> None:

@@ -26,8 +26,10 @@ from dagster_defs.checks import blocking_checks, checks
 from dagster_defs.io import newest_record, passed_checks
 from dagster_defs.mlflow_runs import EXPERIMENT
 from dagster_defs.settings import Settings, with_driver
+from dagster_defs.tracking import Tracking
 
 pytestmark = pytest.mark.slow
+PASSWORD, KEY = "open-sesame-of-postgres", "open-sesame-of-servers"
 INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 
@@ -61,9 +63,9 @@ def server() -> Iterator[str]:
 def test_a_run_leaves_its_records_in_postgresql_and_the_next_one_finds_them(server: str, tmp_path: Path) -> None:
     import psycopg2
 
-    dagster, mlflow = (f"postgresql://r1@/{name}{server}" for name in ("dagster", "mlflow"))
+    dagster, mlflow = (f"postgresql://r1:{PASSWORD}@/{name}{server}" for name in ("dagster", "mlflow"))
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("R1_", "DAGSTER_", "MLFLOW_"))}
-    environment |= {"R1_DAGSTER_DB": dagster, "MLFLOW_TRACKING_URI": mlflow}
+    environment |= {"R1_DAGSTER_DB": dagster, "MLFLOW_TRACKING_URI": mlflow, "OPENAI_API_KEY": KEY, "HF_TOKEN": KEY}
     command = [sys.executable, "-c", "from dagster_defs.cli import main; main()"]
     arguments = ["run", "--profile", "smoke", "--select", "base,reasoning_problems,r1_zero,heldout_problems"]
     for said in ("8 computed", "0 computed"):
@@ -87,6 +89,23 @@ def test_a_run_leaves_its_records_in_postgresql_and_the_next_one_finds_them(serv
         count(mlflow, "select count(*) from tags where key = 'r1.fingerprint'") == 8
     )  # two models are evaluated for a gate
     assert count(mlflow, "select count(*) from metrics where key = 'loss'") > 0
+
+    kept = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
+    kept += [dump(address) for address in (dagster, mlflow)]
+    assert len(kept) > 50 and b"r1_zero" in kept[-1] and b"r1_zero" in kept[-2]
+    assert [text for text in kept if PASSWORD.encode() in text or KEY.encode() in text] == []
+    assert PASSWORD not in run.stdout + run.stderr
+
+
+def dump(address: str) -> bytes:
+    """All that a data base holds."""
+    return subprocess.run([str(INSTALLED[-1] / "pg_dump"), address], check=True, capture_output=True).stdout
+
+
+def test_a_tracker_that_fails_is_named_without_its_password() -> None:
+    address = f"postgresql+psycopg2://r1:{PASSWORD}@127.0.0.1:1/mlflow"
+    assert Tracking(address, Path("unused")).shown == "postgresql+psycopg2://r1:…@127.0.0.1:1/mlflow"
+    assert Tracking("sqlite:////home/a:b/mlflow.db", Path("unused")).shown == "sqlite:////home/a:b/mlflow.db"
 
 
 def records(at: Settings) -> dict[str, Any]:
