@@ -1,7 +1,8 @@
 """What a word is, and which language it is in. The paper's equation 7 counts "words in the target language" and says no
 more; this is the rule. A text is cut into words in four steps.
 
-1. Fenced and inline code, mathematics (`$…$`, `\\(…\\)`, `\\[…\\]`, `\\boxed{…}`), LaTeX commands and tags are cut out.
+1. Fenced and inline code, drawings (`[asy]…[/asy]`), mathematics (`$…$`, `\\(…\\)`, `\\[…\\]`, `\\boxed{…}`,
+   environments), LaTeX commands and tags are cut out.
 2. Runs of letters of one script are words. A run of n Han or kana is n/2 words, the mean length of a word in Chinese
    and Japanese being close to two; of n Thai letters n/4. Elsewhere a run of two letters at least is one word. Single
    letters are symbols (variables, options), and whatever has a digit or underscore in it is an identifier: none of them
