@@ -77,6 +77,13 @@ class Artifact:
         """All rows, in order, a row group at a time; raises `OSError` for a page whose checksum does not fit."""
         return read_groups(self.tables(), columns)
 
+    def rows_at(self, numbers: Collection[int]) -> "pl.DataFrame":
+        """The rows with these numbers, in stored order."""
+        import polars as pl
+
+        numbered = self.scan().with_row_index("row").filter(pl.col("row").is_in(numbers))
+        return numbered.drop("row").collect(engine="streaming")
+
     def metrics(self) -> list[dict[str, Any]]:
         """Step metrics of the computation that made it; empty where there were none."""
         return read_metrics(self.path / LOGS / METRICS)
@@ -122,10 +129,7 @@ class Corpus(Artifact):
 
     def samples_at(self, rows: Collection[int]) -> list[Sample]:
         """The samples with these numbers, in stored order."""
-        import polars as pl
-
-        numbered = self.scan().with_row_index("row").filter(pl.col("row").is_in(rows))
-        return records_of(numbered.drop("row").collect(engine="streaming"), Sample)
+        return records_of(self.rows_at(rows), Sample)
 
     def verdicts(self) -> "pl.DataFrame":
         """Of a sampled corpus, the verdict on every completion that was asked for, kept or not (`VERDICTS`)."""
