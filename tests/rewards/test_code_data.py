@@ -73,6 +73,13 @@ def test_some_of_human_eval(grader, completion, public_data, unit_tested):
     assert outcomes(grader, completion, [(p, broken(source)) for p, source in pairs]) == [Outcome.WRONG] * 10
 
 
+def test_a_program_cannot_bring_its_own_helper_to_the_test(grader, completion, public_data, unit_tested):
+    """`decode_shift` undoes the prompt's `encode_shift`; both as the identity undo each other, too."""
+    problem, _ = list(human_eval(public_data, unit_tested))[50]
+    cheat = "def encode_shift(s):\n    return s\n\ndef decode_shift(s):\n    return s"
+    assert outcomes(grader, completion, [(problem, cheat)]) == [Outcome.WRONG]
+
+
 @pytest.mark.slow
 def test_the_reference_programs_of_mbpp_pass_but_where_tests_share_classes_with_them(
     grader, completion, public_data, unit_tested
