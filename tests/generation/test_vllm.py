@@ -164,7 +164,7 @@ def test_a_real_server_is_waited_for_says_what_transformers_says_and_is_paid_onc
         key_variable=None,
         concurrency=8,
         timeout_s=60.0,
-        attempts=9,
+        attempts=11,
         usd_per_million_prompt_tokens=0.0,
         usd_per_million_completion_tokens=2.0,
     )
