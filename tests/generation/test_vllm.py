@@ -1,6 +1,7 @@
 """vLLM against transformers on a checkpoint of the profile `smoke`: the same text, the same scores, the same verbs."""
 
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -141,12 +142,16 @@ def server(base: Checkpoint, tmp_path: Path) -> Iterator[str]:
     command = serve_command(servable(base.path, folder), served_name(base.digest), port, SETTINGS, RUNTIME)
     with (tmp_path / "server.log").open("w") as log:
         process = subprocess.Popen(
-            command, env={**os.environ, **environment_of(base.path, RUNTIME)}, stdout=log, stderr=log
+            command,
+            env={**os.environ, **environment_of(base.path, RUNTIME)},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     yield f"http://127.0.0.1:{port}/v1"
     died = process.poll()
-    process.terminate()
-    process.wait(60)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
     assert died is None, (tmp_path / "server.log").read_text()[-2000:]
 
 
