@@ -22,7 +22,7 @@ from dagster_defs.status import survey
 from dagster_defs.waves import Unit
 from r1_pipeline import profiles, stages
 from r1_pipeline.profiles import PipelineRecipe, Profile, load_profile, smoke
-from r1_pipeline.reruns import ON_APPROVAL, Rerun, Reruns
+from r1_pipeline.reruns import ON_APPROVAL, Rerun
 
 pytestmark = pytest.mark.slow
 
@@ -150,7 +150,7 @@ def test_a_group_on_approval_waits_for_a_person_and_what_is_below_follows(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def careful(made: Profile) -> Profile:
-        reruns = Reruns(groups={**made.reruns.groups, "alignment": ON_APPROVAL})
+        reruns = made.reruns.model_copy(update={"groups": {"alignment": ON_APPROVAL}})
         return replace(with_recipe(learning_rate("dev3", 1e-5))(made), reruns=reruns)
 
     changed(monkeypatch, careful)
@@ -166,7 +166,7 @@ def test_a_window_lets_through_only_inside(
 ) -> None:
     def at_night(made: Profile) -> Profile:
         window = Rerun(when="in a window", cron=cron, hours=1.0)
-        reruns = Reruns(groups={**made.reruns.groups, "alignment": window})
+        reruns = made.reruns.model_copy(update={"groups": {"alignment": window}})
         return replace(with_recipe(learning_rate("dev3", 1e-5))(made), reruns=reruns)
 
     changed(monkeypatch, at_night)
