@@ -16,7 +16,7 @@ from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.observer import Observer, Observers
 from r1_pipeline.artifacts.store import Facts, Spec
 from r1_pipeline.errors import LaunchError
-from r1_pipeline.recipe import fingerprint
+from r1_pipeline.recipe import Runtime, fingerprint
 from r1_pipeline.runtime.jobs import Job, Teller, read_job
 from r1_pipeline.runtime.workshop import Workshop
 
@@ -65,15 +65,21 @@ def joined(job: Job) -> Iterator[int]:
     import torch
     import torch.distributed as dist
 
-    cpu = job.runtime.device == "cpu"
-    if not dist.is_initialized():
-        dist.init_process_group("gloo" if cpu else "cpu:gloo,cuda:nccl", timeout=PATIENCE)
-    if not cpu:
-        torch.cuda.set_device(dist.get_node_local_rank())
+    ours = not dist.is_initialized()  # else Ray has made it, and ends it
+    if ours:
+        dist.init_process_group(backend(job.runtime), timeout=PATIENCE)
+        if job.runtime.device != "cpu":
+            torch.cuda.set_device(dist.get_node_local_rank())
     if dist.get_world_size() != job.ranks:
         raise LaunchError(f"{dist.get_world_size()} ranks were started, the runtime says {job.ranks}; correct it")
     yield dist.get_rank()
-    dist.destroy_process_group()
+    if ours:
+        dist.destroy_process_group()
+
+
+def backend(runtime: Runtime) -> str:
+    """Over what ranks talk: tensors where they are, everything else on CPUs."""
+    return "gloo" if runtime.device == "cpu" else "cpu:gloo,cuda:nccl"
 
 
 def work(job: Job, rank: int, watching: Observer) -> None:
@@ -90,7 +96,12 @@ def work(job: Job, rank: int, watching: Observer) -> None:
         raise
 
 
-if __name__ == "__main__":
-    job = read_job(Path(sys.argv[1]))
+def main(file: Path) -> None:
+    """Do a rank's part of the job in `file`."""
+    job = read_job(file)
     with joined(job) as rank:
         work(job, rank, Observer())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

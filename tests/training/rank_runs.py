@@ -1,0 +1,100 @@
+"""Small training runs on several ranks; `torchrun rank_runs.py KEEPS BASE DIRECTORY METHOD… [STEP]`.
+
+With a STEP the first rank kills itself once it has logged that one. accelerate 1.15 shards on accelerators only, torch
+on CPUs too (`fully_shard`): for `fsdp2` accelerate is told that a CPU is one.
+"""
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+import training_runs as runs
+
+from r1_pipeline.artifacts.draft import Draft, bare_draft
+from r1_pipeline.launchers import Inline, Sharding, Torchrun
+from r1_pipeline.recipe import Runtime
+from r1_pipeline.training.grpo import train_grpo
+from r1_pipeline.training.reward_model import train_reward_model
+from r1_pipeline.training.sft import train_sft
+
+RANKS = 2
+ON_POLICY = runs.GRPO.model_copy(update={"steps_per_generation": 1, "num_iterations": 2})
+"""A rollout is one minibatch, so that it does not matter who shuffles what; ratios move in the second iteration."""
+
+
+def runtime_of(keeps: Sharding | None) -> Runtime:
+    """One process for None."""
+    launcher = Torchrun(processes=RANKS, sharding=keeps) if keeps else Inline()
+    return runs.RUNTIME.model_copy(update={"launcher": launcher})
+
+
+def sft(base: Path, draft: Draft, runtime: Runtime) -> None:
+    train_sft(base, [runs.ROWS], runs.SFT, runtime, draft)
+
+
+def reward_model(base: Path, draft: Draft, runtime: Runtime) -> None:
+    train_reward_model(base, runs.pairs(12), runs.REWARD_MODEL, runtime, draft)
+
+
+def grpo(base: Path, draft: Draft, runtime: Runtime, recipe: Any = runs.GRPO) -> None:
+    problems = runs.problems(recipe.problems)
+    train_grpo(base, problems, "chat", {"digits": runs.digits}, {"digits": 1.0}, recipe, runtime, draft)
+
+
+def grpo_on_fixed_rollouts(base: Path, draft: Draft, runtime: Runtime) -> None:
+    """Completions are drawn by their place in the rollout, so that they are the same however many ranks there are."""
+    from trl import GRPOTrainer
+
+    def drawn(trainer: Any, prompts: list[Any], *_: Any, **__: Any) -> tuple[list[list[int]], None]:
+        first = trainer.accelerator.process_index * len(prompts)
+        return [completion(trainer.state.global_step, first + row) for row in range(len(prompts))], None
+
+    def completion(step: int, row: int) -> list[int]:
+        chance = random.Random(step * 1000 + row)
+        return [chance.randrange(3, 60) for _ in range(chance.randrange(4, 11))] + [2]
+
+    sampled, GRPOTrainer._generate_single_turn = GRPOTrainer._generate_single_turn, drawn
+    try:
+        grpo(base, draft, runtime, ON_POLICY)
+    finally:
+        GRPOTrainer._generate_single_turn = sampled
+
+
+METHODS: dict[str, Callable[[Path, Draft, Runtime], None]] = {
+    each.__name__: each for each in (sft, reward_model, grpo, grpo_on_fixed_rollouts)
+}
+
+
+def launch(keeps: Sharding, base: Path, directory: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run methods on real ranks; each leaves its draft in `directory/METHOD`."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}"]
+    command = [*torchrun, __file__, keeps, str(base), str(directory), *arguments]
+    return subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+
+
+def shard_on_cpus() -> None:
+    from accelerate.state import PartialState
+    from accelerate.utils import DistributedType
+
+    os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
+    PartialState._prepare_backend = lambda *_, **__: ("gloo", DistributedType.MULTI_XPU)
+
+
+if __name__ == "__main__":
+    keeps, base, directory, *methods = sys.argv[1:]
+    step = int(methods.pop()) if methods[-1].isdigit() else None
+    dist.init_process_group("gloo")
+    if keeps == "fsdp2":
+        shard_on_cpus()
+    for method in methods:
+        draft = bare_draft(Path(directory) / method)
+        draft.leads = dist.get_rank() == 0
+        if step is not None:
+            draft.observer = runs.Killer(step)
+        METHODS[method](Path(base), draft, runtime_of(keeps))  # type: ignore[arg-type]
+    dist.destroy_process_group()

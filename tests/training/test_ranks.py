@@ -1,0 +1,112 @@
+"""Laws of training on several ranks: they compute what one process computes, and resume from what they sealed.
+
+Real processes under torchrun that talk over gloo on CPUs, with a copy of the model each (DDP) or a shard each (FSDP2).
+Samples depend on who draws them, so GRPO is compared on rollouts that are fixed beforehand.
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import rank_runs as ranks
+import training_runs as runs
+from safetensors.torch import load_file
+
+from r1_pipeline.artifacts.draft import Draft, bare_draft
+from r1_pipeline.artifacts.metrics import read_metrics
+from r1_pipeline.errors import LaunchError, RecipeError, RequirementError
+from r1_pipeline.launchers import Sharding, Torchrun
+from r1_pipeline.training.fit import micro_batch
+from r1_pipeline.training.sharding import sharding_arguments
+
+slow = pytest.mark.slow
+EQUAL = 1e-4
+COMPARED = ("sft", "reward_model", "grpo_on_fixed_rollouts")
+KEPT: tuple[Sharding, ...] = ("ddp", "fsdp2")
+
+
+@pytest.fixture(scope="module")
+def alone(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every method in this process."""
+    directory = tmp_path_factory.mktemp("alone")
+    for method in COMPARED:
+        ranks.METHODS[method](tiny, bare_draft(directory / method), ranks.runtime_of(None))
+    return directory
+
+
+@pytest.fixture(scope="module", params=KEPT)
+def shared(
+    request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Sharding, Path]:
+    """Every method on two ranks."""
+    directory = tmp_path_factory.mktemp(request.param)
+    done = ranks.launch(request.param, tiny, directory, *COMPARED, "grpo")
+    assert done.returncode == 0, done.stderr
+    return request.param, directory
+
+
+def draft_of(directory: Path, method: str) -> Draft:
+    return bare_draft(directory / method)
+
+
+@slow
+@pytest.mark.parametrize("method", COMPARED)
+def test_two_ranks_compute_what_one_process_computes(method: str, alone: Path, shared: tuple[Sharding, Path]) -> None:
+    one, two = (read_metrics(draft_of(directory, method).metrics) for directory in (alone, shared[1]))
+    for name in ("loss", "grad_norm", *(("kl", "reward", "clipped") if "grpo" in method else ())):
+        values = [row[name] for row in one]
+        assert len(set(values)) > 1 or name == "clipped"
+        assert [row[name] for row in two] == pytest.approx(values, abs=EQUAL), name
+
+
+@slow
+@pytest.mark.parametrize("method", COMPARED)
+def test_the_whole_model_is_published_once(method: str, alone: Path, shared: tuple[Sharding, Path]) -> None:
+    one, two = (draft_of(directory, method).path for directory in (alone, shared[1]))
+    before, after = runs.digests(one), runs.digests(two)
+    assert before.keys() == after.keys()
+    assert {name for name in before if before[name] != after[name]} <= {"model.safetensors"}
+    weights, same = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
+    assert weights.keys() == same.keys()
+    for name, tensor in weights.items():
+        assert tensor.dtype == same[name].dtype
+        assert (tensor - same[name]).abs().max() < 1e-3, name
+
+
+@slow
+def test_killed_and_resumed_is_bit_identical(tiny: Path, shared: tuple[Sharding, Path], tmp_path: Path) -> None:
+    keeps, whole = shared
+    killed = ranks.launch(keeps, tiny, tmp_path, "grpo", "5")
+    assert killed.returncode != 0
+    draft = draft_of(tmp_path, "grpo")
+    assert read_metrics(draft.metrics)[-1]["step"] == 5
+    assert (draft.scratch / "checkpoint-4" / "seal.json").exists()
+    resumed = ranks.launch(keeps, tiny, tmp_path, "grpo")
+    assert resumed.returncode == 0, resumed.stderr
+    assert [row["step"] for row in read_metrics(draft.metrics)] == [1, 2, 3, 4, 5, 6]
+    assert runs.digests(draft.path) == runs.digests(draft_of(whole, "grpo").path)
+
+
+@slow
+def test_a_checkpoint_of_other_ranks_is_neither_read_nor_removed(
+    tiny: Path, shared: tuple[Sharding, Path], tmp_path: Path
+) -> None:
+    keeps, whole = shared
+    shutil.copytree(whole / "grpo", tmp_path / "grpo")
+    draft = draft_of(tmp_path, "grpo")
+    with pytest.raises(LaunchError, match=rf"written by {keeps} on 2 rank\(s\), this run is ddp on 1 rank\(s\)"):
+        ranks.grpo(tiny, draft, ranks.runtime_of(None))
+    assert (draft.scratch / "checkpoint-6" / "seal.json").exists()
+
+
+def test_ranks_split_the_batch_and_the_recipe_stays_as_it_is() -> None:
+    runtime = runs.RUNTIME.model_copy(update={"launcher": Torchrun(processes=4, sharding="ddp"), "micro_batch": 6})
+    assert micro_batch(32, runtime) == 4  # a share of 8, in two passes
+    with pytest.raises(RecipeError, match="4 ranks cannot share a batch of 30 equally"):
+        micro_batch(30, runtime)
+
+
+def test_a_model_that_would_not_be_sharded_is_refused(tiny: Path, tmp_path: Path) -> None:
+    runtime = runs.RUNTIME.model_copy(update={"launcher": Torchrun(processes=1, sharding="zero3")})
+    with pytest.raises(RequirementError, match="ZeRO-3 needs DeepSpeed"):
+        sharding_arguments(runtime)
