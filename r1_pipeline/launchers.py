@@ -55,7 +55,7 @@ class Torchrun(LauncherSettings):
     sharding: Sharding
     nodes: int = 1
     rendezvous: str | None = None
-    """HOST:PORT where the ranks of several nodes meet; a free port of this machine where there is one node."""
+    """HOST:PORT where the ranks of several nodes meet; None is this machine, which must be one of them."""
     starter: tuple[str, ...] = ()
     """Command that starts its arguments once on every node, such as `srun --nodes=8 --ntasks-per-node=1`."""
 

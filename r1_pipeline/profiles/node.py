@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from r1_pipeline.data.licences import PERMISSIVE
 from r1_pipeline.evaluation.gates import GateLimits
+from r1_pipeline.launchers import Torchrun
 from r1_pipeline.profiles.adopted import Scale, pipeline
 from r1_pipeline.profiles.models import LLAMA_1B, QWEN_1_5B, QWEN_7B
 from r1_pipeline.profiles.paper import paper_scale
@@ -22,7 +23,14 @@ def node(seed: int) -> Profile:
     """The paper's schedule at a twentieth of the steps, on completions an eighth as long."""
     return Profile(
         pipeline(seed, _scale(seed)),
-        Runtime(device="cuda", threads=8, generation_batch=1024, micro_batch=8, recompute=True),
+        Runtime(
+            device="cuda",
+            threads=8,
+            launcher=Torchrun(processes=8, sharding="fsdp2"),
+            generation_batch=1024,
+            micro_batch=8,
+            recompute=True,
+        ),
         GateLimits(
             gain_over_base=0.1, format_rate=0.9, language_consistency=0.95, preference_accuracy=0.7, licences=PERMISSIVE
         ),

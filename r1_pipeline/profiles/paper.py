@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from r1_pipeline.data.licences import PERMISSIVE
 from r1_pipeline.data.screening.replies import ReplyRecipe
 from r1_pipeline.evaluation.gates import GateLimits
+from r1_pipeline.launchers import Torchrun
 from r1_pipeline.profiles.adopted import Scale, pipeline
 from r1_pipeline.profiles.models import DEEPSEEK_V3_BASE, LLAMA_8B, QWEN_32B
 from r1_pipeline.profiles.profile import Forecast, Machine, Profile
@@ -36,7 +37,16 @@ def paper(seed: int) -> Profile:
     """The paper's run."""
     return Profile(
         pipeline(seed, paper_scale(seed)),
-        Runtime(device="cuda", threads=8, generation_batch=1024, micro_batch=1, recompute=True),
+        Runtime(
+            device="cuda",
+            threads=8,
+            launcher=Torchrun(
+                processes=8, nodes=64, sharding="fsdp2", starter=("srun", "--nodes=64", "--ntasks-per-node=1")
+            ),
+            generation_batch=1024,
+            micro_batch=1,
+            recompute=True,
+        ),
         GateLimits(
             gain_over_base=0.5,
             format_rate=0.95,

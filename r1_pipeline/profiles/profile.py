@@ -18,6 +18,7 @@ from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.generation.asking import Shard
 from r1_pipeline.generation.rejection import RejectionRecipe
+from r1_pipeline.launchers import RayTrain, Torchrun
 from r1_pipeline.recipe import Precision, Recipe, Runtime
 from r1_pipeline.records import Domain, Record
 from r1_pipeline.reruns import Reruns
@@ -25,6 +26,7 @@ from r1_pipeline.stages import BaseRecipe, GeneralRecipe, ReinforceRecipe
 from r1_pipeline.training.adopt import AdoptRecipe, require_model
 from r1_pipeline.training.callbacks import Guards
 from r1_pipeline.training.precision import require_precision
+from r1_pipeline.training.pretrain import PretrainRecipe
 from r1_pipeline.training.reward_model import RewardModelRecipe
 from r1_pipeline.training.sft import SftRecipe
 
@@ -130,16 +132,18 @@ class Profile:
     def require(self) -> None:
         """Raises `RequirementError` naming everything that this machine lacks, before any work is done."""
         devices = list(self._devices())
-        lacking = [*devices, *self._models(), *([] if devices else self._precision())]
+        lacking = [*devices, *self._models(), *self._shares(), *([] if devices else self._precision())]
         if lacking:
             raise RequirementError("\n".join(lacking))
 
     def _devices(self) -> Iterator[str]:
-        if not self.runtime.device.startswith("cuda"):
+        launcher = self.runtime.launcher
+        if not self.runtime.device.startswith("cuda") or isinstance(launcher, RayTrain):  # its devices are elsewhere
             return
         import torch
 
-        found, wanted = torch.cuda.device_count(), self.machine.devices
+        found = torch.cuda.device_count()
+        wanted = launcher.processes if isinstance(launcher, Torchrun) else self.machine.devices
         if found < wanted:
             yield (
                 f"{wanted} GPU(s) with {self.machine.memory_gib:.0f} GiB are needed, {found} found; "
@@ -157,6 +161,22 @@ class Profile:
                 require_model(source, self.runtime)
             except RequirementError as error:
                 yield str(error)
+
+    def _shares(self) -> Iterator[str]:
+        ranks = self.runtime.launcher.ranks
+        unequal = [f"{name} ({batch})" for name, batch in self._batches() if batch % ranks]
+        if unequal:
+            yield f"{ranks} ranks cannot share the batches of {', '.join(unequal)} equally; start fewer ranks"
+
+    def _batches(self) -> Iterator[tuple[str, int]]:
+        """Every stage that trains, and its effective batch."""
+        for name, field in self.recipe:
+            for part, recipe in (field if isinstance(field, dict) else {"": field}).items():
+                stage = f"{name}/{part}" if part else name
+                if isinstance(recipe, ReinforceRecipe):
+                    yield stage, recipe.grpo.prompts_per_step * recipe.grpo.group_size
+                elif isinstance(recipe, SftRecipe | RewardModelRecipe | PretrainRecipe):
+                    yield stage, recipe.batch
 
     def _precision(self) -> Iterator[str]:
         trained: set[Precision] = {self.recipe.dev1.precision, self.recipe.r1_zero.grpo.precision}

@@ -8,6 +8,7 @@ outlives this process. Dagster's graph brings one of its own that opens a Pipes 
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +23,8 @@ from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.launchers import RayTrain, Torchrun
 from r1_pipeline.runtime.jobs import Job
 
+PORT = 29400
+"""Where ranks of several nodes meet on this one, unless the launcher says otherwise; torchrun's own."""
 PERIOD_S = 0.2
 """Between two looks at what the ranks have said."""
 
@@ -73,13 +76,12 @@ def command(job: Job, module: str) -> list[str]:
         return [sys.executable, "-m", "r1_pipeline.runtime.ray_train", module, str(job.file)]
     if job.ranks == 1 or not isinstance(launcher, Torchrun):
         return [sys.executable, *rank]
-    nodes = (
-        ["--rdzv-backend=c10d", f"--rdzv-endpoint={launcher.rendezvous}", f"--rdzv-id={job.fingerprint[:16]}"]
-        if launcher.rendezvous
-        else ["--standalone"]
-    )
     size = [f"--nnodes={launcher.nodes}", f"--nproc-per-node={launcher.processes}"]
-    return [*launcher.starter, sys.executable, "-m", "torch.distributed.run", *size, *nodes, *rank]
+    meet = ["--standalone"]
+    if launcher.nodes > 1:
+        where = launcher.rendezvous or f"{socket.gethostname()}:{PORT}"
+        meet = ["--rdzv-backend=c10d", f"--rdzv-endpoint={where}", f"--rdzv-id={job.fingerprint[:16]}"]
+    return [*launcher.starter, sys.executable, "-m", "torch.distributed.run", *size, *meet, *rank]
 
 
 @contextmanager

