@@ -85,7 +85,8 @@ def whole(trainer: "Trainer", model: "Module") -> "Mapping[str, Tensor] | None":
     """
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         weights: Mapping[str, Tensor] = trainer.accelerator.get_state_dict(model)
-        return weights
+        tied = trainer.model.all_tied_weights_keys  # once gathered, nothing shows that they are another's
+        return {name: tensor for name, tensor in weights.items() if name not in tied}
     return None
 
 

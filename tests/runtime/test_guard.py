@@ -1,4 +1,4 @@
-"""Laws of the guard: nothing that a command started outlives guard, parent or command, and the code is the command's."""
+"""Laws of the guard: nothing that a command started outlives it, the guard or its parent; exit codes pass through."""
 
 import os
 import signal

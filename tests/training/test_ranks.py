@@ -60,9 +60,9 @@ def draft_of(directory: Path, method: str) -> Draft:
 def test_two_ranks_compute_what_one_process_computes(method: str, alone: Path, shared: tuple[Sharding, Path]) -> None:
     one, two = (read_metrics(draft_of(directory, method).metrics) for directory in (alone, shared[1]))
     for name in ("loss", "grad_norm", *(("kl", "reward", "clipped") if "grpo" in method else ())):
-        values = [row[name] for row in one]
+        values = [row[name] for row in one if name in row]
         assert len(set(values)) > 1 or name == "clipped"
-        assert [row[name] for row in two] == pytest.approx(values, abs=EQUAL), name
+        assert [row[name] for row in two if name in row] == pytest.approx(values, abs=EQUAL), name
 
 
 @slow
