@@ -6,6 +6,7 @@ Samples depend on who draws them, so GRPO is compared on rollouts that are fixed
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import rank_runs as ranks
@@ -23,7 +24,7 @@ from r1_pipeline.errors import LaunchError, RecipeError, RequirementError
 from r1_pipeline.launchers import Sharding, Torchrun
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.training.fit import micro_batch
-from r1_pipeline.training.sharding import ZERO3, sharding_arguments
+from r1_pipeline.training.sharding import ZERO3, require_sharded, sharding_arguments
 
 slow = pytest.mark.slow
 EQUAL = 1e-4
@@ -119,6 +120,13 @@ def test_without_deepspeed_zero3_is_refused() -> None:
 
 def sharded(keeps: Sharding) -> Runtime:
     return runs.RUNTIME.model_copy(update={"launcher": Torchrun(processes=2, sharding=keeps), "recompute": True})
+
+
+def test_a_trainer_that_would_not_shard_although_it_should_is_refused() -> None:
+    one_that_copies = SimpleNamespace(is_fsdp_enabled=False)  # what transformers makes of `fsdp` on CPUs
+    with pytest.raises(RequirementError, match="on accelerators only"):
+        require_sharded(one_that_copies, sharded("fsdp2"))  # type: ignore[arg-type]
+    require_sharded(one_that_copies, sharded("ddp"))  # type: ignore[arg-type]
 
 
 def test_accelerate_reads_our_fsdp2_as_it_is_meant(tmp_path: Path) -> None:
