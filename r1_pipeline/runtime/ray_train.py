@@ -16,22 +16,44 @@ from r1_pipeline.launchers import RayTrain
 from r1_pipeline.runtime.jobs import Job, read_job
 from r1_pipeline.runtime.rank import PATIENCE, backend
 
-PASSED_ON = ("DAGSTER_PIPES_", "HF_", "OMP_", "PYTHONPATH", "R1_", "TOKENIZERS_")
-"""Beginnings of the variables that workers need; Ray hands on none by itself."""
+PASSED_ON = (
+    "HF_DATASETS_OFFLINE",
+    "HF_HOME",
+    "HF_HUB_DISABLE_TELEMETRY",
+    "HF_HUB_OFFLINE",
+    "OMP_NUM_THREADS",
+    "OMP_WAIT_POLICY",
+    "PYTHONPATH",
+    "TOKENIZERS_PARALLELISM",
+)
+"""Variables that workers need, beside Dagster's; Ray hands on none by itself. None may be a secret: Ray shows them."""
 
 
 def main(module: str, file: Path) -> None:
     """Run all ranks of the job in `file` until they end; raises what Ray says of the first that fails."""
     job = read_job(file)
+    launcher = job.runtime.launcher
+    assert isinstance(launcher, RayTrain)
+    try:
+        _join(launcher)
+        _trainer(job, launcher, module).fit()
+    except Exception as error:
+        job.fail(error)
+        raise
+
+
+def _join(launcher: RayTrain) -> None:
     try:
         import ray
     except ModuleNotFoundError as error:
         raise RequirementError("Ray is not installed; install the extra `ray` on every node") from error
-    launcher = job.runtime.launcher
-    assert isinstance(launcher, RayTrain)
-    variables = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
-    ray.init(address=launcher.address, runtime_env={"env_vars": variables}, log_to_driver=False)
-    _trainer(job, launcher, module).fit()
+    variables = {k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith("DAGSTER_PIPES_")}
+    try:
+        ray.init(address=launcher.address, runtime_env={"env_vars": variables}, log_to_driver=False)
+    except ConnectionError as error:
+        raise RequirementError(
+            f"no Ray cluster answers at {launcher.address} ({error}); start one with `ray start --head`"
+        ) from error
 
 
 def _trainer(job: Job, launcher: RayTrain, module: str) -> Any:

@@ -16,8 +16,9 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_graphql.test.utils import execute_dagster_graphql
 from homes import smoke_settings
 
-from dagster_defs.run import Executor
+from dagster_defs.run import Executor, run
 from dagster_defs.settings import Settings
+from r1_pipeline.artifacts.manifest import read_manifest
 from r1_pipeline.artifacts.observer import Observer
 
 pytestmark = pytest.mark.slow
@@ -92,6 +93,17 @@ def test_a_launched_stage_speaks_in_the_event_log_and_says_what_it_took(at: Sett
     metadata = made.dagster_event.event_specific_data.materialization.metadata
     assert metadata["ranks"].value == 1
     assert 0 < metadata["peak memory of a rank (GiB)"].value < 10
+
+
+def test_every_stage_of_the_graph_makes_in_a_process_of_its_own_what_it_makes_inline(made: Path, at: Settings) -> None:
+    (at.home / "runtime.toml").write_text('[launcher]\ntype = "subprocess"\n', encoding="utf-8")
+    assert run(at, None, []) is None
+    assert digests(at.home) == digests(made)
+
+
+def digests(home: Path) -> dict[str, str]:
+    found = [read_manifest(path.parent) for path in (home / "artifacts").glob("*/**/manifest.json")]
+    return {f"{manifest.kind}/{manifest.name}": manifest.digest for manifest in found}
 
 
 @pytest.fixture
