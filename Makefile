@@ -54,7 +54,7 @@ services:
 	  || ($(AS_ROOT) apt-get update -qq && $(PACKAGES)) >/dev/null
 
 test-services: $(READY) services sandbox
-	@$(BIN)/python -m pytest -m slow $(addprefix tests/dagster_defs/test_,browser.py postgres.py)
+	@$(BIN)/python -m pytest -m slow $(addprefix tests/dagster_defs/test_,browser.py mlflow_lineage.py postgres.py surfaces.py)
 
 test-vllm: $(VLLM)/.ready
 	@$(VLLM)/bin/python -m pytest -m slow tests/generation/test_vllm.py

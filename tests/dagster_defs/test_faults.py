@@ -5,12 +5,14 @@ Real processes, real signals, the profile `smoke`.
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,10 +20,11 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import psutil
 import pytest
-from dagster import DagsterEventType, DagsterInstance, RunsFilter
+from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunsFilter
 from homes import smoke_settings
-from processes import finish, follow, free_port, kill, mlflow_server, start
+from processes import Surfaces, finish, follow, free_port, kill, mlflow_server, start, user_interface
 
 from dagster_defs.reconcile import ACTIVE, limit_devices
 from r1_pipeline.artifacts.manifest import read_manifest
@@ -54,6 +57,83 @@ def tracked(uri: str) -> tuple[list[Any], Any]:
     return list(client.search_runs([experiment.experiment_id], max_results=1000)), client
 
 
+LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+  __typename ... on LaunchRunSuccess { run { runId } } } }"""
+UP_TO_R1_ZERO = (["base"], ["reasoning_problems"], ["heldout_problems"], ["r1_zero"], ["evaluation", "r1_zero"])
+
+
+def launch(surfaces: Surfaces) -> str:
+    """Id of a run that the user interface is asked for, as its pages ask."""
+    selector = {
+        "repositoryLocationName": "r1_pipeline",
+        "repositoryName": "__repository__",
+        "pipelineName": "__ASSET_JOB",
+        "assetSelection": [{"path": path} for path in UP_TO_R1_ZERO],
+    }
+    params = {"selector": selector, "runConfigData": {}, "mode": "default"}
+    asked = Request(
+        f"{surfaces.dagster}/graphql", json.dumps({"query": LAUNCH, "variables": {"params": params}}).encode()
+    )
+    asked.add_header("content-type", "application/json")
+    asked.add_header("authorization", f"Bearer {surfaces.token}")
+    launched = json.loads(urlopen(asked).read())["data"]["launchRun"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    run_id: str = launched["run"]["runId"]
+    return run_id
+
+
+def until(done: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if done():
+            return
+        time.sleep(1)
+    raise AssertionError("it never came to that")
+
+
+def test_a_run_worker_and_a_daemon_that_are_killed_lose_no_finished_work(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with user_interface(home) as surfaces, DagsterInstance.from_config(str(home / "dagster")) as instance:
+
+        def worker(run_id: str, stage: str) -> int:
+            """The process of a run, once it is at a stage."""
+            until(lambda: (run_id, stage) in begun())
+            time.sleep(0.7)
+            said = " ".join(e.user_message for e in instance.all_logs(run_id))
+            (pid,) = set(re.findall(r"pid: (\d+)", said))
+            return int(pid)
+
+        def begun() -> set[tuple[str, str | None]]:
+            runs = instance.get_runs()
+            logs = [e for run in runs for e in instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_START)]
+            return {(e.run_id, e.step_key) for e in logs}
+
+        first = launch(surfaces)
+        os.kill(worker(first, "r1_zero"), signal.SIGKILL)
+        made = digests(home)
+        until(lambda: len(instance.get_runs()) > 1)  # the reconciler reports it, and Dagster starts it again, once
+        assert instance.get_run_by_id(first).status is DagsterRunStatus.FAILURE
+        (second,) = (run.run_id for run in instance.get_runs() if run.run_id != first)
+        until(lambda: instance.get_run_by_id(second).status is DagsterRunStatus.SUCCESS)
+        assert made.items() <= digests(home).items()
+
+        (daemon,) = (each for each in children(surfaces) if "dagster._daemon" in each.cmdline())
+        third = launch(surfaces)
+        until(lambda: third in {run_id for run_id, _ in begun()})
+        daemon.kill()
+        assert surfaces.process.wait(60) != 0
+        assert "the Dagster daemon server ended with exit code -9" in (home / "ui.log").read_text(encoding="utf-8")
+    with user_interface(home) as surfaces, DagsterInstance.from_config(str(home / "dagster")) as instance:
+        assert instance.get_run_by_id(third).status not in ACTIVE
+        fourth = launch(surfaces)
+        until(lambda: instance.get_run_by_id(fourth).status is DagsterRunStatus.SUCCESS)
+    assert made.items() <= digests(home).items()
+    nothing_is_known_twice(home)
+
+
+def children(surfaces: Surfaces) -> list[psutil.Process]:
+    return psutil.Process(surfaces.process.pid).children(recursive=True)
+
+
 def test_runs_that_are_killed_in_every_kind_of_stage_end_as_if_nothing_had_happened(tmp_path: Path) -> None:
     home, reference = tmp_path / "killed", tmp_path / "whole"
     for name in STAGES:
@@ -66,6 +146,11 @@ def test_runs_that_are_killed_in_every_kind_of_stage_end_as_if_nothing_had_happe
     assert digests(home) == digests(reference)
     with DagsterInstance.from_config(str(home / "dagster")) as instance:
         assert instance.get_runs(RunsFilter(statuses=ACTIVE)) == []
+    nothing_is_known_twice(home)
+
+
+def nothing_is_known_twice(home: Path) -> None:
+    """One finished MLflow run, each metric of each step once, one version, of whatever was made."""
     runs, client = tracked(f"sqlite:///{home / 'mlflow.db'}")
     stages = [run for run in runs if "r1.fingerprint" in run.data.tags]
     of = Counter((run.data.tags["r1.fingerprint"], run.data.tags["r1.artifact"]) for run in stages)
