@@ -10,7 +10,7 @@ import json
 import logging
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -79,12 +79,25 @@ def _opened(settings: Settings) -> Iterator[DagsterInstance]:
 
 @dg.sensor(name="reconciler", minimum_interval_seconds=PERIOD_S, default_status=dg.DefaultSensorStatus.RUNNING)
 def reconciler() -> dg.SkipReason:
-    """Closes runs whose process is gone, and tells MLflow what it missed."""
+    """Closes runs whose process is gone, and tells MLflow what it missed: metrics, and that a run has ended."""
     settings, said = Settings.from_environment(), list[str]()
     closed, told = reconcile(settings), Tracking.of(settings).pay(said.append)
+    close_parents(settings, said.append)
     return dg.SkipReason(
         "; ".join([f"closed {', '.join(closed) or 'none'}", f"told {', '.join(told) or 'none'}", *said])
     )
+
+
+def close_parents(settings: Settings, warn: Callable[[str], None]) -> None:
+    """End in MLflow the runs that stand for ended runs of the user interface; `r1 run` ends its own."""
+    tracking = Tracking.of(settings)
+    with tracking.tolerant("end a run", warn), _opened(settings) as instance:
+        client = tracking.connect()
+        wanted = "tags.`r1.role` = 'pipeline' and attributes.status = 'RUNNING'"
+        for tracked in client.search_runs([tracking.experiment], wanted):
+            run = instance.get_run_by_id(tracked.data.tags[PIPELINE_RUN])
+            if run and run.is_finished:
+                client.set_terminated(tracked.info.run_id, "FINISHED" if run.is_success else "FAILED")
 
 
 def _lock_of(settings: Settings, run_id: str) -> Path:

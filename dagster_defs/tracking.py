@@ -124,13 +124,21 @@ class Tracking:
             with debt, self.tolerant("catch up", warn):
                 said = debt.read()
                 made = peek_artifact(Path(said["path"]))
-                run_id = self.open_run(
-                    said["pipeline_run"], said["tags"], made.name, made.manifest.fingerprint, made.manifest.payload
-                )
+                whose = said["pipeline_run"], said["tags"], made.name, made.manifest.fingerprint
+                run_id = self._told(said["pipeline_run"], made) or self.open_run(*whose, made.manifest.payload)
                 finish_run(self.connect(), run_id, made)
                 debt.settle()
                 paid.append(made.name)
         return paid
+
+    def _told(self, pipeline_run: str, made: Artifact) -> str | None:
+        """Id of the run that heard of an artifact before whoever told it could note that, if there is one."""
+        same = f"tags.`r1.fingerprint` = '{made.manifest.fingerprint}' and tags.`r1.artifact` = '{made.name}'"
+        for tag in (PIPELINE_RUN, "r1.resumed_in"):
+            wanted = f"{same} and tags.`{tag}` = '{pipeline_run}'"
+            if found := self.connect().search_runs([self.experiment], wanted, max_results=1):
+                return str(found[0].info.run_id)
+        return None
 
     def close_parent(self, pipeline_run: str, status: str) -> None:
         """End the parent run of a pipeline run, if it has one."""
