@@ -64,6 +64,7 @@ class Grader:
 
     def __init__(self, verifiers: Mapping[Domain, Verifier], runtime: Runtime | None = None) -> None:
         self.runtime = runtime or Runtime()
+        """Its threads judge side by side here; with a cluster, `generation.judging` opens graders of its own there."""
         self._verifiers = dict(verifiers)
         self._cache: dict[tuple[Problem, str], Verdict] = {}
         self._cached = 0
