@@ -178,7 +178,7 @@ def grpo_row(bench: Bench) -> dict[str, Any]:
 def plain_trl(bench: Bench, grpo: Any, folder: Path) -> list[float]:
     """Seconds of each step."""
     from datasets import Dataset
-    from transformers import TrainerCallback
+    from transformers import PrinterCallback, TrainerCallback
     from trl import GRPOConfig, GRPOTrainer
 
     from r1_pipeline.data.templates import render
@@ -232,6 +232,7 @@ def plain_trl(bench: Bench, grpo: Any, folder: Path) -> list[float]:
         processing_class=load_tokenizer(bench.base.path),
         callbacks=[Clock()],
     )
+    trainer.remove_callback(PrinterCallback)  # it would print between our lines
     trainer.train()
     return [b - a for a, b in pairwise(marks[: grpo.steps])]
 
