@@ -4,6 +4,7 @@ Each makes the whole call, on a store that opens what is finished and makes the 
 rank writes and reports; the others compute their part and read what it wrote.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,6 +67,8 @@ def joined(job: Job) -> Iterator[int]:
     import torch.distributed as dist
 
     cpu = job.runtime.device == "cpu"
+    if cpu:
+        os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"  # else it is cpu:0, to which torch loads no checkpoint
     dist.init_process_group("gloo" if cpu else "cpu:gloo,cuda:nccl", timeout=PATIENCE)
     if not cpu:
         torch.cuda.set_device(dist.get_node_local_rank())

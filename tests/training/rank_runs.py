@@ -81,13 +81,13 @@ def shard_on_cpus() -> None:
     from accelerate.state import PartialState
     from accelerate.utils import DistributedType
 
-    os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
     PartialState._prepare_backend = lambda *_, **__: ("gloo", DistributedType.MULTI_XPU)
 
 
 if __name__ == "__main__":
     keeps, base, directory, *methods = sys.argv[1:]
     step = int(methods.pop()) if methods[-1].isdigit() else None
+    os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"  # as `runtime.rank` does
     dist.init_process_group("gloo")
     if keeps == "fsdp2":
         shard_on_cpus()
