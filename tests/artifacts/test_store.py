@@ -163,9 +163,10 @@ def test_kill_at_any_moment_leaves_the_whole_artifact_or_none(tmp_path: Path) ->
                 (draft.path / f"{i}.bin").write_bytes(bytes(200_000))
             return Facts()
         store = Store(Path(sys.argv[1]))
-        print("ready", flush=True)
         for n in range(10_000):
             store.build(Checkpoint, Spec("k", "toy", 1, Toy(n=n), {}), make)
+            if n == 0:
+                print("ready", flush=True)
     """)
     for k in range(6):
         child = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE)
