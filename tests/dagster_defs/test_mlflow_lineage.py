@@ -13,7 +13,7 @@ from homes import smoke_settings
 from processes import free_port, mlflow_server
 
 from dagster_defs.mlflow_runs import EXPERIMENT
-from dagster_defs.tracking import RUN_ID, Tracking
+from dagster_defs.tracking import Tracking
 from r1_pipeline.artifacts.kinds import peek_artifact
 
 pytestmark = pytest.mark.slow
@@ -23,10 +23,9 @@ def tell_all(tracking: Tracking, home: Path) -> None:
     """Owe this tracker every artifact of the home, oldest first, and pay."""
     made = [peek_artifact(path.parent) for path in (home / "artifacts").glob("*/**/manifest.json")]
     for artifact in sorted(made, key=lambda each: each.path.stat().st_mtime):
-        if RUN_ID in artifact.manifest.provenance.runs:
-            with tracking.owe(artifact, "a pipeline run", {}):
-                pass
-            assert tracking.pay(pytest.fail) == [artifact.name]
+        with tracking.owe(artifact, "a pipeline run", {}):
+            pass
+        assert tracking.pay(pytest.fail) == [artifact.name]
 
 
 @pytest.fixture(params=["sqlite", "rest"])
