@@ -3,6 +3,7 @@
     Inline       the calling process                                              nothing to start
     Subprocess   one process of its own, which gives all memory back at its end   runtime.launch
     Torchrun     a rank for each device, on one node or many                      runtime.launch
+    RayTrain     a rank for each worker of a Ray cluster                          runtime.ray_train
 
 A launcher changes where the same verb runs, never what it means: it enters no fingerprint. Stages that train run on all
 ranks, stages that only use a model on one, stages without a model in the calling process.
@@ -67,4 +68,23 @@ class Torchrun(LauncherSettings):
         return self.sharding
 
 
-AnyLauncher = Annotated[Inline | Subprocess | Torchrun, Field(discriminator="type")]
+class RayTrain(LauncherSettings):
+    """Ranks that are workers of Ray Train."""
+
+    type: Literal["ray"] = "ray"
+    workers: int
+    """Ranks: one a GPU, or one for every `Runtime.threads` CPUs."""
+    sharding: Sharding
+    address: str
+    """`auto` on a node of the cluster, else HOST:PORT of its head."""
+
+    @property
+    def ranks(self) -> int:
+        return self.workers
+
+    @property
+    def keeps(self) -> Sharding:
+        return self.sharding
+
+
+AnyLauncher = Annotated[Inline | Subprocess | Torchrun | RayTrain, Field(discriminator="type")]

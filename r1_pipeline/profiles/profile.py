@@ -18,7 +18,7 @@ from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.generation.asking import Shard
 from r1_pipeline.generation.rejection import RejectionRecipe
-from r1_pipeline.launchers import Torchrun
+from r1_pipeline.launchers import RayTrain, Torchrun
 from r1_pipeline.recipe import Precision, Recipe, Runtime
 from r1_pipeline.records import Domain, Record
 from r1_pipeline.reruns import Reruns
@@ -138,7 +138,7 @@ class Profile:
 
     def _devices(self) -> Iterator[str]:
         launcher = self.runtime.launcher
-        if not self.runtime.device.startswith("cuda"):
+        if not self.runtime.device.startswith("cuda") or isinstance(launcher, RayTrain):  # its devices are elsewhere
             return
         import torch
 

@@ -20,7 +20,7 @@ from typing import Protocol
 
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Facts
-from r1_pipeline.launchers import Torchrun
+from r1_pipeline.launchers import RayTrain, Torchrun
 from r1_pipeline.runtime.jobs import Job
 
 PORT = 29400
@@ -72,6 +72,8 @@ def launch(job: Job, start: Start, observer: Observer) -> Facts:
 def command(job: Job, module: str) -> list[str]:
     """What starts all ranks of a job."""
     rank, launcher = ["-m", module, str(job.file)], job.runtime.launcher
+    if isinstance(launcher, RayTrain) and job.ranks > 1:
+        return [sys.executable, "-m", "r1_pipeline.runtime.ray_train", module, str(job.file)]
     if job.ranks == 1 or not isinstance(launcher, Torchrun):
         return [sys.executable, *rank]
     size = [f"--nnodes={launcher.nodes}", f"--nproc-per-node={launcher.processes}"]

@@ -17,7 +17,7 @@ from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.observer import Observer, Observers
 from r1_pipeline.artifacts.store import Facts, Spec
 from r1_pipeline.errors import LaunchError
-from r1_pipeline.recipe import fingerprint
+from r1_pipeline.recipe import Runtime, fingerprint
 from r1_pipeline.runtime.jobs import Job, Teller, read_job
 from r1_pipeline.runtime.workshop import Workshop
 
@@ -66,16 +66,23 @@ def joined(job: Job) -> Iterator[int]:
     import torch
     import torch.distributed as dist
 
-    cpu = job.runtime.device == "cpu"
-    if cpu:
+    if job.runtime.device == "cpu":
         os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"  # else it is cpu:0, to which torch loads no checkpoint
-    dist.init_process_group("gloo" if cpu else "cpu:gloo,cuda:nccl", timeout=PATIENCE)
-    if not cpu:
-        torch.cuda.set_device(dist.get_node_local_rank())
+    ours = not dist.is_initialized()  # else Ray has made it, and ends it
+    if ours:
+        dist.init_process_group(backend(job.runtime), timeout=PATIENCE)
+        if job.runtime.device != "cpu":
+            torch.cuda.set_device(dist.get_node_local_rank())
     if dist.get_world_size() != job.ranks:
         raise LaunchError(f"{dist.get_world_size()} ranks were started, the runtime says {job.ranks}; correct it")
     yield dist.get_rank()
-    dist.destroy_process_group()
+    if ours:
+        dist.destroy_process_group()
+
+
+def backend(runtime: Runtime) -> str:
+    """Over what ranks talk: tensors where they are, everything else on CPUs."""
+    return "gloo" if runtime.device == "cpu" else "cpu:gloo,cuda:nccl"
 
 
 def work(job: Job, rank: int, watching: Observer) -> None:

@@ -9,7 +9,7 @@ from launched import Heard, Homes, sft
 
 from r1_pipeline.artifacts.store import Spec
 from r1_pipeline.errors import RecipeError
-from r1_pipeline.launchers import AnyLauncher, Inline, Subprocess, Torchrun
+from r1_pipeline.launchers import AnyLauncher, Inline, RayTrain, Subprocess, Torchrun
 from r1_pipeline.profiles import Profile
 from r1_pipeline.recipe import Runtime, fingerprint
 from r1_pipeline.runtime.jobs import Job
@@ -62,6 +62,8 @@ def test_the_commands_are_those_that_one_would_type() -> None:
     assert command(job(cluster, 16), "a.rank") == [
         "srun", "--nodes=2", *torchrun, "--nnodes=2", "--nproc-per-node=8", *meet, *rank,
     ]  # fmt: skip
+    ray = RayTrain(workers=2, sharding="ddp", address="auto")
+    assert command(job(ray, 2), "a.rank")[1:] == ["-m", "r1_pipeline.runtime.ray_train", "a.rank", rank[-1]]
 
 
 def test_a_launcher_enters_no_fingerprint(home: Homes, profile: Profile) -> None:
