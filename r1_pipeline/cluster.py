@@ -5,12 +5,13 @@
 Ray Data hands the tasks to actors, each with a worker of its own; what a lost node had at work is done again elsewhere,
 and every task answers exactly once, in any order. Every node needs this package, the files that a worker opens under
 the same paths (a shared file system), and what its work needs: bubblewrap for programs, vLLM where it is the engine.
-Not covered: starting a cluster (`ray start`), training on one.
+Tasks and results are pickled, as Ray does by itself: whoever can join the cluster can run anything on it.
+Not covered: starting a cluster (`ray start`), training on one (`runtime.ray_train`).
 """
 
 import logging
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -82,20 +83,28 @@ class _Worker:
             return error
 
 
-def _joined(cluster: Cluster) -> Any:
-    """The module `ray.data`, in a process that has joined the cluster; raises `RequirementError` where it cannot."""
+def join(address: str, variables: Mapping[str, str] | None = None) -> None:
+    """Join the cluster, whose workers get these environment variables; raises `RequirementError` where it cannot."""
     try:
         import ray
-        import ray.data
     except ModuleNotFoundError as error:
         raise RequirementError("Ray is not installed; install the extra `ray` on every node") from error
-    if not ray.is_initialized():
-        try:
-            ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
-        except ConnectionError as error:
-            raise RequirementError(
-                f"no Ray cluster answers at {cluster.address} ({error}); start one with `ray start --head`"
-            ) from error
+    if ray.is_initialized():
+        return
+    environment = {"env_vars": dict(variables)} if variables else None
+    try:
+        ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
+    except ConnectionError as error:
+        raise RequirementError(
+            f"no Ray cluster answers at {address} ({error}); start one with `ray start --head`"
+        ) from error
+
+
+def _joined(cluster: Cluster) -> Any:
+    """The module `ray.data`, in a process that has joined the cluster; raises like `join`."""
+    join(cluster.address)
+    import ray.data
+
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     return ray.data

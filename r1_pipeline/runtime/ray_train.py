@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from r1_pipeline.errors import RequirementError
+from r1_pipeline.cluster import join
 from r1_pipeline.launchers import RayTrain
 from r1_pipeline.runtime.jobs import Job, read_job
 from r1_pipeline.runtime.rank import PATIENCE, backend
@@ -34,26 +34,13 @@ def main(module: str, file: Path) -> None:
     job = read_job(file)
     launcher = job.runtime.launcher
     assert isinstance(launcher, RayTrain)
+    variables = {k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith("DAGSTER_PIPES_")}
     try:
-        _join(launcher)
+        join(launcher.address, variables)
         _trainer(job, launcher, module).fit()
     except Exception as error:
         job.fail(error)
         raise
-
-
-def _join(launcher: RayTrain) -> None:
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise RequirementError("Ray is not installed; install the extra `ray` on every node") from error
-    variables = {k: v for k, v in os.environ.items() if k in PASSED_ON or k.startswith("DAGSTER_PIPES_")}
-    try:
-        ray.init(address=launcher.address, runtime_env={"env_vars": variables}, log_to_driver=False)
-    except ConnectionError as error:
-        raise RequirementError(
-            f"no Ray cluster answers at {launcher.address} ({error}); start one with `ray start --head`"
-        ) from error
 
 
 def _trainer(job: Job, launcher: RayTrain, module: str) -> Any:
