@@ -31,31 +31,31 @@ def decided(found: Gate) -> dg.AssetCheckResult:
     )
 
 
-HELDOUT = {"heldout_problems": dg.AssetIn("heldout_problems")}
+HELDOUT = "heldout_problems"
+"""Not upstream of a model: a gate on one has them made, where the model alone was selected."""
 
 
-@dg.asset_check(asset="r1_zero", blocking=True, pool=DEVICE, additional_ins={"base": dg.AssetIn("base"), **HELDOUT})
+@dg.asset_check(
+    asset="r1_zero",
+    blocking=True,
+    pool=DEVICE,
+    additional_ins={"base": dg.AssetIn("base")},
+    additional_deps=[HELDOUT],
+)
 def beats_base(
-    context: dg.AssetCheckExecutionContext,
-    pipeline: dg.ResourceParam[Pipeline],
-    r1_zero: Checkpoint,
-    base: Checkpoint,
-    heldout_problems: ProblemSet,
+    context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline], r1_zero: Checkpoint, base: Checkpoint
 ) -> dg.AssetCheckResult:
     """R1-Zero solves clearly more held-out maths than the base that it started from."""
-    after, before = (pipeline.evaluate(context, model, heldout_problems) for model in (r1_zero, base))
+    after, before = (pipeline.evaluate(context, model) for model in (r1_zero, base))
     return decided(gates.beats_base(after, before, pipeline.profile.gates))
 
 
-@dg.asset_check(asset="r1_zero", blocking=True, pool=DEVICE, additional_ins=HELDOUT)
+@dg.asset_check(asset="r1_zero", blocking=True, pool=DEVICE, additional_deps=[HELDOUT])
 def format_rate(
-    context: dg.AssetCheckExecutionContext,
-    pipeline: dg.ResourceParam[Pipeline],
-    r1_zero: Checkpoint,
-    heldout_problems: ProblemSet,
+    context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline], r1_zero: Checkpoint
 ) -> dg.AssetCheckResult:
     """R1-Zero's replies have the form that the cold start relies on."""
-    return decided(gates.format_rate(pipeline.evaluate(context, r1_zero, heldout_problems), pipeline.profile.gates))
+    return decided(gates.format_rate(pipeline.evaluate(context, r1_zero), pipeline.profile.gates))
 
 
 @dg.asset_check(asset="sft_corpus", blocking=True)
@@ -64,7 +64,7 @@ def all_verified(sft_corpus: Corpus) -> dg.AssetCheckResult:
     return decided(gates.all_verified(sft_corpus))
 
 
-@dg.asset_check(asset="sft_corpus", blocking=True, additional_ins=HELDOUT)
+@dg.asset_check(asset="sft_corpus", blocking=True, additional_ins={HELDOUT: dg.AssetIn(HELDOUT)})
 def no_heldout(sft_corpus: Corpus, heldout_problems: ProblemSet) -> dg.AssetCheckResult:
     """No row is about a held-out problem."""
     return decided(gates.no_heldout(sft_corpus, heldout_problems))
@@ -108,16 +108,15 @@ def language_check(model: str) -> dg.AssetChecksDefinition:
         name="language_consistency",
         blocking=True,
         pool=DEVICE,
-        additional_ins=HELDOUT,
+        additional_deps=[HELDOUT],
         description="The reasoning stays in the language of the question.",
     )
     def check(
         context: dg.AssetCheckExecutionContext,
         pipeline: dg.ResourceParam[Pipeline],
         model: Checkpoint,
-        heldout_problems: ProblemSet,
     ) -> dg.AssetCheckResult:
-        report = pipeline.evaluate(context, model, heldout_problems)
+        report = pipeline.evaluate(context, model)
         return decided(gates.language_consistency(report, pipeline.profile.gates))
 
     return check

@@ -18,7 +18,7 @@ from dagster_defs.pipes import StartUnderPipes
 from dagster_defs.reconcile import hold
 from dagster_defs.settings import Settings
 from dagster_defs.tracking import TrackedStage, Tracking
-from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, EvalReport, ProblemSet
+from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, EvalReport
 from r1_pipeline.artifacts.observer import Observer, Observers
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
 from r1_pipeline.artifacts.store import Store
@@ -27,7 +27,7 @@ from r1_pipeline.evaluation.collect import RunFacts, collect, write_report
 from r1_pipeline.profiles import PipelineRecipe, Profile
 from r1_pipeline.recipe import fingerprint
 from r1_pipeline.runtime.workshop import Workshop
-from r1_pipeline.stages import evaluate
+from r1_pipeline.stages import curate, evaluate
 
 A = TypeVar("A", bound=Artifact)
 Context = AssetExecutionContext | AssetCheckExecutionContext
@@ -107,9 +107,10 @@ class Pipeline:
             else:
                 context.log.info("%s version %s is the champion now, pass@1 %.4f", model, move.version, move.score)
 
-    def evaluate(self, context: Context, model: Checkpoint, heldout: ProblemSet) -> EvalReport:
-        """A model's scores, as its evaluation asset will find them."""
+    def evaluate(self, context: Context, model: Checkpoint) -> EvalReport:
+        """A model's scores on the held-out problems, both as their assets will find them."""
         with patient(context):
+            heldout = curate(self.workshop(context, "heldout_problems"), self.recipe.heldout_problems)
             return evaluate(self.workshop(context, f"evaluation/{model.name}"), model, heldout, self.recipe.evaluation)
 
     def report(self, context: AssetExecutionContext, artifacts: Mapping[str, Artifact]) -> dg.MaterializeResult[None]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from r1_pipeline.artifacts.manifest import LOGS, Manifest, read_manifest, verify_files
 from r1_pipeline.artifacts.metrics import METRICS, read_metrics
-from r1_pipeline.artifacts.tables import read_groups, read_records, read_table, records_of
+from r1_pipeline.artifacts.tables import read_groups, read_records, read_table, records_of, scan_tables
 from r1_pipeline.errors import WrongKindError
 from r1_pipeline.records import Domain, PreferencePair, Problem, Sample
 
@@ -69,9 +69,7 @@ class Artifact:
 
     def scan(self) -> "pl.LazyFrame":
         """All rows, lazily: the one way to read what may be larger than memory. Pages' checksums are not looked at."""
-        import polars as pl
-
-        return pl.scan_parquet(self.tables())
+        return scan_tables(self.tables())
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator["pl.DataFrame"]:
         """All rows, in order, a row group at a time; raises `OSError` for a page whose checksum does not fit."""

@@ -6,6 +6,7 @@ of its rows. Not covered: what the columns mean (`records`), who may write where
 """
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,8 @@ ROW_GROUP_BYTES = 8 * 1024**2
 """Of its values: what must be decompressed to show one row."""
 SHARD_BYTES = 128 * 1024**2
 """Of its values; about a third of that on disk."""
+READ_AHEAD = "2"
+"""Row groups that Polars decompresses ahead of need; its own choice, 8 and more, grows the memory with the table."""
 _JSON_COLUMNS = frozenset({"tests", "token_ids"})
 """Nested fields of the records, kept as JSON text so that a table's schema never depends on its rows."""
 
@@ -130,6 +133,14 @@ def read_groups(paths: Sequence[Path], columns: Sequence[str] | None = None) -> 
                 frame = pl.from_arrow(file.read_row_group(group, columns))
                 assert isinstance(frame, pl.DataFrame)
                 yield frame
+
+
+def scan_tables(paths: Sequence[Path]) -> "pl.LazyFrame":
+    """The rows of several files of one schema, lazily; pages' checksums are not looked at."""
+    import polars as pl
+
+    os.environ.setdefault("POLARS_ROW_GROUP_PREFETCH_SIZE", READ_AHEAD)
+    return pl.scan_parquet(list(paths))
 
 
 def stored_bytes(paths: Sequence[Path]) -> int:

@@ -116,7 +116,9 @@ def _rows(sets: list[Any], column: str, wanted: str) -> list[tuple[Any, dict[str
 
 
 def _found(tables: list[str], column: str, wanted: str) -> "pl.DataFrame":
+    """The rows with this value: one column is searched, then the rows are read where they stand."""
     import polars as pl
 
-    rows = pl.scan_parquet(tables, include_file_paths="table", parallel="prefiltered")
-    return rows.filter(pl.col(column) == wanted).collect()
+    rows = pl.scan_parquet(tables, include_file_paths="table")
+    places = rows.select(column).with_row_index("place").filter(pl.col(column) == wanted).collect()["place"]
+    return pl.concat([rows.clear(), *(rows.slice(place, 1) for place in places)]).collect()
