@@ -199,6 +199,7 @@ def build(data: Path, home: Path) -> dict[str, Any]:
         "merge_seconds": committed,
         "cpu_seconds": sum(whose.ru_utime + whose.ru_stime for whose in (used, lane)),
         "peak_mib": max(used.ru_maxrss, LANES * lane.ru_maxrss) / 1024,
+        "peak_mib_of_a_lane": lane.ru_maxrss / 1024,
         "kept": corpus.statistics["rows"],
         "dropped": corpus.manifest.drops,
         "shards": len(corpus.tables()),

@@ -231,7 +231,9 @@ def _check_home(home: Path) -> None:
     marker = home / "home.json"
     home.mkdir(parents=True, exist_ok=True)
     if not marker.exists():
-        marker.write_text(json.dumps({"schema": SCHEMA}) + "\n", encoding="utf-8")
+        whole = home / f".home-{uuid.uuid4().hex[:8]}"  # others may open this home now: they see all of it or nothing
+        whole.write_text(json.dumps({"schema": SCHEMA}) + "\n", encoding="utf-8")
+        whole.replace(marker)
         return
     found = json.loads(marker.read_text(encoding="utf-8")).get("schema")
     if found != SCHEMA:

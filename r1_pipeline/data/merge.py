@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Corpus
-from r1_pipeline.artifacts.tables import SHARD_BYTES, ShardWriter, stored_bytes
+from r1_pipeline.artifacts.tables import ShardWriter, stored_bytes
 from r1_pipeline.cluster import Cluster
 from r1_pipeline.data.corpus import SAMPLES
 from r1_pipeline.data.screening.aside import DROPPED, aside
@@ -38,6 +38,8 @@ Rows = NDArray[np.int64]
 Keys = NDArray[np.uint64]
 COLUMNS = ("sample_id", "problem_id", "domain", "language", "question", "response")
 """What is looked at before rows are copied."""
+BUCKET_BYTES = 64 * 1024**2
+"""Of rows that are put in order at once."""
 STEPS = 3
 """That a merge reports: screened, copied, written."""
 
@@ -135,7 +137,7 @@ def _copy(parts: Sequence[Corpus], places: Rows, dropped: "pl.DataFrame", draft:
     """Reads all rows once: each goes aside or to its bucket; returns the buckets in order."""
     import polars as pl
 
-    count = max(1, -(-stored_bytes([table for part in parts for table in part.tables()]) // SHARD_BYTES))
+    count = max(1, -(-stored_bytes([table for part in parts for table in part.tables()]) // BUCKET_BYTES))
     height = max(1, -(-int(places.max(initial=-1) + 1) // count))
     paths = [draft.scratch / f"bucket-{number:05d}.arrow" for number in range(count)]
     files: dict[int, Any] = {}

@@ -58,7 +58,7 @@ def curves(lines: Sequence[Line], title: str, decimals: int) -> Markup:
         parts.append(_text(x(step), HEIGHT - 5, f"{'step ' if anchor == 'end' else ''}{step:g}", f"tick {anchor}"))
     placed: list[float] = []
     for line in lines:
-        mean = running_mean(line.values, max(1, len(line.values) // 12))
+        mean = running_mean(line.values, len(line.values) // 12)
         points = [(x(s), y(v)) for s, v in zip(line.steps, line.values, strict=True)]
         smooth = [(x(s), y(v)) for s, v in zip(line.steps, mean, strict=True)]
         last_x, last_y = smooth[-1]

@@ -93,7 +93,9 @@ def screen_rows(
     faults = faults.unique("row", keep="first", maintain_order=True).with_columns(id=ids.gather(faults["row"]))
     sound = np.ones(len(ids), dtype=np.bool_)
     sound[faults["row"].to_numpy()] = False
-    repeats = duplicates(join_sketches([part.sketches for part in seen]), np.flatnonzero(sound), recipe.duplicates)
+    sketches = join_sketches([part.sketches for part in seen])
+    del seen
+    repeats = duplicates(sketches, np.flatnonzero(sound), recipe.duplicates)
     repeats = repeats.with_columns(id=ids.gather(repeats["row"]), against=ids.gather(repeats["of"]))
     return _dropped([faults, repeats]).sort("row")
 

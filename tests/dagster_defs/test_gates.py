@@ -1,0 +1,23 @@
+"""The law of gates: a model is judged wherever it is made, also where nothing but it and its inputs was selected."""
+
+from pathlib import Path
+
+from dagster import AssetKey
+from homes import smoke_settings
+
+from dagster_defs.run import Executor
+from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.lineage.library import Library
+
+
+def test_a_model_made_alone_is_judged_on_held_out_problems(tmp_path: Path) -> None:
+    settings = smoke_settings(tmp_path)
+    settings.export()
+    worker = Executor(settings, {}, Observer())
+    alone = ("base", "reasoning_problems", "r1_zero")
+
+    failure = worker.materialize([AssetKey(name) for name in alone], None)
+
+    assert failure is None, failure
+    made = {artifact.name for artifact in Library.of(settings.home).artifacts.values()}
+    assert {"heldout_problems", "evaluation/base", "evaluation/r1_zero"} <= made
