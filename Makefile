@@ -3,6 +3,7 @@
 # make bench  the measurements in benchmarks/, each prints JSON
 # make test-services   the surfaces in a real browser, the records in a real PostgreSQL (Debian packages, installed first)
 # make test-vllm   vLLM's CPU build for real, in an environment of its own (.venv-vllm)
+# make test-cluster   a Ray cluster of two nodes on this machine
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -11,7 +12,7 @@ READY := $(VENV)/.ready
 export R1_HOME ?= $(CURDIR)/.r1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-services test-vllm services lint bench setup sandbox clean
+.PHONY: demo test test-services test-vllm test-cluster services lint bench setup sandbox clean
 
 setup: $(READY)
 
@@ -49,15 +50,18 @@ test: $(READY) sandbox
 
 # A browser, and the two data bases' server.
 PACKAGES := $(AS_ROOT) apt-get install -qq -y --no-install-recommends chromium postgresql
-services:
+services: sandbox
 	@(command -v chromium && ls /usr/lib/postgresql/*/bin/initdb) >/dev/null 2>&1 \
 	  || ($(AS_ROOT) apt-get update -qq && $(PACKAGES)) >/dev/null
 
-test-services: $(READY) services sandbox
+test-services: $(READY) services
 	@$(BIN)/python -m pytest -m slow $(addprefix tests/dagster_defs/test_,browser.py mlflow_lineage.py postgres.py surfaces.py)
 
 test-vllm: $(VLLM)/.ready
 	@$(VLLM)/bin/python -m pytest -m slow tests/generation/test_vllm.py
+
+test-cluster: $(READY)
+	@$(BIN)/python -m pytest -m slow tests/cluster
 
 lint: $(READY)
 	@$(BIN)/ruff format --check .
