@@ -55,7 +55,7 @@ services: sandbox
 	  || ($(AS_ROOT) apt-get update -qq && $(PACKAGES)) >/dev/null
 
 test-services: $(READY) services
-	@$(BIN)/python -m pytest -m slow $(addprefix tests/dagster_defs/test_,browser.py mlflow_lineage.py postgres.py surfaces.py)
+	@$(BIN)/python -m pytest -m slow $(addprefix tests/dagster_defs/test_,browser.py mlflow_lineage.py openlineage.py postgres.py surfaces.py)
 
 test-vllm: $(VLLM)/.ready
 	@$(VLLM)/bin/python -m pytest -m slow tests/generation/test_vllm.py

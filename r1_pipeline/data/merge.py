@@ -39,7 +39,9 @@ Keys = NDArray[np.uint64]
 COLUMNS = ("sample_id", "problem_id", "domain", "language", "question", "response")
 """What is looked at before rows are copied."""
 BUCKET_BYTES = 64 * 1024**2
-"""Of rows that are put in order at once."""
+"""Of rows that are put in order at once, while that makes no more files than `BUCKETS`."""
+BUCKETS = 256
+"""Files that are open at once, at most."""
 STEPS = 3
 """That a merge reports: screened, copied, written."""
 
@@ -137,7 +139,8 @@ def _copy(parts: Sequence[Corpus], places: Rows, dropped: "pl.DataFrame", draft:
     """Reads all rows once: each goes aside or to its bucket; returns the buckets in order."""
     import polars as pl
 
-    count = max(1, -(-stored_bytes([table for part in parts for table in part.tables()]) // BUCKET_BYTES))
+    wanted = -(-stored_bytes([table for part in parts for table in part.tables()]) // BUCKET_BYTES)
+    count = min(max(wanted, 1), BUCKETS)
     height = max(1, -(-int(places.max(initial=-1) + 1) // count))
     paths = [draft.scratch / f"bucket-{number:05d}.arrow" for number in range(count)]
     files: dict[int, Any] = {}

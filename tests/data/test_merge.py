@@ -113,7 +113,8 @@ def test_batches_shards_and_threads_change_no_row_and_no_place(tmp_path: Path, m
     assert whole != [row.sample_id for row in rows]
     (one,) = draft.path.glob("samples-*.parquet")
     monkeypatch.setattr(tables, "SHARD_BYTES", 40_000)
-    monkeypatch.setattr(merge, "BUCKET_BYTES", 20_000)
+    monkeypatch.setattr(merge, "BUCKET_BYTES", 10_000)
+    monkeypatch.setattr(merge, "BUCKETS", 4)
     monkeypatch.setattr(tables, "ROW_GROUP_BYTES", 10_000)
     parts = Parts(tmp_path / "b").add(rows[:10]).add([]).add(rows[10:])
     cut, draft = merged(parts, tmp_path / "cut", threads=2)
