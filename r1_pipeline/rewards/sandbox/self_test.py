@@ -32,6 +32,8 @@ ADVICE = (
 """What to do where the machine cannot hold programs."""
 
 _LIMIT_S, _CUT_S = 5.0, 0.3
+_PATIENT_S = 60.0
+"""For a program of ours that ran out of time and should not have: a busy machine is slow, not unsafe."""
 _HONEST = "print(input()[::-1])"
 _FILES = """
 for path in (SECRET, "/etc/passwd", "/proc/1/root/etc/passwd", "/proc/self/root" + SECRET, "../../.." + SECRET):
@@ -104,6 +106,11 @@ class Attack(Record):
     contained: bool
     detail: str
     """How it went, in a line."""
+
+    @property
+    def late(self) -> bool:
+        """Whether it only ran out of time before it came to its end."""
+        return not self.contained and self.detail.startswith("out_of_time")
 
 
 class SelfTest(Record):
@@ -189,13 +196,18 @@ def _tried() -> list[Attack]:
     """The attacks with what became of them; `GraderError` where sandboxes do not even start."""
     sandboxes = Sandboxes(workers=2)
     try:
-        honest = sandboxes.feed(Program(source=_HONEST, language="python"), ["abc"], _LIMIT_S)
+        honest = sandboxes.feed(Program(source=_HONEST, language="python"), ["abc"], _PATIENT_S)
         if honest.status != "ran" or honest.tests[0].output != "cba\n":
             raise GraderError(
                 f"programs cannot be run safely here ({honest.detail or honest.tests[0].detail}); {ADVICE}"
             )
         with _bait() as (names, secret, listener), ThreadPoolExecutor(2) as threads:
             attacks = list(threads.map(lambda trial: _attacked(sandboxes, trial, names), _TRIALS))
+            if all(attack.contained or attack.late for attack in attacks):
+                attacks = [
+                    _attacked(sandboxes, trial._replace(limit_s=_PATIENT_S), names) if attack.late else attack
+                    for trial, attack in zip(_TRIALS, attacks, strict=True)
+                ]
             harm = _harm(names, secret, listener)
     finally:
         sandboxes.close()

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from r1_pipeline.rewards.sandbox import self_test
+
+TRIALS = self_test._TRIALS
 TRY = """
 from r1_pipeline.errors import GraderError
 from r1_pipeline.rewards.sandbox.bubblewrap import BubblewrapRunner
@@ -61,6 +64,16 @@ def test_a_bubblewrap_that_does_not_hold_is_found_out(how, says, safe, tmp_path)
         folder.chmod(0o755)
     line = tried(f"{tmp_path}:{os.environ['PATH']}")
     assert line.startswith("refused:") and says in line and "allow unprivileged user namespaces" in line
+
+
+def test_a_machine_that_is_slow_is_not_called_unsafe(safe, monkeypatch):
+    hurried = [trial if trial.limit_s == self_test._CUT_S else trial._replace(limit_s=0.001) for trial in TRIALS]
+    monkeypatch.setattr(self_test, "_TRIALS", hurried)
+    attacks = self_test._tried()
+    assert [attack for attack in attacks if not attack.contained] == []
+    monkeypatch.setattr(self_test, "_PATIENT_S", 3.0)
+    monkeypatch.setattr(self_test, "_TRIALS", [TRIALS[0]._replace(name="hangs", source="while True: pass", limit_s=0.3)])
+    assert [attack.contained for attack in self_test._tried()] == [False]
 
 
 def test_without_user_namespaces_programs_are_refused(safe):
