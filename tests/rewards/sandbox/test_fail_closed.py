@@ -72,7 +72,9 @@ def test_a_machine_that_is_slow_is_not_called_unsafe(safe, monkeypatch):
     attacks = self_test._tried()
     assert [attack for attack in attacks if not attack.contained] == []
     monkeypatch.setattr(self_test, "_PATIENT_S", 3.0)
-    monkeypatch.setattr(self_test, "_TRIALS", [TRIALS[0]._replace(name="hangs", source="while True: pass", limit_s=0.3)])
+    monkeypatch.setattr(
+        self_test, "_TRIALS", [TRIALS[0]._replace(name="hangs", source="while True: pass", limit_s=0.3)]
+    )
     assert [attack.contained for attack in self_test._tried()] == [False]
 
 
