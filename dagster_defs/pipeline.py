@@ -17,7 +17,7 @@ from dagster_defs.openlineage import Events, LineageEvents
 from dagster_defs.pipes import StartUnderPipes
 from dagster_defs.reconcile import hold
 from dagster_defs.settings import Settings
-from dagster_defs.tracking import TrackedStage, Tracking
+from dagster_defs.tracking import DAGSTER_RUN, TrackedStage, Tracking
 from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, EvalReport
 from r1_pipeline.artifacts.observer import Observer, Observers
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
@@ -62,7 +62,7 @@ class Pipeline:
         run, pipeline_run = context.run, pipeline_run_of(context)
         hold(self.settings, run.run_id)
         tags = {
-            "dagster.run_id": run.run_id,
+            DAGSTER_RUN: run.run_id,
             "dagster.asset_key": name.partition("/")[0],
             "r1.profile": self.settings.profile,
         }

@@ -20,7 +20,7 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from dagster_defs.assets.stage import DEVICE
 from dagster_defs.settings import Settings
-from dagster_defs.tracking import Tracking
+from dagster_defs.tracking import DAGSTER_RUN, Tracking
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
 
 ACTIVE = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
@@ -82,22 +82,27 @@ def reconciler() -> dg.SkipReason:
     """Closes runs whose process is gone, and tells MLflow what it missed: metrics, and that a run has ended."""
     settings, said = Settings.from_environment(), list[str]()
     closed, told = reconcile(settings), Tracking.of(settings).pay(said.append)
-    close_parents(settings, said.append)
+    close_ended(settings, said.append)
     return dg.SkipReason(
         "; ".join([f"closed {', '.join(closed) or 'none'}", f"told {', '.join(told) or 'none'}", *said])
     )
 
 
-def close_parents(settings: Settings, warn: Callable[[str], None]) -> None:
-    """End in MLflow the runs that stand for ended runs of the user interface; `r1 run` ends its own."""
+def close_ended(settings: Settings, warn: Callable[[str], None]) -> None:
+    """End in MLflow what has ended in Dagster: runs that stand for runs of the user interface (`r1 run` ends its own),
+    and stages whose process died, which Dagster's own watch may have noticed before `reconcile` did."""
     tracking = Tracking.of(settings)
     with tracking.tolerant("end a run", warn), _opened(settings) as instance:
         client = tracking.connect()
-        wanted = "tags.`r1.role` = 'pipeline' and attributes.status = 'RUNNING'"
-        for tracked in client.search_runs([tracking.experiment], wanted):
-            run = instance.get_run_by_id(tracked.data.tags[PIPELINE_RUN])
-            if run and run.is_finished:
+        for tracked in client.search_runs([tracking.experiment], "attributes.status = 'RUNNING'"):
+            stands_for_all = tracked.data.tags.get("r1.role") == "pipeline"
+            run = instance.get_run_by_id(tracked.data.tags[PIPELINE_RUN if stands_for_all else DAGSTER_RUN])
+            if run is None or not run.is_finished:
+                continue
+            if stands_for_all:
                 client.set_terminated(tracked.info.run_id, "FINISHED" if run.is_success else "FAILED")
+            elif not run.is_success:  # after a success, MLflow is only slow to hear of it
+                client.set_terminated(tracked.info.run_id, "KILLED")
 
 
 def _lock_of(settings: Settings, run_id: str) -> Path:
@@ -131,7 +136,7 @@ def _close_tracked(tracking: Tracking, dead: list[DagsterRun], living: set[str])
     client = tracking.connect()
     for run in dead:
         pipeline_run = run.tags.get("r1/run", run.run_id)
-        wanted = f"tags.`dagster.run_id` = '{run.run_id}' and attributes.status = 'RUNNING'"
+        wanted = f"tags.`{DAGSTER_RUN}` = '{run.run_id}' and attributes.status = 'RUNNING'"
         for tracked in client.search_runs([tracking.experiment], wanted):
             if tracked.data.tags.get("r1.role") != "pipeline":
                 client.set_terminated(tracked.info.run_id, "KILLED")

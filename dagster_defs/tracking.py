@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 RUN_ID = "mlflow_run_id"
+DAGSTER_RUN = "dagster.run_id"
+"""Tag of a stage's run: the Dagster run that computes it."""
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 """Library defaults would block for minutes on a dead server."""
 
@@ -92,8 +94,9 @@ class Tracking:
         found = client.search_runs([self.experiment], wanted, max_results=1)
         if found:
             run_id = str(found[0].info.run_id)
-            client.update_run(run_id, status="RUNNING")
             client.set_tag(run_id, "r1.resumed_in", pipeline_run)
+            client.set_tag(run_id, DAGSTER_RUN, tags[DAGSTER_RUN])  # whose end is now its own (`reconcile`)
+            client.update_run(run_id, status="RUNNING")
             return run_id
         own = {
             **tags,
