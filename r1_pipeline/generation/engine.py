@@ -13,7 +13,7 @@ from r1_pipeline.data.templates import TemplateName, render
 from r1_pipeline.errors import EngineError
 from r1_pipeline.records import Completion, Problem, Request, Sampling
 
-SHARD = 2048
+SHARD = 1024
 """Requests that are answered and kept together: what an interruption costs at most."""
 Progress = Callable[[int, int], None]
 """Called with (completions done, completions in all)."""

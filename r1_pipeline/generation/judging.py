@@ -5,13 +5,14 @@ stored. Not covered: asking (`asking`), what is then counted (`evaluation.scores
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from r1_pipeline.cluster import spread
 from r1_pipeline.data.templates import TemplateName, split_reply
-from r1_pipeline.generation.asking import schema
 from r1_pipeline.generation.engine import SHARD
-from r1_pipeline.records import STORED, Completion, Problem, Verdict
+from r1_pipeline.records import STORED, Completion, Language, Problem, Verdict
 from r1_pipeline.rewards.fmt import is_well_formed
 from r1_pipeline.rewards.language import language_share
 from r1_pipeline.rewards.repetition import repetition
@@ -51,31 +52,47 @@ def judge(
 def _judged(
     completions: "pl.DataFrame", problems: Sequence[Problem], grader: Grader, template: TemplateName
 ) -> "pl.DataFrame":
+    """Texts are measured while the grader waits for its children; one that is said again is measured once."""
     import polars as pl
 
     by_id = {problem.id: problem for problem in problems}
     pairs = [(by_id[completion.problem_id], completion) for completion in completions_of(completions)]
-    verdicts = grader.grade_all(pairs, template)
-    rows = [
-        _row(problem, completion, verdict, template)
-        for (problem, completion), verdict in zip(pairs, verdicts, strict=True)
+    measured = cache(partial(_measured, template))
+    with ThreadPoolExecutor(1) as beside:
+        verdicts = beside.submit(grader.grade_all, pairs, template)
+        measures = [measured(problem.language, completion.text) for problem, completion in pairs]
+    added = [
+        {
+            "domain": problem.domain,
+            "language": problem.language,
+            "tokens": len(completion.token_ids),
+            **measure,
+            **verdict.model_dump(mode="json"),
+        }
+        for (problem, completion), measure, verdict in zip(pairs, measures, verdicts.result(), strict=True)
     ]
-    measured = {"tokens": pl.Int64, "well_formed": pl.Boolean, "language_share": pl.Float64, "repetition": pl.Float64}
-    text = dict.fromkeys(("domain", "language", "reasoning", "final", *Verdict.model_fields), pl.String)
-    return pl.DataFrame(rows, schema_overrides={**schema(), **text, **measured, "score": pl.Float64})
+    columns: dict[str, pl.DataType | type[pl.DataType]] = {
+        "domain": pl.String,
+        "language": pl.String,
+        "tokens": pl.Int64,
+        "well_formed": pl.Boolean,
+        "language_share": pl.Float64,
+        "repetition": pl.Float64,
+        "reasoning": pl.String,
+        "final": pl.String,
+        **dict.fromkeys(Verdict.model_fields, pl.String),
+        "score": pl.Float64,
+    }
+    judged = completions.select(STORED).hstack(pl.DataFrame(added, schema=columns))
+    return judged.select("domain", "language", pl.exclude("domain", "language"))
 
 
-def _row(problem: Problem, completion: Completion, verdict: Verdict, template: TemplateName) -> dict[str, object]:
-    parts = split_reply(template, completion.text)
+def _measured(template: TemplateName, language: Language, text: str) -> dict[str, object]:
+    parts = split_reply(template, text)
     return {
-        "domain": problem.domain,
-        "language": problem.language,
-        **completion.model_dump(),
-        "tokens": len(completion.token_ids),
-        "well_formed": is_well_formed(template, completion.text),
-        "language_share": language_share(reasoning_of(template, completion.text), problem.language),
-        "repetition": repetition(completion.text),
+        "well_formed": is_well_formed(template, text),
+        "language_share": language_share(reasoning_of(template, text), language),
+        "repetition": repetition(text),
         "reasoning": parts.reasoning,
         "final": parts.final,
-        **verdict.model_dump(mode="json"),
     }

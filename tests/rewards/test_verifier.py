@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from threading import Event
 
 import pytest
 
@@ -60,6 +61,21 @@ def test_the_graders_own_failures_are_not_cached_and_verdicts_are(problem):
         assert outcomes == [Outcome.GRADER_ERROR, *[Outcome.CORRECT] * 3]
         assert counting.calls == 2
     assert counting.calls == -1  # closed on leaving
+
+
+def test_a_reply_that_waits_for_its_verifier_does_not_hold_up_the_next(problem, completion):
+    class Waiting(Counting):
+        other_judged = Event()
+
+        def judge(self, problem, final):
+            if final == "5":
+                self.other_judged.set()
+            in_time = self.other_judged.wait(30)
+            return verdict(self, Outcome.CORRECT if in_time else Outcome.GRADER_ERROR, "")
+
+    pairs = [(problem("5"), completion(f"<think>a</think>{final}")) for final in "45"]
+    judged = Grader({"math": Waiting()}, Runtime(threads=1)).grade_all(pairs, "chat")
+    assert [each.outcome for each in judged] == [Outcome.CORRECT] * 2
 
 
 def test_grade_all_keeps_the_order_and_judges_repeats_once(problem, completion):
