@@ -3,7 +3,7 @@
 # make bench  the measurements in benchmarks/, each prints JSON
 # make test-services   the surfaces in a real browser, the records in a real PostgreSQL (Debian packages, installed first)
 # make test-vllm   vLLM's CPU build for real, in an environment of its own (.venv-vllm)
-# make test-cluster   a Ray cluster of two nodes on this machine
+# make test-cluster   a Ray cluster of two nodes, and a Slurm of two, on this machine
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -48,10 +48,10 @@ demo: $(READY) sandbox
 test: $(READY) sandbox
 	@$(BIN)/python -m pytest
 
-# A browser, and the two data bases' server.
-PACKAGES := $(AS_ROOT) apt-get install -qq -y --no-install-recommends chromium postgresql
+# A browser, the two data bases' server, and Slurm.
+PACKAGES := $(AS_ROOT) apt-get install -qq -y --no-install-recommends chromium postgresql slurmctld slurmd slurm-client
 services: sandbox
-	@(command -v chromium && ls /usr/lib/postgresql/*/bin/initdb) >/dev/null 2>&1 \
+	@(command -v chromium && command -v slurmctld && ls /usr/lib/postgresql/*/bin/initdb) >/dev/null 2>&1 \
 	  || ($(AS_ROOT) apt-get update -qq && $(PACKAGES)) >/dev/null
 
 test-services: $(READY) services
@@ -60,7 +60,7 @@ test-services: $(READY) services
 test-vllm: $(VLLM)/.ready
 	@$(VLLM)/bin/python -m pytest -m slow tests/generation/test_vllm.py
 
-test-cluster: $(READY)
+test-cluster: $(READY) services
 	@$(BIN)/python -m pytest -m slow tests/cluster
 
 lint: $(READY)

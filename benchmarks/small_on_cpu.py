@@ -11,7 +11,7 @@ taken back from `small` to fit. An interrupted run goes on from its last checkpo
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,14 @@ from r1_pipeline.data.ingest.declared import read_sources
 from r1_pipeline.data.templates import reply, summarize
 from r1_pipeline.generation import asking
 from r1_pipeline.generation.asking import Asked, Subject
-from r1_pipeline.generation.fake import FakeEngine
+from r1_pipeline.generation.engine import Progress
+from r1_pipeline.generation.hf import load_tokenizer
 from r1_pipeline.generation.judging import judge
 from r1_pipeline.generation.rejection import RejectionRecipe, keep_samples
 from r1_pipeline.generation.rewriting import Verbatim
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.profiles.sources import with_sources
-from r1_pipeline.records import Request
+from r1_pipeline.records import Completion, Request, Sampling
 from r1_pipeline.rewards.verifier import default_grader
 from r1_pipeline.runtime.workshop import Workshop
 from r1_pipeline.stages import ask, curate, evaluate, finetune, pretrain, reinforce
@@ -57,7 +58,7 @@ licence = "MIT"
 origin = "https://github.com/openai/grade-school-math"
 side = "heldout"
 """
-TOKENS = 128
+TOKENS = 160
 RL: Mapping[str, Any] = {
     "save_steps": 1,
     "prompts_per_step": 4,
@@ -69,11 +70,11 @@ RL: Mapping[str, Any] = {
     "precision": "float32",
 }
 """Of reinforcement: 32 completions a step, not 512, and a rate for few steps."""
-STEPS = {"r1_zero": 1, "dev2": 6}
+STEPS = {"r1_zero": 3, "dev2": 25}
 SFT: Mapping[str, Any] = {"epochs": 1, "batch": 16, "save_steps": 4, "max_tokens": 512, "precision": "float32"}
-ROWS = 256
+ROWS = 1000
 """Worked solutions that are learned."""
-ASKED: Mapping[str, Any] = {"problems": {"math": 64}, "samples": 1}
+ASKED: Mapping[str, Any] = {"problems": {"math": 128}, "samples": 1}
 
 
 class Steps(Observer):
@@ -83,20 +84,38 @@ class Steps(Observer):
         print(name, f"{step}/{total}", json.dumps(dict(metrics)), file=sys.stderr, flush=True)
 
 
-class Solutions(FakeEngine):
-    """Answers with the worked solutions of a file, without its notes for calculators."""
+class Solutions:
+    """An engine that answers with the worked solutions of a file, without its notes for calculators."""
 
     identity = "written"
 
-    def __init__(self, file: Path, problems: ProblemSet) -> None:
+    def __init__(self, file: Path, problems: ProblemSet, base: Checkpoint) -> None:
         rows = pl.read_parquet(file).iter_rows(named=True)
         worked = {row["question"].strip(): re.sub("<<.*?>>", "", row["answer"]).split("####") for row in rows}
         self._worked = {p.id: worked[p.question.strip()] for p in problems.problems() if p.domain == "math"}
-        super().__init__(self._reply)
+        self._tokenizer = load_tokenizer(base.path)
 
-    def _reply(self, request: Request) -> str:
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
+    ) -> list[Completion]:
+        return [self._complete(request, sampling.max_tokens) for request in requests]
+
+    def _complete(self, request: Request, limit: int) -> Completion:
         steps, answer = self._worked[request.problem_id]
-        return reply(steps.strip(), summarize("math", answer.strip()))
+        text = reply(steps.strip(), summarize("math", answer.strip()))
+        ids = self._tokenizer(text)["input_ids"]
+        return Completion(
+            problem_id=request.problem_id,
+            sample_index=request.sample_index,
+            seed=request.seed,
+            text=text,
+            token_ids=tuple(ids[:limit]),
+            finish_reason="stop" if len(ids) <= limit else "length",
+            engine=self.identity,
+        )
+
+    def spent(self) -> Mapping[str, float]:
+        return {}
 
 
 def reduced(folder: Path, home: Path) -> Profile:
@@ -106,18 +125,18 @@ def reduced(folder: Path, home: Path) -> Profile:
     declared.write_text(SOURCES.format(folder=folder.resolve()), encoding="utf-8")
     profile = with_sources(load_profile("small", 0), read_sources(declared))
     runtime = profile.runtime.model_copy(
-        update={"device": "cpu", "threads": 1, "generation_batch": 32, "micro_batch": 4}
+        update={"device": "cpu", "threads": 2, "generation_batch": 32, "micro_batch": 4}
     )
     return replace(profile, runtime=runtime)
 
 
-def worked(at: Workshop, file: Path, problems: ProblemSet, recipe: RejectionRecipe) -> Corpus:
+def worked(at: Workshop, file: Path, base: Checkpoint, problems: ProblemSet, recipe: RejectionRecipe) -> Corpus:
     """Worked solutions as a corpus: judged and screened like a model's."""
 
     def make(draft: Draft) -> Facts:
         with default_grader(at.runtime) as grader:
             subject = Subject(model="gsm8k", model_digest="gsm8k", problems_digest=problems.digest)
-            said = asking.ask(Solutions(file, problems), problems.problems(), "chat", recipe.ask, subject, draft)
+            said = asking.ask(Solutions(file, problems, base), problems.problems(), "chat", recipe.ask, subject, draft)
             judged = judge(said, problems.problems(), grader, "chat")
         asked = Asked.model_validate_json((draft.path / "asked.json").read_text(encoding="utf-8"))
         rows, dropped = keep_samples(judged, problems.problems(), asked, Verbatim(), recipe.keep)
@@ -176,7 +195,7 @@ def main(folder: Path, home: Path) -> None:
     traces = recipe.reasoning_traces["math"]
     once = traces.ask.model_copy(update={"problems": {"math": ROWS}, "samples": 1})
     taken = traces.model_copy(update={"ask": once})
-    corpus = worked(at("worked_solutions"), folder / "gsm8k_train.parquet", problems, taken)
+    corpus = worked(at("worked_solutions"), folder / "gsm8k_train.parquet", base, problems, taken)
     dev1 = examined(finetune(at("dev1"), base, corpus, recipe.dev1.model_copy(update=SFT)))
     examined(reinforce(at("dev2"), dev1, problems, rl("dev2")))
     facts = {
