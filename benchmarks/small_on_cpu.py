@@ -70,7 +70,7 @@ RL: Mapping[str, Any] = {
     "precision": "float32",
 }
 """Of reinforcement: 32 completions a step, not 512, and a rate for few steps."""
-STEPS = {"r1_zero": 3, "dev2": 25}
+STEPS = {"r1_zero": 3, "dev2": 15}
 SFT: Mapping[str, Any] = {"epochs": 1, "batch": 16, "save_steps": 4, "max_tokens": 512, "precision": "float32"}
 ROWS = 1000
 """Worked solutions that are learned."""

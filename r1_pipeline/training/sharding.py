@@ -2,7 +2,7 @@
 
     ddp     every rank has all of it                                  torch's DistributedDataParallel
     fsdp2   parameters, gradients and optimizer cut, layer by layer   torch's fully_shard, through accelerate
-    zero3   the same, by DeepSpeed                                    needs the package, and GPUs
+    zero3   the same, by DeepSpeed                                    needs its package
 
 Checkpoints of the last two hold shards, one file a rank, in the names that the model has in memory.
 """
@@ -52,7 +52,7 @@ SECOND, SECOND_INDEX = "reference.safetensors", 1
 
 
 def sharding_arguments(runtime: Runtime) -> dict[str, Any]:
-    """Arguments of the trainer; raises `RequirementError` where DeepSpeed is wanted and missing."""
+    """Arguments of the trainer; raises `RequirementError` where DeepSpeed is wanted and cannot work."""
     keeps = runtime.launcher.keeps
     if keeps == "fsdp2":  # it recomputes activations itself
         config = {**FSDP2, "activation_checkpointing": runtime.recompute}
@@ -61,7 +61,11 @@ def sharding_arguments(runtime: Runtime) -> dict[str, Any]:
         try:
             metadata.version("deepspeed")
         except metadata.PackageNotFoundError:
-            raise RequirementError("ZeRO-3 needs DeepSpeed; install it, pip install deepspeed, or use fsdp2") from None
+            raise RequirementError("ZeRO-3 needs DeepSpeed; install the extra deepspeed, or use fsdp2") from None
+        from accelerate.utils import parse_flag_from_env
+
+        if runtime.device == "cpu" and not parse_flag_from_env("ACCELERATE_USE_DEEPSPEED"):
+            raise RequirementError("transformers lets DeepSpeed in on accelerators only; train with ddp on a CPU")
         return {"deepspeed": {**ZERO3}}
     return {}
 
@@ -84,7 +88,7 @@ def whole(trainer: "Trainer", model: "Module") -> "Mapping[str, Tensor] | None":
     Every rank must ask.
     """
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        weights: Mapping[str, Tensor] = trainer.accelerator.get_state_dict(model)
+        weights: Mapping[str, Tensor] = trainer.accelerator.get_state_dict(model) or {}  # DeepSpeed gives others None
         tied = trainer.model.all_tied_weights_keys  # once gathered, nothing shows that they are another's
         return {name: tensor for name, tensor in weights.items() if name not in tied}
     return None
@@ -97,7 +101,10 @@ def save_second(trainer: "Trainer", model: "Module", checkpoint: Path) -> None:
 
         save_fsdp_model(trainer.accelerator.state.fsdp_plugin, trainer.accelerator, model, checkpoint, SECOND_INDEX)
     elif trainer.is_deepspeed_enabled:
-        raise RequirementError("a reference that is refreshed cannot be kept by ZeRO-3; shard with fsdp2")
+        from safetensors.torch import save_file
+
+        if weights := whole(trainer, model):
+            save_file(dict(weights), checkpoint / SECOND)
     elif trainer.is_world_process_zero():
         from safetensors.torch import save_model
 
@@ -110,7 +117,15 @@ def load_second(trainer: "Trainer", model: "Module", checkpoint: Path) -> None:
         from accelerate.utils import load_fsdp_model
 
         load_fsdp_model(trainer.accelerator.state.fsdp_plugin, trainer.accelerator, model, checkpoint, SECOND_INDEX)
-    else:
-        from safetensors.torch import load_model
+        return
+    from safetensors.torch import load_model
 
+    if trainer.is_deepspeed_enabled:
+        from deepspeed import zero
+
+        model = trainer.accelerator.unwrap_model(model)
+        with zero.GatheredParameters(list(model.parameters()), modifier_rank=0):
+            if trainer.is_world_process_zero():
+                load_model(model, checkpoint / SECOND)
+    else:
         load_model(model, checkpoint / SECOND)

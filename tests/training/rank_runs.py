@@ -1,7 +1,7 @@
 """Small training runs on several ranks; `torchrun rank_runs.py KEEPS BASE DIRECTORY METHOD… [STEP]`.
 
 With a STEP the first rank kills itself once it has logged that one. accelerate 1.15 shards on accelerators only, torch
-on CPUs too (`fully_shard`): for `fsdp2` accelerate is told that a CPU is one.
+(`fully_shard`) and DeepSpeed on CPUs too: for `fsdp2` and `zero3` accelerate is told that a CPU is one.
 """
 
 import os
@@ -23,8 +23,9 @@ from r1_pipeline.training.reward_model import train_reward_model
 from r1_pipeline.training.sft import train_sft
 
 RANKS = 2
-ON_POLICY = runs.GRPO.model_copy(update={"steps_per_generation": 1, "num_iterations": 2})
-"""A rollout is one minibatch, so that it does not matter who shuffles what; ratios move in the second iteration."""
+ON_POLICY = runs.GRPO.model_copy(update={"steps_per_generation": 1, "num_iterations": 2, "learning_rate": 1e-3})
+"""A rollout is one minibatch: it does not matter who shuffles what; ratios move in the second iteration. The low rate
+keeps rounding from sending a token to another expert."""
 
 
 def runtime_of(keeps: Sharding | None) -> Runtime:
@@ -74,14 +75,19 @@ def launch(keeps: Sharding, base: Path, directory: Path, *arguments: str) -> "su
     """Run methods on real ranks; each leaves its draft in `directory/METHOD`."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}"]
     command = [*torchrun, __file__, keeps, str(base), str(directory), *arguments]
-    return subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    environment = {**os.environ, "DS_ACCELERATOR": "cpu"}
+    return subprocess.run(command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True)
 
 
-def shard_on_cpus() -> None:
+def shard_on_cpus(keeps: Sharding) -> None:
     from accelerate.state import PartialState
     from accelerate.utils import DistributedType
 
     PartialState._prepare_backend = lambda *_, **__: ("gloo", DistributedType.MULTI_XPU)
+    if keeps == "zero3":  # with `cpu`, accelerate would not let DeepSpeed join the ranks
+        os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
+        made = PartialState.__init__
+        PartialState.__init__ = lambda self, cpu=False, **settings: made(self, **settings)
 
 
 if __name__ == "__main__":
@@ -89,8 +95,8 @@ if __name__ == "__main__":
     step = int(methods.pop()) if methods[-1].isdigit() else None
     os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"  # as `runtime.rank` does
     dist.init_process_group("gloo")
-    if keeps == "fsdp2":
-        shard_on_cpus()
+    if keeps != "ddp":
+        shard_on_cpus(keeps)  # type: ignore[arg-type]
     for method in methods:
         draft = bare_draft(Path(directory) / method)
         draft.leads = dist.get_rank() == 0

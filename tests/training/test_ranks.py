@@ -1,10 +1,13 @@
 """Laws of training on several ranks: they compute what one process computes, and resume from what they sealed.
 
-Real processes under torchrun that talk over gloo on CPUs, with a copy of the model each (DDP) or a shard each (FSDP2).
+Real processes under torchrun that talk over gloo on CPUs, with a copy of the model each (DDP) or a shard each (FSDP2,
+ZeRO-3 where DeepSpeed is installed: `make test-deepspeed`).
 Samples depend on who draws them, so GRPO is compared on rollouts that are fixed beforehand.
 """
 
+import importlib.util
 import shutil
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,7 +32,12 @@ from r1_pipeline.training.sharding import ZERO3, require_sharded, sharding_argum
 slow = pytest.mark.slow
 EQUAL = 1e-4
 COMPARED = ("sft", "reward_model", "grpo_on_fixed_rollouts")
-KEPT: tuple[Sharding, ...] = ("ddp", "fsdp2")
+INSTALLED = importlib.util.find_spec("deepspeed") is not None
+KEPT = (
+    "ddp",
+    "fsdp2",
+    pytest.param("zero3", marks=pytest.mark.skipif(not INSTALLED, reason="DeepSpeed is not installed")),
+)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +121,15 @@ def test_ranks_split_the_batch_and_the_recipe_stays_as_it_is() -> None:
         micro_batch(30, runtime)
 
 
-def test_without_deepspeed_zero3_is_refused() -> None:
+def test_where_deepspeed_cannot_work_zero3_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "version", lambda name: "0.19.8")
+    with pytest.raises(RequirementError, match="on accelerators only; train with ddp on a CPU"):
+        sharding_arguments(sharded("zero3"))
+
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
     with pytest.raises(RequirementError, match="ZeRO-3 needs DeepSpeed"):
         sharding_arguments(sharded("zero3"))
 
