@@ -23,8 +23,8 @@ _CACHE_CHARACTERS = 60_000_000
 """What the cache may hold, some 100 MB; it is emptied when it is full."""
 _ENTRY = 1_000
 """Characters that an entry counts for beside its own."""
-_WAITING = 8
-"""Replies in hand for each child: most need none, and shall not wait for those that do."""
+_SPARE = 16
+"""Replies in hand beside those that children have: most need none, and shall not wait for those that do."""
 
 
 class Verifier(Protocol):
@@ -135,7 +135,7 @@ class Grader:
         rows = list(pairs)
         keys = [(problem, completion.text, completion.finish_reason) for problem, completion in rows]
         first = dict(zip(keys, rows, strict=True))
-        with ThreadPoolExecutor(_WAITING * self.runtime.threads) as threads:
+        with ThreadPoolExecutor(self.runtime.threads + _SPARE) as threads:
             verdicts = threads.map(lambda row: self.grade(row[0], row[1], template), first.values())
             judged = dict(zip(first, verdicts, strict=True))
         return [judged[key] for key in keys]
