@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-INSTALLED = all(map(shutil.which, ("slurmctld", "slurmd", "sbatch", "srun")))
+MISSING = next((name for name in ("slurmctld", "slurmd", "sbatch", "srun") if not shutil.which(name)), None)
 CONFIGURATION = """
 ClusterName=r1
 SlurmctldHost={host}(127.0.0.1)
@@ -41,13 +41,15 @@ class Slurm:
             (folder / name).mkdir()
         configuration = folder / "slurm.conf"
         ports = [_free_port() for _ in range(3)]
-        facts = {"host": socket.gethostname(), "user": getpass.getuser(), "cpus": os.cpu_count(), "ports": ports}
+        host = socket.gethostname().partition(".")[0]  # Slurm knows machines without their domain
+        facts = {"host": host, "user": getpass.getuser(), "cpus": os.cpu_count(), "ports": ports}
         configuration.write_text(CONFIGURATION.format(folder=folder, **facts))
         self._environment = {**os.environ, "SLURM_CONF": str(configuration)}
         with (folder / "daemons.log").open("w") as log:
             self._daemons = [subprocess.Popen(daemon, env=self._environment, stderr=log) for daemon in DAEMONS]
-        ready = until(lambda: self._run("sinfo", "--noheader", "--format=%T %D", check=False) == "idle 2", 60)
-        assert ready, (folder / "daemons.log").read_text()
+        if not until(lambda: self._run("sinfo", "--noheader", "--format=%T %D", check=False) == "idle 2", 60):
+            self.close()
+            raise AssertionError((folder / "daemons.log").read_text())
 
     def submit(self, script: str) -> str:
         """Number of the job."""

@@ -1,16 +1,21 @@
 """The batch script of `docs/scaling.md` on a real Slurm: a job on two nodes, whole, and cancelled in the middle."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from slurm_nodes import INSTALLED, Slurm, until
+from slurm_nodes import MISSING, Slurm, until
 
 from r1_pipeline.artifacts.kinds import Checkpoint
 from r1_pipeline.lineage.library import Library
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not INSTALLED, reason="Slurm is not installed")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(MISSING), reason=f"Slurm is not installed: {MISSING} is missing"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="Slurm's nodes want to run as root"),
+]
 
 RUNTIME = """
 [launcher]
