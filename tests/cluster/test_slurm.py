@@ -52,6 +52,7 @@ def script(home: Path) -> str:
 
 def base(home: Path) -> Checkpoint:
     (found,) = Library.of(home).newest(Checkpoint)
+    assert isinstance(found, Checkpoint)
     return found
 
 
