@@ -180,10 +180,12 @@ def test_usable_from_many_threads_and_from_asyncio(maths, problem):
 
 
 FORKING = r"""
+import faulthandler
 from multiprocessing import get_context
 from r1_pipeline.records import Problem
 from r1_pipeline.rewards.maths import MathsVerifier
 
+faulthandler.dump_traceback_later(100, exit=True)
 maths = MathsVerifier(workers=1)
 
 def judge(n):
@@ -197,6 +199,8 @@ with get_context("fork").Pool(2) as pool:
     forked = pool.map_async(judge, range(2, 12))
     mine = [judge(n) for n in range(12, 22)]
     print(set(forked.get(60)) | set(mine), judge(3))
+    pool.close()  # a pool that is terminated can wait for a lock of a worker that it has killed
+    pool.join()
 """
 
 
