@@ -138,7 +138,7 @@ def test_a_run_that_is_terminated_leaves_no_rank(
     instance, context, run = launched
     said = execute_dagster_graphql(context, TERMINATE, {"id": run.run_id})
     assert said.data["terminateRun"]["__typename"] == "TerminateRunSuccess"
-    until(lambda: not processes_of(at.home), ENDED_S, f"still alive: {processes_of(at.home)}")
+    until(lambda: not processes_of(at.home), ENDED_S, "processes of the job are still alive")
 
     def cancelled() -> bool:
         now = instance.get_run_by_id(run.run_id)
@@ -151,4 +151,4 @@ def test_a_run_worker_that_is_killed_leaves_no_rank(
     at: Settings, launched: tuple[DagsterInstance, WorkspaceRequestContext, DagsterRun]
 ) -> None:
     os.kill(run_worker_of(at.home), signal.SIGKILL)
-    until(lambda: not processes_of(at.home), ENDED_S, f"still alive: {processes_of(at.home)}")
+    until(lambda: not processes_of(at.home), ENDED_S, "processes of the job are still alive")
