@@ -11,7 +11,7 @@ from r1_pipeline.rewards.verifier import reference_verdict
 
 TESTS = (("[1]", "2"), ("[5]", "6"))
 RIGHT = "def f(x): return x + 1"
-CPP = "#include <iostream>\nint main() { int a, b; std::cin >> a >> b; std::cout << a + b << '\\n'; }"
+CPP = "#include <iostream>\nint main() { int a = 0, b = 0; std::cin >> a >> b; std::cout << a + b << '\\n'; }"
 
 
 @pytest.fixture(scope="module", autouse=True)

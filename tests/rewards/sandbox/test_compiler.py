@@ -10,7 +10,7 @@ from r1_pipeline.rewards.sandbox.sandboxes import Sandboxes
 
 pytestmark = pytest.mark.skipif(jail.compiler() is None, reason="no g++ on this machine")
 
-SUM = "#include <iostream>\nint main() { long a, b; std::cin >> a >> b; std::cout << a + b << std::endl; }"
+SUM = "#include <iostream>\nint main() { long a = 0, b = 0; std::cin >> a >> b; std::cout << a + b << std::endl; }"
 DEEP = "template<int N> struct T { typedef typename T<N-1>::X X; T<N-1> a; T<N+1> b; }; T<900> t;"
 MACROS = (
     "".join(f"#define A{n} A{n - 1} A{n - 1} A{n - 1} A{n - 1}\n" for n in range(1, 20)) + "#define A0 int x();\nA19"
