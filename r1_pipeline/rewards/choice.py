@@ -7,7 +7,8 @@ The answer is found by `extract.final_answer`; both sides then lose `\\text{…}
 import re
 
 from r1_pipeline.records import Outcome, Problem, Verdict
-from r1_pipeline.rewards.extract import final_answer, tidy
+from r1_pipeline.rewards.extract import final_answer
+from r1_pipeline.rewards.tidying import tidy
 from r1_pipeline.rewards.verifier import verdict
 
 _TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}")
@@ -26,7 +27,7 @@ class ChoiceVerifier:
     """See the module."""
 
     name = "choice"
-    version = "2"
+    version = "3"
 
     def judge(self, problem: Problem, final: str) -> Verdict:
         """The verdict on the final part of a reply."""

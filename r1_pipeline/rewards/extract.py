@@ -13,11 +13,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from r1_pipeline.rewards.tidying import tidy
+
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _MARKER = re.compile(r"(?:\banswer\**(?:\s+is\b|\s*[:：])\s*:?|答案(?:是|为|[:：])[:：]?|答[:：]|####)", re.IGNORECASE)
-_WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
-_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _BLANK_BOX = re.compile(r"(?:\s|\\phantom\{[^{}]*\}|\\q?quad|\\[,;: ]|_)*")
 MAX_LINE = 300
 """Longest whole text, in characters, that counts as an answer by rule 3."""
@@ -51,22 +51,6 @@ def boxes(text: str) -> list[str | None]:
         else:
             return [*found, None]
     return found
-
-
-def tidy(answer: str) -> str:
-    """Blanks, mathematics delimiters, marks of Markdown, full-width forms and a closing full stop taken off."""
-    answer = answer.translate(_FULL_WIDTH).strip()
-    while True:
-        before = answer
-        answer = answer.rstrip("。").strip("*` \t\r\n")
-        if answer.endswith(".") and not answer.endswith(".."):
-            answer = answer[:-1].rstrip()
-        for left, right in _WRAPPERS:
-            inner = answer[len(left) : -len(right)]
-            if answer.startswith(left) and answer.endswith(right) and len(inner) >= 1 and left not in inner:
-                answer = inner.strip()
-        if answer == before:
-            return answer
 
 
 def final_answer(final: str, form: Callable[[str], str]) -> Extracted:

@@ -9,7 +9,7 @@ import math
 import re
 from fractions import Fraction
 
-from r1_pipeline.rewards.extract import tidy
+from r1_pipeline.rewards.tidying import tidy
 
 _CHARACTERS = str.maketrans(
     {

@@ -1,0 +1,38 @@
+"""What answers are dressed in: blanks, mathematics delimiters, Markdown, quotes, emoji. `tidy` takes it off.
+
+It looks at the ends of an answer only and evaluates nothing. Not covered: where the answer stands (`extract`), spelling
+inside it (`latex`).
+"""
+
+_WRAPPERS = (
+    ("$$", "$$"),
+    ("$", "$"),
+    ("\\(", "\\)"),
+    ("\\[", "\\]"),
+    ("_", "_"),
+    ("~~", "~~"),
+    ('"', '"'),
+    ("“", "”"),
+    ("「", "」"),
+    *((f"<{tag}>", f"</{tag}>") for tag in ("b", "strong", "i", "em", "u", "code", "mark")),
+)
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_EMOJI = ((0x1F000, 0x1FAFF), (0x2600, 0x27BF), (0x2B05, 0x2B07), (0x2B1B, 0x2B1C), (0x2B50, 0x2B55), (0xFE0F, 0xFE0F))
+_MARKS = "*` \t\r\n→⇒" + "".join(chr(code) for first, last in _EMOJI for code in range(first, last + 1))
+"""Marks of Markdown, blanks, arrows and emoji, which say nothing at the ends of an answer."""
+
+
+def tidy(answer: str) -> str:
+    """The answer without what it is dressed in, full-width forms made plain and a closing full stop taken off."""
+    answer = answer.translate(_FULL_WIDTH).strip()
+    while True:
+        before = answer
+        answer = answer.rstrip("。").strip(_MARKS)
+        if answer.endswith(".") and not answer.endswith(".."):
+            answer = answer[:-1].rstrip()
+        for left, right in _WRAPPERS:
+            inner = answer[len(left) : -len(right)]
+            if answer.startswith(left) and answer.endswith(right) and len(inner) >= 1 and left not in inner:
+                answer = inner.strip()
+        if answer == before:
+            return answer
