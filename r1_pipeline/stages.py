@@ -33,6 +33,7 @@ from r1_pipeline.data.merge import MergeRecipe, merge_parts
 from r1_pipeline.data.mix import PromptSchedule, order_prompts
 from r1_pipeline.data.screening.aside import set_aside as set_rows_aside
 from r1_pipeline.data.screening.rows import screening_identity
+from r1_pipeline.data.subset import shuffled
 from r1_pipeline.data.templates import TemplateName, render, template_hash
 from r1_pipeline.data.toy import text_sources
 from r1_pipeline.errors import ArtifactError
@@ -75,12 +76,12 @@ VERSIONS: Mapping[str, int] = {
     "draft_cold_start": 5,
     "finetune": 1,
     "rejection_sample": 5,
-    "collect_general": 3,
+    "collect_general": 4,
     "merge": 5,
     "fit_preference": 1,
     "distill": 1,
-    "ask": 3,
-    "evaluate": 2,
+    "ask": 4,
+    "evaluate": 3,
     "compare_preferences": 1,
 }
 
@@ -91,7 +92,7 @@ class GeneralRecipe(Recipe):
     """How much of the general prompts is taken."""
 
     rows: int
-    """Rows, at most: the first in stored order."""
+    """Rows, at most, of prompts drawn by the hash of their ids (`data.subset`)."""
 
 
 class ReinforceRecipe(Recipe):
@@ -210,7 +211,7 @@ def collect_general(at: Workshop, prompts: ProblemSet, tokenizer_of: Checkpoint,
     """Written replies to general prompts, in the place of the paper's share of DeepSeek-V3's SFT data."""
 
     def make(draft: Draft) -> Facts:
-        asked = prompts.problems()[: recipe.rows]
+        asked = shuffled(prompts.problems())[: recipe.rows]
         with default_grader(at.runtime) as grader:
             samples, drops = written_samples(asked, grader, token_counter(tokenizer_of.path))
         write_samples(draft.path, samples)

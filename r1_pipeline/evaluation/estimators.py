@@ -1,13 +1,14 @@
 """Numbers from judged answers: pass@k, majority vote, and an interval that knows which samples belong together.
 
-Pure functions over counts. The unit is the problem: its samples share one difficulty, so they are not independent
-draws, and every average here is an average over problems. Verdicts without a score (`ungradable`, `grader_error`)
+Pure functions over counts. Every average here is an average over problems. Samples of one problem share its difficulty,
+and so do problems about one fact, such as a sum that is asked in two languages: they are not independent draws, and the
+interval counts facts. Verdicts without a score (`ungradable`, `grader_error`)
 are left out by the caller before counting; they are never zeros.
-Not covered: where the counts come from (`evaluation.runner`).
+Not covered: where the counts come from (`evaluation.runner`), which answers are equal (`evaluation.votes`).
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 from r1_pipeline.records import Record
 
@@ -21,6 +22,8 @@ class Tally(Record):
     judged: int
     """Samples with a score; at least 1."""
     correct: int
+    fact: str
+    """What the problem is about; problems about one fact are not independent."""
 
 
 class Interval(Record):
@@ -51,19 +54,14 @@ def mean_pass_at_k(tallies: Sequence[Tally], k: int) -> float | None:
     return math.fsum(pass_at_k(t.judged, t.correct, k) for t in able) / len(able) if able else None
 
 
-def ballot(answer: str) -> str:
-    """The form in which two final answers are the same vote: case and spacing folded."""
-    return " ".join(answer.split()).casefold()
-
-
-def cons_at_k(votes: Iterable[tuple[str | None, float]]) -> float:
-    """Credit of the majority answer of one problem; `votes` are (ballot, score) of its judged samples.
+def cons_at_k(votes: Iterable[tuple[Hashable | None, float]]) -> float:
+    """Credit of the majority answer of one problem; `votes` are (vote, score) of its judged samples.
 
     A sample without an answer does not vote; with no votes at all the credit is 0. Tied leaders share the credit
     equally (what a random tie-break gives on average), so open questions, where no two answers coincide, fall back to
     the mean score of the answers. An answer judged both ways counts with its mean score.
     """
-    ballots: dict[str, list[float]] = {}
+    ballots: dict[Hashable, list[float]] = {}
     for answer, score in votes:
         if answer is not None:
             ballots.setdefault(answer, []).append(score)
@@ -75,21 +73,25 @@ def cons_at_k(votes: Iterable[tuple[str | None, float]]) -> float:
 
 
 def _effective_n(tallies: Sequence[Tally]) -> float:
-    """Independent samples that would be as informative: p(1-p) / se², se over problems; at most all judged samples.
+    """Independent samples that would be as informative: p(1-p) / se², se over facts; at most all judged samples.
 
-    se² = Σ (p_i - p)² / (m (m - 1)) over the m problems. Where se says nothing (one problem, or all right, or all
-    wrong) the problems themselves are counted: the cautious answer.
+    se² = G/(G-1) Σ_g (Σ_{i in g} (p_i - p))² / m² over the m problems of G facts, the usual variance of a mean over
+    clusters. Where se says nothing (one fact, or all right, or all wrong) the facts are counted: the cautious answer.
     """
     m, p = len(tallies), pass_at_1(tallies)
-    if m < 2 or p in (0.0, 1.0):
-        return float(m)
+    off: dict[str, float] = {}
+    for t in tallies:
+        off[t.fact] = off.get(t.fact, 0.0) + t.correct / t.judged - p
+    facts = len(off)
+    if facts < 2 or p in (0.0, 1.0):
+        return float(facts)
     total = float(sum(t.judged for t in tallies))
-    variance = math.fsum((t.correct / t.judged - p) ** 2 for t in tallies) / (m * (m - 1))
+    variance = facts / (facts - 1) * math.fsum(each * each for each in off.values()) / (m * m)
     return min(total, p * (1 - p) / variance) if variance > 0 else total
 
 
 def interval(strata: Sequence[Sequence[Tally]]) -> Interval:
-    """95% interval for the unweighted mean over `strata` (domains) of pass@1, clustered by problem.
+    """95% interval for the unweighted mean over `strata` (domains) of pass@1, clustered by fact.
 
     Wilson's score interval at the effective sample size n. One stratum: n as in `_effective_n`. Several, D of them:
     n = D² p(1-p) / Σ p_d(1-p_d)/n_d, the size at which a binomial has the variance of the mean; where every p_d is 0

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Corpus, EvalReport, ProblemSet, RewardModel
+from r1_pipeline.data.subset import shuffled
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation.recheck import Recheck
@@ -37,7 +38,7 @@ ONE_LANGUAGE = ("dev2", "r1")
 
 
 PROBED = 4
-"""Problems of each domain and language that reward hacks are tried on: the first that have a reference."""
+"""Problems of each domain and language that reward hacks are tried on; each has a reference (`data.subset` draws)."""
 
 
 class GateLimits(Recipe):
@@ -158,7 +159,7 @@ def reward_hacks(problems: Sequence[Problem], templates: Iterable[TemplateName],
 
 def _few_of_each(problems: Iterable[Problem]) -> dict[tuple[Domain, Language], list[Problem]]:
     groups: dict[tuple[Domain, Language], list[Problem]] = {}
-    for problem in problems:
+    for problem in shuffled(problems):
         group = groups.setdefault((problem.domain, problem.language), [])
         if problem.answer is not None and len(group) < PROBED:
             group.append(problem)

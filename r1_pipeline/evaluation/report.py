@@ -21,6 +21,7 @@ judge. `digest` is the content digest of the checkpoint.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from r1_pipeline.data.subset import shuffled
 from r1_pipeline.evaluation.inputs import Exchange, Reply, ReportInputs
 from r1_pipeline.evaluation.page import render
 from r1_pipeline.evaluation.scores import EvalScores
@@ -93,13 +94,13 @@ def _model(scores: EvalScores) -> dict[str, Any]:
 def exchanges(
     recipe: ReportRecipe, problems: Sequence[Problem], completions: Mapping[str, "pl.DataFrame"]
 ) -> tuple[Exchange, ...]:
-    """Problems and replies for the page, chosen by place and never by content: each model's first sample.
+    """Problems and replies for the page, drawn by the hash of their ids and never chosen: each model's first sample.
 
     `completions` are the tables of the evaluations by model; models that are not among them are left out.
     """
     tables = {name: completions[name] for name in recipe.exchange_models if name in completions}
     asked = set.intersection(*(set(table["problem_id"]) for table in tables.values())) if tables else set()
-    pool = [problem for problem in problems if problem.id in asked]
+    pool = [problem for problem in shuffled(problems) if problem.id in asked]
     languages = sorted({problem.language for problem in pool})
     chosen: list[Problem] = []
     for turn in range(recipe.exchanges if pool else 0):

@@ -11,7 +11,9 @@ from pydantic import model_validator
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.tables import write_table
+from r1_pipeline.data.split import fact_of
 from r1_pipeline.evaluation.scores import EvalScores, Identity, score
+from r1_pipeline.evaluation.votes import with_votes
 from r1_pipeline.generation.asking import Asked, AskRecipe
 from r1_pipeline.generation.judging import judge
 from r1_pipeline.recipe import Recipe
@@ -54,8 +56,13 @@ def grade(
     recipe: GradeRecipe,
     draft: Draft,
 ) -> EvalScores:
-    """Judge and score; leaves `completions.parquet`, now with verdicts, and `scores.json` in the draft."""
-    judged = judge(said, problems, grader, asked.template)
+    """Judge and score; leaves `completions.parquet`, now with verdicts, votes and facts, and `scores.json` in the
+    draft."""
+    import polars as pl
+
+    judged = with_votes(judge(said, problems, grader, asked.template), problems, grader)
+    facts = {problem.id: fact_of(problem) for problem in problems}
+    judged = judged.with_columns(fact=judged["problem_id"].replace_strict(facts, return_dtype=pl.String))
     used = set(judged["domain"])
     verifiers = {domain: name for domain, name in grader.identity.items() if domain in used}
     scores = score(judged, Identity(**asked.model_dump(), verifiers=verifiers), recipe.ks)

@@ -1,6 +1,6 @@
 """What one model scored, and how judged completions become scores.
 
-`score` reads a table of judged completions (made by `generation.judging`) and nothing else. A domain's numbers are
+`score` reads a table of judged completions (made by `evaluation.runner`) and nothing else. A domain's numbers are
 averages over its problems or completions; a model's overall numbers are **unweighted means over domains**, so that
 five hundred sums do not drown a hundred programs. Format rate and language consistency are over reasoning domains:
 general answers have no reasoning to judge.
@@ -14,7 +14,6 @@ from r1_pipeline.errors import GraderError
 from r1_pipeline.evaluation.estimators import (
     Interval,
     Tally,
-    ballot,
     cons_at_k,
     interval,
     mean_pass_at_k,
@@ -22,7 +21,6 @@ from r1_pipeline.evaluation.estimators import (
 )
 from r1_pipeline.generation.asking import Asked
 from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain, Outcome, Record
-from r1_pipeline.rewards.extract import final_answer
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,11 +38,11 @@ class Scores(Record):
 
     pass_at_1: float
     pass_at_1_ci: Interval
-    """95%, clustered by problem."""
+    """95%, clustered by fact: problems that ask the same in several languages count once."""
     pass_at_k: dict[int, float]
     """Unbiased; k -> chance that one of k samples is right."""
     cons_at_k: float
-    """Right by majority vote of all samples of a problem."""
+    """Right by majority vote of all samples of a problem; equal values are one vote."""
     format_rate: float | None
     """Share of well-formed completions; None over no reasoning domain."""
     language_consistency: float | None
@@ -53,6 +51,8 @@ class Scores(Record):
     tokens: int
     """Generated in all."""
     problems: int
+    facts: int
+    """Distinct facts that the problems are about: what the interval counts."""
     n: int
     """Judged completions: those with a score."""
     outcomes: dict[Outcome, int]
@@ -74,35 +74,31 @@ def score(frame: "pl.DataFrame", identity: Identity, ks: tuple[int, ...]) -> Eva
     for domain in DOMAINS:
         rows = frame.filter(frame["domain"] == domain)
         if not rows.is_empty():
-            votes = _votes(rows, domain)
-            strata[domain] = [Tally(judged=len(v), correct=sum(s == 1.0 for _, s in v)) for v in votes]
-            by_domain[domain] = _domain_scores(rows, votes, strata[domain], ks)
+            votes = _votes(rows)
+            strata[domain] = [Tally(judged=len(v), correct=sum(s == 1.0 for _, s in v), fact=f) for f, v in votes]
+            by_domain[domain] = _domain_scores(rows, [v for _, v in votes], strata[domain], ks)
     return EvalScores(
         identity=identity, overall=_overall(by_domain, interval(list(strata.values()))), by_domain=by_domain
     )
 
 
-def _votes(rows: "pl.DataFrame", domain: Domain) -> list[list[tuple[str | None, float]]]:
-    """Per problem, (ballot, score) of each judged sample; problems without one are left out."""
-    votes: dict[str, list[tuple[str | None, float]]] = {}
-    columns = rows.select("problem_id", "final", "finish_reason", "score")
-    for problem_id, final, finish, value in columns.iter_rows():
+Votes = list[tuple[int | None, float]]
+"""(vote, score) of each judged sample of a problem."""
+
+
+def _votes(rows: "pl.DataFrame") -> list[tuple[str, Votes]]:
+    """Per problem, its fact and its votes; problems without a judged sample are left out."""
+    found: dict[str, tuple[str, Votes]] = {}
+    for problem_id, fact, vote, value in rows.select("problem_id", "fact", "vote", "score").iter_rows():
         if value is not None:
-            answer = _answer(domain, final) if finish == "stop" and final else None
-            votes.setdefault(problem_id, []).append((None if answer is None else ballot(answer), value))
-    if not votes:
+            found.setdefault(problem_id, (fact, []))[1].append((vote, value))
+    if not found:
+        domain = rows["domain"][0]
         raise GraderError(f"none of {rows.height} completions in {domain} has a score; look at the column `detail`")
-    return list(votes.values())
+    return list(found.values())
 
 
-def _answer(domain: Domain, final: str) -> str | None:
-    """What a final part votes for: a program or a text as a whole, else its answer; None if it has none."""
-    return final if domain in ("code", "general") else final_answer(final, ballot).answer
-
-
-def _domain_scores(
-    rows: "pl.DataFrame", votes: list[list[tuple[str | None, float]]], tallies: list[Tally], ks: tuple[int, ...]
-) -> Scores:
+def _domain_scores(rows: "pl.DataFrame", votes: list[Votes], tallies: list[Tally], ks: tuple[int, ...]) -> Scores:
     at_k = {k: mean_pass_at_k(tallies, k) for k in ks}
     return Scores(
         pass_at_1=pass_at_1(tallies),
@@ -114,6 +110,7 @@ def _domain_scores(
         mean_tokens=_mean([float(x) for x in rows["tokens"]]),
         tokens=int(rows["tokens"].sum()),
         problems=len(tallies),
+        facts=len({t.fact for t in tallies}),
         n=sum(t.judged for t in tallies),
         outcomes={Outcome(name): count for name, count in sorted(Counter(rows["outcome"]).items())},
     )
@@ -138,6 +135,7 @@ def _overall(by_domain: dict[Domain, Scores], ci: Interval) -> Scores:
         mean_tokens=_mean([s.mean_tokens for s in every]),
         tokens=sum(s.tokens for s in every),
         problems=sum(s.problems for s in every),
+        facts=sum(s.facts for s in every),
         n=sum(s.n for s in every),
         outcomes=dict(outcomes),
     )

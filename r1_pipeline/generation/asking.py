@@ -15,6 +15,7 @@ from pydantic import Field
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.tables import read_table, write_table
+from r1_pipeline.data.subset import shuffled
 from r1_pipeline.data.templates import TemplateName, template_hash
 from r1_pipeline.generation.engine import SHARD, Engine, requests_for
 from r1_pipeline.generation.fleet import Fleet
@@ -39,7 +40,7 @@ class AskRecipe(Recipe):
     samples: int
     """Completions a problem."""
     problems: dict[Domain, int]
-    """Problems asked, by domain, at most: the first so many in stored order."""
+    """Problems asked, by domain, at most: drawn by the hash of their ids (`data.subset`)."""
     seed: int
     """Root of every sample's seed."""
     shard: Annotated[Shard | None, Later()] = None
@@ -97,7 +98,7 @@ def select(problems: Sequence[Problem], recipe: AskRecipe, draft: Draft) -> list
     part = recipe.shard or Shard(index=0, of=1)
     for domain in sorted(recipe.problems, key=DOMAINS.index):
         count = recipe.problems[domain]
-        found = [problem for problem in problems if problem.domain == domain]
+        found = shuffled(problem for problem in problems if problem.domain == domain)
         if len(found) < count:
             draft.note(f"{len(found)} problems in {domain}, {count} wanted")
         chosen += found[:count][part.index :: part.of]

@@ -52,6 +52,7 @@ def scores(pass_at_1: float, form: float | None, language: float | None, tokens:
         mean_tokens=tokens,
         tokens=round(tokens * problems * 4),
         problems=problems,
+        facts=problems,
         n=problems * 4,
         outcomes={Outcome.CORRECT: right, Outcome.WRONG: problems * 4 - right},
     )

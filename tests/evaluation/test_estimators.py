@@ -7,7 +7,6 @@ import pytest
 
 from r1_pipeline.evaluation.estimators import (
     Tally,
-    ballot,
     cons_at_k,
     interval,
     mean_pass_at_k,
@@ -16,8 +15,9 @@ from r1_pipeline.evaluation.estimators import (
 )
 
 
-def tallies(*pairs: tuple[int, int]) -> list[Tally]:
-    return [Tally(judged=n, correct=c) for n, c in pairs]
+def tallies(*pairs: tuple[int, int], languages: int = 1) -> list[Tally]:
+    """One problem a pair; `languages` neighbours are about one fact."""
+    return [Tally(judged=n, correct=c, fact=str(i // languages)) for i, (n, c) in enumerate(pairs)]
 
 
 def test_pass_at_k_is_the_share_of_all_draws_that_hold_a_right_sample() -> None:
@@ -54,11 +54,6 @@ def test_ties_share_and_silence_does_not_vote() -> None:
     assert cons_at_k([(None, 0.0)]) == 0.0
 
 
-def test_case_and_spacing_do_not_split_a_vote() -> None:
-    assert ballot(" X  =\n12 ") == ballot("x = 12")
-    assert ballot("12") != ballot("1 2")
-
-
 def test_interval_of_independent_samples_is_wilsons() -> None:
     # One sample a problem, 5 of 10 right: se² = 10 * 0.25 / 90, so n = 0.25 / se² = 9.
     n, z2 = 9.0, 1.959963984540054**2
@@ -91,3 +86,32 @@ def test_the_mean_over_domains_has_the_variance_of_a_mean() -> None:
     assert (one.hi - one.lo) / (two.hi - two.lo) == pytest.approx(math.sqrt(2), rel=0.02)
     certain = interval([tallies((4, 4), (4, 4)), tallies((4, 4), (4, 4))])
     assert certain.lo == pytest.approx(4 / (4 + 1.959963984540054**2))  # D² / Σ 1/n_d = 4 / (1/2 + 1/2)
+
+
+def test_a_fact_asked_in_two_languages_counts_once() -> None:
+    # 30 facts right and 20 wrong, each in two languages with the same result: as wide as with one language.
+    one = interval([tallies(*[(1, 1)] * 30, *[(1, 0)] * 20)])
+    two = interval([tallies(*[(1, 1)] * 60, *[(1, 0)] * 40, languages=2)])
+    assert (two.lo, two.hi) == pytest.approx((one.lo, one.hi))
+    apart = interval([tallies(*[(1, 1)] * 60, *[(1, 0)] * 40)])
+    assert two.hi - two.lo > 1.3 * (apart.hi - apart.lo)
+
+
+def test_languages_that_disagree_about_their_facts_are_as_good_as_many_facts() -> None:
+    # Each fact right in one language and wrong in the other: no variance between facts is left.
+    half = interval([tallies(*[(1, 1), (1, 0)] * 50, languages=2)])
+    apart = interval([tallies(*[(1, 1), (1, 0)] * 50)])
+    assert half.hi - half.lo <= apart.hi - apart.lo
+
+
+def test_the_interval_of_facts_is_worked_out_by_hand() -> None:
+    # Facts: (1, 1), (1, 0), (0, 0); p = 1/2, sums of residuals 1, 0, -1; se² = 3/2 * 2 / 36 = 1/12; n = (1/4) * 12 = 3.
+    got = interval([tallies((1, 1), (1, 1), (1, 1), (1, 0), (1, 0), (1, 0), languages=2)])
+    n, z2 = 3.0, 1.959963984540054**2
+    half = math.sqrt(z2 * (0.25 / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    assert (got.lo, got.hi) == pytest.approx((0.5 - half, 0.5 + half))
+
+
+def test_all_right_counts_facts() -> None:
+    got = interval([tallies(*[(4, 4)] * 10, languages=2)])
+    assert got.lo == pytest.approx(5 / (5 + 1.959963984540054**2))

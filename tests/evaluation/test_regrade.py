@@ -15,6 +15,7 @@ from r1_pipeline.artifacts.kinds import VERDICTS, Answers, Corpus, EvalReport
 from r1_pipeline.artifacts.manifest import list_files
 from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.artifacts.tables import write_records, write_table
+from r1_pipeline.data.subset import shuffled
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.evaluation.runner import GradeRecipe, grade
 from r1_pipeline.generation.asking import Asked, Subject, ask
@@ -78,7 +79,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_verdict_that_flips_is_listed_with_both_versions(name: str, home: Path) -> None:
     """Of traces too, whether or not a completion became a row."""
     found = regraded(home, name, workers=1)
-    logic = [problem.id for problem in HELDOUT if problem.domain == "logic"]
+    logic = [problem.id for problem in shuffled(HELDOUT) if problem.domain == "logic"]
     assert found.judged == 8
     assert [flip.sample_id for flip in found.flips] == [f"{id_}/{sample}" for id_ in logic for sample in (0, 1)]
     assert {(f.old, f.new, f.old_verifier, f.new_verifier) for f in found.flips} == {

@@ -28,7 +28,7 @@ class Literally:
         if "broken" in final:
             return verdict(self, Outcome.GRADER_ERROR, "broke")
         right = f"\\boxed{{{problem.answer}}}" in final or final == self._accepts
-        return verdict(self, Outcome.CORRECT if right else Outcome.WRONG, "")
+        return verdict(self, Outcome.CORRECT if right else Outcome.WRONG, "", final)
 
     def close(self) -> None:
         pass

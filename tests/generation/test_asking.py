@@ -9,6 +9,7 @@ from r1_pipeline.artifacts.draft import Draft, bare_draft
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.tables import read_table, write_table
+from r1_pipeline.data.subset import shuffled
 from r1_pipeline.generation.asking import AskRecipe, Shard, sample, select
 from r1_pipeline.generation.fake import FakeEngine
 from r1_pipeline.generation.judging import completions_of, judge
@@ -29,6 +30,7 @@ PROBLEMS = [
     )
     for i in range(3)
 ]
+DRAWN = shuffled(PROBLEMS)
 RECIPE = AskRecipe(
     sampling=Sampling(temperature=1.0, top_p=1.0, max_tokens=64), samples=4, problems={"logic": 3}, seed=0
 )
@@ -105,9 +107,14 @@ def test_a_damaged_shard_is_sampled_again_and_said_so(damage: str, tmp_path: Pat
 def test_where_there_are_fewer_problems_than_wanted_all_are_asked_and_it_is_said(tmp_path: Path) -> None:
     draft = bare_draft(tmp_path)
     draft.observer = notes = Notes()
-    assert select(PROBLEMS, asking({"logic": 5, "math": 1}), draft) == PROBLEMS
+    assert select(PROBLEMS, asking({"logic": 5, "math": 1}), draft) == DRAWN
     assert notes.messages == ["0 problems in math, 1 wanted", "3 problems in logic, 5 wanted"]
-    assert select(PROBLEMS, asking({"logic": 2}), draft) == PROBLEMS[:2]
+    assert select(PROBLEMS, asking({"logic": 2}), draft) == DRAWN[:2]
+
+
+def test_what_is_asked_does_not_depend_on_the_order_of_the_file(tmp_path: Path) -> None:
+    draft = bare_draft(tmp_path)
+    assert select(PROBLEMS[::-1], asking({"logic": 2}), draft) == select(PROBLEMS, asking({"logic": 2}), draft)
 
 
 def test_shards_ask_together_what_the_whole_asks_and_hear_the_same(tmp_path: Path) -> None:
@@ -117,7 +124,7 @@ def test_shards_ask_together_what_the_whole_asks_and_hear_the_same(tmp_path: Pat
         draft = bare_draft(tmp_path / str(index))
         part = RECIPE.model_copy(update={"shard": Shard(index=index, of=2)})
         chosen = select(PROBLEMS, part, draft)
-        assert chosen == PROBLEMS[index::2]
+        assert chosen == DRAWN[index::2]
         heard.append(sample(Counting(), chosen, "chat", part, draft, shard=4))
     assert pl.concat(heard).sort("problem_id", "sample_index").equals(whole)
 

@@ -1,0 +1,17 @@
+"""Some of many problems, drawn by the hash of their ids.
+
+A file of problems is often in order, by subject or by difficulty, so its first rows are no fair sample. The draw
+depends on the ids alone: every model is asked the same problems, a smaller draw is part of a larger one, and adding or
+removing a problem moves no other.
+Not covered: which side of the split a problem is on (`split`), and the order of training prompts (`mix`).
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+from r1_pipeline.records import Problem
+
+
+def shuffled(problems: Iterable[Problem]) -> list[Problem]:
+    """All `problems` in the order of the draw, which does not depend on the order they come in."""
+    return sorted(problems, key=lambda problem: hashlib.sha256(problem.id.encode()).digest())
