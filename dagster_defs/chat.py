@@ -1,37 +1,31 @@
 """Talking to a checkpoint of the graph."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from dagster_defs.newest import newest_model
 from dagster_defs.settings import Settings
 from r1_pipeline.data.templates import TemplateName, render
 from r1_pipeline.generation.engine import Engine, sample_seed
-from r1_pipeline.generation.hf import HfEngine
-from r1_pipeline.records import Request, Sampling
-
-MAX_TOKENS = 96
+from r1_pipeline.generation.opening import open_engine
+from r1_pipeline.records import Completion, Request, Sampling
 
 
 @dataclass
 class Partner:
-    """A loaded model with its own template."""
+    """A loaded model with its own template; every question stands for itself."""
 
     engine: Engine
     template: TemplateName
-    temperature: float
+    sampling: Sampling
     digest: str
     turn: int = 0
 
-    @classmethod
-    def of(cls, settings: Settings, model: str, temperature: float) -> "Partner":
-        """The newest good version of `model`; raises `UnknownNameError` with the models there are."""
-        checkpoint = newest_model(settings, model)
-        runtime = settings.load().runtime
-        engine = HfEngine(checkpoint.path, runtime)
-        return cls(engine, checkpoint.statistics["template"], temperature, checkpoint.digest)
-
-    def answer(self, question: str) -> str:
-        """What the model says to `question`; every question stands for itself."""
+    def answer(self, question: str) -> Completion:
+        """What the model says to `question`."""
         self.turn += 1
         request = Request(
             problem_id="chat",
@@ -39,5 +33,17 @@ class Partner:
             sample_index=self.turn,
             seed=sample_seed(self.turn, question, 0),
         )
-        sampling = Sampling(temperature=self.temperature, top_p=0.95, max_tokens=MAX_TOKENS)
-        return self.engine.generate([request], sampling)[0].text.strip()
+        return self.engine.generate([request], self.sampling)[0]
+
+
+@contextmanager
+def partner(settings: Settings, model: str, temperature: float) -> Iterator[Partner]:
+    """The newest good version of `model` on the engine of the profile, with as many tokens as its evaluation allows.
+
+    Raises `UnknownNameError` with the models there are. What a server says is not kept.
+    """
+    checkpoint, profile = newest_model(settings, model), settings.load()
+    sampling = profile.recipe.evaluation.ask.sampling.model_copy(update={"temperature": temperature})
+    alone = profile.runtime.model_copy(update={"cluster": None})
+    with TemporaryDirectory() as scratch, open_engine(checkpoint, alone, Path(scratch)) as engine:
+        yield Partner(engine, checkpoint.statistics["template"], sampling, checkpoint.digest)

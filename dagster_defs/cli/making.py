@@ -1,7 +1,7 @@
 """Commands that make the graph and say how it stands: run, status, plan, cost, report, chat."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -18,6 +18,9 @@ from dagster_defs.cli.common import (
     print_json,
     settings_of,
 )
+
+if TYPE_CHECKING:
+    from r1_pipeline.records import Completion
 
 
 @app.command()
@@ -129,19 +132,26 @@ def chat(
     prompt: Annotated[
         str | None, typer.Option(help="Ask this and leave; else a dialogue, one question a line.")
     ] = None,
-    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.6,
+    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.6,
+    profile: ProfileOption = None,
     home: HomeOption = None,
 ) -> None:
     """Talk to a checkpoint. Example: r1 chat r1 --prompt "What is 3 + 5 - 2?" """
-    from dagster_defs.chat import Partner
+    from dagster_defs.chat import partner
 
-    partner = Partner.of(settings_of(home), model, temperature)
-    if prompt is not None:
-        sys.stdout.write(partner.answer(prompt) + "\n")
-        return
-    out.print(f"{model} ({partner.digest[:12]}); an empty line ends.", highlight=False)
-    while line := _ask():
-        out.print(partner.answer(line), markup=False, highlight=False)
+    with partner(settings_of(home, profile), model, temperature) as other:
+        if prompt is not None:
+            _say(other.answer(prompt))
+            return
+        out.print(f"{model} ({other.digest[:12]}); an empty line ends.", highlight=False)
+        while line := _ask():
+            _say(other.answer(line))
+
+
+def _say(reply: "Completion") -> None:
+    sys.stdout.write(reply.text.strip() + "\n")
+    if reply.finish_reason == "length":
+        Console(stderr=True).print(f"cut off after {len(reply.token_ids)} tokens, the profile's limit", highlight=False)
 
 
 def _ask() -> str:

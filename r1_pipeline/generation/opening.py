@@ -1,8 +1,12 @@
-"""From `Runtime.engine` to an engine that has a checkpoint loaded, and back: memory is given back on leaving."""
+"""From `Runtime.engine` to an engine that has a checkpoint loaded, and back: memory is given back on leaving.
+
+Every engine has a case of its own: one that is not known here is an error, never another engine in its place.
+"""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import assert_never
 
 from r1_pipeline.artifacts.kinds import Checkpoint
 from r1_pipeline.engines import OpenAi, Transformers, Vllm
@@ -16,23 +20,29 @@ from r1_pipeline.recipe import Runtime
 def open_engine(model: Checkpoint, runtime: Runtime, home: Path) -> Iterator[Engine]:
     """The engine of the runtime, answering as `model`: a fleet of them where there is a cluster. A server is asked from
     this process either way, and what it says is kept below `home`."""
-    directory = model.path
-    match runtime.engine:
-        case OpenAi() as settings:
+    directory, settings = model.path, runtime.engine
+    match settings:
+        case OpenAi():
             name = openai.served_name(model.digest)
             yield openai.OpenAiEngine(settings, name, directory, home / "answers.sqlite")
-        case _ if runtime.cluster is not None:
-            yield Fleet(lambda: _loaded(directory, runtime), engine_identity(runtime), runtime.cluster)
-        case _:
-            with closing(_loaded(directory, runtime)) as engine:
+        case Transformers() | Vllm() if runtime.cluster is not None:
+            yield Fleet(lambda: _loaded(directory, settings, runtime), engine_identity(runtime), runtime.cluster)
+        case Transformers() | Vllm():
+            with closing(_loaded(directory, settings, runtime)) as engine:
                 yield engine
+        case _:
+            assert_never(settings)
 
 
-def _loaded(directory: Path, runtime: Runtime) -> hf.HfEngine | vllm.VllmEngine:
+def _loaded(directory: Path, settings: Transformers | Vllm, runtime: Runtime) -> hf.HfEngine | vllm.VllmEngine:
     """One engine in this process."""
-    if isinstance(runtime.engine, Vllm):
-        return vllm.VllmEngine(directory, runtime.engine, runtime)
-    return hf.HfEngine(directory, runtime)
+    match settings:
+        case Transformers():
+            return hf.HfEngine(directory, runtime)
+        case Vllm():
+            return vllm.VllmEngine(directory, settings, runtime)
+        case _:
+            assert_never(settings)
 
 
 def engine_identity(runtime: Runtime) -> str:
@@ -44,3 +54,5 @@ def engine_identity(runtime: Runtime) -> str:
             return vllm.engine_identity(settings)
         case OpenAi() as settings:
             return openai.engine_identity(settings)
+        case unknown:
+            assert_never(unknown)

@@ -16,11 +16,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Facts
-from r1_pipeline.launchers import RayTrain, Torchrun
+from r1_pipeline.errors import LaunchError
+from r1_pipeline.launchers import Inline, RayTrain, Subprocess, Torchrun
 from r1_pipeline.runtime.jobs import Job
 
 PORT = 29400
@@ -72,10 +73,20 @@ def launch(job: Job, start: Start, observer: Observer) -> Facts:
 def command(job: Job, module: str) -> list[str]:
     """What starts all ranks of a job."""
     rank, launcher = ["-m", module, str(job.file)], job.runtime.launcher
-    if isinstance(launcher, RayTrain) and job.ranks > 1:
-        return [sys.executable, "-m", "r1_pipeline.runtime.ray_train", module, str(job.file)]
-    if job.ranks == 1 or not isinstance(launcher, Torchrun):
+    if job.ranks == 1:
         return [sys.executable, *rank]
+    match launcher:
+        case RayTrain():
+            return [sys.executable, "-m", "r1_pipeline.runtime.ray_train", module, str(job.file)]
+        case Torchrun():
+            return _torchrun(launcher, job, rank)
+        case Inline() | Subprocess():
+            raise LaunchError(f"{launcher.type} starts one process, and the job wants {job.ranks}")
+        case _:
+            assert_never(launcher)
+
+
+def _torchrun(launcher: Torchrun, job: Job, rank: list[str]) -> list[str]:
     size = [f"--nnodes={launcher.nodes}", f"--nproc-per-node={launcher.processes}"]
     meet = ["--standalone"]
     if launcher.nodes > 1:

@@ -8,7 +8,7 @@ Not covered: generation outside training (`generation`), how a policy moves (`tr
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from r1_pipeline.engines import Colocated, Served, Transformers
 from r1_pipeline.errors import EngineError, GuardTrippedError
@@ -51,22 +51,26 @@ def rollout_arguments(runtime: Runtime) -> dict[str, Any]:
         "vllm_importance_sampling_mode": "sequence_mask",
         "vllm_importance_sampling_clip_max": rollouts.clip,
     }
-    if isinstance(rollouts, Served):
-        return {
-            **common,
-            "vllm_mode": "server",
-            "vllm_server_base_url": rollouts.base_url,
-            "vllm_group_port": rollouts.group_port,
-            "vllm_server_timeout": rollouts.timeout_s,
-        }
-    return {
-        **common,
-        "vllm_mode": "colocate",
-        "vllm_gpu_memory_utilization": rollouts.memory_share,
-        "vllm_max_model_length": rollouts.context,
-        "vllm_tensor_parallel_size": rollouts.devices,
-        "vllm_enable_sleep_mode": rollouts.sleeps,
-    }
+    match rollouts:
+        case Served():
+            return {
+                **common,
+                "vllm_mode": "server",
+                "vllm_server_base_url": rollouts.base_url,
+                "vllm_group_port": rollouts.group_port,
+                "vllm_server_timeout": rollouts.timeout_s,
+            }
+        case Colocated():
+            return {
+                **common,
+                "vllm_mode": "colocate",
+                "vllm_gpu_memory_utilization": rollouts.memory_share,
+                "vllm_max_model_length": rollouts.context,
+                "vllm_tensor_parallel_size": rollouts.devices,
+                "vllm_enable_sleep_mode": rollouts.sleeps,
+            }
+        case _:
+            assert_never(rollouts)
 
 
 def check_agreement(limit: float, step: int, logs: Mapping[str, Any]) -> None:
