@@ -77,7 +77,7 @@ VERSIONS: Mapping[str, int] = {
     "finetune": 1,
     "rejection_sample": 5,
     "collect_general": 4,
-    "merge": 5,
+    "merge": 6,
     "fit_preference": 1,
     "distill": 1,
     "ask": 4,

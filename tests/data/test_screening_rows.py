@@ -13,12 +13,21 @@ from r1_pipeline.data.screening.rows import RowsRecipe, screen_rows
 from r1_pipeline.rewards.language import language_share
 
 RECIPE = RowsRecipe(
-    contamination=ContaminationRecipe(window=10, min_share=0.8, min_vocabulary=0.92, common=10, min_item=4),
+    contamination=ContaminationRecipe(
+        window=10, min_share=0.8, min_vocabulary=0.92, min_likeness=0.6, common=10, min_item=4
+    ),
     quality=QualityRecipe(max_characters=5000, min_language_share=0.9, max_paragraph=300, code_blocks=False),
     duplicates=DuplicatesRecipe(permutations=128, bands=32, similarity=0.7, number_similarity=0.9, min_tokens=8),
 )
 LEAK = r"What is the sum of all positive integers $n$ for which $\frac{n+18}{n}$ is an integer?"
 FORMULA = r"the answer is $\frac{m}{n}$ where $m$ and $n$ are relatively prime positive integers. Find $m + n$."
+FLOCK = (
+    "A farmer has 17 sheep and buys 5 more every week for 6 weeks, then sells half of the flock at the market. "
+    "How many sheep are left on the farm?"
+)
+REALS = (
+    "Let $a$, $b$ be positive reals with $a+b=12$ and $ab=35$. Compute the exact value of $a^3+b^3$ and of $a^4+b^4$."
+)
 STORY = (
     "Anna buys 12 pens at the market, gives 5 of them to her brother and loses 2 on the long way home from school. "
     "How many pens are left for her to write letters with to all of her friends and cousins?"
@@ -59,6 +68,71 @@ def test_a_leak_is_found_in_any_dress_and_says_what_it_holds(text: str) -> None:
     (row,) = screen_rows(frame(text), items("something else", LEAK), RECIPE, 1).rows(named=True)
     assert (row["reason"], row["against"], row["value"]) == ("contaminated", "b1", 1.0)
     assert row["ngram"] == "what is the sum of all positive integers n for"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("17 sheep", "17&nbsp;sheep"),
+        (" ", "&nbsp;"),
+        (" 5 ", " <b>5</b> "),
+        (" 5 ", ' <span class="n">5</span> '),
+        (", then", ",<br/>then"),
+        ("6 weeks,", "6 weeks [1],"),
+        ("6 weeks,", "6 weeks,<sup>[2]</sup>"),
+        ("6 weeks", "6 (six) weeks"),
+        ("6 weeks", "six (6) weeks"),
+        ("6 weeks", "six weeks"),
+        ("17", "17.0"),
+        ("17", "**17**"),
+        ("17", "１７"),
+        ("6 weeks", "6-week"),
+        (" and ", " &amp; "),
+        ("week for", "week\\nfor"),
+        (" ", "\\n"),
+        ("farmer", "far-\nmer"),
+        ("farmer", "far\u200dmer"),
+        ("every", "each"),
+        ("5 more", "5"),
+    ],
+)
+def test_a_leak_is_found_behind_an_edit_beside_a_number(old: str, new: str) -> None:
+    assert FLOCK.replace(old, new) != FLOCK
+    assert dropped(frame(f"Solve: {FLOCK.replace(old, new)} Thank you."), items(FLOCK)) == [
+        ("r0", "contaminated", "b0")
+    ]
+
+
+@pytest.mark.parametrize("product", ["a b", "a\\cdot b", "a*b", "a\\,b", "{a}{b}"])
+def test_a_leak_is_found_however_a_product_is_written(product: str) -> None:
+    assert dropped(frame(REALS.replace("ab", product)), items(REALS)) == [("r0", "contaminated", "b0")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("17", "18"),
+        ("17", "17.5"),
+        ("17 sheep", "17 and 2 black sheep"),
+        (" 5 ", " <b>7</b> "),
+        ("6 weeks", "6 weeks and 3 days"),
+        ("6 weeks", "6 (seven) weeks"),
+        ("6 weeks", "7 [6] weeks"),
+        ("6 weeks", "eight weeks"),
+        ("half", "a third"),
+        ("buys 5 more every", "buys 2.5 more each"),
+    ],
+)
+def test_the_same_item_with_another_number_stays(old: str, new: str) -> None:
+    assert FLOCK.replace(old, new) != FLOCK
+    assert dropped(frame(FLOCK.replace(old, new)), items(FLOCK)) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("12", "13"), ("35", "36"), ("a^3", "a^5"), ("b^4", "b^5"), ("$a^4", "$2a^4")]
+)
+def test_the_same_formulas_with_another_number_stay(old: str, new: str) -> None:
+    assert dropped(frame(REALS.replace(old, new)), items(REALS)) == []
 
 
 def test_a_chinese_leak_is_found_by_its_characters() -> None:

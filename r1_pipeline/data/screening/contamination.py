@@ -2,11 +2,13 @@
 
 The paper drops whatever shares a 10-gram with an evaluation question. In mathematics that hits formulas of speech
 ("where m and n are relatively prime positive integers") far more often than leaks. Here a shared n-gram only makes a
-pair of text and item, and the pair counts where the text also holds, in any place,
+pair of text and item, and the pair counts where the text also
 
-- at least `min_share` of the item's word triples, and
-- at least `min_vocabulary` of its different words and, apart, of its triples with a number in them: with another object
-  or other numbers it is another problem, and a number proves nothing where it stands among other words.
+- holds, in any place, at least `min_share` of the item's word triples, at least `min_vocabulary` of its different words
+  and all its triples with a number in them: with another object or other numbers it is another problem, and a number
+  proves nothing where it stands among other words; or
+- holds at least `min_likeness` of its triples, and the item stands in one passage but for a share of
+  1 - `min_vocabulary` of its words, with each of its numbers in its place and no other among them (`alignment`).
 
 An item shorter than the window is found whole, as the same tokens, signs included, from the start of a sentence or line
 to the end of one; an item below `min_item` words is found only where it is all the text. Items without words are never
@@ -19,7 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from r1_pipeline.data.screening.grams import Grams, Tokens, tokenize
+from r1_pipeline.data.screening.alignment import NUMBER_WORDS, comparable_words, holds_aligned
+from r1_pipeline.data.screening.grams import Grams, Mask, Tokens, tokenize
 from r1_pipeline.data.screening.text import FIGURE, SENTENCE_END, SIGNS, TOKEN, forms
 from r1_pipeline.recipe import Recipe
 
@@ -39,7 +42,9 @@ class ContaminationRecipe(Recipe):
     min_share: float
     """Share of the item's word triples that the text must hold, in [0, 1]."""
     min_vocabulary: float
-    """Share of the item's different words, and of its triples with a number, that the text must hold, in [0, 1]."""
+    """Share of the item's different words, or of its words one by one, that the text must hold, in [0, 1]."""
+    min_likeness: float
+    """Share of the item's word triples from which on text and item are compared word by word, in [0, 1]."""
     common: int
     """An n-gram of more items than this accuses nobody."""
     min_item: int
@@ -52,7 +57,7 @@ class Index:
 
     recipe: ContaminationRecipe
     items: "pl.DataFrame"
-    """`item` (row number), `id`, `plain`, `words` (list)."""
+    """`item` (row number), `id`, `text`, `plain`, `words` (list)."""
     grams: "pl.DataFrame"
     """`gram` (hash), `item`, `start` (its first word)."""
     table: np.ndarray[tuple[int], np.dtype[np.bool_]]
@@ -71,10 +76,11 @@ def index(references: "pl.DataFrame", recipe: ContaminationRecipe) -> Index:
     """
     import polars as pl
 
-    tokens = tokenize(references["text"].str.replace_all(FIGURE, " "))
+    references = references.with_columns(pl.col("text").str.replace_all(FIGURE, " "))
+    tokens = tokenize(references["text"])
     is_sign = pl.element().is_in(SIGNS)
     items = (
-        references.select("id")
+        references.select("id", "text")
         .with_columns(tokens.plain)
         .with_columns(words=pl.col("plain").str.strip_chars().str.split(" ").list.eval(pl.element().filter(~is_sign)))
         .with_row_index("item")
@@ -94,7 +100,7 @@ def index(references: "pl.DataFrame", recipe: ContaminationRecipe) -> Index:
     table[known >> np.uint64(64 - TABLE_BITS)] = True
     size = pl.col("words").list.len()
     short = items.filter(size < recipe.window).select("item", "plain", embedded=size >= recipe.min_item)
-    with_number = tokens.words.of(TRIPLE, touching=tokens.is_number[tokens.is_word])
+    with_number = tokens.words.of(TRIPLE, touching=_says_number(tokens.words, tokens.is_number[tokens.is_word]))
     triples, words, numbered = (
         _table(found, "item").unique() for found in (tokens.words.of(TRIPLE), tokens.words, with_number)
     )
@@ -105,12 +111,12 @@ def contaminated(texts: "pl.Series", tokens: Tokens, index: Index) -> "pl.DataFr
     """Rows that hold an item: `row`, `against` (id), `ngram`, `value` (share of the item's triples found)."""
     import polars as pl
 
-    found = pl.concat([_long(tokens, index), _short(texts, tokens, index)])
+    found = pl.concat([_long(texts, tokens, index), _short(texts, tokens, index)])
     best = found.sort("row", "value", "item", descending=[False, True, False]).unique("row", maintain_order=True)
     return best.join(index.items.select("item", against="id"), on="item").select("row", "against", "ngram", "value")
 
 
-def _long(tokens: Tokens, index: Index) -> "pl.DataFrame":
+def _long(texts: "pl.Series", tokens: Tokens, index: Index) -> "pl.DataFrame":
     import polars as pl
 
     recipe = index.recipe
@@ -122,18 +128,49 @@ def _long(tokens: Tokens, index: Index) -> "pl.DataFrame":
     rows = pairs["row"].unique().to_numpy()
     among = np.isin(words.rows, rows)
     words, is_number = words.where(among), tokens.is_number[tokens.is_word][among]
+    is_number = _says_number(words, is_number)
     for name, mine, theirs in (
         ("value", words.of(TRIPLE), index.triples),
         ("words", words, index.words),
         ("numbered", words.of(TRIPLE, touching=is_number), index.numbered),
     ):
         pairs = pairs.join(_held(mine, theirs, pairs, name), on=["row", "item"], how="left")
-    found = pairs.filter(
-        pl.col("value") >= recipe.min_share,
-        pl.min_horizontal("words", "numbered") >= recipe.min_vocabulary,
-    ).drop("words")
+    # an item without numbers has no share of them: null, which is no fault
+    sure = (
+        (pl.col("value") >= recipe.min_share)
+        & (pl.col("words") >= recipe.min_vocabulary)
+        & (pl.col("numbered").fill_null(1.0) == 1.0)
+    )
+    close = pairs.filter(~sure, pl.col("value") >= recipe.min_likeness)
+    found = pl.concat([pairs.filter(sure), close.filter(_aligned(close, texts, index))]).drop("words")
     ngram = pl.col("words").list.slice("start", recipe.window).list.join(" ")
     return found.join(index.items, on="item").select("row", "item", "value", ngram=ngram)
+
+
+def _aligned(pairs: "pl.DataFrame", texts: "pl.Series", index: Index) -> "pl.Series":
+    """Of each of `pairs`, whether the item stands in the text word by word."""
+    import polars as pl
+
+    rows, items = (pairs[name].unique(maintain_order=True) for name in ("row", "item"))
+    mine = dict(zip(rows, comparable_words(texts.gather(rows)), strict=True))
+    asked = index.items.filter(pl.col("item").is_in(items.implode()))
+    theirs = dict(zip(asked["item"], comparable_words(asked["text"]), strict=True))
+    recipe = index.recipe
+    return pl.Series(
+        [
+            holds_aligned(theirs[item], mine[row], recipe.window, recipe.min_vocabulary)
+            for row, item in pairs.select("row", "item").rows()
+        ],
+        dtype=pl.Boolean,
+    )
+
+
+def _says_number(words: Grams, is_number: Mask) -> Mask:
+    """Which of `words` are numbers, in digits or not."""
+    import polars as pl
+
+    said: Mask = is_number | np.isin(words.values, pl.Series(NUMBER_WORDS).hash().to_numpy())
+    return said
 
 
 def _held(grams: Grams, of_items: "pl.DataFrame", pairs: "pl.DataFrame", name: str) -> "pl.DataFrame":

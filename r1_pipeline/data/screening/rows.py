@@ -51,7 +51,9 @@ class RowsRecipe(Recipe):
 
 
 STANDARD = RowsRecipe(
-    contamination=ContaminationRecipe(window=10, min_share=0.8, min_vocabulary=0.92, common=10, min_item=4),
+    contamination=ContaminationRecipe(
+        window=10, min_share=0.8, min_vocabulary=0.92, min_likeness=0.6, common=10, min_item=4
+    ),
     quality=QualityRecipe(max_characters=150_000, min_language_share=0.9, max_paragraph=2000, code_blocks=False),
     duplicates=DuplicatesRecipe(permutations=128, bands=32, similarity=0.7, number_similarity=0.9, min_tokens=8),
 )

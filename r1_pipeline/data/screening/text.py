@@ -1,6 +1,7 @@
 r"""One form for texts that differ in typesetting only, and their tokens.
 
-    forms    case, Unicode compatibility forms, LaTeX commands and their Unicode signs, thousands separators, figures
+    forms    case, Unicode compatibility forms and invisible characters, HTML tags and entities, escaped line ends,
+             LaTeX commands and their Unicode signs, thousands separators, zeros that end a decimal fraction
     tokens   words (runs of letters), numbers, single Chinese characters, and the signs + - * / = < > ^
     words    tokens without the signs: what n-grams are made of, so that `\frac{3}{4}`, `3/4` and `$3 \over 4$` agree
 
@@ -8,6 +9,7 @@ Letters and digits part (`2x` and `2 x` agree); braces, dollars, other punctuati
 Expressions only, on one column; about 10 MB/s a core. Not covered: paraphrase, translation, spelled-out numbers.
 """
 
+import html
 import re
 import unicodedata
 from typing import TYPE_CHECKING
@@ -24,6 +26,26 @@ _SYMBOLS = {
     "−": "-", "–": "-", "×": "*", "⋅": "*", "·": "*", "÷": "/", "∕": "/", "≤": "<=", "≥": ">=", "°": " degrees ",
     "√": " sqrt ", "∞": " infty ", "∠": " angle ", "△": " triangle ", "∑": " sum ", "∫": " int ", "∏": " prod ",
 }  # fmt: skip
+_ENTITY = r"&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);"
+_COMBINING = r"[\x{300}-\x{36f}]"
+_LATEX = (
+    "nabla|natural|ncong|ne|nearrow|neg|neq|newcommand|newline|nexists|ngeq|ngtr|nleq|nless|nmid|noalign"
+    "|noindent|nonumber|normalsize|not|notag|notin|nparallel|nsim|nsubseteq|nu|null|nwarrow|raise|rangle"
+    "|rbrace|rbrack|rceil|ref|renewcommand|rfloor|rho|right[a-z]*|rm|root|rule|rvert|tabular|tag|tan|tanh|tau"
+    "|tbinom|text[a-z]*|tfrac|therefore|theta|thickapprox|thinspace|tilde|times|tiny|to|top|triangle[a-z]*|tt"
+)
+_ESCAPED_SPACE = (rf"(\\(?:{_LATEX})(?:[^A-Za-z]|$))|\\[nrt]", "${1} ")
+"""What JSON writes for a line end or a tab, where it is not the beginning of a LaTeX command."""
+_INLINE = "a|abbr|b|big|cite|code|del|em|font|i|img|ins|kbd|mark|q|s|samp|small|span|strike|strong|sub|sup|tt|u|var"
+_BLOCK = (
+    "article|blockquote|br|center|dd|div|dl|dt|footer|h[1-6]|header|hr|li|ol|p|pre|section|table|tbody|td|tfoot|th"
+    "|thead|tr|ul"
+)
+_TAGS = (
+    ("<sup>", "^"),
+    (rf"</?(?:{_INLINE})(?:\s[^<>]*)?/?>", ""),
+    (rf"</?(?:{_BLOCK})(?:\s[^<>]*)?/?>", "\n"),
+)
 FIGURE = r"(?s)\[asy\].*?\[/asy\]"
 """Source of a drawing."""
 _DECORATION = (
@@ -43,6 +65,8 @@ _COMMANDS = (
     (r"\\(?:geq?|geqslant)\b", ">="),
     (_DECORATION, " "),
     (r"(?:\{,\}|,|\\,|\\!,?)([0-9]{3})\b", "${1}"),
+    (r"([0-9])\.0+(\.?(?:[^.0-9]|$))", "${1}${2}"),
+    (r"([0-9]\.[0-9]*[1-9])0+(\.?(?:[^.0-9]|$))", "${1}${2}"),
 )
 """Applied in this order; what is left of a command is its name, a word."""
 
@@ -52,7 +76,9 @@ def _forms() -> dict[str, str]:
     forms = {}
     for code in range(0x80, 0x1FFFF):
         sign = chr(code)
-        if sign != (plain := unicodedata.normalize("NFKC", sign)):
+        if unicodedata.category(sign) == "Cf":
+            forms[sign] = ""
+        elif sign != (plain := unicodedata.normalize("NFKC", sign)):
             power = "<super>" in unicodedata.decomposition(sign) and plain.isdigit()
             forms[sign] = f"^{plain}" if power else plain.lower()
     for code in (*range(0x3B1, 0x3CA), *range(0x391, 0x3AA)):
@@ -66,9 +92,32 @@ _FORMS = _forms()
 
 def forms(text: "pl.Expr") -> "pl.Expr":
     """`text` in one form; line and sentence ends stay."""
-    text = text.str.to_lowercase().str.replace_many(list(_FORMS), list(_FORMS.values()))
+    import polars as pl
+
+    text = text.map_batches(_characters, return_dtype=pl.String, is_elementwise=True)
+    text = text.str.replace_all(*_ESCAPED_SPACE).str.to_lowercase()
+    for pattern, plain in _TAGS:
+        text = text.str.replace_all(pattern, plain)
+    text = text.str.replace_many(list(_FORMS), list(_FORMS.values()))
     for pattern, plain in _COMMANDS:
         text = text.str.replace_all(pattern, plain)
+    return text
+
+
+def _characters(texts: "pl.Series") -> "pl.Series":
+    """`texts` with a character for each HTML entity, and for each letter whose accent stands apart."""
+    rows = texts.str.contains(f"{_ENTITY}|{_COMBINING}").arg_true()
+    if rows.is_empty():
+        return texts
+    entity = re.compile(_ENTITY)
+    whole = [unicodedata.normalize("NFC", _unescaped(text, entity)) for text in texts.gather(rows)]
+    return texts.clone().scatter(rows, whole)
+
+
+def _unescaped(text: str, entity: re.Pattern[str]) -> str:
+    """`text` without HTML entities, also where they were escaped twice (`&amp;nbsp;`)."""
+    for _ in range(2):
+        text = entity.sub(lambda found: html.unescape(found[0]), text)
     return text
 
 

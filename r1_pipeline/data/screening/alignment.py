@@ -1,0 +1,135 @@
+"""Comparison of a benchmark item with a passage of a text, word by word: few edits, and none of a number.
+
+`holds_aligned` decides about a pair of text and item that n-grams have brought together. Words that were joined or
+parted (`ab`, `a b`; `far-mer`) agree, a number in words agrees with its digits, a footnote mark may come or go, and a
+number may be said twice (`6 (six) weeks`). Every other word that is replaced, added or left out is an edit; with
+another number in any place it is another problem. Not covered: numbers of several words but `twenty-five`.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING
+
+from r1_pipeline.data.screening.text import TOKEN, forms
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_BELOW_TWENTY = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+_TENS = {
+    "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+}  # fmt: skip
+_DIGITS = {word: str(value) for value, word in enumerate(_BELOW_TWENTY)}
+_DIGITS |= {word: str(value) for word, value in _TENS.items()}
+_DIGITS |= {sign: str(value) for value, sign in enumerate("零一二三四五六七八九")} | {"两": "2"}
+_OTHER_NUMBERS = frozenset(
+    (
+        "hundred", "thousand", "million", "billion", "dozen", "half", "halves", "third", "thirds", "quarter",
+        "quarters", "fourth", "fourths", "fifth", "fifths", "sixth", "once", "twice", "thrice", "double", "triple",
+        "first", "second", "十", "百", "千", "万", "亿", "半", "倍",
+    )
+)  # fmt: skip
+_MARK = "footnotemark"
+_FOOTNOTE = re.compile(r"([^\W\d_]{2}[.,;:!?]?) ?(?:<sup>)?\[\^?([0-9]{1,2})\](?:</sup>)?")
+_LETTERS = str.maketrans("0123456789", "abcdefghij")
+
+NUMBER_WORDS = (*_DIGITS, *_OTHER_NUMBERS)
+"""Words that say a number: with another one it is another problem."""
+
+
+def comparable_words(texts: "pl.Series") -> list[list[str]]:
+    """Words of each text as `holds_aligned` compares them: numbers in digits, a footnote mark as a word of its own."""
+    import polars as pl
+
+    marked = pl.Series("text", [_FOOTNOTE.sub(_as_word, text) for text in texts], dtype=pl.String)
+    words = marked.to_frame().select(forms(pl.col("text")).str.extract_all(TOKEN)).to_series()
+    return [list(_in_digits([word for word in row if word[0].isalnum()])) for row in words.to_list()]
+
+
+def holds_aligned(item: Sequence[str], text: Sequence[str], window: int, min_share: float) -> bool:
+    """Whether some passage of `text` is `item` but for edits, with all numbers in place.
+
+    An edit is allowed for each 1 / (1 - `min_share`) different words of the item. Both come from `comparable_words`;
+    passages are looked for around runs of `window` words that both have.
+    """
+    pad = 4 + len(item) // 8
+    for start, place in _anchors(item, text, window):
+        passage = text[max(0, place - start - pad) : place - start + len(item) + pad]
+        edits = _edits(item, passage)
+        if edits is not None and edits <= (1 - min_share) * len(set(item)):
+            return True
+    return False
+
+
+def _anchors(item: Sequence[str], text: Sequence[str], window: int) -> Iterator[tuple[int, int]]:
+    """(place in `item`, place in `text`) of each place in `text` where the first shared run of words stands."""
+    whole = f" {' '.join(text)} "
+    for start in range(len(item) - window + 1):
+        run = f" {' '.join(item[start : start + window])} "
+        found = whole.find(run)
+        if found >= 0:
+            while found >= 0:
+                yield start, whole.count(" ", 0, found)
+                found = whole.find(run, found + 1)
+            return
+
+
+def _edits(item: Sequence[str], passage: Sequence[str]) -> int | None:
+    """Words that differ between `item` and the part of `passage` that it stands in; None where a number does."""
+    edits = 0
+    for kind, a, b, c, d in SequenceMatcher(None, item, passage, autojunk=False).get_opcodes():
+        mine, theirs = item[a:b], passage[c:d]
+        at_edge = a == 0 or b == len(item)
+        if kind == "equal" or (not mine and at_edge) or _is_joined(mine, theirs, a == 0, b == len(item)):
+            continue
+        if not mine and (all(map(_is_mark, theirs)) or _is_said_twice(item, a, theirs)):
+            continue
+        if not theirs and all(map(_is_mark, mine)):
+            continue
+        if any(map(_is_number, mine if at_edge else (*mine, *theirs))):
+            return None
+        edits += len(mine) if at_edge else max(len(mine), len(theirs))
+    return edits
+
+
+def _is_joined(mine: Sequence[str], theirs: Sequence[str], at_start: bool, at_end: bool) -> bool:
+    """Whether both are the same letters, cut into words in another way; beyond an edge of the item is other text."""
+    letters, others = "".join(mine), "".join(theirs)
+    if not mine or any(map(_is_mark, (*mine, *theirs))):
+        return False
+    return letters == others or (at_start and others.endswith(letters)) or (at_end and others.startswith(letters))
+
+
+def _is_said_twice(item: Sequence[str], place: int, added: Sequence[str]) -> bool:
+    """Whether a number was added beside the same number."""
+    beside = (*item[max(0, place - 1) : place], *item[place : place + 1])
+    return len(added) == 1 and _is_number(added[0]) and added[0] in beside
+
+
+def _as_word(found: re.Match[str]) -> str:
+    return f"{found[1]} {_MARK}{found[2].translate(_LETTERS)} "
+
+
+def _is_mark(word: str) -> bool:
+    return word.startswith(_MARK)
+
+
+def _is_number(word: str) -> bool:
+    return word[0].isdigit() or word in _OTHER_NUMBERS or _is_mark(word)
+
+
+def _in_digits(words: Sequence[str]) -> Iterator[str]:
+    """`words` with digits for the numbers below a hundred that stand in letters."""
+    skip = False
+    for word, after in zip(words, (*words[1:], ""), strict=True):
+        if skip:
+            skip = False
+        elif word in _TENS and after in _DIGITS and len(_DIGITS[after]) == 1:
+            skip = True
+            yield str(_TENS[word] + int(_DIGITS[after]))
+        else:
+            yield _DIGITS.get(word, word)
