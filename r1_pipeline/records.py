@@ -28,6 +28,11 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _is_none(value: object) -> bool:
+    """Fields that records did not always have stay out of rows and hashes while they say nothing."""
+    return value is None
+
+
 class TestCase(Record):
     """One hidden test of a code problem. What counts as equal: `rewards.code`."""
 
@@ -43,6 +48,12 @@ class TestCase(Record):
     """`call`: JSON value to be returned; `stdin`: the text on standard output; `unit`: empty."""
     limit_s: float
     """Wall time that the program may take, in seconds; the paper's accuracy reward counts slow as wrong."""
+    tolerance: float | None = Field(default=None, exclude_if=_is_none)
+    """`stdin` and `call`: how far a number with a point may be off, absolutely or relative to the expected one; None:
+    nothing is rounded. Numbers without a point are exact."""
+    prelude: str | None = Field(default=None, exclude_if=_is_none)
+    """Python that the problem gives beside the program: imports and classes such as `ListNode`, run before it (and
+    before a `unit` test) under the same names. None: nothing. A program in C++ gets none."""
 
 
 class Problem(Record):

@@ -162,7 +162,7 @@ def test_where_programs_cannot_be_run_safely_code_is_left_out_and_said_to_be(
     assert {problem.domain for problem in made.problems()} == {"math", "stem", "logic", "general"}
     assert "install the package bubblewrap" in made.left_out["code"]
     assert made.manifest.drops == {"no_verifier_of_code": 10}
-    assert made.manifest.payload["uses"]["verifier.code"] == "code@2+refused"
+    assert made.manifest.payload["uses"]["verifier.code"] == "code@3+refused"
     assert made.manifest.provenance.sandbox is not None
     assert made.manifest.provenance.sandbox["problem"] == made.left_out["code"]
 

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from r1_pipeline.data.ingest.mapping import PairMapping, ProblemMapping, RowError, load_mapping, shipped_mappings
 from r1_pipeline.errors import RecipeError, UnknownNameError
+from r1_pipeline.recipe import canonical_json
 from r1_pipeline.records import Problem
 
 HERE = Path()
@@ -158,3 +160,18 @@ def test_json_text_of_arguments_stays_what_it_was() -> None:
     mapping = ProblemMapping.model_validate({**fields, "tests": {**tests, "expected": "{{ case[1] | tojson }}"}})
     [test] = mapping.record({"cases": [[["<a>", 1.5, None], True]]}, "m/a:1", "MIT").tests
     assert (json.loads(test.given), json.loads(test.expected)) == (["<a>", 1.5, None], True)
+
+
+def test_tests_may_declare_a_tolerance_and_a_prelude_and_mappings_without_are_as_they_were() -> None:
+    tests = {"kind": "stdin", "each": "cases", "function": "", "given": "{{ case }}", "expected": "1", "limit_s": 1}
+    fields = {"makes": "problem", "domain": "code", "language": "en", "question": "?"}
+    plain = ProblemMapping.model_validate({**fields, "tests": tests})
+    declared = {**tests, "tolerance": 1e-6, "prelude": "{{ setup }}\n"}
+    mapping = ProblemMapping.model_validate({**fields, "tests": declared})
+    row = {"cases": ["1"], "setup": "import math"}
+    [test], [old] = mapping.record(row, "m/a:1", "MIT").tests, plain.record(row, "m/a:1", "MIT").tests
+    assert (test.tolerance, test.prelude) == (1e-6, "import math\n")
+    assert (old.tolerance, old.prelude) == (None, None)
+    assert "tolerance" not in canonical_json(plain) and "prelude" not in canonical_json(plain)
+    with pytest.raises(ValidationError):
+        ProblemMapping.model_validate({**fields, "tests": {**tests, "tolerance": 0}})

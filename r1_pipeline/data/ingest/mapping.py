@@ -32,7 +32,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from r1_pipeline.data.problems import problem_id
 from r1_pipeline.data.words import LANGUAGES
 from r1_pipeline.errors import RecipeError, UnknownNameError
-from r1_pipeline.recipe import Recipe
+from r1_pipeline.recipe import Later, Recipe
 from r1_pipeline.records import Domain, Language, PreferencePair, Problem, TestCase
 
 M = TypeVar("M", Problem, PreferencePair)
@@ -157,6 +157,8 @@ class TestsMapping(Recipe):
     given: Template
     expected: Template
     limit_s: float = Field(gt=0)
+    tolerance: Annotated[float | None, Field(gt=0), Later()] = None
+    prelude: Annotated[Template | None, Later()] = None
 
     def tests(self, columns: Mapping[str, Any]) -> tuple[TestCase, ...]:
         """One test for each element."""
@@ -172,6 +174,8 @@ class TestsMapping(Recipe):
             given=_text(self.given, columns),
             expected=_text(self.expected, columns),
             limit_s=self.limit_s,
+            tolerance=self.tolerance,
+            prelude=None if self.prelude is None else _text(self.prelude, columns),
         )
 
 

@@ -2,9 +2,9 @@
 
 It is NOT trusted: it shares its sandbox with the program and does no judging. Whoever takes it over gains the right to
 say what the program's output is, which the program has anyway. The limits that count are kept outside, by the
-supervisor. A frame is four bytes of length and a JSON object. Messages: `load` a program, then `call` or `feed` it;
-`compile`; and, in the two sandboxes of unit tests, `test` (here lives the test) and `serve` (here the program), whose
-forks talk to the supervisor themselves until the test is over. Needs CPython 3.9 and Linux 5.3.
+supervisor. A frame is four bytes of length and a JSON object. Messages: `prepare` a prelude and `load` a program, then
+`call` or `feed` it; `compile`; and, in the two sandboxes of unit tests, `test` (here lives the test) and `serve` (here
+the program), whose forks talk to the supervisor themselves until the test is over. Needs CPython 3.9 and Linux 5.3.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import json
 import os
 import select
 import signal
+import site
 import struct
 import sys
 import time
@@ -38,9 +39,9 @@ USUAL = (
     "math", "operator", "random", "re", "string", "threading", "typing",
 )  # fmt: skip
 PLAIN = (type(None), bool, int, float, str)
-SEQUENCES = (list, tuple, set, frozenset)
 
 loaded: dict[str, types.CodeType] = {}
+prelude = types.ModuleType("prelude")
 
 
 def read_exactly(count: int) -> bytes:
@@ -196,38 +197,28 @@ def is_plain(value: Any) -> bool:
     return type(value) is dict and all(type(key) is str and is_plain(item) for key, item in value.items())
 
 
-def pack(value: Any) -> Any:
-    """Plain values as JSON that tells a tuple from a list; a Counter and its like become a dict."""
-    if type(value) in PLAIN:
-        return value
-    name = type(value).__name__
-    if type(value) in SEQUENCES:
-        return [name, [pack(item) for item in value]]
-    if type(value) is complex:
-        return [name, [value.real, value.imag]]
-    if isinstance(value, dict):
-        return ["dict", [[pack(key), pack(item)] for key, item in value.items()]]
-    raise TypeError(f"a {name} does not cross between test and program")
-
-
-def unpack(packed: Any) -> Any:
-    if type(packed) is not list:
-        return packed
-    name, items = packed
-    if name == "dict":
-        return {unpack(key): unpack(item) for key, item in items}
-    if name == "complex":
-        return complex(*items)
-    kind = next(kind for kind in SEQUENCES if kind.__name__ == name)
-    return kind(unpack(item) for item in items)
-
-
 def define(name: str) -> Message:
-    """Run the loaded program as the module `name`; its names."""
+    """Run the loaded program as the module `name`, which has the prelude's names; its names."""
     module = sys.modules[name] = types.ModuleType(name)
+    module.__dict__.update({**given_names(), "__file__": "program.py"})
     sys.argv = ["program.py"]
     exec(loaded["program"], module.__dict__)
     return module.__dict__
+
+
+def given_names() -> Message:
+    """What the prelude defines."""
+    return {name: value for name, value in vars(prelude).items() if not name.startswith("__")}
+
+
+def crossing() -> Any:
+    """The module that packs values, which only unit tests need; it knows the prelude's classes."""
+    if "crossing" not in sys.modules:
+        sys.path.insert(0, "/job")
+        module = __import__("crossing")
+        sys.path.remove("/job")
+        module.shared.update({n: kind for n, kind in vars(prelude).items() if isinstance(kind, type)})
+    return sys.modules["crossing"]
 
 
 def function_of(names: Message, function: str) -> Callable[..., Any]:
@@ -247,6 +238,7 @@ def call(function: str, arguments: str) -> None:
 
 def serve(function: str) -> None:
     """The program's side of a unit test."""
+    pack, unpack = crossing().pack, crossing().unpack
     target = function_of(define("program"), function)
     while True:
         arguments, named = unpack(receive()["call"])
@@ -259,6 +251,7 @@ def serve(function: str) -> None:
 
 def test(source: str, function: str) -> None:
     """The test's side. Says `passed` at its end, for an exit code alone could be the program's doing."""
+    pack, unpack = crossing().pack, crossing().unpack
 
     def candidate(*arguments: Any, **named: Any) -> Any:
         send({"call": pack([list(arguments), named])})
@@ -271,7 +264,7 @@ def test(source: str, function: str) -> None:
             raise kind(text)
         raise RuntimeError(f"{name}: {text}")  # SystemExit, say, must not end the test
 
-    names: Message = {"__name__": "tests", function: candidate, "candidate": candidate}
+    names: Message = {**given_names(), "__name__": "tests", function: candidate, "candidate": candidate}
     exec(compile(source, "tests.py", "exec"), names)
     if names.get("check", candidate) is not candidate:
         names["check"](candidate)
@@ -280,6 +273,16 @@ def test(source: str, function: str) -> None:
 
 def frame(status: str, output: str, detail: str) -> Message:
     return {"status": status, "output": output, "detail": detail}
+
+
+def prepare(message: Message) -> Message:
+    """Run the prelude, once for all tests."""
+    sys.modules["prelude"] = prelude
+    try:
+        exec(compile(message["source"], "prelude.py", "exec", dont_inherit=True), vars(prelude))
+    except BaseException as error:  # noqa: BLE001  # whatever it is, the tests cannot be put
+        return frame("failed", "", f"{type(error).__name__}: {error}"[:200])
+    return frame("finished", "", "")
 
 
 def load(message: Message) -> Message:
@@ -332,11 +335,14 @@ def main() -> None:
     os.dup2(0, READ, inheritable=False)
     os.dup2(1, WRITE, inheritable=False)
     sys.path.remove("/job")
+    site.setquit()  # what Python's own start would add to the builtins
+    site.setcopyright()
+    site.sethelper()
     gc.freeze()
     send(frame("finished", "", ""))
     while True:
         message = receive()
-        send({"load": load, "compile": build}.get(message["op"], put_to_test)(message))
+        send({"prepare": prepare, "load": load, "compile": build}.get(message["op"], put_to_test)(message))
 
 
 main()

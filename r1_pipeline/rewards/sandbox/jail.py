@@ -5,6 +5,7 @@ no writable folder but a compiler's `/out`, and an environment of its own. Words
 the supervisor opens. rlimits are set inside, so that the processes of other sandboxes do not count.
 """
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,10 @@ MEGABYTE = 1 << 20
 _SYSTEM = ("/usr/bin", "/usr/lib", "/usr/lib32", "/usr/lib64")
 _LINKS = ("/bin", "/lib", "/lib32", "/lib64")
 _FOR_COMPILERS = ("/usr/include", "/usr/libexec")
-_ENVIRONMENT = {"PATH": "/usr/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "TMPDIR": "/tmp"}
+_ENVIRONMENT = {
+    "PATH": "/usr/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "TMPDIR": "/tmp", "ONLINE_JUDGE": "1",
+    "PYTHONHASHSEED": "0", "PYTHONINTMAXSTRDIGITS": "0",
+}  # fmt: skip
 _OLDEST_PYTHON = (3, 9)
 
 
@@ -34,12 +38,10 @@ class Limits(NamedTuple):
     """Bytes of the largest file."""
     processes: int
     """Processes and threads at once."""
-    stack: int
-    """Bytes of the first thread's stack."""
 
 
-RUN = Limits(512 * MEGABYTE, 768 * MEGABYTE, 8 * MEGABYTE, 64, 64 * MEGABYTE)
-COMPILE = Limits(2048 * MEGABYTE, 1536 * MEGABYTE, 64 * MEGABYTE, 64, 64 * MEGABYTE)
+RUN = Limits(512 * MEGABYTE, 768 * MEGABYTE, 8 * MEGABYTE, 64)
+COMPILE = Limits(2048 * MEGABYTE, 1536 * MEGABYTE, 64 * MEGABYTE, 64)
 
 
 class Interpreter(NamedTuple):
@@ -113,10 +115,19 @@ def _system_mounts(for_compiler: bool) -> Iterator[str]:
         yield from ("--ro-bind", prefix, prefix)
 
 
+def stack() -> str:
+    """Bytes of the first thread's stack: as many as this machine lets anybody have, as judges do.
+
+    The address space is the limit that counts. Where it is `unlimited`, threads get 2 MiB each unless they ask.
+    """
+    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+    return "unlimited" if hard == resource.RLIM_INFINITY else str(hard)
+
+
 def _rlimits(limits: Limits, cpu_s: int) -> list[str]:
     return [
         f"--as={limits.address_space}", f"--fsize={limits.file}", f"--nproc={limits.processes}",
-        f"--stack={limits.stack}", f"--cpu={cpu_s}", "--core=0", "--nofile=64", "--memlock=0",
+        f"--stack={stack()}", f"--cpu={cpu_s}", "--core=0", "--nofile=64", "--memlock=0",
     ]  # fmt: skip
 
 
@@ -131,6 +142,7 @@ def command(limits: Limits, *, cpu_s: int, with_program: bool, for_compiler: boo
         *_system_mounts(for_compiler), "--proc", "/proc", "--dev", "/dev", *small, "/tmp", *small, "/dev/shm",
         *(("--size", str(2 * limits.file), "--tmpfs", "/out") if for_compiler else ()),
         "--perms", "0444", "--ro-bind-data", "{driver}", "/job/driver.py",
+        "--perms", "0444", "--ro-bind-data", "{crossing}", "/job/crossing.py",
         *(("--perms", "0555", "--ro-bind-data", "{program}", "/job/program") if with_program else ()),
         "--remount-ro", "/dev/shm", "--remount-ro", "/dev", "--remount-ro", "/tmp", "--remount-ro", "/",
         "--chdir", "/tmp", "--seccomp", "{filter}", "--",

@@ -21,6 +21,8 @@ class Program(Record):
     """The whole text of the program."""
     language: ProgramLanguage
     """`python` takes all three kinds of tests, `cpp` only `feed`."""
+    prelude: str = ""
+    """Python that is run before a program in Python, once for all its tests; see `records.TestCase`."""
 
 
 class TestRun(Record):
@@ -43,8 +45,9 @@ class TestRun(Record):
 class ProgramRun(Record):
     """What became of a program."""
 
-    status: Literal["ran", "not_compiled", "runner_failed"]
-    """`not_compiled`: no test could be tried; `runner_failed`: not the program's fault."""
+    status: Literal["ran", "not_prepared", "not_compiled", "runner_failed"]
+    """`not_prepared`: the prelude failed; `not_compiled`: no test could be tried; `runner_failed`: not the program's
+    fault."""
     detail: str
     """One line on why it did not run; empty when it ran. Untrusted."""
     tests: tuple[TestRun, ...]

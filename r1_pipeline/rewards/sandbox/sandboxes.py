@@ -20,12 +20,13 @@ from r1_pipeline.rewards.sandbox.runner import Program, ProgramRun, TestRun
 from r1_pipeline.rewards.sandbox.seccomp import own_filter
 from r1_pipeline.rewards.workers import WorkerPool
 
-_VERSION = "2"
+_VERSION = "3"
 _SPACE = jail.MEGABYTE
 _ALL_SPACE = 16 * jail.MEGABYTE
-_COMPILE_S = 10
-_PATIENCE_S = 60.0
-_FLAGS = ("-O2", "-std=c++17", "-pipe", "-w", "-x", "c++", "-o", "/out/program", "-")
+_COMPILE_CPU_S, _COMPILE_S = 10, 60
+"""Seconds of a processor that a compiler may take, and seconds that it may wait for one."""
+_PATIENCE_S = 120.0
+_FLAGS = ("-O2", "-std=c++17", "-DONLINE_JUDGE", "-pipe", "-w", "-x", "c++", "-o", "/out/program", "-")
 
 Message = dict[str, Any]
 
@@ -52,13 +53,13 @@ class Sandboxes:
         found = jail.compiler()
         return (
             f"bubblewrap-{_VERSION}+python-{jail.interpreter().version}+g++-{found[1] if found else 'none'}"
-            f"+memory-{jail.RUN.address_space // jail.MEGABYTE}M+output-{_SPACE // jail.MEGABYTE}M"
+            f"+memory-{jail.RUN.address_space // jail.MEGABYTE}M+stack-{jail.stack()}+output-{_SPACE // jail.MEGABYTE}M"
         )
 
     @cached_property
     def _files(self) -> dict[str, str]:
-        driver = Path(__file__).with_name("driver.py").read_bytes()
-        files = {"driver": driver, "filter": own_filter()}
+        scripts = {name: Path(__file__).with_name(f"{name}.py").read_bytes() for name in ("driver", "crossing")}
+        files = {**scripts, "filter": own_filter()}
         return {name: base64.b64encode(data).decode() for name, data in files.items()}
 
     def call(self, program: Program, function: str, arguments: Sequence[str], limit_s: float) -> ProgramRun:
@@ -101,19 +102,21 @@ class Sandboxes:
 
     def _request(self, program: Program, tests: list[Message], serve: Message | None, limit_s: float) -> Message:
         python = program.language == "python"
+        prepare = {"op": "prepare", "source": program.prelude} if python and program.prelude else None
         load = {"op": "load", "language": program.language, "source": program.source if python else ""}
         jails = {"run": _jail(jail.RUN, int(limit_s) + 2, with_program=not python, for_compiler=False)}
         compile_ = None
         if not python:
             found = jail.compiler()
             assert found is not None
-            jails["compile"] = _jail(jail.COMPILE, _COMPILE_S, with_program=False, for_compiler=True)
+            jails["compile"] = _jail(jail.COMPILE, _COMPILE_CPU_S, with_program=False, for_compiler=True)
             compile_ = {
                 "op": "compile", "command": [found[0], *_FLAGS], "source": program.source, "limit_s": _COMPILE_S,
             }  # fmt: skip
         return {
             "jails": jails,
             "files": self._files,
+            "prepare": prepare,
             "load": load,
             "compile": compile_,
             "serve": serve,

@@ -5,9 +5,9 @@ should do. The deadline, the sizes, the memory of all descendants and the end of
 driver inside says is taken as the program's word. As root each supervisor starts its sandboxes under a user id of its
 own. Never waits for end of file, never blocks on a pipe, and leaves when its parent does.
 
-Request: `{"jails": {name: {"command", "total"}}, "files": {"driver", "filter"} in base64, "load", "compile" and "serve"
-(messages or null), "tests": [message, …], "limit_s", "all_space"}`. Reply: `{"status": "ran" |
-"not_compiled" | "lost", "detail", "tests": [[status, output, detail, seconds], …]}`.
+Request: `{"jails": {name: {"command", "total"}}, "files": {"driver", "crossing", "filter"} in base64, "prepare",
+"load", "compile" and "serve" (messages or null), "tests": [message, …], "limit_s", "all_space"}`. Reply: `{"status":
+"ran" | "not_prepared" | "not_compiled" | "lost", "detail", "tests": [[status, output, detail, seconds], …]}`.
 """
 
 import base64
@@ -242,7 +242,7 @@ def run_tests(request: Message, files: dict[str, bytes]) -> Message:
     """Load the program into one sandbox and put all tests to it there."""
     limit_s, left, results = request["limit_s"], request["all_space"], []
     with Sandbox(request["jails"]["run"], files) as sandbox:
-        if (fault := loaded(sandbox, request["load"], limit_s)) is not None:
+        if (fault := prepared(sandbox, request) or loaded(sandbox, request["load"], limit_s)) is not None:
             return fault
         alive = True
         for message in request["tests"]:
@@ -269,13 +269,20 @@ def ran(results: list[Result], request: Message) -> Message:
     return {"status": "ran", "detail": "", "tests": results + [not_run] * missing}
 
 
-def loaded(sandbox: Sandbox, message: Message, limit_s: float) -> Message | None:
+def loaded(sandbox: Sandbox, message: Message, limit_s: float, otherwise: str = "not_compiled") -> Message | None:
     """None, or the reply about a program that cannot be loaded."""
     try:
         frame = result(sandbox.ask(message, max(limit_s, _LOAD_S)), 0.0)
     except Ended as end:
-        return {"status": "not_compiled", "detail": end.args[1], "tests": []}
-    return None if frame[0] == "finished" else {"status": "not_compiled", "detail": frame[2], "tests": []}
+        return {"status": otherwise, "detail": end.args[1], "tests": []}
+    return None if frame[0] == "finished" else {"status": otherwise, "detail": frame[2], "tests": []}
+
+
+def prepared(sandbox: Sandbox, request: Message) -> Message | None:
+    """None, or the reply about a prelude that cannot be run."""
+    if request["prepare"] is None:
+        return None
+    return loaded(sandbox, request["prepare"], request["limit_s"], otherwise="not_prepared")
 
 
 def run_units(request: Message, files: dict[str, bytes]) -> Message:
@@ -283,7 +290,8 @@ def run_units(request: Message, files: dict[str, bytes]) -> Message:
     results: list[Result] = []
     for message in request["tests"]:
         with Sandbox(request["jails"]["run"], files) as program, Sandbox(request["jails"]["run"], files) as tester:
-            if (fault := loaded(program, request["load"], request["limit_s"])) is not None:
+            fault = prepared(tester, request) or prepared(program, request)
+            if (fault := fault or loaded(program, request["load"], request["limit_s"])) is not None:
                 return fault
             begin = time.monotonic()
             try:

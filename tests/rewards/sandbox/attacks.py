@@ -56,7 +56,7 @@ for pid in pids:
 seen = [sys.argv, dict(os.environ), sys.stdin.read(), os.listdir("/job"), os.listdir("/tmp"), os.listdir(".")]
 print(seen)
 for name in os.listdir("/job"): print(open("/job/" + name).read()[:0])
-if os.listdir("/job") != ["driver.py"]: print("GOT", os.listdir("/job"))
+if sorted(os.listdir("/job")) != ["crossing.py", "driver.py"]: print("GOT", os.listdir("/job"))
 """),
     Attack("C5", "uses inherited descriptors", """
 for descriptor in range(3, 256): attempt(descriptor, os.fstat, descriptor)
