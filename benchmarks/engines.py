@@ -98,7 +98,7 @@ def transformers_row(bench: Bench) -> dict[str, Any]:
     import torch
     from transformers import AutoModelForCausalLM, GenerationConfig
 
-    from r1_pipeline.generation.hf import load_tokenizer
+    from r1_pipeline.generation.tokens import load_tokenizer
 
     requests = bench.requests()
     tokenizer = load_tokenizer(bench.base.path, padding_side="left")
@@ -184,7 +184,7 @@ def plain_trl(bench: Bench, grpo: Any, folder: Path) -> list[float]:
     from trl import GRPOConfig, GRPOTrainer
 
     from r1_pipeline.data.templates import render
-    from r1_pipeline.generation.hf import load_tokenizer
+    from r1_pipeline.generation.tokens import load_tokenizer
 
     problems = [p for p in bench.problems.problems() if p.domain == "math"][: grpo.problems]
 

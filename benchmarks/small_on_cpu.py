@@ -28,7 +28,7 @@ from r1_pipeline.data.templates import reply, summarize
 from r1_pipeline.generation import asking
 from r1_pipeline.generation.asking import Asked, Subject
 from r1_pipeline.generation.engine import Progress
-from r1_pipeline.generation.hf import load_tokenizer
+from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.generation.judging import judge
 from r1_pipeline.generation.rejection import RejectionRecipe, keep_samples
 from r1_pipeline.generation.rewriting import Verbatim

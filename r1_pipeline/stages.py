@@ -8,6 +8,7 @@ A verb states what enters its fingerprint and hands the work to the package that
 own. Bump its entry in `VERSIONS` whenever a change makes it write other bytes from the same inputs.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -28,7 +29,7 @@ from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.artifacts.tables import write_table
 from r1_pipeline.data.corpus import corpus_statistics, write_samples
-from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe, curate_pairs
+from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe, curate_pairs, put_aside
 from r1_pipeline.data.merge import MergeRecipe, merge_parts
 from r1_pipeline.data.mix import PromptSchedule, order_prompts
 from r1_pipeline.data.screening.aside import set_aside as set_rows_aside
@@ -36,7 +37,7 @@ from r1_pipeline.data.screening.rows import screening_identity
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.data.templates import TemplateName, render, template_hash
 from r1_pipeline.data.toy import text_sources
-from r1_pipeline.errors import ArtifactError
+from r1_pipeline.errors import ArtifactError, RecipeError
 from r1_pipeline.evaluation import runner
 from r1_pipeline.evaluation.preferences import write_preference_scores
 from r1_pipeline.evaluation.runner import EvaluateRecipe
@@ -46,6 +47,7 @@ from r1_pipeline.generation.judging import judge
 from r1_pipeline.generation.opening import engine_identity, open_engine
 from r1_pipeline.generation.rejection import RejectionRecipe, keep_samples
 from r1_pipeline.generation.rewriting import Rewriter, TemplateRewriter, Verbatim
+from r1_pipeline.generation.tokens import context_of, fitting
 from r1_pipeline.generation.written import written_samples
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import REASONING_DOMAINS, Domain
@@ -62,11 +64,12 @@ from r1_pipeline.training.pretrain import PretrainRecipe, train_base
 from r1_pipeline.training.reward_model import (
     RewardModelRecipe,
     RewardModelScorer,
+    fitting_pairs,
     pairwise_accuracy,
     train_reward_model,
 )
 from r1_pipeline.training.rollouts import rollout_identity
-from r1_pipeline.training.sft import SftRecipe, train_sft
+from r1_pipeline.training.sft import Row, SftRecipe, train_sft
 
 VERSIONS: Mapping[str, int] = {
     "pretrain": 1,
@@ -166,10 +169,15 @@ def reinforce(
         inputs["budget"] = budget
 
     def make(draft: Draft) -> Facts:
+        asked, aside = fitting(problems.problems(), policy.path, recipe.template, recipe.grpo.max_completion_tokens)
+        others, also = fitting(
+            general.problems() if general else [], policy.path, recipe.template, recipe.grpo.max_completion_tokens
+        )
+        drops = put_aside(draft, [*aside, *also])
         prompts = order_prompts(
             recipe.schedule,
-            problems.problems(),
-            general.problems() if general else [],
+            asked,
+            others,
             steps=recipe.grpo.problems // recipe.grpo.prompts_per_step,
             prompts_per_step=recipe.grpo.prompts_per_step,
         )
@@ -187,7 +195,8 @@ def reinforce(
                 draft,
                 token_budget=sum(budget.statistics["tokens"].values()) if budget else None,
             )
-        return model_facts(draft, recipe.template, tokens_spent(read_metrics(draft.metrics), recipe.grpo))
+        facts = model_facts(draft, recipe.template, tokens_spent(read_metrics(draft.metrics), recipe.grpo))
+        return replace(facts, drops=drops)
 
     consistency = language_identity() if "language" in recipe.rubric.weights else {}
     uses = {**grader_identity(REASONING_DOMAINS), **consistency, **rollout_identity(at.runtime)}
@@ -255,10 +264,18 @@ def fit_preference(
     """A scalar reward model for one kind of preference, measured on held-out pairs (paper, section B.2)."""
 
     def make(draft: Draft) -> Facts:
-        train, heldout = ([p for p in preferences.pairs(s) if p.kind == kind] for s in ("train", "heldout"))
+        ours, theirs = ([p for p in preferences.pairs(s) if p.kind == kind] for s in ("train", "heldout"))
+        train, aside = fitting_pairs(base.path, ours, recipe.max_tokens)
+        heldout, also = fitting_pairs(base.path, theirs, context_of(base.path))
+        drops = put_aside(draft, [*aside, *also])
+        if not (train and heldout):
+            raise RecipeError(
+                f"{len(train)} pairs are left to train on and {len(heldout)} to measure with ({dict(drops)}); add some"
+            )
         train_reward_model(base.path, train, recipe, at.runtime, draft)
         accuracy = pairwise_accuracy(RewardModelScorer(draft.path, at.runtime), heldout)
-        return Facts({"kind": kind, "accuracy": accuracy, "heldout_pairs": len(heldout), "train_pairs": len(train)})
+        counts = {"heldout_pairs": len(heldout), "train_pairs": len(train)}
+        return Facts({"kind": kind, "accuracy": accuracy, **counts}, drops)
 
     return at.build(RewardModel, recipe, {"base": base, "preferences": preferences}, make, {"kind": kind})
 
@@ -271,9 +288,12 @@ def ask(at: Workshop, model: Checkpoint, problems: ProblemSet, recipe: AskRecipe
 
     def make(draft: Draft) -> Facts:
         subject = Subject(model=model.name, model_digest=model.digest, problems_digest=problems.digest)
+        chosen = asking.select(problems.problems(), recipe, draft)
+        fit, aside = fitting(chosen, model.path, template, recipe.sampling.max_tokens)
+        drops = put_aside(draft, aside)
         with open_engine(model, at.runtime, at.store.home) as engine:
-            said = asking.ask(engine, problems.problems(), template, recipe, subject, draft)
-        return Facts({"rows": said.height, "tokens": {"generated": int(said["token_ids"].list.len().sum())}})
+            said = asking.ask(engine, fit, template, recipe, subject, draft)
+        return Facts({"rows": said.height, "tokens": {"generated": int(said["token_ids"].list.len().sum())}}, drops)
 
     uses = {"engine": engine_identity(at.runtime), "template": template_hash(template)}
     return at.build(Answers, recipe, {"model": model, "problems": problems}, make, uses)
@@ -285,12 +305,16 @@ def evaluate(at: Workshop, model: Checkpoint, heldout: ProblemSet, recipe: Evalu
     answers = ask(at, model, heldout, recipe.ask)
 
     def make(draft: Draft) -> Facts:
+        if not answers.statistics["rows"]:
+            raise ArtifactError(
+                f"{model.name} was asked nothing of {heldout.name} (dropped: {answers.manifest.drops}); hold out more"
+            )
         asked = Asked.model_validate(answers.asked())
         with default_grader(at.runtime) as grader:
             scores = runner.grade(answers.completions(), asked, grader, heldout.problems(), recipe.grade, draft)
         outcomes = {str(outcome): count for outcome, count in scores.overall.outcomes.items()}
         facts = {"rows": answers.statistics["rows"], "pass_at_1": scores.overall.pass_at_1, "outcomes": outcomes}
-        return Facts(facts)
+        return Facts(facts, answers.manifest.drops)
 
     uses = {**grader_identity(recipe.ask.problems), **language_identity()}
     return at.build(EvalReport, recipe.grade, {"answers": answers, "heldout": heldout}, make, uses)
@@ -330,16 +354,16 @@ def _sampled(
     answers = ask(at, policy, problems, recipe.ask)
 
     def make(draft: Draft) -> Facts:
-        if not answers.statistics["rows"]:  # all its domains are left out
+        if not answers.statistics["rows"]:  # all its domains are left out, or their problems are too long
             write_samples(draft.path, [])
-            return Facts(corpus_statistics(draft.path))
+            return Facts(corpus_statistics(draft.path), answers.manifest.drops)
         asked, known = Asked.model_validate(answers.asked()), problems.problems()
         with default_grader(at.runtime) as grader:
             judged = judge(answers.completions(), known, grader, asked.template)
         samples, dropped = keep_samples(judged, known, asked, rewriter, recipe.keep)
         write_table(draft.path / VERDICTS, judged.select("problem_id", "sample_index", "outcome", "verifier"))
         write_samples(draft.path, samples)
-        return _corpus_facts(draft, set_rows_aside(draft, dropped))
+        return _corpus_facts(draft, set_rows_aside(draft, dropped) + Counter(answers.manifest.drops))
 
     uses = {"rewriter": rewriter.identity, **grader_identity(recipe.ask.problems), **language_identity()}
     return at.build(Corpus, recipe.keep, {"answers": answers, "problems": problems}, make, uses)
@@ -347,16 +371,16 @@ def _sampled(
 
 def _finetuned(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Checkpoint:
     def make(draft: Draft) -> Facts:
-        train_sft(base.path, chat_rows(corpus), recipe, at.runtime, draft)
-        return model_facts(draft, "chat")
+        drops = train_sft(base.path, chat_rows(corpus), recipe, at.runtime, draft)
+        return replace(model_facts(draft, "chat"), drops=drops)
 
     return at.build(Checkpoint, recipe, {"base": base, "corpus": corpus}, make)
 
 
-def chat_rows(corpus: Corpus) -> Iterator[list[tuple[str, str]]]:
-    """The corpus as rendered prompts and responses, a row group at a time."""
-    for frame in corpus.batches(("question", "response")):
-        yield [(render("chat", question), response) for question, response in frame.iter_rows()]
+def chat_rows(corpus: Corpus) -> Iterator[list[Row]]:
+    """The corpus as demonstrations, a row group at a time."""
+    for frame in corpus.batches(("question", "response", "source")):
+        yield [Row(render("chat", question), response, source) for question, response, source in frame.iter_rows()]
 
 
 def _corpus_facts(draft: Draft, drops: Mapping[str, int]) -> Facts:

@@ -131,7 +131,7 @@ class Store:
                 runs = dict(self.observer.began(spec.name, print_, payload, spec.inputs, draft.metrics))
                 facts = make(draft)
                 if draft.metrics.exists():
-                    (staging / LOGS).mkdir()
+                    (staging / LOGS).mkdir(exist_ok=True)
                     shutil.copyfile(draft.metrics, staging / LOGS / METRICS)
                 files = list_files(staging)
                 manifest = Manifest(

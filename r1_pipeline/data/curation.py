@@ -145,11 +145,8 @@ def curate_pairs(recipe: CuratePreferencesRecipe, runtime: Runtime, draft: Draft
 def set_aside(
     draft: Draft, recipe: _Sourced, taken: Iterable[Problem | PreferencePair], aside: Sequence[SetAside]
 ) -> dict[str, Any]:
-    """Writes what was set aside to `logs/`, which is no part of the content; returns facts about the user's sources."""
-    if aside:
-        (draft.path / LOGS).mkdir()
-        write_records(draft.path / LOGS / SET_ASIDE, aside, SetAside)
-        draft.note(f"{len(aside)} rows set aside, see {LOGS}/{SET_ASIDE}; first: {aside[0].where}: {aside[0].detail}")
+    """Writes what was set aside; returns facts about the user's sources."""
+    put_aside(draft, aside)
     rows, others = (Counter(Place.of(row.source).source for row in taken), Counter(row.source for row in aside))
     return {
         source.name: {
@@ -161,3 +158,12 @@ def set_aside(
         }
         for source in recipe.sources
     }
+
+
+def put_aside(draft: Draft, aside: Sequence[SetAside]) -> Counter[str]:
+    """Writes rows to `logs/`, which is no part of the content, and says so; returns how many had which reason."""
+    if aside and draft.leads:
+        (draft.path / LOGS).mkdir(exist_ok=True)
+        write_records(draft.path / LOGS / SET_ASIDE, aside, SetAside)
+        draft.note(f"{len(aside)} rows set aside, see {LOGS}/{SET_ASIDE}; first: {aside[0].where}: {aside[0].detail}")
+    return Counter(row.reason for row in aside)

@@ -76,7 +76,7 @@ def ask(
     subject: Subject,
     draft: Draft,
 ) -> "pl.DataFrame":
-    """Sample; leaves `completions.parquet` and `asked.json` in the draft, returns the completions."""
+    """Sample for all `problems`; leaves `completions.parquet` and `asked.json` in the draft, returns the completions."""
     asked = Asked(
         **subject.model_dump(),
         template=template,
@@ -86,7 +86,7 @@ def ask(
         seed=recipe.seed,
         engine=engine.identity,
     )
-    said = sample(engine, select(problems, recipe, draft), template, recipe, draft)
+    said = sample(engine, problems, template, recipe, draft)
     write_table(draft.path / "completions.parquet", said)
     (draft.path / "asked.json").write_text(asked.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return said

@@ -58,10 +58,11 @@ def requests_for(problems: Sequence[Problem], template: TemplateName, samples: i
     ]
 
 
-def check_room(prompt_tokens: int, sampling: Sampling, context: int) -> None:
-    """Raises `EngineError` if a prompt and the longest reply do not fit into the context of a model."""
-    room = context - prompt_tokens
-    if room < sampling.max_tokens:
-        raise EngineError(
-            f"a prompt of {prompt_tokens} tokens leaves {room} for the reply; {sampling.max_tokens} were asked for"
-        )
+def check_room(requests: Sequence[Request], prompts: Sequence[Sequence[int]], sampling: Sampling, context: int) -> None:
+    """Raises `EngineError`, with the problem, if a prompt and the longest reply do not fit into the context."""
+    for request, prompt in zip(requests, prompts, strict=True):
+        if len(prompt) + sampling.max_tokens > context:
+            raise EngineError(
+                f"the prompt of problem {request.problem_id} has {len(prompt)} tokens and the reply up to "
+                f"{sampling.max_tokens}, the engine has room for {context}; give it more, or shorten the reply"
+            )

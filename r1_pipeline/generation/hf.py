@@ -4,36 +4,26 @@ A token is a function of its logits and u(seed, position), so batches and their 
 Not covered: that function (`drawing`), servers and GPUs' batch engines.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from r1_pipeline.generation.drawing import draw
 from r1_pipeline.generation.engine import Progress, check_room
+from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Request, Sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import DynamicCache, PreTrainedTokenizerBase
+    from transformers import DynamicCache
 
 FIRST_LEG = 32
 """Tokens after which texts that go on are gathered for the first time."""
-
-
-def load_tokenizer(directory: Path, **options: Any) -> "PreTrainedTokenizerBase":
-    """The tokenizer as it was saved. `AutoTokenizer` goes by the model's architecture instead and rebuilds one of its
-    own for Qwen2, with other ids for the same text, unless the saved class says so."""
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
-    saved = json.loads((directory / "tokenizer_config.json").read_text(encoding="utf-8")).get("tokenizer_class")
-    generic = saved in ("TokenizersBackend", "PreTrainedTokenizerFast")
-    return (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(directory, **options)
 
 
 def engine_identity() -> str:
@@ -60,7 +50,7 @@ class HfEngine:
     ) -> list[Completion]:
         """One completion for each request, in order. Texts of like length share a batch, which spares padding."""
         prompts = self._tokenizer([r.prompt for r in requests], return_token_type_ids=False)["input_ids"]
-        check_room(max(map(len, prompts), default=0), sampling, self._model.config.max_position_embeddings)
+        check_room(requests, prompts, sampling, self._model.config.max_position_embeddings)
         texts = [
             _Text(prompt, np.random.default_rng(request.seed))
             for prompt, request in zip(prompts, requests, strict=True)

@@ -26,7 +26,7 @@ from pydantic import BaseModel, Field, ValidationError
 from r1_pipeline.engines import OpenAi
 from r1_pipeline.errors import EngineError, UnreachableError
 from r1_pipeline.generation.engine import Progress
-from r1_pipeline.generation.hf import load_tokenizer
+from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.recipe import fingerprint
 from r1_pipeline.records import Completion, FinishReason, Request, Sampling
 

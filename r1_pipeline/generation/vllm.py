@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from r1_pipeline.engines import Vllm
 from r1_pipeline.errors import EngineError
 from r1_pipeline.generation.engine import Progress, check_room
-from r1_pipeline.generation.hf import load_tokenizer
+from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Request, Sampling
 
@@ -81,7 +81,7 @@ class VllmEngine:
         if not requests:
             return []
         prompts = self._tokenizer([r.prompt for r in requests], return_token_type_ids=False)["input_ids"]
-        check_room(max(map(len, prompts)), sampling, self._llm.model_config.max_model_len)
+        check_room(requests, prompts, sampling, self._llm.model_config.max_model_len)
         outputs = self._llm.generate(
             [TokensPrompt(prompt_token_ids=ids) for ids in prompts],
             [self._params(request, sampling) for request in requests],

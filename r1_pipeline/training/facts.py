@@ -8,7 +8,7 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.data.templates import TemplateName, template_hash
-from r1_pipeline.generation.hf import load_tokenizer
+from r1_pipeline.generation.tokens import load_tokenizer
 
 WEIGHTS = "model*.safetensors"
 """One file, or the parts of a large model."""

@@ -14,7 +14,7 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.data.templates import TemplateName, render
 from r1_pipeline.engines import Transformers
 from r1_pipeline.errors import RecipeError
-from r1_pipeline.generation.hf import load_tokenizer
+from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.recipe import Later, Precision, Recipe, Runtime
 from r1_pipeline.records import Completion, Problem
 from r1_pipeline.rewards.fmt import empty_think, whole_reply

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.generation.hf import load_tokenizer
+from r1_pipeline.data.ingest.rows import SetAside
+from r1_pipeline.generation.tokens import context_of, load_tokenizer
 from r1_pipeline.recipe import Later, Recipe, Runtime
 from r1_pipeline.records import PreferencePair
 from r1_pipeline.rewards.preference import Scorer
 from r1_pipeline.training.fit import common_arguments, fit, publish
-from r1_pipeline.training.sft import tokenized
+from r1_pipeline.training.sft import encoded, too_long, tokenized
+
+SIDES = ("chosen", "rejected")
 
 
 class RewardModelRecipe(Recipe):
@@ -30,7 +33,8 @@ class RewardModelRecipe(Recipe):
     max_grad_norm: float
     """Gradients are scaled down to this norm; not published."""
     max_tokens: int
-    """Longest prompt and reply in training [8,192]; a longer one is an error. Scoring has no limit but the model's."""
+    """Longest prompt and reply in training [8,192]; a pair with a longer one is set aside. Scoring has no limit but the
+    model's."""
     save_steps: int
     """Optimizer steps between checkpoints."""
     seed: int
@@ -41,6 +45,17 @@ class RewardModelRecipe(Recipe):
     def steps(self, pairs: int) -> int:
         """Optimizer steps in all."""
         return self.epochs * -(-pairs // self.batch)
+
+
+def fitting_pairs(
+    base: Path, pairs: Sequence[PreferencePair], max_tokens: int
+) -> tuple[list[PreferencePair], list[SetAside]]:
+    """(pairs that the model in `base` can read, each reply with at most `max_tokens`; the others), each in order."""
+    tokenizer, limit = load_tokenizer(base), min(max_tokens, context_of(base))
+    chosen, rejected = (encoded(tokenizer, [(p.prompt, getattr(p, side)) for p in pairs]) for side in SIDES)
+    faults = [too_long(pair.source, limit, *both) for pair, *both in zip(pairs, chosen, rejected, strict=True)]
+    kept = [pair for pair, fault in zip(pairs, faults, strict=True) if fault is None]
+    return kept, [fault for fault in faults if fault]
 
 
 def train_reward_model(
@@ -56,7 +71,7 @@ def train_reward_model(
             prompt + reply
             for prompt, reply in tokenized(tokenizer, [(p.prompt, getattr(p, side)) for p in pairs], recipe.max_tokens)
         ]
-        for side in ("chosen", "rejected")
+        for side in SIDES
     }
     arguments = RewardConfig(
         **common_arguments(

@@ -1,18 +1,22 @@
 """Supervised finetuning with TRL's `SFTTrainer`: cold start, the 800k corpus, distillation.
 
 Rows are rendered prompts and responses. They are tokenized apart, exactly as at sampling time, so that no token can
-straddle the boundary; only the response and its end token are learned. Tokens lie in a file that training maps into
-memory, so that a corpus need not fit there. Not covered: where rows come from.
+straddle the boundary; only the response and its end token are learned. A row that is too long for the recipe or for
+the model is set aside before the first step, never cut short. Tokens lie in a file that training maps into memory, so
+that a corpus need not fit there. Not covered: where rows come from.
 """
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.data.curation import put_aside
+from r1_pipeline.data.ingest.rows import Place, SetAside
 from r1_pipeline.errors import RecipeError
-from r1_pipeline.generation.hf import load_tokenizer
+from r1_pipeline.generation.tokens import TOO_LONG, context_of, load_tokenizer
 from r1_pipeline.recipe import Later, Precision, Recipe, Runtime
 from r1_pipeline.training.fit import common_arguments, fit, publish
 from r1_pipeline.training.precision import with_precision
@@ -43,7 +47,7 @@ class SftRecipe(Recipe):
     max_grad_norm: float
     """Gradients are scaled down to this norm; not published."""
     max_tokens: int
-    """Longest row, prompt and response together [32,768]; a longer one is an error, never cut short."""
+    """Longest row, prompt and response together [32,768]; a longer one is set aside, never cut short."""
     save_steps: int
     """Optimizer steps between checkpoints; a resumed run repeats at most these."""
     seed: int
@@ -56,17 +60,36 @@ class SftRecipe(Recipe):
         return self.epochs * -(-rows // self.batch)
 
 
-Rows = Sequence[tuple[str, str]]
-"""(prompt, response), both rendered."""
+Pair = tuple[list[int], list[int]]
+"""(prompt ids, response ids with the end token)."""
 
 
-def train_sft(base: Path, batches: Iterable[Rows], recipe: SftRecipe, runtime: Runtime, draft: Draft) -> None:
-    """Finetune the model in `base` on the rows of all batches and write it to `draft.path`."""
+class Row(NamedTuple):
+    """A demonstration."""
+
+    prompt: str
+    """Rendered."""
+    response: str
+    """Rendered, without the end token."""
+    source: str
+    """Where its problem comes from (`Problem.source`)."""
+
+
+def train_sft(
+    base: Path, batches: Iterable[Sequence[Row]], recipe: SftRecipe, runtime: Runtime, draft: Draft
+) -> Counter[str]:
+    """Finetune the model in `base` on the rows of all batches and write it to `draft.path`.
+
+    Returns how many rows were set aside for which reason; raises `RecipeError` if no row is left.
+    """
     from transformers import AutoModelForCausalLM
     from trl import SFTConfig, SFTTrainer
 
     tokenizer = load_tokenizer(base)
-    examples = _examples(tokenizer, batches, recipe.max_tokens, draft)
+    examples, aside = _examples(tokenizer, batches, min(recipe.max_tokens, context_of(base)), draft)
+    drops = put_aside(draft, aside)
+    if not len(examples):
+        raise RecipeError(f"no row is left to finetune on ({dict(drops)}); raise max_tokens or shorten the rows")
     arguments = SFTConfig(
         **common_arguments(
             draft,
@@ -94,15 +117,17 @@ def train_sft(base: Path, batches: Iterable[Rows], recipe: SftRecipe, runtime: R
     )
     fit(trainer, draft, runtime, recipe.steps(len(examples)))
     publish(trainer, base, draft)
+    return drops
 
 
 def _examples(
-    tokenizer: "PreTrainedTokenizerBase", batches: Iterable[Rows], max_tokens: int, draft: Draft
-) -> "Dataset":
-    """Tokens and labels of all rows, in a file of this process's own in the scratch."""
+    tokenizer: "PreTrainedTokenizerBase", batches: Iterable[Sequence[Row]], limit: int, draft: Draft
+) -> "tuple[Dataset, list[SetAside]]":
+    """(tokens and labels of the rows within `limit`, in a file of this process's own in the scratch; the others)."""
     import pyarrow as pa
     from datasets import Dataset
 
+    aside: list[SetAside] = []
     numbers = pa.list_(pa.int32())
     schema = pa.schema({"input_ids": numbers, "labels": numbers})
     with (
@@ -110,19 +135,41 @@ def _examples(
         pa.ipc.new_stream(file, schema) as stream,
     ):
         for rows in batches:
-            pairs = tokenized(tokenizer, rows, max_tokens)
+            pairs = []
+            for row, pair in zip(rows, encoded(tokenizer, [(row.prompt, row.response) for row in rows]), strict=True):
+                if fault := too_long(row.source, limit, pair):
+                    aside.append(fault)
+                else:
+                    pairs.append(pair)
             ids = pa.array([prompt + response for prompt, response in pairs], numbers)
             labels = pa.array([[IGNORED] * len(prompt) + response for prompt, response in pairs], numbers)
             stream.write_batch(pa.record_batch([ids, labels], schema))
-    return Dataset.from_file(file.name)
+    return Dataset.from_file(file.name), aside
 
 
-def tokenized(tokenizer: "PreTrainedTokenizerBase", rows: Rows, max_tokens: int) -> list[tuple[list[int], list[int]]]:
-    """(prompt ids, response ids with the end token) of each row; raises `RecipeError` if one is too long."""
+def encoded(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[tuple[str, str]]) -> list[Pair]:
+    """The tokens of each (prompt, response): the response ends with the one end token that the pair has."""
     prompts = tokenizer([prompt for prompt, _ in rows])["input_ids"]
     responses = tokenizer([response for _, response in rows], add_special_tokens=False)["input_ids"]
-    pairs = [(p, [*r, tokenizer.eos_token_id]) for p, r in zip(prompts, responses, strict=True)]
-    longest = max(len(p) + len(r) for p, r in pairs)
-    if longest > max_tokens:
-        raise RecipeError(f"a row has {longest} tokens, max_tokens is {max_tokens}; raise it or drop the row earlier")
+    return [(p, [*r, tokenizer.eos_token_id]) for p, r in zip(prompts, responses, strict=True)]
+
+
+def tokenized(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[tuple[str, str]], max_tokens: int) -> list[Pair]:
+    """`encoded` for rows that must fit; raises `RecipeError` if one is too long."""
+    pairs = encoded(tokenizer, rows)
+    if (longest := max(map(length, pairs), default=0)) > max_tokens:
+        raise RecipeError(f"a row has {longest} tokens and must have at most {max_tokens}; drop it earlier")
     return pairs
+
+
+def too_long(source: str, limit: int, *pairs: Pair) -> SetAside | None:
+    """The row from `source`, set aside, if one of its pairs is longer than `limit` tokens."""
+    tokens = max(map(length, pairs))
+    if tokens <= limit:
+        return None
+    return Place.of(source).aside(TOO_LONG, f"{tokens} tokens, prompt and reply together; at most {limit} are read")
+
+
+def length(pair: Pair) -> int:
+    """Tokens of prompt and response together."""
+    return len(pair[0]) + len(pair[1])

@@ -52,7 +52,7 @@ def test_the_fake_engine_answers_in_order_and_cuts_at_the_limit() -> None:
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "deepseek_v3"])
 def test_a_tokenizer_loads_as_it_was_saved_whatever_the_architecture(tmp_path: Path, architecture: str) -> None:
-    from r1_pipeline.generation.hf import load_tokenizer
+    from r1_pipeline.generation.tokens import load_tokenizer
     from r1_pipeline.training.tokenizer import train_tokenizer
 
     text = "User: What is 3 + 12?\nAssistant:"

@@ -23,7 +23,7 @@ def response_loss(directory: Path) -> float:
     tokenizer = AutoTokenizer.from_pretrained(directory)
     model = AutoModelForCausalLM.from_pretrained(directory)
     losses = []
-    for prompt, response in runs.ROWS:
+    for prompt, response, _ in runs.ROWS:
         p = tokenizer(prompt)["input_ids"]
         r = [*tokenizer(response)["input_ids"], tokenizer.eos_token_id]
         with torch.no_grad():

@@ -15,10 +15,10 @@ from r1_pipeline.rewards.rubric import Log
 from r1_pipeline.training.callbacks import Guards
 from r1_pipeline.training.grpo import GrpoRecipe, train_grpo
 from r1_pipeline.training.reward_model import RewardModelRecipe, train_reward_model
-from r1_pipeline.training.sft import SftRecipe, train_sft
+from r1_pipeline.training.sft import Row, SftRecipe, train_sft
 
 RUNTIME = Runtime(threads=1)
-ROWS = [(f"User: {i}+1=?\nAssistant:", f"<think>{i}</think>\\boxed{{{i + 1}}}") for i in range(12)]
+ROWS = [Row(f"User: {i}+1=?\nAssistant:", f"<think>{i}</think>\\boxed{{{i + 1}}}", "test") for i in range(12)]
 SFT = SftRecipe(
     epochs=2,
     batch=4,

@@ -1,0 +1,111 @@
+"""Text as a model reads it: its tokenizer, the room in its context, the characters that it knows.
+
+A control token that a text spells out (`</s>`, `<|im_end|>`) is text like any other: only the machine ends a reply.
+The tags of the templates are ordinary added tokens and keep their meaning wherever they stand.
+Not covered: what is done with rows that do not fit (the verbs), the limit on unknown characters (`evaluation.gates`).
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from r1_pipeline.data.ingest.rows import Place, SetAside
+from r1_pipeline.data.templates import TemplateName, render
+from r1_pipeline.errors import RecipeError
+from r1_pipeline.records import Problem, Record
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+TOO_LONG = "too_long"
+"""Reason for which a row is set aside that a model has no room for."""
+ROWS = 1000
+"""Texts that are tokenized at once."""
+CODE_POINTS = 0x110000
+
+
+class Characters(Record):
+    """How many characters some texts have, and which of them a tokenizer does not know."""
+
+    total: int
+    unknown: dict[str, int]
+    """Character -> how often it occurs; the most frequent comes first."""
+
+    @property
+    def share(self) -> float:
+        """The share of the characters that are unknown; 0 where there are none at all."""
+        return sum(self.unknown.values()) / max(self.total, 1)
+
+
+def load_tokenizer(directory: Path, **options: Any) -> "PreTrainedTokenizerBase":
+    """The tokenizer as it was saved, in which control tokens that a text spells out stay text.
+
+    `AutoTokenizer` goes by the model's architecture instead and rebuilds one of its own for Qwen2, with other ids for
+    the same text, unless the saved class says so. Raises `RecipeError` for a tokenizer that cannot tell a control token
+    from its spelling.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    saved = json.loads((directory / "tokenizer_config.json").read_text(encoding="utf-8")).get("tokenizer_class")
+    generic = saved in ("TokenizersBackend", "PreTrainedTokenizerFast")
+    kind = PreTrainedTokenizerFast if generic else AutoTokenizer
+    tokenizer = kind.from_pretrained(directory, split_special_tokens=True, **options)
+    for token, number in zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True):
+        if number in tokenizer(token, add_special_tokens=False)["input_ids"]:
+            raise RecipeError(
+                f"the tokenizer in {directory} reads {token!r} in a text as the control token itself, so a row could "
+                "end a reply; take a base whose vocabulary holds its control tokens apart from its words"
+            )
+    return tokenizer
+
+
+def context_of(model: Path) -> int:
+    """Positions that the model in this directory has."""
+    from transformers import AutoConfig
+
+    return int(AutoConfig.from_pretrained(model).max_position_embeddings)
+
+
+def fitting(
+    problems: Sequence[Problem], model: Path, template: TemplateName, reply_tokens: int
+) -> tuple[list[Problem], list[SetAside]]:
+    """(problems that leave room for the longest reply in the context of the model, the others), each in order."""
+    tokenizer, context = load_tokenizer(model), context_of(model)
+    kept: list[Problem] = []
+    aside: list[SetAside] = []
+    for start in range(0, len(problems), ROWS):
+        batch = problems[start : start + ROWS]
+        prompts = tokenizer([render(template, problem.question) for problem in batch])["input_ids"]
+        for problem, prompt in zip(batch, prompts, strict=True):
+            if len(prompt) + reply_tokens <= context:
+                kept.append(problem)
+            else:
+                detail = (
+                    f"the prompt has {len(prompt)} tokens, the reply up to {reply_tokens}; the context is {context}"
+                )
+                aside.append(Place.of(problem.source).aside(TOO_LONG, detail))
+    return kept, aside
+
+
+def characters(texts: Iterable[str], tokenizer: "PreTrainedTokenizerBase") -> Characters:
+    """The characters of `texts`, and those among them that the tokenizer does not know.
+
+    A tokenizer knows a character if it has tokens for it that are not control tokens; white space may also have none.
+    """
+    counts = np.zeros(CODE_POINTS, dtype=np.int64)
+    for text in texts:
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+        found = np.bincount(codes)
+        counts[: len(found)] += found
+    control = set(tokenizer.all_special_ids)
+
+    def known(character: str) -> bool:
+        ids = tokenizer(character, add_special_tokens=False)["input_ids"]
+        return not control & set(ids) and bool(ids or character.isspace())
+
+    frequent = sorted(np.flatnonzero(counts).tolist(), key=lambda code: (-counts[code], code))
+    unknown = {chr(code): int(counts[code]) for code in frequent if not known(chr(code))}
+    return Characters(total=int(counts.sum()), unknown=unknown)
