@@ -28,10 +28,10 @@ from r1_pipeline.data.templates import reply, summarize
 from r1_pipeline.generation import asking
 from r1_pipeline.generation.asking import Asked, Subject
 from r1_pipeline.generation.engine import Progress
-from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.generation.judging import judge
 from r1_pipeline.generation.rejection import RejectionRecipe, keep_samples
 from r1_pipeline.generation.rewriting import Verbatim
+from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.profiles.sources import with_sources
 from r1_pipeline.records import Completion, Request, Sampling
@@ -136,7 +136,8 @@ def worked(at: Workshop, file: Path, base: Checkpoint, problems: ProblemSet, rec
     def make(draft: Draft) -> Facts:
         with default_grader(at.runtime) as grader:
             subject = Subject(model="gsm8k", model_digest="gsm8k", problems_digest=problems.digest)
-            said = asking.ask(Solutions(file, problems, base), problems.problems(), "chat", recipe.ask, subject, draft)
+            chosen = asking.select(problems.problems(), recipe.ask, draft)
+            said = asking.ask(Solutions(file, problems, base), chosen, "chat", recipe.ask, subject, draft)
             judged = judge(said, problems.problems(), grader, "chat")
         asked = Asked.model_validate_json((draft.path / "asked.json").read_text(encoding="utf-8"))
         rows, dropped = keep_samples(judged, problems.problems(), asked, Verbatim(), recipe.keep)

@@ -72,20 +72,20 @@ from r1_pipeline.training.rollouts import rollout_identity
 from r1_pipeline.training.sft import Row, SftRecipe, train_sft
 
 VERSIONS: Mapping[str, int] = {
-    "pretrain": 1,
+    "pretrain": 2,
     "curate": 3,
     "curate_preferences": 2,
-    "reinforce": 2,
+    "reinforce": 3,
     "draft_cold_start": 5,
-    "finetune": 1,
+    "finetune": 2,
     "rejection_sample": 5,
-    "collect_general": 4,
+    "collect_general": 5,
     "merge": 6,
-    "fit_preference": 1,
-    "distill": 1,
-    "ask": 4,
+    "fit_preference": 2,
+    "distill": 2,
+    "ask": 5,
     "evaluate": 3,
-    "compare_preferences": 1,
+    "compare_preferences": 2,
 }
 
 verb = Verbs(VERSIONS)

@@ -76,7 +76,7 @@ def ask(
     subject: Subject,
     draft: Draft,
 ) -> "pl.DataFrame":
-    """Sample for all `problems`; leaves `completions.parquet` and `asked.json` in the draft, returns the completions."""
+    """Sample for all `problems`: leaves `completions.parquet` and `asked.json` in the draft, returns the rows."""
     asked = Asked(
         **subject.model_dump(),
         template=template,

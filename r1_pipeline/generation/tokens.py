@@ -53,8 +53,9 @@ def load_tokenizer(directory: Path, **options: Any) -> "PreTrainedTokenizerBase"
     generic = saved in ("TokenizersBackend", "PreTrainedTokenizerFast")
     kind = PreTrainedTokenizerFast if generic else AutoTokenizer
     tokenizer = kind.from_pretrained(directory, split_special_tokens=True, **options)
+    unknown = {tokenizer.unk_token_id} - {tokenizer.eos_token_id}
     for token, number in zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True):
-        if number in tokenizer(token, add_special_tokens=False)["input_ids"]:
+        if number not in unknown and number in tokenizer(token, add_special_tokens=False)["input_ids"]:
             raise RecipeError(
                 f"the tokenizer in {directory} reads {token!r} in a text as the control token itself, so a row could "
                 "end a reply; take a base whose vocabulary holds its control tokens apart from its words"

@@ -16,7 +16,7 @@ from r1_pipeline.recipe import Later, Recipe, Runtime
 from r1_pipeline.records import PreferencePair
 from r1_pipeline.rewards.preference import Scorer
 from r1_pipeline.training.fit import common_arguments, fit, publish
-from r1_pipeline.training.sft import encoded, too_long, tokenized
+from r1_pipeline.training.sft import encoded, tokenized, too_long
 
 SIDES = ("chosen", "rejected")
 

@@ -24,7 +24,7 @@ from r1_pipeline.data.corpus import corpus_statistics, write_samples
 from r1_pipeline.data.templates import TemplateName, reply
 from r1_pipeline.evaluation.gates import TOKENIZER_FILES
 from r1_pipeline.evaluation.runner import GradeRecipe, grade
-from r1_pipeline.generation.asking import Asked, AskRecipe, Subject, ask
+from r1_pipeline.generation.asking import Asked, AskRecipe, Subject, ask, select
 from r1_pipeline.generation.fake import FakeEngine
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Outcome, Problem, Request, Sample, Sampling
@@ -142,7 +142,7 @@ class FakeRun:
 
             def answer(draft: Draft) -> Facts:
                 subject = Subject(model=model, model_digest="m", problems_digest="p")
-                said = ask(FakeEngine(says), HELDOUT, template, ASK, subject, draft)
+                said = ask(FakeEngine(says), select(HELDOUT, ASK, draft), template, ASK, subject, draft)
                 return Facts({"rows": said.height, "tokens": {"generated": 100}})
 
             def score(draft: Draft) -> Facts:

@@ -18,7 +18,7 @@ from r1_pipeline.artifacts.tables import write_records, write_table
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.evaluation.runner import GradeRecipe, grade
-from r1_pipeline.generation.asking import Asked, Subject, ask
+from r1_pipeline.generation.asking import Asked, Subject, ask, select
 from r1_pipeline.generation.fake import FakeEngine
 from r1_pipeline.records import Outcome, Problem, Sample, Verdict
 from r1_pipeline.rewards.choice import ChoiceVerifier
@@ -45,7 +45,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def answer(draft: Draft) -> Facts:
         subject = Subject(model="r1", model_digest="m", problems_digest="p")
         engine = FakeEngine(lambda r: says("a", "A" if "math" in r.problem_id else "B", "chat")(r))
-        return Facts({"rows": ask(engine, HELDOUT, "chat", ASK, subject, draft).height})
+        return Facts({"rows": ask(engine, select(HELDOUT, ASK, draft), "chat", ASK, subject, draft).height})
 
     answers = run.add(Answers, "evaluation/r1", answer, inputs={"heldout": heldout})
 

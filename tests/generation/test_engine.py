@@ -56,7 +56,7 @@ def test_a_tokenizer_loads_as_it_was_saved_whatever_the_architecture(tmp_path: P
     from r1_pipeline.training.tokenizer import train_tokenizer
 
     text = "User: What is 3 + 12?\nAssistant:"
-    made = train_tokenizer([text] * 3, 64, 32)
+    made = train_tokenizer([text] * 3, 320, 32)
     made.save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": architecture}))
     assert load_tokenizer(tmp_path)(text)["input_ids"] == made(text)["input_ids"]

@@ -57,7 +57,7 @@ def test_a_model_of_somebody_else_is_asked_in_its_chat(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_is_asked_in_tokens_of_its_own_under_its_digest(tmp_path: Path) -> None:
-    tokenizer = train_tokenizer(["say 0 1 2 3"] * 3, 64, 32)
+    tokenizer = train_tokenizer(["say 0 1 2 3"] * 3, 320, 32)
     tokenizer.save_pretrained(tmp_path)
     script = Script()
     with serving(script) as url:
@@ -155,7 +155,7 @@ def test_no_more_requests_are_under_way_than_allowed_and_answers_keep_their_orde
 
 
 def test_a_server_without_token_ids_cannot_answer_for_a_checkpoint(tmp_path: Path) -> None:
-    train_tokenizer(["say 0 1 2 3"] * 3, 64, 32).save_pretrained(tmp_path)
+    train_tokenizer(["say 0 1 2 3"] * 3, 320, 32).save_pretrained(tmp_path)
     script = Script(without_ids=True)
     with serving(script) as url:
         engine = OpenAiEngine(settings(url), served_name("ab" * 32), tmp_path, tmp_path / "answers.sqlite")

@@ -50,7 +50,7 @@ def recipe(architecture: Architecture) -> PretrainRecipe:
         manners={"good": 1, "rude": 1},
     )
     return PretrainRecipe(
-        web=web, architecture=architecture, vocabulary=400, context=128, steps=4, batch=16,
+        web=web, architecture=architecture, vocabulary=656, context=128, steps=4, batch=16,
         learning_rate=1e-3, beta2=0.98,
         warmup_steps=1, weight_decay=0.0, max_grad_norm=1.0, save_steps=2, seed=0,
     )  # fmt: skip

@@ -8,7 +8,12 @@ import training_runs as runs
 
 from r1_pipeline.artifacts.draft import bare_draft
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.training.reward_model import RewardModelScorer, pairwise_accuracy, train_reward_model
+from r1_pipeline.training.reward_model import (
+    RewardModelScorer,
+    fitting_pairs,
+    pairwise_accuracy,
+    train_reward_model,
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +34,26 @@ def test_a_score_does_not_depend_on_its_batch(trained: Path) -> None:
     alone = RewardModelScorer(trained, Runtime(threads=1, generation_batch=1)).score(prompts, replies)
     assert together == pytest.approx(alone, abs=1e-5)
     assert len(set(together)) == 3
+
+
+def test_a_pair_with_a_reply_that_is_too_long_is_set_aside(tiny: Path) -> None:
+    short, long, edge = runs.pairs(3)
+    long = long.model_copy(update={"rejected": "no" * 30, "source": "mine/p.jsonl:7#x"})
+    edge = edge.model_copy(update={"chosen": "y" * 7})  # with "2?" and the end: 10 tokens
+    kept, aside = fitting_pairs(tiny, [short, long, edge], max_tokens=10)
+    assert kept == [short, edge]
+    assert [(row.where, row.reason) for row in aside] == [("mine/p.jsonl:7", "too_long")]
+    assert "63 tokens" in aside[0].detail
+    assert fitting_pairs(tiny, [short.model_copy(update={"prompt": "1" * 600})], max_tokens=1000)[0] == []
+
+
+def test_the_score_is_read_at_the_end_token_alone_whatever_a_reply_spells(tiny: Path) -> None:
+    from r1_pipeline.generation.tokens import load_tokenizer
+    from r1_pipeline.training.sft import tokenized
+
+    tokenizer = load_tokenizer(tiny)
+    [(prompt, reply)] = tokenized(tokenizer, [("<pad></s>?", "no </s> yes")], max_tokens=100)
+    assert tokenizer.eos_token_id not in prompt + reply[:-1]
 
 
 def test_a_tie_is_not_a_win() -> None:

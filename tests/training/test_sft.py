@@ -11,9 +11,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from r1_pipeline.artifacts.draft import bare_draft
 from r1_pipeline.artifacts.metrics import read_metrics
+from r1_pipeline.artifacts.tables import read_records
+from r1_pipeline.data.ingest.rows import SetAside
 from r1_pipeline.errors import RecipeError
+from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.training.sft import tokenized, train_sft
+from r1_pipeline.training.sft import Row, tokenized, train_sft
 
 ONE_STEP = runs.SFT.model_copy(update={"epochs": 1, "batch": len(runs.ROWS)})
 
@@ -46,9 +49,40 @@ def test_prompt_and_response_are_tokenized_apart(tiny: Path) -> None:
     assert tokenizer.convert_ids_to_tokens(response) == ["3", "</think>", "</s>"]
 
 
-def test_a_row_that_is_too_long_is_an_error(tiny: Path) -> None:
-    with pytest.raises(RecipeError, match="a row has 4 tokens, max_tokens is 3"):
-        tokenized(AutoTokenizer.from_pretrained(tiny), [("1", "2"), ("1", "23")], max_tokens=3)
+def test_a_reply_to_be_scored_must_fit(tiny: Path) -> None:
+    with pytest.raises(RecipeError, match="a row has 4 tokens and must have at most 3"):
+        tokenized(load_tokenizer(tiny), [("1", "2"), ("1", "23")], max_tokens=3)
+
+
+def test_an_end_token_in_a_text_is_text_and_a_reply_ends_once(tiny: Path) -> None:
+    tokenizer = load_tokenizer(tiny)
+    rows = [("what is <s>b</s>?", "<think>it closes with </s></think>\\boxed{5}</s>")]
+    [(prompt, response)] = tokenized(tokenizer, rows, max_tokens=1000)
+    assert not {tokenizer.bos_token_id, tokenizer.eos_token_id} & set(prompt)
+    assert response.count(tokenizer.eos_token_id) == 1
+    assert response[-1] == tokenizer.eos_token_id
+    assert tokenizer.decode(response[:-1]) == rows[0][1]
+    assert {"<think>", "</think>"} <= set(tokenizer.convert_ids_to_tokens(response))
+
+
+def test_rows_too_long_for_recipe_or_model_are_set_aside_and_the_rest_is_learned(tiny: Path, tmp_path: Path) -> None:
+    short = Row("1?", "2", "mine/a.jsonl:1#1")
+    for limit, context, longest in ((64, 512, 63), (1000, 512, 511)):
+        fits, long = (Row("1?", "2" * n, f"mine/a.jsonl:{n}#{n}") for n in (longest - 2, longest - 1))
+        draft = bare_draft(tmp_path / str(limit))
+        recipe = ONE_STEP.model_copy(update={"max_tokens": limit, "batch": 2})
+        assert train_sft(tiny, [[short, long], [fits]], recipe, runs.RUNTIME, draft) == {"too_long": 1}
+        [aside] = read_records(draft.path / "logs/set_aside.parquet", SetAside)
+        most = min(limit, context)
+        assert (aside.where, aside.reason) == (f"mine/a.jsonl:{longest - 1}", "too_long")
+        assert aside.detail == f"{most + 1} tokens, prompt and reply together; at most {most} are read"
+        assert len(read_metrics(draft.metrics)) == 1
+
+
+def test_where_no_row_fits_nothing_is_trained(tiny: Path, tmp_path: Path) -> None:
+    recipe = ONE_STEP.model_copy(update={"max_tokens": 3})
+    with pytest.raises(RecipeError, match=r"no row is left to finetune on \({'too_long': 12}\)"):
+        train_sft(tiny, [runs.ROWS], recipe, runs.RUNTIME, bare_draft(tmp_path))
 
 
 def test_the_micro_batch_does_not_change_the_result(tiny: Path, tmp_path: Path) -> None:
