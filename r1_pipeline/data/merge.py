@@ -26,6 +26,7 @@ from r1_pipeline.artifacts.tables import ShardWriter, stored_bytes
 from r1_pipeline.cluster import Cluster
 from r1_pipeline.data.corpus import SAMPLES
 from r1_pipeline.data.screening.aside import DROPPED, aside
+from r1_pipeline.data.screening.common import loss
 from r1_pipeline.data.screening.rows import RowsRecipe, screen_rows
 from r1_pipeline.data.templates import chat_reasoning
 from r1_pipeline.recipe import Recipe
@@ -77,6 +78,8 @@ def merge_parts(
         schema={"id": pl.String, "text": pl.String},
     )
     dropped = screen_rows(asked, items, recipe.screening, threads, _about(rows, heldout), cluster)
+    if said := loss(dropped, asked):
+        draft.note(said)
     places, surplus = _places(rows, dropped["row"].to_numpy(), recipe)
     dropped = pl.concat([dropped, surplus], how="diagonal").sort("row")
     draft.log(1, STEPS, {"rows": len(places), "dropped": dropped.height})

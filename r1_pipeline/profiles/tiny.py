@@ -43,7 +43,9 @@ SAVE_STEPS = 50
 TOY_SCREENING = RowsRecipe(
     contamination=STANDARD.contamination.model_copy(update={"window": MAX_TOKENS}),
     quality=STANDARD.quality,
-    duplicates=STANDARD.duplicates.model_copy(update={"similarity": 1.0, "number_similarity": 1.0}),
+    duplicates=STANDARD.duplicates.model_copy(
+        update={"similarity": 1.0, "number_similarity": 1.0, "common_share": 1.0}
+    ),
 )
 """Toy problems differ in one number or word: held-out ones are found whole, and only what is said alike is a repeat."""
 

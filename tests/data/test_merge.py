@@ -15,6 +15,7 @@ from r1_pipeline.artifacts import tables
 from r1_pipeline.artifacts.draft import Draft, bare_draft
 from r1_pipeline.artifacts.kinds import Corpus
 from r1_pipeline.artifacts.manifest import sha256_of
+from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Facts, Spec, Store
 from r1_pipeline.data import merge
 from r1_pipeline.data.corpus import corpus_statistics, write_samples
@@ -94,6 +95,31 @@ def test_merged_rows_are_not_held_out_not_repeated_and_readable(tmp_path: Path) 
     ]
     assert dropped["text"][0] == "Ask me.\n<think>no</think>3"
     assert drops == Counter(heldout=1, contaminated=1, duplicate=1, code_block=1)
+
+
+class Told(Observer):
+    """Keeps what a person should read."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def noted(self, name: str, message: str) -> None:
+        self.notes.append(message)
+
+
+def test_a_merge_that_loses_most_rows_says_so_with_the_words_they_share(tmp_path: Path) -> None:
+    tour = "Plan a walk through the old town that starts at the station and ends at the harbour before noon on"
+    draft, told = bare_draft(tmp_path), Told()
+    draft.observer = told
+    days = ("Monday", "Tuesday", "Wednesday", "Thursday")
+    merge_parts(Parts(tmp_path).add([sample(f"{tour} {day}") for day in days]).made, [], MERGE, 1, draft)
+    (note,) = told.notes
+    assert note.startswith(
+        "3 of 4 rows are dropped, 3 of them as near_duplicate; most of these share the words: plan a"
+    )
+    draft.observer = few = Told()
+    merge_parts(Parts(tmp_path / "other").add(different(4)).made, [], MERGE, 1, draft)
+    assert few.notes == []
 
 
 def test_a_row_about_a_held_out_problem_takes_no_other_with_it(tmp_path: Path) -> None:

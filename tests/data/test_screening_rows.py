@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from r1_pipeline.data.screening import common
 from r1_pipeline.data.screening import rows as screening
 from r1_pipeline.data.screening.contamination import ContaminationRecipe
 from r1_pipeline.data.screening.duplicates import DuplicatesRecipe
@@ -17,7 +18,15 @@ RECIPE = RowsRecipe(
         window=10, min_share=0.8, min_vocabulary=0.92, min_likeness=0.6, common=10, min_item=4
     ),
     quality=QualityRecipe(max_characters=5000, min_language_share=0.9, max_paragraph=300, code_blocks=False),
-    duplicates=DuplicatesRecipe(permutations=128, bands=32, similarity=0.7, number_similarity=0.9, min_tokens=8),
+    duplicates=DuplicatesRecipe(
+        permutations=128,
+        bands=32,
+        similarity=0.7,
+        number_similarity=0.9,
+        min_tokens=8,
+        common_share=0.02,
+        common_rows=16,
+    ),
 )
 LEAK = r"What is the sum of all positive integers $n$ for which $\frac{n+18}{n}$ is an integer?"
 FORMULA = r"the answer is $\frac{m}{n}$ where $m$ and $n$ are relatively prime positive integers. Find $m + n$."
@@ -186,6 +195,54 @@ def test_the_earlier_of_two_stays_and_proves_the_drop() -> None:
         "Anna has a brother.",
     )
     assert dropped(rows, items()) == [("r1", "duplicate", "r0"), ("r2", "near_duplicate", "r0")]
+
+
+HEAD = (
+    "Solve the following math problem step by step. The last line of your response should be of the form Answer: "
+    "$Answer (without quotes) where $Answer is the answer to the problem. Use at most 3 tools and 12 lines.\n\n"
+)
+TAIL = '\n\nRemember to put your answer on its own line after "Answer:".'
+SHAPES = (
+    "square", "triangle", "cube", "sphere", "cone", "pyramid", "prism", "hexagon", "octagon", "rhombus", "kite",
+    "trapezoid", "cylinder", "torus", "ellipse", "parabola",
+)  # fmt: skip
+SIZES = ("area", "volume", "perimeter", "surface", "diameter", "height", "radius")
+ASKED = [f"{HEAD}Find the {size} of a {shape} in terms of its side.{TAIL}" for size in SIZES for shape in SHAPES]
+
+
+def test_a_template_makes_no_two_questions_alike() -> None:
+    assert dropped(frame(*ASKED), items()) == []
+    with_system = [f"System: you are a careful tutor of mathematics, answer briefly. User: {text}" for text in ASKED]
+    assert dropped(frame(*ASKED, *with_system[:5]), items()) == []
+
+
+def test_near_copies_are_found_behind_a_template() -> None:
+    told = STORY.replace("at the market", "in the shop")
+    other = STORY.replace("12", "15")
+    rows = frame(*ASKED, *(f"{HEAD}{text}{TAIL}" for text in (STORY, told, other)), STORY)
+    assert dropped(rows, items()) == [("r113", "near_duplicate", "r112"), ("r115", "near_duplicate", "r112")]
+
+
+def test_a_template_counts_in_a_table_of_which_a_sample_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(common, "SAMPLE", 64)
+    sample = common.sampled_rows(1000)
+    assert len(set(sample.tolist())) == 64 and sample.min() >= 0 and sample.max() < 1000
+    assert dropped(frame(*ASKED), items()) == []
+
+
+def test_most_rows_lost_are_told_with_the_words_that_they_share() -> None:
+    rows = frame(*ASKED[:10])  # too few to tell a template
+    found = screen_rows(rows, items(), RECIPE, 1)
+    assert found["reason"].to_list() == ["near_duplicate"] * 9
+    assert common.loss(found, rows) == (
+        "9 of 10 rows are dropped, 9 of them as near_duplicate; most of these share the words: solve the following math"
+        " problem step by step the last line of your response should be of the form answer answer without quotes where"
+        " …"
+    )
+    assert common.loss(found.head(5), rows) == ""
+    assert common.loss(found.with_columns(reason=pl.lit("empty")), frame(*("…" * i for i in range(10)))).endswith(
+        "9 of them as empty"
+    )
 
 
 def test_a_row_with_a_fault_of_its_own_takes_no_other_with_it() -> None:

@@ -3,6 +3,7 @@
 text           one form for texts that differ in typesetting only, and their tokens
 grams          hashed tokens and n-grams of many texts at once
 alignment      a benchmark item against a passage of a text, word by word
+common         what many rows share, which makes no two of them alike
 contamination  which benchmark item a text contains
 duplicates     which text repeats an earlier one, exactly or nearly
 quality        mixed languages, long paragraphs, code blocks, length

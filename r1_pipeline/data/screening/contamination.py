@@ -22,16 +22,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from r1_pipeline.data.screening.alignment import NUMBER_WORDS, comparable_words, holds_aligned
-from r1_pipeline.data.screening.grams import Grams, Mask, Tokens, tokenize
+from r1_pipeline.data.screening.grams import BUCKETS, TRIPLE, Grams, Mask, Tokens, bucket, tokenize
 from r1_pipeline.data.screening.text import FIGURE, SENTENCE_END, SIGNS, TOKEN, forms
 from r1_pipeline.recipe import Recipe
 
 if TYPE_CHECKING:
     import polars as pl
-
-TRIPLE = 3
-TABLE_BITS = 24
-"""Of a hash, looked up in a table of bytes before the exact search."""
 
 
 class ContaminationRecipe(Recipe):
@@ -96,8 +92,8 @@ def index(references: "pl.DataFrame", recipe: ContaminationRecipe) -> Index:
         .rename({"value": "gram"})
     )
     known = grams["gram"].unique().to_numpy()
-    table = np.zeros(2**TABLE_BITS, dtype=np.bool_)
-    table[known >> np.uint64(64 - TABLE_BITS)] = True
+    table = np.zeros(BUCKETS, dtype=np.bool_)
+    table[bucket(known)] = True
     size = pl.col("words").list.len()
     short = items.filter(size < recipe.window).select("item", "plain", embedded=size >= recipe.min_item)
     with_number = tokens.words.of(TRIPLE, touching=_says_number(tokens.words, tokens.is_number[tokens.is_word]))
@@ -122,7 +118,7 @@ def _long(texts: "pl.Series", tokens: Tokens, index: Index) -> "pl.DataFrame":
     recipe = index.recipe
     words = tokens.words
     grams = words.of(recipe.window)
-    known = grams.where(index.table[grams.values >> np.uint64(64 - TABLE_BITS)])
+    known = grams.where(index.table[bucket(grams.values)])
     hits = _table(known, "row").join(index.grams, left_on="value", right_on="gram")
     pairs = hits.group_by("row", "item").agg(pl.col("start").min())
     rows = pairs["row"].unique().to_numpy()

@@ -6,7 +6,8 @@ duplicates where the estimated Jaccard similarity of their triples reaches `simi
 reaches `number_similarity`: "3 + 5" and "3 + 8" are two problems. Two texts of similarity s are compared with
 probability 1 - (1 - s^(permutations / bands))^bands; the estimate is off by sqrt(s (1 - s) / permutations). Of each
 slot eight bits are kept (b-bit MinHash, Li and König 2010): slots of unrelated texts agree once in 256, which the
-estimate takes off.
+estimate takes off. Triples that many rows have (`common`) are no part of a text's set, nor are numbers that stand in
+such triples only: a prompt template does not make two questions alike, and one question in two templates is one.
 
 Within a band a text is compared with the first of its kind and with the one before it, so that the work grows with the
 rows and not with their square. The earlier text stays. Texts below `min_tokens` tokens have exact duplicates only.
@@ -19,13 +20,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from r1_pipeline.data.screening.grams import MULTIPLIER, Grams, Tokens
+from r1_pipeline.data.screening.common import Common, own_triples
+from r1_pipeline.data.screening.grams import MULTIPLIER, TRIPLE, Grams, Tokens
 from r1_pipeline.recipe import Recipe
 
 if TYPE_CHECKING:
     import polars as pl
 
-TRIPLE = 3
 NUMBER_SLOTS = 64
 SEED = 42
 Rows = NDArray[np.int64]
@@ -46,7 +47,11 @@ class DuplicatesRecipe(Recipe):
     number_similarity: float
     """Least Jaccard similarity of their numbers, in [0, 1]."""
     min_tokens: int
-    """Tokens of the shortest text that can be a near duplicate."""
+    """Tokens of the shortest text that can be a near duplicate, those in common triples only not counted."""
+    common_share: float
+    """Share of the rows from which on a triple is common and carries no weight, in (0, 1]; 1: none is."""
+    common_rows: int
+    """Rows that a common triple has at least."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +67,14 @@ class Sketches:
     """Whether long enough for near duplicates."""
 
 
-def sketch(tokens: Tokens, recipe: DuplicatesRecipe) -> Sketches:
-    """Sketches of a column of texts."""
+def sketch(tokens: Tokens, common: Common, recipe: DuplicatesRecipe) -> Sketches:
+    """Sketches of a column of texts without what is `common`."""
+    triples, standing = own_triples(tokens.all, common)
     return Sketches(
         tokens.plain.hash().to_numpy(),
-        _minhash(tokens.all.of(TRIPLE), recipe.permutations),
-        _minhash(tokens.numbers, NUMBER_SLOTS),
-        tokens.all.lengths >= max(recipe.min_tokens, TRIPLE),
+        _minhash(triples, recipe.permutations),
+        _minhash(tokens.all.where(tokens.is_number & standing), NUMBER_SLOTS),
+        triples.lengths >= max(recipe.min_tokens - TRIPLE + 1, 1),
     )
 
 

@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 Hashes = NDArray[np.uint64]
 Mask = NDArray[np.bool_]
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+TRIPLE = 3
+BUCKET_BITS = 24
+BUCKETS = 2**BUCKET_BITS
+"""Of hashes, for tables that are looked up before, or in the place of, an exact search."""
+
+
+def bucket(values: Hashes) -> Hashes:
+    """Bucket of every hash, below `BUCKETS`."""
+    return values >> np.uint64(64 - BUCKET_BITS)
 
 
 @dataclass(frozen=True)
@@ -44,19 +53,28 @@ class Grams:
         before = np.concatenate([[0], np.cumsum(mask)]).astype(np.uint64)
         return Grams(self.values[mask], before[self.offsets])
 
-    def of(self, n: int, touching: Mask | None = None) -> "Grams":
-        """All runs of `n` values within a row, or those with a value where `touching` holds; a row that is shorter has
-        none."""
+    def runs(self, n: int) -> tuple[Hashes, Mask]:
+        """Hash of the run of `n` values that begins at each value, and whether it ends in the same row."""
         count = max(len(self.values) - n + 1, 0)
         rolled = np.zeros(count, dtype=np.uint64)
         for i in range(n):
             rolled *= MULTIPLIER
             rolled += self.values[i : i + count]
         rows = self.rows
-        wanted = rows[:count] == rows[n - 1 :]
+        within: Mask = rows[:count] == rows[n - 1 :]
+        return rolled, within
+
+    def of(self, n: int, touching: Mask | None = None) -> "Grams":
+        """All runs of `n` values within a row, or those with a value where `touching` holds; a row that is shorter has
+        none."""
+        rolled, wanted = self.runs(n)
         if touching is not None:
-            wanted &= np.logical_or.reduce([touching[i : i + count] for i in range(n)])
-        return Grams(rolled, _padded(self.offsets, n, len(rolled))).where(wanted)
+            wanted &= np.logical_or.reduce([touching[i : i + len(rolled)] for i in range(n)])
+        return self.starting(n, rolled, wanted)
+
+    def starting(self, n: int, runs: Hashes, wanted: Mask) -> "Grams":
+        """Of the `runs` of `n` values those that are `wanted`, in their rows."""
+        return Grams(runs, _padded(self.offsets, len(runs))).where(wanted)
 
 
 @dataclass(frozen=True)
@@ -96,6 +114,6 @@ def tokenize(texts: "pl.Series") -> Tokens:
     )
 
 
-def _padded(offsets: Hashes, n: int, count: int) -> Hashes:
-    """Row borders of an array that lost its last n - 1 values."""
+def _padded(offsets: Hashes, count: int) -> Hashes:
+    """Row borders of an array that lost its last values and has `count` left."""
     return np.minimum(offsets, np.uint64(count))

@@ -1,8 +1,9 @@
 """All screens over a table of any size: what is dropped, why, and what proves it.
 
-One pass in batches of bounded size looks for flaws and held-out text and keeps a sketch of each row; duplicates are
-then sought among the rows that have no fault of their own, so that a repeat never loses both. A row has one reason:
-held-out text first, then its flaw, then repetition. Memory is about 0.25 kB a row plus the batches at work.
+A sample of the rows tells what many of them share. One pass in batches of bounded size then looks for flaws and
+held-out text and keeps a sketch of each row; duplicates are then sought among the rows that have no fault of their own,
+so that a repeat never loses both. A row has one reason: held-out text first, then its flaw, then repetition. Memory is
+about 0.25 kB a row plus the batches at work.
 Not covered: reading and writing tables, what the columns mean in a corpus.
 """
 
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 import numpy as np
 
 from r1_pipeline.cluster import Cluster, spread
+from r1_pipeline.data.screening.common import NOTHING_COMMON, Common, common_triples, sampled_rows
 from r1_pipeline.data.screening.contamination import ContaminationRecipe, Index, contaminated, index
 from r1_pipeline.data.screening.duplicates import DuplicatesRecipe, Sketches, duplicates, join_sketches, sketch
 from r1_pipeline.data.screening.grams import tokenize
@@ -55,7 +57,15 @@ STANDARD = RowsRecipe(
         window=10, min_share=0.8, min_vocabulary=0.92, min_likeness=0.6, common=10, min_item=4
     ),
     quality=QualityRecipe(max_characters=150_000, min_language_share=0.9, max_paragraph=2000, code_blocks=False),
-    duplicates=DuplicatesRecipe(permutations=128, bands=32, similarity=0.7, number_similarity=0.9, min_tokens=8),
+    duplicates=DuplicatesRecipe(
+        permutations=128,
+        bands=32,
+        similarity=0.7,
+        number_similarity=0.9,
+        min_tokens=8,
+        common_share=0.02,
+        common_rows=16,
+    ),
 )
 """The paper's window; the other limits were set on real sets of mathematics and on R1's own traces (see the docs)."""
 
@@ -83,11 +93,12 @@ def screen_rows(
     """
     import polars as pl
 
+    common = _common(rows, recipe.duplicates)
     if cluster:
-        seen = _seen_by_workers(rows, references, recipe, cluster)
+        seen = _seen_by_workers(rows, references, common, recipe, cluster)
     else:
         held = index(references, recipe.contamination)
-        seen = list(_in_order(_batches(rows), lambda batch: _look(batch, held, recipe), threads))
+        seen = list(_in_order(_batches(rows), lambda batch: _look(batch, held, common, recipe), threads))
     if not seen:
         return _dropped([])
     ids = pl.concat([part.ids for part in seen])
@@ -107,22 +118,36 @@ def screening_identity() -> dict[str, str]:
     return {"screening": "/".join(f"{package}-{version(package)}" for package in ("polars", "rensa"))}
 
 
+def _common(rows: "pl.LazyFrame", recipe: DuplicatesRecipe) -> Common:
+    """Triples that carry no weight, as a sample of the rows tells."""
+    import polars as pl
+
+    if recipe.common_share >= 1:
+        return NOTHING_COMMON
+    height = rows.select(pl.len()).collect(engine="streaming").item()
+    sample = pl.Series(sampled_rows(height)).implode()
+    texts = rows.with_row_index("place").filter(pl.col("place").cast(pl.Int64).is_in(sample)).drop("place")
+    return common_triples((batch["text"] for batch in _batches(texts)), height, recipe.common_share, recipe.common_rows)
+
+
 def _seen_by_workers(
-    rows: "pl.LazyFrame", references: "pl.DataFrame", recipe: RowsRecipe, cluster: Cluster
+    rows: "pl.LazyFrame", references: "pl.DataFrame", common: Common, recipe: RowsRecipe, cluster: Cluster
 ) -> list[_Seen]:
     """What workers of the cluster see, in order; each reads its rows itself."""
     import polars as pl
 
     def open_worker() -> Callable[[int], list[_Seen]]:
         held = index(references, recipe.contamination)
-        return lambda start: [_look(batch, held, recipe) for batch in _batches(rows.slice(start, TASK_ROWS), start)]
+        return lambda start: [
+            _look(batch, held, common, recipe) for batch in _batches(rows.slice(start, TASK_ROWS), start)
+        ]
 
     height = rows.select(pl.len()).collect(engine="streaming").item()
     parts = dict(spread(range(0, height, TASK_ROWS), open_worker, cluster))
     return [seen for task in range(len(parts)) for seen in parts[task]]
 
 
-def _look(batch: "pl.DataFrame", held: Index, recipe: RowsRecipe) -> _Seen:
+def _look(batch: "pl.DataFrame", held: Index, common: Common, recipe: RowsRecipe) -> _Seen:
     """Faults and sketches of a batch, which has `row` beside the columns of `screen_rows`."""
     import polars as pl
 
@@ -131,7 +156,7 @@ def _look(batch: "pl.DataFrame", held: Index, recipe: RowsRecipe) -> _Seen:
     found = found.with_columns(row=batch["row"].gather(found["row"]), reason=pl.lit("contaminated"))
     faults = _dropped([found, flaws(batch, recipe.quality)]).unique("row", keep="first", maintain_order=True)
     faults = faults.with_columns(id=batch["id"].gather(faults["row"] - batch["row"][0]))
-    return _Seen(batch["id"], faults, sketch(tokens, recipe.duplicates))
+    return _Seen(batch["id"], faults, sketch(tokens, common, recipe.duplicates))
 
 
 def _batches(rows: "pl.LazyFrame", start: int = 0) -> Iterator["pl.DataFrame"]:

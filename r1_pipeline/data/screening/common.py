@@ -1,0 +1,117 @@
+"""What many rows share: a prompt template, a system prompt, the text of a tool; it says nothing of how alike they are.
+
+`common_triples` counts in how many rows of a sample each token triple stands, in a table of fixed size, so that memory
+does not grow with the rows. `loss` says to people that most rows are dropped, with the words that these share.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r1_pipeline.data.screening.grams import BUCKETS, TRIPLE, Grams, Hashes, Mask, bucket, tokenize
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SAMPLE = 4096
+"""Rows that are looked at to tell what is common."""
+PHRASE_SAMPLE = 256
+"""Texts that are looked at for the phrase that they share."""
+PHRASE_WORDS = 24
+"""Words of it that are said."""
+_STRIDE = (5**0.5 - 1) / 2
+
+
+@dataclass(frozen=True)
+class Common:
+    """Token triples that carry no weight, by the buckets of their hashes."""
+
+    buckets: NDArray[np.int64]
+
+    @cached_property
+    def _table(self) -> Mask:
+        table = np.zeros(BUCKETS, dtype=np.bool_)
+        table[self.buckets] = True
+        return table
+
+    def holds(self, values: Hashes) -> Mask:
+        """Which of the triples `values` are common."""
+        held: Mask = self._table[bucket(values)]
+        return held
+
+
+NOTHING_COMMON = Common(np.empty(0, dtype=np.int64))
+
+
+def sampled_rows(height: int) -> NDArray[np.int64]:
+    """Numbers of at most `SAMPLE` of `height` rows, spread evenly and in no step that a table could share."""
+    if height <= SAMPLE:
+        return np.arange(height)
+    strata = np.arange(SAMPLE)
+    return ((strata + strata * _STRIDE % 1) * height / SAMPLE).astype(np.int64)
+
+
+def common_triples(texts: Iterable["pl.Series"], height: int, share: float, least: int) -> Common:
+    """Triples of at least `share` of all `height` rows, and of `least` rows, as the sample `texts` tells."""
+    counts = np.zeros(BUCKETS, dtype=np.uint32)
+    seen = 0
+    for piece in texts:
+        triples = tokenize(piece).all.of(TRIPLE)
+        once = np.unique(triples.rows * BUCKETS + bucket(triples.values).astype(np.int64))
+        np.add.at(counts, once % BUCKETS, 1)
+        seen += len(piece)
+    enough = max(share * height, least) * seen / max(height, 1)
+    return Common(np.flatnonzero(counts >= max(enough, 1)))
+
+
+def own_triples(tokens: Grams, common: Common) -> tuple[Grams, Mask]:
+    """The triples of `tokens` that are not common, and which of the tokens stand in one of them."""
+    runs, within = tokens.runs(TRIPLE)
+    wanted = within & ~common.holds(runs)
+    standing = np.zeros(len(tokens.values), dtype=np.bool_)
+    for i in range(TRIPLE):
+        standing[i : i + len(runs)] |= wanted
+    return tokens.starting(TRIPLE, runs, wanted), standing
+
+
+def loss(dropped: "pl.DataFrame", rows: "pl.LazyFrame") -> str:
+    """One line where most of `rows` are among the `dropped`: how many, why, and the words that they share; else empty.
+
+    `dropped` has `row` and `reason`, `rows` has `text`.
+    """
+    import polars as pl
+
+    height = rows.select(pl.len()).collect(engine="streaming").item()
+    if 2 * dropped.height <= height:
+        return ""
+    reasons = dropped["reason"].value_counts().sort("count", "reason", descending=[True, False])
+    reason, count = reasons.row(0)
+    those = dropped.filter(reason=reason)["row"]
+    few = those.gather(np.unique(np.linspace(0, len(those) - 1, PHRASE_SAMPLE).astype(np.int64))).implode()
+    texts = rows.with_row_index("place").filter(pl.col("place").cast(pl.Int64).is_in(few)).select("text")
+    phrase = shared_phrase(texts.collect(engine="streaming")["text"].fill_null(""))
+    said = f"{dropped.height:,} of {height:,} rows are dropped, {count:,} of them as {reason}"
+    return said + (f"; most of these share the words: {phrase}" if phrase else "")
+
+
+def shared_phrase(texts: "pl.Series") -> str:
+    """The longest run of words in the first of `texts` whose triples stand in most of them; empty where there is none.
+
+    A long phrase is cut.
+    """
+    words = [plain.split() for plain in tokenize(texts).plain]
+    triples = [list(zip(row, row[1:], row[2:], strict=False)) for row in words]
+    counts = Counter(triple for row in triples for triple in set(row))
+    best, start = (0, 0), 0
+    for place, triple in enumerate(triples[0]):
+        if counts[triple] <= len(words) / 2:
+            start = place + 1
+        best = max(best, (place - start + 1, -start))
+    length, start = best[0], -best[1]
+    phrase = words[0][start : start + length + TRIPLE - 1] if length else []
+    return " ".join(phrase[:PHRASE_WORDS]) + (" …" if len(phrase) > PHRASE_WORDS else "")
