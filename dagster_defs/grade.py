@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from r1_pipeline.artifacts.manifest import sha256_of
+from r1_pipeline.data.ingest.files import rows_of
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Outcome, Record
@@ -59,19 +60,19 @@ def grade_file(source: Path, out: Path | None, workers: int, console: Console) -
     with ExitStack() as stack:
         file = stack.enter_context(source.open("rb"))
         grader = stack.enter_context(default_grader(Runtime(threads=workers)))
-        lines = read_lines(file)
+        lines = read_lines(rows_of(file, source, otherwise=".jsonl"))
         sink: BinaryIO = sys.stdout.buffer
         if out is not None:
             begin(out, MadeBy(input_sha256=sha256_of(source), verifiers=grader.identity))
             sink = stack.enter_context(out.open("ab"))
             for known in replayed(lines, out):
-                _count(tally, known, console)
+                _count(tally, known, source, console)
             tally.before = tally.outcomes.total()
         shown = _Shown(console, file, source.stat().st_size, tally)
         if console.is_terminal:
             stack.enter_context(shown.bars)
         for result in grade_lines(grader, lines, workers):
-            _count(tally, result, console)
+            _count(tally, result, source, console)
             if isinstance(result, Graded):
                 sink.write(result.model_dump_json().encode() + b"\n")
                 sink.flush()
@@ -123,10 +124,11 @@ def replayed(lines: Iterator[tuple[int, Line | BadLine]], out: Path) -> Iterator
                 yield line
 
 
-def _count(tally: Tally, result: Graded | BadLine, console: Console) -> None:
+def _count(tally: Tally, result: Graded | BadLine, source: Path, console: Console) -> None:
     if isinstance(result, BadLine):
         tally.bad += 1
-        console.print(f"line {result.number}: {result.reason}", markup=False, highlight=False, soft_wrap=True)
+        said = f"{source.name}, line {result.number}: {result.reason}"
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
     else:
         tally.outcomes[result.outcome] += 1
 

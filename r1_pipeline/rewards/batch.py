@@ -1,7 +1,7 @@
 """Grading anybody's answers: what a line of a file says, and verdicts in the order of the lines, many judged at once.
 
-    {"id", "domain", "answer", "reference", "tests", "language", "question"}  one JSON object a line; id, domain and
-    answer must be there, other keys are ignored
+    {"id", "domain", "answer", "reference", "tests", "language", "question"}  a row; id, domain and answer must be
+    there, other keys are ignored, null says the same as no key
     {"id", "outcome", "score", "extracted", "detail", "seconds"}              what comes out
 
 `answer` is all that a model said, `domain` one of the grader's or `choice`. Where the final part stands: in `<answer>`
@@ -12,18 +12,17 @@ Not covered: files, interruptions, progress (`dagster_defs.grade`).
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import BinaryIO, Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict, ValidationError
 
+from r1_pipeline.data.ingest.files import Broken, Row
 from r1_pipeline.data.problems import problem_id
 from r1_pipeline.records import Domain, Language, Outcome, Problem, Record, TestCase
 from r1_pipeline.rewards.verifier import Grader, template_of
 
-MAX_LINE = 64 << 20
-"""Bytes of a line, at most."""
 _AHEAD = 64
 """Lines that are read ahead for each worker."""
 _AHEAD_BYTES = 64 << 20
@@ -80,24 +79,19 @@ class Graded(Record):
     """Wall time of judging."""
 
 
-def read_lines(file: BinaryIO) -> Iterator[tuple[int, Line | BadLine]]:
-    """(bytes, what it says) of every line that is not blank."""
-    number = 0
-    while raw := file.readline(MAX_LINE):
-        number += 1
-        size = len(raw)
-        while not raw.endswith(b"\n") and (more := file.readline(MAX_LINE)):
-            size, raw = size + len(more), more
-        if size > MAX_LINE:
-            yield size, BadLine(number=number, reason=f"longer than {MAX_LINE} bytes")
-        elif not raw.isspace():
-            yield size, parse(number, raw)
+def read_lines(rows: Iterable[Row | Broken]) -> Iterator[tuple[int, Line | BadLine]]:
+    """(about so many bytes, what it says) of every row."""
+    for row in rows:
+        if isinstance(row, Broken):
+            yield 0, BadLine(number=row.line, reason=row.fault)
+        else:
+            yield len(row.raw) or len(str(row.columns)), parse(row.line, row.columns)
 
 
-def parse(number: int, raw: bytes) -> Line | BadLine:
-    """What a line says."""
+def parse(number: int, columns: Mapping[str, Any]) -> Line | BadLine:
+    """What a row says."""
     try:
-        return Line.model_validate_json(raw)
+        return Line.model_validate({name: value for name, value in columns.items() if value is not None})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))

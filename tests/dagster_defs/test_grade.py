@@ -1,5 +1,6 @@
 """`r1 grade` for real: order, interruption at any byte, what belongs to other work, and what is said."""
 
+import gzip
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import time
 from io import StringIO
 from pathlib import Path
 
+import polars as pl
 import pytest
 from rich.console import Console
 
@@ -54,7 +56,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(answers: Path) -> Path:
     out = answers.with_name("whole.jsonl")
     tally, said = run(answers, out)
-    assert "line 2: Invalid JSON" in said and "line 7: domain: Field required" in said
+    assert "answers.jsonl, line 2: not JSON at character 0" in said and "line 7: domain: Field required" in said
     assert tally.bad == 2
     assert f"{COUNT:,} graded in" in str(tally) and str(tally).endswith("/s: correct 1,000, wrong 500")
     return out
@@ -76,6 +78,27 @@ def test_without_out_verdicts_go_to_standard_output_and_nothing_else_does(tmp_pa
     assert json.loads(done.stdout)["outcome"] == "correct"
     assert "1 graded" in done.stderr and "r1: 1 bad lines" in done.stderr
     assert done.returncode == 1
+
+
+def test_a_file_is_read_whatever_its_name_form_and_mark(tmp_path: Path) -> None:
+    rows = [{"id": n, "domain": "math", "answer": f"\\boxed{{{n}}}", "reference": "1"} for n in (1, 2)]
+    lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    (tmp_path / "answers").write_bytes(b"\xef\xbb\xbf" + lines)
+    (tmp_path / "answers.jsonl.gz").write_bytes(gzip.compress(lines))
+    tests = pl.Series("tests", [[], []], dtype=pl.List(pl.Struct({"kind": pl.String})))
+    pl.DataFrame(rows).with_columns(tests, language=None).write_parquet(tmp_path / "answers.parquet")
+    for name in ("answers", "answers.jsonl.gz", "answers.parquet"):
+        tally, said = run(tmp_path / name, tmp_path / f"{name}.out")
+        assert (tally.outcomes["correct"], tally.outcomes["wrong"], tally.bad, said) == (1, 1, 0, "")
+
+
+def test_a_file_in_another_encoding_is_refused_with_its_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "wide.jsonl"
+    path.write_text('{"id": 1, "domain": "math", "answer": "1"}\n', encoding="utf-16")
+    done = subprocess.run(command(str(path)), capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "wide.jsonl is UTF-16, not UTF-8; convert it: iconv -f UTF-16 -t UTF-8" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("left", [0, 1, 150, 40_000])

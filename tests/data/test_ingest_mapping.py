@@ -2,6 +2,8 @@
 
 import json
 import re
+from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +177,24 @@ def test_tests_may_declare_a_tolerance_and_a_prelude_and_mappings_without_are_as
     assert "tolerance" not in canonical_json(plain) and "prelude" not in canonical_json(plain)
     with pytest.raises(ValidationError):
         ProblemMapping.model_validate({**fields, "tests": {**tests, "tolerance": 0}})
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        (b"\xff", "bytes that are not UTF-8"),
+        (timedelta(days=1), "a timedelta, which has no one form as text"),
+        (("k", 1), "a tuple, which has no one form as text"),
+    ],
+)
+def test_a_value_that_has_no_one_form_as_text_is_a_fault(value: object, fault: str) -> None:
+    for template in ("{{ q }}", "So: {{ q }}"):
+        mapping = ProblemMapping(makes="problem", domain="math", language="en", question=template, answer="1")
+        with pytest.raises(RowError, match=fault):
+            mapping.record({"q": value}, "s/f:1", "MIT")
+
+
+def test_dates_and_exact_numbers_are_text() -> None:
+    mapping = ProblemMapping(makes="problem", domain="math", language="en", question="{{ q }}", answer="{{ a }}")
+    made = mapping.record({"q": date(2024, 2, 29), "a": Decimal("0.10")}, "s/f:1", "MIT")
+    assert (made.question, made.answer) == ("2024-02-29", "0.10")

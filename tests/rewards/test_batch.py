@@ -3,12 +3,15 @@
 import io
 import json
 import time
+from pathlib import Path
 
 import pytest
 
+from r1_pipeline.data.ingest import files
+from r1_pipeline.data.ingest.files import rows_of
 from r1_pipeline.errors import GraderError
 from r1_pipeline.records import Outcome
-from r1_pipeline.rewards.batch import MAX_LINE, BadLine, Graded, Line, grade_lines, parse, read_lines
+from r1_pipeline.rewards.batch import BadLine, Graded, Line, grade_lines, parse, read_lines
 from r1_pipeline.rewards.verifier import Grader, verdict
 
 
@@ -31,8 +34,11 @@ class Broken(Slow):
 
 
 def lines_of(*rows):
-    return [(0, parse(number, row if isinstance(row, bytes) else json.dumps(row).encode()))
-            for number, row in enumerate(rows, 1)]  # fmt: skip
+    return [(0, parse(number, row)) for number, row in enumerate(rows, 1)]
+
+
+def read(content, name="answers.jsonl"):
+    return [line for _, line in read_lines(rows_of(io.BytesIO(content), Path(name)))]
 
 
 def row(id_, answer, reference="aa", domain="math", **more):
@@ -47,29 +53,52 @@ def test_verdicts_come_in_the_order_of_the_lines_whoever_is_done_first():
 
 
 def test_a_bad_line_says_its_number_and_stops_nothing():
-    rows = [row("x", "aa"), b"{", {"id": 1}, row(2, "aa", domain="physics"), b'"\xff"', row("y", "a")]
-    done = list(grade_lines(Grader({"math": Slow()}), lines_of(*rows), workers=2))
+    lines = [row("x", "aa"), b"{", {"id": 1}, row(2, "aa", domain="physics"), b'"\xff"', row("y", "a")]
+    content = b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
+    done = list(grade_lines(Grader({"math": Slow()}), [(0, line) for line in read(content)], workers=2))
     assert [each.number for each in done if isinstance(each, BadLine)] == [2, 3, 4, 5]
+    assert done[1].reason.startswith("not JSON at character 1")
     assert done[2].reason == "domain: Field required"
+    assert done[4].reason.startswith("not UTF-8 at byte 1; it looks like Latin-1")
     assert [(each.id, each.outcome) for each in done if isinstance(each, Graded)] == [
         ("x", Outcome.CORRECT), ("y", Outcome.WRONG),
     ]  # fmt: skip
 
 
-def test_blank_lines_count_but_say_nothing_and_other_keys_are_ignored():
-    file = io.BytesIO(
-        b"\n" + json.dumps(row(5, "a", model="m")).encode() + b"\n \n{\n" + json.dumps(row(6, "b")).encode()
-    )
-    read = [line for _, line in read_lines(file)]
-    assert [line.id if isinstance(line, Line) else line.number for line in read] == [5, 4, 6]
+def test_blank_lines_count_but_say_nothing_other_keys_are_ignored_and_null_is_no_key():
+    lines = ["", json.dumps(row(5, "a", model="m", language=None, tests=None)), " ", "{", json.dumps(row(6, "b"))]
+    found = read("\n".join(lines).encode())
+    assert [line.id if isinstance(line, Line) else line.number for line in found] == [5, 4, 6]
 
 
-def test_an_endless_line_is_bad_and_the_next_one_good():
-    file = io.BytesIO(b"x" * (MAX_LINE + 1) + b"\n" + json.dumps(row(6, "b")).encode())
-    (size, bad), (_, good) = read_lines(file)
-    assert size == MAX_LINE + 2
-    assert bad == BadLine(number=1, reason=f"longer than {MAX_LINE} bytes")
+def test_an_endless_line_is_bad_and_the_next_one_good(monkeypatch):
+    monkeypatch.setattr(files, "MAX_LINE", 100)
+    bad, good = read(b"x" * 1000 + b"\n" + json.dumps(row(6, "b")).encode())
+    assert bad == BadLine(number=1, reason="the line is longer than 100 bytes")
     assert good.id == 6
+
+
+def test_lines_count_as_much_as_they_hold():
+    content = json.dumps(row(6, "b" * 1000)).encode() + b"\n"
+    ((size, _),) = read_lines(rows_of(io.BytesIO(content), Path("a.jsonl")))
+    assert size == len(content)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"id": 1, "domain": "math", "answer": "1", "answer": "2"}', "not JSON: the key 'answer' stands twice"),
+        (b'{"id": 1, "domain": "math", "answer": "\\ud83d"}', "not text: half a surrogate pair, \\ud83d"),
+        (b'{"id": 1, "domain": "math", "answer": "1", "score": NaN}', "not JSON: NaN is not a JSON value"),
+    ],
+)
+def test_what_a_source_sets_aside_is_not_graded(line, reason):
+    assert read(line) == [BadLine(number=1, reason=reason)]
+
+
+def test_csv_and_a_byte_order_mark_are_read_as_in_a_source():
+    (line,) = read(b'\xef\xbb\xbfid,domain,answer,reference\n7,math,"\\boxed{1}",1\n', "answers.csv")
+    assert (line.id, line.domain, line.answer, line.reference) == ("7", "math", "\\boxed{1}", "1")
 
 
 def test_a_file_is_read_only_so_far_ahead_as_there_is_work():

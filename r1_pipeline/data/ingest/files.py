@@ -1,26 +1,34 @@
 """Rows of files: JSON lines, CSV and Parquet, plain or compressed (`.gz`, `.zst`), with the line that each stands on.
 
-A row that cannot be read becomes a `Broken` with its line and the rows behind it are read on; a file that cannot be
-read raises `SourceError`. Text is UTF-8, with or without a byte-order mark, with either line ending; NaN and infinities
-are not JSON. Lines are counted from 1 as an editor counts them (CSV: where the row begins, its header being line 1;
-Parquet: rows). Memory holds one line, or one batch of Parquet. Not covered: what the columns mean (`mapping`).
+The one reader of users' files: sources, `r1 screen` and `r1 grade` take the same rows. A row that cannot be read
+becomes a `Broken` with its line and the rows behind it are read on; a file that cannot be read raises `SourceError`.
+Lines are counted from 1 as an editor counts them (CSV: where the row begins, its header being line 1; Parquet: rows).
+
+    text      UTF-8, with or without a byte-order mark, with either line ending; half a surrogate pair is no text
+    JSON      NaN and infinities are no values; an object that has a key twice does not say which counts
+    CSV       has a header whose columns differ; every value is text
+    Parquet   bytes that are UTF-8 are text, other bytes stay bytes; a map is an object
+
+Memory holds one line, or one batch of Parquet. Not covered: what the columns mean (`mapping`), encodings (`encoding`).
 """
 
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
+from r1_pipeline.data.ingest.encoding import looks_like, wide_encoding
 from r1_pipeline.errors import SourceError
 
-MAX_LINE = 16 * 1024**2
+MAX_LINE = 64 * 1024**2
 """Bytes of a line, and characters of a CSV field, at most."""
 _BATCH = 1024
-_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 _BOM = b"\xef\xbb\xbf"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,8 @@ class Row:
 
     line: int
     columns: dict[str, Any]
+    raw: bytes = field(default=b"", compare=False, repr=False)
+    """The line, or the lines of a CSV row, as they stand in the file; empty for Parquet."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +51,20 @@ class Broken:
 
 def read_rows(path: Path) -> Iterator[Row | Broken]:
     """Every row of `path`, in order. Raises `SourceError` for a file that is no such file, or is cut off."""
-    reader = READERS.get(format_of(path))
-    if reader is None:
-        raise SourceError(f"{path} is none of {', '.join(READERS)} (each also .gz or .zst, but Parquet); convert it")
+    reader_of(format_of(path), path)
     try:
-        yield from reader(path)
+        with path.open("rb") as file:
+            yield from rows_of(file, path)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error}; replace it") from error
+
+
+def rows_of(file: BinaryIO, path: Path, otherwise: str = "") -> Iterator[Row | Broken]:
+    """Every row of the open `file` whose path is `path`; `otherwise` is the format where its name says none."""
+    form = format_of(path)
+    reader = reader_of(form if form in READERS else otherwise, path)
+    try:
+        yield from reader(file, path)
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error}; replace it") from error
 
@@ -56,8 +75,23 @@ def format_of(path: Path) -> str:
     return name.suffix.lower()
 
 
-def _json_lines(path: Path) -> Iterator[Row | Broken]:
-    for number, line in _lines(path):
+def csv_header(path: Path) -> bytes:
+    """The header of a CSV file as it stands there."""
+    with path.open("rb") as file:
+        text = _CsvText(_lines(file, path))
+        next(csv.reader(text, strict=True), None)
+        return text.taken()
+
+
+def reader_of(form: str, path: Path) -> "Reader":
+    """What reads files of a format; raises `SourceError` that names the valid ones."""
+    if form not in READERS:
+        raise SourceError(f"{path} is none of {', '.join(READERS)} (each also .gz or .zst, but Parquet); convert it")
+    return READERS[form]
+
+
+def _json_lines(file: BinaryIO, path: Path) -> Iterator[Row | Broken]:
+    for number, line in _lines(file, path):
         if line is None:
             yield Broken(number, f"the line is longer than {MAX_LINE} bytes")
         elif line.strip():
@@ -66,91 +100,155 @@ def _json_lines(path: Path) -> Iterator[Row | Broken]:
 
 def _json_row(number: int, line: bytes) -> Row | Broken:
     try:
-        value = json.loads(line.decode("utf-8").strip(), parse_constant=_refuse)
+        value = json.loads(line.decode("utf-8").strip(), parse_constant=_refuse, object_pairs_hook=_object)
+        if (b"\\ud" in line or b"\\uD" in line) and (half := _SURROGATE.search(json.dumps(value, ensure_ascii=False))):
+            return Broken(number, f"not text: half a surrogate pair, \\u{ord(half[0]):x}")
     except UnicodeDecodeError as error:
-        return Broken(number, f"not UTF-8 at byte {error.start}")
+        return Broken(number, _not_utf8(error))
     except json.JSONDecodeError as error:
         return Broken(number, f"not JSON at character {error.pos}: {error.msg}")
     except (ValueError, RecursionError) as error:
         return Broken(number, f"not JSON: {error}")
-    return Row(number, value) if isinstance(value, dict) else Broken(number, "not a JSON object")
+    return Row(number, value, line) if isinstance(value, dict) else Broken(number, "not a JSON object")
 
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a JSON value")
 
 
-def _csv(path: Path) -> Iterator[Row | Broken]:
-    faults: dict[int, str] = {}
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice")
+    return value
+
+
+def _csv(file: BinaryIO, path: Path) -> Iterator[Row | Broken]:
     csv.field_size_limit(MAX_LINE)
-    reader = csv.reader(_text_lines(path, faults), strict=True)
+    text = _CsvText(_lines(file, path))
+    reader = csv.reader(text, strict=True)
     try:
         header = next(reader, [])
-        if len(set(header)) < len(header):
-            raise SourceError(f"{path}:1 names a column twice; rename one of {', '.join(header)}")
-        end = reader.line_num
-        for fields in reader:
-            first, end = end + 1, reader.line_num
-            fault = next((faults.pop(n) for n in range(first, end + 1) if n in faults), None)
-            if fault is None and fields and len(fields) != len(header):
-                fault = f"{len(fields)} fields, the header has {len(header)}"
-            if fault or fields:
-                yield Broken(first, fault) if fault else Row(first, dict(zip(header, fields, strict=True)))
     except csv.Error as error:
-        raise SourceError(f"{path}:{reader.line_num} is not CSV: {error}; mend the line") from error
+        raise SourceError(f"{path}:1 is not CSV: {error}; correct the header") from error
+    if text.faults:
+        raise SourceError(f"{path}:1: the header: {next(iter(text.faults.values()))}")
+    if len(set(header)) < len(header):
+        raise SourceError(f"{path}:1 names a column twice; rename one of {', '.join(header)}")
+    text.taken()
+    while True:
+        first = reader.line_num + 1
+        try:
+            fields = next(reader)
+            fault = f"{len(fields)} fields, the header has {len(header)}" if len(fields) != len(header) else ""
+        except StopIteration:
+            return
+        except csv.Error as error:
+            fields, fault = [""], f"not CSV: {error}"
+        if reader.line_num > first and fault:
+            fault += f", in lines {first} to {reader.line_num}"
+        fault = next((text.faults.pop(n) for n in range(first, reader.line_num + 1) if n in text.faults), fault)
+        raw = text.taken()
+        if fields:
+            yield Broken(first, fault) if fault else Row(first, dict(zip(header, fields, strict=True)), raw)
 
 
-def _text_lines(path: Path, faults: dict[int, str]) -> Iterator[str]:
+class _CsvText:
     """Lines for the CSV reader; one that is no text reads as an empty field and is noted in `faults`."""
-    for number, line in _lines(path):
-        if line is None:
-            faults[number] = f"the line is longer than {MAX_LINE} bytes"
-        else:
+
+    def __init__(self, lines: Iterator[tuple[int, bytes | None]]) -> None:
+        self.faults: dict[int, str] = {}
+        self._lines = lines
+        self._taken: list[bytes] = []
+
+    def __iter__(self) -> Iterator[str]:
+        for number, line in self._lines:
+            if line is None:
+                self.faults[number] = f"the line is longer than {MAX_LINE} bytes"
+                yield "?\n"
+                continue
+            self._taken.append(line)
             try:
                 yield line.decode("utf-8")
-                continue
             except UnicodeDecodeError as error:
-                faults[number] = f"not UTF-8 at byte {error.start}"
-        yield "?\n"
+                self.faults[number] = _not_utf8(error)
+                yield "?\n"
+
+    def taken(self) -> bytes:
+        """The lines since the last call, as they stand in the file."""
+        taken, self._taken = b"".join(self._taken), []
+        return taken
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
+def _not_utf8(error: UnicodeDecodeError) -> str:
+    said, name = looks_like(error.object)
+    return f"not UTF-8 at byte {error.start}; it looks like {said}, convert the file: iconv -f {name} -t UTF-8"
+
+
+def _lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes | None]]:
     """(number, line) with its ending; None in the place of a line that is too long."""
     import pyarrow as pa
 
-    with pa.input_stream(str(path)) as stream:
-        file = io.BufferedReader(stream)
-        if mark := _MARKS.get(file.peek(2)[:2]):
-            raise SourceError(f"{path} is {mark}, not UTF-8; convert it")
-        if file.peek(3)[:3] == _BOM:
-            file.read(3)
+    compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
+    with pa.input_stream(file, compression=compression) as stream:
+        text = io.BufferedReader(stream)
+        if name := wide_encoding(text.peek(4)[:4]):
+            raise SourceError(f"{path} is {name}, not UTF-8; convert it: iconv -f {name} -t UTF-8")
+        if text.peek(3)[:3] == _BOM:
+            text.read(3)
         number = 0
-        while line := file.readline(MAX_LINE + 1):
+        while line := text.readline(MAX_LINE + 1):
             number += 1
             if len(line) <= MAX_LINE:
                 yield number, line
                 continue
             while line and not line.endswith(b"\n"):
-                line = file.readline(MAX_LINE)
+                line = text.readline(MAX_LINE)
             yield number, None
 
 
-def _parquet(path: Path) -> Iterator[Row | Broken]:
+def _parquet(file: BinaryIO, path: Path) -> Iterator[Row | Broken]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            number = 0
-            for batch in file.iter_batches(_BATCH):
-                for columns in batch.to_pylist():
-                    number += 1
-                    yield Row(number, columns)
+        with pq.ParquetFile(file, page_checksum_verification=True) as table:
+            names = table.schema_arrow.names
+            if len(set(names)) < len(names):
+                raise SourceError(f"{path} names a column twice; rename one of {', '.join(names)}")
+            rows = (row for batch in table.iter_batches(_BATCH) for row in _python_rows(batch))
+            for number, row in enumerate(rows, 1):
+                yield Broken(number, row) if isinstance(row, str) else Row(number, _text_of_bytes(row))
     except pa.ArrowInvalid as error:
         raise SourceError(f"{path} is not Parquet: {error}; replace it") from error
 
 
-READERS: dict[str, Callable[[Path], Iterator[Row | Broken]]] = {
+def _python_rows(batch: Any) -> Iterable[dict[str, Any] | str]:
+    """The rows of a batch; in the place of one with a value that Python cannot hold, what is wrong with it."""
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist(maps_as_pydicts="strict")
+    except (ValueError, OverflowError, KeyError) as error:
+        if len(batch) == 1:
+            return [f"a value cannot be read: {error}"]
+        return [row for i in range(len(batch)) for row in _python_rows(batch.slice(i, 1))]
+    return rows
+
+
+def _text_of_bytes(value: Any) -> Any:
+    """`value` with text in the place of bytes that are UTF-8, in lists and records too."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return value
+    if isinstance(value, dict):
+        return {name: _text_of_bytes(part) for name, part in value.items()}
+    return [_text_of_bytes(part) for part in value] if isinstance(value, list) else value
+
+
+Reader = Callable[[BinaryIO, Path], Iterator[Row | Broken]]
+READERS: dict[str, Reader] = {
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".csv": _csv,

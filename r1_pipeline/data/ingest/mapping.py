@@ -11,7 +11,8 @@ columns whose names are no identifiers), filled in a sandbox:
 
 Filters beside Jinja's own: `after(mark)`, the text behind the last `mark`; `boxed`, what the last `\\boxed{}` holds;
 `match(pattern)`, what the first group of a regular expression finds; `choices`, options as lines `A. …`. A column that
-is missing, null, NaN or a list, a filter that finds nothing, and a field that comes out empty are faults of the row.
+is missing, null, NaN, a list, a duration or bytes that are no text, a filter that finds nothing, and a field that comes
+out empty are faults of the row.
 Mappings that ship with the project are in `data/mappings`. Not covered: files (`files`), grading.
 """
 
@@ -20,12 +21,15 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, time
+from decimal import Decimal
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from uuid import UUID
 
-from jinja2 import StrictUndefined, TemplateError, meta
+from jinja2 import StrictUndefined, TemplateError, Undefined, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
@@ -46,7 +50,7 @@ class RowError(Exception):
 
 
 def _plain(value: Any) -> Any:
-    """What a template may print: text and finite numbers, whole ones without a point."""
+    """What a template may print: text, dates and finite numbers, whole ones without a point."""
     if value is None:
         raise RowError("a column is null")
     if isinstance(value, float):
@@ -55,6 +59,10 @@ def _plain(value: Any) -> Any:
         return int(value) if value.is_integer() else value
     if isinstance(value, list | dict):
         raise RowError("a column is a list or a record; pick from it or join it")
+    if isinstance(value, bytes):
+        raise RowError("a column is bytes that are not UTF-8")
+    if not isinstance(value, str | int | Decimal | date | time | UUID | Undefined):
+        raise RowError(f"a column is a {type(value).__name__}, which has no one form as text; convert it")
     return value
 
 
