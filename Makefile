@@ -56,14 +56,14 @@ demo: $(READY) sandbox
 test: $(READY) sandbox
 	@$(BIN)/python -m pytest
 
-# A browser, the two data bases' server, and Slurm.
-PACKAGES := $(AS_ROOT) apt-get install -qq -y --no-install-recommends chromium postgresql slurmctld slurmd slurm-client
+# A browser, a reverse proxy, the two data bases' server, and Slurm.
+PACKAGES := $(AS_ROOT) apt-get install -qq -y --no-install-recommends chromium nginx openssl postgresql slurmctld slurmd slurm-client
 services: sandbox
-	@(command -v chromium && command -v slurmctld && ls /usr/lib/postgresql/*/bin/initdb) >/dev/null 2>&1 \
+	@(command -v chromium && command -v openssl && ls /usr/sbin/nginx && command -v slurmctld && ls /usr/lib/postgresql/*/bin/initdb) >/dev/null 2>&1 \
 	  || ($(AS_ROOT) apt-get update -qq && $(PACKAGES)) >/dev/null
 
 test-services: $(READY) services
-	@$(BIN)/python -m pytest -m slow $(addprefix tests/dagster_defs/test_,browser.py mlflow_lineage.py openlineage.py postgres.py surfaces.py)
+	@$(BIN)/python -m pytest -m slow $(addprefix tests/dagster_defs/test_,browser.py mlflow_lineage.py openlineage.py postgres.py proxy.py surfaces.py)
 
 test-vllm: .venv-vllm/.ready
 	@.venv-vllm/bin/python -m pytest -m slow tests/generation/test_vllm.py

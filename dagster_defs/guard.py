@@ -3,12 +3,15 @@
 Lets a request through only with the token, for a host that is allowed, from a page of the same origin (or as a page
 that a person opens), and never a query by GET: so neither a link or image on another page, another server on this
 machine, nor a name that is bound to this address, can start a run or read one. The token comes once in the address that
-`r1 ui` prints and stays in a cookie. Not covered: processes that can read this user's files, and encryption.
+`r1 ui` prints and stays in a cookie. What a proxy says of the client (`X-Forwarded-*`) is not asked: the host decides
+which origin a request belongs to, and the application learns the scheme from that and no address of a client, since
+behind a proxy every client would have this machine's. Not covered: processes that can read this user's files, and
+encryption.
 """
 
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs, quote
 
@@ -19,7 +22,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 TOKEN = "R1_UI_TOKEN"
 """Where the servers of `r1 ui` find the token."""
-LOOPBACK = "127.0.0.1"
+ENCRYPTED = "https://"
 DECIDING = (b"host", b"origin", b"content-type", b"sec-fetch-site")
 """Headers that the guard judges by: given twice, the application might go by the other."""
 
@@ -27,10 +30,10 @@ DECIDING = (b"host", b"origin", b"content-type", b"sec-fetch-site")
 class Guard:
     """An ASGI application in front of another."""
 
-    def __init__(self, app: App, hosts: frozenset[str], token: str) -> None:
-        """`hosts` as the browser writes them: `127.0.0.1:3000`."""
+    def __init__(self, app: App, origins: Iterable[str], token: str) -> None:
+        """`origins` as the browser writes them: `http://127.0.0.1:3000`."""
         self._app = app
-        self._hosts = hosts
+        self._origins = {origin.partition("://")[2]: origin for origin in origins}
         self._token = token
         self.cookie = f"r1_{hashlib.sha256(token.encode()).hexdigest()[:8]}"
         """Its name: browsers share cookies among all ports, so each `r1 ui` has one of its own."""
@@ -45,9 +48,9 @@ class Guard:
         if refusal:
             await _answer(scope, receive, send, *refusal, [])
         elif scope["type"] == "http" and "token" in query:
-            await _answer(scope, receive, send, 303, "", self._welcome(scope))
+            await _answer(scope, receive, send, 303, "", self._welcome(scope, self._origins[headers["host"]]))
         else:
-            await self._app(scope, receive, _framed(send))
+            await self._app(_seen(scope, self._origins[headers["host"]]), receive, _framed(send))
 
     def _refusal(self, scope: Scope, headers: dict[str, str], query: dict[str, list[str]]) -> tuple[int, str] | None:
         """(status, why), or None for a request that may pass."""
@@ -55,9 +58,13 @@ class Guard:
         given = [name.lower() for name, _ in scope["headers"]]
         if any(given.count(name) > 1 for name in DECIDING) or ".." in path.split("/"):
             return 400, "a header twice, or a path that climbs"
-        if headers.get("host") not in self._hosts:
-            return 403, f"this host is not allowed; allowed: {', '.join(sorted(self._hosts))}"
-        if "origin" in headers and headers["origin"].partition("//")[2] not in self._hosts:
+        origin = self._origins.get(headers.get("host", ""))
+        if origin is None:
+            return (
+                403,
+                "this host is not allowed; open the address that r1 ui printed (a proxy hands the Host header on)",
+            )
+        if headers.get("origin", origin) != origin:
             return 403, "requests from other origins are refused"
         opened = method == "GET" and headers.get("sec-fetch-mode") == "navigate"
         if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not opened:
@@ -76,11 +83,18 @@ class Guard:
         given = [bearer, cookies.get(self.cookie, ""), *query.get("token", [])]
         return any(hmac.compare_digest(each.encode(), self._token.encode()) for each in given)
 
-    def _welcome(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+    def _welcome(self, scope: Scope, origin: str) -> list[tuple[bytes, bytes]]:
         """The token moves from the address into a cookie."""
-        cookie = f"{self.cookie}={self._token}; HttpOnly; SameSite=Strict; Path=/"
+        secure = "; Secure" if origin.startswith(ENCRYPTED) else ""
+        cookie = f"{self.cookie}={self._token}; HttpOnly; SameSite=Strict; Path=/{secure}"
         here = "/" + quote(scope["path"].lstrip("/\\"))
         return [(b"location", here.encode()), (b"set-cookie", cookie.encode())]
+
+
+def _seen(scope: Scope, origin: str) -> Scope:
+    """What the application sees of a request: the scheme that the browser used, and no address of a client."""
+    scheme = {"http": "http", "websocket": "ws"}[scope["type"]] + ("s" if origin.startswith(ENCRYPTED) else "")
+    return {**scope, "scheme": scheme, "client": None}
 
 
 def _framed(send: Send) -> Send:

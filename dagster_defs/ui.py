@@ -1,13 +1,13 @@
 """Dagster's and MLflow's user interfaces together, on the loopback address unless told otherwise, until Ctrl-C.
 
-Both web servers stand behind the guard, Dagster's code server listens on a socket that only this user can open. Where a
-tracking server is named, that one is MLflow and none is started.
+Both web servers stand behind the guard, and behind a reverse proxy where their public origins are named. Dagster's code
+server listens on a socket that only this user can open. Where a tracking server is named, that one is MLflow and none
+is started.
 """
 
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,8 +17,9 @@ from tempfile import mkdtemp
 
 from rich.console import Console
 
+from dagster_defs.addresses import Address
 from dagster_defs.automation import AUTOMATION
-from dagster_defs.guard import LOOPBACK, TOKEN
+from dagster_defs.guard import TOKEN
 from dagster_defs.lanes import end_with_parent
 from dagster_defs.reconcile import limit_devices, reconcile
 from dagster_defs.settings import Settings
@@ -35,15 +36,19 @@ GRACE = 15.0
 """Seconds that a server gets to end before it is killed."""
 EXPOSED = (
     "r1 ui listens on {host}: whoever reaches it and has the token can start runs as you. Put a reverse proxy with TLS "
-    "and a login in front, give viewers a dagster-webserver --read-only of their own, and let "
+    "and a login in front (docs/operating.md), give viewers a dagster-webserver --read-only of their own, and let "
     "a team share an mlflow server --app-name basic-auth by MLFLOW_TRACKING_URI."
 )
+INCOMPLETE = (
+    "pages of Dagster link to MLflow, and both are seen through the proxy or neither; name --dagster-origin and "
+    "--mlflow-origin, two that differ"
+)
+NOT_OURS = "MLflow is the server at {server}, which r1 ui does not start; leave --mlflow-origin out"
 
 
-def serve(
-    settings: Settings, host: str, dagster_port: int, mlflow_port: int, *, automation: bool, console: Console
-) -> None:
+def serve(settings: Settings, dagster: Address, mlflow: Address, *, automation: bool, console: Console) -> None:
     """Run all servers until one ends, Ctrl-C or SIGTERM; raises `R1Error` if one ends by itself."""
+    check_origins(settings, dagster, mlflow)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings.export()
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
@@ -52,26 +57,25 @@ def serve(
     Tracking.of(settings).connect()
     reconcile(settings)
     limit_devices(settings, settings.load().runtime.lanes)
-    if host != LOOPBACK:
-        console.print(EXPOSED.format(host=host), highlight=False)
+    if dagster.is_open:
+        console.print(EXPOSED.format(host=dagster.host), highlight=False)
     code, workspace = Path(mkdtemp(prefix="r1-")) / "code", settings.dagster_home / "ui-workspace.yaml"
     os.environ[CODE_SOCKET] = str(code)
     workspace.write_text(WORKSPACE.format(socket=code), encoding="utf-8")
     servers: dict[str, subprocess.Popen[bytes]] = {}
     try:
-        for name, command in commands(settings, host, dagster_port, mlflow_port, code, workspace).items():
+        for name, command in commands(settings, dagster, mlflow, code, workspace).items():
             servers[name] = subprocess.Popen(
                 [sys.executable, "-m", *command], start_new_session=True, preexec_fn=end_with_parent
             )
             while name == CODE and not code.exists():
                 _check(servers)
-        ports = (dagster_port,) if settings.tracking_server else (dagster_port, mlflow_port)
-        while not all(_answers(host, port) for port in ports):
+        while not all(address.answers() for address in ((dagster,) if settings.tracking_server else (dagster, mlflow))):
             _check(servers)
         token = f"/?token={os.environ[TOKEN]}"
-        mlflow = settings.tracking_server or f"http://{host}:{mlflow_port}{token}"
+        pages = settings.tracking_server or f"{mlflow.origins[0]}{token}"
         console.print(
-            f"Dagster  http://{host}:{dagster_port}{token}\nMLflow   {mlflow}\nCtrl-C ends both.",
+            f"Dagster  {dagster.origins[0]}{token}\nMLflow   {pages}\nCtrl-C ends both.",
             soft_wrap=True,
             highlight=False,
         )
@@ -84,18 +88,30 @@ def serve(
             _end(server)
 
 
+def check_origins(settings: Settings, dagster: Address, mlflow: Address) -> None:
+    """Raise `R1Error` where links from Dagster's pages to MLflow's could not work through the proxy."""
+    if settings.tracking_server:
+        if mlflow.public:
+            raise R1Error(NOT_OURS.format(server=settings.tracking_server))
+    elif (dagster.public or mlflow.public) and (
+        dagster.public == mlflow.public or not (dagster.public and mlflow.public)
+    ):
+        raise R1Error(INCOMPLETE)
+
+
 def commands(
-    settings: Settings, host: str, dagster_port: int, mlflow_port: int, code: Path, workspace: Path
+    settings: Settings, dagster: Address, mlflow: Address, code: Path, workspace: Path
 ) -> dict[str, tuple[str, ...]]:
     """Module and arguments of each server, in the order of starting."""
-    web = ("dagster_defs.webserver", host)
-    pages = settings.tracking_server or f"http://{host}:{mlflow_port}"
-    return ({} if settings.tracking_server else {"MLflow": (*web, str(mlflow_port), "mlflow")}) | {
+    at = {each: (each.host, str(each.port), ",".join(each.origins)) for each in (dagster, mlflow)}
+    pages = [settings.tracking_server] * len(dagster.origins) if settings.tracking_server else mlflow.origins
+    own = {} if settings.tracking_server else {"MLflow": ("dagster_defs.webserver", *at[mlflow], "mlflow")}
+    return own | {
         CODE: (
             "dagster", "code-server", "start", "-m", "dagster_defs.definitions", "--socket", str(code),
             "--log-level", "warning", "--use-python-environment-entry-point",
         ),
-        "Dagster web": (*web, str(dagster_port), "dagster", str(workspace), pages),
+        "Dagster web": ("dagster_defs.webserver", *at[dagster], "dagster", str(workspace), ",".join(pages)),
         "Dagster daemon": ("dagster._daemon", "run", "-w", str(workspace), "--log-level", "warning"),
     }  # fmt: skip
 
@@ -106,11 +122,6 @@ def _check(servers: Mapping[str, "subprocess.Popen[bytes]"]) -> None:
         if server.poll() is not None:
             raise R1Error(f"the {name} server ended with exit code {server.returncode}; its output says why")
     time.sleep(0.1)
-
-
-def _answers(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((host, port)) == 0
 
 
 def _end(server: "subprocess.Popen[bytes]") -> None:

@@ -4,11 +4,16 @@ from typing import Annotated
 
 import typer
 
+from dagster_defs.addresses import LOOPBACK, Address, public_origin
 from dagster_defs.cli.common import HomeOption, ProfileOption, SeedOption, SourcesOption, app, out, settings_of
+
+PublicOption = Annotated[
+    str | None, typer.Option(help="Where a reverse proxy shows it to browsers, as https://r1.example.org.")
+]
 
 
 @app.command()
-def ui(
+def ui(  # noqa: PLR0913 - as many as it has options
     profile: ProfileOption = None,
     home: HomeOption = None,
     seed: SeedOption = None,
@@ -16,8 +21,10 @@ def ui(
     dagster_port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
     mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
     host: Annotated[str, typer.Option(help="Another address is open to others; what to put in front is said.")] = (
-        "127.0.0.1"
+        LOOPBACK
     ),
+    dagster_origin: PublicOption = None,
+    mlflow_origin: PublicOption = None,
     automation: Annotated[
         bool, typer.Option(help="Re-run by itself what is out of date, as the profile says.")
     ] = False,
@@ -26,7 +33,11 @@ def ui(
     from dagster_defs.ui import serve
 
     settings = settings_of(home, profile, seed, sources)
-    serve(settings, host, dagster_port, mlflow_port, automation=automation, console=out)
+    dagster, mlflow = (
+        Address(host, port, public_origin(public) if public else None)
+        for port, public in ((dagster_port, dagster_origin), (mlflow_port, mlflow_origin))
+    )
+    serve(settings, dagster, mlflow, automation=automation, console=out)
 
 
 MODEL = typer.Argument(help="A checkpoint of the graph, e.g. r1 or distilled/qwen.")

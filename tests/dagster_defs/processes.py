@@ -111,7 +111,7 @@ def user_interface(home: Path, *arguments: str, **environment: str) -> Iterator[
             assert process.poll() is None, said
             time.sleep(0.1)
         ((dagster, token),) = re.findall(r"Dagster +(\S+)/\?token=(\S+)", said)
-        (mlflow,) = re.findall(r"MLflow +(http://[^/\s]+)", said)
+        (mlflow,) = re.findall(r"MLflow +(https?://[^/\s]+)", said)
         yield Surfaces(dagster, mlflow, token, process)
     finally:
         process.send_signal(signal.SIGTERM)

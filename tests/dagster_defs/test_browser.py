@@ -5,37 +5,21 @@ The real `r1 ui`, a real browser (Debian's package `chromium`). `R1_SCREENSHOTS=
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from browsers import MINUTE, chromium
+from playwright.sync_api import BrowserContext, Page, expect
 from processes import Surfaces, user_interface
 
 pytestmark = pytest.mark.slow
-CHROMIUM = shutil.which("chromium")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync "
-    "--no-first-run"
-)
-TRAINING = "localStorage.setItem('mlflow.workflowType_v1', JSON.stringify('machine_learning'))"
-"""MLflow's pages as they are for training rather than for agents."""
-MINUTE = 60_000.0
-expect.set_options(timeout=MINUTE)
 
 
 @pytest.fixture
 def browser() -> Iterator[BrowserContext]:
-    if CHROMIUM is None:
-        pytest.skip("no browser; apt-get install chromium")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
-        context = chromium.new_context(viewport={"width": 1600, "height": 1000})
-        context.set_default_timeout(MINUTE)
-        context.add_init_script(TRAINING)
+    with chromium() as context:
         yield context
-        chromium.close()
 
 
 def keep(page: Page, name: str) -> None:
@@ -67,7 +51,7 @@ def materialize(page: Page, surfaces: Surfaces) -> None:
     page.get_by_text("Lineage", exact=True).click()
     select(page, '+key:"evaluation/r1_zero"')
     page.get_by_role("button", name="Materialize all (5)").click()
-    page.get_by_text("View", exact=True).click()
+    page.get_by_text("View", exact=True).dispatch_event("click")  # the note that has it goes by itself
     expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=5 * MINUTE)
 
 

@@ -27,6 +27,7 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_graphql.test.utils import execute_dagster_graphql
 from homes import REPLIES, smoke_settings, write
 
+from dagster_defs.addresses import Address
 from dagster_defs.automation import AUTOMATION
 from dagster_defs.reconcile import ACTIVE
 from dagster_defs.settings import Settings
@@ -118,7 +119,7 @@ def automated(fed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     os.environ |= {AUTOMATION: "on", CODE_SOCKET: str(socket)}
     workspace = home / "workspace.yaml"
     workspace.write_text(WORKSPACE.format(socket=socket), encoding="utf-8")
-    started = commands(settings, "127.0.0.1", 0, 0, socket, workspace)
+    started = commands(settings, Address("127.0.0.1", 0), Address("127.0.0.1", 0), socket, workspace)
     servers = []
     for name in (CODE, "Dagster daemon"):
         servers.append(subprocess.Popen([sys.executable, "-m", *started[name]], start_new_session=True))

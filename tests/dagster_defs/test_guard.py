@@ -1,5 +1,6 @@
-"""Laws of the guard: nothing without the token, nothing from elsewhere, no query by GET; the attacks that Dagster's own
-webserver lets through."""
+"""Laws of the guard: nothing without the token, nothing from elsewhere, no query by GET, nothing believed that a proxy
+says; the attacks that Dagster's own webserver lets through.
+"""
 
 import pytest
 from starlette.applications import Starlette
@@ -12,6 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from dagster_defs.guard import Guard
 
 HOST, TOKEN = "127.0.0.1:3000", "secret"
+ORIGINS = (PUBLIC, LOCAL, OTHER) = "https://r1.example.org", f"http://{HOST}", "http://192.0.2.7:3000"
 COOKIE = "r1_2bb80d53"  # sha256("secret") begins so
 QUERY = {"query": "mutation { launch }"}
 
@@ -20,25 +22,48 @@ async def answer(request: Request) -> Response:
     return PlainTextResponse(f"{request.method} {request.url.path}")
 
 
+async def seen(request: Request) -> Response:
+    return PlainTextResponse(f"{request.url} {request.client}")
+
+
 async def talk(socket: WebSocket) -> None:
     await socket.accept()
-    await socket.send_text("hello")
+    await socket.send_text(str(socket.url))
     await socket.close()
 
 
-@pytest.fixture
-def client() -> TestClient:
+def calling(base: str, origins: tuple[str, ...] = ORIGINS) -> TestClient:
+    """A client of an application behind the guard, which it calls by this address."""
     inner = Starlette(
         routes=[
+            Route("/seen", seen),
             Route("/{rest:path}", answer, methods=["GET", "POST"]),
             WebSocketRoute("/graphql", talk),
         ]
     )
-    return TestClient(Guard(inner, frozenset({HOST}), TOKEN), base_url=f"http://{HOST}", follow_redirects=False)  # type: ignore[arg-type]
+    return TestClient(Guard(inner, origins, TOKEN), base_url=base, follow_redirects=False)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def client() -> TestClient:
+    return calling(LOCAL, (LOCAL,))
 
 
 @pytest.fixture
 def known(client: TestClient) -> TestClient:
+    client.cookies.set(COOKIE, TOKEN)
+    return client
+
+
+@pytest.fixture(params=ORIGINS)
+def base(request: pytest.FixtureRequest) -> str:
+    """Each origin of a guard that has several."""
+    return str(request.param)
+
+
+@pytest.fixture
+def called(base: str) -> TestClient:
+    client = calling(base)
     client.cookies.set(COOKIE, TOKEN)
     return client
 
@@ -61,7 +86,7 @@ def test_the_welcome_leads_nowhere_else_and_adds_no_header(path: str, client: Te
 
 
 def test_two_user_interfaces_on_one_host_do_not_share_a_cookie() -> None:
-    first, second = (Guard(answer, frozenset(), token).cookie for token in ("a", "b"))  # type: ignore[arg-type]
+    first, second = (Guard(answer, (), token).cookie for token in ("a", "b"))  # type: ignore[arg-type]
     assert first != second
 
 
@@ -70,7 +95,7 @@ def test_who_knows_the_token_may_ask_and_is_not_framed(known: TestClient) -> Non
     assert (asked.status_code, asked.headers["x-frame-options"]) == (200, "DENY")
     assert known.get("/graphql").status_code == 200  # the page, not a query
     with known.websocket_connect(f"ws://{HOST}/graphql") as socket:
-        assert socket.receive_text() == "hello"
+        assert socket.receive_text() == f"ws://{HOST}/graphql"
 
 
 def test_a_script_may_use_the_token_as_bearer(client: TestClient) -> None:
@@ -137,3 +162,98 @@ def test_a_path_that_climbs_is_refused(path: str, known: TestClient) -> None:
 def test_a_header_that_decides_is_given_once(name: str, known: TestClient) -> None:
     twice = [("cookie", f"{COOKIE}={TOKEN}"), (name, HOST), (name, HOST)]
     assert known.post("/graphql", content="{}", headers=twice).status_code == 400
+
+
+def test_a_page_of_each_origin_may_call_its_own(base: str, called: TestClient) -> None:
+    assert called.get("/runs").status_code == 200
+    assert called.post("/graphql", json=QUERY, headers={"origin": base}).status_code == 200
+    with called.websocket_connect(f"{base.replace('http', 'ws')}/graphql", headers={"origin": base}) as socket:
+        assert socket.receive_text() == f"{base.replace('http', 'ws')}/graphql"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "null",
+        "",
+        "https://evil.example",
+        "https://r1.example.org.evil.example",
+        "https://evil.example/https://r1.example.org",
+        "https://mlflow.example.org",  # the other server behind the proxy
+        "https://r1.example.org:8443",  # another port
+        "https://r1.example.org:443",  # browsers leave the scheme's own port out
+        "http://r1.example.org",  # another scheme
+        "wss://r1.example.org",
+        "https://R1.example.org",
+        "https://r1.example.org/",
+        "r1.example.org",
+        "https://127.0.0.1:3000",
+        "http://127.0.0.1",
+        "http://127.0.0.1:3001",
+        "http://localhost:3000",
+    ],
+)
+def test_a_page_of_another_origin_may_call_none(origin: str, base: str, called: TestClient) -> None:
+    for method in ("POST", "DELETE", "GET"):
+        assert called.request(method, "/logs", headers={"origin": origin}).status_code == 403
+    with pytest.raises((WebSocketDisconnect, WebSocketDenialResponse)):
+        called.websocket_connect(f"{base.replace('http', 'ws')}/graphql", headers={"origin": origin}).__enter__()
+
+
+def test_a_page_of_one_origin_may_not_call_another(base: str, called: TestClient) -> None:
+    for other in set(ORIGINS) - {base}:
+        assert called.post("/graphql", json=QUERY, headers={"origin": other}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "evil.example",
+        "r1.example.org:443",
+        "r1.example.org:3000",
+        "R1.example.org",
+        "r1.example.org.",
+        "0.0.0.0:3000",
+        "r1.example.org@evil.example",
+        "127.0.0.1",
+        "[::1]:3000",
+        "https://r1.example.org",
+        "192.0.2.8:3000",
+    ],
+)
+def test_another_name_for_the_server_is_refused(host: str, called: TestClient) -> None:
+    """DNS rebinding: the name of the attacker leads here, and the browser sends it."""
+    assert called.get("/runs", headers={"host": host}).status_code == 403
+
+
+FORGED = {
+    "x-forwarded-host": "r1.example.org",
+    "x-forwarded-proto": "https",
+    "x-forwarded-for": "127.0.0.1",
+    "x-forwarded-port": "443",
+    "x-real-ip": "127.0.0.1",
+    "x-original-host": "r1.example.org",
+    "forwarded": "for=127.0.0.1;host=r1.example.org;proto=https",
+}
+
+
+def test_what_a_proxy_would_say_opens_nothing(base: str, called: TestClient) -> None:
+    post = {"json": QUERY, "headers": FORGED | {"host": "evil.example"}}
+    assert called.post("/graphql", **post).status_code == 403  # type: ignore[arg-type]
+    assert called.post("/graphql", json=QUERY, headers=FORGED | {"origin": "http://r1.example.org"}).status_code == 403
+    assert called.post("/graphql", json=QUERY, headers=FORGED | {"cookie": ""}).status_code == 401
+    assert called.get("/graphql", params=QUERY, headers=FORGED).status_code == 405
+
+
+def test_an_application_learns_the_scheme_from_the_origin_and_of_the_client_nothing(
+    base: str, called: TestClient
+) -> None:
+    """MLflow lets clients of this machine run its assistant, and behind a proxy all would be such clients."""
+    assert called.get("/seen").text == f"{base}/seen None"
+    assert called.get("/seen", headers=FORGED).text == f"{base}/seen None"
+
+
+def test_the_cookie_of_an_encrypted_origin_is_sent_encrypted_only(base: str) -> None:
+    cookie = calling(base).get("/?token=secret").headers["set-cookie"]
+    assert cookie.endswith("; Secure") == (base == PUBLIC)

@@ -5,6 +5,7 @@ keeps the token to itself, and leaves nothing running.
 import json
 import os
 import signal
+import socket
 import stat
 import time
 from http.client import HTTPConnection
@@ -45,6 +46,18 @@ def refuse_attacks(surfaces: Surfaces) -> None:
     assert ask(surfaces.mlflow, "OPTIONS", CREATE, origin="http://localhost:8888") == 403
 
 
+def refuse_other_names(surfaces: Surfaces) -> None:
+    """Of a server that listens on all addresses: it is printed by one that others reach, where there is one."""
+    bearer = f"Bearer {surfaces.token}"
+    for address in (surfaces.dagster, surfaces.mlflow):
+        port = address.rpartition(":")[2]
+        for name in ("127.0.0.1", "localhost", socket.gethostname().lower()):
+            assert ask(address, "GET", "/", authorization=bearer, host=f"{name}:{port}") == 200
+        for host in (f"0.0.0.0:{port}", f"rebound.example:{port}", f"203.0.113.9:{port}", "localhost", "127.0.0.1:1"):
+            forged = {"x_forwarded_host": f"localhost:{port}", "x_real_ip": "127.0.0.1"}
+            assert ask(address, "GET", "/", authorization=bearer, host=host, **forged) == 403
+
+
 def test_attacks_are_refused_secrets_are_kept_and_nothing_is_left_over(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with user_interface(home) as surfaces:
@@ -54,7 +67,9 @@ def test_attacks_are_refused_secrets_are_kept_and_nothing_is_left_over(tmp_path:
         (code,) = {part for each in started for part in each.cmdline() if part.endswith("/code")}
         assert stat.S_IMODE(Path(code).parent.stat().st_mode) == 0o700
     assert not [each for each in started if alive(each)]
-    with user_interface(home) as surfaces:
+    with user_interface(tmp_path / "open", "--host", "0.0.0.0") as surfaces:
+        refuse_attacks(surfaces)
+        refuse_other_names(surfaces)
         started = psutil.Process(surfaces.process.pid).children(recursive=True)
         os.kill(surfaces.process.pid, signal.SIGKILL)
         for _ in range(600):

@@ -1,0 +1,107 @@
+"""Where the web servers of `r1 ui` listen, and the origins (scheme, name, port) that browsers may call them by.
+
+A server that listens on one address is called by that one, and on the loopback address by `localhost` too. One that
+listens on all of them is called by each address of this machine and by its host name. Behind a reverse proxy, the
+proxy's origin is one more. All of this is known on this machine at the start and no name server is asked, so a name
+that somebody binds to one of the addresses (DNS rebinding) is never among them.
+"""
+
+import ipaddress
+import re
+import socket
+from dataclasses import dataclass
+
+import httpx
+import psutil
+
+from r1_pipeline.errors import R1Error
+
+LOOPBACK = "127.0.0.1"
+ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d+)?")
+FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+
+@dataclass(frozen=True)
+class Address:
+    """One web server's place."""
+
+    host: str
+    """A name or an address of this machine; `0.0.0.0` or `::` listens on all of them."""
+    port: int
+    public: str | None = None
+    """The origin at which a reverse proxy shows it, as `public_origin` writes it."""
+
+    @property
+    def is_open(self) -> bool:
+        """True where more than this machine can reach it."""
+        return self.host != "localhost" and not ((ip := _ip(self.host)) and ip.is_loopback)
+
+    @property
+    def local(self) -> tuple[str, ...]:
+        """The origins without a proxy; the first is the one that reaches farthest."""
+        return tuple(dict.fromkeys(_origin(f"http://{name}:{self.port}") for name in _names(self.host)))
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """All origins; the first is the one to tell people."""
+        return (self.public, *self.local) if self.public else self.local
+
+    def answers(self) -> bool:
+        """True once something accepts connections there."""
+        try:
+            with socket.create_connection((self.host, self.port), timeout=1):
+                return True
+        except OSError:
+            return False
+
+
+def public_origin(text: str) -> str:
+    """The origin as browsers write it: lower case, no port where it is the scheme's own; raises `R1Error`."""
+    try:
+        origin = _origin(text)
+        plain = str(httpx.URL(text)).rstrip("/").lower() == origin
+    except httpx.InvalidURL:
+        plain = False
+    if not plain or not ORIGIN.fullmatch(origin):
+        raise R1Error(f"{text!r} is not an origin; name scheme, host and port alone, as https://r1.example.org")
+    return origin
+
+
+def _origin(text: str) -> str:
+    url = httpx.URL(text)
+    return f"{url.scheme}://{url.netloc.decode('ascii').lower()}"
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _names(host: str) -> list[str]:
+    """What stands for the address that is bound in the address line of a browser."""
+    ip = _ip(host)
+    if ip is None:
+        return [host]
+    if ip.is_unspecified:
+        return [
+            *map(_literal, sorted(_own(ip.version), key=lambda each: each.is_loopback)),
+            socket.gethostname(),
+            "localhost",
+        ]
+    return [_literal(ip), "localhost"] if ip.is_loopback else [_literal(ip)]
+
+
+def _own(version: int) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    """This machine's addresses; those with a zone (`fe80::1%eth0`), which no browser can name, are left out."""
+    every = (each for interface in psutil.net_if_addrs().values() for each in interface)
+    return [
+        ipaddress.ip_address(each.address)
+        for each in every
+        if each.family == FAMILIES[version] and "%" not in each.address
+    ]
+
+
+def _literal(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    return f"[{ip.compressed}]" if ip.version == 6 else str(ip)

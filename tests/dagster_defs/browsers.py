@@ -1,0 +1,33 @@
+"""A real browser for tests (Debian's package `chromium`)."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, expect, sync_playwright
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync "
+    "--no-first-run"
+)
+TRAINING = "localStorage.setItem('mlflow.workflowType_v1', JSON.stringify('machine_learning'))"
+"""MLflow's pages as they are for training rather than for agents."""
+MINUTE = 60_000.0
+expect.set_options(timeout=MINUTE)
+
+
+@contextmanager
+def chromium(*flags: str, **options: Any) -> Iterator[BrowserContext]:
+    """A browser without cookies, with more flags of its command line and options of Playwright's context."""
+    if CHROMIUM is None:
+        pytest.skip("no browser; apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS.split(), *flags])
+        context = browser.new_context(viewport={"width": 1600, "height": 1000}, **options)
+        context.set_default_timeout(MINUTE)
+        context.add_init_script(TRAINING)
+        yield context
+        browser.close()
