@@ -100,6 +100,23 @@ def reward_hacks(pipeline: dg.ResourceParam[Pipeline], reasoning_problems: Probl
         return decided(gates.reward_hacks(reasoning_problems.problems(), templates, grader))
 
 
+def characters_check(rows: str) -> dg.AssetChecksDefinition:
+    """Gate on the characters of a set that the models which read it do not see; no base has to be there yet."""
+
+    @dg.asset_check(
+        asset=rows,
+        name="known_characters",
+        blocking=True,
+        description="The tokenizers of the models that read the set know its characters.",
+    )
+    def check(pipeline: dg.ResourceParam[Pipeline], rows: Any) -> dg.AssetCheckResult:
+        readers = gates.READERS[rows.name]
+        tokenizers = {name: one for name, one in pipeline.tokenizers.items() if name.partition("/")[0] in readers}
+        return decided(gates.known_characters(rows, tokenizers, pipeline.profile.gates))
+
+    return check
+
+
 def language_check(model: str) -> dg.AssetChecksDefinition:
     """Gate on the language consistency of a model trained with the language reward."""
 
@@ -184,6 +201,7 @@ checks: list[dg.AssetChecksDefinition] = [
     licences_allowed,
     recheck_agrees,
     reward_hacks,
+    *(characters_check(rows) for rows in gates.READERS),
     *(language_check(model) for model in gates.ONE_LANGUAGE),
     *(accuracy_check(model) for model in ("helpful_rm", "safety_rm")),
     *(tokenizer_check(model, base) for model, base in gates.LINES.items()),

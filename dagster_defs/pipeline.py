@@ -7,7 +7,7 @@ name, tracks the computation, and turns the artifact into a handle with data ver
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import dagster as dg
 from dagster import AssetCheckExecutionContext, AssetExecutionContext
@@ -28,6 +28,10 @@ from r1_pipeline.profiles import PipelineRecipe, Profile
 from r1_pipeline.recipe import fingerprint
 from r1_pipeline.runtime.workshop import Workshop
 from r1_pipeline.stages import curate, evaluate
+from r1_pipeline.training.base_tokenizer import base_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 A = TypeVar("A", bound=Artifact)
 Context = AssetExecutionContext | AssetCheckExecutionContext
@@ -56,6 +60,12 @@ class Pipeline:
     def recipe(self) -> PipelineRecipe:
         """What is computed."""
         return self.profile.recipe
+
+    @cached_property
+    def tokenizers(self) -> Mapping[str, "PreTrainedTokenizerBase"]:
+        """Base, partition after a slash -> the tokenizer that it has, or will have; made once in a process."""
+        bases = {"base": self.recipe.base} | {f"student_base/{n}": one for n, one in self.recipe.student_base.items()}
+        return {name: base_tokenizer(recipe, self.profile.runtime) for name, recipe in bases.items()}
 
     def workshop(self, context: Context, name: str) -> Workshop:
         """Where a verb works; its artifact will stand under `name`."""

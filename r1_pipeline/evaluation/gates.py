@@ -5,20 +5,33 @@ go on, not what is computed. Not covered: who stops (`dagster_defs.checks`), wha
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Corpus, EvalReport, ProblemSet, RewardModel
+from r1_pipeline.artifacts.kinds import (
+    Artifact,
+    Checkpoint,
+    Corpus,
+    EvalReport,
+    PreferenceSet,
+    ProblemSet,
+    RewardModel,
+)
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation.recheck import Recheck
+from r1_pipeline.generation.tokens import characters, load_tokenizer, unknown
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Domain, Language, Outcome, Problem, Record
 from r1_pipeline.rewards.probes import escapes
 from r1_pipeline.rewards.verifier import Grader
 from r1_pipeline.training.callbacks import Guards
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 A = TypeVar("A", bound=Artifact)
+Rows = ProblemSet | PreferenceSet | Corpus
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
@@ -37,6 +50,24 @@ ONE_LANGUAGE = ("dev2", "r1")
 """Models trained with the language reward."""
 
 
+READERS: Mapping[str, tuple[str, ...]] = {
+    "reasoning_problems": ("base", "student_base"),
+    "heldout_problems": ("base", "student_base"),
+    "general_prompts": ("base",),
+    "preference_pairs": ("base",),
+    "cold_start_data": ("base",),
+    "sft_corpus": ("base", "student_base"),
+}
+"""Set asset -> the bases whose lines read it, each in all its partitions."""
+READ: Mapping[type[Artifact], tuple[str, ...]] = {
+    ProblemSet: ("question",),
+    PreferenceSet: ("prompt", "chosen", "rejected"),
+    Corpus: ("question", "response"),
+}
+"""Kind of set -> the columns that a model reads."""
+SHOWN = 20
+"""Unknown characters that a gate names."""
+
 PROBED = 4
 """Problems of each domain and language that reward hacks are tried on; each has a reference (`data.subset` draws)."""
 
@@ -52,6 +83,8 @@ class GateLimits(Recipe):
     """Least language consistency of models trained with the language reward."""
     preference_accuracy: float
     """Least accuracy of a reward model on held-out pairs."""
+    unknown_characters: float
+    """Greatest share of the characters of a set that the tokenizer of a model that reads it does not know."""
     licences: tuple[str, ...]
     """SPDX expressions, as the rows have them, that the corpus may hold."""
 
@@ -148,6 +181,26 @@ def recheck_agrees(recheck: Recheck) -> Gate:
     )
 
 
+def known_characters(rows: Artifact, tokenizers: Mapping[str, "PreTrainedTokenizerBase"], limits: GateLimits) -> Gate:
+    """The models that read a set see what it says: none of their tokenizers, by base, lacks many of its characters."""
+    found = characters("".join(frame[name]) for frame in rows.batches(READ[type(rows)]) for name in frame.columns)
+    total = sum(found.values())
+    missing = {name: unknown(found, tokenizer) for name, tokenizer in tokenizers.items()}
+    worst = max(missing, key=lambda name: sum(found[character] for character in missing[name]))
+    count = sum(found[character] for character in missing[worst])
+    shown = ", ".join(f"{character!r}" for character in missing[worst][:SHOWN])
+    detail = f"{count:,} of {total:,} characters are unknown to the tokenizer of {worst}" + (
+        f": {shown}" if shown else ""
+    )
+    return Gate(
+        name="known_characters",
+        value=count / max(total, 1),
+        sense="at most",
+        limit=limits.unknown_characters,
+        detail=detail,
+    )
+
+
 def reward_hacks(problems: Sequence[Problem], templates: Iterable[TemplateName], grader: Grader) -> Gate:
     """No reply that solves nothing is rewarded, whichever template the models are asked in."""
     asked = [p for group in _few_of_each(problems).values() for p in group]
@@ -215,6 +268,8 @@ def _gates_of(
     artifact = artifacts[name]
     asset, slash, partition = name.partition("/")
     found: list[Gate] = []
+    if name in READERS:
+        found.append(known_characters(artifact, _tokenizers(artifacts, READERS[name]), limits))
     if isinstance(artifact, Checkpoint) and asset in LINES:
         found.append(same_tokenizer(artifact, pick(Checkpoint, artifacts, LINES[asset] + slash + partition)))
     if isinstance(artifact, Checkpoint) and name in guards:
@@ -231,6 +286,12 @@ def _gates_of(
         found += [all_verified(artifact), no_heldout(artifact, heldout), licences_allowed(artifact, limits)]
         found.append(recheck_agrees(recheck))
     return found
+
+
+def _tokenizers(artifacts: Mapping[str, Artifact], bases: Sequence[str]) -> dict[str, "PreTrainedTokenizerBase"]:
+    return {
+        name: load_tokenizer(artifact.path) for name, artifact in artifacts.items() if name.partition("/")[0] in bases
+    }
 
 
 def pick(kind: type[A], artifacts: Mapping[str, Artifact], name: str) -> A:

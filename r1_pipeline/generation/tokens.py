@@ -15,7 +15,7 @@ import numpy as np
 from r1_pipeline.data.ingest.rows import Place, SetAside
 from r1_pipeline.data.templates import TemplateName, render
 from r1_pipeline.errors import RecipeError
-from r1_pipeline.records import Problem, Record
+from r1_pipeline.records import Problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -25,19 +25,6 @@ TOO_LONG = "too_long"
 ROWS = 1000
 """Texts that are tokenized at once."""
 CODE_POINTS = 0x110000
-
-
-class Characters(Record):
-    """How many characters some texts have, and which of them a tokenizer does not know."""
-
-    total: int
-    unknown: dict[str, int]
-    """Character -> how often it occurs; the most frequent comes first."""
-
-    @property
-    def share(self) -> float:
-        """The share of the characters that are unknown; 0 where there are none at all."""
-        return sum(self.unknown.values()) / max(self.total, 1)
 
 
 def load_tokenizer(directory: Path, **options: Any) -> "PreTrainedTokenizerBase":
@@ -91,22 +78,25 @@ def fitting(
     return kept, aside
 
 
-def characters(texts: Iterable[str], tokenizer: "PreTrainedTokenizerBase") -> Characters:
-    """The characters of `texts`, and those among them that the tokenizer does not know.
-
-    A tokenizer knows a character if it has tokens for it that are not control tokens; white space may also have none.
-    """
+def characters(texts: Iterable[str]) -> dict[str, int]:
+    """How often each character occurs in `texts`; the most frequent comes first."""
     counts = np.zeros(CODE_POINTS, dtype=np.int64)
     for text in texts:
-        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-        found = np.bincount(codes)
+        found = np.bincount(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32))
         counts[: len(found)] += found
+    codes = sorted(np.flatnonzero(counts).tolist(), key=lambda code: (-counts[code], code))
+    return {chr(code): int(counts[code]) for code in codes}
+
+
+def unknown(found: Iterable[str], tokenizer: "PreTrainedTokenizerBase") -> list[str]:
+    """Those of these characters that a model does not see: the tokenizer has no tokens for them but control tokens.
+
+    White space may be left out of the tokens.
+    """
     control = set(tokenizer.all_special_ids)
 
-    def known(character: str) -> bool:
+    def seen(character: str) -> bool:
         ids = tokenizer(character, add_special_tokens=False)["input_ids"]
         return not control & set(ids) and bool(ids or character.isspace())
 
-    frequent = sorted(np.flatnonzero(counts).tolist(), key=lambda code: (-counts[code], code))
-    unknown = {chr(code): int(counts[code]) for code in frequent if not known(chr(code))}
-    return Characters(total=int(counts.sum()), unknown=unknown)
+    return [character for character in found if not seen(character)]

@@ -32,7 +32,12 @@ def node(seed: int) -> Profile:
             recompute=True,
         ),
         GateLimits(
-            gain_over_base=0.1, format_rate=0.9, language_consistency=0.95, preference_accuracy=0.7, licences=PERMISSIVE
+            gain_over_base=0.1,
+            format_rate=0.9,
+            language_consistency=0.95,
+            preference_accuracy=0.7,
+            licences=PERMISSIVE,
+            unknown_characters=0.001,
         ),
         BY_COST,
         Machine(accelerator="h100", devices=8, memory_gib=75, sequence_devices=1),

@@ -53,6 +53,7 @@ def paper(seed: int) -> Profile:
             language_consistency=0.97,
             preference_accuracy=0.7,
             licences=PERMISSIVE,
+            unknown_characters=0.001,
         ),
         BY_COST,
         Machine(accelerator="h800", devices=512, memory_gib=79, sequence_devices=8),  # 64 x 8 H800, [S] B.4.4

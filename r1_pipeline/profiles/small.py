@@ -72,7 +72,12 @@ def small(seed: int) -> Profile:
         pipeline(seed, scale),
         Runtime(device="cuda", threads=8, generation_batch=512, micro_batch=32),
         GateLimits(
-            gain_over_base=0.02, format_rate=0.8, language_consistency=0.9, preference_accuracy=0.7, licences=PERMISSIVE
+            gain_over_base=0.02,
+            format_rate=0.8,
+            language_consistency=0.9,
+            preference_accuracy=0.7,
+            licences=PERMISSIVE,
+            unknown_characters=0.001,
         ),
         BY_COST,
         Machine(accelerator="h100", devices=1, memory_gib=20, sequence_devices=1),

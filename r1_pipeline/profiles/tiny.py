@@ -154,7 +154,12 @@ def tiny(seed: int) -> Profile:
         lanes=2,
     )
     limits = GateLimits(
-        gain_over_base=0.3, format_rate=0.95, language_consistency=0.97, preference_accuracy=0.9, licences=PERMISSIVE
+        gain_over_base=0.3,
+        format_rate=0.95,
+        language_consistency=0.97,
+        preference_accuracy=0.9,
+        licences=PERMISSIVE,
+        unknown_characters=0.001,
     )
     guards = Guards(entropy_floor=0.001, kl_ceiling=10.0, empty_think_ceiling=0.5, grader_error_ceiling=0.02)
     return _toy_world(seed, size, limits, guards)
@@ -206,7 +211,12 @@ def smoke(seed: int) -> Profile:
         lanes=1,
     )
     limits = GateLimits(
-        gain_over_base=-1.0, format_rate=0.0, language_consistency=0.0, preference_accuracy=0.0, licences=PERMISSIVE
+        gain_over_base=-1.0,
+        format_rate=0.0,
+        language_consistency=0.0,
+        preference_accuracy=0.0,
+        licences=PERMISSIVE,
+        unknown_characters=0.001,
     )
     return _toy_world(seed, size, limits, Guards(grader_error_ceiling=0.02))
 

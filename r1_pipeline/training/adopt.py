@@ -119,6 +119,15 @@ def _write_base(recipe: AdoptRecipe, runtime: Runtime, draft: Draft) -> None:
     tokenizer.save_pretrained(draft.path)
 
 
+def source_tokenizer(where: Path) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a model that `require_model` found, as it was published."""
+    from transformers import AutoTokenizer
+
+    if where.suffix != ".gguf":
+        return AutoTokenizer.from_pretrained(where)
+    return AutoTokenizer.from_pretrained(where.parent, gguf_file=_gguf(where)["gguf_file"])
+
+
 @cache
 def digest_of(directory: Path) -> str:
     """sha256 over names and bytes of the configuration, tokenizer and weights in a directory."""
@@ -158,11 +167,11 @@ def _in_wheel(source: WheelModel) -> Path:
 
 
 def _load(where: Path, dtype: str) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     directory, options = (where.parent, _gguf(where)) if where.suffix == ".gguf" else (where, {})
     model = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype, use_safetensors=True, **options)
-    tokenizer = AutoTokenizer.from_pretrained(directory, **{k: v for k, v in options.items() if k == "gguf_file"})
+    tokenizer = source_tokenizer(where)
     ends = model.config.eos_token_id
     # A GGUF file's tokenizer names the start of a turn as its end; the model knows better.
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(ends[0] if isinstance(ends, list) else ends)

@@ -5,6 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import (
     Answers,
@@ -22,7 +25,6 @@ from r1_pipeline.artifacts.store import Facts, Spec, Store
 from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.data.corpus import corpus_statistics, write_samples
 from r1_pipeline.data.templates import TemplateName, reply
-from r1_pipeline.evaluation.gates import TOKENIZER_FILES
 from r1_pipeline.evaluation.runner import GradeRecipe, grade
 from r1_pipeline.generation.asking import Asked, AskRecipe, Subject, ask, select
 from r1_pipeline.generation.fake import FakeEngine
@@ -60,6 +62,16 @@ class InRun(Observer):
 
     def began(self, *_: object) -> dict[str, str]:
         return {PIPELINE_RUN: self._run}
+
+
+def write_tokenizer(folder: Path, name: str) -> None:
+    """One that spells everything in bytes; each of its files says its name."""
+    vocabulary = {letter: number for number, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    backend = Tokenizer(models.BPE(vocab=vocabulary | {name: len(vocabulary)}, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    fast = PreTrainedTokenizerFast(tokenizer_object=backend, named=name)
+    fast.chat_template = name
+    fast.save_pretrained(folder)
 
 
 def problem(name: str, domain: str, answer: str) -> Problem:
@@ -128,8 +140,7 @@ class FakeRun:
         self, name: str, template: TemplateName, steps: list[dict[str, float]], tokenizer: str = "same"
     ) -> Checkpoint:
         def make(draft: Draft) -> Facts:
-            for file in TOKENIZER_FILES:
-                (draft.path / file).write_text(tokenizer)
+            write_tokenizer(draft.path, tokenizer)
             (draft.path / "config.json").write_text(json.dumps(CONFIG))
             for index, metrics in enumerate(steps):
                 draft.log(index + 1, len(steps), metrics)

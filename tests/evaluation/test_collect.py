@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from run_fakes import HELDOUT, RUN, TRAIN, FakeRun, fake_run, row
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
 
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation.collect import RunFacts, busy_seconds, collect, write_report
-from r1_pipeline.evaluation.gates import GateLimits
+from r1_pipeline.evaluation.gates import GateLimits, known_characters
 from r1_pipeline.evaluation.inputs import ReportInputs
 from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.recipe import Runtime
@@ -16,7 +18,12 @@ from r1_pipeline.records import Outcome
 from r1_pipeline.training.callbacks import Guards
 
 LIMITS = GateLimits(
-    gain_over_base=0.5, format_rate=0.9, language_consistency=0.9, preference_accuracy=0.9, licences=("CC0-1.0",)
+    gain_over_base=0.5,
+    format_rate=0.9,
+    language_consistency=0.9,
+    preference_accuracy=0.9,
+    licences=("CC0-1.0",),
+    unknown_characters=0.01,
 )
 GUARDS = {"r1_zero": Guards(entropy_floor=0.1, kl_ceiling=0.25), "r1": Guards(entropy_floor=0.1)}
 
@@ -84,6 +91,9 @@ def test_gates_go_by_asset_and_say_value_and_limit(tmp_path: Path) -> None:
         "sft_corpus.all_verified": (0, 0),
         "sft_corpus.no_heldout": (0, 0),
         "sft_corpus.recheck_agrees": (0, 0),
+        "heldout_problems.known_characters": (0, 0.01),
+        "reasoning_problems.known_characters": (0, 0.01),
+        "sft_corpus.known_characters": (0, 0.01),
     }
     assert {name: (gate.value, gate.limit) for name, gate in gates.items() if not gate.passed} == {
         "r1_zero.kl_guard": (0.3, 0.25),
@@ -112,6 +122,25 @@ def test_partitions_keep_their_line_and_a_changed_tokenizer_is_seen(tmp_path: Pa
     gates = {name: gate.value for name, gate in collected(run).gates.items() if name.endswith("same_tokenizer")}
     assert gates["distilled/qwen.same_tokenizer"] == gates["student_rl_only.same_tokenizer"] == 0
     assert gates["distilled/llama.same_tokenizer"] == 3
+
+
+def test_a_set_is_stopped_by_the_tokenizer_that_knows_least_of_it(tmp_path: Path) -> None:
+    run = fake_run(tmp_path)  # three questions: q t0, q t1, q t2
+    whole, letters, poor = (
+        PreTrainedTokenizerFast(
+            tokenizer_object=Tokenizer(models.WordLevel({"?": 0, **{c: n for n, c in enumerate(known, 1)}}, "?")),
+            unk_token="?",
+        )
+        for known in ("qt 012", "qt ", "t 012")
+    )
+    asked = run.artifacts["reasoning_problems"]
+    gate = known_characters(asked, {"base": whole, "student_base/a": letters, "student_base/b": poor}, LIMITS)
+    assert (gate.value, gate.limit, gate.passed) == (3 / 12, 0.01, False)
+    assert gate.detail == "3 of 12 characters are unknown to the tokenizer of student_base/a: '0', '1', '2'"
+    passed = known_characters(asked, {"base": whole}, LIMITS)
+    assert (passed.value, passed.passed) == (0, True)
+    answered = known_characters(run.artifacts["sft_corpus"], {"base": whole}, LIMITS)
+    assert answered.detail.startswith("87 of 111 characters are unknown to the tokenizer of base: ")
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from transformers import LlamaConfig, PreTrainedTokenizerBase, PreTrainedTokeniz
 
 from r1_pipeline.data.templates import PREAMBLE, TAGS, render
 from r1_pipeline.errors import RecipeError
-from r1_pipeline.generation.tokens import characters, context_of, fitting, load_tokenizer
+from r1_pipeline.generation.tokens import characters, context_of, fitting, load_tokenizer, unknown
 from r1_pipeline.records import Problem
 from r1_pipeline.training.tokenizer import train_tokenizer
 
@@ -83,31 +83,31 @@ def test_problems_without_room_for_the_longest_reply_are_set_aside(model: Path) 
     assert aside[0].detail == f"the prompt has {lengths[first]} tokens, the reply up to 16; the context is 64"
 
 
-def test_characters_are_counted_and_the_unknown_ones_named() -> None:
-    backend = Tokenizer(models.WordLevel({"<unk>": 0, **{c: n for n, c in enumerate("say 3", 1)}}, unk_token="<unk>"))
+def test_characters_are_counted_the_most_frequent_first() -> None:
+    found = characters(["say $3$", "\N{SNOWMAN} a", "", "\ud83d"])
+    assert list(found.items())[:3] == [(" ", 2), ("$", 2), ("a", 2)]
+    assert (sum(found.values()), found["\N{SNOWMAN}"], found["\ud83d"]) == (11, 1, 1)
+    assert characters([]) == {}
+
+
+def test_a_character_that_becomes_the_unknown_token_is_unknown() -> None:
+    backend = Tokenizer(models.WordLevel({"<unk>": 0, "a": 1, "3": 2}, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
-    found = characters(
-        ["say $3$", "\N{SNOWMAN} a", ""], PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>")
-    )
-    assert found.total == 10
-    assert found.unknown == {"$": 2, "\N{SNOWMAN}": 1}
-    assert found.share == pytest.approx(0.3)
-
-
-def test_a_set_without_characters_has_none_unknown(tokenizer: PreTrainedTokenizerBase) -> None:
-    assert characters([], tokenizer).share == 0.0
+    assert unknown("3$a\N{SNOWMAN}", PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>")) == [
+        "$",
+        "\N{SNOWMAN}",
+    ]
 
 
 def test_a_character_that_a_tokenizer_drops_without_a_word_is_unknown_and_a_dropped_blank_is_not() -> None:
     backend = Tokenizer(models.BPE(vocab={"a": 0, "b": 1}, merges=[]))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    found = characters(["a b\nc"], PreTrainedTokenizerFast(tokenizer_object=backend))
-    assert found.unknown == {"c": 1}
+    assert unknown("ab \nc", PreTrainedTokenizerFast(tokenizer_object=backend)) == ["c"]
 
 
 def test_the_toy_worlds_tokenizer_knows_every_character_by_its_bytes(tokenizer: PreTrainedTokenizerBase) -> None:
     text = "Let $f(x)=\\frac{x^2-1}{x+1}$.\t\N{SNOWMAN} \U0001f600 \x00"
-    assert characters([text], tokenizer).unknown == {}
+    assert unknown(text, tokenizer) == []
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
 

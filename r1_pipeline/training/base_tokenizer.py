@@ -1,0 +1,26 @@
+"""The tokenizer that a base will have, from its recipe alone.
+
+Sets are judged by it before the base exists. Not covered: the base itself (`pretrain`, `adopt`).
+"""
+
+from typing import TYPE_CHECKING
+
+from r1_pipeline.data.toy import toy_texts
+from r1_pipeline.recipe import Runtime
+from r1_pipeline.training.adopt import AdoptRecipe, require_model, source_tokenizer
+from r1_pipeline.training.pretrain import PretrainRecipe
+from r1_pipeline.training.tokenizer import train_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def base_tokenizer(recipe: PretrainRecipe | AdoptRecipe, runtime: Runtime) -> "PreTrainedTokenizerBase":
+    """The tokenizer of the base that `recipe` makes; raises `RequirementError` where a model to adopt is missing."""
+    if isinstance(recipe, AdoptRecipe):
+        tokenizer = source_tokenizer(require_model(recipe.source, runtime))
+    else:
+        texts = [prompt + reply for prompt, reply in toy_texts(recipe.web)]
+        tokenizer = train_tokenizer(texts, recipe.vocabulary, recipe.context)
+    tokenizer.split_special_tokens = True
+    return tokenizer
