@@ -7,15 +7,19 @@ from pathlib import Path
 import pytest
 
 from r1_pipeline import stages
+from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, Corpus, EvalReport, ProblemSet
 from r1_pipeline.artifacts.observer import Observer
-from r1_pipeline.artifacts.store import Store
-from r1_pipeline.errors import GraderError
+from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.artifacts.tables import read_records, write_records
+from r1_pipeline.data.ingest.rows import SetAside
+from r1_pipeline.errors import ArtifactError, GraderError, RecipeError
 from r1_pipeline.generation.fake import FakeEngine
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.lineage.trace import trace
 from r1_pipeline.profiles import Profile, load_profile
-from r1_pipeline.records import STORED
+from r1_pipeline.recipe import Recipe
+from r1_pipeline.records import STORED, Problem
 from r1_pipeline.rewards.choice import ChoiceVerifier
 from r1_pipeline.rewards.sandbox.self_test import self_test
 from r1_pipeline.runtime.workshop import Workshop
@@ -103,6 +107,70 @@ def test_other_sampling_asks_again_and_other_counting_does_not(
     sampling = recipe.model_copy(update={"ask": recipe.ask.model_copy(update={"seed": 1})})
     _, watching = evaluated(profile, made, sampling)
     assert watching.made == ["answers", "evaluation"]
+
+
+def stored(home: Path, name: str, problems: list[Problem]) -> ProblemSet:
+    def make(draft: Draft) -> Facts:
+        write_records(draft.path / "problems.parquet", problems, Problem)
+        return Facts({"rows": len(problems)})
+
+    return Store(home).build(ProblemSet, Spec(name, "curate", 1, Recipe(), {}, {"of": name}), make)
+
+
+@pytest.fixture(scope="module")
+def with_long(made: tuple[Path, Checkpoint, ProblemSet]) -> ProblemSet:
+    """The problems of logic, and one of them with 300 words more."""
+    logic = [problem for problem in made[2].problems() if problem.domain == "logic"]
+    long = {"id": "f" * 16, "question": "left " * 300, "source": "longs/a.jsonl:7#x"}
+    return stored(made[0], "with_long", [*logic, logic[0].model_copy(update=long)])
+
+
+def test_a_question_too_long_for_the_model_is_not_asked_and_is_named(
+    profile: Profile, made: tuple[Path, Checkpoint, ProblemSet], with_long: ProblemSet
+) -> None:
+    home, base, _ = made
+    ask = profile.recipe.evaluation.ask.model_copy(update={"problems": {"logic": 99}})
+    recipe = profile.recipe.evaluation.model_copy(update={"ask": ask})
+    report = stages.evaluate(Workshop(Store(home), profile.runtime, "evaluation/base"), base, with_long, recipe)
+    asked = set(report.completions()["problem_id"])
+    assert asked == {problem.id for problem in with_long.problems()} - {"f" * 16}
+    edge = report.manifest.inputs["answers"]
+    answers = Answers.open(home / "artifacts" / edge.kind / edge.name / edge.fingerprint)
+    assert answers.manifest.drops == report.manifest.drops == {"too_long": 1}
+    [aside] = read_records(answers.path / "logs/set_aside.parquet", SetAside)
+    assert (aside.where, aside.reason) == ("longs/a.jsonl:7", "too_long")
+    assert aside.detail.endswith("the reply up to 48; the context is 128")
+
+
+def test_where_no_question_fits_nothing_is_scored(
+    profile: Profile, made: tuple[Path, Checkpoint, ProblemSet], with_long: ProblemSet
+) -> None:
+    home, base, _ = made
+    only = stored(home, "only_long", with_long.problems()[-1:])
+    with pytest.raises(ArtifactError, match=r"base was asked nothing of only_long \(dropped: {'too_long': 1}\)"):
+        stages.evaluate(Workshop(Store(home), profile.runtime, "e"), base, only, profile.recipe.evaluation)
+
+
+def test_reinforcement_sets_aside_what_has_no_room_for_a_reply_before_it_trains(
+    profile: Profile, made: tuple[Path, Checkpoint, ProblemSet], with_long: ProblemSet
+) -> None:
+    home, base, _ = made
+    at = Workshop(Store(home), profile.runtime, "r1_zero")
+    model = stages.reinforce(at, base, with_long, profile.recipe.r1_zero)
+    assert model.manifest.drops == {"too_long": 1}
+    assert model.statistics["steps"] == profile.recipe.r1_zero.grpo.steps
+    with pytest.raises(RecipeError, match="there are none"):
+        stages.reinforce(at, base, stored(home, "only_long", with_long.problems()[-1:]), profile.recipe.r1_zero)
+
+
+def test_a_reward_model_without_pairs_that_fit_is_refused_before_it_trains(
+    profile: Profile, made: tuple[Path, Checkpoint, ProblemSet]
+) -> None:
+    home, base, _ = made
+    pairs = stages.curate_preferences(Workshop(Store(home), profile.runtime, "p"), profile.recipe.preference_pairs)
+    short = profile.recipe.helpful_rm.model_copy(update={"max_tokens": 2})
+    with pytest.raises(RecipeError, match=r"0 pairs are left to train on and [1-9]\d* to measure with"):
+        stages.fit_preference(Workshop(Store(home), profile.runtime, "rm"), base, pairs, "helpful", short)
 
 
 def test_a_changed_verifier_makes_traces_from_the_stored_completions(

@@ -25,6 +25,7 @@ TOO_LONG = "too_long"
 ROWS = 1000
 """Texts that are tokenized at once."""
 CODE_POINTS = 0x110000
+_TOO_LONG_WARNING = "sequence-length-is-longer-than-the-specified-maximum"
 
 
 def load_tokenizer(directory: Path, **options: Any) -> "PreTrainedTokenizerBase":
@@ -40,6 +41,7 @@ def load_tokenizer(directory: Path, **options: Any) -> "PreTrainedTokenizerBase"
     generic = saved in ("TokenizersBackend", "PreTrainedTokenizerFast")
     kind = PreTrainedTokenizerFast if generic else AutoTokenizer
     tokenizer = kind.from_pretrained(directory, split_special_tokens=True, **options)
+    tokenizer.deprecation_warnings[_TOO_LONG_WARNING] = True  # the verbs measure rows and name them
     unknown = {tokenizer.unk_token_id} - {tokenizer.eos_token_id}
     for token, number in zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True):
         if number not in unknown and number in tokenizer(token, add_special_tokens=False)["input_ids"]:
