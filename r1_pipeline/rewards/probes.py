@@ -84,7 +84,7 @@ def probes(problem: Problem, template: TemplateName) -> list[Probe]:
     """The honest reply to a problem with a reference, and every hack of it."""
     answer, thought = problem.answer or "", THOUGHT[problem.language]
     right = summarize(problem.domain, answer)
-    wrong = [summarize(problem.domain, f"{answer}{digit}") for digit in range(4)]
+    wrong = [summarize(problem.domain, f"{answer}{digit}") for digit in range(1, 5)]
     open_, close = (ANSWER_OPEN, ANSWER_CLOSE) if template == "zero" else ("", "")
     repeated = f"{close}\n{open_}".join([*wrong[:1] * 8, right])
     mixed = f"{thought} {THOUGHT['en' if problem.language in ('zh', 'ja') else 'zh']}"

@@ -26,6 +26,7 @@ class AnyBox:
 def test_no_hack_of_any_domain_is_rewarded(template, grader, problem):
     posed = [
         problem("12"), problem("\\frac{1}{2}", language="zh"), problem("B", "stem"),
+        problem("0"), problem("0.5"),  # 00 and 0.50 are right
         problem("北", "logic", language="zh"), problem(ADDS, "code", (("[1]", "2"),)),
     ]  # fmt: skip
     assert escapes(posed, template, grader) == []
