@@ -1,17 +1,27 @@
 """`r1 screen`: a file of rows against files of benchmark items; what stays, what goes and why.
 
-DIR gets `kept.*` in the input's format (JSON lines, CSV or Parquet), rows and columns as they were; `dropped.jsonl`,
-the other rows, each beside its reason and proof (`screen`: reason, against, ngram, value); `summary.json`, the counts
-and the recipe. The same input, references and versions give the same bytes. Files are read twice, never held whole.
-Not covered: what is dropped (`r1_pipeline.data.screening`), mapping columns to problems (ingest).
+DIR gets `kept.*` in the input's format, each row as it stood; `dropped.jsonl`, the other rows, each beside its reason
+and proof (`screen`: reason, against, ngram, value; of a row that cannot be read: reason, line, detail); `summary.json`,
+the counts and the recipe. The same input, references and versions give the same bytes. The input is read twice, never
+held whole; its texts lie in DIR while it is screened.
+Not covered: what is dropped (`data.screening`), how rows are read (`data.ingest.files`) and written (`screened`).
 """
 
 import json
-from collections.abc import Sequence
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from r1_pipeline.data.screening.rows import ROW_REASONS, STANDARD, screen_rows
+from dagster_defs.screened import Proof, write_rows
+from r1_pipeline.artifacts.tables import ShardWriter
+from r1_pipeline.data.ingest.files import READERS, Broken, format_of, read_rows
+from r1_pipeline.data.screening.common import loss
+from r1_pipeline.data.screening.rows import BATCH_CHARACTERS, ROW_REASONS, STANDARD, screen_rows
 from r1_pipeline.data.screening.text import tokens
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.recipe import canonical_value
@@ -23,106 +33,143 @@ ASKED = ("question", "problem", "prompt", "instruction", "text", "input", "query
 SAID = ("solution", "answer", "response", "completion", "output", "rationale", "canonical_solution")
 """Columns that are read as text where no other are named."""
 THINKING = r"(?s)<think>(.*?)</think>"
-FORMATS = (".jsonl", ".csv", ".parquet")
+NAMED = 20
+"""Rows of a file that cannot be read and are named one by one."""
+COLUMNS_SHOWN = 50
+
+Say = Callable[[str], None]
+"""Takes a line for people."""
+
+
+def on_standard_error(line: str) -> None:
+    """Where lines for people go."""
+    sys.stderr.write(f"{line}\n")
 
 
 def screen_file(
-    source: Path, references: Sequence[Path], columns: Sequence[str], out: Path, threads: int
+    source: Path,
+    references: Sequence[Path],
+    columns: Sequence[str],
+    out: Path,
+    threads: int,
+    say: Say = on_standard_error,
 ) -> dict[str, Any]:
-    """Screen `source`, write `out`, give the summary. Raises `RecipeError` for a file that cannot be screened."""
-    import polars as pl
+    """Screen `source`, write `out`, give the summary; rows that cannot be read and great losses are told to `say`.
 
+    Raises `RecipeError` or `SourceError` for a file that cannot be screened.
+    """
     if out.exists() and any(out.iterdir()):
         raise RecipeError(f"{out} is not empty; name another folder")
-    rows = scan(source)
-    found = screen_rows(_as_rows(rows, columns or _text_columns(rows, source)), _items(references), STANDARD, threads)
+    asked, against = _Reading(source, columns, say), [_Reading(path, (), say) for path in references]
+    items = _items(against)
+    if nothing := [reading.path for reading in against if reading.rows == reading.broken]:
+        raise RecipeError(f"{nothing[0]} has no row that can be read; correct it or leave it out")
     out.mkdir(parents=True, exist_ok=True)
-    numbered = rows.select(row=pl.struct(pl.all())).with_row_index("number")
-    proof = found.lazy().select(
-        number=pl.col("row").cast(pl.UInt32), screen=pl.struct("reason", "against", "ngram", "value")
-    )
-    dropped = numbered.join(proof, on="number", how="inner", maintain_order="left")
-    dropped.select("screen", "row").sink_ndjson(out / "dropped.jsonl")
-    kept = numbered.join(proof, on="number", how="anti", maintain_order="left").select("row").unnest("row")
-    match _format(source):
-        case ".jsonl":
-            kept.sink_ndjson(out / "kept.jsonl")
-        case ".csv":
-            kept.sink_csv(out / "kept.csv")
-        case _:
-            kept.sink_parquet(out / "kept.parquet")
-    total = rows.select(pl.len()).collect().item()
-    counts = dict(found["reason"].value_counts().iter_rows())
+    with TemporaryDirectory(dir=out) as scratch:
+        texts = _stored(asked, Path(scratch))
+        found = screen_rows(texts, items, STANDARD, threads)
+        lost = loss(found, texts)
+    if lost:
+        say(lost)
+    proofs = {int(row): Proof(*proof) for row, *proof in found.drop("row").iter_rows()}
+    write_rows(source, proofs, out)
+    counts = Counter({"unreadable": asked.broken, **Counter(found["reason"])})
+    unreadable: Counter[str] = Counter()
+    for reading in (asked, *against):
+        unreadable[reading.path.name] += reading.broken
     summary = {
-        "rows": total,
-        "kept": total - found.height,
-        "dropped": {reason: counts[reason] for reason in ROW_REASONS if reason in counts},
+        "rows": asked.rows,
+        "kept": asked.rows - counts.total(),
+        "dropped": {reason: counts[reason] for reason in ("unreadable", *ROW_REASONS) if counts[reason]},
+        "unreadable": dict(+unreadable),
+        "lost": lost,
         "against": [path.name for path in references],
         "recipe": canonical_value(STANDARD),
     }
-    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    (out / "summary.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return summary
 
 
-def scan(path: Path) -> "pl.LazyFrame":
-    """The rows of a JSON lines, CSV or Parquet file, the first two also as .gz or .zst; CSV fields stay text."""
+@dataclass
+class _Reading:
+    """The rows of a file as texts, and what was seen of it so far."""
+
+    path: Path
+    named: Sequence[str]
+    """Columns that are read as text; where there are none, those of known names."""
+    say: Say
+    rows: int = 0
+    broken: int = 0
+    """Of the rows, those that cannot be read."""
+    _seen: dict[str, bool] = field(default_factory=dict)
+    """Column -> whether it had text anywhere."""
+
+    def texts(self) -> Iterator[tuple[int, dict[str, str]]]:
+        """(number from 1, column -> text) of every row that can be read; a number is the text of its digits.
+
+        Raises `RecipeError` at the end for a file without rows, or without any text in its columns.
+        """
+        if format_of(self.path) not in READERS:
+            raise RecipeError(f"{self.path} cannot be screened; valid: {', '.join(READERS)} (also .gz or .zst)")
+        names = self.named or (*ASKED, *SAID)
+        for row in read_rows(self.path):
+            self.rows += 1
+            if isinstance(row, Broken):
+                self.broken += 1
+                if self.broken <= NAMED:
+                    self.say(f"{self.path.name}, line {row.line}: {row.fault}")
+                continue
+            found = {name: text for name in names if (text := _text(row.columns.get(name))) is not None}
+            self._seen = dict.fromkeys(row.columns, False) | self._seen | dict.fromkeys(found, True)
+            yield self.rows, found
+        if self.broken > NAMED:
+            self.say(f"{self.path.name}: {self.broken - NAMED:,} more rows cannot be read")
+        if not self.rows:
+            raise RecipeError(f"{self.path} has no rows; leave it out")
+        if self.rows == self.broken:
+            return
+        shown = ", ".join(list(self._seen)[:COLUMNS_SHOWN])
+        if missing := [name for name in self.named if not self._seen.get(name)]:
+            raise RecipeError(f"no text column {', '.join(missing)}; there are {shown}")
+        if not any(self._seen.values()):
+            raise RecipeError(f"{self.path} has no text column of a known name ({shown}); name some with --columns")
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) else None
+
+
+def _stored(reading: _Reading, scratch: Path) -> "pl.LazyFrame":
+    """All texts as `screen_rows` takes them, in a table in `scratch`; the id of a row is its number."""
     import polars as pl
 
-    if not path.is_file():
-        raise RecipeError(f"{path} is not a file; name a {', '.join(FORMATS)} file (also .gz or .zst)")
-    try:
-        match _format(path):
-            case ".jsonl":
-                frame = pl.scan_ndjson(path, infer_schema_length=None)
-            case ".csv":
-                frame = pl.scan_csv(path, infer_schema=False)
-            case ".parquet":
-                frame = pl.scan_parquet(path)
-            case other:
-                raise RecipeError(f"{path} is a {other or 'file without suffix'}; valid: {', '.join(FORMATS)}")
-        frame.collect_schema()
-    except pl.exceptions.PolarsError as error:
-        raise RecipeError(f"{path} cannot be read: {error}; mend the file") from error
-    return frame
+    schema = {"id": pl.String, "text": pl.String}
+    held: list[tuple[str, str]] = []
+    size = 0
+    with ShardWriter(scratch, "texts") as writer:
+        for number, found in reading.texts():
+            held.append((str(number), "\n".join(found.values())))
+            size += len(held[-1][1])
+            if size >= BATCH_CHARACTERS:
+                writer.write(pl.DataFrame(held, schema, orient="row"))
+                held, size = [], 0
+        writer.write(pl.DataFrame(held, schema, orient="row"))
+    nobody = pl.lit(None, dtype=pl.String)
+    return pl.scan_parquet(writer.paths).with_columns(reasoning=pl.col("text").str.extract(THINKING), language=nobody)
 
 
-def _format(path: Path) -> str:
-    return (path.with_suffix("") if path.suffix in (".gz", ".zst") else path).suffix.lower()
-
-
-def _text_columns(rows: "pl.LazyFrame", path: Path) -> list[str]:
+def _items(readings: Sequence[_Reading]) -> "pl.DataFrame":
+    """`id` (`FILE#ROW COLUMN`, from 1) and `text`: questions, and solutions that are not shorter than the window."""
     import polars as pl
 
-    schema = rows.collect_schema()
-    found = [name for name in (*ASKED, *SAID) if schema.get(name) == pl.String]
-    if not found:
-        raise RecipeError(f"{path} has no text column of a known name ({', '.join(schema)}); name some with --columns")
-    return found
-
-
-def _as_rows(rows: "pl.LazyFrame", columns: Sequence[str]) -> "pl.LazyFrame":
-    import polars as pl
-
-    schema = rows.collect_schema()
-    if missing := [name for name in columns if schema.get(name) != pl.String]:
-        raise RecipeError(f"no text column {', '.join(missing)}; there are {', '.join(schema)}")
-    text = pl.concat_str(columns, separator="\n", ignore_nulls=True)
-    numbers = pl.int_range(1, pl.len() + 1).cast(pl.String)
-    language = pl.lit(None, dtype=pl.String)
-    return rows.select(id=numbers, text=text, reasoning=text.str.extract(THINKING), language=language)
-
-
-def _items(paths: Sequence[Path]) -> "pl.DataFrame":
-    """`id` (`FILE#ROW`, from 1) and `text`: questions, and solutions that are not shorter than the window."""
-    import polars as pl
-
-    items = []
-    for path in paths:
-        rows = scan(path)
-        for name in _text_columns(rows, path):
-            item = rows.select(id=pl.format(f"{path.name}#{{}}", pl.int_range(1, pl.len() + 1)), text=name).drop_nulls()
-            if name in SAID:
-                item = item.filter(tokens(pl.col("text")).list.len() >= STANDARD.contamination.window)
-            items.append(item.with_columns(pl.format("{} {}", "id", pl.lit(name)).alias("id")))
-    empty = pl.DataFrame(schema={"id": pl.String, "text": pl.String})
-    return pl.concat([empty, *(item.collect() for item in items)])
+    items = [
+        (f"{reading.path.name}#{number} {name}", name in SAID, text)
+        for reading in readings
+        for number, found in reading.texts()
+        for name, text in found.items()
+    ]
+    table = pl.DataFrame(items, {"id": pl.String, "said": pl.Boolean, "text": pl.String}, orient="row")
+    long = tokens(pl.col("text")).list.len() >= STANDARD.contamination.window
+    return table.filter(~pl.col("said") | long).select("id", "text")

@@ -84,7 +84,11 @@ def screen(
     """Drop held-out text, duplicates, unreadable reasoning. Example: r1 screen my.jsonl --against test.jsonl --out DIR
 
     DIR gets kept.*, dropped.jsonl (each row with reason and proof) and summary.json, which is also printed.
+    Exit code 1: some rows cannot be read and were left out; standard error names them.
     """
     from dagster_defs.screen import screen_file
 
-    print_json(screen_file(file, against or [], columns or [], to, workers))
+    summary = screen_file(file, against or [], columns or [], to, workers)
+    print_json(summary)
+    if summary["unreadable"]:
+        fail(f"{sum(summary['unreadable'].values()):,} rows cannot be read; all others were screened")

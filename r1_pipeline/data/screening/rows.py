@@ -63,7 +63,7 @@ STANDARD = RowsRecipe(
         similarity=0.7,
         number_similarity=0.9,
         min_tokens=8,
-        common_share=0.02,
+        common_share=0.05,
         common_rows=16,
     ),
 )

@@ -1,0 +1,83 @@
+"""What `r1 screen` leaves of a file: the rows that stay as they stood, and the others beside their reason and proof.
+
+A row of JSON lines or CSV is copied byte for byte, a row of Parquet in the schema of its file. In `dropped.jsonl` a row
+of JSON lines stands byte for byte too; values of Parquet that JSON does not know are written as text: bytes in base64,
+dates, times and durations in ISO 8601, NaN and infinities by name.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import to_json
+
+from r1_pipeline.data.ingest.files import Broken, Row, csv_header, format_of, read_rows
+
+_GROUP_BYTES = 64 * 1024**2
+"""Of the values of a row group that is written."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Why a row is dropped, and by what evidence; as in `screening.rows`."""
+
+    reason: str
+    against: str | None
+    ngram: str | None
+    value: float | None
+
+
+def write_rows(source: Path, proofs: Mapping[int, Proof], out: Path) -> None:
+    """Write `kept.*` and `dropped.jsonl` into `out`: `proofs` has the dropped rows by their numbers, from 1."""
+    form = format_of(source)
+    gone: set[int] = set()
+    with (out / "dropped.jsonl").open("wb") as dropped, (out / f"kept{form}").open("wb") as kept:
+        if form == ".csv":
+            kept.write(_ended(csv_header(source)))
+        for number, row in enumerate(read_rows(source), 1):
+            if isinstance(row, Broken):
+                why = {"reason": "unreadable", "line": row.line, "detail": row.fault}
+                dropped.write(_line(why, b"null"))
+            elif number in proofs:
+                dropped.write(_line(asdict(proofs[number]), _json(row, form)))
+            else:  # a row of Parquet has no lines; it is copied below
+                kept.write(_ended(row.raw))
+                continue
+            gone.add(number)
+    if form == ".parquet":
+        _keep_parquet(source, gone, out / "kept.parquet")
+
+
+def _line(why: Mapping[str, Any], row: bytes) -> bytes:
+    return b'{"screen":' + json.dumps(why, ensure_ascii=False).encode() + b',"row":' + row + b"}\n"
+
+
+def _json(row: Row, form: str) -> bytes:
+    if form in (".jsonl", ".ndjson"):
+        return row.raw.strip()
+    return to_json(row.columns, timedelta_mode="iso8601", bytes_mode="base64", inf_nan_mode="strings")
+
+
+def _ended(raw: bytes) -> bytes:
+    return raw if not raw or raw.endswith(b"\n") else raw + b"\n"
+
+
+def _keep_parquet(source: Path, gone: set[int], kept: Path) -> None:
+    """Copy all rows but those with the numbers `gone`, in row groups of bounded size."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(source, page_checksum_verification=True) as file:
+        schema = file.schema_arrow
+        with pq.ParquetWriter(kept, schema, write_page_checksum=True) as writer:
+            held: list[Any] = []
+            number = 0
+            for batch in file.iter_batches(1024):
+                held.append(batch.filter(pa.array([number + i + 1 not in gone for i in range(len(batch))])))
+                number += len(batch)
+                if sum(part.nbytes for part in held) >= _GROUP_BYTES:
+                    writer.write_table(pa.Table.from_batches(held, schema))
+                    held = []
+            writer.write_table(pa.Table.from_batches(held, schema))
