@@ -24,6 +24,7 @@ from r1_pipeline.errors import ArtifactError
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Outcome, Record
 from r1_pipeline.rewards.batch import BadLine, Graded, Line, grade_lines, read_lines
+from r1_pipeline.rewards.extract import Rule
 from r1_pipeline.rewards.verifier import default_grader
 
 QUIET_PERIOD = 15.0
@@ -54,12 +55,12 @@ class Tally:
         return f"{graded:,} graded in {seconds:.1f} s, {graded / seconds:,.0f}/s{earlier}: {counts or 'nothing'}"
 
 
-def grade_file(source: Path, out: Path | None, workers: int, console: Console) -> Tally:
+def grade_file(source: Path, out: Path | None, workers: int, console: Console, rule: Rule = "lenient") -> Tally:
     """Grade what of `source` is not graded yet; raises `ArtifactError` where OUT belongs to other work."""
     tally = Tally()
     with ExitStack() as stack:
         file = stack.enter_context(source.open("rb"))
-        grader = stack.enter_context(default_grader(Runtime(threads=workers)))
+        grader = stack.enter_context(default_grader(Runtime(threads=workers), rule))
         lines = read_lines(rows_of(file, source, otherwise=".jsonl"))
         sink: BinaryIO = sys.stdout.buffer
         if out is not None:

@@ -12,6 +12,7 @@ from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.evaluation.regrade import Regrade, regrade
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.recipe import Runtime
+from r1_pipeline.rewards.extract import Rule
 from r1_pipeline.rewards.verifier import default_grader
 
 
@@ -26,7 +27,8 @@ def regraded(home: Path, name: str, workers: int) -> Regrade:
     edge = artifact.manifest.inputs.get("answers")
     answers = open_input(home, edge) if edge else None
     assert answers is None or isinstance(answers, Answers)
-    with default_grader(Runtime(threads=workers)) as grader:
+    rule: Rule = "lenient" if artifact.manifest.payload["recipe"].get("extract") == "lenient" else "strict"
+    with default_grader(Runtime(threads=workers), rule) as grader:
         return regrade(artifact, answers, asked, grader)
 
 

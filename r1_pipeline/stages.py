@@ -51,6 +51,7 @@ from r1_pipeline.generation.tokens import context_of, fitting
 from r1_pipeline.generation.written import written_samples
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import REASONING_DOMAINS, Domain
+from r1_pipeline.rewards.extract import Rule
 from r1_pipeline.rewards.language import language_identity
 from r1_pipeline.rewards.preference import PreferenceKind
 from r1_pipeline.rewards.references import curate_problems
@@ -310,13 +311,13 @@ def evaluate(at: Workshop, model: Checkpoint, heldout: ProblemSet, recipe: Evalu
                 f"{model.name} was asked nothing of {heldout.name} (dropped: {answers.manifest.drops}); hold out more"
             )
         asked = Asked.model_validate(answers.asked())
-        with default_grader(at.runtime) as grader:
+        with default_grader(at.runtime, recipe.grade.extract) as grader:
             scores = runner.grade(answers.completions(), asked, grader, heldout.problems(), recipe.grade, draft)
         outcomes = {str(outcome): count for outcome, count in scores.overall.outcomes.items()}
         facts = {"rows": answers.statistics["rows"], "pass_at_1": scores.overall.pass_at_1, "outcomes": outcomes}
         return Facts(facts, answers.manifest.drops)
 
-    uses = {**grader_identity(recipe.ask.problems), **language_identity()}
+    uses = {**grader_identity(recipe.ask.problems, recipe.grade.extract), **language_identity()}
     return at.build(EvalReport, recipe.grade, {"answers": answers, "heldout": heldout}, make, uses)
 
 
@@ -342,9 +343,9 @@ def compare_preferences(
     return at.build(PreferenceScores, Recipe(), inputs, make)
 
 
-def grader_identity(domains: Iterable[Domain]) -> dict[str, str]:
+def grader_identity(domains: Iterable[Domain], rule: Rule = "strict") -> dict[str, str]:
     """`verifier.DOMAIN` -> `name@version` of the verifiers that judge these domains."""
-    with default_grader(Runtime()) as grader:
+    with default_grader(Runtime(), rule) as grader:
         return {f"verifier.{domain}": grader.identity[domain] for domain in sorted(domains)}
 
 

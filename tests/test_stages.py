@@ -75,7 +75,7 @@ def test_a_changed_verifier_scores_the_stored_answers_again(
     assert (watching.found, watching.made) == (["answers"], ["evaluation"])
     assert after.manifest.inputs["answers"] == before.manifest.inputs["answers"]
     assert after.scores()["identity"]["verifiers"]["stem"] == "choice@another"
-    assert before.scores()["identity"]["verifiers"]["stem"] == "choice@3"
+    assert before.scores()["identity"]["verifiers"]["stem"] == "choice@3+strict"
     said = list(STORED)
     assert after.completions().select(said).equals(before.completions().select(said))
 
@@ -202,7 +202,7 @@ def test_a_changed_verifier_makes_traces_from_the_stored_completions(
     monkeypatch.setattr(stages, "open_engine", lambda *_: pytest.fail("a model was asked again"))
     after, made_then = traces()
     assert (made_first, made_then) == (["answers", "corpus"], ["corpus"])
-    assert {sample.verifier for sample in before.samples()} == {"choice@3"}
+    assert {sample.verifier for sample in before.samples()} == {"choice@3+strict"}
     assert {sample.verifier for sample in after.samples()} == {"choice@another"}
     assert [s.response for s in after.samples()] == [s.response for s in before.samples()]
     assert after.manifest.inputs["answers"] == before.manifest.inputs["answers"]

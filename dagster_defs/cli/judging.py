@@ -19,12 +19,16 @@ from dagster_defs.cli.common import (
     settings_of,
 )
 from dagster_defs.cli.making import run
+from r1_pipeline.rewards.extract import Rule
 
 
 @app.command()
 def grade(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="One JSON object a line.")],
     to: Annotated[Path | None, typer.Option("--out", help="Verdicts [standard output]; gone on with if begun.")] = None,
+    extract: Annotated[
+        Rule, typer.Option(help="How answers are found: strict as in training, or also in a sentence.")
+    ] = "lenient",
     workers: Annotated[int, typer.Option(min=1, help="Answers judged at once.")] = os.cpu_count() or 1,
 ) -> None:
     """Grade any file of answers, in order. Example: r1 grade answers.jsonl --out verdicts.jsonl
@@ -36,7 +40,7 @@ def grade(
 
     console = Console(stderr=True)
     try:
-        tally = grade_file(file, to, workers, console)
+        tally = grade_file(file, to, workers, console, extract)
     except KeyboardInterrupt:
         fail("interrupted" + ("; the same command goes on from here" if to else ""))
     console.print(str(tally), highlight=False, soft_wrap=True)

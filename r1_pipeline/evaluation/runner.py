@@ -5,7 +5,7 @@ Not covered: asking (`generation.asking`), judging (`generation.judging`), the a
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import model_validator
 
@@ -16,8 +16,9 @@ from r1_pipeline.evaluation.scores import EvalScores, Identity, score
 from r1_pipeline.evaluation.votes import with_votes
 from r1_pipeline.generation.asking import Asked, AskRecipe
 from r1_pipeline.generation.judging import judge
-from r1_pipeline.recipe import Recipe
+from r1_pipeline.recipe import Later, Recipe
 from r1_pipeline.records import Problem
+from r1_pipeline.rewards.extract import Rule
 from r1_pipeline.rewards.verifier import Grader
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class GradeRecipe(Recipe):
 
     ks: tuple[int, ...]
     """pass@k is reported at these; each at most the samples of a problem."""
+    extract: Annotated[Rule, Later()] = "strict"
+    """How the answer of a reply is found: as in training, or leniently, for models that were not trained to box it."""
 
 
 class EvaluateRecipe(Recipe):

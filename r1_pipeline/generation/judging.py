@@ -39,10 +39,10 @@ def judge(
     cluster = grader.runtime.cluster
     if cluster is None or completions.is_empty():
         return _judged(completions, problems, grader, template)
-    alone = grader.runtime.model_copy(update={"cluster": None})
+    alone, rule = grader.runtime.model_copy(update={"cluster": None}), grader.rule
 
     def open_worker() -> "Callable[[pl.DataFrame], pl.DataFrame]":
-        own = default_grader(alone)
+        own = default_grader(alone, rule)
         return lambda part: _judged(part, problems, own, template)
 
     parts = dict(spread(list(completions.iter_slices(SHARD)), open_worker, cluster))

@@ -23,10 +23,11 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 
 from r1_pipeline.records import Outcome, Problem, Verdict
-from r1_pipeline.rewards.extract import MAX_ANSWER, final_answer
+from r1_pipeline.rewards.extract import MAX_ANSWER, Rule, final_answer
 from r1_pipeline.rewards.latex import compact, listed, normal, unworded
 from r1_pipeline.rewards.quantity import number, split
 from r1_pipeline.rewards.relations import interval
+from r1_pipeline.rewards.solutions import reference_answer
 from r1_pipeline.rewards.verifier import verdict
 from r1_pipeline.rewards.workers import WorkerPool
 
@@ -47,6 +48,7 @@ _NAMED = re.compile(
     r"(?:=|\\in(?![a-z]))\s*(?P<value>[^=<>]+)"
 )
 _OPTION = re.compile(r"\(([A-Za-z])\)|([A-Za-z])")
+_CHOICE = re.compile(r"\(?[A-J]\)?")
 _TIME = re.compile(r"\d{1,2}:(?:00|\d\d [AP]M)(?: [AP]M)?")
 _WORDS = re.compile(r"(?i:yes|no|odd|red|tie)|(?=.*[^\W\d_]{4})[^\W\d_]+(?:[\s',-]+[^\W\d_]+)*|[\u4e00-\u9fff]+")
 _MONSTER = re.compile(
@@ -119,8 +121,9 @@ class MathsVerifier:
 
     name = "maths"
 
-    def __init__(self, workers: int) -> None:
-        self.version = "+".join([RULES, *(f"{package}-{package_version(package)}" for package in _STACK)])
+    def __init__(self, workers: int, rule: Rule = "strict") -> None:
+        self._rule: Rule = rule
+        self.version = "+".join([RULES, rule, *(f"{package}-{package_version(package)}" for package in _STACK)])
         self._references: dict[str, str] = {}
         self._known: dict[Pair, bool] = {}
         self._pool = WorkerPool(
@@ -133,12 +136,12 @@ class MathsVerifier:
 
     def judge(self, problem: Problem, final: str) -> Verdict:
         """The verdict on the final part of a reply."""
-        reference = normal((problem.answer or "")[: MAX_ANSWER + 1])
+        reference = normal(reference_answer(problem.answer or "")[: MAX_ANSWER + 1])
         status = self._reference(reference)
         if status in ("failed", "undefined"):
             outcome = Outcome.GRADER_ERROR if status == "failed" else Outcome.UNGRADABLE
-            return verdict(self, outcome, f"the reference {reference[:80]!r} is empty or has no value")
-        extracted = final_answer(final, _agreed)
+            return verdict(self, outcome, f"the reference {(problem.answer or '')[-80:]!r} states no value")
+        extracted = final_answer(final, _agreed, self._rule, letter=_CHOICE.fullmatch(unworded(reference)) is not None)
         if extracted.answer is None:
             return verdict(self, Outcome.MALFORMED, extracted.detail)
         answer = normal(extracted.answer)

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from r1_pipeline.data.templates import ANSWER_CLOSE, ANSWER_OPEN, TemplateName, render, solution, summarize
 from r1_pipeline.records import Completion, Language, Problem, Record
 from r1_pipeline.rewards.rubric import Part, Rubric, part_functions
+from r1_pipeline.rewards.solutions import own_answer
 from r1_pipeline.rewards.verifier import Grader
 
 WATCHED = Rubric(accuracy=1.0, format=1.0, language=1.0, preference=0.0)
@@ -82,7 +83,7 @@ class Escape(Record):
 
 def probes(problem: Problem, template: TemplateName) -> list[Probe]:
     """The honest reply to a problem with a reference, and every hack of it."""
-    answer, thought = problem.answer or "", THOUGHT[problem.language]
+    answer, thought = own_answer(problem), THOUGHT[problem.language]
     right = summarize(problem.domain, answer)
     wrong = [summarize(problem.domain, f"{answer}{digit}") for digit in range(1, 5)]
     open_, close = (ANSWER_OPEN, ANSWER_CLOSE) if template == "zero" else ("", "")

@@ -18,6 +18,8 @@ from r1_pipeline.data.templates import ANSWER_OPEN, TemplateName, split_reply, s
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Domain, Outcome, Problem, Verdict
+from r1_pipeline.rewards.extract import Rule
+from r1_pipeline.rewards.solutions import own_answer
 
 _CACHE_CHARACTERS = 60_000_000
 """What the cache may hold, some 100 MB; it is emptied when it is full."""
@@ -64,7 +66,11 @@ def template_of(text: str) -> TemplateName:
 class Grader:
     """Grades completions; a context manager."""
 
-    def __init__(self, verifiers: Mapping[Domain, Verifier], runtime: Runtime | None = None) -> None:
+    def __init__(
+        self, verifiers: Mapping[Domain, Verifier], runtime: Runtime | None = None, rule: Rule = "strict"
+    ) -> None:
+        self.rule: Rule = rule
+        """How its verifiers find an answer; `generation.judging` opens more of them for a cluster."""
         self.runtime = runtime or Runtime()
         """Its threads judge side by side here; with a cluster, `generation.judging` opens graders of its own there."""
         self._verifiers = dict(verifiers)
@@ -145,25 +151,29 @@ def reference_verdict(grader: Grader, problem: Problem) -> Verdict:
     """How a problem's own reference answer (for code: program) fares; curation drops what is not `correct`."""
     if problem.answer is None:
         return verdict(grader.verifier(problem.domain), Outcome.UNGRADABLE, "the problem carries no reference")
-    return grader.judge(problem, summarize(problem.domain, problem.answer))
+    return grader.judge(problem, summarize(problem.domain, own_answer(problem)))
 
 
-def default_grader(runtime: Runtime) -> Grader:
-    """The verifiers of all five domains, with `runtime.threads` children each where they need children."""
+def default_grader(runtime: Runtime, rule: Rule = "strict") -> Grader:
+    """The verifiers of all five domains, with `runtime.threads` children each where they need children.
+
+    `rule` says how mathematics and letters find the answer of a reply (`extract`); training and curation are strict.
+    """
     from r1_pipeline.rewards.choice import ChoiceVerifier
     from r1_pipeline.rewards.code import CodeVerifier
     from r1_pipeline.rewards.keywords import KeywordsVerifier
     from r1_pipeline.rewards.maths import MathsVerifier
     from r1_pipeline.rewards.sandbox.bubblewrap import BubblewrapRunner
 
-    choice = ChoiceVerifier()
+    choice = ChoiceVerifier(rule)
     return Grader(
         {
-            "math": MathsVerifier(workers=runtime.threads),
+            "math": MathsVerifier(workers=runtime.threads, rule=rule),
             "code": CodeVerifier(BubblewrapRunner(workers=runtime.threads)),
             "stem": choice,
             "logic": choice,
             "general": KeywordsVerifier(max_words=60),
         },
         runtime,
+        rule,
     )

@@ -109,7 +109,7 @@ def row(about: Problem, answer: str = "A", outcome: Outcome = Outcome.CORRECT) -
         seed=0,
         sample_index=0,
         outcome=outcome,
-        verifier="choice@3",
+        verifier="choice@3+strict",
         tokens=7,
         language_share=1.0,
     )

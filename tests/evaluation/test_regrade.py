@@ -83,7 +83,7 @@ def test_every_verdict_that_flips_is_listed_with_both_versions(name: str, home: 
     assert found.judged == 8
     assert [flip.sample_id for flip in found.flips] == [f"{id_}/{sample}" for id_ in logic for sample in (0, 1)]
     assert {(f.old, f.new, f.old_verifier, f.new_verifier) for f in found.flips} == {
-        ("correct", "wrong", "choice@0", "choice@3")
+        ("correct", "wrong", "choice@0", "choice@3+strict")
     }
     assert found.flips[0].detail == "'b' against 'a'"
 
@@ -92,7 +92,7 @@ def test_rows_of_a_corpus_are_judged_and_strangers_counted(home: Path) -> None:
     found = regraded(home, "sft_corpus", workers=1)
     assert (found.judged, found.without_problem) == (2, 1)  # the third is about a problem of another set
     assert [flip.sample_id for flip in found.flips] == [TRAIN[1].id]
-    assert found.verifiers == {"choice@3": "choice@3"}
+    assert found.verifiers == {"choice@3+strict": "choice@3+strict"}
 
 
 def test_the_command_lists_flips_and_changes_nothing(home: Path) -> None:

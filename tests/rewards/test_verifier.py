@@ -93,7 +93,7 @@ def test_an_unknown_domain_names_the_known_ones(problem):
 
 def test_identity_names_verifier_and_version_for_every_domain(grader):
     assert set(grader.identity) == {"math", "code", "stem", "logic", "general"}
-    assert grader.identity["stem"] == grader.identity["logic"] == "choice@3"
+    assert grader.identity["stem"] == grader.identity["logic"] == "choice@3+strict"
     assert "python-" in grader.identity["code"] and "math-verify-" in grader.identity["math"]
 
 
