@@ -9,6 +9,7 @@ import math
 import re
 from fractions import Fraction
 
+from r1_pipeline.rewards.plain import spelled
 from r1_pipeline.rewards.tidying import tidy
 
 _CHARACTERS = str.maketrans(
@@ -16,7 +17,9 @@ _CHARACTERS = str.maketrans(
         "−": "-", "–": "-", "×": "\\times ", "÷": "/", "·": "\\cdot ", "π": "\\pi ", "∞": "\\infty ", "√": "\\sqrt",
         "≤": "\\le ", "≥": "\\ge ", "≠": "\\ne ", "≈": "\\approx ", "±": "\\pm ", "∪": "\\cup ", "∩": "\\cap ",
         "∈": "\\in ", "∅": "\\emptyset ", "ℝ": "\\mathbb{R}", "°": "^{\\circ}", "º": "^{\\circ}", "˚": "^{\\circ}",
-        "℃": "^{\\circ}C", "℉": "^{\\circ}F", "…": "\\ldots ", "、": ",",
+        "℃": "^{\\circ}C", "℉": "^{\\circ}F", "…": "\\ldots ", "、": ",", "⋅": "\\cdot ", "∙": "\\cdot ", "∗": "*",
+        "∑": "\\sum ", "∏": "\\prod ", "∛": "\\sqrt[3]", "⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ",
+        "⌉": "\\rceil ", "ℤ": "\\mathbb{Z}", "ℕ": "\\mathbb{N}", "ⁿ": "^{n}", "θ": "\\theta ",
         **{sign: f"\\frac{{{over}}}{{{under}}}" for sign, over, under in (
             "½12", "⅓13", "⅔23", "¼14", "¾34", "⅕15", "⅖25", "⅗35", "⅘45", "⅙16", "⅚56", "⅛18", "⅜38", "⅝58", "⅞78",
         )},
@@ -24,7 +27,7 @@ _CHARACTERS = str.maketrans(
 )  # fmt: skip
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
-_SPELLINGS = [
+_DRESS = [
     (re.compile(pattern), spelling)
     for pattern, spelling in (
         (r"[⁰¹²³⁴-⁹⁺⁻]+", lambda match: f"^{{{match[0].translate(_RAISED)}}}"),
@@ -40,8 +43,6 @@ _SPELLINGS = [
         (r"\\gt(?![a-zA-Z])", ">"),
         (r"(?<!\\)<=|=<", r"\\le "),
         (r">=", r"\\ge "),
-        (r"(?<![\\a-zA-Z])(?:(sqrt)\s*(?=\()|(pi)(?![a-zA-Z]))", lambda match: f"\\{match[1] or match[2]} "),
-        (r"(?<![\\a-zA-Z])infinity(?![a-zA-Z])", r"\\infty "),
         (r"\\[lr]angle(?![a-zA-Z])", lambda match: "(" if match[0][1] == "l" else ")"),
         (r"(?<=\d)\s*\b([aApP])\.?[mM]\b\.?", lambda match: f" {match[1].upper()}M"),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
@@ -52,15 +53,22 @@ _SPELLINGS = [
         (r"\\([lr])brace(?![a-zA-Z])", lambda match: "\\{" if match[1] == "l" else "\\}"),
         (r"\\varnothing(?![a-zA-Z])|\\\{\s*\\\}", r"\\emptyset"),
         (r"\\deg(?:ree)?(?![a-zA-Z])|\^\s*(?:\\circ(?![a-zA-Z])|\{\s*\\circ\s*\})", r"^{\\circ}"),
-        (r"\\(?:text(?:bf|it|rm|normal)?|math(?:rm|sf)|mbox|operatorname)\s*\{", r"\\text{"),
+        (r"\\(?:text(?:bf|it|rm|sf|normal)?|math(?:rm|sf)|mbox|operatorname)\s*\*?\s*\{", r"\\text{"),
+        (r"\\(lg|tg|ctg|arctg|cosec)(?![a-zA-Z])", r"\1"),
+    )
+]
+"""Rules before plain notation is spelled (`plain`)."""
+_COMMANDS = [
+    (re.compile(pattern), spelling)
+    for pattern, spelling in (
         (r"\\text\{\s*([ei])\s*\}|\\(?:mathrm|rm)\s+([a-zA-Z])(?![a-zA-Z])", r"\1\2"),
         (r"\\(?:underline|mathbf|mathit|bm|boldsymbol)\s*\{([^{}]*)\}", r"{\1}"),
         (r"(?<=\d)\s*(?:\^?\s*\{?\s*\\text\{(?:st|nd|rd|th)\}\s*\}?|\^?\{?(?:st|nd|rd|th)\b\}?)", ""),
         (r"\\(frac|binom)\s*([0-9a-zA-Z]|\\pi)\s*([0-9a-zA-Z])(?!\d)", r"\\\1{\2}{\3}"),
         (r"\\(frac|binom)\s*([0-9a-zA-Z])\s*\{", r"\\\1{\2}{"),
         (r"\\(frac|binom)\s*(\{[^{}]*\})\s*([0-9a-zA-Z])", r"\\\1\2{\3}"),
-        (r"\\sqrt\s*(\d+|[a-zA-Z])", r"\\sqrt{\1}"),
-        (r"\\sqrt\s*\(([^(){}]*)\)", r"\\sqrt{\1}"),
+        (r"\\sqrt\s*(\d+|[a-zA-Z]|\\pi(?![a-z]))", r"\\sqrt{\1}"),
+        (r"\\(max|min|gcd|lcm)\s*\\?\{([^{}\\]*)\\?\}", r"\\\1(\2)"),
         (r"([_^])\s*([0-9a-zA-Z])(?![0-9a-zA-Z])", r"\1{\2}"),
         (r",?\s*(?:\\text\{\s*(?:and|or)\s*\}|\b(?:and|or)\b)\s*|(?<=[0-9)}])\s*[或和]\s*(?=[-0-9(\\])", ", "),
         (r"(?<![\w.\\])(\d+(?:\.\d+)?)[eE]\+?(-?\d{1,3})(?!\w)", r"\1 \\times 10^{\2}"),
@@ -87,7 +95,10 @@ _BLANK = re.compile(r"(?<!\d)\s|\s(?!\d)")
 def normal(answer: str) -> str:
     """The normal form of an answer."""
     text = " ".join(tidy(answer).split()).translate(_CHARACTERS)  # a run of blanks costs the rules below its square
-    for pattern, spelling in _SPELLINGS:
+    for pattern, spelling in _DRESS:
+        text = pattern.sub(spelling, text)
+    text = spelled(text)
+    for pattern, spelling in _COMMANDS:
         text = pattern.sub(spelling, text)
     text = _THOUSANDS.sub(lambda match: re.sub(r"\{,\}|\s", "", match[0]), text)
     text = _REPEATING.sub(_repeating, _MIXED.sub(r"(\1+\2)", text))

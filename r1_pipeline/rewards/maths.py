@@ -1,16 +1,17 @@
 """Mathematics: is the final answer equal to the reference?
 
-Order of decisions, on the normal forms (`latex.normal`) of both sides:
-1. the reference is empty, monstrous or broken: `ungradable`; two numbers in one answer: `malformed`;
-2. `decide`: literal equality; words as words, since a parser reads them as products of letters ("no" equals "on"); an
-   equation given for a value by its right side if its left side is a name ("x = 5", not "4 = 5"); lists by their
-   lengths and brackets; units, percent signs and number bases by the rules of `_pairs`; an integral, sum, product or
-   limit is no answer where the reference is none: that would reward copying the question;
+Order of decisions, on the normal forms (`latex.normal`, plain notation spelled as LaTeX) of both sides:
+1. the reference is empty, monstrous, broken or without a value (`1/0`): `ungradable`; two numbers in one answer:
+   `malformed`;
+2. `decide`: literal equality; qualifiers taken off (`qualifiers`); words as words, since a parser reads them as products
+   of letters ("no" equals "on"); an equation given for a value by its right side if its left side is a name ("x = 5",
+   not "4 = 5"); lists by their lengths and brackets; units, percent signs and number bases by the rules of `_pairs`; an
+   integral, sum, product or limit is no answer where the reference is none: that would reward copying the question;
 3. the fast path: exact equality of numbers and of lists of numbers;
 4. monstrous answers (towers of powers, huge exponents or factorials, over-long or deeply nested) are `wrong`;
-5. equality of values in a child process that is killed at the deadline (`maths_child`: latex2sympy, sympy,
+5. equality of values in a child process that is killed at the deadline (`maths_child`, `equality`: latex2sympy, sympy,
    math-verify). A timeout or a crash is `grader_error`, never wrong.
-A reference that no parser can read ("where a is any integer") is a text: right in its own words only.
+A reference that no parser can read ("the next even number") is a text: right in its own words only.
 The fast path never disagrees with the child where it decides; a test holds it to that over `tests/golden`.
 
 Not covered: conversion of units, units inside lists, numbers in words ("five"), tolerances (a decimal is right to 12
@@ -25,6 +26,8 @@ from pathlib import Path
 from r1_pipeline.records import Outcome, Problem, Verdict
 from r1_pipeline.rewards.extract import MAX_ANSWER, Rule, final_answer
 from r1_pipeline.rewards.latex import compact, listed, normal, unworded
+from r1_pipeline.rewards.plain import greek_pair
+from r1_pipeline.rewards.qualifiers import qualified
 from r1_pipeline.rewards.quantity import number, split
 from r1_pipeline.rewards.relations import interval
 from r1_pipeline.rewards.solutions import reference_answer
@@ -47,6 +50,7 @@ _NAMED = re.compile(
     r"(?>(?!\\in(?![a-z]))\\?[A-Za-z]++|_\{[^{}]*\}|\([^()=<>]*\)|\{[A-Za-z\\ ]*\}|['+\s|-])++)"
     r"(?:=|\\in(?![a-z]))\s*(?P<value>[^=<>]+)"
 )
+_RELATED = re.compile(r"[=<>]|\\(?:in|le|ge|ne)(?![a-z])")
 _OPTION = re.compile(r"\(([A-Za-z])\)|([A-Za-z])")
 _CHOICE = re.compile(r"\(?[A-J]\)?")
 _TIME = re.compile(r"\d{1,2}:(?:00|\d\d [AP]M)(?: [AP]M)?")
@@ -65,6 +69,12 @@ Pair = tuple[str, str]
 
 def decide(reference: str, answer: str, question: str) -> bool | list[Pair]:
     """The verdict on two normal forms where the writing settles it; else pairs of values: right if one is equal."""
+    if compact(reference) == compact(answer):
+        return True
+    expected, given = qualified(reference), qualified(answer)
+    if expected.excludes(given):
+        return False
+    reference, answer = greek_pair(expected.value, given.value)
     if compact(reference) == compact(answer):
         return True
     if (right := words(reference)) is not None:
@@ -186,6 +196,7 @@ class MathsVerifier:
 
     def _reference(self, reference: str) -> str:
         """Whether a reference has a value: the child's status; asked once per reference."""
+        reference = qualified(reference).value
         value = split(_unnamed(reference, "")[0]).value
         if not re.search(r"\w", value) or len(reference) > MAX_ANSWER or value.count("{") != value.count("}"):
             return "undefined"
@@ -232,8 +243,13 @@ def _unnamed(reference: str, answer: str) -> Pair:
 
 def _name(text: str) -> Pair:
     """The name that every element of a list gives a value to, and the values; "" and the text where there is none."""
-    matches = [_NAMED.fullmatch(each) for each in listed(text)[1]] if "=" in text or "\\in" in text else [None]
+    if "=" not in text and "\\in" not in text:
+        return "", text
+    elements = listed(text)[1]
+    matches = [_NAMED.fullmatch(each) for each in elements]
     names = {compact(match["name"]) if match else "" for match in matches}
+    if (first := matches[0]) and not any(matches[1:]) and not _RELATED.search(", ".join(elements[1:])):
+        return compact(first["name"]), ", ".join([first["value"].strip(), *elements[1:]])  # n = 2, 3, 4
     if len(names) > 1 or "" in names:
         return "", text
     return names.pop(), ", ".join(match["value"].strip() for match in matches if match)
@@ -265,7 +281,10 @@ def _pairs(reference: str, answer: str, question: str) -> list[Pair]:
             (_hundredth(left.value), right.value) if left.unit == "%" else (left.value, _hundredth(right.value))
         ]
         return hundredths + (plain if left.unit == "%" or _ASKS_PERCENT.search(question) else [])
-    return plain if not left.unit or not right.unit or left.unit == right.unit else []
+    if left.unit and right.unit:
+        return plain if left.unit == right.unit else []
+    literal = all(number(side.value) is not None for side in (left, right) if side.unit)
+    return plain if literal else [*plain, (reference, answer)]  # in "2\pi hr" the unit may be two factors
 
 
 def _alike(reference: str, answer: str) -> bool:

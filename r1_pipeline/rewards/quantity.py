@@ -48,6 +48,12 @@ _PLAIN_WORDS = re.compile(
     r"(.*?[0-9}).])(\s*)"
     r"([a-zA-Z](?:[a-zA-Z/ ]|\.(?= |$)|\\cdot )*(?:\^\{-?[0-9]\})?|[\u4e00-\u9fff][\u4e00-\u9fff/]{0,7})"
 )
+_MEASURED = re.compile(
+    r"(.*(?:[0-9}).!]|\\pi(?![a-zA-Z])))\s*([a-zA-Z](?:[a-zA-Z/ ]|\^\{-?[0-9]\}|\.(?= |$)|\\cdot )*)", re.DOTALL
+)
+_CONSTANTS = re.compile(r"\\(?:pi|sqrt|frac|cdot|times|ln|log|sin|cos|tan|left|right)(?![a-zA-Z])")
+_LETTERS = re.compile(r"[a-zA-Z\\]")
+_UNIT_WORD = re.compile(r"(?!(?:mg|hr|rs|mi|ml)\b)\b[a-zA-Z]{2,}")
 _SPACED = re.compile(r"(平方|立方|每|/)")
 
 
@@ -90,9 +96,19 @@ def split(text: str) -> Quantity:
         return _named(worded[1], unworded(worded[2]).strip("() ")) or Quantity(text, "")
     plain = _PLAIN_WORDS.fullmatch(text)
     if plain is None or number(plain[1]) is None:
-        return Quantity(text, "")
+        return _measured(text)
     product = not plain[2] and plain[3].isascii() and (len(plain[3]) == 1 or _unit(plain[3].split()) is None)
     return Quantity(text, "") if product else _named(plain[1], plain[3]) or Quantity(text, "")
+
+
+def _measured(text: str) -> Quantity:
+    """A constant that is no literal (`2\\pi cm`) with the unit behind it; one letter is a factor, not a unit."""
+    measured = _MEASURED.fullmatch(text)
+    if measured is None or _LETTERS.search(_CONSTANTS.sub(" ", measured[1])):
+        return Quantity(text, "")
+    names = measured[2].split()
+    unit = _unit(names) if _UNIT_WORD.search(measured[2]) else None
+    return Quantity(text, "") if unit is None else Quantity(measured[1].rstrip(), unit)
 
 
 def _named(value: str, words: str) -> Quantity | None:

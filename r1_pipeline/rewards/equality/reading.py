@@ -1,0 +1,61 @@
+"""LaTeX in normal form, read as sympy objects: the whole text or nothing. The parser is latex2sympy's."""
+
+import re
+from functools import lru_cache
+from typing import Any
+
+import sympy
+from latex2sympy2_extended import NormalizationConfig, normalize_latex
+from latex2sympy2_extended.latex2sympy2 import _Latex2Sympy
+
+_SPELLING = NormalizationConfig(boxed="none")
+_CALLED = re.compile(r"(?<![a-zA-Z\\])([fghFGH])\(([^()]*)\)")
+
+
+class Gcd(sympy.Function):  # type: ignore[misc]
+    """The greatest common divisor of integers; sympy's own says 1 for two letters."""
+
+    @classmethod
+    def eval(cls, *args: Any) -> Any:
+        """The value where all arguments are integers."""
+        return sympy.igcd(*args) if all(each.is_Integer for each in args) else None
+
+
+class Lcm(sympy.Function):  # type: ignore[misc]
+    """The least common multiple of integers; sympy's own says `ab` for two letters."""
+
+    @classmethod
+    def eval(cls, *args: Any) -> Any:
+        """The value where all arguments are integers."""
+        return sympy.ilcm(*args) if all(each.is_Integer for each in args) else None
+
+
+class _Reader(_Latex2Sympy):  # type: ignore[misc]
+    def handle_gcd_lcm(self, f: str, args: list[Any]) -> Any:
+        return {"gcd": Gcd, "lcm": Lcm}[f](*map(sympy.nsimplify, args))
+
+
+@lru_cache(maxsize=256)
+def value_of(latex: str, real: bool) -> Any:
+    """The sympy object, or None if the text is not mathematics from end to end."""
+    if "\\sum" in latex or "\\prod" in latex:
+        latex = _CALLED.sub(r"\1_{\2}", latex)  # the parser reads f(k+1) as a product
+    try:
+        value = _Reader(is_real=real, convert_degrees=False).parse(normalize_latex(latex, _SPELLING))
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  # a parser may raise anything for what a model wrote
+        return None
+    if isinstance(value, sympy.Basic) and not real:
+        value = value.subs({symbol: sympy.I for symbol in value.free_symbols if str(symbol) == "i"})
+    return value
+
+
+def undefined(value: Any) -> bool:
+    """Whether it, or a constant part of it, has no value: `0^{-1}`, `\\frac{1}{1-1}`, infinity minus infinity."""
+    if isinstance(value, sympy.MatrixBase):
+        return any(map(undefined, value))
+    parts = [part for part in sympy.preorder_traversal(value) if isinstance(part, sympy.Pow | sympy.log)]
+    if isinstance(value, sympy.Expr) and not value.has(sympy.Limit, sympy.Integral, sympy.Sum, sympy.Product):
+        parts.append(value)
+    return any(not part.free_symbols and part.doit().has(sympy.zoo, sympy.nan) for part in parts)

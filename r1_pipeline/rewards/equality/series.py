@@ -1,0 +1,102 @@
+"""Sums and products: compared at small integers, where they can be written out.
+
+A letter whose index is summed over (`a_k`, `C_{n-1-k}`) and an unknown function (`f(k)`) have a value of their own for
+each argument, the same on both sides. An infinite sum is computed twice, with and without its first terms apart; where
+the two differ it has no value. Of a series of unknown letters the first terms are compared.
+"""
+
+import re
+import zlib
+from typing import Any
+
+import mpmath
+import sympy
+from sympy.core.function import AppliedUndef
+
+from r1_pipeline.rewards.equality.reading import Gcd, Lcm, value_of
+
+SUMS = (sympy.Sum, sympy.Product)
+OPAQUE = (*SUMS, AppliedUndef, Gcd, Lcm)
+"""What has no value at a point before it is written out."""
+_INTEGERS = set("ijklmnN")
+_INDEXED = re.compile(r"([^_]+)_\{?([^{}]+)\}?")
+_TERMS = 200
+"""Terms of a sum that are written out; a longer one is left to sympy."""
+_FIRST = 12
+_AGREE = 1e-12
+
+
+def whole(*sides: Any) -> set[Any]:
+    """The letters that can only be integers: in limits of sums and products, in gcd and lcm, `n` in a floor."""
+    found: set[Any] = set()
+    for part in (part for side in sides for part in sympy.preorder_traversal(side)):
+        if isinstance(part, SUMS):
+            found.update(*(limit.free_symbols for _, *ends in part.limits for limit in ends))
+        elif isinstance(part, Gcd | Lcm):
+            found |= part.free_symbols
+        elif isinstance(part, sympy.floor | sympy.ceiling):
+            found |= part.free_symbols if {str(each) for each in part.free_symbols} <= _INTEGERS else set()
+    return found & _letters(sides)
+
+
+def indexed(*sides: Any) -> list[Any]:
+    """The sides, with letters whose index is summed over as functions of it, wherever these letters stand."""
+    sums = [part for side in sides for part in side.atoms(*SUMS)]
+    running = {str(index) for part in sums for index, *_ in part.limits}
+    symbols = _letters(sides).union(*(part.atoms(sympy.Symbol) for part in sums))
+    split = {each: match for each in symbols if (match := _INDEXED.fullmatch(str(each)))}
+    names = {match[1] for match in split.values() if running & set(re.findall("[a-zA-Z]", match[2]))}
+    called = {
+        each: sympy.Function(match[1])(*_indices(match[2], bool(each.is_real)))
+        for each, match in split.items()
+        if match[1] in names
+    }
+    return [side.xreplace(called) for side in sides]
+
+
+def written_out(value: Any) -> Any:
+    """The expression at a point, with every sum and product as what it comes to and every `f(3)` as a number."""
+    if isinstance(value, AppliedUndef) and not value.free_symbols:
+        return sympy.Rational(zlib.crc32(str(value).encode()) % 9973 + 1, 1009)
+    if not isinstance(value, SUMS):
+        return value.func(*map(written_out, value.args)) if value.args else value
+    *inner, (index, low, high) = value.limits
+    body, low, high = value.func(value.function, *inner) if inner else value.function, low.doit(), high.doit()
+    if high is sympy.oo and isinstance(value, sympy.Sum) and low.is_Integer:
+        if not body.has(*SUMS, AppliedUndef):
+            return _series(body, index, int(low))
+        high = low + _FIRST
+    if not (low.is_Integer and high.is_Integer and high - low < _TERMS):
+        return value
+    terms = [written_out(body.subs(index, at)) for at in range(int(low), int(high) + 1)]
+    return (sympy.Add if isinstance(value, sympy.Sum) else sympy.Mul)(*terms)
+
+
+def renamed(value: Any) -> Any:
+    """The expression with names of indices that do not matter; None where sums stand in sums."""
+    sums = value.atoms(*SUMS)
+    if any(len(part.limits) > 1 or part.function.has(*SUMS) for part in sums):
+        return None
+    return value.as_dummy()
+
+
+def _letters(sides: tuple[Any, ...]) -> set[Any]:
+    return set().union(*(side.free_symbols for side in sides))
+
+
+def _indices(text: str, real: bool) -> list[Any]:
+    """What stands below a letter: `i,j` and `ij` are two indices."""
+    pieces = list(text) if text.isalpha() else text.split(",")
+    values = [value_of(piece, real) for piece in pieces]
+    return [sympy.Symbol(piece) if value is None else value for piece, value in zip(pieces, values, strict=True)]
+
+
+def _series(body: Any, index: Any, low: int) -> Any:
+    """The value of an infinite sum; nan where it is not sure."""
+    term = sympy.lambdify(index, body, modules="mpmath")
+    with mpmath.workdps(25):
+        at_once, later = (
+            mpmath.fsum(map(term, range(low, start))) + mpmath.nsum(term, [start, mpmath.inf])
+            for start in (low, low + 7)
+        )
+        return sympy.Float(at_once, 25) if abs(at_once - later) <= _AGREE * abs(at_once) else sympy.nan

@@ -1,0 +1,153 @@
+"""Plain notation: mathematics that is typed without LaTeX, spelled as LaTeX.
+
+`7*sin(pi*x/5)`, `log2(3)`, `x^(n+1)`, `cbrt(2)`, `abs(x)`, `binomial(n, k)`, `theta` and `oo` become commands, so that
+both sides of a comparison write them in one way. Only whole runs of letters are names: `ins(x)` stays the product of
+letters that it is. A run that consists of short functions and single letters (`nlogn`, `sinx`) is taken apart. Words
+stay words: a function needs an argument ("5 min" has none), and a Greek name in prose ("alpha particle") is a word.
+`mu`, `nu` and `xi` are products of two letters too: they are Greek only where the other side has that Greek letter.
+Not covered: `C(n, k)`, which may be a point; a product that spells a name (`asin x` is the arcsine).
+"""
+
+import re
+
+_GREEK = re.compile(
+    "alpha|beta|gamma|delta|epsilon|varepsilon|zeta|eta|theta|vartheta|iota|kappa|lambda|rho|sigma|tau|upsilon|phi"
+    "|varphi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Xi|Sigma|Upsilon|Phi|Psi|Omega"
+)
+_ALWAYS = {"pi": "\\pi ", **dict.fromkeys(("oo", "inf", "infinity", "Infinity"), "\\infty ")}
+_TRIGONOMETRIC = ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh")
+_FUNCTIONS = {
+    **{name: f"\\{name} " for name in (*_TRIGONOMETRIC, "ln", "log", "exp", "sqrt", "arsinh", "arcosh", "artanh")},
+    **{short + name: f"\\arc{name} " for name in _TRIGONOMETRIC for short in ("a", "arc")},
+    "lg": "\\log ", "tg": "\\tan ", "ctg": "\\cot ", "cosec": "\\csc ", "arctg": "\\arctan ",
+}  # fmt: skip
+_CALLED = {
+    **{name: f"\\{name}" for name in (
+        "max", "min", "gcd", "lcm", "det", "dim", "ker", "deg", "arg", "floor", "ceil", "cbrt", "abs", "factorial",
+        "binom", "frac",
+    )},
+    **{name: f"\\text{{{name}}}" for name in ("sgn", "rank", "tr", "erf")},
+    "log2": "\\log_{2}", "log10": "\\log_{10}", "sign": "\\text{sgn}", "ceiling": "\\ceil", "binomial": "\\binom",
+}  # fmt: skip
+"""Names that are functions directly before a bracket only: they are words or units elsewhere."""
+_ARGUMENT = re.compile(
+    r"(?:\s*(?:\^\s*(?:\{[^{}]*\}|\(-1\)|-?\w)|_\s*(?:\{[^{}]*\}|\w+)))*\s*"
+    r"(?:[({|\d\u0370-\u03ff]|\\(?!text|\})|[a-zA-Z](?![a-zA-Z])|(?P<name>[a-zA-Z]+))"
+)
+_SHORT = "sin|cos|tan|cot|sec|csc|ln|log|lg|sqrt|exp"
+_NEXT = "alpha|beta|theta|phi|[xyznt]"
+_GLUED = re.compile(rf"[xyzntkmr]?(?:(?:{_SHORT})(?:{_NEXT})?)+|[nkmxrt]?pi[xrk]?")
+_GLUED_WORD = re.compile(rf"(?:{_SHORT})[yzt]|pix|kpi")
+_LINK = re.compile(rf"{_SHORT}|{_NEXT}|pi|[kmr]")
+_NAME = re.compile(
+    r"\\(?:begin|end)\{[^{}]*\}|\\text\{\s*(?P<worded>[a-zA-Z]+)\s*\}|\\text\{[^{}]*\}"
+    r"|(?<![\\a-zA-Z])(?P<typed>log(?:2|10)(?=\()|[a-zA-Z]{2,})"
+)
+_SIGN = re.compile(r"(?:sum|prod|int|lim)\s*_")
+_CALL = re.compile(r"\\(sqrt|cbrt|abs|floor|ceil|factorial|binom)\s*(\[[^\[\]]*\])?\s*\(|\^\s*(-?)\s*\(")
+_BRACKETS = {
+    "cbrt": ("\\sqrt[3]{", "}"), "abs": ("|", "|"), "floor": ("\\lfloor ", " \\rfloor "),
+    "ceil": ("\\lceil ", " \\rceil "), "factorial": ("(", ")!"), "binom": ("\\binom{", "}"),
+}  # fmt: skip
+_NEGATIVE_POWER = re.compile(r"\^\s*-\s*(\d+|[a-zA-Z](?![a-zA-Z]))")
+
+
+def spelled(text: str) -> str:
+    """The text with its plain notation spelled as LaTeX; time is linear in its length."""
+    names = [name["typed"] for name in _NAME.finditer(text)]
+    if names:
+        prose = any(len(name) > 3 and not _known(name) for name in names if name)
+        text = _NAME.sub(lambda name: _command(name, prose), text)
+    return _NEGATIVE_POWER.sub(r"^{-\1}", _braced(text)) if "(" in text or "^" in text else text
+
+
+def greek_pair(reference: str, answer: str) -> tuple[str, str]:
+    """Both sides of a comparison, with `mu`, `nu` and `xi` read as Greek where the other side has that letter."""
+    for name in ("mu", "nu", "xi"):
+        letter, typed = f"\\{name}", re.compile(rf"(?<![\\a-zA-Z]){name}(?![a-zA-Z])")
+        if letter in reference:
+            answer = typed.sub(rf"\\{name} ", answer)
+        elif letter in answer:
+            reference = typed.sub(rf"\\{name} ", reference)
+    return reference, answer
+
+
+def _known(name: str) -> bool:
+    listed = any(name in table for table in (_ALWAYS, _FUNCTIONS, _CALLED))
+    return listed or _GREEK.fullmatch(name) is not None or _glued(name)
+
+
+def _glued(name: str) -> bool:
+    return _GLUED.fullmatch(name) is not None and not _GLUED_WORD.fullmatch(name)
+
+
+def _command(match: re.Match[str], prose: bool) -> str:
+    """A name as a command, if it is one where it stands; else as it was."""
+    name, after = match["worded"] or match["typed"], match.string[match.end() : match.end() + 80]
+    if name is None:
+        return match[0]
+    if name in _CALLED and after.startswith(("(", "{")):
+        return _CALLED[name]
+    if name in _FUNCTIONS and _applied(name, after, prose):
+        return _FUNCTIONS[name]
+    if _SIGN.match(name + after):
+        return f"\\{name}"
+    if name in _ALWAYS:
+        return _ALWAYS[name]
+    if _GREEK.fullmatch(name) and not prose:
+        return f"\\{name} "
+    if match["typed"] and _glued(name):
+        links = _LINK.findall(name)
+        if links[-1] not in _FUNCTIONS or _applied(links[-1], after, prose):
+            return "".join(_linked(link) for link in links)
+    return match[0]
+
+
+def _linked(name: str) -> str:
+    return _FUNCTIONS.get(name) or _ALWAYS.get(name) or (f"\\{name} " if len(name) > 1 else f"{name} ")
+
+
+def _applied(name: str, after: str, prose: bool) -> bool:
+    """Whether what stands behind the name of a function is an argument of it."""
+    argument = _ARGUMENT.match(after)
+    if argument is None or (argument["name"] and not _known(argument["name"])):
+        return False
+    return after.startswith("(") or not (prose or (name == "sec" and argument[0][-1].isdigit()))
+
+
+def _braced(text: str) -> str:
+    """The text with arguments and exponents in round brackets put into the brackets that their commands want."""
+    calls = {call.end() - 1: call for call in _CALL.finditer(text)}
+    if not calls:
+        return text
+    edits: dict[int, tuple[int, str]] = {}
+    opened: list[tuple[int, list[int]]] = []
+    for at, char in enumerate(text):
+        if char == "(":
+            opened.append((at, []))
+        elif char == "," and opened:
+            opened[-1][1].append(at)
+        elif char == ")" and opened:
+            start, commas = opened.pop()
+            if call := calls.get(start):
+                edits |= _rebracketed(call, commas, at)
+    pieces, done = [], 0
+    for at, (end, new) in sorted(edits.items()):
+        pieces += [text[done:at], new]
+        done = end
+    return "".join([*pieces, text[done:]])
+
+
+def _rebracketed(call: re.Match[str], commas: list[int], close: int) -> dict[int, tuple[int, str]]:
+    """The replacements, each from where to where, for the brackets of one call."""
+    name, option, sign = call.groups()
+    if name is None:
+        left, right = ("^{-(", ")}") if sign else ("^{", "}")
+    elif name == "sqrt":
+        left, right = f"\\sqrt{option or ''}{{", "}"
+    else:
+        left, right = _BRACKETS[name]
+    edits = {call.start(): (call.end(), left), close: (close + 1, right)}
+    if name == "binom":
+        return {**edits, commas[0]: (commas[0] + 1, "}{")} if len(commas) == 1 else {}
+    return edits
