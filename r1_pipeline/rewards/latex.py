@@ -51,6 +51,7 @@ _DRESS = [
         (r"\\leq(?:slant)?(?![a-zA-Z])", r"\\le"),
         (r"\\geq(?:slant)?(?![a-zA-Z])", r"\\ge"),
         (r"\\([lr])brace(?![a-zA-Z])", lambda match: "\\{" if match[1] == "l" else "\\}"),
+        (r"(\\in)\s*([NZQR])(?![a-zA-Z_^(])", r"\1 \\mathbb{\2}"),
         (r"\\varnothing(?![a-zA-Z])|\\\{\s*\\\}", r"\\emptyset"),
         (r"\\deg(?:ree)?(?![a-zA-Z])|\^\s*(?:\\circ(?![a-zA-Z])|\{\s*\\circ\s*\})", r"^{\\circ}"),
         (r"\\(?:text(?:bf|it|rm|sf|normal)?|math(?:rm|sf)|mbox|operatorname)\s*\*?\s*\{", r"\\text{"),
@@ -173,12 +174,11 @@ def _ratio(parts: list[str]) -> str:
 
 
 def _both_signs(text: str) -> str:
-    """`a \\pm b` written out as two values, where there is one such sign and it stands outside all brackets."""
-    pieces = _PLUS_MINUS.split(text)
-    if len(pieces) != 2 or "," in text or any(pieces[0].count(a) != pieces[0].count(b) for a, b in ("()", "{}", "[]")):
+    """`a \\pm b` written out as two values, where there is one such sign and no list or set around it."""
+    pieces = [piece.strip() for piece in _PLUS_MINUS.split(text)]
+    if len(pieces) != 2 or "," in text or text.startswith("\\{"):
         return text
-    left, right = pieces[0].strip(), pieces[1].strip()
-    return f"{left} + {right}, {left} - {right}".strip()
+    return f"{pieces[0]} + {pieces[1]}, {pieces[0]} - {pieces[1]}".strip()
 
 
 def _repeating(match: re.Match[str]) -> str:

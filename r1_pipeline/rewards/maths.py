@@ -3,10 +3,11 @@
 Order of decisions, on the normal forms (`latex.normal`, plain notation spelled as LaTeX) of both sides:
 1. the reference is empty, monstrous, broken or without a value (`1/0`): `ungradable`; two numbers in one answer:
    `malformed`;
-2. `decide`: literal equality; qualifiers taken off (`qualifiers`); words as words, since a parser reads them as products
-   of letters ("no" equals "on"); an equation given for a value by its right side if its left side is a name ("x = 5",
-   not "4 = 5"); lists by their lengths and brackets; units, percent signs and number bases by the rules of `_pairs`; an
-   integral, sum, product or limit is no answer where the reference is none: that would reward copying the question;
+2. `decide`: literal equality; qualifiers taken off (`qualifiers`); words as words, since a parser reads them as
+   products of letters ("no" equals "on"); an equation given for a value by its right side if its left side is a name
+   ("x = 5", not "4 = 5"; `names`); lists by their lengths and brackets; units, percent signs and number bases by the
+   rules of `_pairs`; an integral, sum, product or limit is no answer where the reference is none: that would reward
+   copying the question;
 3. the fast path: exact equality of numbers and of lists of numbers;
 4. monstrous answers (towers of powers, huge exponents or factorials, over-long or deeply nested) are `wrong`;
 5. equality of values in a child process that is killed at the deadline (`maths_child`, `equality`: latex2sympy, sympy,
@@ -26,6 +27,7 @@ from pathlib import Path
 from r1_pipeline.records import Outcome, Problem, Verdict
 from r1_pipeline.rewards.extract import MAX_ANSWER, Rule, final_answer
 from r1_pipeline.rewards.latex import compact, listed, normal, unworded
+from r1_pipeline.rewards.names import unnamed
 from r1_pipeline.rewards.plain import greek_pair
 from r1_pipeline.rewards.qualifiers import qualified
 from r1_pipeline.rewards.quantity import number, split
@@ -34,7 +36,7 @@ from r1_pipeline.rewards.solutions import reference_answer
 from r1_pipeline.rewards.verifier import verdict
 from r1_pipeline.rewards.workers import WorkerPool
 
-RULES = "5"
+RULES = "6"
 """Bump when any verdict can change; `tests/golden` holds the verdicts to it."""
 _STACK = ("math-verify", "latex2sympy2_extended", "sympy", "antlr4-python3-runtime")
 _LIMIT_S, _REFERENCE_LIMIT_S = 1.5, 10.0
@@ -45,12 +47,6 @@ _KNOWN = 50_000
 """Pairs of values remembered: the samples of a problem give few different answers."""
 
 _TWO_NUMBERS = re.compile(r"\d\s+\d")
-_NAMED = re.compile(
-    r"(?=[^=]{0,80}[A-Za-z])(?!-)(?P<name>"
-    r"(?>(?!\\in(?![a-z]))\\?[A-Za-z]++|_\{[^{}]*\}|\([^()=<>]*\)|\{[A-Za-z\\ ]*\}|['+\s|-])++)"
-    r"(?:=|\\in(?![a-z]))\s*(?P<value>[^=<>]+)"
-)
-_RELATED = re.compile(r"[=<>]|\\(?:in|le|ge|ne)(?![a-z])")
 _OPTION = re.compile(r"\(([A-Za-z])\)|([A-Za-z])")
 _CHOICE = re.compile(r"\(?[A-J]\)?")
 _TIME = re.compile(r"\d{1,2}:(?:00|\d\d [AP]M)(?: [AP]M)?")
@@ -81,7 +77,7 @@ def decide(reference: str, answer: str, question: str) -> bool | list[Pair]:
         return right == words(answer, beside_words=True)
     if len(reference) == 1 and reference.isalpha() and (option := words(answer)) is not None:
         return option == reference.casefold()
-    reference, answer = _as_intervals(*_unnamed(reference, answer))
+    reference, answer = _as_intervals(*unnamed(reference, answer))
     if _UNDONE.search(answer) and not _UNDONE.search(reference):
         return False
     if "\\ldots" in reference + answer or ("=" in answer and "=" not in reference and len(listed(answer)[1]) == 1):
@@ -197,7 +193,7 @@ class MathsVerifier:
     def _reference(self, reference: str) -> str:
         """Whether a reference has a value: the child's status; asked once per reference."""
         reference = qualified(reference).value
-        value = split(_unnamed(reference, "")[0]).value
+        value = split(unnamed(reference, "")[0]).value
         if not re.search(r"\w", value) or len(reference) > MAX_ANSWER or value.count("{") != value.count("}"):
             return "undefined"
         if words(reference) is not None or _numbers(listed(value)[1]) is not None:
@@ -229,30 +225,6 @@ def _numbers(items: list[str]) -> list[Fraction] | None:
 def _close(left: Fraction, right: Fraction) -> bool:
     """Whether two numbers are so close that decimals have to be judged as such."""
     return abs(left - right) <= max(abs(left), abs(right)) / 10**9
-
-
-def _unnamed(reference: str, answer: str) -> Pair:
-    """Both without the name of what they give: `x = 5` is 5. Two different names stay, and with them the difference."""
-    (name, value), (other, given) = _name(reference), _name(answer)
-    if name and not re.search(r"[+-]", name) and (name == other or "=" not in answer):
-        reference = value
-    if other and (name == other or "=" not in reference):
-        answer = given
-    return reference, answer
-
-
-def _name(text: str) -> Pair:
-    """The name that every element of a list gives a value to, and the values; "" and the text where there is none."""
-    if "=" not in text and "\\in" not in text:
-        return "", text
-    elements = listed(text)[1]
-    matches = [_NAMED.fullmatch(each) for each in elements]
-    names = {compact(match["name"]) if match else "" for match in matches}
-    if (first := matches[0]) and not any(matches[1:]) and not _RELATED.search(", ".join(elements[1:])):
-        return compact(first["name"]), ", ".join([first["value"].strip(), *elements[1:]])  # n = 2, 3, 4
-    if len(names) > 1 or "" in names:
-        return "", text
-    return names.pop(), ", ".join(match["value"].strip() for match in matches if match)
 
 
 def _as_intervals(reference: str, answer: str) -> Pair:

@@ -22,6 +22,7 @@ from r1_pipeline.rewards.equality.reading import undefined, value_of
 from r1_pipeline.rewards.equality.values import same
 
 _MEMORY = 480 << 20
+_FIRST = (("\\sum_{k=1}^{n} a_{k}", "\\sum_{j=1}^{n} a_{j}+1"), ("\\frac{x^{2}}{2}", "x\\cdot\\sqrt{x}"))
 _INDEX_I = re.compile(r"\\(?:sum|prod)\s*_\{\s*i\s*=")
 
 
@@ -34,6 +35,8 @@ def _answer_requests() -> None:
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    for pair in _FIRST:  # builds the parser's tables and loads what sympy loads late
+        judge(*pair)
     reply({"ready": True})
     for line in sys.stdin:
         request = json.loads(line)

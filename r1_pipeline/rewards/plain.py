@@ -14,7 +14,12 @@ _GREEK = re.compile(
     "alpha|beta|gamma|delta|epsilon|varepsilon|zeta|eta|theta|vartheta|iota|kappa|lambda|rho|sigma|tau|upsilon|phi"
     "|varphi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Xi|Sigma|Upsilon|Phi|Psi|Omega"
 )
-_ALWAYS = {"pi": "\\pi ", **dict.fromkeys(("oo", "inf", "infinity", "Infinity"), "\\infty ")}
+_CAPITALS = {
+    name: f"\\{name.lower()} "
+    for name in ("Alpha", "Beta", "Epsilon", "Zeta", "Eta", "Iota", "Kappa", "Rho", "Tau", "Chi")
+}
+"""Capitals that LaTeX has no command for, since they look like Latin ones: as names they are the small letters."""
+_ALWAYS = {"pi": "\\pi ", "Pi": "\\pi ", **dict.fromkeys(("oo", "inf", "infinity", "Infinity"), "\\infty ")}
 _TRIGONOMETRIC = ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh")
 _FUNCTIONS = {
     **{name: f"\\{name} " for name in (*_TRIGONOMETRIC, "ln", "log", "exp", "sqrt", "arsinh", "arcosh", "artanh")},
@@ -30,6 +35,7 @@ _CALLED = {
     "log2": "\\log_{2}", "log10": "\\log_{10}", "sign": "\\text{sgn}", "ceiling": "\\ceil", "binomial": "\\binom",
 }  # fmt: skip
 """Names that are functions directly before a bracket only: they are words or units elsewhere."""
+_CALLING = re.compile(r"\w+[({]|(?:det|dim|ker|rank|tr) [A-Z](?![a-zA-Z])")
 _ARGUMENT = re.compile(
     r"(?:\s*(?:\^\s*(?:\{[^{}]*\}|\(-1\)|-?\w)|_\s*(?:\{[^{}]*\}|\w+)))*\s*"
     r"(?:[({|\d\u0370-\u03ff]|\\(?!text|\})|[a-zA-Z](?![a-zA-Z])|(?P<name>[a-zA-Z]+))"
@@ -49,7 +55,7 @@ _BRACKETS = {
     "cbrt": ("\\sqrt[3]{", "}"), "abs": ("|", "|"), "floor": ("\\lfloor ", " \\rfloor "),
     "ceil": ("\\lceil ", " \\rceil "), "factorial": ("(", ")!"), "binom": ("\\binom{", "}"),
 }  # fmt: skip
-_NEGATIVE_POWER = re.compile(r"\^\s*-\s*(\d+|[a-zA-Z](?![a-zA-Z]))")
+_POWER = re.compile(r"\^\s*(-?\s*\d*\.\d+|-\s*(?:\d+|[a-zA-Z](?![a-zA-Z])))")
 
 
 def spelled(text: str) -> str:
@@ -58,7 +64,7 @@ def spelled(text: str) -> str:
     if names:
         prose = any(len(name) > 3 and not _known(name) for name in names if name)
         text = _NAME.sub(lambda name: _command(name, prose), text)
-    return _NEGATIVE_POWER.sub(r"^{-\1}", _braced(text)) if "(" in text or "^" in text else text
+    return _POWER.sub(r"^{\1}", _braced(text)) if "^" in text or "(" in text else text
 
 
 def greek_pair(reference: str, answer: str) -> tuple[str, str]:
@@ -73,7 +79,7 @@ def greek_pair(reference: str, answer: str) -> tuple[str, str]:
 
 
 def _known(name: str) -> bool:
-    listed = any(name in table for table in (_ALWAYS, _FUNCTIONS, _CALLED))
+    listed = any(name in table for table in (_ALWAYS, _FUNCTIONS, _CALLED, _CAPITALS))
     return listed or _GREEK.fullmatch(name) is not None or _glued(name)
 
 
@@ -86,7 +92,7 @@ def _command(match: re.Match[str], prose: bool) -> str:
     name, after = match["worded"] or match["typed"], match.string[match.end() : match.end() + 80]
     if name is None:
         return match[0]
-    if name in _CALLED and after.startswith(("(", "{")):
+    if name in _CALLED and _CALLING.match(name + after):
         return _CALLED[name]
     if name in _FUNCTIONS and _applied(name, after, prose):
         return _FUNCTIONS[name]
@@ -94,8 +100,8 @@ def _command(match: re.Match[str], prose: bool) -> str:
         return f"\\{name}"
     if name in _ALWAYS:
         return _ALWAYS[name]
-    if _GREEK.fullmatch(name) and not prose:
-        return f"\\{name} "
+    if (name in _CAPITALS or _GREEK.fullmatch(name)) and not prose:
+        return _CAPITALS.get(name, f"\\{name} ")
     if match["typed"] and _glued(name):
         links = _LINK.findall(name)
         if links[-1] not in _FUNCTIONS or _applied(links[-1], after, prose):

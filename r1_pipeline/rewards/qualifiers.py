@@ -1,9 +1,9 @@
 """Qualifiers: what an answer says behind its value about the letters in it, as in `2k\\pi, k \\in \\mathbb{Z}`.
 
-"for any constant c", "for all n", "where C is a constant", `c \\in \\mathbb{R}`, `n \\ge 1`, in words, behind a comma or in
-brackets. A qualifier may be left out and may be added; two that name different sets or bounds exclude each other.
-A condition is none: "if n is even" and "for even n" say that other cases exist, and stay part of the answer. A letter
-that a relation without words speaks of has to occur in the value and is not what the value is given for: `x > 5` is no
+They stand in words ("for any constant c", "for all n", "where C is a constant"), behind a comma (`n \\ge 1`) or in
+brackets. A qualifier may be left out and may be added; two that name different sets or lower bounds exclude each other.
+A condition is none: "if n is even" and "for even n" say that there are other cases, and stay part of the answer.
+Except after "for all", a letter has to occur in the value and is not what the value is given for: `x > 5` is no
 qualifier of `x = 1`. Not covered: upper bounds, lists of values (`k = 0, 1, 2`).
 """
 
@@ -18,9 +18,7 @@ _SETS = {
     "integer": "Z", "integers": "Z", "natural": "N", "real": "R", "reals": "R", "rational": "Q", "complex": "C",
     "整数": "Z", "自然数": "N", "实数": "R",
 }  # fmt: skip
-_KIND = (
-    "arbitrary|fixed|positive|non-?negative|constants?|numbers?|values?|parameters?|任意|常数|正|" + "|".join(_SETS)
-)
+_KIND = "arbitrary|fixed|positive|non-?negative|constants?|numbers?|values?|parameters?|任意|常数|正|" + "|".join(_SETS)
 _KINDS = rf"(?P<kinds>(?:(?:{_KIND})\s*)+)"
 _SET = r"\\in\s*(?:\\mathbb\{(?P<set>[NZQRC])\}|(?P<plain>[NZQRC]))(?P<part>(?:\^|_)\s*(?:\{[^{}]*\}|\S))?"
 _RANGE = rf"(?:{_SET}|(?P<sign>>|\\ge)\s*(?P<low>-?\d{{1,9}}))"

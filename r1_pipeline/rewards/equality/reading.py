@@ -1,7 +1,7 @@
 """LaTeX in normal form, read as sympy objects: the whole text or nothing. The parser is latex2sympy's."""
 
 import re
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any
 
 import sympy
@@ -18,7 +18,7 @@ class Gcd(sympy.Function):  # type: ignore[misc]
     @classmethod
     def eval(cls, *args: Any) -> Any:
         """The value where all arguments are integers."""
-        return sympy.igcd(*args) if all(each.is_Integer for each in args) else None
+        return reduce(sympy.igcd, args) if all(each.is_Integer for each in args) else None
 
 
 class Lcm(sympy.Function):  # type: ignore[misc]
@@ -27,7 +27,7 @@ class Lcm(sympy.Function):  # type: ignore[misc]
     @classmethod
     def eval(cls, *args: Any) -> Any:
         """The value where all arguments are integers."""
-        return sympy.ilcm(*args) if all(each.is_Integer for each in args) else None
+        return reduce(sympy.ilcm, args) if all(each.is_Integer for each in args) else None
 
 
 class _Reader(_Latex2Sympy):  # type: ignore[misc]

@@ -1,12 +1,14 @@
 """Sums and products: compared at small integers, where they can be written out.
 
 A letter whose index is summed over (`a_k`, `C_{n-1-k}`) and an unknown function (`f(k)`) have a value of their own for
-each argument, the same on both sides. An infinite sum is computed twice, with and without its first terms apart; where
-the two differ it has no value. Of a series of unknown letters the first terms are compared.
+each argument, the same on both sides. An infinite sum or product is computed twice, once with its first terms apart;
+where the two differ it has no value. Of a series of unknown letters the first terms are compared.
 """
 
+import operator
 import re
 import zlib
+from functools import reduce
 from typing import Any
 
 import mpmath
@@ -20,8 +22,8 @@ OPAQUE = (*SUMS, AppliedUndef, Gcd, Lcm)
 """What has no value at a point before it is written out."""
 _INTEGERS = set("ijklmnN")
 _INDEXED = re.compile(r"([^_]+)_\{?([^{}]+)\}?")
-_TERMS = 200
-"""Terms of a sum that are written out; a longer one is left to sympy."""
+_TERMS = 2000
+"""Terms of a sum that are written out at most."""
 _FIRST = 12
 _AGREE = 1e-12
 
@@ -55,20 +57,24 @@ def indexed(*sides: Any) -> list[Any]:
 
 
 def written_out(value: Any) -> Any:
-    """The expression at a point, with every sum and product as what it comes to and every `f(3)` as a number."""
+    """The expression at a point, with every sum and product as what it comes to and every `f(3)` as a number.
+
+    A sum stays where it is too long or its limits are no integers.
+    """
     if isinstance(value, AppliedUndef) and not value.free_symbols:
         return sympy.Rational(zlib.crc32(str(value).encode()) % 9973 + 1, 1009)
     if not isinstance(value, SUMS):
         return value.func(*map(written_out, value.args)) if value.args else value
     *inner, (index, low, high) = value.limits
     body, low, high = value.func(value.function, *inner) if inner else value.function, low.doit(), high.doit()
-    if high is sympy.oo and isinstance(value, sympy.Sum) and low.is_Integer:
-        if not body.has(*SUMS, AppliedUndef):
-            return _series(body, index, int(low))
+    if high is sympy.oo and low.is_Integer:
+        if not body.has(*OPAQUE):
+            return _series(value.func, body, index, int(low))
         high = low + _FIRST
     if not (low.is_Integer and high.is_Integer and high - low < _TERMS):
         return value
-    terms = [written_out(body.subs(index, at)) for at in range(int(low), int(high) + 1)]
+    put = body.subs if inner or body.has(*SUMS) else lambda index, at: body.xreplace({index: at})
+    terms = [written_out(put(index, sympy.Integer(at))) for at in range(int(low), int(high) + 1)]
     return (sympy.Add if isinstance(value, sympy.Sum) else sympy.Mul)(*terms)
 
 
@@ -91,12 +97,15 @@ def _indices(text: str, real: bool) -> list[Any]:
     return [sympy.Symbol(piece) if value is None else value for piece, value in zip(pieces, values, strict=True)]
 
 
-def _series(body: Any, index: Any, low: int) -> Any:
-    """The value of an infinite sum; nan where it is not sure."""
+def _series(kind: Any, body: Any, index: Any, low: int) -> Any:
+    """The value of an infinite sum or product; nan where it is not sure, or a term has no value."""
     term = sympy.lambdify(index, body, modules="mpmath")
+    join, endless = (operator.add, mpmath.nsum) if kind is sympy.Sum else (operator.mul, mpmath.nprod)
     with mpmath.workdps(25):
-        at_once, later = (
-            mpmath.fsum(map(term, range(low, start))) + mpmath.nsum(term, [start, mpmath.inf])
-            for start in (low, low + 7)
-        )
-        return sympy.Float(at_once, 25) if abs(at_once - later) <= _AGREE * abs(at_once) else sympy.nan
+        try:
+            at_once = endless(term, [low, mpmath.inf])
+            later = reduce(join, map(term, range(low, low + 7)), endless(term, [low + 7, mpmath.inf]))
+        except (ArithmeticError, ValueError, mpmath.NoConvergence):
+            return sympy.nan
+        sure = isinstance(at_once, mpmath.mpf) and abs(at_once - later) <= _AGREE * abs(at_once)
+        return sympy.Float(at_once, 25) if sure else sympy.nan

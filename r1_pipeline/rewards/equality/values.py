@@ -105,7 +105,10 @@ def _settled_in_complex(left: Any, right: Any, points: Iterable[Point], toleranc
 def _near(left: Any, right: Any, point: Point, tolerance: float, real: bool) -> bool | None:
     """Whether two expressions agree at a point; None if they have no finite value there, or no real one."""
     if left.has(*OPAQUE) or right.has(*OPAQUE):
-        left, right, point = written_out(left.subs(point)), written_out(right.subs(point)), {}
+        left, right = written_out(left.subs(point)), written_out(right.subs(point))
+        if point and (left.has(*SUMS) or right.has(*SUMS)):
+            return None
+        point = {}
         tolerance = _DECIMAL if left.has(sympy.Float) or right.has(sympy.Float) else tolerance
     values = [each.evalf(_DIGITS, subs=point) for each in (left, right, left - right)]
     if not all(each.is_number and each.is_finite for each in values) or (real and not values[2].is_real):
