@@ -74,8 +74,8 @@ from r1_pipeline.training.sft import Row, SftRecipe, train_sft
 
 VERSIONS: Mapping[str, int] = {
     "pretrain": 2,
-    "curate": 4,
-    "curate_preferences": 3,
+    "curate": 5,
+    "curate_preferences": 4,
     "reinforce": 3,
     "draft_cold_start": 5,
     "finetune": 2,

@@ -1,10 +1,12 @@
 """Which rows of all sources make a set: the right domains, the right side, each once, and nothing on both sides.
 
 Built-in problems come first, then the user's sources in the order declared; of rows that are alike the first counts.
-A training row whose fact or content is also held out is set aside, whatever its source says.
-Not covered: whether references pass their verifiers (`rewards.references`), near-duplicates (`screening`).
+A training row whose fact, question or content is also held out is set aside, whatever its source says; so are pairs
+that prefer opposite replies.
+Not covered: whether references pass their verifiers and agree (`rewards.references`), near-duplicates (`screening`).
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +27,8 @@ from r1_pipeline.records import DOMAINS, Domain, PreferencePair, Problem
 
 T = TypeVar("T", Problem, PreferencePair)
 SET_ASIDE = "set_aside.parquet"
+CONTRADICTORY = "contradictory"
+"""Reason for which rows are set aside that say opposite things about one question."""
 
 
 class _Sourced(Recipe):
@@ -116,30 +120,52 @@ def _rows(
 
 
 def _without_overlap(sides: Sides[T]) -> Sides[T]:
-    """Training rows whose fact or content is held out, set aside."""
-    held = {name: row.source for row in sides.heldout for name in (row.id, _fact(row))}
+    """Training rows whose fact, question or content is held out, set aside."""
+    held = {name: row.source for row in sides.heldout for name in _names(row)}
     kept = []
     for row in sides.train:
-        if other := held.get(row.id) or held.get(_fact(row)):
+        if other := next((held[name] for name in _names(row) if name in held), None):
             sides.aside.append(Place.of(row.source).aside("also_heldout", f"as {place_of(other)}"))
         else:
             kept.append(row)
     return Sides(kept, sides.heldout, sides.aside)
 
 
-def _fact(row: T) -> str:
-    return row.source.rpartition("#")[2]
+def _names(row: Problem | PreferencePair) -> tuple[str, str, str]:
+    """What two rows that are about the same have in common: content, fact or question."""
+    return row.id, row.source.rpartition("#")[2], asked(row)
+
+
+def asked(row: Problem | PreferencePair) -> str:
+    """The question or prompt of a row, the same for every way of spacing and composing its characters."""
+    text = row.question if isinstance(row, Problem) else row.prompt
+    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def curate_pairs(recipe: CuratePreferencesRecipe, runtime: Runtime, draft: Draft) -> Facts:
     """Writes the pairs of both sides."""
-    sides = pair_sides(recipe, runtime.folders)
+    sides = _without_opposites(pair_sides(recipe, runtime.folders))
     for name, pairs in (("train", sides.train), ("heldout", sides.heldout)):
         write_records(draft.path / f"{name}.parquet", pairs, PreferencePair)
     taken = [*sides.train, *sides.heldout]
     facts = {"rows": len(taken), "train": len(sides.train), "heldout": len(sides.heldout)}
     drops = Counter(row.reason for row in sides.aside)
     return Facts({**facts, "ingested": set_aside(draft, recipe, taken, sides.aside)}, drops)
+
+
+def _without_opposites(sides: Sides[PreferencePair]) -> Sides[PreferencePair]:
+    """Pairs of which another prefers what they reject, set aside with it: nobody can say which is right."""
+    said = {(row.kind, asked(row), row.chosen, row.rejected): row.source for row in (*sides.train, *sides.heldout)}
+    aside = list(sides.aside)
+
+    def sound(rows: Iterable[PreferencePair]) -> Iterable[PreferencePair]:
+        for row in rows:
+            if other := said.get((row.kind, asked(row), row.rejected, row.chosen)):
+                aside.append(Place.of(row.source).aside(CONTRADICTORY, f"{place_of(other)} prefers the other reply"))
+            else:
+                yield row
+
+    return Sides(list(sound(sides.train)), list(sound(sides.heldout)), aside)
 
 
 def set_aside(

@@ -5,12 +5,24 @@ from pathlib import Path
 
 import pytest
 
-from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe, Sides, pair_sides, problem_sides, unfed
+from r1_pipeline.artifacts.draft import bare_draft
+from r1_pipeline.artifacts.tables import read_records
+from r1_pipeline.data.curation import (
+    CuratePreferencesRecipe,
+    CurateRecipe,
+    Sides,
+    curate_pairs,
+    pair_sides,
+    problem_sides,
+    unfed,
+)
 from r1_pipeline.data.ingest.declared import SourceRecipe, hashed
 from r1_pipeline.data.ingest.mapping import load_mapping
+from r1_pipeline.data.ingest.rows import SetAside
 from r1_pipeline.data.problems import ProblemsRecipe
+from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import DOMAINS, Problem
-from r1_pipeline.rewards.references import sound_problems
+from r1_pipeline.rewards.references import agreeing_problems, sound_problems
 from r1_pipeline.rewards.verifier import Grader
 
 FACTS = ProblemsRecipe(
@@ -78,6 +90,77 @@ def test_builtin_problems_stay_in_the_domains_that_are_named(tmp_path: Path) -> 
     everything = sides(tmp_path, mine, builtin=DOMAINS)
     assert [p.source for p in everything.train][-1].startswith("a/a.jsonl:1#")
     assert {p.domain for p in everything.train} == set(DOMAINS)
+
+
+def test_a_training_question_that_is_held_out_as_another_fact_leaves_training(tmp_path: Path) -> None:
+    train = source(
+        tmp_path, "a", "train", [("How much  is\n1 + 1?", "2"), ("Cafe\u0301: 1 + 3?", "4"), ("1 + 2?", "3")]
+    )
+    test = source(tmp_path, "b", "heldout", [(" How much is 1 + 1?", "two"), ("Caf\u00e9: 1 + 3?", "four")])
+    found = sides(tmp_path, train, test)
+    assert [p.question for p in found.train] == ["1 + 2?"]
+    assert [(row.where, row.reason) for row in found.aside] == [
+        ("a/a.jsonl:1", "also_heldout"),
+        ("a/a.jsonl:2", "also_heldout"),
+    ]
+
+
+def test_equal_questions_with_different_references_are_set_aside_with_each_other(
+    tmp_path: Path, grader: Grader
+) -> None:
+    rows = [
+        ("Which of A and B?", "A"),
+        ("1?", "C"),
+        ("Which  of A and B?", "(A)"),
+        ("Which of A and B?", "B"),
+        ("2?", "C"),
+    ]
+    problems = sides(tmp_path, source(tmp_path, "a", "train", rows)).train
+    kept, aside = agreeing_problems(grader, problems)
+    assert [problem.question for problem in kept] == ["1?", "2?"]
+    assert [(row.where, row.reason, row.detail) for row in aside] == [
+        ("a/a.jsonl:1", "contradictory", "the reference is 'A', and 'B' in a/a.jsonl:4"),
+        ("a/a.jsonl:3", "contradictory", "the reference is '(A)', and 'B' in a/a.jsonl:4"),
+        ("a/a.jsonl:4", "contradictory", "the reference is 'B', and 'A' in a/a.jsonl:1"),
+    ]
+
+
+def test_references_that_are_equal_for_the_verifier_do_not_contradict_each_other(
+    tmp_path: Path, grader: Grader
+) -> None:
+    problems = sides(tmp_path, source(tmp_path, "a", "train", [("A or B?", "A"), ("A or B?", "(a)")])).train
+    assert agreeing_problems(grader, problems) == (problems, [])
+    programs = [p.model_copy(update={"domain": "code", "answer": f"print({p.answer})"}) for p in problems]
+    from r1_pipeline.records import TestCase
+
+    tests = (TestCase(kind="stdin", function="", given="1", expected="1", limit_s=1.0),)
+    programs = [p.model_copy(update={"tests": tests}) for p in programs]
+    assert agreeing_problems(grader, programs) == (programs, [])
+
+
+def test_pairs_that_prefer_opposite_replies_are_set_aside_on_both_sides(tmp_path: Path) -> None:
+    rows = [("1?", "Yes.", "No."), ("2?", "Yes.", "No."), ("1? ", "No.", "Yes."), ("1?", "Yes.", "Never.")]
+    text = "\n".join(json.dumps({"prompt": p, "chosen": c, "rejected": r}) for p, c, r in rows)
+    (tmp_path / "p.jsonl").write_text(text, encoding="utf-8")
+    mapping = {
+        "makes": "pair", "kind": "helpful", "language": "en", "prompt": "{{ prompt }}", "chosen": "{{ chosen }}",
+        "rejected": "{{ rejected }}",
+    }  # fmt: skip
+    mine = SourceRecipe.model_validate(
+        {
+            "name": "p", "licence": "MIT", "origin": "here", "side": "train", "mapping": mapping,
+            "files": hashed(tmp_path, ["p.jsonl"]),
+        }
+    )  # fmt: skip
+    recipe = CuratePreferencesRecipe(builtin=False, sources=(mine,), heldout_share=0.25)
+    draft = bare_draft(tmp_path)
+    facts = curate_pairs(recipe, Runtime(folders={"p": str(tmp_path)}), draft)
+    assert (facts.statistics["train"], facts.drops) == (2, {"contradictory": 2})
+    aside = read_records(draft.path / "logs/set_aside.parquet", SetAside)
+    assert [(row.where, row.detail) for row in aside] == [
+        ("p/p.jsonl:1", "p/p.jsonl:3 prefers the other reply"),
+        ("p/p.jsonl:3", "p/p.jsonl:1 prefers the other reply"),
+    ]
 
 
 def test_a_builtin_problem_that_a_user_holds_out_leaves_training(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ class SetAside(Record):
     """Counted from 1; of a Parquet file: the row."""
     reason: str
     """`unreadable`; `unmapped`: it does not fit the mapping; `repeated`; `also_heldout`; `reference_OUTCOME`: its
-    reference fails its verifier."""
+    reference fails its verifier; `contradictory`: another row says the opposite; `too_long` for a model."""
     detail: str
     """One line."""
 
