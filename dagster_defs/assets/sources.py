@@ -5,6 +5,7 @@ is no part of the code version of what reads them, so that a graph that was load
 after it. Not covered: who looks, and when (`watch`).
 """
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -116,7 +117,7 @@ def _spec(name: str, about: str, licence: str, origin: str) -> dg.AssetSpec:
         owners=OWNERS,
         kinds={"file"},
         metadata={"licence": licence, "origin": origin},
-        tags={"r1/licence": licence.replace(" ", "_")},
+        tags={"r1/licence": re.sub("[^A-Za-z0-9_.-]+", "_", licence)[:63]},
     )
 
 

@@ -6,7 +6,7 @@ evaluations come after it. Not covered: what is true of it (`audit`).
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from importlib.resources import files
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from r1_pipeline.artifacts.kinds import Artifact, EvalReport
 from r1_pipeline.artifacts.manifest import CARD
 from r1_pipeline.artifacts.store import Facts, Spec
+from r1_pipeline.data.licences import OTHER, hub_name, slug
 from r1_pipeline.evaluation import paper
 from r1_pipeline.lineage.croissant import croissant
 from r1_pipeline.lineage.learning import counted, sources
@@ -84,7 +85,7 @@ def model_card(model: Artifact, library: Library) -> str:
     parents = [edge.name for edge in model.manifest.inputs.values() if edge.kind == model.kind]
     scores = evaluations(model, library)
     data = ModelCardData(
-        license="other" if len({share.licence for share in shares}) != 1 else shares[0].licence.lower(),
+        **_licence({share.licence for share in shares}),
         base_model=parents or None,
         library_name="transformers",
         datasets=sorted({share.data for share in shares if share.learner == model.name}) or None,
@@ -122,7 +123,7 @@ def _data_readme(
     from huggingface_hub import DatasetCard, DatasetCardData
 
     data = DatasetCardData(
-        license=[licence.lower() for licence in known["licences"]],
+        **_licences(known["licences"]),
         language=list(languages),
         pretty_name=spec.name,
         size_categories=[next((name for below, name in SIZES if known["rows"] < below), "n>1M")],
@@ -149,6 +150,25 @@ def _data_readme(
             drops=dict(facts.drops),
         )
     )
+
+
+def _licences(expressions: Iterable[str]) -> dict[str, Any]:
+    """`license` of rows, and `license_name` of those for which the format has none."""
+    names = {expression: hub_name(expression) for expression in sorted(expressions)}
+    unnamed = [expression for expression, name in names.items() if name == OTHER]
+    return {"license": sorted({*names.values()})} | _named(unnamed)
+
+
+def _licence(expressions: Iterable[str]) -> dict[str, Any]:
+    """`license` of a model, whose card has room for one."""
+    known = sorted(expressions)
+    if len(known) == 1 and (name := hub_name(known[0])) != OTHER:
+        return {"license": name}
+    return {"license": OTHER} | _named(known)
+
+
+def _named(expressions: Sequence[str]) -> dict[str, str]:
+    return {"license_name": "-and-".join(map(slug, expressions))} if expressions else {}
 
 
 def _domains(facts: Facts) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from r1_pipeline.artifacts.manifest import sha256_of
+from r1_pipeline.data.licences import pages
 
 CONTEXT: dict[str, Any] = {
     "@language": "en",
@@ -67,7 +68,7 @@ def croissant(
         "description": about,
         "version": version,
         "datePublished": made,
-        "license": [f"https://spdx.org/licenses/{licence}" for licence in licences],
+        "license": [_licence(licence) for licence in licences],
         "url": f"urn:r1:{version}",
         "distribution": [*(_file(table, folder) for table in tables), *map(_file_set, sharded)],
         "recordSet": [
@@ -75,6 +76,14 @@ def croissant(
             *(_records(t.stem, t, {"fileObject": {"@id": t.name}}) for t in tables if not _shards_of(t)),
         ],
     }
+
+
+def _licence(expression: str) -> str | dict[str, Any]:
+    """The page of a listed licence; of any other its expression, with the pages of what is listed in it."""
+    found = pages(expression)
+    if found == [f"https://spdx.org/licenses/{expression}"]:
+        return found[0]
+    return {"@type": "sc:CreativeWork", "name": expression} | ({"url": found} if found else {})
 
 
 def _shards_of(table: Path) -> str | None:
