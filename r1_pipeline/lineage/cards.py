@@ -1,8 +1,9 @@
 """Cards: what people and tools read first about an artifact, rendered from what the store knows and the rows say.
 
 Sets of rows carry theirs, `card/README.md` (Hugging Face's form) and `card/croissant.json`, from the moment they are
-made; licences, languages and sources are counted in the rows. A model's card is rendered when it is exported, since its
-evaluations come after it. Not covered: what is true of it (`audit`).
+made; both name the tables as they lie in an export (`exported`). Licences, languages and sources are counted in the
+rows. A model's card is rendered when it is exported, since its evaluations come after it.
+Not covered: what is true of it (`audit`).
 """
 
 import json
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 README = "README.md"
 CROISSANT = "croissant.json"
+DATA, ASIDE = "data", "aside"
+"""Folders of an exported set: its rows; tables of other columns, such as rows that were dropped."""
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 """Hugging Face's names of numbers of rows, by what they stay below."""
 SHOWN_SOURCES = 50
@@ -39,8 +42,8 @@ def write_data_card(folder: Path, kind: type[Artifact], spec: Spec, facts: Facts
     import polars as pl
 
     written = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.parquet"))}
-    tables = [path for name, path in written.items() if any(fnmatchcase(name, pattern) for pattern in kind.rows)]
-    rows = pl.scan_parquet(tables)
+    tables = {exported(kind, name): path for name, path in written.items() if _holds_rows(kind, name)}
+    rows = pl.scan_parquet(list(tables.values()))
     shares = counted(rows)
     licences = dict(shares.group_by("licence").agg(pl.col("rows").sum()).sort("licence").iter_rows())
     languages = rows.select(pl.col("language").unique().sort()).collect()["language"].to_list()
@@ -55,7 +58,7 @@ def write_data_card(folder: Path, kind: type[Artifact], spec: Spec, facts: Facts
     }
     (folder / CARD).mkdir()
     (folder / CARD / README).write_text(
-        _data_readme(known, shares, languages, _splits(tables, folder), spec, facts), encoding="utf-8"
+        _data_readme(known, shares, languages, _splits(tables), spec, facts), encoding="utf-8"
     )
     described = croissant(
         name=spec.name,
@@ -63,10 +66,20 @@ def write_data_card(folder: Path, kind: type[Artifact], spec: Spec, facts: Facts
         version=f"{spec.version}.0.0+{print_[:12]}",
         made=datetime.now(UTC).date().isoformat(),
         licences=list(licences),
-        folder=folder,
         tables=tables,
     )
     (folder / CARD / CROISSANT).write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def exported(kind: type[Artifact], name: str) -> str:
+    """Where a file of an artifact lies in an export: the card on top, rows in `data/`, what else is a table aside."""
+    if kind.rows and name.endswith(".parquet"):
+        return f"{DATA if _holds_rows(kind, name) else ASIDE}/{name}"
+    return name.removeprefix(f"{CARD}/")
+
+
+def _holds_rows(kind: type[Artifact], name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in kind.rows)
 
 
 def stated(artifact: Artifact) -> dict[str, Any]:
@@ -190,11 +203,11 @@ def _domains(facts: Facts) -> list[dict[str, Any]]:
     ]
 
 
-def _splits(tables: Sequence[Path], folder: Path) -> dict[str, list[str]]:
+def _splits(paths: Iterable[str]) -> dict[str, list[str]]:
     splits: dict[str, list[str]] = {}
-    for table in tables:
-        split = "test" if table.stem.startswith("heldout") else "train"
-        splits.setdefault(split, []).append(table.relative_to(folder).as_posix())
+    for path in paths:
+        split = "test" if path.startswith(f"{DATA}/heldout") else "train"
+        splits.setdefault(split, []).append(path)
     return splits
 
 

@@ -6,8 +6,8 @@ Written by hand, since the format is a page of JSON-LD; tests validate it with `
 """
 
 import re
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from r1_pipeline.artifacts.manifest import sha256_of
@@ -53,13 +53,16 @@ CONTEXT: dict[str, Any] = {
 
 
 def croissant(
-    *, name: str, about: str, version: str, made: str, licences: Sequence[str], folder: Path, tables: Sequence[Path]
+    *, name: str, about: str, version: str, made: str, licences: Sequence[str], tables: Mapping[str, Path]
 ) -> dict[str, Any]:
-    """JSON-LD of `tables` in `folder`."""
+    """JSON-LD of `tables`: the path that each has beside the description -> where it lies now."""
     sharded: dict[str, list[Path]] = {}
-    for table in tables:
-        if whole := _shards_of(table):
+    single: dict[str, Path] = {}
+    for path, table in tables.items():
+        if whole := _shards_of(path):
             sharded.setdefault(whole, []).append(table)
+        else:
+            single[path] = table
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
@@ -70,10 +73,10 @@ def croissant(
         "datePublished": made,
         "license": [_licence(licence) for licence in licences],
         "url": f"urn:r1:{version}",
-        "distribution": [*(_file(table, folder) for table in tables), *map(_file_set, sharded)],
+        "distribution": [*(_file(path, table) for path, table in tables.items()), *map(_file_set, sharded)],
         "recordSet": [
-            *(_records(name, found[0], {"fileSet": {"@id": _set_id(name)}}) for name, found in sharded.items()),
-            *(_records(t.stem, t, {"fileObject": {"@id": t.name}}) for t in tables if not _shards_of(t)),
+            *(_records(whole, found[0], {"fileSet": {"@id": _set_id(whole)}}) for whole, found in sharded.items()),
+            *(_records(path, table, {"fileObject": {"@id": path}}) for path, table in single.items()),
         ],
     }
 
@@ -86,28 +89,27 @@ def _licence(expression: str) -> str | dict[str, Any]:
     return {"@type": "sc:CreativeWork", "name": expression} | ({"url": found} if found else {})
 
 
-def _shards_of(table: Path) -> str | None:
-    """The table that a shard belongs to: `samples` for `samples-00003.parquet`."""
-    found = re.fullmatch(r"(.+)-[0-9]+", table.stem)
+def _shards_of(path: str) -> str | None:
+    """The table that a shard belongs to: `data/samples` for `data/samples-00003.parquet`."""
+    found = re.fullmatch(r"(.+)-[0-9]+\.parquet", path)
     return found[1] if found else None
 
 
-def _set_id(name: str) -> str:
-    return f"{name}-files"
+def _set_id(whole: str) -> str:
+    return f"{PurePosixPath(whole).name}-files"
 
 
-def _file_set(name: str) -> dict[str, Any]:
+def _file_set(whole: str) -> dict[str, Any]:
     return {
         "@type": "cr:FileSet",
-        "@id": _set_id(name),
-        "name": _set_id(name),
+        "@id": _set_id(whole),
+        "name": _set_id(whole),
         "encodingFormat": "application/x-parquet",
-        "includes": f"{name}-*.parquet",
+        "includes": f"{whole}-*.parquet",
     }
 
 
-def _file(table: Path, folder: Path) -> dict[str, Any]:
-    path = table.relative_to(folder).as_posix()
+def _file(path: str, table: Path) -> dict[str, Any]:
     return {
         "@type": "cr:FileObject",
         "@id": path,
@@ -119,10 +121,11 @@ def _file(table: Path, folder: Path) -> dict[str, Any]:
     }
 
 
-def _records(records: str, table: Path, source: dict[str, Any]) -> dict[str, Any]:
+def _records(path: str, table: Path, source: dict[str, Any]) -> dict[str, Any]:
     """The rows that lie in `source`, of which `table` is one file."""
     import polars as pl
 
+    records = PurePosixPath(path).name.removesuffix(".parquet")
     return {
         "@type": "cr:RecordSet",
         "@id": records,

@@ -1,6 +1,9 @@
 """An artifact as a folder for others: tables or weights as they lie, the card where tools look for it, the manifest.
 
-`datasets.load_dataset(DIR)` and `polars.scan_parquet` read an exported set of rows, transformers an exported model.
+    data/    the rows, and nothing else: what Polars, DuckDB and pandas read
+    aside/   tables of other columns: dropped rows with their reasons, verdicts
+
+`datasets.load_dataset(DIR)` reads the rows by the card, `transformers` an exported model, which lies flat.
 The copies are verified against the manifest, and the folder appears whole or not at all.
 """
 
@@ -8,9 +11,9 @@ import shutil
 from pathlib import Path
 
 from r1_pipeline.artifacts.kinds import Artifact
-from r1_pipeline.artifacts.manifest import CARD, LOGS, MANIFEST, sha256_of
+from r1_pipeline.artifacts.manifest import LOGS, MANIFEST, sha256_of
 from r1_pipeline.errors import ArtifactError, CorruptArtifactError
-from r1_pipeline.lineage.cards import README, model_card
+from r1_pipeline.lineage.cards import README, exported, model_card
 from r1_pipeline.lineage.learning import Model
 from r1_pipeline.lineage.library import Library
 
@@ -29,15 +32,31 @@ def export(library: Library, artifact: Artifact, target: Path) -> list[str]:
     try:
         for entry in artifact.manifest.files:
             if not entry.path.startswith(f"{LOGS}/"):
-                _copy(artifact.path / entry.path, draft / entry.path.removeprefix(f"{CARD}/"), entry.sha256)
+                _copy(artifact.path / entry.path, draft / exported(type(artifact), entry.path), entry.sha256)
         shutil.copyfile(artifact.path / MANIFEST, draft / MANIFEST)
         if isinstance(artifact, Model):
             (draft / README).write_text(model_card(artifact, library), encoding="utf-8")
+        _check_card(draft, artifact)
         names = sorted(path.relative_to(draft).as_posix() for path in draft.rglob("*") if path.is_file())
         draft.replace(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return names
+
+
+def _check_card(folder: Path, artifact: Artifact) -> None:
+    """Raises `ArtifactError` for a card that names tables which are not there: an earlier version wrote it."""
+    from huggingface_hub import DatasetCard
+
+    if not artifact.rows or not (folder / README).exists():
+        return
+    configs = DatasetCard.load(folder / README).data.to_dict()["configs"]
+    named = [path for config in configs for split in config["data_files"] for path in split["path"]]
+    if missing := [path for path in named if not (folder / path).exists()]:
+        raise ArtifactError(
+            f"the card of {artifact.name} names {missing[0]}, not as exports have it: an earlier version wrote it; "
+            f"move {artifact.path} away and run again: it will be rebuilt"
+        )
 
 
 def _copy(source: Path, target: Path, sha256: str) -> None:

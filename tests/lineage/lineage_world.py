@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, Corpus, ProblemSet
+from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, Corpus, PreferenceSet, ProblemSet
 from r1_pipeline.artifacts.store import Facts, Spec, Store
-from r1_pipeline.artifacts.tables import write_records
+from r1_pipeline.artifacts.tables import write_records, write_shards
 from r1_pipeline.data.problems import problem_id
 from r1_pipeline.data.samples import identified
+from r1_pipeline.data.screening.aside import DROPPED, aside
 from r1_pipeline.lineage.cards import write_data_card
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.recipe import Recipe
-from r1_pipeline.records import Outcome, Problem, Sample
+from r1_pipeline.records import Outcome, PreferencePair, Problem, Sample
 
 
 class Seeded(Recipe):
@@ -36,6 +37,7 @@ class World:
     traces: Corpus
     corpus: Corpus
     dev3: Checkpoint
+    pairs: PreferenceSet
 
     @property
     def library(self) -> Library:
@@ -96,6 +98,23 @@ class Shop:
 
         return self._described(ProblemSet, Spec(name, "curate", 1, Seeded(seed=len(name)), {}), make)
 
+    def pairs(self, name: str) -> PreferenceSet:
+        """Three to train on, one held out."""
+
+        def make(draft: Draft) -> Facts:
+            rows = [
+                PreferencePair(
+                    id=f"{number:016x}", prompt=f"{number}?", chosen="Yes.", rejected="No.", kind="helpful",
+                    language="en", source=f"pairs/p.jsonl:{number}#{number}", licence="MIT",
+                )
+                for number in range(1, 5)
+            ]  # fmt: skip
+            write_records(draft.path / "train.parquet", rows[:3], PreferencePair)
+            write_records(draft.path / "heldout.parquet", rows[3:], PreferencePair)
+            return Facts({"rows": 4, "train": 3, "heldout": 1})
+
+        return self._described(PreferenceSet, Spec(name, "curate_preferences", 1, Seeded(), {}), make)
+
     def model(self, name: str, stage: str, weights: str, **inputs: Artifact) -> Checkpoint:
         def make(draft: Draft) -> Facts:
             (draft.path / "model.safetensors").write_text(weights)
@@ -115,6 +134,7 @@ class Shop:
         def make(draft: Draft) -> Facts:
             for table in range(tables):
                 write_records(draft.path / f"samples-{table}.parquet", rows[table::tables], Sample)
+            write_shards(draft.path, DROPPED, [aside([{"id": "d", "reason": "wrong", "text": "2 + 2 = 5"}] * 2)])
             return Facts({"rows": len(rows), "by_domain": {"math": len(rows)}}, {"wrong": 2})
 
         return self._described(Corpus, Spec(name, stage, 1, Seeded(), inputs), make)
@@ -140,4 +160,4 @@ def make_world(home: Path) -> World:
     traces = shop.corpus("reasoning_traces/math", "rejection_sample", rows, answers=answers, problems=problems)
     corpus = shop.corpus("sft_corpus", "merge", rows[::-1], tables=2, math=traces, heldout=heldout)
     dev3 = shop.model("dev3", "finetune", "d3", base=base, corpus=corpus)
-    return World(home, heldout, problems, base, dev2, traces, corpus, dev3)
+    return World(home, heldout, problems, base, dev2, traces, corpus, dev3, shop.pairs("preference_pairs"))
