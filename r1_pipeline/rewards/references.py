@@ -19,6 +19,7 @@ from r1_pipeline.data.templates import summarize
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Domain, Outcome, Problem
 from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
+from r1_pipeline.rewards.solutions import own_answer
 from r1_pipeline.rewards.verifier import Grader, default_grader, reference_verdict
 
 
@@ -71,13 +72,13 @@ def agreeing_problems(grader: Grader, problems: Sequence[Problem]) -> tuple[list
 
 
 def _contradicted(problem: Problem, rival: Problem) -> SetAside:
-    detail = f"the reference is {problem.answer!r}, and {rival.answer!r} in {place_of(rival.source)}"
+    detail = f"the reference is {own_answer(problem)!r}, and {own_answer(rival)!r} in {place_of(rival.source)}"
     return Place.of(problem.source).aside(CONTRADICTORY, detail)
 
 
 def _agree(grader: Grader, one: Problem, other: Problem) -> bool:
     """Whether the reference of either is right for the other."""
-    verdicts = (grader.judge(a, summarize(a.domain, b.answer or "")) for a, b in ((one, other), (other, one)))
+    verdicts = (grader.judge(a, summarize(a.domain, own_answer(b))) for a, b in ((one, other), (other, one)))
     return one.answer == other.answer or any(verdict.outcome is Outcome.CORRECT for verdict in verdicts)
 
 
