@@ -120,7 +120,8 @@ class _Reading:
                     self.say(f"{self.path.name}, line {row.line}: {row.fault}")
                 continue
             found = {name: text for name in names if (text := _text(row.columns.get(name))) is not None}
-            self._seen = dict.fromkeys(row.columns, False) | self._seen | dict.fromkeys(found, True)
+            for name in row.columns:
+                self._seen[name] = name in found or self._seen.get(name, False)
             yield self.rows, found
         if self.broken > NAMED:
             self.say(f"{self.path.name}: {self.broken - NAMED:,} more rows cannot be read")
