@@ -70,7 +70,7 @@ def screen_file(
         found = screen_rows(texts, items, STANDARD, threads)
         lost = loss(found, texts)
     if lost:
-        say(lost)
+        say(f"warning: {lost}")
     proofs = {int(row): Proof(*proof) for row, *proof in found.drop("row").iter_rows()}
     write_rows(source, proofs, out)
     counts = Counter({"unreadable": asked.broken, **Counter(found["reason"])})
@@ -123,6 +123,10 @@ class _Reading:
             for name in row.columns:
                 self._seen[name] = name in found or self._seen.get(name, False)
             yield self.rows, found
+        self._judge()
+
+    def _judge(self) -> None:
+        """Say what was not named, and raise where the file as a whole gave nothing to read."""
         if self.broken > NAMED:
             self.say(f"{self.path.name}: {self.broken - NAMED:,} more rows cannot be read")
         if not self.rows:

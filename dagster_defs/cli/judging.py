@@ -24,7 +24,9 @@ from r1_pipeline.rewards.extract import Rule
 
 @app.command()
 def grade(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="One JSON object a line.")],
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="JSON lines; also .csv, .parquet, .gz, .zst.")
+    ],
     to: Annotated[Path | None, typer.Option("--out", help="Verdicts [standard output]; gone on with if begun.")] = None,
     extract: Annotated[
         Rule, typer.Option(help="How answers are found: strict as in training, or also in a sentence.")

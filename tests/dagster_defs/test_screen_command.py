@@ -192,7 +192,7 @@ def test_rows_of_a_benchmark_that_cannot_be_read_are_named_too(source: Path, tmp
     assert summary["unreadable"] == {"test.jsonl": 30} and summary["dropped"] == {"contaminated": 1, "duplicate": 1}
     assert told[0].startswith("test.jsonl, line 1: not JSON")
     assert told[20] == "test.jsonl: 10 more rows cannot be read"
-    assert told[21].startswith("2 of 3 rows are dropped")
+    assert told[21].startswith("warning: 2 of 3 rows are dropped")
     against.write_text("{\n")
     with pytest.raises(RecipeError, match=r"test\.jsonl has no row that can be read"):
         screen_file(source, [against], [], tmp_path / "other", 1, told.append)
@@ -216,7 +216,7 @@ def test_a_set_that_loses_most_of_its_rows_says_so(tmp_path: Path) -> None:
     tour = "Plan a walk through the old town that starts at the station and ends at the harbour before noon on"
     path.write_text("".join(json.dumps({"text": f"{tour} {day}"}) + "\n" for day in ("Monday", "Friday", "Sunday")))
     summary = screen_file(path, [], [], tmp_path / "out", 1, told.append)
-    assert told == [summary["lost"]]
+    assert told == [f"warning: {summary['lost']}"]
     assert summary["lost"].startswith(
         "2 of 3 rows are dropped, 2 of them as near_duplicate; most of these share the words: plan a walk through"
     )

@@ -12,7 +12,9 @@ import pytest
 
 from r1_pipeline.data.ingest import files
 from r1_pipeline.data.ingest.files import Broken, Row, read_rows
+from r1_pipeline.data.ingest.mapping import ProblemMapping, RowError, load_mapping
 from r1_pipeline.errors import SourceError
+from r1_pipeline.records import Problem
 
 TWO = [Row(1, {"q": "2 + 2?", "a": 4}), Row(2, {"q": "三?", "a": 3})]
 LINES = "".join(json.dumps(row.columns, ensure_ascii=False) + "\n" for row in TWO).encode()
@@ -148,6 +150,22 @@ def test_parquet_values_are_what_they_say(tmp_path: Path) -> None:
         Row(2, {"text": b"\xff", "record": {"b": ["x"]}, "map": {}, "when": second}),
         Row(3, {"text": None, "record": {"b": ["x"]}, "map": None, "when": second}),
     ]
+
+
+def test_a_binary_column_is_a_problem_s_text_and_what_is_no_text_is_a_fault_of_the_row(tmp_path: Path) -> None:
+    answers = pa.array([b"1", b"\xff"])
+    table = pa.table({"question": [b"How much is 0 + 1?"] * 2, "answer": answers, "took": [timedelta(1)] * 2})
+    pq.write_table(table, tmp_path / "a.parquet")
+    first, second = (row.columns for row in read_rows(tmp_path / "a.parquet") if isinstance(row, Row))
+    shipped = load_mapping("question_answer", tmp_path)
+    made = shipped.record(first, "s/a.parquet:1", "MIT")
+    assert isinstance(made, Problem) and (made.question, made.answer) == ("How much is 0 + 1?", "1")
+    with pytest.raises(RowError, match="bytes that are not UTF-8"):
+        shipped.record(second, "s/a.parquet:2", "MIT")
+    for answer, fault in (("{{ 'about ' ~ answer }}", "not UTF-8 are no text"), ("{{ [took] | join }}", "a duration")):
+        mapping = ProblemMapping(makes="problem", domain="math", language="en", question="Q", answer=answer)
+        with pytest.raises(RowError, match=fault):
+            mapping.record(second, "s/a.parquet:2", "MIT")
 
 
 def test_a_parquet_row_that_cannot_be_held_is_named_and_the_next_is_read(tmp_path: Path) -> None:

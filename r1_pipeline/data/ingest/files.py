@@ -7,7 +7,7 @@ Lines are counted from 1 as an editor counts them (CSV: where the row begins, it
     text      UTF-8, with or without a byte-order mark, with either line ending; half a surrogate pair is no text
     JSON      NaN and infinities are no values; an object that has a key twice does not say which counts
     CSV       has a header whose columns differ; every value is text
-    Parquet   bytes that are UTF-8 are text, other bytes stay bytes; a map is an object
+    Parquet   bytes that are UTF-8 are text; other bytes and durations cannot be printed; a map is an object
 
 Memory holds one line, or one batch of Parquet. Not covered: what the columns mean (`mapping`), encodings (`encoding`).
 """
@@ -18,6 +18,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -219,7 +220,7 @@ def _parquet(file: BinaryIO, path: Path) -> Iterator[Row | Broken]:
                 raise SourceError(f"{path} names a column twice; rename one of {', '.join(names)}")
             rows = (row for batch in table.iter_batches(_BATCH) for row in _python_rows(batch))
             for number, row in enumerate(rows, 1):
-                yield Broken(number, row) if isinstance(row, str) else Row(number, _text_of_bytes(row))
+                yield Broken(number, row) if isinstance(row, str) else Row(number, _careful(row))
     except pa.ArrowInvalid as error:
         raise SourceError(f"{path} is not Parquet: {error}; replace it") from error
 
@@ -235,16 +236,32 @@ def _python_rows(batch: Any) -> Iterable[dict[str, Any] | str]:
     return rows
 
 
-def _text_of_bytes(value: Any) -> Any:
-    """`value` with text in the place of bytes that are UTF-8, in lists and records too."""
+class NoText(bytes):
+    """Bytes that are not UTF-8: they cannot be printed by mistake."""
+
+    def __str__(self) -> NoReturn:
+        raise ValueError("bytes that are not UTF-8 are no text")
+
+
+class Duration(timedelta):
+    """A duration, which has many forms as text: it cannot be printed by mistake."""
+
+    def __str__(self) -> NoReturn:
+        raise ValueError("a duration has no one form as text; convert it to a number or a text")
+
+
+def _careful(value: Any) -> Any:
+    """`value` with text in the place of bytes that are UTF-8; what is no text cannot be printed by mistake."""
     if isinstance(value, bytes):
         try:
             return value.decode("utf-8")
         except UnicodeDecodeError:
-            return value
+            return NoText(value)
+    if isinstance(value, timedelta):
+        return Duration(value.days, value.seconds, value.microseconds)
     if isinstance(value, dict):
-        return {name: _text_of_bytes(part) for name, part in value.items()}
-    return [_text_of_bytes(part) for part in value] if isinstance(value, list) else value
+        return {name: _careful(part) for name, part in value.items()}
+    return [_careful(part) for part in value] if isinstance(value, list) else value
 
 
 Reader = Callable[[BinaryIO, Path], Iterator[Row | Broken]]
