@@ -202,7 +202,7 @@ def test_two_writers_compute_once(tmp_path: Path) -> None:
     """)
     home = tmp_path / "home"
     children = [subprocess.Popen([sys.executable, "-c", program, str(home)]) for _ in range(3)]
-    assert [child.wait(30) for child in children] == [0, 0, 0]
+    assert [child.wait(600) for child in children] == [0, 0, 0]
     assert (tmp_path / "home.count").read_text() == "x"
 
 

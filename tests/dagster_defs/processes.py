@@ -115,4 +115,4 @@ def user_interface(home: Path, *arguments: str, **environment: str) -> Iterator[
         yield Surfaces(dagster, mlflow, token, process)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(600)

@@ -23,7 +23,7 @@ from r1_pipeline.artifacts.observer import Observer
 
 pytestmark = pytest.mark.slow
 PATIENCE_S = 240
-ENDED_S = 20.0
+ENDED_S = 240.0
 """Within which all processes of a run must be gone once it was ended."""
 RANKS = 2
 TORCHRUN = f'[launcher]\ntype = "torchrun"\nprocesses = {RANKS}\nsharding = "ddp"\n'

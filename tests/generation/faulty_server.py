@@ -68,7 +68,7 @@ def serving(script: Script) -> Iterator[str]:
 
         def _answer(self, fault: Fault | None, whole: bytes) -> None:
             if fault == "silent":
-                time.sleep(1.0)
+                time.sleep(4.0)
                 self.close_connection = True
                 return
             status = STATUS.get(fault or "", 200)

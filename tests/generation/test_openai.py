@@ -21,7 +21,9 @@ def request(index: int) -> Request:
     return Request(problem_id="p", prompt=f"say {index}", sample_index=index, seed=2**62 + index)
 
 
-def settings(url: str, *, key: bool = False, timeout_s: float = 5.0, attempts: int = 3, concurrency: int = 1) -> OpenAi:
+def settings(
+    url: str, *, key: bool = False, timeout_s: float = 60.0, attempts: int = 3, concurrency: int = 1
+) -> OpenAi:
     return OpenAi(
         base_url=url,
         runs="echo-1/none",
@@ -75,7 +77,7 @@ def test_a_checkpoint_is_asked_in_tokens_of_its_own_under_its_digest(tmp_path: P
 def test_what_may_pass_is_sent_again(tmp_path: Path, fault: Fault) -> None:
     script = Script(faults=[fault])
     with serving(script) as url:
-        engine = chat(url, tmp_path, timeout_s=0.4)
+        engine = chat(url, tmp_path, timeout_s=2.0 if fault == "silent" else 60.0)
         started = time.monotonic()
         (completion,) = engine.generate([request(1)], SAMPLING)
     assert completion.text == "1"
@@ -144,7 +146,7 @@ def test_another_request_is_another_answer(tmp_path: Path, change: dict[str, flo
 
 
 def test_no_more_requests_are_under_way_than_allowed_and_answers_keep_their_order(tmp_path: Path) -> None:
-    script = Script(linger_s=0.05)
+    script = Script(linger_s=0.3)
     seen: list[tuple[int, int]] = []
     with serving(script) as url:
         engine = chat(url, tmp_path, concurrency=4)

@@ -28,7 +28,7 @@ def problem() -> MakeProblem:
         source: str = "hand#1",
     ) -> Problem:
         cases = tuple(
-            TestCase(kind="call", function="f", given=given, expected=expected, limit_s=1.0)
+            TestCase(kind="call", function="f", given=given, expected=expected, limit_s=5.0)
             for given, expected in tests
         )
         return Problem(

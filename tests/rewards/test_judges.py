@@ -80,7 +80,7 @@ def safe():
 def judged(grader, problem):
     """The verdict on a program, for one test."""
 
-    def judge(source, kind, given, expected, function="", language="python", limit_s=5.0, **declared):
+    def judge(source, kind, given, expected, function="", language="python", limit_s=60.0, **declared):
         test = TestCase(kind=kind, function=function, given=given, expected=expected, limit_s=limit_s, **declared)
         posed = problem(None, "code").model_copy(update={"tests": (test,)})
         return grader.judge(posed, f"```{language}\n{source}\n```")

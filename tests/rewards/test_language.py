@@ -116,6 +116,6 @@ def test_english_and_chinese_need_no_model():
 
 @pytest.mark.parametrize("opener", ["\\(", "\\[", "$", "```", "\\boxed{", "<", "\\begin{a}", "[asy]"])
 def test_openers_that_are_never_closed_cost_linear_time(opener):
-    begin = time.monotonic()
+    begin = time.process_time()
     count_words(opener * 50_000)
-    assert time.monotonic() - begin < 1.0
+    assert time.process_time() - begin < 5.0  # of this process, however busy the machine is

@@ -13,13 +13,14 @@ import pytest
 from r1_pipeline.errors import GraderError
 from r1_pipeline.rewards.workers import WorkerPool
 
+PATIENCE_S = 120.0
 SCRIPT = """
 import json, os, sys, time
 print('{"ready": true}', flush=True)
 for line in sys.stdin:
     order = json.loads(line)
     match order["do"]:
-        case "hang": time.sleep(60)
+        case "hang": time.sleep(600)
         case "die": os._exit(1)
         case "babble": print("{]", flush=True)
         case "flood": print("x" * (8 << 20), flush=True)
@@ -39,15 +40,21 @@ def _pool(folder: Path, script: str, **settings) -> WorkerPool:
     return WorkerPool(folder / "child.py", **{"size": 1, "flags": ("-I", "-S"), "recycle_after": 1000, **settings})
 
 
-def echo(pool, value, limit_s=5.0):
-    return pool.ask({"do": "echo", "value": value}, limit_s)
+def echo(pool, value):
+    return pool.ask({"do": "echo", "value": value}, PATIENCE_S)
 
 
 @pytest.mark.parametrize(
-    ("order", "status"), [("hang", "timeout"), ("die", "died"), ("babble", "died"), ("flood", "died")]
+    ("order", "limit_s", "status"),
+    [
+        ("hang", 0.5, "timeout"),
+        ("die", PATIENCE_S, "died"),
+        ("babble", PATIENCE_S, "died"),
+        ("flood", PATIENCE_S, "died"),
+    ],
 )
-def test_whatever_a_child_does_the_next_request_is_answered(pool, order, status):
-    assert pool.ask({"do": order}, 0.5).status == status
+def test_whatever_a_child_does_the_next_request_is_answered(pool, order, limit_s, status):
+    assert pool.ask({"do": order}, limit_s).status == status
     assert echo(pool, 7).value["value"] == 7
 
 
@@ -89,11 +96,11 @@ def test_children_do_not_outlive_their_parent(tmp_path, end):
     program = (
         "import os, signal\nfrom pathlib import Path\nfrom r1_pipeline.rewards.workers import WorkerPool\n"
         f"pool = WorkerPool(Path({str(tmp_path / 'child.py')!r}), size=1, flags=('-I', '-S'), recycle_after=9)\n"
-        f"print(pool.ask({{'do': 'echo', 'value': 1}}, 5.0).value['pid'], flush=True)\n{end}\n"
+        f"print(pool.ask({{'do': 'echo', 'value': 1}}, {PATIENCE_S}).value['pid'], flush=True)\n{end}\n"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert ended.returncode in (0, -signal.SIGKILL), ended.stderr
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while _alive(int(ended.stdout)) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not _alive(int(ended.stdout))

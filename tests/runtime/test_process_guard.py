@@ -35,7 +35,7 @@ def alive(pids: list[int]) -> list[int]:
 
 
 def family(file: Path) -> list[int]:
-    for _ in range(300):
+    for _ in range(6000):
         if file.exists() and file.read_text().count(" ") == 2:
             return [int(pid) for pid in file.read_text().split()]
         time.sleep(0.05)
@@ -43,7 +43,7 @@ def family(file: Path) -> list[int]:
 
 
 def gone(pids: list[int]) -> bool:
-    for _ in range(300):
+    for _ in range(6000):
         if not alive(pids):
             return True
         time.sleep(0.05)

@@ -29,7 +29,7 @@ class Attack(NamedTuple):
     does: str
     source: str
     ends: str = "finished"
-    limit_s: float = 5.0
+    limit_s: float = 60.0
     detail: str = ""
 
 
@@ -234,5 +234,5 @@ attempt("immortal", immortal)
 
 MORE = [
     Attack("stop the driver", "stops its driver", "os.kill(os.getppid(), 19); time.sleep(1000)", "out_of_time", 0.5),
-    Attack("kill the driver", "kills its driver", "os.kill(os.getppid(), 9); time.sleep(1000)", "killed", 5.0),
+    Attack("kill the driver", "kills its driver", "os.kill(os.getppid(), 9); time.sleep(1000)", "killed"),
 ]
