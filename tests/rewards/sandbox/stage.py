@@ -130,6 +130,6 @@ def left_over(spared: int) -> list[str]:
             continue
         if supervisors & set(chain):
             found.append(f"a child of a supervisor: {status['Name']} {pid}")
-        elif int(status["Uid"].split()[0]) in _SANDBOX_USERS:
+        elif int(status["Uid"].split()[0]) in _SANDBOX_USERS and status["State"][0] != "Z":
             found.append(f"{status['Name']} {pid} {status['State']}")
     return found
