@@ -7,7 +7,6 @@ repeated until something changes. Profiles say which groups follow at once, in a
 """
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,16 +17,16 @@ import dagster as dg
 from dagster import AssetKey
 from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView
 
-from dagster_defs.assets.sources import still_written
+from dagster_defs.drift import Drifts
+from dagster_defs.keys import node_name
 from dagster_defs.settings import Settings
+from dagster_defs.sources import still_written
 from dagster_defs.watch import look
 from r1_pipeline.reruns import Rerun
 
 TICK_SECONDS = 15
-AUTOMATION = "R1_AUTOMATION"
-"""`on`: sensors and schedules run from the start; else they wait to be switched on in the user interface."""
-
-_drifts: "WeakKeyDictionary[AssetGraphView, Any]" = WeakKeyDictionary()
+_drifts: "WeakKeyDictionary[AssetGraphView, Drifts]" = WeakKeyDictionary()
+"""The states of a tick, worked out once for all assets that it evaluates."""
 
 
 class OutOfDate(dg.AutomationCondition[AssetKey]):
@@ -49,7 +48,8 @@ class OutOfDate(dg.AutomationCondition[AssetKey]):
             partition = unit.partition_key or ""
             if partition in last["offered"]:
                 requested[partition] = last["offered"][partition]
-        waits = _unsettled(context, drifts) or still_written(drifts.profile, key.path[0])
+        node = drifts.profile.graph.node(node_name(key))
+        waits = _unsettled(context, drifts) or still_written(drifts.profile, node)
         wanted = {} if waits else dict(_wanted(drifts, key))
         due = {partition for partition, print_ in wanted.items() if requested.get(partition) != print_}
         cursor = json.dumps({"offered": wanted, "requested": requested})
@@ -86,12 +86,12 @@ def condition(rerun: Rerun) -> dg.AutomationCondition[AssetKey] | None:
     return (due & InWindow(rerun.cron, rerun.hours) if rerun.when == "in a window" else due).with_label(rerun.when)
 
 
-def sensor() -> dg.AutomationConditionSensorDefinition:
-    """The sensor that evaluates all conditions."""
+def sensor(running: bool) -> dg.AutomationConditionSensorDefinition:
+    """The sensor that evaluates all conditions; it runs from the start, or waits to be switched on."""
     return dg.AutomationConditionSensorDefinition(
         "automation",
         target=dg.AssetSelection.all(include_sources=True),
-        default_status=default_status(),
+        default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
         minimum_interval_seconds=TICK_SECONDS,
         emit_backfills=False,
         use_user_code_server=True,
@@ -99,40 +99,31 @@ def sensor() -> dg.AutomationConditionSensorDefinition:
     )
 
 
-def default_status() -> dg.DefaultSensorStatus:
-    """Running where `R1_AUTOMATION` is `on`."""
-    on = os.environ.get(AUTOMATION) == "on"
-    return dg.DefaultSensorStatus.RUNNING if on else dg.DefaultSensorStatus.STOPPED
-
-
-def _drifts_of(view: AssetGraphView) -> Any:
-    from dagster_defs.definitions import definitions
-    from dagster_defs.drift import Drifts
-
+def _drifts_of(view: AssetGraphView) -> Drifts:
     if view not in _drifts:
         settings = Settings.from_environment()
         profile = settings.load()
         look(view.instance, profile)
-        _drifts[view] = Drifts(settings.home, profile, definitions(settings), view.instance)
+        _drifts[view] = Drifts(settings.home, profile, view.instance)
     return _drifts[view]
 
 
-def _wanted(drifts: Any, key: AssetKey) -> Iterator[tuple[str, str]]:
+def _wanted(drifts: Drifts, key: AssetKey) -> Iterator[tuple[str, str]]:
     """(partition or empty, fingerprint) of what is missing or stale and could be made."""
-    for unit in drifts.units_of(key):
+    for unit in drifts.bound.names_of(node_name(key)):
         drift = drifts.of(unit)
         if drift.wanted is not None and drift.state in ("missing", "stale"):
             yield unit.partition or "", drift.wanted
 
 
-def _unsettled(context: dg.AutomationContext[AssetKey], drifts: Any) -> bool:
+def _unsettled(context: dg.AutomationContext[AssetKey], drifts: Drifts) -> bool:
     """Whether something above will be made again by itself."""
     graph = context.asset_graph
     return any(
         drifts.of(unit).state in ("missing", "stale")
         for above in graph.get_ancestor_asset_keys(context.key) & graph.materializable_asset_keys
         if graph.get(above).automation_condition is not None
-        for unit in drifts.units_of(above)
+        for unit in drifts.bound.names_of(node_name(above))
     )
 
 

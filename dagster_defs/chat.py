@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from dagster_defs.newest import newest_model
 from dagster_defs.settings import Settings
 from r1_pipeline.data.templates import TemplateName, render
+from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.generation.engine import Engine, sample_seed
 from r1_pipeline.generation.opening import open_engine
 from r1_pipeline.records import Completion, Request, Sampling
@@ -43,7 +44,9 @@ def partner(settings: Settings, model: str, temperature: float) -> Iterator[Part
     Raises `UnknownNameError` with the models there are. What a server says is not kept.
     """
     checkpoint, profile = newest_model(settings, model), settings.load()
-    sampling = profile.recipe.evaluation.ask.sampling.model_copy(update={"temperature": temperature})
+    recipe = profile.bound.recipe(profile.bound.evaluation(profile.bound.name(model)))
+    assert isinstance(recipe, EvaluateRecipe)
+    sampling = recipe.ask.sampling.model_copy(update={"temperature": temperature})
     alone = profile.runtime.model_copy(update={"cluster": None})
     with TemporaryDirectory() as scratch, open_engine(checkpoint, alone, Path(scratch)) as engine:
         yield Partner(engine, checkpoint.statistics["template"], sampling, checkpoint.digest)

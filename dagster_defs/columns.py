@@ -10,9 +10,10 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_defs.keys import asset_key
 from r1_pipeline.artifacts.kinds import Artifact, Corpus, EvalReport
-from r1_pipeline.artifacts.manifest import InputRef
 from r1_pipeline.data.ingest.mapping import columns_named
+from r1_pipeline.graph.bound import Bound
 
 ASKED = {"problem_id": "id", "domain": "domain", "language": "language"}
 OF_A_PROBLEM = {**ASKED, **{name: name for name in ("source", "licence", "question")}}
@@ -22,14 +23,14 @@ TAKEN: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "collect_general": {"prompts": OF_A_PROBLEM},
     "evaluate": {"heldout": ASKED},
 }
-"""Stage -> edge -> column -> column of the input. `merge` takes every column of every part, `curate` what the mappings
+"""Verb -> edge -> column -> column of the input. `merge` takes every column of every part, `curate` what the mappings
 of its sources say."""
 
 Origin = tuple[str, dg.TableColumnDep]
 """A column, and one that it is taken from."""
 
 
-def columns(artifact: Artifact) -> dict[str, Any]:
+def columns(artifact: Artifact, bound: Bound) -> dict[str, Any]:
     """Metadata `dagster/column_schema` and `dagster/column_lineage`; empty for what has no rows."""
     import polars as pl
 
@@ -38,7 +39,7 @@ def columns(artifact: Artifact) -> dict[str, Any]:
         return {}
     schema = pl.read_parquet_schema(tables[0])
     origins: dict[str, list[dg.TableColumnDep]] = {}
-    for name, origin in (*_from_inputs(artifact, list(schema)), *_from_files(artifact)):
+    for name, origin in (*_from_inputs(artifact, list(schema), bound), *_from_files(artifact)):
         if name in schema:
             known = origins.setdefault(name, [])
             if origin not in known:  # all partitions of an asset are one origin
@@ -52,13 +53,13 @@ def _tables(artifact: Artifact) -> Sequence[Path]:
     return [artifact.path / "completions.parquet"] if isinstance(artifact, EvalReport) else artifact.tables()
 
 
-def _from_inputs(artifact: Artifact, names: Sequence[str]) -> Iterator[Origin]:
+def _from_inputs(artifact: Artifact, names: Sequence[str], bound: Bound) -> Iterator[Origin]:
     made = artifact.manifest
     for edge, reference in made.inputs.items():
         whole = made.stage == "merge" and reference.kind == Corpus.kind
         taken = {name: name for name in names} if whole else TAKEN.get(made.stage, {}).get(edge, {})
         for name, there in taken.items():
-            yield name, dg.TableColumnDep(asset_key(reference), there)
+            yield name, dg.TableColumnDep(asset_key(bound.name(reference.name).asset), there)
 
 
 def _from_files(artifact: Artifact) -> Iterator[Origin]:
@@ -68,9 +69,3 @@ def _from_files(artifact: Artifact) -> Iterator[Origin]:
             if isinstance(template, str) and "{" in template:
                 for column in sorted(columns_named(template)):
                     yield name, dg.TableColumnDep(dg.AssetKey(f"{source['name']}_source"), column)
-
-
-def asset_key(reference: InputRef) -> dg.AssetKey:
-    """The asset that an input is a materialization of; its name may end in a partition."""
-    parts = reference.name.split("/")
-    return dg.AssetKey(parts[: 2 if parts[0] == "evaluation" else 1])

@@ -12,9 +12,11 @@ import dagster as dg
 from dagster import AssetCheckKey, AssetKey, AssetRecordsFilter, DagsterEventType, DagsterInstance, EventLogRecord
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from dagster_defs.keys import asset_key
 from dagster_defs.metadata import ADDRESS
 from r1_pipeline.artifacts.kinds import Artifact, open_artifact
 from r1_pipeline.errors import GateFailedError
+from r1_pipeline.graph.node import Graph
 
 LOOK_BACK = 50
 """How many materializations of an asset are considered."""
@@ -35,14 +37,11 @@ class HandleIOManager(dg.IOManager):
         """Nothing: the artifact is on disk, its address in the metadata of the materialization."""
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """One handle; for an input annotated as a dict, partition key -> handle."""
+        """One handle; of an upstream that has partitions, partition key -> handle."""
         key, gated = context.asset_key, context.step_context.op_def.name not in self._check_steps
         if not context.has_asset_partitions:
             return self.newest(context.instance, key, None, gated)
-        handles = {name: self.newest(context.instance, key, name, gated) for name in context.asset_partition_keys}
-        wanted = context.dagster_type.typing_type
-        one = isinstance(wanted, type) and issubclass(wanted, Artifact)
-        return next(iter(handles.values())) if one and len(handles) == 1 else handles
+        return {name: self.newest(context.instance, key, name, gated) for name in context.asset_partition_keys}
 
     def newest(self, instance: DagsterInstance, key: AssetKey, partition: str | None, gated: bool = True) -> Artifact:
         """The newest artifact of an asset; `gated`: the newest that passed all its blocking checks."""
@@ -97,3 +96,8 @@ def passed_checks(instance: DagsterInstance, key: AssetKey, storage_id: int, blo
                     passed.add(check)
                 break
     return passed
+
+
+def blocking_checks(graph: Graph) -> Mapping[AssetKey, frozenset[str]]:
+    """Asset key -> names of its blocking checks."""
+    return {asset_key(node.name): frozenset(check.name for check in node.checks) for node in graph if node.checks}

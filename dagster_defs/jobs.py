@@ -1,52 +1,59 @@
-"""Jobs and schedules for the user interface. Backfills of students and domains are the jobs that have partitions."""
+"""Jobs and schedules for the user interface: one job for each way that the graph is cut, and what schedules run."""
+
+from typing import Any
 
 import dagster as dg
 
-from dagster_defs.automation import default_status
+from dagster_defs.keys import asset_key
+from r1_pipeline.graph.node import Graph
 
-PARTITIONED = dg.AssetSelection.assets("student_base", "reasoning_traces", "distilled") | dg.AssetSelection.assets(
-    dg.AssetKey(["evaluation", "student_base"]), dg.AssetKey(["evaluation", "distilled"])
-)
+MEASURING = ("answers", "evaluation")
+"""Groups of what measures checkpoints."""
 
-jobs = [
-    dg.define_asset_job(
-        "sources",
-        dg.AssetSelection.groups("sources", include_sources=True),
-        description="What every source holds now; the sensor of the same name sees changes sooner.",
-    ),
-    dg.define_asset_job(
-        "students",
-        dg.AssetSelection.assets("student_base", "distilled"),
-        description="One student: its base and its distillation.",
-    ),
-    dg.define_asset_job(
-        "traces",
-        dg.AssetSelection.assets("reasoning_traces"),
-        description="One domain of the corpus, or one shard of it, rejection-sampled again.",
-    ),
-    dg.define_asset_job(
-        "evaluations",
-        dg.AssetSelection.groups("evaluation") - PARTITIONED,
-        description="Every checkpoint but the students, and the report.",
-    ),
-    dg.define_asset_job(
-        "refresh",
-        dg.AssetSelection.groups("problems"),
-        description="Problems and preference pairs, read anew; automation carries what changed further.",
-    ),
-]
 
-schedules = [
-    dg.ScheduleDefinition(
-        name=name,
-        job_name=job,
-        cron_schedule=cron,
-        default_status=dg.DefaultScheduleStatus(default_status().value),
-        description=description,
-    )
-    for name, job, cron, description in (
-        ("hourly_look", "sources", "0 * * * *", "What every source holds, every hour."),
-        ("nightly_evaluation", "evaluations", "0 2 * * *", "Scores and the report, every night at 02:00 UTC."),
-        ("weekly_refresh", "refresh", "0 4 * * 0", "Sources read anew on Sundays at 04:00 UTC."),
-    )
-]
+def graph_jobs(graph: Graph) -> list[Any]:
+    """The jobs of a graph. One Dagster run cannot mix assets that are cut differently."""
+    cuts = dict.fromkeys(node.each for node in graph if node.each)
+    whole = [node.name for node in graph if node.each is None and node.group in MEASURING]
+    return [
+        dg.define_asset_job(
+            "sources",
+            dg.AssetSelection.groups("sources", include_sources=True),
+            description="What every source holds now; the sensor of the same name sees changes sooner.",
+        ),
+        *(
+            dg.define_asset_job(
+                cut,
+                _keys([node.name for node in graph if node.each == cut and node.group not in MEASURING]),
+                description=f"One partition of what is cut into {cut}.",
+            )
+            for cut in cuts
+        ),
+        dg.define_asset_job(
+            "evaluations", _keys(whole), description="Every checkpoint but those that are partitions, and the report."
+        ),
+        dg.define_asset_job(
+            "refresh",
+            dg.AssetSelection.groups("problems"),
+            description="Problems and preference pairs, read again; automation carries what changed further.",
+        ),
+    ]
+
+
+def schedules(running: bool) -> list[dg.ScheduleDefinition]:
+    """The schedules, which run from the start or wait to be switched on."""
+    status = dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
+    return [
+        dg.ScheduleDefinition(
+            name=name, job_name=job, cron_schedule=cron, default_status=status, description=description
+        )
+        for name, job, cron, description in (
+            ("hourly_look", "sources", "0 * * * *", "What every source holds, every hour."),
+            ("nightly_evaluation", "evaluations", "0 2 * * *", "Scores and the report, every night at 02:00 UTC."),
+            ("weekly_refresh", "refresh", "0 4 * * 0", "Sources read again on Sundays at 04:00 UTC."),
+        )
+    ]
+
+
+def _keys(nodes: list[str]) -> dg.AssetSelection:
+    return dg.AssetSelection.assets(*map(asset_key, nodes))

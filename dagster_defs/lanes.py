@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster_defs.settings import Settings
-from dagster_defs.waves import Unit, weights
+from dagster_defs.waves import weights
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.graph.node import AssetName
 
 if TYPE_CHECKING:
     from dagster_defs.run import Executor, Failure
@@ -27,14 +28,16 @@ PR_SET_PDEATHSIG = 1
 """Linux: the signal that a process gets when its parent dies."""
 
 
-def compute(here: "Executor", waits: Mapping[Unit, frozenset[Unit]], done: set[Unit], lanes: int) -> "Failure | None":
+def compute(
+    here: "Executor", waits: Mapping[AssetName, frozenset[AssetName]], done: set[AssetName], lanes: int
+) -> "Failure | None":
     """Materialize all units that are not done; after the first failure nothing new is started."""
     priority = weights(waits)
     left = sorted((unit for unit in waits if unit not in done), key=lambda unit: -priority[unit])
     done = set(done)
     failure = None
     with _Pool(here, min(lanes, len(left))) as pool:
-        running: dict[Future[Failure | None], Unit] = {}
+        running: dict[Future[Failure | None], AssetName] = {}
         while left or running:
             ready = [unit for unit in left if waits[unit] <= done][: lanes - len(running)] if failure is None else []
             for unit in ready:
@@ -79,7 +82,7 @@ class _Pool:
         self._events.put(None)
         self._listener.join()
 
-    def submit(self, unit: Unit) -> "Future[Failure | None]":
+    def submit(self, unit: AssetName) -> "Future[Failure | None]":
         return self._executor.submit(_materialize, unit)
 
     def _listen(self) -> None:
@@ -136,6 +139,6 @@ def _start(settings: Settings, tags: Mapping[str, str], events: "Queue[Event | N
     _executor = Executor(settings, tags, _Teller(events))
 
 
-def _materialize(unit: Unit) -> "Failure | None":
+def _materialize(unit: AssetName) -> "Failure | None":
     """In a worker: one unit."""
     return _executor.materialize([unit.asset], unit.partition)

@@ -22,6 +22,7 @@ from r1_pipeline.artifacts.kinds import (
     RewardModel,
 )
 from r1_pipeline.evaluation.plots import Line, curves
+from r1_pipeline.graph.bound import Bound
 
 ADDRESS = "r1/address"
 """Path of the artifact below the home directory."""
@@ -42,7 +43,7 @@ STYLE = (
 Metadata = dict[str, Any]
 
 
-def describe(artifact: Artifact, settings: Settings) -> Metadata:
+def describe(artifact: Artifact, settings: Settings, bound: Bound) -> Metadata:
     """Metadata of a materialization: identity, cost, links, and what its kind shows."""
     manifest = artifact.manifest
     runs = manifest.provenance.runs
@@ -62,7 +63,7 @@ def describe(artifact: Artifact, settings: Settings) -> Metadata:
         common["mlflow/run"] = MetadataValue.url(settings.mlflow_link(runs["mlflow_run_id"]))
     if manifest.drops:
         common["dropped"] = MetadataValue.md(markdown(["reason", "rows"], sorted(manifest.drops.items())))
-    return common | columns(artifact) | _of_kind(artifact)
+    return common | columns(artifact, bound) | _of_kind(artifact)
 
 
 def _of_kind(artifact: Artifact) -> Metadata:

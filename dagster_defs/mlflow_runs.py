@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, RewardModel
 from r1_pipeline.artifacts.manifest import InputRef
+from r1_pipeline.recipe import flat
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -60,16 +61,9 @@ def log_parameters(client: "MlflowClient", run_id: str, payload: Mapping[str, An
     """Everything that the fingerprint hashed, flattened: `recipe.grpo.learning_rate` and so on."""
     from mlflow.entities import Param
 
-    parameters = [Param(key, str(value)[:6000]) for key, value in flatten(payload)]
+    parameters = [Param(key, str(value)[:6000]) for key, value in flat(payload)]
     for start in range(0, len(parameters), 100):
         client.log_batch(run_id, params=parameters[start : start + 100])
-
-
-def flatten(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    """(dotted path, scalar) of a nested mapping; lists stay whole, as JSON-like text."""
-    if not isinstance(value, Mapping):
-        return [(prefix, value)]
-    return [pair for key, inner in value.items() for pair in flatten(inner, f"{prefix}.{key}" if prefix else str(key))]
 
 
 def describe_run(client: "MlflowClient", run_id: str, artifact: Artifact) -> None:
@@ -78,7 +72,7 @@ def describe_run(client: "MlflowClient", run_id: str, artifact: Artifact) -> Non
 
     manifest = artifact.manifest
     there = client.get_run(run_id).data.metrics
-    for key, number in flatten(artifact.statistics):
+    for key, number in flat(artifact.statistics):
         if isinstance(number, int | float) and not isinstance(number, bool) and f"final/{key}" not in there:
             client.log_metric(run_id, f"final/{key}", float(number))
     client.set_tag(run_id, "r1.digest", artifact.digest)

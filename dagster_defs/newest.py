@@ -1,25 +1,31 @@
-"""The newest good version of a model that someone names on the command line."""
+"""The newest version of an artifact that passed its gates, by its name."""
 
-from dagster import AssetKey, DagsterInstance
+from pathlib import Path
 
-from dagster_defs.assets.evaluation import MODELS, STUDENT_MODELS
-from dagster_defs.checks import blocking_checks, checks
-from dagster_defs.io import HandleIOManager
+from dagster import DagsterInstance
+
+from dagster_defs.io import address_of, blocking_checks, latest_good
+from dagster_defs.keys import asset_key
 from dagster_defs.settings import Settings
 from r1_pipeline.artifacts.kinds import Checkpoint
-from r1_pipeline.distillation.students import STUDENTS
 from r1_pipeline.errors import UnknownNameError
+from r1_pipeline.graph.bound import Bound
+from r1_pipeline.graph.node import AssetName
+
+
+def newest_good(settings: Settings, bound: Bound, name: AssetName) -> Path:
+    """Folder of the newest good version; raises `GateFailedError` where none passed its gates."""
+    key = asset_key(name.asset)
+    gates = blocking_checks(bound.graph).get(key, frozenset())
+    with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        return settings.home / address_of(latest_good(instance, key, name.partition, gates))
 
 
 def newest_model(settings: Settings, model: str) -> Checkpoint:
-    """The newest version of `model` that passed its gates; raises `UnknownNameError` with the models there are."""
-    valid = [*MODELS, *(f"{name}/{student}" for name in STUDENT_MODELS for student in STUDENTS)]
+    """The newest good version of a checkpoint of the graph; raises `UnknownNameError` with the models there are."""
+    bound = settings.load().bound
+    valid = {str(name): name for name in bound.checkpoints}
     if model not in valid:
         raise UnknownNameError("model", model, valid)
     settings.export()
-    name, _, partition = model.partition("/")
-    manager = HandleIOManager(settings.home, blocking_checks(checks))
-    with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-        checkpoint = manager.newest(instance, AssetKey(name), partition or None)
-    assert isinstance(checkpoint, Checkpoint)
-    return checkpoint
+    return Checkpoint.open(newest_good(settings, bound, valid[model]))

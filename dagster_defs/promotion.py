@@ -6,18 +6,19 @@ evaluation beats that of the champion, or when a person promotes it; gates hold 
 """
 
 import getpass
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dagster import AssetKey, DagsterInstance
-
 from dagster_defs.mlflow_runs import registered_name
+from dagster_defs.newest import newest_good
 from dagster_defs.settings import Settings
 from dagster_defs.tracking import Tracking
-from r1_pipeline.artifacts.kinds import Artifact, EvalReport, peek_artifact
+from r1_pipeline.artifacts.kinds import EvalReport
+from r1_pipeline.artifacts.manifest import folders_of, read_manifest
 from r1_pipeline.errors import R1Error
+from r1_pipeline.graph.bound import Bound
+from r1_pipeline.graph.node import AssetName
 from r1_pipeline.records import Record
 
 if TYPE_CHECKING:
@@ -47,15 +48,15 @@ class Move(Record):
     why: str
 
 
-def promote(settings: Settings, model: str, why: str, *, who: str, even_if_worse: bool) -> Move:
-    """Make the newest version of `model` that passed its gates the champion.
+def promote(settings: Settings, bound: Bound, name: AssetName, why: str, who: str, *, even_if_worse: bool) -> Move:
+    """Make the newest version of a model that passed its gates the champion.
 
     Raises `GateFailedError` where none passed, `PromotionError` where it has no evaluation or a champion scores better.
     """
     client = Tracking.of(settings).connect()
-    made = _newest_good(settings, model).manifest
+    model, made = str(name), read_manifest(newest_good(settings, bound, name))
     version = _version_of(client, model, made.fingerprint)
-    score = _score(settings, model, made.digest)
+    score = _score(settings, bound.evaluation(name), made.digest)
     champion = _champion(client, model)
     if champion is not None and not even_if_worse:
         best = float(champion.tags["r1.score"])
@@ -127,17 +128,6 @@ def _record(settings: Settings, move: Move) -> None:
         file.write(move.model_dump_json() + "\n")
 
 
-def _newest_good(settings: Settings, model: str) -> Artifact:
-    from dagster_defs.checks import blocking_checks, checks
-    from dagster_defs.io import address_of, latest_good
-
-    name, _, partition = model.partition("/")
-    gates = blocking_checks(checks).get(AssetKey(name), frozenset())
-    with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-        record = latest_good(instance, AssetKey(name), partition or None, gates)
-    return peek_artifact(settings.home / address_of(record))
-
-
 def _version_of(client: "MlflowClient", model: str, fingerprint: str) -> "ModelVersion":
     versions = client.search_model_versions(f"name = '{registered_name(model)}'")
     found = [version for version in versions if version.tags.get("r1.fingerprint") == fingerprint]
@@ -146,13 +136,13 @@ def _version_of(client: "MlflowClient", model: str, fingerprint: str) -> "ModelV
     return max(found, key=lambda version: int(version.version))
 
 
-def _score(settings: Settings, model: str, digest: str) -> float:
-    """pass@1 of the newest evaluation of just this version."""
-    for path in (settings.home / "artifacts" / EvalReport.kind / "evaluation" / model).glob("*/scores.json"):
-        scores = json.loads(path.read_text(encoding="utf-8"))
+def _score(settings: Settings, evaluation: AssetName, digest: str) -> float:
+    """pass@1 of the newest evaluation of just this version of a model."""
+    for folder in folders_of(settings.home, EvalReport.kind, str(evaluation)):
+        scores = EvalReport(folder, read_manifest(folder)).scores()
         if scores["identity"]["model_digest"] == digest:
             return float(scores["overall"]["pass_at_1"])
-    raise PromotionError(f"this version of {model} has not been evaluated; run r1 run --select evaluation/{model}")
+    raise PromotionError(f"this version has not been evaluated; run r1 run --select {evaluation.asset}")
 
 
 def _champion(client: "MlflowClient", model: str) -> "ModelVersion | None":

@@ -18,8 +18,7 @@ from typing import TextIO
 import dagster as dg
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
-from dagster_defs.assets.stage import DEVICE
-from dagster_defs.settings import Settings
+from dagster_defs.settings import DEVICE, Settings
 from dagster_defs.tracking import DAGSTER_RUN, Tracking
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
 

@@ -33,16 +33,8 @@ def regraded(home: Path, name: str, workers: int) -> Regrade:
 
 
 def asset_of(settings: Settings, name: str) -> str:
-    """The asset, all its partitions, that `name` is an artifact of; what `r1 run --select` takes."""
-    from dagster_defs.definitions import definitions
-    from dagster_defs.waves import units
-
-    graph = definitions(settings)
-    every = units(graph, set(graph.resolve_asset_graph().materializable_asset_keys))
-    found = {unit.name: unit.asset.to_user_string() for unit in every}
-    if name not in found:
-        raise UnknownNameError("asset of this profile", name, found)
-    return found[name]
+    """The node, all its partitions, that `name` is an artifact of; what `r1 run --select` takes."""
+    return settings.load().bound.name(name).asset
 
 
 def said(found: Regrade) -> str:

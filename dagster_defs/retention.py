@@ -12,10 +12,12 @@ from pathlib import Path
 
 from dagster import AssetKey, AssetRecordsFilter, DagsterInstance
 
+from dagster_defs.io import address_of, blocking_checks, latest_good
 from dagster_defs.metadata import ADDRESS, PROFILE, SEED
 from dagster_defs.promotion import champions
 from dagster_defs.settings import Settings
-from r1_pipeline.artifacts.manifest import MANIFEST, Manifest, read_manifest
+from r1_pipeline.artifacts.manifest import MANIFEST, Manifest, address, read_manifest
+from r1_pipeline.errors import GateFailedError
 from r1_pipeline.records import Record
 
 DAY = 86_400.0
@@ -55,11 +57,7 @@ def prune(settings: Settings, entries: Iterable[Unneeded]) -> int:
 
 def _wanted(settings: Settings, keep_days: float) -> Iterator[Path]:
     """Addresses of what is kept for its own sake."""
-    from dagster_defs.checks import blocking_checks, checks
-    from dagster_defs.io import address_of, latest_good
-    from r1_pipeline.errors import GateFailedError
-
-    gates, since = blocking_checks(checks), time.time() - keep_days * DAY
+    gates, since = blocking_checks(settings.load().graph), time.time() - keep_days * DAY
     with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
         for key in instance.all_asset_keys():
             for partition in instance.get_materialized_partitions(key) or (None,):
@@ -94,7 +92,7 @@ def _with_ancestors(root: Path, present: dict[Path, Manifest], paths: Iterable[P
         seen.add(path)
         yield path
         if path in present:
-            todo += [root / ref.kind / ref.name / ref.fingerprint for ref in present[path].inputs.values()]
+            todo += [address(root, ref.kind, ref.name, ref.fingerprint) for ref in present[path].inputs.values()]
 
 
 def _entry(path: Path, manifest: Manifest) -> Unneeded:

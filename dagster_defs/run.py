@@ -13,18 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult
+from dagster import DagsterInstance, ExecuteInProcessResult
 
-from dagster_defs.definitions import definitions
+from dagster_defs.code_location import code_location
+from dagster_defs.drift import Drifts
+from dagster_defs.keys import asset_key
 from dagster_defs.pipeline import PIPELINE_RUN_TAG
 from dagster_defs.reconcile import limit_devices, reconcile
 from dagster_defs.settings import Settings
-from dagster_defs.status import freshness
 from dagster_defs.tracking import Tracking
 from dagster_defs.watch import look
-from dagster_defs.waves import Unit, selected, units, waves
+from dagster_defs.waves import selected, waits, waves
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.observer import Observer, Observers
+from r1_pipeline.graph.node import AssetName
 from r1_pipeline.profiles import Profile
 
 QUIET_LOGS = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -48,15 +50,15 @@ class Executor:
     graph: dg.Definitions = field(init=False)
 
     def __post_init__(self) -> None:
-        self.graph = definitions(self.settings, [self.watching])
+        self.graph = code_location(self.settings, [self.watching])
         self._job = self.graph.resolve_implicit_global_asset_job_def()
         self._instance = DagsterInstance.from_config(str(self.settings.dagster_home))
 
-    def materialize(self, assets: Sequence[AssetKey], partition: str | None) -> Failure | None:
+    def materialize(self, nodes: Sequence[str], partition: str | None) -> Failure | None:
         """One Dagster run; None if everything in it succeeded."""
         result = self._job.execute_in_process(
             instance=self._instance,
-            asset_selection=list(assets),
+            asset_selection=list(map(asset_key, nodes)),
             partition_key=partition,
             raise_on_error=False,
             run_config=QUIET_LOGS,
@@ -100,18 +102,18 @@ def run(settings: Settings, select: str | None, watching: Sequence[Observer]) ->
     tags = {PIPELINE_RUN_TAG: uuid.uuid4().hex, "r1/profile": settings.profile, "r1/seed": str(settings.seed)}
     here = Executor(settings, tags, Observers([*watching, witness]))
     here.look(profile)
-    waits = units(here.graph, selected(here.graph, select))
+    wanted = waits(profile.bound, selected(here.graph, select))
     lanes = profile.runtime.lanes
-    done = fresh_units(settings, here.graph, waits) if lanes > 1 else set(waits)
+    done = fresh(settings, profile, wanted) if lanes > 1 else set(wanted)
     ended = "KILLED"
     try:
         failure = None
-        for wave in waves(waits, done):
-            failure = here.materialize(wave.assets, wave.partition)
+        for wave in waves(wanted, done):
+            failure = here.materialize(wave.nodes, wave.partition)
             if failure:
                 break
-        if failure is None and len(done) < len(waits):
-            failure = compute(here, waits, done, lanes)
+        if failure is None and len(done) < len(wanted):
+            failure = compute(here, wanted, done, lanes)
         ended = "FAILED" if failure else "FINISHED"
     finally:
         if witness.computed:
@@ -120,14 +122,14 @@ def run(settings: Settings, select: str | None, watching: Sequence[Observer]) ->
     return failure
 
 
-def fresh_units(settings: Settings, graph: dg.Definitions, waits: Mapping[Unit, frozenset[Unit]]) -> set[Unit]:
-    """Units that are fresh, and whose inputs are, all the way up."""
-    found: set[Unit] = set()
+def fresh(settings: Settings, profile: Profile, wanted: Mapping[AssetName, frozenset[AssetName]]) -> set[AssetName]:
+    """What is fresh, and whose inputs are, all the way up."""
+    found: set[AssetName] = set()
     with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-        fresh = freshness(settings, instance, graph)
-        for unit, parents in waits.items():
-            if parents <= found and fresh(unit):
-                found.add(unit)
+        drifts = Drifts(settings.home, profile, instance)
+        for name, parents in wanted.items():
+            if parents <= found and drifts.of(name).state == "fresh":
+                found.add(name)
     return found
 
 

@@ -1,6 +1,7 @@
 """Where a run leaves everything, and what it computes: the only reader of the environment.
 
     R1_HOME (./.r1)   R1_PROFILE (tiny)   R1_SEED (0)   R1_SOURCES (sources.toml in the home, where there is one)
+    R1_AUTOMATION (`on`: sensors and schedules run from the start)
     MLFLOW_TRACKING_URI (SQLite below the home)   R1_DAGSTER_DB (postgresql://…; SQLite below the home)
 
 The command line sets the same variables, so the user interface and the terminal see one and the same graph.
@@ -31,6 +32,9 @@ not spin, which on a shared machine costs several times the work itself."""
 MLFLOW_PATH = "/mlflow"
 """Below this path `r1 ui` leads from Dagster's address to MLflow's, whatever their ports are."""
 
+DEVICE = "device"
+"""Pool of what loads a model: as many at once as the profile has lanes, which is one on accelerators."""
+AUTOMATION = "R1_AUTOMATION"
 DAGSTER_DB = "R1_DAGSTER_DB"
 MARK = "# written by r1; without this line it stays as it is"
 DAGSTER_YAML = f"""\
@@ -55,6 +59,8 @@ class Settings:
     tracking_uri: str
     sources: Path | None = None
     """The user's own sources (`r1_pipeline.data.ingest.declared`); None: the built-in problems alone."""
+    automation: bool = False
+    """Whether sensors and schedules run from the start; else they wait to be switched on in the user interface."""
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -66,6 +72,7 @@ class Settings:
             seed=int(os.environ.get("R1_SEED", "0")),
             tracking_uri=with_driver(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")),
             sources=_sources(home),
+            automation=os.environ.get(AUTOMATION) == "on",
         )
 
     def load(self) -> "Profile":

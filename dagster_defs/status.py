@@ -4,19 +4,19 @@ Beside it what it costs to make it again, as planned, before anybody approves th
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-import dagster as dg
 from dagster import DagsterInstance
 from rich.markup import escape
 from rich.table import Table
 
-from dagster_defs.definitions import definitions, rerun_of
+from dagster_defs.assets import rerun_of
 from dagster_defs.drift import Drifts, State
 from dagster_defs.io import newest_record
+from dagster_defs.keys import asset_key
 from dagster_defs.plan import hours_text
 from dagster_defs.settings import Settings
-from dagster_defs.waves import Unit, below, units
+from dagster_defs.waves import below, waits
 from r1_pipeline.planning.hardware import accelerator_of
 from r1_pipeline.planning.plan import planned_hours
 from r1_pipeline.profiles import Profile
@@ -51,35 +51,28 @@ class AssetState(Record):
 def survey(settings: Settings) -> list[AssetState]:
     """All materializable assets and partitions in topological order; makes nothing."""
     settings.export()
-    profile, graph = settings.load(), definitions(settings)
-    hours = planned_hours(profile)
-    nodes = graph.resolve_asset_graph()
-    under = below(units(graph, set(nodes.materializable_asset_keys)))
+    profile = settings.load()
+    bound, hours = profile.bound, planned_hours(profile)
+    under = below(waits(bound, set(profile.graph.nodes)))
     with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-        drifts = Drifts(settings.home, profile, graph, instance)
+        drifts = Drifts(settings.home, profile, instance)
         found = []
-        for unit in drifts.units:
-            drift, record = drifts.of(unit), newest_record(instance, unit.asset, unit.partition)
+        for name in bound.names.values():
+            drift, record = drifts.of(name), newest_record(instance, asset_key(name.asset), name.partition)
             made = record.asset_materialization if record else None
             state = AssetState(
-                asset=unit.name,
-                select=unit.asset.to_user_string(),
+                asset=str(name),
+                select=name.asset,
                 state=drift.state,
                 digest=(made.tags or {}).get("dagster/data_version") if made else None,
                 age=_age(time.time() - record.timestamp) if record else None,
                 why=drift.why,
-                follows=rerun_of(profile, nodes.get(unit.asset).to_asset_spec(), hours).when,
-                hours=hours.get(unit.name, 0.0),
-                hours_below=sum(hours.get(each.name, 0.0) for each in under[unit]),
+                follows=rerun_of(profile, profile.graph.node(name.asset), hours).when,
+                hours=hours.get(str(name), 0.0),
+                hours_below=sum(hours.get(str(each), 0.0) for each in under[name]),
             )
             found.append(state)
         return found
-
-
-def freshness(settings: Settings, instance: DagsterInstance, graph: dg.Definitions) -> Callable[[Unit], bool]:
-    """Says of an asset or partition whether it is what would be made now."""
-    drifts = Drifts(settings.home, settings.load(), graph, instance)
-    return lambda unit: drifts.of(unit).state == "fresh"
 
 
 def status_table(states: Iterable[AssetState]) -> Table:

@@ -18,11 +18,10 @@ from tempfile import mkdtemp
 from rich.console import Console
 
 from dagster_defs.addresses import Address
-from dagster_defs.automation import AUTOMATION
 from dagster_defs.guard import TOKEN
 from dagster_defs.lanes import end_with_parent
 from dagster_defs.reconcile import limit_devices, reconcile
-from dagster_defs.settings import Settings
+from dagster_defs.settings import AUTOMATION, Settings
 from dagster_defs.tracking import Tracking
 from dagster_defs.watch import CODE_SOCKET
 from r1_pipeline.errors import R1Error

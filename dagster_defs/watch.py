@@ -15,9 +15,11 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 from dagster._core.definitions.data_version import DATA_VERSION_TAG, extract_data_version_from_entry
 from dagster._grpc.client import DagsterGrpcClient
 
-from dagster_defs.assets.sources import READERS, data_versions, recipe_mark
+from dagster_defs.keys import asset_key
 from dagster_defs.settings import Settings
+from dagster_defs.sources import data_versions, recipe_mark
 from r1_pipeline.profiles import Profile
+from r1_pipeline.profiles.sources import fed_nodes
 
 PERIOD_S = 15
 CODE_SOCKET = "R1_CODE_SOCKET"
@@ -50,7 +52,10 @@ def watcher(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 def _follow_declaration(graph: BaseAssetGraph[Any], profile: Profile) -> str:
     """Load the code again if the graph is not that of the sources file any more; what to say about it."""
-    same = all((graph.get(AssetKey(name)).code_version or "").endswith(recipe_mark(profile, name)) for name in READERS)
+    same = all(
+        (graph.get(asset_key(node.name)).code_version or "").endswith(recipe_mark(profile, node))
+        for node in map(profile.graph.node, fed_nodes(profile))
+    )
     if same:
         return ""
     socket = os.environ.get(CODE_SOCKET)

@@ -2,6 +2,7 @@
 
     R1Error
     ├── RecipeError        (ValueError)    a recipe that cannot mean anything; raised before work starts
+    ├── GraphError         (ValueError)    nodes that do not make a graph, or a profile that does not fit one
     ├── UnknownNameError   (KeyError)      a profile, asset or model that does not exist; lists the valid ones
     ├── SourceError        (ValueError)    a file of problems that cannot be used; names file and line
     ├── ArtifactError      (RuntimeError)
@@ -31,6 +32,10 @@ class R1Error(Exception):
 
 class RecipeError(R1Error, ValueError):
     """A recipe that cannot mean anything."""
+
+
+class GraphError(R1Error, ValueError):
+    """Nodes that do not make a graph, or a profile that does not fit one; names the node."""
 
 
 class SourceError(R1Error, ValueError):

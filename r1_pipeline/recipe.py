@@ -114,3 +114,10 @@ def canonical_json(value: Any) -> str:
 def fingerprint(payload: Any) -> str:
     """sha256 of the canonical JSON of `payload`; 64 hex digits."""
     return hashlib.sha256(canonical_json(payload).encode()).hexdigest()
+
+
+def flat(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """(dotted path, scalar) of a nested mapping; lists stay whole."""
+    if not isinstance(value, Mapping):
+        return [(prefix, value)]
+    return [pair for key, inner in value.items() for pair in flat(inner, f"{prefix}.{key}" if prefix else str(key))]

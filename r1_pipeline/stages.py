@@ -1,11 +1,12 @@
-"""The verbs. Each is a plain function: a workshop, artifacts and a recipe in, one artifact out.
+"""The verbs. Each is called like a function: a workshop, artifacts and a recipe in, one artifact out.
 
     pretrain  curate  curate_preferences  reinforce  draft_cold_start  finetune  rejection_sample
     collect_general  merge  fit_preference  distill  ask  evaluate  compare_preferences
 
 Verbs times recipes are the whole paper: `r1_zero`, `dev2`, `r1` are all `reinforce`, `dev1` and `dev3` are `finetune`.
-A verb states what enters its fingerprint and hands the work to the package that knows how; it holds no method of its
-own. Bump its entry in `VERSIONS` whenever a change makes it write other bytes from the same inputs.
+A verb's function states what enters the fingerprint and how the artifact is made (`runtime.workshop.Build`), and hands
+the work to the package that knows how; it holds no method of its own. Bump its entry in `VERSIONS` whenever a change
+makes it write other bytes from the same inputs.
 """
 
 from collections import Counter
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.edges import keep_out
 from r1_pipeline.artifacts.kinds import (
     VERDICTS,
     Answers,
@@ -57,7 +59,7 @@ from r1_pipeline.rewards.preference import PreferenceKind
 from r1_pipeline.rewards.references import curate_problems
 from r1_pipeline.rewards.rubric import Rubric, part_functions
 from r1_pipeline.rewards.verifier import default_grader
-from r1_pipeline.runtime.workshop import Verbs, Workshop
+from r1_pipeline.runtime.workshop import Build, Verbs, Workshop
 from r1_pipeline.training.adopt import AdoptRecipe, adopt_base
 from r1_pipeline.training.facts import model_facts, token_counter
 from r1_pipeline.training.grpo import GrpoRecipe, tokens_spent, train_grpo
@@ -113,7 +115,7 @@ BaseRecipe = PretrainRecipe | AdoptRecipe
 
 
 @verb("training")
-def pretrain(at: Workshop, recipe: BaseRecipe) -> Checkpoint:
+def pretrain(at: Workshop, recipe: BaseRecipe) -> Build[Checkpoint]:
     """A base model with its tokenizer: trained on the toy web, or one that was pretrained elsewhere."""
 
     def make(draft: Draft) -> Facts:
@@ -124,27 +126,27 @@ def pretrain(at: Workshop, recipe: BaseRecipe) -> Checkpoint:
         facts = model_facts(draft, "zero")
         return replace(facts, statistics={**facts.statistics, "sources": text_sources(recipe.web)})
 
-    return at.build(Checkpoint, recipe, {}, make)
+    return Build(Checkpoint, recipe, {}, make)
 
 
 @verb("data")
-def curate(at: Workshop, recipe: CurateRecipe) -> ProblemSet:
+def curate(at: Workshop, recipe: CurateRecipe) -> Build[ProblemSet]:
     """Problems on one side of the split; what does not enter, for whatever reason, is set aside with the reason."""
 
     def make(draft: Draft) -> Facts:
         return curate_problems(recipe, at.runtime, draft)
 
-    return at.build(ProblemSet, recipe, {}, make, grader_identity(recipe.domains))
+    return Build(ProblemSet, recipe, {}, make, grader_identity(recipe.domains))
 
 
 @verb("data")
-def curate_preferences(at: Workshop, recipe: CuratePreferencesRecipe) -> PreferenceSet:
+def curate_preferences(at: Workshop, recipe: CuratePreferencesRecipe) -> Build[PreferenceSet]:
     """Preference pairs for both reward models, split by content hash."""
 
     def make(draft: Draft) -> Facts:
         return curate_pairs(recipe, at.runtime, draft)
 
-    return at.build(PreferenceSet, recipe, {}, make)
+    return Build(PreferenceSet, recipe, {}, make)
 
 
 @verb("training")
@@ -156,7 +158,7 @@ def reinforce(
     general: ProblemSet | None = None,
     reward_models: Mapping[PreferenceKind, RewardModel] | None = None,
     budget: Checkpoint | None = None,
-) -> Checkpoint:
+) -> Build[Checkpoint]:
     """GRPO from `policy` (paper, sections 2 and B.5): no critic; rules judge reasoning, reward models general replies.
 
     With `budget`, training stops once it has generated and trained as many tokens as making `budget` took.
@@ -201,23 +203,25 @@ def reinforce(
 
     consistency = language_identity() if "language" in recipe.rubric.weights else {}
     uses = {**grader_identity(REASONING_DOMAINS), **consistency, **rollout_identity(at.runtime)}
-    return at.build(Checkpoint, recipe, inputs, make, uses)
+    return Build(Checkpoint, recipe, inputs, make, uses)
 
 
 @verb("data")
-def draft_cold_start(at: Workshop, policy: Checkpoint, problems: ProblemSet, recipe: RejectionRecipe) -> Corpus:
+def draft_cold_start(at: Workshop, answers: Answers, problems: ProblemSet, recipe: RejectionRecipe) -> Build[Corpus]:
     """R1-Zero's own right and readable solutions, rewritten into think-then-summary form (paper, section B.3.2)."""
-    return _sampled(at, policy, problems, recipe, TemplateRewriter())
+    return _sampled(at, answers, problems, recipe, TemplateRewriter())
 
 
 @verb("data")
-def rejection_sample(at: Workshop, policy: Checkpoint, problems: ProblemSet, recipe: RejectionRecipe) -> Corpus:
+def rejection_sample(at: Workshop, answers: Answers, problems: ProblemSet, recipe: RejectionRecipe) -> Build[Corpus]:
     """The policy's verified-correct, readable completions, word for word (paper, section B.3.3)."""
-    return _sampled(at, policy, problems, recipe, Verbatim())
+    return _sampled(at, answers, problems, recipe, Verbatim())
 
 
 @verb("data")
-def collect_general(at: Workshop, prompts: ProblemSet, tokenizer_of: Checkpoint, recipe: GeneralRecipe) -> Corpus:
+def collect_general(
+    at: Workshop, prompts: ProblemSet, tokenizer_of: Checkpoint, recipe: GeneralRecipe
+) -> Build[Corpus]:
     """Written replies to general prompts, in the place of the paper's share of DeepSeek-V3's SFT data."""
 
     def make(draft: Draft) -> Facts:
@@ -229,31 +233,42 @@ def collect_general(at: Workshop, prompts: ProblemSet, tokenizer_of: Checkpoint,
 
     inputs = {"prompts": prompts, "tokenizer_of": tokenizer_of}
     uses = {**grader_identity(("general",)), **language_identity()}
-    return at.build(Corpus, recipe, inputs, make, uses)
+    return Build(Corpus, recipe, inputs, make, uses)
 
 
 @verb("data")
-def merge(at: Workshop, parts: Mapping[str, Corpus], heldout: ProblemSet, recipe: MergeRecipe) -> Corpus:
-    """The SFT corpus: all parts, screened for held-out text, repeats and unreadable rows, in an order of the seed."""
+def merge(
+    at: Workshop,
+    parts: Mapping[str, Corpus],
+    heldout: ProblemSet,
+    recipe: MergeRecipe,
+    benchmarks: Mapping[str, ProblemSet] | None = None,
+) -> Build[Corpus]:
+    """The SFT corpus: all parts, screened for held-out text, repeats and unreadable rows, in an order of the seed.
+
+    The problems of `benchmarks` are kept out like held-out ones.
+    """
+    others = {keep_out(name): problems for name, problems in (benchmarks or {}).items()}
 
     def make(draft: Draft) -> Facts:
         ordered = [parts[name] for name in sorted(parts)]
-        drops = merge_parts(ordered, heldout.problems(), recipe, at.runtime.threads, draft, at.runtime.cluster)
+        kept_out = [problem for problems in (heldout, *others.values()) for problem in problems.problems()]
+        drops = merge_parts(ordered, kept_out, recipe, at.runtime.threads, draft, at.runtime.cluster)
         for part in ordered:
             drops.update(part.manifest.drops)
         return _corpus_facts(draft, drops)
 
-    return at.build(Corpus, recipe, {**parts, "heldout": heldout}, make, screening_identity())
+    return Build(Corpus, recipe, {**parts, "heldout": heldout, **others}, make, screening_identity())
 
 
 @verb("training")
-def finetune(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Checkpoint:
+def finetune(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
     """SFT of the base, not of any later model, on a corpus in chat form (paper, section B.4.2)."""
     return _finetuned(at, base, corpus, recipe)
 
 
 @verb("training")
-def distill(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Checkpoint:
+def distill(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
     """SFT of a student's base on the teacher's corpus, no RL (paper, section B.4.3)."""
     return _finetuned(at, base, corpus, recipe)
 
@@ -261,7 +276,7 @@ def distill(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -
 @verb("training")
 def fit_preference(
     at: Workshop, base: Checkpoint, preferences: PreferenceSet, kind: PreferenceKind, recipe: RewardModelRecipe
-) -> RewardModel:
+) -> Build[RewardModel]:
     """A scalar reward model for one kind of preference, measured on held-out pairs (paper, section B.2)."""
 
     def make(draft: Draft) -> Facts:
@@ -278,11 +293,11 @@ def fit_preference(
         counts = {"heldout_pairs": len(heldout), "train_pairs": len(train)}
         return Facts({"kind": kind, "accuracy": accuracy, **counts}, drops)
 
-    return at.build(RewardModel, recipe, {"base": base, "preferences": preferences}, make, {"kind": kind})
+    return Build(RewardModel, recipe, {"base": base, "preferences": preferences}, make, {"kind": kind})
 
 
 @verb("inference")
-def ask(at: Workshop, model: Checkpoint, problems: ProblemSet, recipe: AskRecipe) -> Answers:
+def ask(at: Workshop, model: Checkpoint, problems: ProblemSet, recipe: AskRecipe) -> Build[Answers]:
     """What a model says to problems, asked in its own template: below every evaluation and every sampled corpus, so
     that a changed verifier judges the stored answers and asks nothing again."""
     template: TemplateName = model.statistics["template"]
@@ -297,18 +312,17 @@ def ask(at: Workshop, model: Checkpoint, problems: ProblemSet, recipe: AskRecipe
         return Facts({"rows": said.height, "tokens": {"generated": int(said["token_ids"].list.len().sum())}}, drops)
 
     uses = {"engine": engine_identity(at.runtime), "template": template_hash(template)}
-    return at.build(Answers, recipe, {"model": model, "problems": problems}, make, uses)
+    return Build(Answers, recipe, {"model": model, "problems": problems}, make, uses)
 
 
 @verb("data")
-def evaluate(at: Workshop, model: Checkpoint, heldout: ProblemSet, recipe: EvaluateRecipe) -> EvalReport:
-    """Scores of a model on held-out problems (paper, section D.1)."""
-    answers = ask(at, model, heldout, recipe.ask)
+def evaluate(at: Workshop, answers: Answers, heldout: ProblemSet, recipe: EvaluateRecipe) -> Build[EvalReport]:
+    """Scores of a model's stored answers to held-out problems (paper, section D.1)."""
 
     def make(draft: Draft) -> Facts:
         if not answers.statistics["rows"]:
             raise ArtifactError(
-                f"{model.name} was asked nothing of {heldout.name} (dropped: {answers.manifest.drops}); hold out more"
+                f"{answers.name} holds no answers to {heldout.name} (dropped: {answers.manifest.drops}); hold out more"
             )
         asked = Asked.model_validate(answers.asked())
         with default_grader(at.runtime, recipe.grade.extract) as grader:
@@ -318,7 +332,7 @@ def evaluate(at: Workshop, model: Checkpoint, heldout: ProblemSet, recipe: Evalu
         return Facts(facts, answers.manifest.drops)
 
     uses = {**grader_identity(recipe.ask.problems, recipe.grade.extract), **language_identity()}
-    return at.build(EvalReport, recipe.grade, {"answers": answers, "heldout": heldout}, make, uses)
+    return Build(EvalReport, recipe.grade, {"answers": answers, "heldout": heldout}, make, uses)
 
 
 @verb("inference")
@@ -327,7 +341,7 @@ def compare_preferences(
     reward_models: Mapping[PreferenceKind, RewardModel],
     evaluations: Mapping[str, EvalReport],
     heldout: ProblemSet,
-) -> PreferenceScores:
+) -> Build[PreferenceScores]:
     """What the reward models think of several models' stored answers to held-out general prompts."""
 
     def make(draft: Draft) -> Facts:
@@ -340,7 +354,7 @@ def compare_preferences(
 
     inputs: dict[str, Artifact] = {str(kind): model for kind, model in reward_models.items()}
     inputs |= {**evaluations, "heldout": heldout}
-    return at.build(PreferenceScores, Recipe(), inputs, make)
+    return Build(PreferenceScores, Recipe(), inputs, make)
 
 
 def grader_identity(domains: Iterable[Domain], rule: Rule = "strict") -> dict[str, str]:
@@ -350,10 +364,8 @@ def grader_identity(domains: Iterable[Domain], rule: Rule = "strict") -> dict[st
 
 
 def _sampled(
-    at: Workshop, policy: Checkpoint, problems: ProblemSet, recipe: RejectionRecipe, rewriter: Rewriter
-) -> Corpus:
-    answers = ask(at, policy, problems, recipe.ask)
-
+    at: Workshop, answers: Answers, problems: ProblemSet, recipe: RejectionRecipe, rewriter: Rewriter
+) -> Build[Corpus]:
     def make(draft: Draft) -> Facts:
         if not answers.statistics["rows"]:  # all its domains are left out, or their problems are too long
             write_samples(draft.path, [])
@@ -367,15 +379,15 @@ def _sampled(
         return _corpus_facts(draft, set_rows_aside(draft, dropped) + Counter(answers.manifest.drops))
 
     uses = {"rewriter": rewriter.identity, **grader_identity(recipe.ask.problems), **language_identity()}
-    return at.build(Corpus, recipe.keep, {"answers": answers, "problems": problems}, make, uses)
+    return Build(Corpus, recipe.keep, {"answers": answers, "problems": problems}, make, uses)
 
 
-def _finetuned(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Checkpoint:
+def _finetuned(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
     def make(draft: Draft) -> Facts:
         drops = train_sft(base.path, chat_rows(corpus), recipe, at.runtime, draft)
         return replace(model_facts(draft, "chat"), drops=drops)
 
-    return at.build(Checkpoint, recipe, {"base": base, "corpus": corpus}, make)
+    return Build(Checkpoint, recipe, {"base": base, "corpus": corpus}, make)
 
 
 def chat_rows(corpus: Corpus) -> Iterator[list[Row]]:

@@ -55,7 +55,9 @@ def promote(
     from dagster_defs.promotion import person
     from dagster_defs.promotion import promote as promoted
 
-    move = promoted(settings_of(home), model, why, who=person(), even_if_worse=even_if_worse)
+    settings = settings_of(home)
+    bound = settings.load().bound
+    move = promoted(settings, bound, bound.name(model), why, person(), even_if_worse=even_if_worse)
     out.print(f"{model}: version {move.version} is the champion, pass@1 {move.score:.4f}", highlight=False)
 
 

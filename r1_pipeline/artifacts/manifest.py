@@ -19,6 +19,8 @@ from r1_pipeline.records import Record
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
+ARTIFACTS = "artifacts"
+"""Folder of a home that holds them all."""
 LOGS = "logs"
 CARD = "card"
 
@@ -42,6 +44,10 @@ class InputRef(Record):
     manifest: str | None = None
     """sha256 of the manifest that was read, so that manifests chain; None only in manifests older than this field."""
 
+    def path(self, home: Path) -> Path:
+        """Folder of the artifact below a home."""
+        return address(home / ARTIFACTS, self.kind, self.name, self.fingerprint)
+
 
 class Manifest(Record):
     """The whole self-description; `payload` is what the fingerprint hashed, so that drift can be explained."""
@@ -62,6 +68,17 @@ class Manifest(Record):
     provenance: Provenance
     seal: str | None = None
     """sha256 over all the above as canonical JSON; None only in manifests older than this field."""
+
+
+def address(root: Path, kind: str, name: str, fingerprint: str) -> Path:
+    """Folder of an artifact below the folder that holds them all: `{kind}/{name}/{fingerprint}`."""
+    return root / kind / name / fingerprint
+
+
+def folders_of(home: Path, kind: str, name: str) -> list[Path]:
+    """Folders of all versions of an artifact below a home, newest first."""
+    every = [manifest.parent for manifest in address(home / ARTIFACTS, kind, name, "*").parent.glob(f"*/{MANIFEST}")]
+    return sorted(every, key=lambda folder: folder.stat().st_mtime, reverse=True)
 
 
 def sha256_of(path: Path) -> str:

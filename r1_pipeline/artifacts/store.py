@@ -23,11 +23,13 @@ from r1_pipeline.artifacts import provenance
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Artifact, open_artifact
 from r1_pipeline.artifacts.manifest import (
+    ARTIFACTS,
     LOGS,
     MANIFEST,
     SCHEMA,
     InputRef,
     Manifest,
+    address,
     content_digest,
     list_files,
     sealed,
@@ -92,7 +94,7 @@ class Store:
         self.home = home
         self.observer = observer or Observer()
         self.device = device
-        self.root = home / "artifacts"
+        self.root = home / ARTIFACTS
         self._staging, self._scratch, self._locks = self.root / ".staging", home / "scratch", home / "locks"
         _check_home(home)
         for directory in (self._staging, self._scratch, self._locks):
@@ -101,7 +103,7 @@ class Store:
 
     def locate(self, kind: type[A], name: str, print_: str) -> Path:
         """Address of an artifact, whether or not it exists."""
-        return self.root / kind.kind / name / print_
+        return address(self.root, kind.kind, name, print_)
 
     def find(self, kind: type[A], spec: Spec) -> A | None:
         """The finished artifact of `spec`, verified, or None."""
@@ -212,7 +214,7 @@ def reference(artifact: Artifact) -> InputRef:
 
 def open_input(home: Path, edge: InputRef) -> Artifact:
     """The artifact that an edge of a manifest points to; raises like `Artifact.open`."""
-    return open_artifact(home / "artifacts" / edge.kind / edge.name / edge.fingerprint)
+    return open_artifact(edge.path(home))
 
 
 def is_disk_full(error: BaseException) -> bool:

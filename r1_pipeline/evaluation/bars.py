@@ -62,35 +62,51 @@ def _of_models(inputs: ReportInputs) -> list[Bar]:
     tokens = _each(inputs, lambda s: s.overall.mean_tokens)
     form = _each(inputs, lambda s: s.overall.format_rate)
     tongue = _each(inputs, lambda s: s.overall.language_consistency)
-    unrewarded = "dev2_no_language_reward"
+    cast = inputs.cast
+    base, zero, language, final = cast.base, cast.zero, cast.language, cast.final
     return [
-        _bar("base: pass@1", maths("base"), "at most", 0.30),
-        _bar("r1_zero: pass@1", maths("r1_zero"), "at least", 0.70),
-        _bar("r1_zero − base: pass@1", _gain(maths, "r1_zero", "base"), "at least", 0.40),
-        _bar("r1_zero: format rate", form("r1_zero"), "at least", 0.97),
-        _bar("r1_zero − base: mean tokens", _gain(tokens, "r1_zero", "base"), "at least", 0.0, 1),
-        _bar("r1_zero: language consistency", tongue("r1_zero"), "below", 0.90),
-        _bar("dev2: language consistency", tongue("dev2"), "at least", 0.98),
-        _bar("r1: language consistency", tongue("r1"), "at least", 0.98),
-        _bar(f"dev2 − {unrewarded}: language consistency", _gain(tongue, "dev2", unrewarded), "at least", CLEARLY),
-        _bar("r1 − best of r1_zero, dev2: pass@1", _gain(maths, "r1", "r1_zero", "dev2"), "at least", -0.02),
-        _bar("r1 − best of r1_zero, dev2: mean over domains", _gain(mean, "r1", "r1_zero", "dev2"), "at least", 0.0),
+        _bar(f"{base}: pass@1", maths(base), "at most", 0.30),
+        _bar(f"{zero}: pass@1", maths(zero), "at least", 0.70),
+        _bar(f"{zero} − {base}: pass@1", _gain(maths, zero, base), "at least", 0.40),
+        _bar(f"{zero}: format rate", form(zero), "at least", 0.97),
+        _bar(f"{zero} − {base}: mean tokens", _gain(tokens, zero, base), "at least", 0.0, 1),
+        _bar(f"{zero}: language consistency", tongue(zero), "below", 0.90),
+        _bar(f"{language}: language consistency", tongue(language), "at least", 0.98),
+        _bar(f"{final}: language consistency", tongue(final), "at least", 0.98),
+        _bar(
+            f"{language} − {cast.unrewarded}: language consistency",
+            _gain(tongue, language, cast.unrewarded),
+            "at least",
+            CLEARLY,
+        ),
+        _bar(f"{final} − best of {zero}, {language}: pass@1", _gain(maths, final, zero, language), "at least", -0.02),
+        _bar(
+            f"{final} − best of {zero}, {language}: mean over domains",
+            _gain(mean, final, zero, language),
+            "at least",
+            0.0,
+        ),
     ]
 
 
 def _of_students(inputs: ReportInputs) -> list[Bar]:
-    maths = _each(inputs, _maths)
-    students = sorted(name.removeprefix("distilled/") for name in inputs.models if name.startswith("distilled/"))
+    maths, cast = _each(inputs, _maths), inputs.cast
+    students = [
+        (name, name.replace(cast.distilled, cast.student_base, 1))
+        for name in inputs.models
+        if inputs.node_of[name] == cast.distilled
+    ]
     return [
-        _bar(f"distilled/{s} − its base: pass@1", _gain(maths, f"distilled/{s}", f"student_base/{s}"), "at least", 0.30)
-        for s in students
+        _bar(f"{name} − its base: pass@1", _gain(maths, name, base), "at least", 0.30)
+        for name, base in sorted(students)
     ]
 
 
 def _of_the_rest(inputs: ReportInputs) -> list[Bar]:
     corpus, judges = inputs.corpus, inputs.reward_models
     agreement = corpus.agreed / corpus.rechecked if corpus.rechecked else None
-    preference = _gain(inputs.general_preference.get, "r1", "dev3")
+    cast = inputs.cast
+    preference = _gain(inputs.general_preference.get, cast.final, cast.broad)
     return [
         *(
             _bar(
@@ -99,11 +115,11 @@ def _of_the_rest(inputs: ReportInputs) -> list[Bar]:
                 "at least",
                 0.9,
             )
-            for name in ("helpful_rm", "safety_rm")
+            for name in (cast.helpful, cast.safety)
         ),
-        _bar("r1 − dev3: reward-model score on general prompts", preference, "above", 0.0),
-        _bar("sft_corpus: share of re-checked rows that agree", agreement, "at least", 1.0),
-        _bar("sft_corpus: problems shared with the held-out set", corpus.heldout_overlap, "at most", 0, 0),
+        _bar(f"{cast.final} − {cast.broad}: reward-model score on general prompts", preference, "above", 0.0),
+        _bar(f"{cast.corpus}: share of re-checked rows that agree", agreement, "at least", 1.0),
+        _bar(f"{cast.corpus}: problems shared with the held-out set", corpus.heldout_overlap, "at most", 0, 0),
         _bar("whole run: minutes", inputs.total_seconds / 60, "at most", 15, 1),
     ]
 

@@ -7,6 +7,7 @@ the same after a run that reuses everything.
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,9 +23,10 @@ from r1_pipeline.artifacts.kinds import (
 )
 from r1_pipeline.artifacts.manifest import Manifest
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
-from r1_pipeline.artifacts.store import open_input
-from r1_pipeline.evaluation.gates import Gate, GateLimits, all_gates, heldout_overlap, pick
+from r1_pipeline.errors import ArtifactError
+from r1_pipeline.evaluation.gates import Gate, heldout_overlap
 from r1_pipeline.evaluation.inputs import (
+    Cast,
     CorpusDomain,
     CorpusStats,
     GateResult,
@@ -33,14 +35,10 @@ from r1_pipeline.evaluation.inputs import (
     StageFacts,
 )
 from r1_pipeline.evaluation.preferences import overall
-from r1_pipeline.evaluation.recheck import Recheck, recheck
 from r1_pipeline.evaluation.report import ReportRecipe, build_report, exchanges
 from r1_pipeline.evaluation.scores import EvalScores
 from r1_pipeline.evaluation.sizes import sizes_of
-from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import DOMAINS, Record
-from r1_pipeline.rewards.verifier import default_grader
-from r1_pipeline.training.callbacks import Guards
 
 A = TypeVar("A", bound=Artifact)
 
@@ -55,47 +53,71 @@ class RunFacts(Record):
     """What this run computed itself carries it in the provenance; all else was reused."""
 
 
-def collect(
-    artifacts: Mapping[str, Artifact],
-    run: RunFacts,
-    limits: GateLimits,
-    guards: Mapping[str, Guards],
-    recipe: ReportRecipe,
-    runtime: Runtime,
-) -> ReportInputs:
-    """Everything the report shows; `guards` are those of each reinforced model.
+@dataclass(frozen=True)
+class Material:
+    """The artifacts of a graph, and what the graph says about them."""
 
-    Raises `ArtifactError` where something that the report needs is not among `artifacts`.
-    """
+    artifacts: Mapping[str, Artifact]
+    """By name, in the order of the graph."""
+    node_of: Mapping[str, str]
+    """Artifact -> its node."""
+    evaluations: Mapping[str, Mapping[str, EvalReport]]
+    """Benchmark -> model -> its scores; the held-out problems come first."""
+    decisions: Mapping[str, Mapping[str, list[Gate]]]
+    """Artifact -> check -> what its gates measured."""
+    cast: Cast
+
+
+def collect(material: Material, run: RunFacts, recipe: ReportRecipe) -> ReportInputs:
+    """Everything the report shows; raises `ArtifactError` where something that it needs is not there."""
+    artifacts, cast = material.artifacts, material.cast
     problem_sets = _of(ProblemSet, artifacts)
-    corpus, heldout = pick(Corpus, artifacts, "sft_corpus"), pick(ProblemSet, artifacts, "heldout_problems")
-    with default_grader(runtime) as grader:
-        rechecked = recheck(corpus, problem_sets.values(), grader)
-    evaluations = {n.removeprefix("evaluation/"): report for n, report in _of(EvalReport, artifacts).items()}
-    stages = {name: _stage(artifact, run) for name, artifact in artifacts.items()}
+    corpus, heldout = pick(Corpus, artifacts, cast.corpus), pick(ProblemSet, artifacts, cast.heldout)
+    held_out, *others = material.evaluations
+    models = material.evaluations[held_out]
     return ReportInputs(
+        cast=cast,
+        node_of=dict(material.node_of),
         profile=run.profile,
         seed=run.seed,
         home=str(run.home),
         left_out={domain: why for problems in problem_sets.values() for domain, why in problems.left_out.items()},
-        models={name: EvalScores.model_validate(report.scores()) for name, report in evaluations.items()},
+        models={name: _scores(report) for name, report in models.items()},
+        benchmarks={b: {name: _scores(report) for name, report in material.evaluations[b].items()} for b in others},
         reward_models={name: _accuracy(model) for name, model in _of(RewardModel, artifacts).items()},
         general_preference={
             model: overall(kinds)
             for scores in _of(PreferenceScores, artifacts).values()
             for model, kinds in scores.scores().items()
         },
-        corpus=_corpus(corpus, heldout, rechecked),
-        sizes={n: sizes_of(model) for n, model in _of(Checkpoint, artifacts).items() if "base" in n.partition("/")[0]},
-        stages=stages,
-        gates={name: _decision(gate) for name, gate in all_gates(artifacts, limits, guards, rechecked).items()},
+        corpus=_corpus(corpus, heldout, material.decisions.get(cast.corpus, {})),
+        sizes={
+            name: sizes_of(model)
+            for name, model in _of(Checkpoint, artifacts).items()
+            if material.node_of[name] in (cast.base, cast.student_base)
+        },
+        stages={name: _stage(artifact, run) for name, artifact in artifacts.items()},
+        gates={
+            f"{name}.{gate.name}": _decision(gate)
+            for name, checks in material.decisions.items()
+            for gates in checks.values()
+            for gate in gates
+        },
         training={name: _curves(model) for name, model in _of(Checkpoint, artifacts).items()},
         exchanges=exchanges(
-            recipe, heldout.problems(), {name: report.completions() for name, report in evaluations.items()}
+            recipe, heldout.problems(), {name: report.completions() for name, report in models.items()}
         ),
-        total_seconds=busy_seconds([span for artifact in artifacts.values() for span in _spans(artifact, run)]),
+        total_seconds=busy_seconds([_span(artifact) for artifact in artifacts.values()]),
         environment=_environment([artifact.manifest for artifact in artifacts.values()]),
     )
+
+
+def pick(kind: type[A], artifacts: Mapping[str, Artifact], name: str) -> A:
+    """The artifact `name` of this kind; raises `ArtifactError` with the names there are."""
+    found = artifacts.get(name)
+    if not isinstance(found, kind):
+        raise ArtifactError(f"no {kind.kind} {name!r} among the artifacts; there are {', '.join(sorted(artifacts))}")
+    return found
 
 
 def write_report(directory: Path, inputs: ReportInputs) -> dict[str, Any]:
@@ -120,42 +142,41 @@ def _of(kind: type[A], artifacts: Mapping[str, Artifact]) -> dict[str, A]:
     return {name: artifact for name, artifact in artifacts.items() if isinstance(artifact, kind)}
 
 
+def _scores(report: EvalReport) -> EvalScores:
+    return EvalScores.model_validate(report.scores())
+
+
 def _stage(artifact: Artifact, run: RunFacts) -> StageFacts:
-    """Facts of one asset; the asking, whose answers are an artifact of their own, is included."""
-    made = _made(artifact, run)
-    tokens = [sum(manifest.statistics["tokens"].values()) for manifest in made if "tokens" in manifest.statistics]
+    made = artifact.manifest
+    tokens = made.statistics.get("tokens")
     return StageFacts(
-        seconds=sum(manifest.provenance.seconds for manifest in made),
-        reused=all(manifest.provenance.runs.get(PIPELINE_RUN) != run.pipeline_run for manifest in made),
-        fingerprint=artifact.manifest.fingerprint,
+        seconds=made.provenance.seconds,
+        reused=made.provenance.runs.get(PIPELINE_RUN) != run.pipeline_run,
+        fingerprint=made.fingerprint,
         digest=artifact.digest,
-        tokens=sum(tokens) if tokens else None,
+        tokens=sum(tokens.values()) if tokens else None,
     )
 
 
-def _made(artifact: Artifact, run: RunFacts) -> list[Manifest]:
-    answers = artifact.manifest.inputs.get("answers")
-    return [artifact.manifest, *([open_input(run.home, answers).manifest] if answers else [])]
-
-
-def _spans(artifact: Artifact, run: RunFacts) -> list[tuple[float, float]]:
-    facts = [manifest.provenance for manifest in _made(artifact, run)]
-    starts = [datetime.fromisoformat(made.started).timestamp() for made in facts]
-    return [(start, start + made.seconds) for start, made in zip(starts, facts, strict=True)]
+def _span(artifact: Artifact) -> tuple[float, float]:
+    made = artifact.manifest.provenance
+    start = datetime.fromisoformat(made.started).timestamp()
+    return start, start + made.seconds
 
 
 def _accuracy(model: RewardModel) -> RewardModelScore:
     return RewardModelScore(accuracy=model.statistics["accuracy"], n=model.statistics["heldout_pairs"])
 
 
-def _corpus(corpus: Corpus, heldout: ProblemSet, rechecked: Recheck) -> CorpusStats:
+def _corpus(corpus: Corpus, heldout: ProblemSet, decisions: Mapping[str, list[Gate]]) -> CorpusStats:
     rows, tokens = corpus.statistics["by_domain"], corpus.statistics["tokens_by_domain"]
+    rechecked = [gate for gates in decisions.values() for gate in gates if gate.looked_at is not None]
     return CorpusStats(
         by_domain={d: CorpusDomain(rows=rows[d], tokens=tokens[d]) for d in DOMAINS if d in rows},
         dropped=corpus.manifest.drops,
         heldout_overlap=heldout_overlap(corpus, heldout),
-        rechecked=rechecked.rechecked,
-        agreed=rechecked.agreed,
+        rechecked=sum(gate.looked_at or 0 for gate in rechecked),
+        agreed=sum((gate.looked_at or 0) - round(gate.value) for gate in rechecked),
     )
 
 

@@ -1,11 +1,11 @@
 """Gates: what an artifact must show before anything may be built on it.
 
 A `Gate` is a measured value beside a limit. Limits belong to the profile and to no fingerprint: a gate decides who may
-go on, not what is computed. Not covered: who stops (`dagster_defs.checks`), what is claimed of a run (`bars`).
+go on, not what is computed. Not covered: which artifacts have which gates (`graph`), what is claimed of a run (`bars`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from r1_pipeline.artifacts.kinds import (
     Artifact,
@@ -19,9 +19,8 @@ from r1_pipeline.artifacts.kinds import (
 from r1_pipeline.data.licences import allowed
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.data.templates import TemplateName
-from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation.recheck import Recheck
-from r1_pipeline.generation.tokens import characters, load_tokenizer, unknown
+from r1_pipeline.generation.tokens import characters, unknown
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Domain, Language, Outcome, Problem, Record
 from r1_pipeline.rewards.probes import escapes
@@ -31,35 +30,8 @@ from r1_pipeline.training.callbacks import Guards
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-A = TypeVar("A", bound=Artifact)
-Rows = ProblemSet | PreferenceSet | Corpus
-
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
-LINES: Mapping[str, str] = {
-    "r1_zero": "base",
-    "dev1": "base",
-    "dev2": "base",
-    "dev2_no_language_reward": "base",
-    "dev3": "base",
-    "r1": "base",
-    "student_rl_only": "student_base/qwen",
-    "distilled": "student_base",
-}
-"""Model asset -> the base whose tokenizer it must still have; a partition goes with the same partition."""
-ONE_LANGUAGE = ("dev2", "r1")
-"""Models trained with the language reward."""
-
-
-READERS: Mapping[str, tuple[str, ...]] = {
-    "reasoning_problems": ("base", "student_base"),
-    "heldout_problems": ("base", "student_base"),
-    "general_prompts": ("base",),
-    "preference_pairs": ("base",),
-    "cold_start_data": ("base",),
-    "sft_corpus": ("base", "student_base"),
-}
-"""Set asset -> the bases whose lines read it, each in all its partitions."""
 READ: Mapping[type[Artifact], tuple[str, ...]] = {
     ProblemSet: ("question",),
     PreferenceSet: ("prompt", "chosen", "rejected"),
@@ -98,6 +70,8 @@ class Gate(Record):
     sense: Literal["at least", "at most"]
     limit: float
     detail: str
+    looked_at: int | None = None
+    """Out of how many, where the value is a count."""
 
     @property
     def passed(self) -> bool:
@@ -178,6 +152,7 @@ def recheck_agrees(recheck: Recheck) -> Gate:
         sense="at most",
         limit=0,
         detail=f"disagreements among {recheck.rechecked} random rows judged again",
+        looked_at=recheck.rechecked,
     )
 
 
@@ -249,57 +224,6 @@ def training_guards(model: Checkpoint, guards: Guards) -> list[Gate]:
     if guards.empty_think_ceiling is not None:
         gates.append(_worst(rows, "empty_think", max, "at most", guards.empty_think_ceiling))
     return [gate for gate in gates if gate]
-
-
-def all_gates(
-    artifacts: Mapping[str, Artifact], limits: GateLimits, guards: Mapping[str, Guards], recheck: Recheck
-) -> dict[str, Gate]:
-    """`ASSET.GATE` -> its decision, over all artifacts of a run by name; raises `ArtifactError` if one is missing."""
-    return {
-        f"{name}.{gate.name}": gate
-        for name in artifacts
-        for gate in _gates_of(name, artifacts, limits, guards, recheck)
-    }
-
-
-def _gates_of(
-    name: str, artifacts: Mapping[str, Artifact], limits: GateLimits, guards: Mapping[str, Guards], recheck: Recheck
-) -> list[Gate]:
-    artifact = artifacts[name]
-    asset, slash, partition = name.partition("/")
-    found: list[Gate] = []
-    if name in READERS:
-        found.append(known_characters(artifact, _tokenizers(artifacts, READERS[name]), limits))
-    if isinstance(artifact, Checkpoint) and asset in LINES:
-        found.append(same_tokenizer(artifact, pick(Checkpoint, artifacts, LINES[asset] + slash + partition)))
-    if isinstance(artifact, Checkpoint) and name in guards:
-        found += training_guards(artifact, guards[name])
-    if name == "r1_zero":
-        after, before = (pick(EvalReport, artifacts, f"evaluation/{model}") for model in ("r1_zero", "base"))
-        found += [beats_base(after, before, limits), format_rate(after, limits)]
-    if name in ONE_LANGUAGE:
-        found.append(language_consistency(pick(EvalReport, artifacts, f"evaluation/{name}"), limits))
-    if isinstance(artifact, RewardModel):
-        found.append(preference_accuracy(artifact, limits))
-    if isinstance(artifact, Corpus) and name == "sft_corpus":
-        heldout = pick(ProblemSet, artifacts, "heldout_problems")
-        found += [all_verified(artifact), no_heldout(artifact, heldout), licences_allowed(artifact, limits)]
-        found.append(recheck_agrees(recheck))
-    return found
-
-
-def _tokenizers(artifacts: Mapping[str, Artifact], bases: Sequence[str]) -> dict[str, "PreTrainedTokenizerBase"]:
-    return {
-        name: load_tokenizer(artifact.path) for name, artifact in artifacts.items() if name.partition("/")[0] in bases
-    }
-
-
-def pick(kind: type[A], artifacts: Mapping[str, Artifact], name: str) -> A:
-    """The artifact `name` of this kind; raises `ArtifactError` with the names there are."""
-    found = artifacts.get(name)
-    if not isinstance(found, kind):
-        raise ArtifactError(f"no {kind.kind} {name!r} among the artifacts; there are {', '.join(sorted(artifacts))}")
-    return found
 
 
 def _worst(

@@ -73,15 +73,55 @@ class Exchange(Record):
     """Model -> reply."""
 
 
+class Cast(Record):
+    """Which node of the graph plays which part in the paper's tables, figures and claims, by name."""
+
+    base: str
+    """The base that both SFT stages start from; DeepSeek-V3-Base in the paper."""
+    zero: str
+    """R1-Zero."""
+    cold: str
+    """Dev1, tuned on the cold start."""
+    language: str
+    """Dev2, reinforced with the language reward."""
+    unrewarded: str
+    """The same without the language reward."""
+    broad: str
+    """Dev3, tuned on the whole corpus."""
+    final: str
+    """R1."""
+    student_base: str
+    distilled: str
+    reinforced_student: str
+    """A student that is reinforced at the cost of distilling it."""
+    helpful: str
+    """The reward model for helpfulness."""
+    safety: str
+    """The reward model for safety."""
+    corpus: str
+    heldout: str
+
+    @property
+    def line(self) -> tuple[str, ...]:
+        """The line of R1 with its ablation, in the paper's order."""
+        return (self.base, self.zero, self.cold, self.unrewarded, self.language, self.broad, self.final)
+
+
 class ReportInputs(Record):
     """Everything `evaluation.report` shows. Models and stages go by asset key, partition after a slash."""
 
+    cast: Cast
+    node_of: dict[str, str]
+    """Model -> the node that it is an artifact of; in the order of the graph."""
     profile: str
     seed: int
     home: str
     left_out: dict[Domain, str]
     """Domains without problems in this run -> why."""
     models: dict[str, EvalScores]
+    """Scores on the held-out problems."""
+    benchmarks: dict[str, dict[str, EvalScores]]
+    """Further benchmark -> model -> scores."""
     reward_models: dict[str, RewardModelScore]
     general_preference: dict[str, float]
     """Model -> mean score in (0, 1) that the reward models give its answers to general prompts; may be empty."""

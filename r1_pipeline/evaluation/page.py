@@ -5,7 +5,7 @@ styles, plots and text are in it. Model text is hostile and goes through the tem
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from r1_pipeline.data.words import LANGUAGES
 from r1_pipeline.evaluation import paper
 from r1_pipeline.evaluation.bars import Bar, bars
 from r1_pipeline.evaluation.cells import Cell, Row, clock, estimate, number, percent
-from r1_pipeline.evaluation.inputs import ReportInputs
+from r1_pipeline.evaluation.inputs import Cast, ReportInputs
 from r1_pipeline.evaluation.plots import Dot, Line, curves, dots
 from r1_pipeline.evaluation.scores import EvalScores
 from r1_pipeline.records import DOMAINS, ROUNDS, Domain, Outcome
@@ -28,8 +28,6 @@ DOMAIN_NAMES: dict[Domain, str] = {
     "logic": "Logic",
     "general": "General",
 }
-LINE = ("base", "r1_zero", "dev1", "dev2_no_language_reward", "dev2", "dev3", "r1")
-"""The line of R1 with its ablation, in the order of the graph."""
 SENSES = {"at least": "≥", "at most": "≤", "above": ">", "below": "<"}
 ZERO_CURVES = (
     ("reward/accuracy", "Accuracy of training samples", 2),
@@ -55,14 +53,15 @@ def render(inputs: ReportInputs) -> str:
     environment.filters.update(clock=clock, number=number, percent=percent, estimate=estimate)
     return environment.get_template("report.html.j2").render(
         inputs=inputs,
-        stages=paper.STAGES,
+        stages=_columns(inputs.cast),
         paper=paper,
         domain_names=DOMAIN_NAMES,
         languages=LANGUAGES,
         headline=_headline(inputs),
         bars=[_bar(bar) for bar in bars(inputs)],
         ladder=_ladder(inputs),
-        stage_groups=_stage_groups(inputs.models),
+        stage_groups=_stage_groups(inputs),
+        benchmarks=_benchmarks(inputs),
         zero=_zero(inputs),
         language=_language(inputs),
         language_curve=_language_curve(inputs),
@@ -91,13 +90,18 @@ def _headline(inputs: ReportInputs) -> list[tuple[str, str, str]]:
         value = model.overall.language_consistency if model else None
         return "–" if value is None else f"{100 * value:.1f}"
 
+    cast = inputs.cast
     judged = [bar.passed for bar in bars(inputs) if bar.passed is not None]
     return [
-        ("held-out maths, %", f"{maths('base')} → {maths('r1_zero')}", "base to R1-Zero: reinforcement learning alone"),
-        ("held-out maths, %", maths("r1"), "R1, after both rounds of tuning and of reinforcement"),
+        (
+            "held-out maths, %",
+            f"{maths(cast.base)} → {maths(cast.zero)}",
+            "base to R1-Zero: reinforcement learning alone",
+        ),
+        ("held-out maths, %", maths(cast.final), "R1, after both rounds of tuning and of reinforcement"),
         (
             "right language, %",
-            f"{language('r1_zero')} → {language('dev2')}",
+            f"{language(cast.zero)} → {language(cast.language)}",
             "words of R1-Zero and of Dev2, which is rewarded for it",
         ),
         ("minutes", f"{inputs.total_seconds / 60:.1f}", f"for {len(inputs.stages)} assets"),
@@ -110,34 +114,39 @@ def _bar(bar: Bar) -> tuple[Bar, Cell, Cell]:
     return bar, number(bar.value, bar.decimals, 3), replace(limit, text=f"{SENSES[bar.sense]} {limit.text}")
 
 
-def _ordered(models: Mapping[str, EvalScores]) -> dict[str, EvalScores]:
-    """Models in the order of the graph; students after the line of R1."""
-    known = [*LINE, *sorted(n for n in models if "/" in n and "base" in n), "student_rl_only"]
-    return {n: models[n] for n in [*known, *(n for n in sorted(models) if n not in known)] if n in models}
+def _columns(cast: Cast) -> tuple[str, ...]:
+    """Our models of the paper's columns (`paper.COLUMNS`)."""
+    return (cast.base, cast.zero, cast.cold, cast.language, cast.broad, cast.final)
+
+
+def _ordered(inputs: ReportInputs) -> dict[str, EvalScores]:
+    """The line of R1 first, then all other models in the order of the graph."""
+    line = [name for name in inputs.cast.line if name in inputs.models]
+    return {name: inputs.models[name] for name in dict.fromkeys([*line, *inputs.models])}
 
 
 def _ladder(inputs: ReportInputs) -> Markup:
     """Held-out maths of every model, in the order of the graph."""
-    tuned = {*paper.STAGES[1:], "student_rl_only"}
+    cast = inputs.cast
+    plain, ours = {cast.base, cast.student_base}, {*_columns(cast), cast.reinforced_student}
+
+    def ink(name: str) -> str:
+        node = inputs.node_of[name]
+        return "plain" if node in plain else "a" if node in ours else "b"
+
     return dots(
         [
-            Dot(name, s.pass_at_1, s.pass_at_1_ci.lo, s.pass_at_1_ci.hi, _ink(name, tuned))
-            for name, model in _ordered(inputs.models).items()
+            Dot(name, s.pass_at_1, s.pass_at_1_ci.lo, s.pass_at_1_ci.hi, ink(name))
+            for name, model in _ordered(inputs).items()
             if (s := model.by_domain.get("math"))
         ],
         "pass@1 on held-out maths with 95% intervals, by model",
     )
 
 
-def _ink(name: str, tuned: set[str]) -> str:
-    if "base" in name.split("/")[0]:
-        return "plain"
-    return "a" if name in tuned else "b"
-
-
-def _stage_groups(models: Mapping[str, EvalScores]) -> list[tuple[str, list[Row]]]:
+def _stage_groups(inputs: ReportInputs) -> list[tuple[str, list[Row]]]:
     """Per domain our row, then the paper's benchmarks; last what has no counterpart in the paper."""
-    columns = [models.get(name) for name in paper.STAGES]
+    columns = [inputs.models.get(name) for name in _columns(inputs.cast)]
 
     def ours(label: str, pick: Any) -> Row:
         return Row(label, tuple(pick(m) if m else number(None, 1) for m in columns), "ours")
@@ -165,6 +174,29 @@ def _stage_groups(models: Mapping[str, EvalScores]) -> list[tuple[str, list[Row]
     return groups
 
 
+def _benchmarks(inputs: ReportInputs) -> list[tuple[str, list[Row]]]:
+    """Every further benchmark: a row a model, with its interval, majority vote, form, tokens and completions."""
+    return [
+        (
+            name,
+            [
+                Row(
+                    model,
+                    (
+                        estimate(scores.overall),
+                        percent(scores.overall.cons_at_k),
+                        percent(scores.overall.format_rate),
+                        number(scores.overall.mean_tokens, 1),
+                        number(scores.overall.n, 0),
+                    ),
+                )
+                for model, scores in models.items()
+            ],
+        )
+        for name, models in inputs.benchmarks.items()
+    ]
+
+
 def _series(inputs: ReportInputs, model: str, metric: str, style: str) -> Line | None:
     rows = [row for row in inputs.training.get(model, ()) if metric in row]
     return Line(model, [r["step"] for r in rows], [r[metric] for r in rows], style) if len(rows) > 1 else None
@@ -173,7 +205,7 @@ def _series(inputs: ReportInputs, model: str, metric: str, style: str) -> Line |
 def _zero(inputs: ReportInputs) -> list[tuple[str, Markup]]:
     found = []
     for metric, title, decimals in ZERO_CURVES:
-        line = _series(inputs, "r1_zero", metric, "a")
+        line = _series(inputs, inputs.cast.zero, metric, "a")
         if line:
             found.append((title, curves([line], f"R1-Zero: {title}", decimals)))
     return found
@@ -188,24 +220,26 @@ def _language(inputs: ReportInputs) -> list[Row]:
                 percent(model.by_domain["math"].pass_at_1 if "math" in model.by_domain else None),
                 percent(model.overall.pass_at_1),
             ),
-            "ours" if name in ("dev2", "dev2_no_language_reward") else "",
+            "ours" if name in (inputs.cast.language, inputs.cast.unrewarded) else "",
         )
-        for name in LINE
+        for name in inputs.cast.line
         if (model := inputs.models.get(name))
     ]
 
 
 def _language_curve(inputs: ReportInputs) -> Markup | None:
-    pairs = (("dev2", "a"), ("dev2_no_language_reward", "b"))
+    pairs = ((inputs.cast.language, "a"), (inputs.cast.unrewarded, "b"))
     lines = [line for name, style in pairs if (line := _series(inputs, name, "reward/language", style))]
     return curves(lines, "Language consistency of training samples", 2) if lines else None
 
 
 def _students(inputs: ReportInputs) -> list[Row]:
     """Bases, reinforcement on the student, distillation; the teacher last."""
-    models = _ordered(inputs.models)
+    models, cast = inputs.models, inputs.cast
+    students = (cast.student_base, cast.reinforced_student, cast.distilled)
+    order = [name for node in (*students, cast.final) for name in models if inputs.node_of[name] == node]
     rows = []
-    for name in [*(n for n in models if n not in LINE), *(n for n in ("r1",) if n in models)]:
+    for name in order:
         model, stage = models[name], inputs.stages.get(name)
         rows.append(
             Row(
@@ -215,7 +249,7 @@ def _students(inputs: ReportInputs) -> list[Row]:
                     estimate(model.overall),
                     number(stage.tokens / 1e6 if stage and stage.tokens is not None else None, 2),
                 ),
-                "ours" if name.startswith("distilled/") or name == "student_rl_only" else "",
+                "ours" if inputs.node_of[name] in (cast.distilled, cast.reinforced_student) else "",
             )
         )
     return rows
@@ -224,7 +258,7 @@ def _students(inputs: ReportInputs) -> list[Row]:
 def _verdicts(inputs: ReportInputs) -> list[Row]:
     """Completions of every model by outcome; last, the share that has no score."""
     rows = []
-    for name, model in _ordered(inputs.models).items():
+    for name, model in _ordered(inputs).items():
         counts = model.overall.outcomes
         unscored = counts.get(Outcome.UNGRADABLE, 0) + counts.get(Outcome.GRADER_ERROR, 0)
         cells = (number(counts.get(outcome, 0), 0) for outcome in Outcome)
@@ -276,7 +310,7 @@ def _sizes(inputs: ReportInputs) -> list[Row]:
                 number(sizes.plain_kv_bytes, 0),
                 number(sizes.plain_kv_bytes / sizes.kv_bytes, 1),
             ),
-            "ours" if name == "base" else "",
+            "ours" if name == inputs.cast.base else "",
         )
         for name, sizes in sorted(inputs.sizes.items())
     ]

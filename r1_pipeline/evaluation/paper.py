@@ -7,8 +7,8 @@ order of the stages and the direction of a step, never a value.
 
 from r1_pipeline.records import Domain, Record
 
-STAGES = ("base", "r1_zero", "dev1", "dev2", "dev3", "r1")
-"""Our names of the columns of `STAGE_TABLE`; the paper's base is DeepSeek-V3-Base."""
+COLUMNS = ("DeepSeek-V3-Base", "R1-Zero", "R1-Dev1", "R1-Dev2", "R1-Dev3", "R1")
+"""Columns of `STAGE_TABLE`, as the paper names them."""
 
 STAGE_SOURCE = "supplement table 3; V3-Base from table 12"
 DISTILLATION_SOURCE = "supplement table 15"
@@ -23,7 +23,7 @@ class StageRow(Record):
     domain: Domain
     """Our domain to which it is nearest."""
     scores: tuple[float | None, ...]
-    """One for each of `STAGES`; None where the paper has none."""
+    """One for each of `COLUMNS`; None where the paper has none."""
     decimals: int = 1
 
 

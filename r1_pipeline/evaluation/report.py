@@ -6,6 +6,7 @@
     left_out      DOMAIN -> why this machine has no problems of it
     models        NAME -> pass_at_1 pass_at_1_ci pass_at_k cons_at_k format_rate language_consistency mean_tokens n
                           outcomes {OUTCOME: n} by_domain {DOMAIN: {pass_at_1, n}} digest
+    benchmarks    BENCHMARK -> models, as above, for every benchmark beside the held-out problems
     reward_models NAME -> accuracy n
     corpus        rows by_domain {DOMAIN: rows} mean_tokens {DOMAIN: tokens a row} dropped {REASON: n} heldout_overlap
     sizes         NAME -> parameters active_parameters kv_bytes plain_kv_bytes, of the bases, bytes a token
@@ -58,6 +59,10 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
         "home": inputs.home,
         "left_out": inputs.left_out,
         "models": {name: _model(scores) for name, scores in inputs.models.items()},
+        "benchmarks": {
+            benchmark: {name: _model(scores) for name, scores in models.items()}
+            for benchmark, models in inputs.benchmarks.items()
+        },
         "reward_models": {name: scored.model_dump() for name, scored in inputs.reward_models.items()},
         "corpus": {
             "rows": sum(domain.rows for domain in corpus.by_domain.values()),

@@ -1,13 +1,14 @@
 """Who learned from what: the rows, sources and licences behind a model, and the models behind which a row stands.
 
 A model learns directly from the rows that it was trained on, and indirectly from whatever its parent, the writer of
-those rows or its reward models had learned. Inputs that keep rows out (`heldout`), count (`tokenizer_of`) or set an
-amount (`budget`) teach nothing. Not covered: evaluation, from which no model of the graph learns.
+those rows or its reward models had learned. Inputs that keep rows out, count or set an amount teach nothing
+(`artifacts.edges`). Not covered: evaluation, from which no model of the graph learns.
 """
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from r1_pipeline.artifacts.edges import teaches
 from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Corpus, PreferenceSet, ProblemSet, RewardModel
 from r1_pipeline.errors import ArtifactError, WrongKindError
 from r1_pipeline.lineage.library import Library
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 Model = Checkpoint | RewardModel
 Rows = ProblemSet | PreferenceSet | Corpus
-TEACHES_NOTHING = frozenset({"heldout", "tokenizer_of", "budget"})
 PLACE = r"(:[0-9]+)?#[^#]*$"
 """The part of a `source` that says which row of a file, or which fact of a generator."""
 
@@ -113,7 +113,7 @@ def counted(rows: "pl.LazyFrame") -> "pl.DataFrame":
 def _taught_by(library: Library, artifact: Artifact) -> Iterator[Artifact]:
     for name, edge in artifact.manifest.inputs.items():
         source = library.source(edge)
-        if source is not None and name not in TEACHES_NOTHING:
+        if source is not None and teaches(name):
             yield source
 
 

@@ -24,12 +24,8 @@ from r1_pipeline.training.shape import BFLOAT16, Shape
 
 HOUR, GIB = 3600.0, 2.0**30
 
-PUBLISHED: Mapping[str, tuple[float, tuple[str, ...]]] = {
-    "R1-Zero": (101_000, ("r1_zero",)),
-    "SFT data": (5_000, ("cold_start_data", "reasoning_traces")),
-    "R1": (41_000, ("dev1", "dev2", "dev3", "helpful_rm", "safety_rm", "r1")),
-}
-"""Row of the supplement's table 7 -> H800 hours, and the assets that it pays for."""
+PUBLISHED: Mapping[str, float] = {"R1-Zero": 101_000, "SFT data": 5_000, "R1": 41_000}
+"""Row of the supplement's table 7 -> H800 hours; nodes of the graph say which row pays for them."""
 
 
 class StagePlan(Record):
@@ -100,10 +96,11 @@ def plan(profile: Profile, accelerator: str | None, compare: bool) -> Plan:
     kind = accelerator_of(name)
     parts: dict[str, list[Work]] = {}
     for unit, work in work_of(profile).items():
-        parts.setdefault(_asset(unit), []).append(work)
+        parts.setdefault(unit.asset, []).append(work)
     stages = {asset: _stage(profile, name, works) for asset, works in parts.items()}
     published = {}
-    for row, (hours, assets) in PUBLISHED.items() if compare else ():
+    for row, hours in PUBLISHED.items() if compare else ():
+        assets = [node.name for node in profile.graph if node.paper_cost == row and node.name in stages]
         estimate = sum(stages[asset].gpu_hours for asset in assets)
         published[row] = Published(hours=hours, estimate=estimate)
         for asset in assets:
@@ -122,14 +119,9 @@ def plan(profile: Profile, accelerator: str | None, compare: bool) -> Plan:
 def planned_hours(profile: Profile) -> dict[str, float]:
     """Asset key, partition after a slash -> device hours on the profile's own accelerator."""
     return {
-        unit: _hours(work, _devices(profile, profile.machine.accelerator, work))
+        str(unit): _hours(work, _devices(profile, profile.machine.accelerator, work))
         for unit, work in work_of(profile).items()
     }
-
-
-def _asset(unit: str) -> str:
-    """The asset of a unit: evaluations have keys of two parts."""
-    return "/".join(unit.split("/")[: 2 if unit.startswith("evaluation/") else 1])
 
 
 def _devices(profile: Profile, accelerator: str, work: Work) -> Devices:

@@ -7,12 +7,10 @@ counts all its steps, not only those after the last resume. Not covered: evaluat
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from r1_pipeline.artifacts.edges import teaches
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.store import open_input
 from r1_pipeline.records import Record
-
-FREE_EDGES = frozenset({"heldout", "tokenizer_of", "budget"})
-"""Inputs that keep rows out, count tokens or set an amount: the model needed none of their work."""
 
 
 class StageCost(Record):
@@ -61,7 +59,7 @@ def _lineage(artifact: Artifact, home: Path, seen: set[str]) -> Iterator[Artifac
         return
     seen.add(artifact.manifest.fingerprint)
     for edge, reference in artifact.manifest.inputs.items():
-        if edge not in FREE_EDGES:
+        if teaches(edge):  # what keeps rows out, counts or sets an amount did no work for the model
             yield from _lineage(open_input(home, reference), home, seen)
     yield artifact
 

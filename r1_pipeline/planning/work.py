@@ -1,24 +1,24 @@
-"""What each asset of a profile amounts to: how much is sampled, how much is trained, with which model.
+"""What each artifact of a profile amounts to: how much is sampled, how much is trained, with which model.
 
-Counts come from the recipe, lengths and yields from the profile's forecast.
-Assets that only move rows (curation, merging) need no accelerator and are left out.
+Counts come from the recipes, lengths and yields from the profile's forecast, and which model it is from the graph: it
+is found along the inputs. Artifacts that only move rows (curation, judging, merging) need no accelerator and are left
+out.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from r1_pipeline.generation.asking import AskRecipe
 from r1_pipeline.generation.rejection import RejectionRecipe
-from r1_pipeline.profiles import Forecast, PipelineRecipe, Profile
+from r1_pipeline.graph.bound import Bound
+from r1_pipeline.graph.node import AssetName
+from r1_pipeline.profiles import Forecast, Profile
 from r1_pipeline.recipe import Precision
-from r1_pipeline.stages import BaseRecipe, ReinforceRecipe
+from r1_pipeline.stages import GeneralRecipe, ReinforceRecipe
+from r1_pipeline.training.adopt import AdoptRecipe
 from r1_pipeline.training.pretrain import PretrainRecipe
 from r1_pipeline.training.reward_model import RewardModelRecipe
 from r1_pipeline.training.sft import SftRecipe
 from r1_pipeline.training.shape import Shape
-
-LINE = ("base", "r1_zero", "dev1", "dev2", "dev2_no_language_reward", "dev3", "r1")
-"""Models of the base's size that are evaluated; one more has the size of a student."""
 
 
 @dataclass(frozen=True)
@@ -86,18 +86,74 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Rows of a corpus that are expected."""
+
+    count: float
+    mean: float
+    """Tokens of a response."""
+
+
+@dataclass(frozen=True)
 class _Planner:
-    recipe: PipelineRecipe
+    bound: Bound
     forecast: Forecast
 
-    def reinforce(self, shape: Shape, recipe: ReinforceRecipe, mean: float) -> Work:
+    def work(self, name: AssetName) -> Work | None:
+        """The work behind one artifact; None where it needs no accelerator."""
+        recipe = self.bound.recipe(name)
+        if isinstance(recipe, PretrainRecipe):
+            return self._pretrain(recipe)
+        if isinstance(recipe, ReinforceRecipe):
+            return self._reinforce(name, recipe)
+        if isinstance(recipe, AskRecipe):
+            return self._sample(name, recipe)
+        if isinstance(recipe, SftRecipe):
+            return self._tune(name, recipe)
+        if isinstance(recipe, RewardModelRecipe):
+            return self._prefer(name, recipe)
+        return None
+
+    def shape(self, name: AssetName) -> Shape:
+        """The shape of a model: that of the base from which its line started."""
+        recipe = self.bound.recipe(name)
+        if isinstance(recipe, PretrainRecipe | AdoptRecipe):
+            return recipe.shape
+        return self.shape(self._input(name, "policy", "base", "model"))
+
+    def rows(self, name: AssetName) -> Rows:
+        """What a corpus is expected to hold."""
+        recipe = self.bound.recipe(name)
+        if isinstance(recipe, RejectionRecipe):
+            return Rows(self._kept(recipe), self.forecast.reasoning)
+        if isinstance(recipe, GeneralRecipe):
+            return Rows(self.forecast.general_rows, self.forecast.general)
+        parts = [self.rows(part) for part in self.bound.inputs(name)["parts"].values()]
+        total = sum(part.count for part in parts)
+        return Rows(total, sum(part.count * part.mean for part in parts) / total)
+
+    def _input(self, name: AssetName, *parameters: str) -> AssetName:
+        given = self.bound.inputs(name)
+        found: AssetName = next(given[parameter] for parameter in parameters if parameter in given)
+        return found
+
+    def _expected(self, name: AssetName) -> float:
+        """Tokens of a reasoned completion of this node."""
+        return float(getattr(self.forecast, self.bound.graph.node(name.asset).expects))
+
+    def _pretrain(self, recipe: PretrainRecipe) -> Work:
+        length = self.forecast.prompt + self.forecast.reasoning
+        rows = recipe.steps * recipe.batch
+        return Work(recipe.shape, trained=Trained(rows, length, recipe.steps, recipe.context, 0, "float32"))
+
+    def _reinforce(self, name: AssetName, recipe: ReinforceRecipe) -> Work:
         grpo = recipe.grpo
         batch = grpo.prompts_per_step * grpo.group_size
-        mean = min(mean, grpo.max_completion_tokens)
+        mean = min(self._expected(name), grpo.max_completion_tokens)
         completions = grpo.steps * batch // grpo.num_iterations
         stale = grpo.steps_per_generation * grpo.num_iterations > 1
-        return Work(
-            shape,
+        whole = Work(
+            self.shape(name),
             Sampled(completions, self.forecast.prompt, mean, grpo.max_completion_tokens, grpo.rollout),
             Trained(
                 sequences=grpo.steps * batch,
@@ -109,33 +165,43 @@ class _Planner:
                 reference=grpo.beta > 0,
             ),
         )
+        budget = self.bound.inputs(name).get("budget")
+        paid = self.work(budget) if budget else None
+        return whole.within(paid.tokens) if paid else whole
 
-    def sample(self, shape: Shape, recipe: AskRecipe, mean: float) -> Work:
+    def _sample(self, name: AssetName, recipe: AskRecipe) -> Work:
         limit = recipe.sampling.max_tokens
-        completions = sum(recipe.problems.values()) * recipe.samples
-        return Work(shape, Sampled(completions, self.forecast.prompt, min(mean, limit), limit, None))
+        general = recipe.problems.get("general", 0)
+        reasoning = sum(recipe.problems.values()) - general
+        tokens = reasoning * self.forecast.reasoning + general * self.forecast.general
+        mean = tokens / max(1, reasoning + general)
+        share = recipe.shard.of if recipe.shard else 1
+        completions = -(-(reasoning + general) * recipe.samples // share)
+        return Work(self.shape(name), Sampled(completions, self.forecast.prompt, min(mean, limit), limit, None))
 
-    def kept(self, recipe: RejectionRecipe) -> float:
+    def _kept(self, recipe: RejectionRecipe) -> float:
         """Rows that rejection sampling is expected to keep."""
         of_one = min(recipe.keep.per_problem, recipe.ask.samples * self.forecast.kept)
-        return sum(recipe.ask.problems.values()) * of_one
+        share = recipe.ask.shard.of if recipe.ask.shard else 1
+        return sum(recipe.ask.problems.values()) * of_one / share
 
-    def tune(self, shape: Shape, recipe: SftRecipe, rows: float, mean: float) -> Work:
+    def _tune(self, name: AssetName, recipe: SftRecipe) -> Work:
+        rows = self.rows(self._input(name, "corpus"))
         return Work(
-            shape,
+            self.shape(name),
             trained=Trained(
-                sequences=recipe.epochs * rows,
-                length=min(self.forecast.prompt + mean, recipe.max_tokens),
-                steps=recipe.steps(round(rows)),
+                sequences=recipe.epochs * rows.count,
+                length=min(self.forecast.prompt + rows.mean, recipe.max_tokens),
+                steps=recipe.steps(round(rows.count)),
                 longest=recipe.max_tokens,
                 forwards=0,
                 precision=recipe.precision,
             ),
         )
 
-    def prefer(self, shape: Shape, recipe: RewardModelRecipe) -> Work:
+    def _prefer(self, name: AssetName, recipe: RewardModelRecipe) -> Work:
         return Work(
-            shape,
+            self.shape(name),
             trained=Trained(
                 sequences=2 * recipe.epochs * self.forecast.pairs,
                 length=min(self.forecast.prompt + self.forecast.general, recipe.max_tokens),
@@ -146,57 +212,9 @@ class _Planner:
             ),
         )
 
-    def evaluate(self, shape: Shape) -> Work:
-        ask = self.recipe.evaluation.ask
-        general = ask.problems.get("general", 0)
-        reasoning = sum(ask.problems.values()) - general
-        limit = ask.sampling.max_tokens
-        mean = (reasoning * self.forecast.reasoning + general * self.forecast.general) / max(1, reasoning + general)
-        completions = (reasoning + general) * ask.samples
-        return Work(shape, Sampled(completions, self.forecast.prompt, min(mean, limit), limit, None))
 
-    def pretrain(self, recipe: BaseRecipe) -> Work | None:
-        """Nothing for a base that exists."""
-        if not isinstance(recipe, PretrainRecipe):
-            return None
-        length = self.forecast.prompt + self.forecast.reasoning
-        rows = recipe.steps * recipe.batch
-        return Work(recipe.shape, trained=Trained(rows, length, recipe.steps, recipe.context, 0, "float32"))
-
-
-def work_of(profile: Profile) -> Mapping[str, Work]:
-    """Asset key, partition after a slash -> the work behind it, in the order of the graph."""
-    recipe, expected = profile.recipe, profile.forecast
-    plan = _Planner(recipe, expected)
-    base = recipe.base.shape
-    students = {name: student.shape for name, student in recipe.student_base.items()}
-    cold_rows = plan.kept(recipe.cold_start_data)
-    reasoning_rows = sum(plan.kept(part) for part in recipe.domain_traces.values())
-    rows = reasoning_rows + expected.general_rows
-    row = (reasoning_rows * expected.reasoning + expected.general_rows * expected.general) / rows
-    distilled = {name: plan.tune(students[name], sft, rows, row) for name, sft in recipe.distilled.items()}
-    alone = plan.reinforce(students["qwen"], recipe.student_rl_only, expected.reasoning)
-    work = {
-        "base": plan.pretrain(recipe.base),
-        **{f"student_base/{name}": plan.pretrain(student) for name, student in recipe.student_base.items()},
-        "r1_zero": plan.reinforce(base, recipe.r1_zero, expected.zero),
-        "cold_start_data": plan.sample(base, recipe.cold_start_data.ask, expected.reasoning),
-        "dev1": plan.tune(base, recipe.dev1, cold_rows, expected.reasoning),
-        "dev2": plan.reinforce(base, recipe.dev2, expected.reasoning),
-        "dev2_no_language_reward": plan.reinforce(base, recipe.dev2_no_language_reward, expected.reasoning),
-        **{
-            f"reasoning_traces/{domain}": plan.sample(base, part.ask, expected.reasoning)
-            for domain, part in recipe.domain_traces.items()
-        },
-        "dev3": plan.tune(base, recipe.dev3, rows, row),
-        "helpful_rm": plan.prefer(base, recipe.helpful_rm),
-        "safety_rm": plan.prefer(base, recipe.safety_rm),
-        "r1": plan.reinforce(base, recipe.r1, expected.reasoning),
-        **{f"distilled/{name}": work for name, work in distilled.items()},
-        "student_rl_only": alone.within(distilled["qwen"].tokens),
-        **{f"evaluation/{model}": plan.evaluate(base) for model in LINE},
-        "evaluation/student_rl_only": plan.evaluate(students["qwen"]),
-        **{f"evaluation/student_base/{name}": plan.evaluate(shape) for name, shape in students.items()},
-        **{f"evaluation/distilled/{name}": plan.evaluate(shape) for name, shape in students.items()},
-    }
-    return {name: part for name, part in work.items() if part}
+def work_of(profile: Profile) -> dict[AssetName, Work]:
+    """Every artifact that needs an accelerator, and the work behind it, in the order of the graph."""
+    plan = _Planner(profile.bound, profile.forecast)
+    found = {name: plan.work(name) for name in profile.bound.names.values()}
+    return {name: work for name, work in found.items() if work}

@@ -10,16 +10,17 @@ Nothing below this package has a meaningful default. A profile may be given anot
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.profiles.adopted import with_base
 from r1_pipeline.profiles.node import node
 from r1_pipeline.profiles.paper import paper
-from r1_pipeline.profiles.profile import Forecast, Machine, PipelineRecipe, Profile
+from r1_pipeline.profiles.profile import Forecast, Machine, Profile
 from r1_pipeline.profiles.small import small
 from r1_pipeline.profiles.tiny import smoke, tiny
 
-__all__ = ["PROFILES", "Forecast", "Machine", "PipelineRecipe", "Profile", "load_profile", "smoke", "tiny"]
+__all__ = ["PROFILES", "Forecast", "Machine", "Profile", "load_profile", "smoke", "tiny"]
 
 PROFILES: Mapping[str, Callable[[int], Profile]] = {
     "smoke": smoke,
@@ -35,8 +36,8 @@ def load_profile(name: str, seed: int) -> Profile:
 
     Raises `UnknownNameError` with the names there are, `RequirementError` for a base that this machine lacks.
     """
-    name, _, base = name.partition(":")
-    if name not in PROFILES:
-        raise UnknownNameError("profile", name, PROFILES)
-    profile = PROFILES[name](seed)
+    known, _, base = name.partition(":")
+    if known not in PROFILES:
+        raise UnknownNameError("profile", known, PROFILES)
+    profile = replace(PROFILES[known](seed), name=name, seed=seed)
     return with_base(profile, base) if base else profile

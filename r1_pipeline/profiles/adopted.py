@@ -20,10 +20,11 @@ from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.evaluation.runner import EvaluateRecipe, GradeRecipe
 from r1_pipeline.generation.asking import AskRecipe
 from r1_pipeline.generation.rejection import KeepRecipe, RejectionRecipe
-from r1_pipeline.profiles.profile import PipelineRecipe, Profile, sharded
+from r1_pipeline.graph.bound import Recipes
+from r1_pipeline.profiles.profile import Profile, sharded
 from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain, Sampling
 from r1_pipeline.rewards.rubric import Rubric
-from r1_pipeline.stages import GeneralRecipe, ReinforceRecipe
+from r1_pipeline.stages import GeneralRecipe, ReinforceRecipe, pretrain
 from r1_pipeline.training.adopt import AdoptRecipe, HubModel, LocalModel, digest_of, require_model
 from r1_pipeline.training.grpo import GrpoRecipe
 from r1_pipeline.training.reward_model import RewardModelRecipe
@@ -84,8 +85,8 @@ class Scale:
     """Rows of each domain in the SFT corpus, at most; a domain that is not named is taken whole."""
 
 
-def pipeline(seed: int, scale: Scale) -> PipelineRecipe:
-    """The whole graph at this scale."""
+def pipeline(seed: int, scale: Scale) -> Recipes:
+    """The recipes of the whole graph at this scale."""
     reasoning = PromptSchedule(shares=scale.shares, general_steps=0, general_share=0.5, seed=seed)
     last = reasoning.model_copy(update={"general_steps": scale.general_steps})
     with_language = scale.rules.model_copy(update={"language": 1.0})  # equation 7, weight as in equation 8
@@ -102,31 +103,30 @@ def pipeline(seed: int, scale: Scale) -> PipelineRecipe:
             keep=KeepRecipe(rules=scale.readable, per_problem=per_problem),
         )
 
-    return PipelineRecipe(
-        reasoning_problems=_curate(REASONING_DOMAINS, heldout=False),
-        heldout_problems=_curate(DOMAINS, heldout=True),
-        general_prompts=_curate(("general",), heldout=False),
-        preference_pairs=CuratePreferencesRecipe(heldout_share=BUILT_IN.heldout_share),
-        base=scale.base,
-        student_base=dict(scale.students),
-        r1_zero=rl(scale.zero, scale.rules, "zero"),
-        cold_start_data=rejection(dict.fromkeys(REASONING_DOMAINS, scale.cold_start_problems), per_problem=1),
-        dev1=scale.cold_start,
-        dev2=rl(scale.dev2, with_language, "chat"),
-        dev2_no_language_reward=rl(scale.dev2, scale.rules, "chat"),
-        reasoning_traces=sharded(
+    return {
+        "reasoning_problems": _curate(REASONING_DOMAINS, heldout=False),
+        "heldout_problems": _curate(DOMAINS, heldout=True),
+        "general_prompts": _curate(("general",), heldout=False),
+        "preference_pairs": CuratePreferencesRecipe(heldout_share=BUILT_IN.heldout_share),
+        "base": scale.base,
+        "student_base": dict(scale.students),
+        "r1_zero": rl(scale.zero, scale.rules, "zero"),
+        "cold_start_data": rejection(dict.fromkeys(REASONING_DOMAINS, scale.cold_start_problems), per_problem=1),
+        "dev1": scale.cold_start,
+        "dev2": rl(scale.dev2, with_language, "chat"),
+        "reasoning_traces": sharded(
             {d: rejection({d: scale.trace_problems[d]}, scale.trace_kept) for d in REASONING_DOMAINS},
             scale.trace_shards,
         ),
-        general_traces=GeneralRecipe(rows=scale.general_rows),
-        sft_corpus=MergeRecipe(seed=seed, screening=STANDARD, rows=scale.corpus_rows),
-        dev3=scale.sft,
-        helpful_rm=scale.reward_model,
-        safety_rm=scale.reward_model,
-        r1=rl(scale.r1, with_language.model_copy(update={"preference": 1.0}), "chat", last),
-        distilled=dict(scale.distill),
-        student_rl_only=rl(scale.student_rl, scale.rules, "zero"),
-        evaluation=EvaluateRecipe(
+        "general_traces": GeneralRecipe(rows=scale.general_rows),
+        "sft_corpus": MergeRecipe(seed=seed, screening=STANDARD, rows=scale.corpus_rows),
+        "dev3": scale.sft,
+        "helpful_rm": scale.reward_model,
+        "safety_rm": scale.reward_model,
+        "r1": rl(scale.r1, with_language.model_copy(update={"preference": 1.0}), "chat", last),
+        "distilled": dict(scale.distill),
+        "student_rl_only": rl(scale.student_rl, scale.rules, "zero"),
+        "evaluation": EvaluateRecipe(
             ask=AskRecipe(
                 sampling=Sampling(temperature=0.6, top_p=0.95, max_tokens=scale.max_tokens),  # supplement D.1
                 samples=scale.eval_samples,
@@ -135,16 +135,20 @@ def pipeline(seed: int, scale: Scale) -> PipelineRecipe:
             ),
             grade=GradeRecipe(ks=(1, scale.eval_samples)),
         ),
-        report=ReportRecipe(exchanges=10, exchange_models=("base", "r1_zero", "r1")),
-    )
+        "report": ReportRecipe(exchanges=10, exchange_models=("base", "r1_zero", "r1")),
+    }
 
 
 def with_base(profile: Profile, base: str) -> Profile:
     """`profile` with another base: a directory, or `OWNER/NAME@REVISION` of a hub model on this machine.
 
-    Raises `RecipeError` for a profile that makes its own base, `RequirementError` for a model that is not here.
+    The base is the model that is not a student's: the one node that pretrains and has no partitions. Raises
+    `RecipeError` for a profile that makes its own base, `RequirementError` for a model that is not here.
     """
-    if not isinstance(profile.recipe.base, AdoptRecipe):
+    bases = (node for node in profile.graph if node.verb is pretrain and node.each is None)
+    name = next(bases).name
+    own = profile.recipes[name]
+    if not isinstance(own, AdoptRecipe):
         raise RecipeError(f"this profile makes its own base, {base!r} cannot take its place; use small, node or paper")
     directory, runtime = Path(base).resolve(), profile.runtime
     source: HubModel | LocalModel
@@ -158,10 +162,10 @@ def with_base(profile: Profile, base: str) -> Profile:
         source = HubModel(repository=repository, revision=revision)
         directory = require_model(source, runtime)
     config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    adopted = profile.recipe.base.model_copy(
+    adopted = own.model_copy(
         update={"source": source, "shape": shape_of(config), "layers": None, "architecture": config["model_type"]}
     )
-    return replace(profile, recipe=profile.recipe.model_copy(update={"base": adopted}), runtime=runtime)
+    return replace(profile.with_recipes({name: adopted}), runtime=runtime)
 
 
 def _curate(domains: tuple[Domain, ...], heldout: bool) -> CurateRecipe:

@@ -1,74 +1,34 @@
 """What a profile is: everything a run needs to know, complete and typed.
 
-    PipelineRecipe   what is computed, one field an asset
-    Machine          what it is made for; `require` says before any work what this machine lacks
-    Forecast         how long things are expected to be; plans are made from it, nothing else is
+    recipes    what is computed: node of the graph -> its recipe, or one for each of its partitions
+    graph      the nodes; the paper's unless the profile says otherwise
+    Machine    what it is made for; `require` says before any work what this machine lacks
+    Forecast   how long things are expected to be; plans are made from it, nothing else is
 
-A variant is a `replace` or a `model_copy`; a new profile is one function and one line in `PROFILES`.
+A variant is a `replace` or `with_recipes`; a new profile is one function and one line in `PROFILES`.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
-from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
-from r1_pipeline.data.merge import MergeRecipe
 from r1_pipeline.errors import RequirementError
 from r1_pipeline.evaluation.gates import GateLimits
-from r1_pipeline.evaluation.report import ReportRecipe
-from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.generation.asking import Shard
 from r1_pipeline.generation.rejection import RejectionRecipe
+from r1_pipeline.graph.bound import Bound, Recipes, bind
+from r1_pipeline.graph.deepseek_r1 import DEEPSEEK_R1
+from r1_pipeline.graph.node import Graph
 from r1_pipeline.launchers import RayTrain, Torchrun
 from r1_pipeline.recipe import Precision, Recipe, Runtime
 from r1_pipeline.records import Domain, Record
 from r1_pipeline.reruns import Reruns
-from r1_pipeline.stages import BaseRecipe, GeneralRecipe, ReinforceRecipe
+from r1_pipeline.stages import ReinforceRecipe
 from r1_pipeline.training.adopt import AdoptRecipe, require_model
-from r1_pipeline.training.callbacks import Guards
 from r1_pipeline.training.precision import require_precision
 from r1_pipeline.training.pretrain import PretrainRecipe
 from r1_pipeline.training.reward_model import RewardModelRecipe
 from r1_pipeline.training.sft import SftRecipe
-
-
-class PipelineRecipe(Recipe):
-    """What the whole graph computes: one field an asset, named by its key."""
-
-    reasoning_problems: CurateRecipe
-    heldout_problems: CurateRecipe
-    general_prompts: CurateRecipe
-    preference_pairs: CuratePreferencesRecipe
-    base: BaseRecipe
-    student_base: dict[str, BaseRecipe]
-    r1_zero: ReinforceRecipe
-    cold_start_data: RejectionRecipe
-    dev1: SftRecipe
-    dev2: ReinforceRecipe
-    dev2_no_language_reward: ReinforceRecipe
-    reasoning_traces: dict[str, RejectionRecipe]
-    """Its partitions: a domain, or `DOMAIN.SHARD` (`sharded`)."""
-    general_traces: GeneralRecipe
-    sft_corpus: MergeRecipe
-    dev3: SftRecipe
-    helpful_rm: RewardModelRecipe
-    safety_rm: RewardModelRecipe
-    r1: ReinforceRecipe
-    distilled: dict[str, SftRecipe]
-    student_rl_only: ReinforceRecipe
-    evaluation: EvaluateRecipe
-    report: ReportRecipe
-
-    @property
-    def domain_traces(self) -> dict[Domain, RejectionRecipe]:
-        """`reasoning_traces` with every domain whole."""
-        parts = self.reasoning_traces.values()
-        whole = [part.model_copy(update={"ask": part.ask.model_copy(update={"shard": None})}) for part in parts]
-        return {domain: part for part in whole for domain in part.ask.problems}
-
-    @property
-    def guards(self) -> dict[str, Guards]:
-        """Of every reinforced model, by its asset key."""
-        return {name: recipe.grpo.guards for name, recipe in self if isinstance(recipe, ReinforceRecipe)}
 
 
 def sharded(traces: Mapping[Domain, RejectionRecipe], shards: Mapping[Domain, int]) -> dict[str, RejectionRecipe]:
@@ -120,14 +80,28 @@ class Forecast(Record):
 
 @dataclass(frozen=True)
 class Profile:
-    """A recipe, the runtime it was made for, and the limits of its gates."""
+    """The recipes of a graph, the runtime they were made for, and the limits of their gates."""
 
-    recipe: PipelineRecipe
+    recipes: Recipes
     runtime: Runtime
     gates: GateLimits
     reruns: Reruns
     machine: Machine
     forecast: Forecast
+    graph: Graph = DEEPSEEK_R1
+    name: str = ""
+    """Under which it was loaded."""
+    seed: int = 0
+    """Root of all its seeds."""
+
+    @cached_property
+    def bound(self) -> Bound:
+        """The graph with these recipes; raises `GraphError` where they do not fit."""
+        return bind(self.graph, self.recipes)
+
+    def with_recipes(self, recipes: Recipes) -> "Profile":
+        """This profile with some recipes added or replaced."""
+        return replace(self, recipes={**self.recipes, **recipes})
 
     def require(self) -> None:
         """Raises `RequirementError` naming everything that this machine lacks, before any work is done."""
@@ -155,8 +129,8 @@ class Profile:
                 yield f"GPU {index} has {gib:.0f} GiB, {self.machine.memory_gib:.0f} are needed; take a smaller profile"
 
     def _models(self) -> Iterator[str]:
-        bases = (self.recipe.base, *self.recipe.student_base.values())
-        for source in dict.fromkeys(base.source for base in bases if isinstance(base, AdoptRecipe)):
+        adopted = (recipe for _, recipe in self._recipes() if isinstance(recipe, AdoptRecipe))
+        for source in dict.fromkeys(recipe.source for recipe in adopted):
             try:
                 require_model(source, self.runtime)
             except RequirementError as error:
@@ -170,16 +144,25 @@ class Profile:
 
     def _batches(self) -> Iterator[tuple[str, int]]:
         """Every stage that trains, and its effective batch."""
-        for name, field in self.recipe:
-            for part, recipe in (field if isinstance(field, dict) else {"": field}).items():
-                stage = f"{name}/{part}" if part else name
-                if isinstance(recipe, ReinforceRecipe):
-                    yield stage, recipe.grpo.prompts_per_step * recipe.grpo.group_size
-                elif isinstance(recipe, SftRecipe | RewardModelRecipe | PretrainRecipe):
-                    yield stage, recipe.batch
+        for stage, recipe in self._recipes():
+            if isinstance(recipe, ReinforceRecipe):
+                yield stage, recipe.grpo.prompts_per_step * recipe.grpo.group_size
+            elif isinstance(recipe, SftRecipe | RewardModelRecipe | PretrainRecipe):
+                yield stage, recipe.batch
+
+    def _recipes(self) -> Iterator[tuple[str, Recipe]]:
+        """Every artifact that has a recipe, and its recipe."""
+        for name in self.bound.names.values():
+            if (recipe := self.bound.recipe(name)) is not None:
+                yield str(name), recipe
 
     def _precision(self) -> Iterator[str]:
-        trained: set[Precision] = {self.recipe.dev1.precision, self.recipe.r1_zero.grpo.precision}
+        trained: set[Precision] = set()
+        for _, recipe in self._recipes():
+            if isinstance(recipe, ReinforceRecipe):
+                trained.add(recipe.grpo.precision)
+            elif isinstance(recipe, SftRecipe | RewardModelRecipe):
+                trained.add(recipe.precision)
         for precision in sorted(trained - {"float32"}):
             try:
                 require_precision(precision, self.runtime.device)

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
-from r1_pipeline.data.curation import CurateRecipe
+from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
 from r1_pipeline.data.ingest.declared import Declared
+from r1_pipeline.graph.bound import NodeRecipe
 from r1_pipeline.profiles.profile import Profile
 from r1_pipeline.records import DOMAINS
+from r1_pipeline.stages import curate, curate_preferences
 
 
 def with_sources(profile: Profile, declared: Declared) -> Profile:
@@ -16,16 +18,23 @@ def with_sources(profile: Profile, declared: Declared) -> Profile:
         builtin = tuple(domain for domain in DOMAINS if domain in declared.builtin)
         return recipe.model_copy(update={"builtin": builtin, "sources": sources})
 
-    recipe = profile.recipe
     pairs = {
         "builtin": "preference" in declared.builtin,
         "sources": tuple(source for source in declared.recipes if source.feeds == "preference"),
     }
-    changed = {
-        "reasoning_problems": taking(recipe.reasoning_problems),
-        "heldout_problems": taking(recipe.heldout_problems),
-        "general_prompts": taking(recipe.general_prompts),
-        "preference_pairs": recipe.preference_pairs.model_copy(update=pairs),
-    }
-    runtime = profile.runtime.model_copy(update={"folders": dict(declared.folders)})
-    return replace(profile, recipe=recipe.model_copy(update=changed), runtime=runtime)
+    changed: dict[str, NodeRecipe] = {}
+    for name in fed_nodes(profile):
+        recipe = profile.recipes[name]
+        if isinstance(recipe, CurateRecipe):
+            changed[name] = taking(recipe)
+        elif isinstance(recipe, CuratePreferencesRecipe):
+            changed[name] = recipe.model_copy(update=pairs)
+    runtime = profile.runtime.model_copy(update={"folders": {**profile.runtime.folders, **declared.folders}})
+    return replace(profile.with_recipes(changed), runtime=runtime)
+
+
+def fed_nodes(profile: Profile) -> list[str]:
+    """Nodes that take rows from sources; a benchmark keeps the source of its own."""
+    own = {benchmark.problems for benchmark in profile.graph.benchmarks[1:]}
+    curated = (node.name for node in profile.graph if node.verb in (curate, curate_preferences))
+    return [name for name in curated if name not in own]

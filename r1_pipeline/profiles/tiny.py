@@ -24,7 +24,8 @@ from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.evaluation.runner import EvaluateRecipe, GradeRecipe
 from r1_pipeline.generation.asking import AskRecipe
 from r1_pipeline.generation.rejection import KeepRecipe, RejectionRecipe
-from r1_pipeline.profiles.profile import Forecast, Machine, PipelineRecipe, Profile
+from r1_pipeline.graph.bound import Recipes
+from r1_pipeline.profiles.profile import Forecast, Machine, Profile
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain, Sampling
 from r1_pipeline.reruns import BY_COST
@@ -236,28 +237,29 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
 
     sft = _sft(seed, size)
     reinforce = _reinforcements(seed, size, guards)
-    recipe = PipelineRecipe(
-        reasoning_problems=CurateRecipe(problems=facts, domains=REASONING_DOMAINS, optional=("code",), heldout=False),
-        heldout_problems=CurateRecipe(problems=facts, domains=DOMAINS, optional=("code",), heldout=True),
-        general_prompts=CurateRecipe(problems=facts, domains=("general",), optional=(), heldout=False),
-        preference_pairs=CuratePreferencesRecipe(heldout_share=facts.heldout_share),
-        base=_pretrain(seed, size, size.base, size.base_steps),
-        student_base={name: _pretrain(seed + 1, size, size.students[name], size.student_steps) for name in STUDENTS},
-        r1_zero=reinforce["r1_zero"],
-        cold_start_data=rejection(dict.fromkeys(REASONING_DOMAINS, size.cold_start_problems), per_problem=1),
-        dev1=sft.model_copy(update={"epochs": size.cold_start_epochs}),
-        dev2=reinforce["dev2"],
-        dev2_no_language_reward=reinforce["dev2_no_language_reward"],
-        reasoning_traces={str(d): rejection({d: size.trace_problems}, per_problem=2) for d in REASONING_DOMAINS},
-        general_traces=GeneralRecipe(rows=10_000),
-        sft_corpus=MergeRecipe(seed=seed, screening=TOY_SCREENING, rows={}),
-        dev3=sft,
-        helpful_rm=_reward_model(seed, size),
-        safety_rm=_reward_model(seed, size),
-        r1=reinforce["r1"],
-        distilled=dict.fromkeys(STUDENTS, sft),
-        student_rl_only=reinforce["student_rl_only"],
-        evaluation=EvaluateRecipe(
+    recipes: Recipes = {
+        "reasoning_problems": CurateRecipe(
+            problems=facts, domains=REASONING_DOMAINS, optional=("code",), heldout=False
+        ),
+        "heldout_problems": CurateRecipe(problems=facts, domains=DOMAINS, optional=("code",), heldout=True),
+        "general_prompts": CurateRecipe(problems=facts, domains=("general",), optional=(), heldout=False),
+        "preference_pairs": CuratePreferencesRecipe(heldout_share=facts.heldout_share),
+        "base": _pretrain(seed, size, size.base, size.base_steps),
+        "student_base": {name: _pretrain(seed + 1, size, size.students[name], size.student_steps) for name in STUDENTS},
+        "r1_zero": reinforce["r1_zero"],
+        "cold_start_data": rejection(dict.fromkeys(REASONING_DOMAINS, size.cold_start_problems), per_problem=1),
+        "dev1": sft.model_copy(update={"epochs": size.cold_start_epochs}),
+        "dev2": reinforce["dev2"],
+        "reasoning_traces": {str(d): rejection({d: size.trace_problems}, per_problem=2) for d in REASONING_DOMAINS},
+        "general_traces": GeneralRecipe(rows=10_000),
+        "sft_corpus": MergeRecipe(seed=seed, screening=TOY_SCREENING, rows={}),
+        "dev3": sft,
+        "helpful_rm": _reward_model(seed, size),
+        "safety_rm": _reward_model(seed, size),
+        "r1": reinforce["r1"],
+        "distilled": dict.fromkeys(STUDENTS, sft),
+        "student_rl_only": reinforce["student_rl_only"],
+        "evaluation": EvaluateRecipe(
             ask=AskRecipe(
                 sampling=Sampling(temperature=0.6, top_p=0.95, max_tokens=MAX_TOKENS),
                 samples=size.eval_samples,
@@ -266,10 +268,10 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
             ),
             grade=GradeRecipe(ks=(1, size.eval_samples)),
         ),
-        report=ReportRecipe(exchanges=10, exchange_models=("base", "r1_zero", "r1")),
-    )
+        "report": ReportRecipe(exchanges=10, exchange_models=("base", "r1_zero", "r1")),
+    }
     return Profile(
-        recipe,
+        recipes,
         Runtime(lanes=size.lanes, micro_batch=256, generation_batch=1024),
         limits,
         BY_COST,
@@ -363,7 +365,6 @@ def _reinforcements(seed: int, size: Size, guards: Guards) -> dict[str, Reinforc
     return {
         "r1_zero": run(size.zero_steps, rules, "zero", 1.0),
         "dev2": run(size.dev2_steps, with_language, "chat", 1.0),
-        "dev2_no_language_reward": run(size.dev2_steps, rules, "chat", 1.0),
         "r1": run(size.r1_steps, with_language.model_copy(update={"preference": 1.0}), "chat", 0.7, last, 1.5e-4),
         "student_rl_only": run(size.student_rl_steps, rules, "zero", 1.0),
     }

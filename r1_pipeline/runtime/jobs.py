@@ -35,13 +35,11 @@ Work = Literal["training", "inference", "data"]
 
 @dataclass(frozen=True)
 class Call:
-    """A verb and what it was called with, the workshop left out."""
+    """A verb's function and what it was called with, the workshop left out."""
 
-    verb: Callable[..., Any]
+    function: Callable[..., Any]
     arguments: Mapping[str, Any]
     work: Work
-    version: int
-    """Of the verb."""
 
 
 class Job(Record):
@@ -81,11 +79,11 @@ class Job(Record):
         self.folder.mkdir()
         self.file.write_text(self.model_dump_json(indent=1), encoding="utf-8")
 
-    def call(self, at: Any) -> None:
-        """Make the call, in the workshop `at`."""
+    def resolved(self) -> tuple[Any, dict[str, Any]]:
+        """The verb, and the arguments that its function takes beside the workshop."""
         verb = resolve_name(self.verb)
-        hints = get_type_hints(verb)
-        verb(at, **{name: TypeAdapter(hints[name]).validate_python(it) for name, it in self.arguments.items()})
+        hints = get_type_hints(verb.function)
+        return verb, {name: TypeAdapter(hints[name]).validate_python(it) for name, it in self.arguments.items()}
 
     def tell(self, event: str, *arguments: Any) -> None:
         """Add an event: a method of `Observer` and its arguments."""
@@ -128,9 +126,9 @@ class Job(Record):
 
 def job_of(call: Call, fingerprint: str, home: Path, runtime: Runtime, draft: Draft) -> Job:
     """`call` as a job that fills `draft`."""
-    hints = get_type_hints(call.verb)
+    hints = get_type_hints(call.function)
     return Job(
-        verb=f"{call.verb.__module__}:{call.verb.__qualname__}",
+        verb=f"{call.function.__module__}:{call.function.__qualname__}",
         arguments={
             name: TypeAdapter(hints[name]).dump_python(value, mode="json") for name, value in call.arguments.items()
         },

@@ -1,7 +1,7 @@
 """`python -m r1_pipeline.runtime.rank JOB`: one of the processes that make a verb call together.
 
-Each makes the whole call, on a store that opens what is finished and makes the one thing that the job is for. The first
-rank writes and reports; the others compute their part and read what it wrote.
+Each states the same build as the launcher, checks that it has the fingerprint that the job is for, and fills the draft.
+The first rank writes and reports; the others compute their part and read what it wrote.
 """
 
 import os
@@ -27,34 +27,15 @@ PATIENCE = timedelta(hours=2)
 """That ranks wait for each other: for a rollout's longest completion, or for the first rank to write a model."""
 
 
-class Made(Exception):
-    """Raised in the place of returning an artifact: the draft is filled, the launcher's store does the rest."""
+class Launched:
+    """Stands in the place of a store in a rank: the launcher's store does the building."""
 
-    def __init__(self, facts: Facts) -> None:
-        super().__init__()
-        self.facts = facts
-
-
-class Attached:
-    """In the place of a store: the one thing that is not finished is made into a draft that exists."""
-
-    def __init__(self, job: Job, draft: Draft) -> None:
-        self.home = Path(job.home)
-        self._job = job
-        self._draft = draft
+    def __init__(self, home: Path) -> None:
+        self.home = home
 
     def build(self, kind: type[A], spec: Spec, make: Callable[[Draft], Facts]) -> A:
-        """A finished artifact; raises `Made`, or `LaunchError` for something that the job is not for."""
-        wanted = fingerprint(spec.payload())
-        if wanted == self._job.fingerprint:
-            raise Made(make(self._draft))
-        path = self.home / "artifacts" / kind.kind / spec.name / wanted
-        if not path.exists():
-            raise LaunchError(
-                f"this rank would make {spec.name} {wanted[:12]}, its launcher wants {self._job.fingerprint[:12]}; "
-                "install the same versions wherever ranks run"
-            )
-        return kind.open(path)
+        """Raises `LaunchError`: a rank fills the one draft of its job and builds nothing else."""
+        raise LaunchError(f"a rank was asked to build {spec.name} ({kind.kind}); verbs must not call other verbs")
 
 
 @contextmanager
@@ -90,10 +71,19 @@ def work(job: Job, rank: int, watching: Observer) -> None:
     observers = Observers([Teller(job), watching])
     draft = Draft(job.name, Path(job.path), Path(job.scratch), observers, leads=rank == 0)
     try:
-        job.call(Workshop(Attached(job, draft), job.runtime, job.name, start=None))
-    except Made as made:
+        verb, arguments = job.resolved()
+        at = Workshop(Launched(Path(job.home)), job.runtime, job.name, start=None)
+        build = verb.build(at, **arguments)
+        spec = verb.spec_of(at, build)
+        wanted = fingerprint(spec.payload())
+        if wanted != job.fingerprint:
+            raise LaunchError(
+                f"this rank would make {job.name} {wanted[:12]}, its launcher wants {job.fingerprint[:12]}; "
+                "install the same versions wherever ranks run"
+            )
+        facts = verb.fill(build, spec, draft)
         if draft.leads:
-            job.succeed(made.facts)
+            job.succeed(facts)
     except BaseException as error:
         job.fail(error)
         raise

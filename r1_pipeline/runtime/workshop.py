@@ -1,15 +1,18 @@
-"""Where a verb works, and how its call can be made elsewhere.
+"""Where a verb works, and the two halves of every verb.
 
-A verb asks its workshop to build one artifact. The workshop has it made here, or by the processes that
-`Runtime.launcher` names: they make the same call (`runtime.rank`), so that no verb is written twice.
+    @verb("training")
+    def finetune(at, base, corpus, recipe) -> Build: ...
+
+A verb's function states a `Build`: the recipe, inputs and tool versions that enter the fingerprint, and the maker that
+does the work. Stating it touches no model, no sandbox and no device, so `finetune.spec(at, …)` answers "what would be
+made?" at once; `finetune(at, …)` has it made, in this process or by the processes that `Runtime.launcher` names.
 """
 
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import wraps
 from pathlib import Path
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, get_type_hints
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Artifact
@@ -43,60 +46,92 @@ class Workshop:
     """Asset key, partition after a slash."""
     start: Start | None = field(default_factory=StartHere)
     """How the launcher's processes are started; None in such a process, which makes everything itself."""
-    call: Call | None = None
-    """What the verb was called with."""
 
-    def build(
-        self,
-        kind: type[A],
-        recipe: Recipe,
-        inputs: Mapping[str, Artifact],
-        make: Callable[[Draft], Facts],
-        uses: Mapping[str, str] | None = None,
-    ) -> A:
-        """Reuse or make the artifact that the verb yields from `recipe` and `inputs`."""
-        assert self.call is not None, "a function that builds must be marked as a verb"
-        spec = Spec(self.name, self.call.verb.__name__, self.call.version, recipe, inputs, uses or {})
+
+@dataclass(frozen=True)
+class Build(Generic[A]):
+    """One artifact to be made: what enters its fingerprint, and how it is made."""
+
+    kind: type[A]
+    recipe: Recipe
+    inputs: Mapping[str, Artifact]
+    """Edge name -> artifact."""
+    make: Callable[[Draft], Facts]
+    """Fills the draft; called only where the artifact does not exist yet."""
+    uses: Mapping[str, str] = field(default_factory=dict)
+    """Engine identity and verifier versions, where used."""
+
+
+@dataclass(frozen=True)
+class Verb(Generic[P, A]):
+    """A kind of work: artifacts and a recipe in, one artifact out."""
+
+    name: str
+    function: Callable[Concatenate[Workshop, P], Build[A]]
+    work: Work
+    """What it does: trains a model, only uses one, or needs none. Launchers and device pools go by it."""
+    versions: Mapping[str, int]
+    """By verb; read when a spec is made."""
+    kind: type[A]
+    """What it makes."""
+    recipe: Any
+    """Type of its parameter `recipe`, as annotated; None where it has no such parameter."""
+
+    @property
+    def version(self) -> int:
+        """Bumped by hand when the verb's code changes its bytes."""
+        return self.versions[self.name]
+
+    def build(self, at: Workshop, *args: P.args, **kwargs: P.kwargs) -> Build[A]:
+        """States what would be made, and makes nothing."""
+        return self.function(at, *args, **kwargs)
+
+    def spec(self, at: Workshop, *args: P.args, **kwargs: P.kwargs) -> Spec:
+        """What would enter the fingerprint of the artifact; makes nothing."""
+        return self.spec_of(at, self.build(at, *args, **kwargs))
+
+    def spec_of(self, at: Workshop, build: Build[A]) -> Spec:
+        """The spec of a build of this verb."""
+        return Spec(at.name, self.name, self.version, build.recipe, build.inputs, build.uses)
+
+    def __call__(self, at: Workshop, *args: P.args, **kwargs: P.kwargs) -> A:
+        """Makes the artifact, or opens it where it exists; raises like `Store.build`."""
+        build = self.build(at, *args, **kwargs)
+        spec = self.spec_of(at, build)
 
         def here(draft: Draft) -> Facts:
-            facts = make(draft)
-            if kind.rows:
-                write_data_card(draft.path, kind, spec, facts)
-            tested = self_test().model_dump(mode="json") if "verifier.code" in spec.uses else None
-            return replace(facts, sandbox=tested)
+            return self.fill(build, spec, draft)
 
-        return self.store.build(kind, spec, self._elsewhere(spec) or here)
+        def elsewhere(start: Start) -> Callable[[Draft], Facts]:
+            given = dict(inspect.signature(self.function).bind(at, *args, **kwargs).arguments)
+            del given[next(iter(given))]
+            call, print_ = Call(self.function, given, self.work), fingerprint(spec.payload())
+            return lambda draft: launch(job_of(call, print_, at.store.home, at.runtime, draft), start, draft.observer)
 
-    def _elsewhere(self, spec: Spec) -> Callable[[Draft], Facts] | None:
-        """Has the call made by the launcher's processes; None where this process is to make it."""
-        start, call = self.start, self.call
-        if start is None or call is None or call.work == "data" or isinstance(self.runtime.launcher, Inline):
-            return None
-        print_ = fingerprint(spec.payload())
-        return lambda draft: launch(job_of(call, print_, self.store.home, self.runtime, draft), start, draft.observer)
+        launched = at.start if self.work != "data" and not isinstance(at.runtime.launcher, Inline) else None
+        return at.store.build(build.kind, spec, elsewhere(launched) if launched else here)
+
+    def fill(self, build: Build[A], spec: Spec, draft: Draft) -> Facts:
+        """Makes the artifact's files in this process, and its data card where it has rows."""
+        facts = build.make(draft)
+        if build.kind.rows:
+            write_data_card(draft.path, build.kind, spec, facts)
+        tested = self_test().model_dump(mode="json") if "verifier.code" in spec.uses else None
+        return replace(facts, sandbox=tested)
 
 
 class Verbs:
-    """The decorator of verbs: what one was called with is kept in its workshop.
-
-    `@verb("training")` says what the verb does, and so where launchers run it; versions are read when it is called.
-    """
+    """The decorator of verbs; versions are read when a verb is used."""
 
     def __init__(self, versions: Mapping[str, int]) -> None:
         self._versions = versions
 
-    def __call__(
-        self, work: Work
-    ) -> Callable[[Callable[Concatenate[Workshop, P], A]], Callable[Concatenate[Workshop, P], A]]:
-        def decorate(verb: Callable[Concatenate[Workshop, P], A]) -> Callable[Concatenate[Workshop, P], A]:
-            parameters = inspect.signature(verb)
-
-            @wraps(verb)
-            def called(at: Workshop, /, *args: P.args, **kwargs: P.kwargs) -> A:
-                given = dict(parameters.bind(at, *args, **kwargs).arguments)
-                del given[next(iter(parameters.parameters))]
-                return verb(replace(at, call=Call(called, given, work, self._versions[verb.__name__])), *args, **kwargs)
-
-            return called
+    def __call__(self, work: Work) -> Callable[[Callable[Concatenate[Workshop, P], Build[A]]], Verb[P, A]]:
+        def decorate(function: Callable[Concatenate[Workshop, P], Build[A]]) -> Verb[P, A]:
+            hints = get_type_hints(function)
+            kind = hints["return"].__args__[0]
+            made = Verb(function.__name__, function, work, self._versions, kind, hints.get("recipe"))
+            object.__setattr__(made, "__doc__", function.__doc__)
+            return made
 
         return decorate

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from dagster_defs.definitions import definitions
+from dagster_defs.code_location import code_location
 from dagster_defs.settings import Settings
 from r1_pipeline.profiles import PROFILES
 
@@ -18,7 +18,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "graph.json"
 
 def dump(profile: str, home: Path) -> dict[str, Any]:
     """Assets with group, dependencies, kinds, pool, partitions, code version, automation and blocking checks, and jobs."""
-    made = definitions(Settings(home=home, profile=profile, seed=0, tracking_uri="unused"))
+    made = code_location(Settings(home=home, profile=profile, seed=0, tracking_uri="unused"))
     graph = made.resolve_asset_graph()
     assets = {}
     for key in sorted(graph.get_all_asset_keys(), key=lambda key: key.to_user_string()):

@@ -7,28 +7,22 @@ after it. Not covered: who looks, and when (`watch`).
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 
-from dagster_defs.assets.stage import OWNERS
 from dagster_defs.pipeline import Pipeline
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
 from r1_pipeline.data.ingest.declared import SourceRecipe
-from r1_pipeline.data.sources import SourceName, source_of
+from r1_pipeline.data.sources import SOURCE_NAMES, SourceName, source_of
 from r1_pipeline.errors import SourceError
+from r1_pipeline.graph.node import Node
 from r1_pipeline.profiles import Profile
-from r1_pipeline.recipe import Recipe, fingerprint
+from r1_pipeline.recipe import fingerprint
 from r1_pipeline.records import DOMAINS
 
-READERS: Mapping[str, tuple[SourceName, ...]] = {
-    "reasoning_problems": ("math", "code", "stem", "logic"),
-    "heldout_problems": DOMAINS,
-    "general_prompts": ("general",),
-    "preference_pairs": ("preference",),
-}
-"""Which assets take the rows of which sources."""
+OWNERS = ["team:r1"]
 SETTLED_S = 10.0
 """A file that was written more lately may be half-written; nothing follows it by itself yet."""
 
@@ -46,21 +40,22 @@ def source_assets(profile: Profile) -> list[dg.AssetsDefinition]:
     ]
 
 
-def source_keys(profile: Profile, asset: str) -> list[dg.AssetKey]:
-    """Sources that feed `asset`."""
-    builtin = [name for name in builtin_sources(profile) if name in READERS[asset]]
-    return [source_key(name) for name in (*builtin, *(source.name for source in _feeding(profile, asset)))]
+def source_keys(profile: Profile, node: Node) -> list[dg.AssetKey]:
+    """Keys of the sources that feed a node."""
+    names = (*_builtin_of(profile, node), *(source.name for source in _feeding(profile, node)))
+    return [source_key(name) for name in names]
 
 
 def builtin_sources(profile: Profile) -> list[SourceName]:
     """Names of the built-in sources that the profile takes."""
-    pairs = profile.recipe.preference_pairs.builtin
-    return [*profile.recipe.heldout_problems.builtin, *(("preference",) if pairs else ())]
+    taken = {name for node in profile.graph for name in _builtin_of(profile, node)}
+    return [name for name in SOURCE_NAMES if name in taken]
 
 
 def user_sources(profile: Profile) -> list[SourceRecipe]:
-    """The user's sources of the profile."""
-    return [*profile.recipe.heldout_problems.sources, *profile.recipe.preference_pairs.sources]
+    """The sources of the user's, or of a benchmark, that the profile takes."""
+    every = (source for node in profile.graph for source in _feeding(profile, node))
+    return list({source.name: source for source in every}.values())
 
 
 def data_versions(profile: Profile) -> dict[str, str]:
@@ -70,19 +65,19 @@ def data_versions(profile: Profile) -> dict[str, str]:
     return {source_key(name).to_user_string(): digest for name, digest in found.items()}
 
 
-def recipe_mark(profile: Profile, asset: str) -> str:
-    """Eight digits of the recipe of `asset`, without what the files of its sources hold; empty where it has none."""
-    own = getattr(profile.recipe, asset, None)
+def recipe_mark(profile: Profile, node: Node) -> str:
+    """Eight digits of the recipes of `node`, without what the files of its sources hold; empty where it has none."""
+    own = profile.bound.recipes_of(node)
     if isinstance(own, CurateRecipe | CuratePreferencesRecipe):
         own = own.model_copy(update={"sources": tuple(s.model_copy(update={"files": ()}) for s in own.sources)})
-    return fingerprint(own)[:8] if isinstance(own, Recipe | dict) else ""
+    return fingerprint(own)[:8] if own is not None else ""
 
 
-def still_written(profile: Profile, asset: str) -> bool:
-    """Whether a file that feeds `asset` was written only moments ago."""
+def still_written(profile: Profile, node: Node) -> bool:
+    """Whether a file that feeds `node` was written only moments ago."""
     return any(
         abs(time.time() - path.stat().st_mtime) < SETTLED_S
-        for source in _feeding(profile, asset)
+        for source in _feeding(profile, node)
         for path in files_of(source, profile)
     )
 
@@ -105,8 +100,22 @@ def user_spec(source: SourceRecipe) -> dg.AssetSpec:
     return _spec(source.name, about, source.licence, source.origin)
 
 
-def _feeding(profile: Profile, asset: str) -> list[SourceRecipe]:
-    return [source for source in user_sources(profile) if source.feeds in READERS.get(asset, ())]
+def _builtin_of(profile: Profile, node: Node) -> list[SourceName]:
+    """Built-in sources that a node takes rows from."""
+    recipe = profile.recipes.get(node.name)
+    if isinstance(recipe, CurateRecipe):
+        return [domain for domain in DOMAINS if domain in recipe.builtin and domain in recipe.domains]
+    if isinstance(recipe, CuratePreferencesRecipe) and recipe.builtin:
+        return ["preference"]
+    return []
+
+
+def _feeding(profile: Profile, node: Node) -> list[SourceRecipe]:
+    """Sources of files that a node takes rows from."""
+    recipe = profile.recipes.get(node.name)
+    if isinstance(recipe, CurateRecipe):
+        return [source for source in recipe.sources if source.feeds in recipe.domains]
+    return list(recipe.sources) if isinstance(recipe, CuratePreferencesRecipe) else []
 
 
 def _spec(name: str, about: str, licence: str, origin: str) -> dg.AssetSpec:

@@ -1,0 +1,44 @@
+"""The code location of a home, profile and seed: all assets, their checks, jobs, sensors, one resource, one IO manager.
+
+Light to load: nothing here or below imports torch, transformers, trl or mlflow before an asset runs.
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from dagster_defs import automation
+from dagster_defs.assets import graph_assets
+from dagster_defs.checks import graph_checks
+from dagster_defs.io import HandleIOManager, blocking_checks
+from dagster_defs.jobs import graph_jobs, schedules
+from dagster_defs.pipeline import Pipeline
+from dagster_defs.reconcile import reconciler
+from dagster_defs.settings import Settings
+from dagster_defs.sources import source_assets
+from dagster_defs.watch import watcher
+from r1_pipeline.artifacts.observer import Observer
+
+
+def code_location(settings: Settings, watching: Sequence[Observer] = ()) -> dg.Definitions:
+    """The graph of one home, profile and seed; `watching` sees every stage of runs in this process.
+
+    Raises `UnknownNameError` for a profile that does not exist, `GraphError` for recipes that do not fit the graph.
+    """
+    pipeline = Pipeline(settings, watching)
+    profile = pipeline.profile
+    checks = graph_checks(profile)
+    return dg.Definitions(
+        assets=[*source_assets(profile), *graph_assets(profile)],
+        asset_checks=checks,
+        jobs=graph_jobs(profile.graph),
+        sensors=[automation.sensor(settings.automation), watcher, reconciler],
+        schedules=schedules(settings.automation),
+        resources={
+            "pipeline": pipeline,
+            "io_manager": HandleIOManager(
+                settings.home, blocking_checks(profile.graph), frozenset(check.node_def.name for check in checks)
+            ),
+        },
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,221 @@
+"""A graph with a profile's recipes: which artifacts there are, what each is made from, and with which recipe.
+
+The profile maps the name of a node to its recipe, or to one recipe for each partition. `bind` checks all of it against
+the verbs before any work. Not covered: who makes the artifacts (`local`, Dagster), and where they lie.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from r1_pipeline.artifacts.kinds import Artifact
+from r1_pipeline.errors import GraphError, UnknownNameError
+from r1_pipeline.graph.node import AssetName, Benchmark, Derived, Graph, Node, Ref
+from r1_pipeline.recipe import Recipe
+from r1_pipeline.runtime.workshop import Build, Workshop
+
+NodeRecipe = Recipe | Mapping[str, Recipe]
+"""The recipe of a node, or of each of its partitions."""
+Recipes = Mapping[str, NodeRecipe]
+"""Node -> its recipe: what a profile says."""
+MOST_PARTITIONS = 100
+"""Dagster does not work out staleness across as many partitions of one asset."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A graph with its recipes. Made by `bind`, which checks that they fit."""
+
+    graph: Graph
+    recipes: Recipes
+
+    @cached_property
+    def partitions(self) -> dict[str, tuple[str, ...]]:
+        """What partitions are, such as `students` -> the keys that the profile names."""
+        found: dict[str, tuple[str, ...]] = {}
+        for node in self.graph:
+            own = self.recipes.get(_base_name(node), None) if isinstance(node.recipe, str) else None
+            if node.each and isinstance(own, Mapping):
+                known = found.setdefault(node.each, tuple(own))
+                if known != tuple(own):
+                    raise GraphError(
+                        f"{node.name} has recipes for {', '.join(own) or 'nothing'}, other nodes cut into {node.each} "
+                        f"for {', '.join(known)}; give each of them the same keys, in the same order"
+                    )
+        return found
+
+    def partitions_of(self, name: str) -> tuple[str, ...]:
+        """Partition keys of a node; none where it is one artifact."""
+        each = self.graph.node(name).each
+        return self.partitions[each] if each else ()
+
+    @cached_property
+    def names(self) -> dict[str, AssetName]:
+        """Every artifact of the graph by its spelling, parents first."""
+        every = (AssetName(node.name, part) for node in self.graph for part in self.partitions_of(node.name) or (None,))
+        return {str(name): name for name in every}
+
+    def name(self, text: str) -> AssetName:
+        """The artifact that `text` spells; raises `UnknownNameError` with the names there are."""
+        if text not in self.names:
+            raise UnknownNameError("asset", text, self.names)
+        return self.names[text]
+
+    def names_of(self, node: str) -> list[AssetName]:
+        """The artifacts of a node: one, or one a partition."""
+        return [AssetName(node, part) for part in self.partitions_of(node) or (None,)]
+
+    def resolve(self, name: AssetName, source: Ref) -> AssetName | dict[str, AssetName]:
+        """What an input of `name` is: an artifact, or all partitions of a node by key."""
+        parts = self.partitions_of(source.node)
+        if not parts:
+            return AssetName(source.node)
+        if source.which == "first":
+            return AssetName(source.node, parts[0])
+        if source.which == "same" and name.partition in parts:
+            return AssetName(source.node, name.partition)
+        return {part: AssetName(source.node, part) for part in parts}
+
+    def inputs(self, name: AssetName) -> dict[str, Any]:
+        """Parameter -> the artifact, or the artifacts by edge, that the verb is given for it."""
+        return {
+            parameter: self.resolve(name, source) if isinstance(source, Ref) else self._by_edge(name, source)
+            for parameter, source in self.graph.node(name.asset).inputs.items()
+        }
+
+    def _by_edge(self, name: AssetName, sources: Mapping[str, Ref]) -> dict[str, AssetName]:
+        found: dict[str, AssetName] = {}
+        for edge, source in sources.items():
+            resolved = self.resolve(name, source)
+            found |= {edge: resolved} if isinstance(resolved, AssetName) else resolved
+        return found
+
+    def reads(self, name: AssetName) -> list[AssetName]:
+        """Every artifact that `name` is made from, each once."""
+        given = self.inputs(name).values()
+        flat = (one for each in given for one in ([each] if isinstance(each, AssetName) else each.values()))
+        return list(dict.fromkeys(flat))
+
+    def evaluation(self, model: AssetName, benchmark: Benchmark | None = None) -> AssetName:
+        """The artifact that holds a checkpoint's scores, on the first benchmark unless another is named."""
+        return AssetName(self.graph.evaluation(model.asset, benchmark), model.partition)
+
+    @property
+    def checkpoints(self) -> list[AssetName]:
+        """Every checkpoint, parents first."""
+        return [name for name in self.names.values() if name.asset in self.graph.checkpoints]
+
+    def recipe(self, name: AssetName) -> Recipe | None:
+        """The recipe of one artifact; None where its verb takes none."""
+        return self._recipe(self.graph.node(name.asset).recipe, name.partition)
+
+    def recipes_of(self, node: Node) -> Recipe | dict[str, Recipe] | None:
+        """The recipe of a node, or of each of its partitions where the profile has one for each."""
+        own = self.recipes.get(_base_name(node))
+        if not isinstance(own, Mapping):
+            return self._recipe(node.recipe, None)
+        found = {part: self._recipe(node.recipe, part) for part in own}
+        return {part: recipe for part, recipe in found.items() if recipe is not None}
+
+    def _recipe(self, where: str | Derived | None, partition: str | None) -> Recipe | None:
+        if where is None:
+            return None
+        if isinstance(where, Derived):
+            whole = self._recipe(self.graph.node(where.of).recipe, partition)
+            for path, value in where.change.items():
+                whole = changed(whole, path, value)
+            return whole
+        name, _, field = where.partition(".")
+        own = self.recipes[name]
+        one = own[partition] if isinstance(own, Mapping) and partition is not None else own
+        recipe = getattr(one, field) if field else one
+        assert isinstance(recipe, Recipe)
+        return recipe
+
+    def build(self, name: AssetName, at: Workshop, find: Callable[[AssetName], Artifact]) -> Build[Any]:
+        """What would be made for `name` from the inputs that `find` gives; makes nothing."""
+        node = self.graph.node(name.asset)
+        assert node.verb is not None
+        return node.verb.build(at, **self._arguments(name, find))
+
+    def make(self, name: AssetName, at: Workshop, find: Callable[[AssetName], Artifact]) -> Artifact:
+        """Makes the artifact from the inputs that `find` gives, or opens it; raises like `Store.build`."""
+        node = self.graph.node(name.asset)
+        assert node.verb is not None
+        made: Artifact = node.verb(at, **self._arguments(name, find))
+        return made
+
+    def _arguments(self, name: AssetName, find: Callable[[AssetName], Artifact]) -> dict[str, Any]:
+        arguments: dict[str, Any] = dict(self.graph.node(name.asset).given)
+        for parameter, source in self.inputs(name).items():
+            one = isinstance(source, AssetName)
+            arguments[parameter] = find(source) if one else {edge: find(each) for edge, each in source.items()}
+        recipe = self.recipe(name)
+        return arguments if recipe is None else {**arguments, "recipe": recipe}
+
+
+def bind(graph: Graph, recipes: Recipes) -> Bound:
+    """`graph` with the recipes of a profile.
+
+    Raises `GraphError` that names a recipe which is missing, unknown or of another type than its verb takes, a changed
+    field that a recipe does not have, and partitions that differ.
+    """
+    bound = Bound(graph, recipes)
+    wanted = {_base_name(node): node for node in reversed(list(graph)) if isinstance(node.recipe, str)}
+    if missing := [name for name in wanted if name not in recipes]:
+        raise GraphError(f"the profile has no recipe for {', '.join(sorted(missing))}; add one to its recipes")
+    if unknown := sorted(set(recipes) - set(wanted)):
+        raise GraphError(
+            f"the profile has a recipe for {', '.join(unknown)}, and no node takes it; "
+            f"there are {', '.join(sorted(wanted))}"
+        )
+    for node in graph:
+        if node.each is not None and node.each not in bound.partitions:
+            raise GraphError(f"{node.name} is cut into {node.each}, and the profile names none; give recipes by key")
+        if len(bound.partitions_of(node.name)) >= MOST_PARTITIONS:
+            raise GraphError(f"{node.name} has {MOST_PARTITIONS} partitions or more; cut it into fewer")
+    for name in bound.names.values():
+        _check_type(graph.node(name.asset), name, bound.recipe(name))
+    return bound
+
+
+def changed(recipe: Any, path: str, value: Any) -> Any:
+    """`recipe` with the field at the dotted `path` set to `value`, and validated again; raises `GraphError`."""
+    head, _, rest = path.partition(".")
+    if not isinstance(recipe, BaseModel) or head not in type(recipe).model_fields:
+        raise GraphError(f"{type(recipe).__name__} has no field {head!r}; {_fields(recipe)}")
+    inner = changed(getattr(recipe, head), rest, value) if rest else value
+    fields = {name: getattr(recipe, name) for name in type(recipe).model_fields}
+    try:
+        return type(recipe).model_validate({**fields, head: inner})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise GraphError(f"{type(recipe).__name__}.{head} cannot be {value!r}: {first['msg']}") from error
+
+
+def _fields(recipe: Any) -> str:
+    return f"it has {', '.join(type(recipe).model_fields)}" if isinstance(recipe, BaseModel) else "it is no record"
+
+
+def _base_name(node: Node) -> str:
+    """The name in the profile under which a node's recipe is found."""
+    return node.recipe.partition(".")[0] if isinstance(node.recipe, str) else ""
+
+
+def _check_type(node: Node, name: AssetName, recipe: Recipe | None) -> None:
+    wanted = node.verb.recipe if node.verb else Recipe
+    if wanted is None and recipe is None:
+        return
+    if wanted is None or not isinstance(recipe, wanted):
+        raise GraphError(
+            f"{name} has a recipe of type {type(recipe).__name__}, and {node.verb.name if node.verb else 'it'} takes "
+            f"{getattr(wanted, '__name__', wanted)}; correct the profile"
+        )
+
+
+def walk(bound: Bound, chosen: set[str] | None = None) -> Iterator[AssetName]:
+    """The artifacts of the chosen nodes, or of all, parents first."""
+    return (name for name in bound.names.values() if chosen is None or name.asset in chosen)

@@ -1,0 +1,183 @@
+"""The whole paper without Dagster: every artifact in order, its gates decided, the report at the end.
+
+    run_graph(DEEPSEEK_R1, load_profile("smoke", seed=0), Path("home"))
+
+It makes the artifacts that a Dagster run would make, at the same addresses, so either can go on with what the other
+left. Not covered: tracking, schedules, partial re-runs by what changed (`dagster_defs`).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from r1_pipeline.artifacts.kinds import Artifact, EvalReport
+from r1_pipeline.artifacts.manifest import read_manifest
+from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.artifacts.store import Store
+from r1_pipeline.data.templates import TemplateName
+from r1_pipeline.errors import GateFailedError
+from r1_pipeline.evaluation.collect import Material, RunFacts, collect, write_report
+from r1_pipeline.evaluation.gates import Gate, GateLimits, failures
+from r1_pipeline.evaluation.report import ReportRecipe
+from r1_pipeline.graph.bound import Bound, Recipes, bind, walk
+from r1_pipeline.graph.node import AssetName, Graph, Ref
+from r1_pipeline.recipe import Recipe, Runtime
+from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.stages import ReinforceRecipe
+
+Find = Callable[[AssetName], Artifact]
+REPORT = "report"
+"""Folder of the home that holds the newest report."""
+
+
+class Setting(Protocol):
+    """What of a profile a run needs."""
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+
+    @property
+    def seed(self) -> int:
+        """Root of its seeds."""
+
+    @property
+    def recipes(self) -> Recipes:
+        """Node -> its recipe."""
+
+    @property
+    def runtime(self) -> Runtime:
+        """How and where it runs."""
+
+    @property
+    def gates(self) -> GateLimits:
+        """Limits of the gates."""
+
+
+def run_graph(
+    graph: Graph, profile: Setting, home: Path, select: Iterable[str] | None = None, observer: Observer | None = None
+) -> dict[str, Artifact]:
+    """Makes every artifact of `graph`, or of the nodes of `select` and all that they need; returns them by name.
+
+    Raises `GateFailedError` at the first gate that says no, `GraphError` for a profile that does not fit, and what
+    verbs raise. What is finished is kept and reused.
+    """
+    bound = bind(graph, profile.recipes)
+    store = Store(home, observer, device=profile.runtime.device)
+    made: dict[AssetName, Artifact] = {}
+
+    def find(name: AssetName) -> Artifact:
+        if name not in made:
+            made[name] = bound.make(name, Workshop(store, profile.runtime, str(name)), find)
+        return made[name]
+
+    for name in walk(bound, with_upstream(bound, select) if select is not None else None):
+        if graph.node(name.asset).verb is None:
+            run = RunFacts(profile=profile.name, seed=profile.seed, home=home, pipeline_run="")
+            write_graph_report(bound, name, {each: find(each) for each in bound.reads(name)}, profile, run)
+            continue
+        decisions = decide(Judged(bound, name, find(name), profile.gates, profile.runtime, find))
+        if failed := [gate for gates in decisions.values() for gate in failures(gates)]:
+            raise GateFailedError(f"{name}: gate {failed[0]}; correct its recipe or inputs, and run again")
+    return {str(name): artifact for name, artifact in made.items()}
+
+
+def with_upstream(bound: Bound, nodes: Iterable[str]) -> set[str]:
+    """The nodes, and all that they are made from; raises `UnknownNameError` for one that does not exist."""
+    wanted = {bound.graph.node(name).name for name in nodes}
+    for node in reversed(list(bound.graph)):
+        if node.name in wanted:
+            wanted |= set(node.parents)
+    return wanted
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A finished artifact under judgement (`graph.node.Subject`)."""
+
+    bound: Bound
+    name: AssetName
+    artifact: Artifact
+    limits: GateLimits
+    runtime: Runtime
+    find: Find
+    """Gives any artifact of the graph, made where it does not exist."""
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """The recipe of its node."""
+        return self.bound.recipe(self.name)
+
+    @property
+    def templates(self) -> frozenset[TemplateName]:
+        """Every template in which some model of the graph is reinforced."""
+        recipes = (self.bound.recipe(name) for name in self.bound.names.values())
+        return frozenset(recipe.template for recipe in recipes if isinstance(recipe, ReinforceRecipe))
+
+    def input(self, ref: Ref) -> Artifact:
+        """The artifact behind `ref`, seen from this one's node."""
+        return self.find(self._one(ref))
+
+    def scores(self, model: Ref | None = None) -> EvalReport:
+        """Scores on the first benchmark."""
+        name = self.name if model is None else self._one(model)
+        report = self.find(self.bound.evaluation(name))
+        assert isinstance(report, EvalReport)
+        return report
+
+    def _one(self, ref: Ref) -> AssetName:
+        resolved = self.bound.resolve(self.name, ref)
+        assert isinstance(resolved, AssetName)
+        return resolved
+
+
+def decide(judged: Judged) -> Mapping[str, list[Gate]]:
+    """Check -> what its gates measured, of one artifact."""
+    return {check.name: check.measure(judged) for check in judged.bound.graph.node(judged.name.asset).checks}
+
+
+def lineage_of(artifact: Artifact, home: Path, bound: Bound) -> dict[AssetName, Path]:
+    """Folder of `artifact` and of everything in the graph that it was made from; of two versions the nearer counts.
+
+    Only manifests are read.
+    """
+    found: dict[AssetName, Path] = {}
+    waiting = [artifact.path]
+    while waiting:
+        path = waiting.pop(0)
+        manifest = read_manifest(path)
+        if manifest.name in bound.names and bound.names[manifest.name] not in found:
+            found[bound.names[manifest.name]] = path
+            waiting += [edge.path(home) for edge in manifest.inputs.values()]
+    return found
+
+
+def write_graph_report(
+    bound: Bound, name: AssetName, artifacts: Mapping[AssetName, Artifact], profile: Setting, run: RunFacts
+) -> Path:
+    """Writes the report of these artifacts, which are all that there are; returns its folder."""
+    recipe, cast = bound.recipe(name), bound.graph.cast
+    assert isinstance(recipe, ReportRecipe)
+    assert cast is not None
+    evaluations = {
+        benchmark.name: {
+            str(model): scores
+            for model in bound.names.values()
+            if isinstance(scores := artifacts.get(bound.evaluation(model, benchmark)), EvalReport)
+        }
+        for benchmark in bound.graph.benchmarks
+    }
+    material = Material(
+        artifacts={str(each): artifacts[each] for each in bound.names.values() if each in artifacts},
+        node_of={text: each.asset for text, each in bound.names.items()},
+        evaluations=evaluations,
+        decisions={
+            str(each): decide(Judged(bound, each, artifact, profile.gates, profile.runtime, artifacts.__getitem__))
+            for each, artifact in artifacts.items()
+        },
+        cast=cast,
+    )
+    folder = run.home / REPORT
+    write_report(folder, collect(material, run, recipe))
+    return folder
