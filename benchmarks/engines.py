@@ -57,9 +57,9 @@ class Bench:
     def __init__(self, home: Path, prompts: int) -> None:
         self.home, self.prompts = home, prompts
         at = self.at(home, "base", RUNTIME)
-        self.base: Checkpoint = pretrain(at, PROFILE.recipe.base)
+        self.base: Checkpoint = pretrain(at, PROFILE.recipes["base"])
         self.problems: ProblemSet = curate(
-            self.at(home, "reasoning_problems", RUNTIME), PROFILE.recipe.reasoning_problems
+            self.at(home, "reasoning_problems", RUNTIME), PROFILE.recipes["reasoning_problems"]
         )
 
     def at(self, home: Path, name: str, runtime: Runtime) -> Workshop:
@@ -163,7 +163,7 @@ def vllm_row(bench: Bench) -> dict[str, Any]:
 
 def grpo_row(bench: Bench) -> dict[str, Any]:
     """Steps of `reinforce` against those of a script that only knows TRL: same batch, model, prompts and settings."""
-    recipe = PROFILE.recipe.r1_zero
+    recipe = PROFILE.recipes["r1_zero"]
     grpo = recipe.grpo.model_copy(update={"steps": GRPO_STEPS, "save_steps": GRPO_STEPS, "guards": recipe.grpo.guards})
     ours, plain = [], []
     for _ in range(TURNS):
@@ -243,7 +243,7 @@ def rejection_row(bench: Bench) -> dict[str, Any]:
     """The verb from nothing to rows on disk, against `generate` alone on the same requests."""
     policy = next((each for each in Library.of(bench.home).newest(Checkpoint) if each.name == "dev2"), bench.base)
     assert isinstance(policy, Checkpoint)
-    recipe = PROFILE.recipe.reasoning_traces["math"]
+    recipe = PROFILE.recipes["reasoning_traces"]["math"]
     asked = recipe.ask.model_copy(update={"problems": {"math": bench.prompts}, "samples": SAMPLES})
     sized = recipe.model_copy(update={"ask": asked})
     problems = [p for p in bench.problems.problems() if p.domain == "math"][: bench.prompts]
@@ -279,7 +279,7 @@ def two_nodes() -> Iterator[Cluster]:
 
 def ray_row(bench: Bench) -> dict[str, Any]:
     """Sampling over two nodes of one core each, against one process of two threads."""
-    recipe = PROFILE.recipe.evaluation.ask.model_copy(update={"sampling": SAMPLING, "samples": SAMPLES})
+    recipe = PROFILE.recipes["evaluation"].ask.model_copy(update={"sampling": SAMPLING, "samples": SAMPLES})
     problems = bench.problems.problems()[: bench.prompts]
     spent: dict[str, list[float]] = {"one process": [], "two nodes": []}
     digests = set()

@@ -26,16 +26,16 @@ def main() -> None:
     def at(name: str) -> Workshop:
         return Workshop(store, profile.runtime, name)
 
-    recipe = profile.recipe.r1_zero
+    recipe = profile.recipes["r1_zero"]
     heavy = recipe.model_copy(
         update={
             "rubric": recipe.rubric.model_copy(update={"format": WEIGHT}),
             "grpo": recipe.grpo.model_copy(update={"learning_rate": LEARNING_RATE}),
         }
     )
-    base = pretrain(at("base"), profile.recipe.base)
-    problems = curate(at("reasoning_problems"), profile.recipe.reasoning_problems)
-    heldout = curate(at("heldout_problems"), profile.recipe.heldout_problems)
+    base = pretrain(at("base"), profile.recipes["base"])
+    problems = curate(at("reasoning_problems"), profile.recipes["reasoning_problems"])
+    heldout = curate(at("heldout_problems"), profile.recipes["heldout_problems"])
     models: dict[str, Checkpoint] = {
         "base": base,
         "format 0.1": reinforce(at("r1_zero"), base, problems, recipe),
@@ -43,7 +43,7 @@ def main() -> None:
     }
     rows = {}
     for label, model in models.items():
-        scores = evaluate(at(f"evaluation/{model.name}"), model, heldout, profile.recipe.evaluation).scores()
+        scores = evaluate(at(f"evaluation/{model.name}"), model, heldout, profile.recipes["evaluation"]).scores()
         rows[label] = {
             "math_pass_at_1": scores["by_domain"]["math"]["pass_at_1"],
             "format_rate": scores["overall"]["format_rate"],

@@ -47,11 +47,11 @@ def profile() -> Profile:
 @pytest.fixture(scope="module")
 def made(profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Checkpoint, ProblemSet]:
     home = tmp_path_factory.mktemp("home")
-    web = profile.recipe.base.web.model_copy(update={"texts": 200})
-    barely = profile.recipe.base.model_copy(update={"web": web, "steps": 4, "warmup_steps": 1})
+    web = profile.recipes["base"].web.model_copy(update={"texts": 200})
+    barely = profile.recipes["base"].model_copy(update={"web": web, "steps": 4, "warmup_steps": 1})
     store = Store(home)
     base = stages.pretrain(Workshop(store, profile.runtime, "base"), barely)
-    heldout = stages.curate(Workshop(store, profile.runtime, "heldout_problems"), profile.recipe.heldout_problems)
+    heldout = stages.curate(Workshop(store, profile.runtime, "heldout_problems"), profile.recipes["heldout_problems"])
     return home, base, heldout
 
 
@@ -61,7 +61,7 @@ def evaluated(
     home, base, heldout = made
     watching = Watching()
     at = Workshop(Store(home, watching), profile.runtime, "evaluation/base")
-    return stages.evaluate(at, base, heldout, recipe or profile.recipe.evaluation), watching
+    return stages.evaluate(at, base, heldout, recipe or profile.recipes["evaluation"]), watching
 
 
 def test_a_changed_verifier_scores_the_stored_answers_again(
@@ -100,7 +100,7 @@ def test_other_sampling_asks_again_and_other_counting_does_not(
     profile: Profile, made: tuple[Path, Checkpoint, ProblemSet]
 ) -> None:
     evaluated(profile, made)
-    recipe = profile.recipe.evaluation
+    recipe = profile.recipes["evaluation"]
     counting = recipe.model_copy(update={"grade": recipe.grade.model_copy(update={"ks": (1,)})})
     _, watching = evaluated(profile, made, counting)
     assert (watching.found, watching.made) == (["answers"], ["evaluation"])
@@ -177,7 +177,7 @@ def test_a_changed_verifier_makes_traces_from_the_stored_completions(
     profile: Profile, made: tuple[Path, Checkpoint, ProblemSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, base, problems = made
-    recipe = profile.recipe.reasoning_traces["logic"]
+    recipe = profile.recipes["reasoning_traces"]["logic"]
     room = recipe.ask.sampling.model_copy(update={"max_tokens": 99})
     recipe = recipe.model_copy(update={"ask": recipe.ask.model_copy(update={"sampling": room})})
     known = {problem.id: problem for problem in problems.problems()}
@@ -226,7 +226,7 @@ def test_where_programs_cannot_be_run_safely_code_is_left_out_and_said_to_be(
     profile: Profile, tmp_path: Path, no_sandbox: None
 ) -> None:
     at = Workshop(Store(tmp_path / "home"), profile.runtime, "heldout_problems")
-    made = stages.curate(at, profile.recipe.heldout_problems)
+    made = stages.curate(at, profile.recipes["heldout_problems"])
     assert {problem.domain for problem in made.problems()} == {"math", "stem", "logic", "general"}
     assert "install the package bubblewrap" in made.left_out["code"]
     assert made.manifest.drops == {"no_verifier_of_code": 10}
@@ -238,7 +238,7 @@ def test_where_programs_cannot_be_run_safely_code_is_left_out_and_said_to_be(
 def test_where_code_is_not_optional_it_is_refused_with_instructions(
     profile: Profile, tmp_path: Path, no_sandbox: None
 ) -> None:
-    recipe = profile.recipe.heldout_problems.model_copy(update={"optional": ()})
+    recipe = profile.recipes["heldout_problems"].model_copy(update={"optional": ()})
     with pytest.raises(GraderError, match="install the package bubblewrap"):
         stages.curate(Workshop(Store(tmp_path / "home"), profile.runtime, "heldout_problems"), recipe)
 

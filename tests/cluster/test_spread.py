@@ -41,13 +41,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def base(home: Path) -> Checkpoint:
-    return stages.pretrain(Workshop(Store(home), PROFILE.runtime, "base"), PROFILE.recipe.base)
+    return stages.pretrain(Workshop(Store(home), PROFILE.runtime, "base"), PROFILE.recipes["base"])
 
 
 @pytest.fixture(scope="module")
 def problems(home: Path) -> ProblemSet:
     return stages.curate(
-        Workshop(Store(home), PROFILE.runtime, "reasoning_problems"), PROFILE.recipe.reasoning_problems
+        Workshop(Store(home), PROFILE.runtime, "reasoning_problems"), PROFILE.recipes["reasoning_problems"]
     )
 
 
@@ -92,7 +92,7 @@ def test_a_node_lost_in_the_middle_costs_no_row_and_changes_none(
 def test_a_verb_makes_the_same_artifact_and_an_error_of_a_worker_arrives_as_it_was(
     nodes: Any, tmp_path: Path, home: Path, base: Checkpoint, problems: ProblemSet
 ) -> None:
-    recipe = PROFILE.recipe.reasoning_traces["math"]
+    recipe = PROFILE.recipes["reasoning_traces"]["math"]
     made = [
         stages.rejection_sample(Workshop(Store(folder), runtime, "reasoning_traces/math"), base, problems, recipe)
         for folder, runtime in ((home, PROFILE.runtime), (tmp_path, runtime_on(nodes)))

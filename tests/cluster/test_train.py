@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow
 
 def test_workers_of_two_nodes_train_as_one_process_does(nodes: Any, tmp_path: Path) -> None:
     profile = load_profile("smoke", 0)
-    web = profile.recipe.base.web.model_copy(update={"texts": 400})
-    barely = profile.recipe.base.model_copy(update={"web": web, "steps": 6, "warmup_steps": 1, "save_steps": 3})
+    web = profile.recipes["base"].web.model_copy(update={"texts": 400})
+    barely = profile.recipes["base"].model_copy(update={"web": web, "steps": 6, "warmup_steps": 1, "save_steps": 3})
     assert barely.steps * barely.batch < 400  # one epoch: the last batch of each is filled up for ranks
     launcher = RayTrain(workers=2, sharding="ddp", address=nodes.address)
     there = profile.runtime.model_copy(update={"launcher": launcher})

@@ -27,7 +27,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def sums() -> list[str]:
     """Lines that GSM8K would write, of sums that the base of `smoke` has seen people work out."""
-    problems = generate_problems(load_profile("smoke", 0).recipe.heldout_problems.problems)
+    problems = generate_problems(load_profile("smoke", 0).recipes["heldout_problems"].problems)
     asked = [p for p in problems if p.domain == "math" and p.question.isascii()]
     return [json.dumps({"question": p.question, "answer": f"One step.\n#### {p.answer}"}) for p in asked]
 

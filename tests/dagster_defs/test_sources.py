@@ -108,7 +108,7 @@ def version_of(instance: dg.DagsterInstance, key: dg.AssetKey) -> str | None:
 
 def test_observing_a_source_hashes_its_files(settings: Settings, tmp_path: Path) -> None:
     before = observed(settings)
-    assert before["sums_source"] == settings.load().recipe.heldout_problems.sources[0].digest
+    assert before["sums_source"] == settings.load().recipes["heldout_problems"].sources[0].digest
     (tmp_path / "sums.jsonl").write_text(json.dumps({"question": "1 + 2?", "answer": "#### 3"}), encoding="utf-8")
     after = observed(settings)
     assert after["sums_source"] != before["sums_source"]
@@ -140,7 +140,7 @@ def test_the_sensor_records_a_source_when_its_files_have_changed_and_only_then(
     assert tick(loaded, instance) == "changed: no source"
     (tmp_path / "sums.jsonl").write_text(json.dumps({"question": "1 + 2?", "answer": "#### 3"}), encoding="utf-8")
     assert tick(loaded, instance) == "changed: sums_source"
-    assert version_of(instance, key) == settings.load().recipe.heldout_problems.sources[0].digest != before
+    assert version_of(instance, key) == settings.load().recipes["heldout_problems"].sources[0].digest != before
     (tmp_path / "sums.jsonl").unlink()
     with pytest.raises(SourceError, match=r"source sums: .*sums\.jsonl does not exist"):
         tick(loaded, instance)
@@ -163,7 +163,7 @@ def test_a_changed_file_changes_no_code_version_and_a_changed_declaration_asks_f
 def test_columns_of_a_users_file_are_where_columns_of_the_rows_come_from(settings: Settings) -> None:
     profile = settings.load()
     at = Workshop(Store(settings.home), profile.runtime, "preference_pairs")
-    found = columns(curate_preferences(at, profile.recipe.preference_pairs))
+    found = columns(curate_preferences(at, profile.recipes["preference_pairs"]))
     origins = found["dagster/column_lineage"].deps_by_column
     assert {
         name: [(dep.asset_key.to_user_string(), dep.column_name) for dep in deps] for name, deps in origins.items()

@@ -43,7 +43,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def base(profile: Profile, store: Store) -> Checkpoint:
-    return stages.pretrain(Workshop(store, profile.runtime, "base"), profile.recipe.base)
+    return stages.pretrain(Workshop(store, profile.runtime, "base"), profile.recipes["base"])
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_smollm2_is_reinforced_and_its_cost_is_known(
     profile: Profile, store: Store, base: Checkpoint, problems: ProblemSet
 ) -> None:
     at = Workshop(store, profile.runtime, "r1_zero")
-    zero = stages.reinforce(at, base, problems, few_steps(profile.recipe.r1_zero))
+    zero = stages.reinforce(at, base, problems, few_steps(profile.recipes["r1_zero"]))
     assert [row["step"] for row in zero.metrics()] == [1, 2]
     assert 0 < zero.statistics["tokens"]["generated"] <= STEPS * 2 * 4 * 48
     cost = cost_of_lineage(zero, store.home, 1, {})

@@ -49,14 +49,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def base(home: Path) -> Checkpoint:
-    return stages.pretrain(Workshop(Store(home), PROFILE.runtime, "base"), PROFILE.recipe.base)
+    return stages.pretrain(Workshop(Store(home), PROFILE.runtime, "base"), PROFILE.recipes["base"])
 
 
 @pytest.fixture(scope="module")
 def problems(home: Path) -> ProblemSet:
     """Those that the base of `smoke` has learned by heart: it is right now and then."""
     return stages.curate(
-        Workshop(Store(home), PROFILE.runtime, "reasoning_problems"), PROFILE.recipe.reasoning_problems
+        Workshop(Store(home), PROFILE.runtime, "reasoning_problems"), PROFILE.recipes["reasoning_problems"]
     )
 
 
@@ -101,7 +101,7 @@ def test_the_verbs_run_on_it_and_pass_at_1_agrees(
     vllm: VllmEngine, home: Path, base: Checkpoint, problems: ProblemSet
 ) -> None:
     vllm.close()
-    recipe = PROFILE.recipe.evaluation
+    recipe = PROFILE.recipes["evaluation"]
     recipe = recipe.model_copy(update={"ask": recipe.ask.model_copy(update={"samples": 64})})
     scores = {}
     for name, runtime in (("vllm", RUNTIME), ("transformers", PROFILE.runtime)):
@@ -118,7 +118,7 @@ def test_rejection_sampling_keeps_what_vllm_got_right(
     vllm: VllmEngine, home: Path, base: Checkpoint, problems: ProblemSet
 ) -> None:
     vllm.close()
-    recipe = PROFILE.recipe.reasoning_traces["math"]
+    recipe = PROFILE.recipes["reasoning_traces"]["math"]
     recipe = recipe.model_copy(
         update={"ask": recipe.ask.model_copy(update={"samples": 128})}
     )  # the base is seldom right

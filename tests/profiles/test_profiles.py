@@ -29,7 +29,7 @@ def test_every_profile_is_complete_and_can_be_fingerprinted(name: str) -> None:
     profile = load_profile(name, 0)
     assert canonical_json(profile.recipe) != canonical_json(load_profile(name, 1).recipe)
     assert profile.machine.accelerator in ACCELERATORS
-    assert set(profile.recipe.student_base) == set(profile.recipe.distilled)
+    assert set(profile.recipes["student_base"]) == set(profile.recipes["distilled"])
     assert 0 < profile.forecast.kept <= 1
 
 
@@ -88,7 +88,7 @@ def test_the_toy_world_needs_nothing() -> None:
 def test_a_directory_can_be_the_base_and_its_path_stays_out_of_the_recipe(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
     profile = load_profile(f"small:{tmp_path}", 0)
-    base = profile.recipe.base
+    base = profile.recipes["base"]
     assert isinstance(base.source, LocalModel)  # type: ignore[union-attr]
     assert profile.runtime.models[base.source.digest] == str(tmp_path)  # type: ignore[union-attr]
     assert str(tmp_path) not in canonical_json(profile.recipe)
@@ -115,6 +115,6 @@ def test_the_paper_profile_has_the_published_numbers() -> None:
 
 
 def test_students_of_small_are_cut_from_its_base() -> None:
-    students = load_profile("small", 0).recipe.student_base
+    students = load_profile("small", 0).recipes["student_base"]
     assert [students[name].shape.layers for name in ("qwen", "llama")] == [15, 20]
     assert all(student.shape.parameters < SMOLLM2.shape.parameters for student in students.values())

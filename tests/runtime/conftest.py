@@ -21,8 +21,8 @@ def profile() -> Profile:
 @pytest.fixture(scope="session")
 def origin(profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("origin")
-    web = profile.recipe.base.web.model_copy(update={"texts": 200})
-    barely = profile.recipe.base.model_copy(update={"web": web, "steps": 4, "warmup_steps": 1})
+    web = profile.recipes["base"].web.model_copy(update={"texts": 200})
+    barely = profile.recipes["base"].model_copy(update={"web": web, "steps": 4, "warmup_steps": 1})
     store = Store(home)
     pretrain(Workshop(store, profile.runtime, "base"), barely)
     store.build(Corpus, Spec("sums", "merge", 1, Recipe(), {}), write_corpus)

@@ -85,4 +85,4 @@ Homes = Callable[[str], Home]
 
 
 def sft(profile: Profile, **changes: Any) -> Any:
-    return profile.recipe.dev1.model_copy(update={"epochs": 2, "batch": 4, "save_steps": 2, **changes})
+    return profile.recipes["dev1"].model_copy(update={"epochs": 2, "batch": 4, "save_steps": 2, **changes})

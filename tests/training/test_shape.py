@@ -31,7 +31,7 @@ def test_dense_models_have_the_sizes_on_their_cards() -> None:
 
 @pytest.mark.parametrize("name", ["smoke", "tiny"])
 def test_latent_attention_and_experts_save_at_the_size_of_the_toy_base_too(name: str) -> None:
-    shape = load_profile(name, 0).recipe.base.shape
+    shape = load_profile(name, 0).recipes["base"].shape
     assert shape.active_parameters < shape.parameters
     assert shape.kv_bytes < shape.plain_kv_bytes / 1.5
 
