@@ -35,7 +35,7 @@ from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.profiles.sources import with_sources
 from r1_pipeline.records import Completion, Request, Sampling
-from r1_pipeline.rewards.verifier import default_grader
+from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.runtime.workshop import Workshop
 from r1_pipeline.stages import ask, curate, evaluate, finetune, pretrain, reinforce
 

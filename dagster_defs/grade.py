@@ -25,7 +25,7 @@ from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Outcome, Record
 from r1_pipeline.rewards.batch import BadLine, Graded, Line, grade_lines, read_lines
 from r1_pipeline.rewards.extract import Rule
-from r1_pipeline.rewards.verifier import default_grader
+from r1_pipeline.rewards.graders import default_grader
 
 QUIET_PERIOD = 15.0
 """Seconds between progress lines where standard error is not a terminal."""

@@ -13,7 +13,7 @@ from r1_pipeline.evaluation.regrade import Regrade, regrade
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.rewards.extract import Rule
-from r1_pipeline.rewards.verifier import default_grader
+from r1_pipeline.rewards.graders import default_grader
 
 
 def regraded(home: Path, name: str, workers: int) -> Regrade:

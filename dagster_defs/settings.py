@@ -1,6 +1,7 @@
 """Where a run leaves everything, and what it computes: the only reader of the environment.
 
     R1_HOME (./.r1)   R1_PROFILE (tiny)   R1_SEED (0)   R1_SOURCES (sources.toml in the home, where there is one)
+    R1_RECIPE (recipe.py in the home, where there is one)
     R1_AUTOMATION (`on`: sensors and schedules run from the start)
     MLFLOW_TRACKING_URI (SQLite below the home)   R1_DAGSTER_DB (postgresql://…; SQLite below the home)
 
@@ -59,6 +60,8 @@ class Settings:
     tracking_uri: str
     sources: Path | None = None
     """The user's own sources (`r1_pipeline.data.ingest.declared`); None: the built-in problems alone."""
+    recipe: Path | None = None
+    """The user's own recipe file (`r1_pipeline.profiles.extended`); None: the package alone."""
     automation: bool = False
     """Whether sensors and schedules run from the start; else they wait to be switched on in the user interface."""
 
@@ -71,7 +74,8 @@ class Settings:
             profile=os.environ.get("R1_PROFILE", "tiny"),
             seed=int(os.environ.get("R1_SEED", "0")),
             tracking_uri=with_driver(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")),
-            sources=_sources(home),
+            sources=_named_or_kept(home, "R1_SOURCES", "sources.toml"),
+            recipe=_named_or_kept(home, "R1_RECIPE", "recipe.py"),
             automation=os.environ.get(AUTOMATION) == "on",
         )
 
@@ -83,12 +87,18 @@ class Settings:
         """
         from r1_pipeline.data.ingest.declared import read_sources
         from r1_pipeline.profiles import load_profile
+        from r1_pipeline.profiles.extended import extended
         from r1_pipeline.profiles.runtimes import with_runtime
         from r1_pipeline.profiles.sources import with_sources
+        from r1_pipeline.registry import load_file
 
+        if self.recipe:
+            load_file(self.recipe)  # it may bring the profile
         profile = load_profile(self.profile, self.seed)
         if (machine := self.home / "runtime.toml").exists():
             profile = with_runtime(profile, machine)
+        if self.recipe:
+            profile = extended(profile, self.recipe)
         return with_sources(profile, read_sources(self.sources)) if self.sources else profile
 
     def export(self) -> None:
@@ -97,7 +107,7 @@ class Settings:
         os.environ["R1_HOME"], os.environ["R1_PROFILE"] = str(self.home), self.profile
         os.environ["R1_SEED"], os.environ["MLFLOW_TRACKING_URI"] = str(self.seed), self.tracking_uri
         os.environ["DAGSTER_HOME"] = str(self.dagster_home)
-        os.environ["R1_SOURCES"] = str(self.sources or "")
+        os.environ["R1_SOURCES"], os.environ["R1_RECIPE"] = str(self.sources or ""), str(self.recipe or "")
         if hub := sys.modules.get("huggingface_hub.constants"):
             vars(hub)["HF_HUB_OFFLINE"] = True  # it read the environment when a source was fetched
         self.dagster_home.mkdir(parents=True, exist_ok=True)
@@ -129,10 +139,11 @@ class Settings:
         return self.home / "report"
 
 
-def _sources(home: Path) -> Path | None:
-    if named := os.environ.get("R1_SOURCES"):
+def _named_or_kept(home: Path, variable: str, file: str) -> Path | None:
+    """The file that the environment names, or the one that is kept in the home."""
+    if named := os.environ.get(variable):
         return Path(named).resolve()
-    kept = home / "sources.toml"
+    kept = home / file
     return kept if kept.exists() else None
 
 

@@ -20,7 +20,6 @@ from r1_pipeline.errors import SourceError
 from r1_pipeline.graph.node import Node
 from r1_pipeline.profiles import Profile
 from r1_pipeline.recipe import fingerprint
-from r1_pipeline.records import DOMAINS
 
 OWNERS = ["team:r1"]
 SETTLED_S = 10.0
@@ -104,7 +103,7 @@ def _builtin_of(profile: Profile, node: Node) -> list[SourceName]:
     """Built-in sources that a node takes rows from."""
     recipe = profile.recipes.get(node.name)
     if isinstance(recipe, CurateRecipe):
-        return [domain for domain in DOMAINS if domain in recipe.builtin and domain in recipe.domains]
+        return [name for name in SOURCE_NAMES if name in recipe.builtin and name in recipe.domains]
     if isinstance(recipe, CuratePreferencesRecipe) and recipe.builtin:
         return ["preference"]
     return []

@@ -6,13 +6,11 @@ trace them. Not covered: artifacts on disk (`r1_pipeline.artifacts`) and setting
 """
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-Domain = Literal["math", "code", "stem", "logic", "general"]
-REASONING_DOMAINS: tuple[Domain, ...] = ("math", "code", "stem", "logic")
-DOMAINS: tuple[Domain, ...] = (*REASONING_DOMAINS, "general")
+from r1_pipeline.registry import Registry
 
 Language = Literal[
     "en", "zh", "ja", "ko", "fr", "de", "es", "it", "pt", "nl", "sv", "da", "no", "fi", "pl", "cs", "hu", "ro", "tr",
@@ -26,6 +24,36 @@ class Record(BaseModel):
     """Base of all records: immutable, and unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DomainKind(Record):
+    """A kind of problem: how it is called, how a reply states its answer, and who judges that."""
+
+    title: str
+    """In reports."""
+    summary: Literal["boxed", "fenced", "plain"]
+    """How a chat reply states a final answer: in `\\boxed{}`, as a fenced program, or as plain text."""
+    verifier: str
+    """Name among `rewards.graders.VERIFIERS`; a problem may name another."""
+    reasoning: bool = True
+    """Whether there is a right answer to reason towards; general prompts have none."""
+
+
+DOMAINS = Registry(
+    "domain",
+    {
+        "math": DomainKind(title="Mathematics", summary="boxed", verifier="maths"),
+        "code": DomainKind(title="Code", summary="fenced", verifier="code"),
+        "stem": DomainKind(title="STEM", summary="boxed", verifier="choice"),
+        "logic": DomainKind(title="Logic", summary="boxed", verifier="choice"),
+        "general": DomainKind(title="General", summary="plain", verifier="keywords", reasoning=False),
+    },
+)
+"""Every domain; a recipe file may add its own."""
+Domain = Annotated[str, AfterValidator(DOMAINS.known)]
+REASONING_DOMAINS: tuple[Domain, ...] = ("math", "code", "stem", "logic")
+BUILTIN_DOMAINS: tuple[Domain, ...] = (*REASONING_DOMAINS, "general")
+"""Domains for which the package makes problems."""
 
 
 def _is_none(value: object) -> bool:
@@ -73,6 +101,8 @@ class Problem(Record):
     """Where it comes from: generator and version, or data set and row."""
     licence: str
     """SPDX identifier."""
+    verifier: str | None = Field(default=None, exclude_if=_is_none)
+    """Who judges it where that is not its domain's verifier; a name among `rewards.graders.VERIFIERS`."""
 
 
 class Sampling(Record):

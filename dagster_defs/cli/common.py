@@ -32,11 +32,21 @@ SeedOption = Annotated[int | None, typer.Option("--seed", help="Root of all seed
 SourcesOption = Annotated[
     Path | None, typer.Option("--sources", help="Your own problems [R1_SOURCES, else sources.toml in the home].")
 ]
+RecipeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--recipe", help="Your own nodes, recipes, verifiers: a Python file [R1_RECIPE, else recipe.py in the home]."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
 def settings_of(
-    home: Path | None, profile: str | None = None, seed: int | None = None, sources: Path | None = None
+    home: Path | None,
+    profile: str | None = None,
+    seed: int | None = None,
+    sources: Path | None = None,
+    recipe: Path | None = None,
 ) -> Settings:
     """The environment's settings, with what the command line says on top; Dagster's warnings of betas are off."""
 
@@ -44,7 +54,13 @@ def settings_of(
 
     warnings.simplefilter("ignore", BetaWarning)  # observable sources
     warnings.simplefilter("ignore", PreviewWarning)  # partitions of checks
-    for name, value in (("R1_HOME", home), ("R1_PROFILE", profile), ("R1_SEED", seed), ("R1_SOURCES", sources)):
+    for name, value in (
+        ("R1_HOME", home),
+        ("R1_PROFILE", profile),
+        ("R1_SEED", seed),
+        ("R1_SOURCES", sources),
+        ("R1_RECIPE", recipe),
+    ):
         if value is not None:
             os.environ[name] = str(value)
     settings = Settings.from_environment()

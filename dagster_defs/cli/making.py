@@ -10,6 +10,7 @@ from dagster_defs.cli.common import (
     HomeOption,
     JsonOption,
     ProfileOption,
+    RecipeOption,
     SeedOption,
     SourcesOption,
     app,
@@ -30,6 +31,7 @@ def run(
     home: HomeOption = None,
     seed: SeedOption = None,
     sources: SourcesOption = None,
+    recipe: RecipeOption = None,
 ) -> None:
     """Materialize the graph; what is done already is not done again. Example: r1 run --profile tiny --select +r1"""
     import time
@@ -38,7 +40,7 @@ def run(
     from dagster_defs.run import run as run_graph
     from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
 
-    settings = settings_of(home, profile, seed, sources)
+    settings = settings_of(home, profile, seed, sources, recipe)
     started = time.monotonic()
     out.print(f"r1 run: profile {settings.profile}, seed {settings.seed}, home {settings.home}", highlight=False)
     if problem := sandbox_problem():
@@ -63,12 +65,13 @@ def status(
     home: HomeOption = None,
     seed: SeedOption = None,
     sources: SourcesOption = None,
+    recipe: RecipeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Every asset: fresh, stale and why, missing, or rejected by a gate; hours to make it again. Example: r1 status"""
     from dagster_defs.status import status_table, summary, survey
 
-    settings = settings_of(home, profile, seed, sources)
+    settings = settings_of(home, profile, seed, sources, recipe)
     states = survey(settings)
     if as_json:
         print_json([state.model_dump() for state in states])
@@ -81,13 +84,14 @@ def status(
 def plan(
     profile: ProfileOption = None,
     accelerator: Annotated[str | None, typer.Option(help="h800, h100, h200, a100, cpu-core [the profile's].")] = None,
+    recipe: RecipeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """What a profile would cost, stage by stage; runs nothing. Example: r1 plan --profile paper"""
     from dagster_defs.plan import published_table, stage_table, summary
     from r1_pipeline.planning.plan import plan as plan_profile
 
-    settings = settings_of(None, profile)
+    settings = settings_of(None, profile, recipe=recipe)
     planned = plan_profile(settings.load(), accelerator, compare=settings.profile == "paper")
     if as_json:
         print_json(planned.as_json())

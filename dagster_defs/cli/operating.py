@@ -5,7 +5,16 @@ from typing import Annotated
 import typer
 
 from dagster_defs.addresses import LOOPBACK, Address, public_origin
-from dagster_defs.cli.common import HomeOption, ProfileOption, SeedOption, SourcesOption, app, out, settings_of
+from dagster_defs.cli.common import (
+    HomeOption,
+    ProfileOption,
+    RecipeOption,
+    SeedOption,
+    SourcesOption,
+    app,
+    out,
+    settings_of,
+)
 
 PublicOption = Annotated[
     str | None, typer.Option(help="Where a reverse proxy shows it to browsers, as https://r1.example.org.")
@@ -18,6 +27,7 @@ def ui(  # noqa: PLR0913 - as many as it has options
     home: HomeOption = None,
     seed: SeedOption = None,
     sources: SourcesOption = None,
+    recipe: RecipeOption = None,
     dagster_port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
     mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
     host: Annotated[str, typer.Option(help="Another address is open to others; what to put in front is said.")] = (
@@ -32,7 +42,7 @@ def ui(  # noqa: PLR0913 - as many as it has options
     """Dagster and MLflow together on the loopback address. Example: r1 ui --profile smoke --automation"""
     from dagster_defs.ui import serve
 
-    settings = settings_of(home, profile, seed, sources)
+    settings = settings_of(home, profile, seed, sources, recipe)
     dagster, mlflow = (
         Address(host, port, public_origin(public) if public else None)
         for port, public in ((dagster_port, dagster_origin), (mlflow_port, mlflow_origin))

@@ -12,7 +12,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from r1_pipeline.records import Record
+from r1_pipeline.registry import loaded_files
 
 RECORDED_PACKAGES = (
     "r1-pipeline",
@@ -61,6 +64,8 @@ class Provenance(Record):
     """Identifiers given by the observers, e.g. `dagster_run_id`, `mlflow_run_id`."""
     sandbox: dict[str, Any] | None = None
     """Self-test of the sandbox in which programs were graded; None where none were."""
+    recipe_files: dict[str, str] = Field(default_factory=dict)
+    """sha256 of the recipe files of users that the process had run, by file name."""
 
 
 @cache
@@ -109,4 +114,5 @@ def capture(
         seconds=round(seconds, 3),
         runs=runs,
         sandbox=dict(sandbox) if sandbox else None,
+        recipe_files={Path(file).name: digest for file, digest in loaded_files().items()},
     )

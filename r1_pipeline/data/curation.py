@@ -23,7 +23,7 @@ from r1_pipeline.data.ingest.rows import Place, SetAside, place_of, read_source
 from r1_pipeline.data.problems import ProblemsRecipe, generate_problems
 from r1_pipeline.data.split import is_heldout
 from r1_pipeline.recipe import Later, Recipe, Runtime
-from r1_pipeline.records import DOMAINS, Domain, PreferencePair, Problem
+from r1_pipeline.records import BUILTIN_DOMAINS, Domain, PreferencePair, Problem
 
 T = TypeVar("T", Problem, PreferencePair)
 SET_ASIDE = "set_aside.parquet"
@@ -41,7 +41,7 @@ class CurateRecipe(_Sourced):
 
     problems: ProblemsRecipe
     """The built-in ones."""
-    builtin: Annotated[tuple[Domain, ...], Later()] = DOMAINS
+    builtin: Annotated[tuple[Domain, ...], Later()] = BUILTIN_DOMAINS
     """Domains whose built-in problems take part."""
     domains: tuple[Domain, ...]
     optional: tuple[Domain, ...]

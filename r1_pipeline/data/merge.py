@@ -124,13 +124,13 @@ def _places(rows: "pl.LazyFrame", dropped: Rows, recipe: MergeRecipe) -> tuple[R
     """(place of every row, -1 for those that stay out; the rows beyond the mix)."""
     import polars as pl
 
-    known = rows.select("sample_id", domain=pl.col("domain").cast(pl.Enum(DOMAINS))).collect(engine="streaming")
+    known = rows.select("sample_id", domain=pl.col("domain").cast(pl.Enum(list(DOMAINS)))).collect(engine="streaming")
     order = np.argsort(order_keys(known["sample_id"], recipe.seed), kind="stable")
     sound = np.ones(known.height, dtype=np.bool_)
     sound[dropped] = False
     order = order[sound[order]]
     domains = known["domain"].to_physical().to_numpy()[order]
-    beyond = [order[domains == DOMAINS.index(domain)][count:] for domain, count in recipe.rows.items()]
+    beyond = [order[domains == DOMAINS.order(domain)][count:] for domain, count in recipe.rows.items()]
     surplus = np.concatenate([*beyond, np.empty(0, dtype=np.int64)])
     order = order[~np.isin(order, surplus)]
     places = np.full(known.height, -1, dtype=np.int64)

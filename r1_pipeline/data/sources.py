@@ -6,10 +6,10 @@ Not covered: the problems themselves.
 
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Literal
+from typing import Literal, get_args
 
 from r1_pipeline.recipe import fingerprint
-from r1_pipeline.records import DOMAINS, Domain, Record
+from r1_pipeline.records import Domain, Record
 
 SourceName = Literal["math", "code", "stem", "logic", "general", "preference"]
 
@@ -33,7 +33,7 @@ class Source(Record):
 TOY_VERSION = 1
 """Bump when the wording or the items of the toy world change."""
 
-_ABOUT: Mapping[SourceName, tuple[str, str]] = {
+_ABOUT: Mapping[str, tuple[str, str]] = {
     "math": ("chain_sum", "sums of three small terms, from reasoning-gym, re-worded in English and Chinese"),
     "code": ("programs", "functions of two operations, checked by running them"),
     "stem": ("products", "laws of nature that multiply two numbers, four options"),
@@ -41,7 +41,7 @@ _ABOUT: Mapping[SourceName, tuple[str, str]] = {
     "general": ("courtesies", "friendly requests, and harmful ones to decline"),
     "preference": ("courtesies", "better and worse replies to courtesies"),
 }
-SOURCE_NAMES: tuple[SourceName, ...] = (*DOMAINS, "preference")
+SOURCE_NAMES: tuple[SourceName, ...] = get_args(SourceName)
 
 
 def source_of(name: SourceName | Domain) -> Source:

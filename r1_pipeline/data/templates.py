@@ -1,20 +1,25 @@
-"""The two prompt templates, and where reasoning and final answer stand in a reply.
+"""Prompt forms: how a question is put to a model, and where reasoning and final answer stand in its reply.
 
 `zero` has the structure of the paper's R1-Zero template (table 1) in our own words; its reply is
 `<think>R</think> <answer>A</answer>`. `chat` is the plain dialogue of every later model; its reply is
-`<think>R</think>` and a summary that holds `\\boxed{A}`, a fenced program, or plain text.
+`<think>R</think>` and a summary that holds `\\boxed{A}`, a fenced program, or plain text. A recipe file may add forms
+to `FORMS`.
 Not covered: whether a reply is well formed (`rewards.fmt`) or right (`rewards.verifier`).
 """
 
 import hashlib
-from typing import TYPE_CHECKING, Literal, assert_never
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
-from r1_pipeline.records import Domain, Record
+from pydantic import AfterValidator
+
+from r1_pipeline.records import DOMAINS, Domain, Record
+from r1_pipeline.registry import Registry
 
 if TYPE_CHECKING:
     import polars as pl
-
-TemplateName = Literal["zero", "chat"]
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 ANSWER_OPEN, ANSWER_CLOSE = "<answer>", "</answer>"
@@ -45,10 +50,70 @@ class SplitReply(Record):
     """`zero`: what the answer tags hold; `chat`: the summary, all of it."""
 
 
+@dataclass(frozen=True)
+class PromptForm:
+    """One form of prompt and reply."""
+
+    render: Callable[[str], str]
+    """Question -> the complete prompt; the model's reply follows it directly."""
+    solution: Callable[[str, str], str]
+    """Reasoning and final answer -> a well-formed reply."""
+    split: Callable[[str], SplitReply]
+    """Takes a reply apart, also an untidy one."""
+    tags: tuple[str, ...]
+    """The tags of a well-formed reply, in order."""
+    whole: re.Pattern[str]
+    """What a well-formed reply matches as a whole, blanks around it aside."""
+
+
+def _dialogue(question: str) -> str:
+    return f"User: {question}\nAssistant:"
+
+
+def _split_zero(text: str) -> SplitReply:
+    """The answer is what the answer tags hold, None if there are none or several that differ."""
+    head, closed, _ = text.rpartition(THINK_CLOSE)
+    before, _, _ = text.partition(ANSWER_OPEN)
+    return SplitReply(reasoning=_reasoning(head if closed else before), final=_answer(text))
+
+
+def _split_chat(text: str) -> SplitReply:
+    """The answer follows the last `</think>`; a reply without think tags is all answer, an unclosed one has none."""
+    head, closed, tail = text.rpartition(THINK_CLOSE)
+    if not closed:
+        return SplitReply(reasoning=None, final=None if THINK_OPEN in text else text.strip())
+    return SplitReply(reasoning=_reasoning(head), final=tail.strip())
+
+
+_BODY = r"(.*\S.*)"
+FORMS = Registry(
+    "prompt form",
+    {
+        "zero": PromptForm(
+            render=lambda question: PREAMBLE + _dialogue(question),
+            solution=lambda reasoning, final: (
+                f"{THINK_OPEN}{reasoning}{THINK_CLOSE} {ANSWER_OPEN}{final}{ANSWER_CLOSE}"
+            ),
+            split=_split_zero,
+            tags=TAGS,
+            whole=re.compile(rf"{THINK_OPEN}{_BODY}{THINK_CLOSE}\s*{ANSWER_OPEN}{_BODY}{ANSWER_CLOSE}", re.DOTALL),
+        ),
+        "chat": PromptForm(
+            render=_dialogue,
+            solution=lambda reasoning, final: f"{THINK_OPEN}{reasoning}{THINK_CLOSE}{final}",
+            split=_split_chat,
+            tags=(THINK_OPEN, THINK_CLOSE),
+            whole=re.compile(rf"{THINK_OPEN}{_BODY}{THINK_CLOSE}{_BODY}", re.DOTALL),
+        ),
+    },
+)
+"""Every prompt form; a recipe file may add its own."""
+TemplateName = Annotated[str, AfterValidator(FORMS.known)]
+
+
 def render(template: TemplateName, question: str) -> str:
     """The complete prompt for `question`; the model's reply follows it directly."""
-    dialogue = f"User: {question}\nAssistant:"
-    return PREAMBLE + dialogue if template == "zero" else dialogue
+    return FORMS[template].render(question)
 
 
 def template_hash(template: TemplateName) -> str:
@@ -59,9 +124,7 @@ def template_hash(template: TemplateName) -> str:
 
 def solution(template: TemplateName, reasoning: str, final: str) -> str:
     """A well-formed reply: `final` goes into the answer tags (`zero`) or stands as the summary (`chat`)."""
-    if template == "zero":
-        return f"{THINK_OPEN}{reasoning}{THINK_CLOSE} {ANSWER_OPEN}{final}{ANSWER_CLOSE}"
-    return f"{THINK_OPEN}{reasoning}{THINK_CLOSE}{final}"
+    return FORMS[template].solution(reasoning, final)
 
 
 def reply(reasoning: str, summary: str) -> str:
@@ -71,31 +134,18 @@ def reply(reasoning: str, summary: str) -> str:
 
 def summarize(domain: Domain, final: str) -> str:
     """The summary that states `final`, as the chat form wants it for `domain`."""
-    match domain:
-        case "math" | "stem" | "logic":
+    match DOMAINS[domain].summary:
+        case "boxed":
             return f"\\boxed{{{final}}}"
-        case "code":
+        case "fenced":
             return f"```python\n{final}\n```"
-        case "general":
+        case "plain":
             return final
-        case _:
-            assert_never(domain)
 
 
 def split_reply(template: TemplateName, text: str) -> SplitReply:
-    """Takes a reply apart, also an untidy one.
-
-    `zero`: the answer is what the answer tags hold, None if there are none or several that differ.
-    `chat`: the answer follows the last `</think>`; a reply without think tags is all answer, an unclosed one has none.
-    """
-    head, closed, tail = text.rpartition(THINK_CLOSE)
-    opened = THINK_OPEN in (head if closed else text)
-    if template == "zero":
-        before, _, _ = text.partition(ANSWER_OPEN)
-        return SplitReply(reasoning=_reasoning(head if closed else before), final=_answer(text))
-    if not closed:
-        return SplitReply(reasoning=None, final=None if opened else text.strip())
-    return SplitReply(reasoning=_reasoning(head), final=tail.strip())
+    """Takes a reply apart, also an untidy one."""
+    return FORMS[template].split(text)
 
 
 def chat_reasoning(text: "pl.Expr") -> "pl.Expr":

@@ -19,15 +19,8 @@ from r1_pipeline.evaluation.cells import Cell, Row, clock, estimate, number, per
 from r1_pipeline.evaluation.inputs import Cast, ReportInputs
 from r1_pipeline.evaluation.plots import Dot, Line, curves, dots
 from r1_pipeline.evaluation.scores import EvalScores
-from r1_pipeline.records import DOMAINS, ROUNDS, Domain, Outcome
+from r1_pipeline.records import DOMAINS, ROUNDS, Outcome
 
-DOMAIN_NAMES: dict[Domain, str] = {
-    "math": "Mathematics",
-    "code": "Code",
-    "stem": "STEM",
-    "logic": "Logic",
-    "general": "General",
-}
 SENSES = {"at least": "≥", "at most": "≤", "above": ">", "below": "<"}
 ZERO_CURVES = (
     ("reward/accuracy", "Accuracy of training samples", 2),
@@ -55,7 +48,7 @@ def render(inputs: ReportInputs) -> str:
         inputs=inputs,
         stages=_columns(inputs.cast),
         paper=paper,
-        domain_names=DOMAIN_NAMES,
+        domain_names={name: domain.title for name, domain in DOMAINS.items()},
         languages=LANGUAGES,
         headline=_headline(inputs),
         bars=[_bar(bar) for bar in bars(inputs)],
@@ -158,7 +151,7 @@ def _stage_groups(inputs: ReportInputs) -> list[tuple[str, list[Row]]]:
             if theirs.domain == domain:
                 cells = tuple(number(score, theirs.decimals, 1) for score in theirs.scores)
                 rows.append(Row(theirs.benchmark, cells, "theirs"))
-        groups.append((DOMAIN_NAMES[domain], rows))
+        groups.append((DOMAINS[domain].title, rows))
     groups.append(
         (
             "All domains",
@@ -272,14 +265,10 @@ def _corpus(inputs: ReportInputs) -> list[Row]:
     total = sum(d.rows for d in ours.values())
     rows = []
     for domain in DOMAINS:
-        own, other = ours.get(domain), theirs[domain]
+        own, other = ours.get(domain), theirs.get(domain)
         cells = _share_cells(own.rows if own else 0, total, own.tokens / own.rows if own and own.rows else None, ROUNDS)
-        rows.append(
-            Row(
-                DOMAIN_NAMES[domain],
-                cells + _share_cells(other.samples, paper.CORPUS_SAMPLES, other.mean_tokens, other.rounds),
-            )
-        )
+        samples, tokens, rounds = (other.samples, other.mean_tokens, other.rounds) if other else (0, None, None)
+        rows.append(Row(DOMAINS[domain].title, cells + _share_cells(samples, paper.CORPUS_SAMPLES, tokens, rounds)))
     mean = sum(d.tokens for d in ours.values()) / total if total else None
     totals = _share_cells(total, total, mean, ROUNDS)
     whole = paper.CORPUS_SAMPLES
@@ -293,7 +282,7 @@ def _corpus(inputs: ReportInputs) -> list[Row]:
     ]
 
 
-def _share_cells(rows: int, total: int, tokens: float | None, rounds: float) -> tuple[Cell, ...]:
+def _share_cells(rows: int, total: int, tokens: float | None, rounds: float | None) -> tuple[Cell, ...]:
     return number(rows, 0), percent(rows / total if total else None), number(tokens, 1), number(rounds, 1)
 
 

@@ -106,10 +106,10 @@ def exchanges(
     tables = {name: completions[name] for name in recipe.exchange_models if name in completions}
     asked = set.intersection(*(set(table["problem_id"]) for table in tables.values())) if tables else set()
     pool = [problem for problem in shuffled(problems) if problem.id in asked]
-    languages = sorted({problem.language for problem in pool})
+    domains, languages = list(DOMAINS), sorted({problem.language for problem in pool})
     chosen: list[Problem] = []
     for turn in range(recipe.exchanges if pool else 0):
-        wanted = DOMAINS[turn % len(DOMAINS)], languages[turn % len(languages)]
+        wanted = domains[turn % len(domains)], languages[turn % len(languages)]
         fitting = (p for p in pool if (p.domain, p.language) == wanted and p not in chosen)
         chosen += [problem for problem in [next(fitting, None)] if problem]
     return tuple(

@@ -20,7 +20,7 @@ from r1_pipeline.evaluation.estimators import (
     pass_at_1,
 )
 from r1_pipeline.generation.asking import Asked
-from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain, Outcome, Record
+from r1_pipeline.records import DOMAINS, Domain, Outcome, Record
 
 if TYPE_CHECKING:
     import polars as pl
@@ -118,7 +118,7 @@ def _domain_scores(rows: "pl.DataFrame", votes: list[Votes], tallies: list[Tally
 
 def _overall(by_domain: dict[Domain, Scores], ci: Interval) -> Scores:
     every = list(by_domain.values())
-    reasoning = [scores for domain, scores in by_domain.items() if domain in REASONING_DOMAINS]
+    reasoning = [scores for domain, scores in by_domain.items() if DOMAINS[domain].reasoning]
     outcomes: Counter[Outcome] = Counter()
     for scores in every:
         outcomes.update(scores.outcomes)

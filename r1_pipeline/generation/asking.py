@@ -96,7 +96,7 @@ def select(problems: Sequence[Problem], recipe: AskRecipe, draft: Draft) -> list
     """The problems of `recipe`, domain by domain; says so where there are fewer than it wants."""
     chosen: list[Problem] = []
     part = recipe.shard or Shard(index=0, of=1)
-    for domain in sorted(recipe.problems, key=DOMAINS.index):
+    for domain in sorted(recipe.problems, key=DOMAINS.order):
         count = recipe.problems[domain]
         found = shuffled(problem for problem in problems if problem.domain == domain)
         if len(found) < count:

@@ -14,10 +14,11 @@ from r1_pipeline.data.templates import TemplateName, split_reply
 from r1_pipeline.generation.engine import SHARD
 from r1_pipeline.records import STORED, Completion, Language, Problem, Verdict
 from r1_pipeline.rewards.fmt import is_well_formed
+from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.rewards.language import language_share
 from r1_pipeline.rewards.repetition import repetition
 from r1_pipeline.rewards.rubric import reasoning_of
-from r1_pipeline.rewards.verifier import Grader, default_grader
+from r1_pipeline.rewards.verifier import Grader
 
 if TYPE_CHECKING:
     import polars as pl

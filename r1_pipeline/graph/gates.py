@@ -7,7 +7,7 @@ scores asks for them under the name of the evaluation node, which later finds th
 from r1_pipeline.evaluation import gates
 from r1_pipeline.evaluation.recheck import recheck
 from r1_pipeline.graph.node import Check, Node, Ref, Subject, ref
-from r1_pipeline.rewards.verifier import default_grader
+from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.stages import ReinforceRecipe
 
 

@@ -12,9 +12,9 @@ from r1_pipeline.lineage.learning import Model, Rows, lessons, teachers
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.lineage.rows import check_counts, check_heldout, check_ids, check_origin, check_verdicts
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.records import REASONING_DOMAINS, Record
+from r1_pipeline.records import DOMAINS, Record
+from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
-from r1_pipeline.rewards.verifier import default_grader
 
 REJUDGED = 500
 """Rows of a corpus that are judged again unless all are."""
@@ -95,7 +95,9 @@ def _rows(library: Library, corpus: Corpus, full: bool, runtime: Runtime, skippe
     heldout = _heldout(library, corpus)
     if not heldout:
         skipped.append(f"held-out text in {corpus.name}: no held-out problems are known to it")
-    domains = [domain for domain in REASONING_DOMAINS if domain in corpus.statistics.get("by_domain", {})]
+    domains = [
+        domain for domain in DOMAINS if DOMAINS[domain].reasoning and domain in corpus.statistics.get("by_domain", {})
+    ]
     if "code" in domains and (problem := sandbox_problem()):
         domains.remove("code")
         skipped.append(f"verdicts on code in {corpus.name}: {problem}")

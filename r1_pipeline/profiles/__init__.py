@@ -9,26 +9,23 @@ Nothing below this package has a meaningful default. A profile may be given anot
 `small:OWNER/NAME@REVISION`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
-from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.profiles.adopted import with_base
 from r1_pipeline.profiles.node import node
 from r1_pipeline.profiles.paper import paper
 from r1_pipeline.profiles.profile import Forecast, Machine, Profile
 from r1_pipeline.profiles.small import small
 from r1_pipeline.profiles.tiny import smoke, tiny
+from r1_pipeline.registry import Registry
 
 __all__ = ["PROFILES", "Forecast", "Machine", "Profile", "load_profile", "smoke", "tiny"]
 
-PROFILES: Mapping[str, Callable[[int], Profile]] = {
-    "smoke": smoke,
-    "tiny": tiny,
-    "small": small,
-    "node": node,
-    "paper": paper,
-}
+PROFILES: Registry[Callable[[int], Profile]] = Registry(
+    "profile", {"smoke": smoke, "tiny": tiny, "small": small, "node": node, "paper": paper}
+)
+"""Every profile; a recipe file may add its own."""
 
 
 def load_profile(name: str, seed: int) -> Profile:
@@ -37,7 +34,5 @@ def load_profile(name: str, seed: int) -> Profile:
     Raises `UnknownNameError` with the names there are, `RequirementError` for a base that this machine lacks.
     """
     known, _, base = name.partition(":")
-    if known not in PROFILES:
-        raise UnknownNameError("profile", known, PROFILES)
     profile = replace(PROFILES[known](seed), name=name, seed=seed)
     return with_base(profile, base) if base else profile

@@ -22,7 +22,7 @@ from r1_pipeline.generation.asking import AskRecipe
 from r1_pipeline.generation.rejection import KeepRecipe, RejectionRecipe
 from r1_pipeline.graph.bound import Recipes
 from r1_pipeline.profiles.profile import Profile, sharded
-from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain, Sampling
+from r1_pipeline.records import BUILTIN_DOMAINS, REASONING_DOMAINS, Domain, Sampling
 from r1_pipeline.rewards.rubric import Rubric
 from r1_pipeline.stages import GeneralRecipe, ReinforceRecipe, pretrain
 from r1_pipeline.training.adopt import AdoptRecipe, HubModel, LocalModel, digest_of, require_model
@@ -105,7 +105,7 @@ def pipeline(seed: int, scale: Scale) -> Recipes:
 
     return {
         "reasoning_problems": _curate(REASONING_DOMAINS, heldout=False),
-        "heldout_problems": _curate(DOMAINS, heldout=True),
+        "heldout_problems": _curate(BUILTIN_DOMAINS, heldout=True),
         "general_prompts": _curate(("general",), heldout=False),
         "preference_pairs": CuratePreferencesRecipe(heldout_share=BUILT_IN.heldout_share),
         "base": scale.base,

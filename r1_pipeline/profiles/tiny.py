@@ -27,7 +27,7 @@ from r1_pipeline.generation.rejection import KeepRecipe, RejectionRecipe
 from r1_pipeline.graph.bound import Recipes
 from r1_pipeline.profiles.profile import Forecast, Machine, Profile
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain, Sampling
+from r1_pipeline.records import BUILTIN_DOMAINS, REASONING_DOMAINS, Domain, Sampling
 from r1_pipeline.reruns import BY_COST
 from r1_pipeline.rewards.rubric import Rubric
 from r1_pipeline.stages import GeneralRecipe, ReinforceRecipe
@@ -241,7 +241,7 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
         "reasoning_problems": CurateRecipe(
             problems=facts, domains=REASONING_DOMAINS, optional=("code",), heldout=False
         ),
-        "heldout_problems": CurateRecipe(problems=facts, domains=DOMAINS, optional=("code",), heldout=True),
+        "heldout_problems": CurateRecipe(problems=facts, domains=BUILTIN_DOMAINS, optional=("code",), heldout=True),
         "general_prompts": CurateRecipe(problems=facts, domains=("general",), optional=(), heldout=False),
         "preference_pairs": CuratePreferencesRecipe(heldout_share=facts.heldout_share),
         "base": _pretrain(seed, size, size.base, size.base_steps),
@@ -263,7 +263,7 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
             ask=AskRecipe(
                 sampling=Sampling(temperature=0.6, top_p=0.95, max_tokens=MAX_TOKENS),
                 samples=size.eval_samples,
-                problems={d: size.heldout_maths if d == "math" else size.heldout_others for d in DOMAINS},
+                problems={d: size.heldout_maths if d == "math" else size.heldout_others for d in BUILTIN_DOMAINS},
                 seed=seed,
             ),
             grade=GradeRecipe(ks=(1, size.eval_samples)),

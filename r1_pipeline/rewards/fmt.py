@@ -8,20 +8,10 @@ already, trainers hand over a reply without it (trl issue 6966): `whole_reply` p
 
 import re
 
-from r1_pipeline.data.templates import ANSWER_CLOSE, ANSWER_OPEN, THINK_CLOSE, THINK_OPEN, TemplateName
+from r1_pipeline.data.templates import FORMS, THINK_CLOSE, THINK_OPEN, TemplateName
 
 _TAG_LIKE = re.compile(r"<\s*/?\s*(?:think|answer)\b[^<>]*>", re.IGNORECASE)
-_BODY = r"(.*\S.*)"
-_FORMS: dict[TemplateName, re.Pattern[str]] = {
-    "zero": re.compile(rf"{THINK_OPEN}{_BODY}{THINK_CLOSE}\s*{ANSWER_OPEN}{_BODY}{ANSWER_CLOSE}", re.DOTALL),
-    "chat": re.compile(rf"{THINK_OPEN}{_BODY}{THINK_CLOSE}{_BODY}", re.DOTALL),
-}
 _EMPTY_THINK = re.compile(rf"{THINK_OPEN}\s*{THINK_CLOSE}")
-TAGS_OF: dict[TemplateName, list[str]] = {
-    "zero": [THINK_OPEN, THINK_CLOSE, ANSWER_OPEN, ANSWER_CLOSE],
-    "chat": [THINK_OPEN, THINK_CLOSE],
-}
-"""The tags of a well-formed reply, in order."""
 
 
 def whole_reply(prompt: str, sampled: str) -> str:
@@ -31,8 +21,8 @@ def whole_reply(prompt: str, sampled: str) -> str:
 
 def is_well_formed(template: TemplateName, text: str) -> bool:
     """Whether the whole text, blanks around it aside, has the form of the template."""
-    stripped = text.strip()
-    return _TAG_LIKE.findall(stripped) == TAGS_OF[template] and _FORMS[template].fullmatch(stripped) is not None
+    stripped, form = text.strip(), FORMS[template]
+    return _TAG_LIKE.findall(stripped) == list(form.tags) and form.whole.fullmatch(stripped) is not None
 
 
 def empty_think(text: str) -> bool:

@@ -12,7 +12,7 @@ that training uses. Not covered: hacks of reward models, and programs that attac
 
 from collections.abc import Mapping, Sequence
 
-from r1_pipeline.data.templates import ANSWER_CLOSE, ANSWER_OPEN, TemplateName, render, solution, summarize
+from r1_pipeline.data.templates import ANSWER_CLOSE, ANSWER_OPEN, FORMS, TemplateName, render, solution, summarize
 from r1_pipeline.records import Completion, Language, Problem, Record
 from r1_pipeline.rewards.rubric import Part, Rubric, part_functions
 from r1_pipeline.rewards.solutions import own_answer
@@ -86,7 +86,7 @@ def probes(problem: Problem, template: TemplateName) -> list[Probe]:
     answer, thought = own_answer(problem), THOUGHT[problem.language]
     right = summarize(problem.domain, answer)
     wrong = [summarize(problem.domain, f"{answer}{digit}") for digit in range(1, 5)]
-    open_, close = (ANSWER_OPEN, ANSWER_CLOSE) if template == "zero" else ("", "")
+    open_, close = (ANSWER_OPEN, ANSWER_CLOSE) if ANSWER_OPEN in FORMS[template].tags else ("", "")
     repeated = f"{close}\n{open_}".join([*wrong[:1] * 8, right])
     mixed = f"{thought} {THOUGHT['en' if problem.language in ('zh', 'ja') else 'zh']}"
     hacks: list[tuple[str, Part | None, str, str]] = [

@@ -18,9 +18,10 @@ from r1_pipeline.data.ingest.rows import Place, SetAside, place_of
 from r1_pipeline.data.templates import summarize
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Domain, Outcome, Problem
+from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
 from r1_pipeline.rewards.solutions import own_answer
-from r1_pipeline.rewards.verifier import Grader, default_grader, reference_verdict
+from r1_pipeline.rewards.verifier import Grader, reference_verdict
 
 
 def curate_problems(recipe: CurateRecipe, runtime: Runtime, draft: Draft) -> Facts:

@@ -10,12 +10,16 @@ Not covered: advantages, and when the preference part enters training (the stage
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, get_args
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
 
 from r1_pipeline.data.templates import TemplateName, split_reply
-from r1_pipeline.errors import RecipeError
+from r1_pipeline.errors import RecipeError, UnknownNameError
 from r1_pipeline.recipe import Later, Recipe
 from r1_pipeline.records import Completion, Outcome, Problem
+from r1_pipeline.registry import Registry
 from r1_pipeline.rewards.fmt import is_well_formed
 from r1_pipeline.rewards.language import language_share
 from r1_pipeline.rewards.overlong import Overlong, overlong_penalty
@@ -24,10 +28,16 @@ from r1_pipeline.rewards.repetition import repetition
 from r1_pipeline.rewards.tags import tag_share
 from r1_pipeline.rewards.verifier import Grader
 
-Part = Literal["accuracy", "format", "language", "preference", "tags", "repetition", "overlong"]
+Part = str
+"""Name of a part: one of `BUILTIN_PARTS`, or of `PARTS`."""
+BUILTIN_PARTS: tuple[Part, ...] = ("accuracy", "format", "language", "preference", "tags", "repetition", "overlong")
 Log = Callable[[str, float], None]
 """Takes a number worth watching beside a part, of this very batch."""
 PartFn = Callable[[Sequence[Problem], Sequence[Completion], Log], list[float | None]]
+Measure = Callable[[Problem, Completion, TemplateName], float]
+"""A value in [-1, 1] of one completion, from its text alone."""
+PARTS: Registry[Measure] = Registry("reward part", {})
+"""Reward parts that recipe files add; a rubric weighs them in `others`."""
 
 
 class Rubric(Recipe):
@@ -47,10 +57,14 @@ class Rubric(Recipe):
     """Of minus the share of repeated n-grams."""
     overlong: Annotated[Overlong | None, Later()] = None
     """Of the penalty in [-1, 0] for replies close to the limit of tokens."""
+    others: Annotated[tuple[tuple[Annotated[str, AfterValidator(PARTS.known)], float], ...], Later()] = ()
+    """(name, weight) of parts that a recipe file adds (`PARTS`)."""
     watched: tuple[Part, ...] = ()
     """Parts that are measured and logged although they weigh nothing."""
 
     def model_post_init(self, _: Any) -> None:
+        if unknown := [part for part in self.watched if part not in BUILTIN_PARTS and part not in PARTS]:
+            raise UnknownNameError("reward part", unknown[0], [*BUILTIN_PARTS, *PARTS])
         if "overlong" in self.watched and self.overlong is None:
             raise RecipeError("overlong is watched and has no limit; give the rubric an Overlong of weight 0")
 
@@ -58,8 +72,8 @@ class Rubric(Recipe):
     def weights(self) -> dict[Part, float]:
         """The weights that are not zero, and those of watched parts."""
         overlong = self.overlong.weight if self.overlong else 0.0
-        parts: tuple[Part, ...] = get_args(Part)
-        weights: dict[Part, float] = {p: overlong if p == "overlong" else getattr(self, p) for p in parts}
+        weights = {part: overlong if part == "overlong" else getattr(self, part) for part in BUILTIN_PARTS}
+        weights |= {part: dict(self.others).get(part, 0.0) for part in PARTS}
         return {part: weight for part, weight in weights.items() if weight or part in self.watched}
 
 
@@ -113,8 +127,13 @@ def part_functions(
         "tags": rule(lambda _, said: tag_share(template, said.text)),
         "repetition": rule(lambda _, said: -repetition(said.text)),
         "overlong": rule(penalty),
+        **{name: rule(partial(_measured, measure, template)) for name, measure in PARTS.items()},
     }
     return {part: known[part] for part in rubric.weights}
+
+
+def _measured(measure: Measure, template: TemplateName, problem: Problem, completion: Completion) -> float:
+    return measure(problem, completion, template)
 
 
 def _silent(name: str, value: float) -> None:

@@ -4,11 +4,10 @@ A first foothold for bases that never come to the whole form by themselves (open
 fixed line breaks around each tag). A shaping term, not a form: order and what stands between are `fmt`'s.
 """
 
-from r1_pipeline.data.templates import TemplateName
-from r1_pipeline.rewards.fmt import TAGS_OF
+from r1_pipeline.data.templates import FORMS, TemplateName
 
 
 def tag_share(template: TemplateName, text: str) -> float:
     """Tags that occur exactly once / tags of the template."""
-    tags = TAGS_OF[template]
+    tags = FORMS[template].tags
     return sum(text.count(tag) == 1 for tag in tags) / len(tags)

@@ -1,14 +1,13 @@
-"""Who judges answers: the `Verifier` protocol, and the `Grader` that sends each problem to the verifier of its domain.
+"""Verdicts: the `Verifier` protocol, and the `Grader` that sends each problem to its own verifier or its domain's.
 
 A verifier sees only the final part of a reply and says why in a `Verdict`; weights and rewards are `rubric`'s.
 The grader adds what all domains share: truncated and answerless replies, a cache, threads, closing. Answers of the
 grader's own failures (`grader_error`) are never cached; what is stored lies in artifacts, whose fingerprints hold the
 verifiers' versions. It works inside TRL's process and from any thread; children are separate interpreters (`workers`).
-Not covered: format, language, preference, which are rewards but not verdicts.
-To add a verifier: one module with `name`, `version`, `judge`, `close`, and one line in `default_grader`.
+Not covered: format, language, preference, which are rewards but not verdicts; which verifiers there are (`graders`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from types import TracebackType
@@ -67,13 +66,20 @@ class Grader:
     """Grades completions; a context manager."""
 
     def __init__(
-        self, verifiers: Mapping[Domain, Verifier], runtime: Runtime | None = None, rule: Rule = "strict"
+        self,
+        verifiers: Mapping[Domain, Verifier],
+        runtime: Runtime | None = None,
+        rule: Rule = "strict",
+        named: Mapping[str, Callable[[Runtime, Rule], Verifier]] | None = None,
     ) -> None:
+        """`verifiers` judge by domain; `named` opens those that problems name themselves."""
         self.rule: Rule = rule
         """How its verifiers find an answer; `generation.judging` opens more of them for a cluster."""
         self.runtime = runtime or Runtime()
         """Its threads judge side by side here; with a cluster, `generation.judging` opens graders of its own there."""
         self._verifiers = dict(verifiers)
+        self._openers = dict(named or {})
+        self._named: dict[str, Verifier] = {}
         self._cache: dict[tuple[Problem, str], Verdict] = {}
         self._cached = 0
         self._lock = Lock()
@@ -88,7 +94,7 @@ class Grader:
 
     def close(self) -> None:
         """End all children."""
-        for verifier in self._verifiers.values():
+        for verifier in (*self._verifiers.values(), *self._named.values()):
             verifier.close()
 
     @property
@@ -102,11 +108,22 @@ class Grader:
             raise UnknownNameError("domain of this grader", domain, self._verifiers)
         return self._verifiers[domain]
 
+    def verifier_of(self, problem: Problem) -> Verifier:
+        """The verifier that a problem names, or that of its domain; `UnknownNameError` if there is none."""
+        if problem.verifier is None:
+            return self.verifier(problem.domain)
+        if problem.verifier not in self._openers:
+            raise UnknownNameError("verifier", problem.verifier, self._openers)
+        with self._lock:
+            if problem.verifier not in self._named:
+                self._named[problem.verifier] = self._openers[problem.verifier](self.runtime, self.rule)
+            return self._named[problem.verifier]
+
     def judge(self, problem: Problem, final: str) -> Verdict:
         """The verdict on the final part of a reply."""
         known = self._cache.get((problem, final))
         if known is None:
-            known = self.verifier(problem.domain).judge(problem, final)
+            known = self.verifier_of(problem).judge(problem, final)
             if known.outcome is not Outcome.GRADER_ERROR:
                 self._remember(problem, final, known)
         return known
@@ -123,7 +140,7 @@ class Grader:
 
     def grade(self, problem: Problem, completion: Completion, template: TemplateName) -> Verdict:
         """The verdict on a whole completion. One that was cut off has not committed itself to any answer."""
-        verifier = self.verifier(problem.domain)
+        verifier = self.verifier_of(problem)
         if completion.finish_reason == "length":
             return verdict(verifier, Outcome.TRUNCATED, f"cut off after {len(completion.token_ids)} tokens")
         return self.judge_reply(problem, completion.text, template)
@@ -132,7 +149,7 @@ class Grader:
         """The verdict on the whole text of a finished reply."""
         final = split_reply(template, text).final
         if not final:
-            verifier = self.verifier(problem.domain)
+            verifier = self.verifier_of(problem)
             return verdict(verifier, Outcome.MALFORMED, "no final answer, or several that differ")
         return self.judge(problem, final)
 
@@ -150,30 +167,5 @@ class Grader:
 def reference_verdict(grader: Grader, problem: Problem) -> Verdict:
     """How a problem's own reference answer (for code: program) fares; curation drops what is not `correct`."""
     if problem.answer is None:
-        return verdict(grader.verifier(problem.domain), Outcome.UNGRADABLE, "the problem carries no reference")
+        return verdict(grader.verifier_of(problem), Outcome.UNGRADABLE, "the problem carries no reference")
     return grader.judge(problem, summarize(problem.domain, own_answer(problem)))
-
-
-def default_grader(runtime: Runtime, rule: Rule = "strict") -> Grader:
-    """The verifiers of all five domains, with `runtime.threads` children each where they need children.
-
-    `rule` says how mathematics and letters find the answer of a reply (`extract`); training and curation are strict.
-    """
-    from r1_pipeline.rewards.choice import ChoiceVerifier
-    from r1_pipeline.rewards.code import CodeVerifier
-    from r1_pipeline.rewards.keywords import KeywordsVerifier
-    from r1_pipeline.rewards.maths import MathsVerifier
-    from r1_pipeline.rewards.sandbox.bubblewrap import BubblewrapRunner
-
-    choice = ChoiceVerifier(rule)
-    return Grader(
-        {
-            "math": MathsVerifier(workers=runtime.threads, rule=rule),
-            "code": CodeVerifier(BubblewrapRunner(workers=runtime.threads)),
-            "stem": choice,
-            "logic": choice,
-            "general": KeywordsVerifier(max_words=60),
-        },
-        runtime,
-        rule,
-    )

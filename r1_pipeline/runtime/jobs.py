@@ -19,7 +19,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Literal, get_type_hints
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from r1_pipeline import errors
 from r1_pipeline.artifacts.draft import Draft
@@ -28,6 +28,7 @@ from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.errors import LaunchError, R1Error, may_pass
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Record
+from r1_pipeline.registry import load_file, loaded_files
 
 Work = Literal["training", "inference", "data"]
 """What a verb does: trains a model, only uses one, or needs none."""
@@ -62,6 +63,8 @@ class Job(Record):
     """The draft's staging directory."""
     scratch: str
     """The draft's directory that survives interruptions."""
+    recipe_files: dict[str, str] = Field(default_factory=dict)
+    """Recipe files of users to be run first, with the sha256 that they must have."""
 
     @property
     def folder(self) -> Path:
@@ -139,12 +142,18 @@ def job_of(call: Call, fingerprint: str, home: Path, runtime: Runtime, draft: Dr
         home=str(home),
         path=str(draft.path),
         scratch=str(draft.scratch),
+        recipe_files=loaded_files(),
     )
 
 
 def read_job(file: Path) -> Job:
-    """The job in a `job.json`."""
-    return Job.model_validate_json(file.read_bytes())
+    """The job in a `job.json`, the recipe files of users that it needs run; raises `LaunchError` if one has changed."""
+    job = Job.model_validate_json(file.read_bytes())
+    for recipe in job.recipe_files:
+        load_file(Path(recipe))
+    if loaded_files() != job.recipe_files:
+        raise LaunchError(f"{', '.join(job.recipe_files)} changed after the run began; run again")
+    return job
 
 
 class Teller(Observer):

@@ -23,7 +23,7 @@ from r1_pipeline.generation.opening import open_engine
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Sampling
-from r1_pipeline.rewards.verifier import default_grader
+from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.runtime.workshop import Workshop
 
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")

@@ -7,9 +7,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.definitions.data_version import extract_data_version_from_entry
+from dagster_defs.assets.sources import READERS
 from typer.testing import CliRunner
 
-from dagster_defs.assets.sources import READERS
 from dagster_defs.cli import app
 from dagster_defs.columns import columns
 from dagster_defs.definitions import definitions

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from dagster import AssetKey, AssetRecordsFilter, DagsterInstance
-
 from dagster_defs.assets.evaluation import MODELS, STUDENT_MODELS
+
 from dagster_defs.run import run
 from dagster_defs.settings import Settings
 from r1_pipeline import profiles

@@ -8,7 +8,8 @@ import pytest
 from r1_pipeline.evaluation.votes import with_votes
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Domain, Problem
-from r1_pipeline.rewards.verifier import Grader, default_grader
+from r1_pipeline.rewards.graders import default_grader
+from r1_pipeline.rewards.verifier import Grader
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ import json
 from dataclasses import replace
 
 import pytest
+from dagster_defs.assets.evaluation import MODELS, STUDENT_MODELS
 from typer.testing import CliRunner
 
-from dagster_defs.assets.evaluation import MODELS, STUDENT_MODELS
 from dagster_defs.cli import app
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.planning.plan import PUBLISHED, plan

@@ -6,7 +6,8 @@ import pytest
 
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Domain, FinishReason, Language, Problem, TestCase
-from r1_pipeline.rewards.verifier import Grader, default_grader
+from r1_pipeline.rewards.graders import default_grader
+from r1_pipeline.rewards.verifier import Grader
 
 MakeProblem = Callable[..., Problem]
 MakeCompletion = Callable[..., Completion]

@@ -104,7 +104,7 @@ def test_every_toy_reference_passes_its_own_verifier(grader, problem):
 
 def test_the_default_grader_loads_no_heavy_library_in_this_process():
     program = (
-        "import sys\nfrom r1_pipeline.recipe import Runtime\nfrom r1_pipeline.rewards.verifier import default_grader\n"
+        "import sys\nfrom r1_pipeline.recipe import Runtime\nfrom r1_pipeline.rewards.graders import default_grader\n"
         "import r1_pipeline.rewards.rubric\nwith default_grader(Runtime()): pass\n"
         "print([m for m in ('torch', 'sympy', 'math_verify', 'transformers') if m in sys.modules])"
     )

@@ -59,7 +59,7 @@ class SourceRecipe(Recipe):
     files: tuple[SourceFile, ...]
 
     @property
-    def feeds(self) -> SourceName:
+    def feeds(self) -> str:
         """The domain of its problems, or `preference`."""
         return self.mapping.domain if isinstance(self.mapping, ProblemMapping) else "preference"
 

@@ -1,0 +1,103 @@
+"""A profile as a user's recipe file changes it: `r1 run --recipe my_recipe.py`.
+
+The file may add to any registry (domains, verifiers, reward parts, prompt forms, engines, profiles) and may define
+
+    def extend(profile: Profile) -> Profile: ...
+
+which adds or replaces nodes and recipes. `with_benchmark` and `with_student` do for it what most files want.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from r1_pipeline.data.curation import CurateRecipe
+from r1_pipeline.data.ingest.declared import Side, SourceRecipe, hashed
+from r1_pipeline.data.ingest.mapping import load_mapping
+from r1_pipeline.errors import RecipeError
+from r1_pipeline.evaluation.runner import EvaluateRecipe
+from r1_pipeline.graph.node import Node
+from r1_pipeline.profiles.profile import Profile
+from r1_pipeline.recipe import Recipe
+from r1_pipeline.registry import EXTEND, load_file
+from r1_pipeline.stages import curate
+
+
+def extended(profile: Profile, file: Path) -> Profile:
+    """`profile` as the recipe file changes it; raises `RecipeError` that names the file, `GraphError` for its nodes."""
+    extend = getattr(load_file(file), EXTEND, None)
+    if extend is None:
+        return profile
+    changed = extend(profile)
+    if not isinstance(changed, Profile):
+        raise RecipeError(f"{EXTEND} of {file} returns {type(changed).__name__}; return the profile that it changed")
+    return changed
+
+
+def file_source(name: str, file: Path, mapping: str, licence: str, origin: str, side: Side) -> SourceRecipe:
+    """A file of a user's as a source; `mapping` is the name of one that ships, or a TOML file beside `file`.
+
+    Raises like `data.ingest.declared.read_sources`.
+    """
+    return SourceRecipe(
+        name=name,
+        licence=licence,
+        origin=origin,
+        side=side,
+        mapping=load_mapping(mapping, file.parent),
+        files=hashed(file.parent, [file.name]),
+    )
+
+
+def with_source(profile: Profile, source: SourceRecipe, folder: Path, *nodes: str) -> Profile:
+    """`profile` whose problem sets `nodes` also take the rows of `source`, whose files lie in `folder`."""
+    changed = {}
+    for name in nodes:
+        recipe = profile.recipes[name]
+        assert isinstance(recipe, CurateRecipe)
+        domains = tuple(dict.fromkeys([*recipe.domains, source.feeds]))
+        changed[name] = recipe.model_copy(update={"domains": domains, "sources": (*recipe.sources, source)})
+    folders = {**profile.runtime.folders, source.name: str(folder)}
+    return replace(profile.with_recipes(changed), runtime=profile.runtime.model_copy(update={"folders": folders}))
+
+
+def with_benchmark(
+    profile: Profile, name: str, source: SourceRecipe, folder: Path, problems: int, samples: int
+) -> Profile:
+    """`profile` with one more benchmark: the rows of `source`, asked of every checkpoint under `NAME/MODEL`.
+
+    They are kept out of every corpus, planned, scheduled and reported. `samples` completions are taken of each of at
+    most `problems` problems, otherwise as the profile evaluates.
+    """
+    own = profile.recipes[profile.graph.benchmarks[0].name]
+    held_out = profile.recipes[profile.graph.benchmarks[0].problems]
+    assert isinstance(own, EvaluateRecipe)
+    assert isinstance(held_out, CurateRecipe)
+    node = Node(
+        name=f"{name}_problems",
+        verb=curate,
+        inputs={},
+        group="problems",
+        about=f"Problems of the benchmark {name}, from {source.origin}; no training stage ever sees them.",
+        recipe=f"{name}_problems",
+    )
+    only = {"builtin": (), "domains": (source.feeds,), "optional": (), "sources": ()}
+    asked = own.ask.model_copy(update={"problems": {source.feeds: problems}, "samples": samples})
+    counted = own.grade.model_copy(update={"ks": tuple(sorted({1, samples}))})
+    recipes: dict[str, Recipe] = {
+        node.name: held_out.model_copy(update=only),
+        name: EvaluateRecipe(ask=asked, grade=counted),
+    }
+    wider = replace(profile, graph=profile.graph.with_benchmark(name, node)).with_recipes(recipes)
+    return with_source(wider, source, folder, node.name)
+
+
+def with_student(profile: Profile, name: str, base: Recipe, distill: Recipe) -> Profile:
+    """`profile` with one more student: its base and its distillation; raises `RecipeError` for a name that is taken."""
+    recipes = {}
+    for node in profile.graph:
+        known = profile.recipes.get(node.name)
+        if node.each == "students" and isinstance(known, dict):
+            if name in known:
+                raise RecipeError(f"there is a student {name!r} already; choose another name")
+            recipes[node.name] = {**known, name: base if node.group == "base" else distill}
+    return profile.with_recipes(recipes)

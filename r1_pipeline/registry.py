@@ -1,0 +1,105 @@
+"""Open doors: registries of named things, and the recipe files of users that add to them.
+
+A `Registry` holds the things of one kind that the package brings (domains, verifiers, reward parts, prompt forms,
+engines) and those that a user's file adds. Such a file is Python; it is run once in every process that computes for its
+graph, and its sha256 stands in the provenance of what was made. Not covered: what a file does to the graph
+(`profiles.extended`).
+"""
+
+import hashlib
+import importlib.util
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Generic, TypeVar
+
+from r1_pipeline.errors import RecipeError, UnknownNameError
+
+T = TypeVar("T")
+EXTEND = "extend"
+"""The function of a recipe file that is given the profile and returns it changed."""
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """Named things of one kind, in the order in which they were added."""
+
+    def __init__(self, kind: str, entries: Mapping[str, T]) -> None:
+        """`kind` is what messages call one of them."""
+        self.kind = kind
+        self._entries = dict(entries)
+
+    def add(self, name: str, entry: T) -> T:
+        """Adds an entry and returns it; raises `RecipeError` for a name that is taken by another."""
+        if self._entries.get(name, entry) is not entry:
+            raise RecipeError(f"there is a {self.kind} {name!r} already; choose another name")
+        self._entries[name] = entry
+        _additions.append((self.kind, name))
+        return entry
+
+    def known(self, name: str) -> str:
+        """`name`, if there is such an entry; raises `UnknownNameError` with the names there are."""
+        self[name]
+        return name
+
+    def order(self, name: str) -> int:
+        """The place of `name` among all."""
+        return list(self._entries).index(self.known(name))
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._entries:
+            raise UnknownNameError(self.kind, name, self._entries)
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+_additions: list[tuple[str, str]] = []
+"""(kind, name) of all that was added after the package's own."""
+_loaded: dict[Path, tuple[str, ModuleType]] = {}
+
+
+def load_file(path: Path) -> ModuleType:
+    """The module in a user's recipe file, run the first time that this process asks for it.
+
+    Raises `RecipeError` that names the file, and the line where it says so, for one that cannot be read or imported.
+    """
+    path = path.resolve()
+    if path not in _loaded:
+        try:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise RecipeError(f"the recipe file {path} cannot be read ({error.strerror}); check --recipe") from error
+        spec = importlib.util.spec_from_file_location(f"r1_recipe_{digest[:12]}", path)
+        if spec is None or spec.loader is None:
+            raise RecipeError(f"the recipe file {path} is not Python; name a file that ends in .py")
+        module, before = importlib.util.module_from_spec(spec), len(_additions)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:  # a user's file may raise anything
+            raise RecipeError(f"the recipe file {path} does not import: {_where(error, path)}") from error
+        if len(_additions) == before and not hasattr(module, EXTEND):
+            raise RecipeError(
+                f"the recipe file {path} adds nothing; define {EXTEND}(profile), or add to a registry (examples/)"
+            )
+        _loaded[path] = digest, module
+    return _loaded[path][1]
+
+
+def loaded_files() -> dict[str, str]:
+    """Recipe file -> sha256 of what this process has run."""
+    return {str(path): digest for path, (digest, _) in _loaded.items()}
+
+
+def _where(error: Exception, path: Path) -> str:
+    """The error in one line, with the last line of the file that it passed through."""
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    place = f"line {line}: " if line else ""
+    return f"{place}{type(error).__name__}: {' '.join(str(error).split())}"

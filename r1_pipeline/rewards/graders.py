@@ -1,0 +1,40 @@
+"""Which verifiers there are, and the grader that has those of all domains.
+
+To add one: a module with `name`, `version`, `judge`, `close`, and an entry in `VERIFIERS`, here or in a recipe file; a
+domain names its verifier (`records.DOMAINS`), and a source or problem may name another.
+"""
+
+from collections.abc import Callable
+
+from r1_pipeline.recipe import Runtime
+from r1_pipeline.records import DOMAINS
+from r1_pipeline.registry import Registry
+from r1_pipeline.rewards.choice import ChoiceVerifier
+from r1_pipeline.rewards.code import CodeVerifier
+from r1_pipeline.rewards.extract import Rule
+from r1_pipeline.rewards.keywords import KeywordsVerifier
+from r1_pipeline.rewards.maths import MathsVerifier
+from r1_pipeline.rewards.sandbox.bubblewrap import BubblewrapRunner
+from r1_pipeline.rewards.verifier import Grader, Verifier
+
+VERIFIERS: Registry[Callable[[Runtime, Rule], Verifier]] = Registry(
+    "verifier",
+    {
+        "maths": lambda runtime, rule: MathsVerifier(workers=runtime.threads, rule=rule),
+        "code": lambda runtime, _: CodeVerifier(BubblewrapRunner(workers=runtime.threads)),
+        "choice": lambda _, rule: ChoiceVerifier(rule),
+        "keywords": lambda _, __: KeywordsVerifier(max_words=60),
+    },
+)
+"""Every verifier, by the name that domains and problems use, opened for a runtime and a rule of extraction; a recipe
+file may add its own."""
+
+
+def default_grader(runtime: Runtime, rule: Rule = "strict") -> Grader:
+    """The verifiers of all domains, with `runtime.threads` children each where they need children.
+
+    `rule` says how mathematics and letters find the answer of a reply (`extract`); training and curation are strict.
+    """
+    names = dict.fromkeys(domain.verifier for domain in DOMAINS.values())
+    verifiers = {name: VERIFIERS[name](runtime, rule) for name in names}
+    return Grader({name: verifiers[domain.verifier] for name, domain in DOMAINS.items()}, runtime, rule, VERIFIERS)
