@@ -48,5 +48,5 @@ def partner(settings: Settings, model: str, temperature: float) -> Iterator[Part
     assert isinstance(recipe, EvaluateRecipe)
     sampling = recipe.ask.sampling.model_copy(update={"temperature": temperature})
     alone = profile.runtime.model_copy(update={"cluster": None})
-    with TemporaryDirectory() as scratch, open_engine(checkpoint, alone, Path(scratch)) as engine:
+    with TemporaryDirectory() as scratch, open_engine(checkpoint, recipe.ask.engine, alone, Path(scratch)) as engine:
         yield Partner(engine, checkpoint.statistics["template"], sampling, checkpoint.digest)

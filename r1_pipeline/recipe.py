@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from r1_pipeline.cluster import Cluster
-from r1_pipeline.engines import AnyEngine, AnyRollouts, Transformers
+from r1_pipeline.engine_settings import AnyRolloutSettings, OpenAiSettings, VllmSettings
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.launchers import AnyLauncher, Inline
 
@@ -36,10 +36,12 @@ class Runtime(BaseModel):
     """Intra-op CPU threads of one stage."""
     lanes: int = 1
     """Stages that `r1 run` computes at once, each in a process of its own."""
-    engine: AnyEngine = Transformers()
-    """What generates: drafts, traces and evaluations; its identity enters fingerprints."""
-    rollouts: AnyRollouts = Transformers()
-    """What generates while a policy is reinforced; anything but transformers enters fingerprints."""
+    vllm: VllmSettings | None = None
+    """How vLLM runs here, where a recipe samples with it."""
+    openai: OpenAiSettings | None = None
+    """Which server is asked, and how, where a recipe samples from one."""
+    rollouts: AnyRolloutSettings | None = None
+    """Where vLLM runs while a policy is reinforced, where a recipe's rollouts are vLLM's."""
     cluster: Cluster | None = None
     """A Ray cluster over which sampling, judging and screening of large tables are spread; None: this process alone."""
     launcher: AnyLauncher = Inline()

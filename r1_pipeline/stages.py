@@ -202,7 +202,7 @@ def reinforce(
         return replace(facts, drops=drops)
 
     consistency = language_identity() if "language" in recipe.rubric.weights else {}
-    uses = {**grader_identity(REASONING_DOMAINS), **consistency, **rollout_identity(at.runtime)}
+    uses = {**grader_identity(REASONING_DOMAINS), **consistency, **rollout_identity(recipe.grpo.rollouts)}
     return Build(Checkpoint, recipe, inputs, make, uses)
 
 
@@ -307,11 +307,11 @@ def ask(at: Workshop, model: Checkpoint, problems: ProblemSet, recipe: AskRecipe
         chosen = asking.select(problems.problems(), recipe, draft)
         fit, aside = fitting(chosen, model.path, template, recipe.sampling.max_tokens)
         drops = put_aside(draft, aside)
-        with open_engine(model, at.runtime, at.store.home) as engine:
+        with open_engine(model, recipe.engine, at.runtime, at.store.home) as engine:
             said = asking.ask(engine, fit, template, recipe, subject, draft)
         return Facts({"rows": said.height, "tokens": {"generated": int(said["token_ids"].list.len().sum())}}, drops)
 
-    uses = {"engine": engine_identity(at.runtime), "template": template_hash(template)}
+    uses = {"engine": engine_identity(recipe.engine), "template": template_hash(template)}
     return Build(Answers, recipe, {"model": model, "problems": problems}, make, uses)
 
 

@@ -17,6 +17,7 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.tables import read_table, write_table
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.data.templates import TemplateName, template_hash
+from r1_pipeline.engines import AnyEngine, Transformers
 from r1_pipeline.generation.engine import SHARD, Engine, requests_for
 from r1_pipeline.generation.fleet import Fleet
 from r1_pipeline.recipe import Later, Recipe
@@ -43,6 +44,8 @@ class AskRecipe(Recipe):
     """Problems asked, by domain, at most: drawn by the hash of their ids (`data.subset`)."""
     seed: int
     """Root of every sample's seed."""
+    engine: Annotated[AnyEngine, Later()] = Transformers()
+    """What generates."""
     shard: Annotated[Shard | None, Later()] = None
     """Which of those problems this is about; None: all."""
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
+from r1_pipeline.engine_settings import OpenAiSettings
 from r1_pipeline.engines import OpenAi
 from r1_pipeline.errors import EngineError, UnreachableError
 from r1_pipeline.generation.engine import Progress
@@ -66,9 +67,9 @@ class Answer(BaseModel):
     usage: _Usage
 
 
-def engine_identity(settings: OpenAi) -> str:
-    """What the server runs, as the settings declare it."""
-    return f"openai/{settings.runs}"
+def engine_identity(spec: OpenAi) -> str:
+    """What the server runs, as the recipe declares it."""
+    return f"openai/{spec.runs}"
 
 
 def served_name(digest: str) -> str:
@@ -79,8 +80,8 @@ def served_name(digest: str) -> str:
 class OpenAiEngine:
     """Asks `model` on a server; with `tokenizer` it is a checkpoint of the graph, else anybody's."""
 
-    def __init__(self, settings: OpenAi, model: str, tokenizer: Path | None, cache: Path) -> None:
-        self.identity = engine_identity(settings)
+    def __init__(self, spec: OpenAi, settings: OpenAiSettings, model: str, tokenizer: Path | None, cache: Path) -> None:
+        self.identity = engine_identity(spec)
         self._settings, self._model = settings, model
         self._tokenizer = load_tokenizer(tokenizer) if tokenizer else None
         self._cache = _Cache(cache)
@@ -226,7 +227,7 @@ class _Cache:
         return sqlite3.connect(self._path, timeout=60)
 
 
-def _key(settings: OpenAi) -> str | None:
+def _key(settings: OpenAiSettings) -> str | None:
     """The API key; raises `EngineError` if its variable is not set."""
     if settings.key_variable is None:
         return None

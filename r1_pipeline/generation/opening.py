@@ -1,58 +1,89 @@
-"""From `Runtime.engine` to an engine that has a checkpoint loaded, and back: memory is given back on leaving.
+"""From the engine that a recipe names to one that has a checkpoint loaded, and back: memory is given back on leaving.
 
-Every engine has a case of its own: one that is not known here is an error, never another engine in its place.
+Every engine is an entry of `ENGINES`; one that is not known is an error, never another engine in its place.
 """
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import Any
 
 from r1_pipeline.artifacts.kinds import Checkpoint
-from r1_pipeline.engines import OpenAi, Transformers, Vllm
+from r1_pipeline.engines import ENGINE_SPECS, EngineSpec
+from r1_pipeline.errors import RequirementError
 from r1_pipeline.generation import hf, openai, vllm
 from r1_pipeline.generation.engine import Engine
 from r1_pipeline.generation.fleet import Fleet
 from r1_pipeline.recipe import Runtime
+from r1_pipeline.registry import Registry
+
+
+@dataclass(frozen=True)
+class EngineKind:
+    """What must be known of an engine to name and to open it."""
+
+    identity: Callable[[Any], str]
+    """Spec -> name, version and precision, without loading anything; stands in fingerprints and completions."""
+    load: Callable[[Checkpoint, Any, Runtime, Path], Engine]
+    """(model, spec, runtime, home) -> the engine, answering as the model."""
+    spreads: bool = True
+    """Whether a Ray cluster holds copies of it; a server is asked from this process either way."""
+
+
+def _vllm(model: Checkpoint, spec: Any, runtime: Runtime, _: Path) -> Engine:
+    if runtime.vllm is None:
+        raise RequirementError(
+            "the recipe samples with vLLM and the runtime says nothing of it; add [vllm] to runtime.toml"
+        )
+    return vllm.VllmEngine(model.path, spec, runtime.vllm, runtime)
+
+
+def _openai(model: Checkpoint, spec: Any, runtime: Runtime, home: Path) -> Engine:
+    if runtime.openai is None:
+        raise RequirementError("the recipe asks a server and the runtime names none; add [openai] to runtime.toml")
+    name = openai.served_name(model.digest)
+    return openai.OpenAiEngine(spec, runtime.openai, name, model.path, home / "answers.sqlite")
+
+
+ENGINES: Registry[EngineKind] = Registry(
+    "engine",
+    {
+        "transformers": EngineKind(
+            lambda _: hf.engine_identity(), lambda model, _, runtime, __: hf.HfEngine(model.path, runtime)
+        ),
+        "vllm": EngineKind(vllm.engine_identity, _vllm),
+        "openai": EngineKind(openai.engine_identity, _openai, spreads=False),
+    },
+)
+"""Every engine, by the `type` of its spec."""
+
+
+def add_engine(spec: type[EngineSpec], kind: EngineKind) -> None:
+    """Adds an engine of a recipe file's own; raises `RecipeError` for a name that is taken."""
+    name = spec.model_fields["type"].default
+    ENGINE_SPECS.add(name, spec)
+    ENGINES.add(name, kind)
 
 
 @contextmanager
-def open_engine(model: Checkpoint, runtime: Runtime, home: Path) -> Iterator[Engine]:
-    """The engine of the runtime, answering as `model`: a fleet of them where there is a cluster. A server is asked from
-    this process either way, and what it says is kept below `home`."""
-    directory, settings = model.path, runtime.engine
-    match settings:
-        case OpenAi():
-            name = openai.served_name(model.digest)
-            yield openai.OpenAiEngine(settings, name, directory, home / "answers.sqlite")
-        case Transformers() | Vllm() if runtime.cluster is not None:
-            yield Fleet(lambda: _loaded(directory, settings, runtime), engine_identity(runtime), runtime.cluster)
-        case Transformers() | Vllm():
-            with closing(_loaded(directory, settings, runtime)) as engine:
-                yield engine
-        case _:
-            assert_never(settings)
+def open_engine(model: Checkpoint, spec: EngineSpec, runtime: Runtime, home: Path) -> Iterator[Engine]:
+    """The engine that `spec` names, answering as `model`: a fleet of them where there is a cluster.
+
+    What a server says is kept below `home`. Raises `RequirementError` where the runtime lacks its settings.
+    """
+    kind = ENGINES[spec.type]
+    if runtime.cluster is not None and kind.spreads:
+        yield Fleet(lambda: kind.load(model, spec, runtime, home), kind.identity(spec), runtime.cluster)
+        return
+    engine = kind.load(model, spec, runtime, home)
+    try:
+        yield engine
+    finally:
+        if close := getattr(engine, "close", None):
+            close()
 
 
-def _loaded(directory: Path, settings: Transformers | Vllm, runtime: Runtime) -> hf.HfEngine | vllm.VllmEngine:
-    """One engine in this process."""
-    match settings:
-        case Transformers():
-            return hf.HfEngine(directory, runtime)
-        case Vllm():
-            return vllm.VllmEngine(directory, settings, runtime)
-        case _:
-            assert_never(settings)
-
-
-def engine_identity(runtime: Runtime) -> str:
-    """Of the engine that `open_engine` would give, without loading anything."""
-    match runtime.engine:
-        case Transformers():
-            return hf.engine_identity()
-        case Vllm() as settings:
-            return vllm.engine_identity(settings)
-        case OpenAi() as settings:
-            return openai.engine_identity(settings)
-        case unknown:
-            assert_never(unknown)
+def engine_identity(spec: EngineSpec) -> str:
+    """Name, version and precision of the engine that `open_engine` would give, without loading anything."""
+    return ENGINES[spec.type].identity(spec)

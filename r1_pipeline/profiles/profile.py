@@ -12,11 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from r1_pipeline.engines import EngineSpec
 from r1_pipeline.errors import RequirementError
 from r1_pipeline.evaluation.gates import GateLimits
+from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.generation.asking import Shard
 from r1_pipeline.generation.rejection import RejectionRecipe
-from r1_pipeline.graph.bound import Bound, Recipes, bind
+from r1_pipeline.graph.bound import Bound, Recipes, bind, changed
 from r1_pipeline.graph.deepseek_r1 import DEEPSEEK_R1
 from r1_pipeline.graph.node import Graph
 from r1_pipeline.launchers import RayTrain, Torchrun
@@ -102,6 +104,20 @@ class Profile:
     def with_recipes(self, recipes: Recipes) -> "Profile":
         """This profile with some recipes added or replaced."""
         return replace(self, recipes={**self.recipes, **recipes})
+
+    def with_engine(self, engine: EngineSpec) -> "Profile":
+        """This profile with everything outside training sampled by `engine`."""
+
+        def sampled(recipe: Recipe) -> Recipe:
+            own = isinstance(recipe, RejectionRecipe | EvaluateRecipe)
+            return changed(recipe, "ask.engine", engine) if own else recipe
+
+        return self.with_recipes(
+            {
+                name: sampled(own) if isinstance(own, Recipe) else {part: sampled(each) for part, each in own.items()}
+                for name, own in self.recipes.items()
+            }
+        )
 
     def require(self) -> None:
         """Raises `RequirementError` naming everything that this machine lacks, before any work is done."""

@@ -23,6 +23,11 @@ def with_runtime(profile: Profile, file: Path) -> Profile:
     """`profile` with what `file` says about where and how it runs; raises `RecipeError` for what no runtime has."""
     try:
         said = tomllib.loads(file.read_text(encoding="utf-8"))
+        if moved := {"engine"} & said.keys() | ({"clip"} & dict(said.get("rollouts", {})).keys()):
+            raise RecipeError(
+                f"{file}: {', '.join(moved)} changes results and belongs to the recipe now (`Profile.with_engine` in a "
+                "recipe file); keep [vllm], [openai] or [rollouts] here for memory, devices and addresses"
+            )
         runtime = Runtime.model_validate({**profile.runtime.model_dump(), **said})
     except (tomllib.TOMLDecodeError, ValidationError) as error:
         raise RecipeError(f"{file}: {error}; see docs/scaling.md for what a runtime may say") from error

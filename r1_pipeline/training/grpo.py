@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.data.templates import TemplateName, render
-from r1_pipeline.engines import Transformers
+from r1_pipeline.engines import AnyRollouts, Transformers
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.recipe import Later, Precision, Recipe, Runtime
@@ -22,7 +22,7 @@ from r1_pipeline.rewards.rubric import Log, Part, PartFn
 from r1_pipeline.training.callbacks import METRICS, Guards
 from r1_pipeline.training.fit import common_arguments, fit, publish
 from r1_pipeline.training.precision import with_precision
-from r1_pipeline.training.rollouts import agreement, rollout_arguments
+from r1_pipeline.training.rollouts import agreement, rollout_arguments, rollout_settings
 from r1_pipeline.training.sharding import load_second, save_second
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ class GrpoRecipe(Recipe):
     """What stops a run that has gone wrong."""
     precision: Annotated[Precision, Later()] = "float32"
     """Of the matrix products; not published for this stage."""
+    rollouts: Annotated[AnyRollouts, Later()] = Transformers()
+    """What generates the completions: the trainer's own model, or vLLM with importance sampling."""
 
     def model_post_init(self, _: Any) -> None:
         self.check()
@@ -140,8 +142,8 @@ def train_grpo(
         ),
         processing_class=tokenizer,
     )
-    if not isinstance(runtime.rollouts, Transformers):
-        trainer.add_callback(agreement(runtime.rollouts.max_mismatch))
+    if (place := rollout_settings(recipe.rollouts, runtime)) is not None:
+        trainer.add_callback(agreement(place.max_mismatch))
     if recipe.reference_sync_steps is not None:
         trainer.add_callback(_keep_reference(trainer))
     if token_budget is not None:
@@ -181,7 +183,7 @@ def _arguments(recipe: GrpoRecipe, runtime: Runtime, draft: Draft, weights: list
         temperature=recipe.temperature,
         top_p=recipe.top_p,
         max_completion_length=recipe.max_completion_tokens,
-        **rollout_arguments(runtime),
+        **rollout_arguments(recipe.rollouts, runtime),
     )
 
 

@@ -1,4 +1,6 @@
-"""Rollouts by vLLM during reinforcement: TRL's two modes from `Runtime.rollouts`, and the check that both sides agree.
+"""Rollouts by vLLM during reinforcement: TRL's two modes, and the check that both sides agree.
+
+The recipe says that vLLM generates and how far both probabilities may differ; the runtime says where.
 
 vLLM and the trainer compute the same probabilities by different kernels, so each completion is weighted by the ratio
 of both (importance sampling) and dropped where it is beyond `clip`. If weights do not arrive, or another model answers,
@@ -10,8 +12,9 @@ Not covered: generation outside training (`generation`), how a policy moves (`tr
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, assert_never
 
-from r1_pipeline.engines import Colocated, Served, Transformers
-from r1_pipeline.errors import EngineError, GuardTrippedError
+from r1_pipeline.engine_settings import Colocated, Served
+from r1_pipeline.engines import AnyRollouts, Transformers
+from r1_pipeline.errors import EngineError, GuardTrippedError, RequirementError
 from r1_pipeline.generation.vllm import vllm_version
 from r1_pipeline.recipe import Runtime
 
@@ -22,28 +25,40 @@ MISMATCH = "sampling/sampling_logp_difference/mean"
 """TRL's name for the mean absolute difference of log-probabilities, in nats a token."""
 
 
-def rollout_identity(runtime: Runtime) -> dict[str, str]:
-    """What a fingerprint must know of the rollouts: nothing for transformers, else vLLM's version and the clip.
-
-    Raises `EngineError` with the reason where vLLM cannot follow a policy.
-    """
-    rollouts = runtime.rollouts
+def rollout_identity(rollouts: AnyRollouts) -> dict[str, str]:
+    """What a fingerprint must know of the rollouts: nothing for transformers, else vLLM's version and the clip."""
     if isinstance(rollouts, Transformers):
         return {}
-    if runtime.device == "cpu":
-        reason = (
-            "vLLM's CPU build packs its weights anew when it loads them, so a moving policy cannot be written into it"
-            if isinstance(rollouts, Colocated)
-            else "weights travel to the server over NCCL, from GPU to GPU"
-        )
-        raise EngineError(f"rollouts {rollouts.type!r} cannot run on a CPU: {reason}; set them to transformers")
     return {"rollouts": f"vllm-{vllm_version()}/clip{rollouts.clip:g}"}
 
 
-def rollout_arguments(runtime: Runtime) -> dict[str, Any]:
-    """Arguments of `GRPOConfig`."""
-    rollouts = runtime.rollouts
+def rollout_settings(rollouts: AnyRollouts, runtime: Runtime) -> Colocated | Served | None:
+    """Where vLLM generates, None for transformers.
+
+    Raises `RequirementError` where the runtime does not say, `EngineError` with the reason where vLLM cannot follow a
+    policy.
+    """
     if isinstance(rollouts, Transformers):
+        return None
+    place = runtime.rollouts
+    if place is None:
+        raise RequirementError(
+            "the recipe's rollouts are vLLM's and the runtime says nothing of them; add [rollouts] to runtime.toml"
+        )
+    if runtime.device == "cpu":
+        reason = (
+            "vLLM's CPU build packs its weights again when it loads them, so a moving policy cannot be written into it"
+            if isinstance(place, Colocated)
+            else "weights travel to the server over NCCL, from GPU to GPU"
+        )
+        raise EngineError(f"rollouts {place.type!r} cannot run on a CPU: {reason}; set them to transformers")
+    return place
+
+
+def rollout_arguments(rollouts: AnyRollouts, runtime: Runtime) -> dict[str, Any]:
+    """Arguments of `GRPOConfig`; raises like `rollout_settings`."""
+    place = rollout_settings(rollouts, runtime)
+    if place is None or isinstance(rollouts, Transformers):
         return {}
     common = {
         "use_vllm": True,
@@ -51,26 +66,26 @@ def rollout_arguments(runtime: Runtime) -> dict[str, Any]:
         "vllm_importance_sampling_mode": "sequence_mask",
         "vllm_importance_sampling_clip_max": rollouts.clip,
     }
-    match rollouts:
+    match place:
         case Served():
             return {
                 **common,
                 "vllm_mode": "server",
-                "vllm_server_base_url": rollouts.base_url,
-                "vllm_group_port": rollouts.group_port,
-                "vllm_server_timeout": rollouts.timeout_s,
+                "vllm_server_base_url": place.base_url,
+                "vllm_group_port": place.group_port,
+                "vllm_server_timeout": place.timeout_s,
             }
         case Colocated():
             return {
                 **common,
                 "vllm_mode": "colocate",
-                "vllm_gpu_memory_utilization": rollouts.memory_share,
-                "vllm_max_model_length": rollouts.context,
-                "vllm_tensor_parallel_size": rollouts.devices,
-                "vllm_enable_sleep_mode": rollouts.sleeps,
+                "vllm_gpu_memory_utilization": place.memory_share,
+                "vllm_max_model_length": place.context,
+                "vllm_tensor_parallel_size": place.devices,
+                "vllm_enable_sleep_mode": place.sleeps,
             }
         case _:
-            assert_never(rollouts)
+            assert_never(place)
 
 
 def check_agreement(limit: float, step: int, logs: Mapping[str, Any]) -> None:

@@ -1,0 +1,28 @@
+"""A reward part: r1 run --profile smoke --recipe examples/reward_part.py --select +r1_zero
+
+R1-Zero is also paid for short reasoning. Its curve `reward/brevity` stands beside the others.
+"""
+
+from r1_pipeline.data.templates import TemplateName, split_reply
+from r1_pipeline.graph.bound import changed
+from r1_pipeline.profiles import Profile
+from r1_pipeline.records import Completion, Problem
+from r1_pipeline.rewards.rubric import PARTS
+
+WORDS = 20
+"""Words of reasoning from which on the part is 0."""
+
+
+def brevity(problem: Problem, completion: Completion, form: TemplateName) -> float:
+    """1 for no reasoning at all, falling to 0 at `WORDS` words."""
+    words = len((split_reply(form, completion.text).reasoning or "").split())
+    return max(0.0, 1 - words / WORDS)
+
+
+PARTS.add("brevity", brevity)
+
+
+def extend(profile: Profile) -> Profile:
+    """Gives the part a weight of 0.1 in R1-Zero's rubric."""
+    recipe = changed(profile.recipes["r1_zero"], "rubric.others", (("brevity", 0.1),))
+    return profile.with_recipes({"r1_zero": recipe})

@@ -1,0 +1,104 @@
+"""Every example does what it says, from a folder of its own, without touching the package.
+
+Registries are the process's, so each example is loaded in an interpreter of its own.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+LONGEST = 40
+"""Lines of an example, at most."""
+
+PROLOGUE = """
+import sys
+from pathlib import Path
+from dagster_defs.code_location import code_location
+from dagster_defs.settings import Settings
+from r1_pipeline.artifacts.store import Store
+from r1_pipeline.graph.local import run_graph
+from r1_pipeline.graph.node import AssetName
+from r1_pipeline.planning.plan import planned_hours
+home, file = Path(sys.argv[1]), Path(sys.argv[2])
+settings = Settings(home=home, profile="smoke", seed=0, tracking_uri="unused", recipe=file)
+profile = settings.load()
+bound, graph = profile.bound, profile.graph
+assets = code_location(settings).resolve_asset_graph()
+"""
+
+LAWS = {
+    "student": """
+assert bound.partitions_of("distilled") == ("qwen", "llama", "mini")
+assert {"distilled/mini", "evaluation/distilled/mini", "answers/student_base/mini"} <= set(bound.names)
+assert planned_hours(profile)["distilled/mini"] > 0
+key = next(key for key in assets.get_all_asset_keys() if key.path == ["distilled"])
+assert list(assets.get(key).partitions_def.get_partition_keys()) == ["qwen", "llama", "mini"]
+""",
+    "benchmark": """
+assert "word_sums/r1" in graph.nodes and "word_sums_answers/distilled" in graph.nodes
+assert bound.inputs(AssetName("sft_corpus"))["benchmarks"] == {"word_sums": AssetName("word_sums_problems")}
+assert planned_hours(profile)["word_sums_answers/r1"] > 0
+job = next(job for job in code_location(settings).resolve_all_job_defs() if job.name == "evaluations")
+assert any(key.path == ["word_sums", "r1"] for key in job.asset_layer.executable_asset_keys)
+assert any(key.path == ["word_sums", "report"] or key.path == ["report"] for key in assets.get_all_asset_keys())
+made = run_graph(graph, profile, home, ["word_sums_problems"])
+assert made["word_sums_problems"].statistics["rows"] == 4
+""",
+    "verifier": """
+made = run_graph(graph, profile, home, ["heldout_problems"])
+problems = [p for p in made["heldout_problems"].problems() if p.domain == "reversal"]
+assert {p.answer for p in problems} == {"nretnal", "wodniw"}
+uses = made["heldout_problems"].manifest.payload["uses"]
+assert uses["verifier.reversal"] == "letters@1"
+assert made["heldout_problems"].manifest.provenance.recipe_files.keys() == {"verifier.py"}
+""",
+    "reward_part": """
+recipe = bound.recipe(AssetName("r1_zero"))
+assert recipe.rubric.weights["brevity"] == 0.1
+made = run_graph(graph, profile, home, ["r1_zero"])
+assert all(0 <= row["reward/brevity"] <= 1 for row in made["r1_zero"].metrics() if "reward/brevity" in row)
+assert any("reward/brevity" in row for row in made["r1_zero"].metrics())
+assert made["r1_zero"].manifest.payload["recipe"]["rubric"]["others"] == [["brevity", 0.1]]
+""",
+    "prompt_form": """
+from r1_pipeline.data.templates import render, split_reply
+assert bound.recipe(AssetName("r1_zero")).template == "notes"
+assert split_reply("notes", "<think>2 and 3</think> so 5").final == "5"
+assert split_reply("notes", "5").final is None
+assert render("notes", "2 + 3?").startswith("Task: 2 + 3?")
+""",
+    "ablation": """
+zero, without = (bound.recipe(AssetName(name)) for name in ("r1_zero", "r1_zero_no_format"))
+assert (zero.rubric.format, without.rubric.format) == (0.1, 0.0)
+assert "evaluation/r1_zero_no_format" in graph.nodes
+assert any(key.path == ["r1_zero_no_format"] for key in assets.get_all_asset_keys())
+""",
+    "engine": """
+made = run_graph(graph, profile, home, ["answers/base"])
+answers = made["answers/base"]
+assert answers.manifest.payload["uses"]["engine"].endswith("/greedy")
+assert answers.completions()["engine"].str.ends_with("/greedy").all()
+texts = answers.completions().group_by("problem_id").agg(different=__import__("polars").col("text").n_unique())
+assert texts["different"].max() == 1  # greedy: both samples of a problem are alike
+""",
+}
+
+
+def test_every_example_has_a_law_and_is_short() -> None:
+    names = {path.stem for path in EXAMPLES.glob("*.py")}
+    assert names == set(LAWS)
+    assert all(len((EXAMPLES / f"{name}.py").read_text().splitlines()) <= LONGEST for name in names)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_an_example_does_what_it_says(name: str, tmp_path: Path) -> None:
+    for file in EXAMPLES.glob(f"{name}.*"):
+        shutil.copy(file, tmp_path)
+    program = PROLOGUE + LAWS[name]
+    command = [sys.executable, "-W", "ignore", "-c", program, str(tmp_path / "home"), str(tmp_path / f"{name}.py")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr[-3000:]
