@@ -52,7 +52,7 @@ from r1_pipeline.generation.rewriting import Rewriter, TemplateRewriter, Verbati
 from r1_pipeline.generation.tokens import context_of, fitting
 from r1_pipeline.generation.written import written_samples
 from r1_pipeline.recipe import Recipe, Runtime
-from r1_pipeline.records import REASONING_DOMAINS, Domain
+from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain
 from r1_pipeline.rewards.extract import Rule
 from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.rewards.language import language_identity
@@ -136,7 +136,7 @@ def curate(at: Workshop, recipe: CurateRecipe) -> Build[ProblemSet]:
     def make(draft: Draft) -> Facts:
         return curate_problems(recipe, at.runtime, draft)
 
-    return Build(ProblemSet, recipe, {}, make, grader_identity(recipe.domains))
+    return Build(ProblemSet, recipe, {}, make, _verifiers(recipe.domains, recipe.verifiers))
 
 
 @verb("data")
@@ -202,7 +202,8 @@ def reinforce(
         return replace(facts, drops=drops)
 
     consistency = language_identity() if "language" in recipe.rubric.weights else {}
-    uses = {**grader_identity(REASONING_DOMAINS), **consistency, **rollout_identity(recipe.grpo.rollouts)}
+    judged = {*REASONING_DOMAINS, *(name for name in problems.statistics["by_domain"] if DOMAINS[name].reasoning)}
+    uses = {**grader_identity(judged, problems), **consistency, **rollout_identity(recipe.grpo.rollouts)}
     return Build(Checkpoint, recipe, inputs, make, uses)
 
 
@@ -232,7 +233,7 @@ def collect_general(
         return _corpus_facts(draft, drops)
 
     inputs = {"prompts": prompts, "tokenizer_of": tokenizer_of}
-    uses = {**grader_identity(("general",)), **language_identity()}
+    uses = {**grader_identity(("general",), prompts), **language_identity()}
     return Build(Corpus, recipe, inputs, make, uses)
 
 
@@ -331,7 +332,8 @@ def evaluate(at: Workshop, answers: Answers, heldout: ProblemSet, recipe: Evalua
         facts = {"rows": answers.statistics["rows"], "pass_at_1": scores.overall.pass_at_1, "outcomes": outcomes}
         return Facts(facts, answers.manifest.drops)
 
-    uses = {**grader_identity(recipe.ask.problems, recipe.grade.extract), **language_identity()}
+    judges = grader_identity(recipe.ask.problems, heldout, rule=recipe.grade.extract)
+    uses = {**judges, **language_identity()}
     return Build(EvalReport, recipe.grade, {"answers": answers, "heldout": heldout}, make, uses)
 
 
@@ -357,10 +359,16 @@ def compare_preferences(
     return Build(PreferenceScores, Recipe(), inputs, make)
 
 
-def grader_identity(domains: Iterable[Domain], rule: Rule = "strict") -> dict[str, str]:
-    """`verifier.DOMAIN` -> `name@version` of the verifiers that judge these domains."""
+def grader_identity(domains: Iterable[Domain], *problems: ProblemSet, rule: Rule = "strict") -> dict[str, str]:
+    """`verifier.DOMAIN` -> `name@version` of the verifiers that judge these domains, and of those that rows of
+    `problems` name themselves."""
+    return _verifiers(domains, (name for each in problems for name in each.statistics.get("verifiers", ())), rule)
+
+
+def _verifiers(domains: Iterable[Domain], named: Iterable[str], rule: Rule = "strict") -> dict[str, str]:
     with default_grader(Runtime(), rule) as grader:
-        return {f"verifier.{domain}": grader.identity[domain] for domain in sorted(domains)}
+        by_domain = {f"verifier.{domain}": grader.identity_of(DOMAINS[domain].verifier) for domain in sorted(domains)}
+        return by_domain | {f"verifier.{name}": grader.identity_of(name) for name in sorted(set(named))}
 
 
 def _sampled(
@@ -378,7 +386,8 @@ def _sampled(
         write_samples(draft.path, samples)
         return _corpus_facts(draft, set_rows_aside(draft, dropped) + Counter(answers.manifest.drops))
 
-    uses = {"rewriter": rewriter.identity, **grader_identity(recipe.ask.problems), **language_identity()}
+    judges = grader_identity(recipe.ask.problems, problems)
+    uses = {"rewriter": rewriter.identity, **judges, **language_identity()}
     return Build(Corpus, recipe.keep, {"answers": answers, "problems": problems}, make, uses)
 
 

@@ -19,6 +19,7 @@ from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.data.courtesies import preference_pairs
 from r1_pipeline.data.ingest.declared import Side, SourceRecipe
+from r1_pipeline.data.ingest.mapping import ProblemMapping
 from r1_pipeline.data.ingest.rows import Place, SetAside, place_of, read_source
 from r1_pipeline.data.problems import ProblemsRecipe, generate_problems
 from r1_pipeline.data.split import is_heldout
@@ -48,6 +49,13 @@ class CurateRecipe(_Sourced):
     """Domains that are left out, and said to be, where this machine cannot verify them; any other fails there."""
     heldout: bool
     """Which side of the split: train or held-out."""
+
+    @property
+    def verifiers(self) -> tuple[str, ...]:
+        """Verifiers that sources name for their own problems."""
+        mappings = (source.mapping for source in self.sources)
+        named = {mapping.verifier for mapping in mappings if isinstance(mapping, ProblemMapping) and mapping.verifier}
+        return tuple(sorted(named))
 
 
 class CuratePreferencesRecipe(_Sourced):

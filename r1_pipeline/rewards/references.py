@@ -38,6 +38,8 @@ def curate_problems(recipe: CurateRecipe, runtime: Runtime, draft: Draft) -> Fac
     drops = Counter(row.reason for row in aside)
     drops.update(f"no_verifier_of_{problem.domain}" for problem in wanted if problem.domain in left_out)
     facts = {"rows": len(kept), "by_domain": dict(Counter(p.domain for p in kept)), "left_out": left_out}
+    if recipe.verifiers:
+        facts["verifiers"] = list(recipe.verifiers)
     return Facts({**facts, "ingested": set_aside(draft, recipe, kept, aside)}, drops)
 
 

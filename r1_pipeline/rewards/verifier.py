@@ -102,6 +102,11 @@ class Grader:
         """Domain -> `name@version`; part of every fingerprint that depends on verdicts."""
         return {domain: f"{verifier.name}@{verifier.version}" for domain, verifier in self._verifiers.items()}
 
+    def identity_of(self, name: str) -> str:
+        """`name@version` of the verifier with this name; opens nothing but it."""
+        verifier = self.named(name)
+        return f"{verifier.name}@{verifier.version}"
+
     def verifier(self, domain: Domain) -> Verifier:
         """The verifier of a domain; `UnknownNameError` if there is none."""
         if domain not in self._verifiers:
@@ -110,14 +115,16 @@ class Grader:
 
     def verifier_of(self, problem: Problem) -> Verifier:
         """The verifier that a problem names, or that of its domain; `UnknownNameError` if there is none."""
-        if problem.verifier is None:
-            return self.verifier(problem.domain)
-        if problem.verifier not in self._openers:
-            raise UnknownNameError("verifier", problem.verifier, self._openers)
+        return self.verifier(problem.domain) if problem.verifier is None else self.named(problem.verifier)
+
+    def named(self, name: str) -> Verifier:
+        """The verifier of this name, opened when it is first asked for; `UnknownNameError` if there is none."""
+        if name not in self._openers:
+            raise UnknownNameError("verifier", name, self._openers)
         with self._lock:
-            if problem.verifier not in self._named:
-                self._named[problem.verifier] = self._openers[problem.verifier](self.runtime, self.rule)
-            return self._named[problem.verifier]
+            if name not in self._named:
+                self._named[name] = self._openers[name](self.runtime, self.rule)
+            return self._named[name]
 
     def judge(self, problem: Problem, final: str) -> Verdict:
         """The verdict on the final part of a reply."""

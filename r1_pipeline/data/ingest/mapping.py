@@ -222,6 +222,8 @@ class ProblemMapping(_Mapping):
     answer: Template | None = None
     """Reference answer, for code a passing program; None for prompts, and for code that has tests alone."""
     tests: TestsMapping | None = None
+    verifier: Annotated[str | None, Later()] = None
+    """Who judges these problems, if not the verifier of their domain (`rewards.graders.VERIFIERS`)."""
 
     def record(self, columns: Mapping[str, Any], place: str, licence: str) -> Problem:
         """The problem of a row that stands at `place`; raises `RowError`."""
@@ -239,6 +241,7 @@ class ProblemMapping(_Mapping):
             language=self._language(columns),
             source=self._named(place, question, columns),
             licence=licence,
+            verifier=self.verifier,
         )
 
 
