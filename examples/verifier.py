@@ -30,7 +30,7 @@ class Letters:
 
 
 DOMAINS.add("reversal", DomainKind(title="Reversed words", summary="plain", verifier="letters"))
-VERIFIERS.add("letters", lambda runtime: Letters())
+VERIFIERS.add("letters", lambda runtime, rule: Letters())
 
 
 def extend(profile: Profile) -> Profile:

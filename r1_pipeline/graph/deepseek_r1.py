@@ -35,19 +35,22 @@ node = page.node
 problems = node(
     "reasoning_problems", curate, group="problems",
     about="Training problems in maths, code, STEM and logic; each passed its own verifier.",
-    checks=[gates.reward_hacks()],
+    checks=[gates.reward_hacks(), gates.known_characters()],
 )
 heldout = node(
     "heldout_problems", curate, group="problems",
     about="Problems of all domains that no training stage ever sees; the side is a hash of what a problem is about.",
+    checks=[gates.known_characters()],
 )
 prompts = node(
     "general_prompts", curate, group="problems",
     about="Requests without a checkable answer: helpful ones, and harmful ones to decline.",
+    checks=[gates.known_characters()],
 )
 pairs = node(
     "preference_pairs", curate_preferences, group="problems",
     about="Pairs of a better and a worse reply, for helpfulness and for safety.",
+    checks=[gates.known_characters()],
 )
 
 # Bases: made by the profile, or models that exist.
@@ -75,6 +78,7 @@ cold_start_answers = node(
 cold_start = node(
     "cold_start_data", draft_cold_start, group="cold_start", answers=cold_start_answers, problems=problems,
     about="Long reasoning to start from: R1-Zero's right and readable samples, rewritten (paper, section B.3.2).",
+    checks=[gates.known_characters()],
 )
 
 # Dev1 and Dev2 (section 3): cold start, then reasoning RL with a language-consistency reward.
@@ -108,7 +112,7 @@ corpus = node(
     about="The corpus that Dev3 and all students learn from: every row once, with its provenance, none held out.",
     checks=[
         gates.all_verified(), gates.no_heldout(heldout), gates.licences_allowed(),
-        gates.recheck_agrees(problems, prompts),
+        gates.recheck_agrees(problems, prompts), gates.known_characters(),
     ],
 )
 

@@ -85,6 +85,15 @@ def reward_hacks() -> Check:
     return Check("reward_hacks", "Replies that solve nothing are not rewarded.", measure)
 
 
+def known_characters() -> Check:
+    """The models that read a set must know its characters; no base has to be there yet."""
+    return Check(
+        "known_characters",
+        "The tokenizers of the models that read the set know its characters.",
+        lambda subject: [gates.known_characters(subject.artifact, subject.tokenizers(), subject.limits)],
+    )
+
+
 def all_verified() -> Check:
     """Every row of a corpus must have been judged correct."""
     return Check(

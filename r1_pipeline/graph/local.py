@@ -9,7 +9,7 @@ left. Not covered: tracking, schedules, partial re-runs by what changed (`dagste
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from r1_pipeline.artifacts.kinds import Artifact, EvalReport
 from r1_pipeline.artifacts.manifest import read_manifest
@@ -22,9 +22,12 @@ from r1_pipeline.evaluation.gates import Gate, GateLimits, failures
 from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.graph.bound import Bound, Recipes, bind, walk
 from r1_pipeline.graph.node import AssetName, Graph, Ref
-from r1_pipeline.recipe import Recipe, Runtime
+from r1_pipeline.recipe import Recipe, Runtime, fingerprint
 from r1_pipeline.runtime.workshop import Workshop
 from r1_pipeline.stages import ReinforceRecipe
+from r1_pipeline.training.adopt import AdoptRecipe
+from r1_pipeline.training.base_tokenizer import base_tokenizer
+from r1_pipeline.training.pretrain import PretrainRecipe
 
 Find = Callable[[AssetName], Artifact]
 REPORT = "report"
@@ -119,6 +122,11 @@ class Judged:
         """The artifact behind `ref`, seen from this one's node."""
         return self.find(self._one(ref))
 
+    def tokenizers(self) -> dict[str, Any]:
+        """Base -> its tokenizer, of the bases whose models read this set; each is made once in a process."""
+        bases = (name for base in self.bound.graph.bases_of(self.name.asset) for name in self.bound.names_of(base))
+        return {str(name): _tokenizer(self.bound.recipe(name), self.runtime) for name in bases}
+
     def scores(self, model: Ref | None = None) -> EvalReport:
         """Scores on the first benchmark."""
         name = self.name if model is None else self._one(model)
@@ -130,6 +138,17 @@ class Judged:
         resolved = self.bound.resolve(self.name, ref)
         assert isinstance(resolved, AssetName)
         return resolved
+
+
+_tokenizers: dict[str, Any] = {}
+
+
+def _tokenizer(recipe: Recipe | None, runtime: Runtime) -> Any:
+    assert isinstance(recipe, PretrainRecipe | AdoptRecipe)
+    key = fingerprint(recipe)
+    if key not in _tokenizers:
+        _tokenizers[key] = base_tokenizer(recipe, runtime)
+    return _tokenizers[key]
 
 
 def decide(judged: Judged) -> Mapping[str, list[Gate]]:

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from r1_pipeline.artifacts.edges import EdgeRole, role_of
-from r1_pipeline.artifacts.kinds import Checkpoint
+from r1_pipeline.artifacts.kinds import Answers, Checkpoint, RewardModel
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import GraphError, UnknownNameError
 from r1_pipeline.evaluation.gates import Gate, GateLimits
@@ -26,6 +26,10 @@ from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.runtime.workshop import Verb
 from r1_pipeline.stages import ask, evaluate
 
+_MODELS = (Checkpoint, RewardModel, Answers)
+"""Kinds of artifacts that are made by a model, or are one."""
+_LINE = ("policy", "base", "model")
+"""Parameters of verbs that name the model which goes on, or answers."""
 Which = Literal["same", "all", "first"]
 """Of a node's partitions: the same one as the reader's, all of them by key, or the first that the profile names."""
 
@@ -88,6 +92,9 @@ class Subject(Protocol):
 
     def input(self, ref: "Ref") -> Any:
         """What `ref` means to the subject's node: what it was made from, or the newest there is."""
+
+    def tokenizers(self) -> Mapping[str, Any]:
+        """Base -> the tokenizer that it has or will have, of the bases whose models read the subject."""
 
     def scores(self, model: "Ref | None" = None) -> Any:
         """The `EvalReport` on the first benchmark of the subject, or of another model; made where there is none."""
@@ -223,6 +230,17 @@ class Graph:
     def checkpoints(self) -> tuple[str, ...]:
         """Nodes whose artifacts are checkpoints, parents first."""
         return tuple(node.name for node in self if node.verb and node.verb.kind is Checkpoint)
+
+    def bases_of(self, rows: str) -> set[str]:
+        """The bases of the models that are trained on, or asked, the rows of the node `rows`."""
+        readers = [node for node in self if rows in node.parents and node.verb and node.verb.kind in _MODELS]
+        found: set[str] = set()
+        while readers:
+            node = readers.pop()
+            line = [ref.node for edge, ref in node.refs if edge in _LINE]
+            found |= set() if line else {node.name}
+            readers += [self.node(name) for name in line]
+        return found
 
     def evaluation(self, model: str, benchmark: Benchmark | None = None) -> str:
         """The node that holds a checkpoint's scores, on the first benchmark unless another is named."""
