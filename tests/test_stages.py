@@ -59,9 +59,10 @@ def evaluated(
     profile: Profile, made: tuple[Path, Checkpoint, ProblemSet], recipe: stages.EvaluateRecipe | None = None
 ) -> tuple[EvalReport, Watching]:
     home, base, heldout = made
-    watching = Watching()
-    at = Workshop(Store(home, watching), profile.runtime, "evaluation/base")
-    return stages.evaluate(at, base, heldout, recipe or profile.recipes["evaluation"]), watching
+    store, recipe = Store(home, watching := Watching()), recipe or profile.recipes["evaluation"]
+    answers = stages.ask(Workshop(store, profile.runtime, "answers/base"), base, heldout, recipe.ask)
+    at = Workshop(store, profile.runtime, "evaluation/base")
+    return stages.evaluate(at, answers, heldout, recipe), watching
 
 
 def test_a_changed_verifier_scores_the_stored_answers_again(
@@ -85,7 +86,7 @@ def test_answers_know_no_verifier_and_scores_no_sampling_but_that_of_their_answe
 ) -> None:
     report, _ = evaluated(profile, made)
     edge = report.manifest.inputs["answers"]
-    assert edge.name == report.name == "evaluation/base"
+    assert (edge.name, report.name) == ("answers/base", "evaluation/base")
     answers = Answers.open(made[0] / "artifacts" / edge.kind / edge.name / edge.fingerprint)
     assert not [key for key in answers.manifest.payload["uses"] if key.startswith("verifier")]
     assert report.manifest.payload["recipe"] == {"ks": [1, 2]}
@@ -192,9 +193,10 @@ def test_a_changed_verifier_makes_traces_from_the_stored_completions(
         yield FakeEngine(lambda r: "who knows" if r.sample_index % 2 else said[r.problem_id])
 
     def traces() -> tuple[Corpus, list[str]]:
-        watching = Watching()
-        at = Workshop(Store(home, watching), profile.runtime, "reasoning_traces/logic")
-        return stages.rejection_sample(at, base, problems, recipe), watching.made
+        store = Store(home, watching := Watching())
+        answers = stages.ask(Workshop(store, profile.runtime, "reasoning_answers/logic"), base, problems, recipe.ask)
+        at = Workshop(store, profile.runtime, "reasoning_traces/logic")
+        return stages.rejection_sample(at, answers, problems, recipe), watching.made
 
     monkeypatch.setattr(stages, "open_engine", half_right)
     before, made_first = traces()

@@ -14,7 +14,7 @@ from r1_pipeline.records import Record
 
 
 class StageCost(Record):
-    """One asset of the lineage; what was sampled for it, an artifact of its own, included."""
+    """One artifact of the lineage."""
 
     seconds: float
     """Wall time."""

@@ -1,6 +1,6 @@
 """Starts the processes that `Runtime.launcher` names, lets their progress be seen, and hands back what they made.
 
-    launch(job, start, observer)   what `Workshop.build` calls in the place of making something itself
+    launch(job, start, observer)   what a verb calls in the place of making something itself
 
 `start` runs one command on this machine until it ends; by default behind the guard (`runtime.guard`), so that no rank
 outlives this process. Dagster's graph brings one of its own that opens a Pipes session around the same command.

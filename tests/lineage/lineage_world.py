@@ -156,7 +156,7 @@ def make_world(home: Path) -> World:
     base = shop.model("base", "pretrain", "b")
     dev2 = shop.model("dev2", "reinforce", "d2", policy=base, problems=problems)
     rows = [sample(p, dev2.digest, index) for p in problems.problems() for index in range(2)]
-    answers = shop.answers("reasoning_traces/math", model=dev2, problems=problems)
+    answers = shop.answers("reasoning_answers/math", model=dev2, problems=problems)
     traces = shop.corpus("reasoning_traces/math", "rejection_sample", rows, answers=answers, problems=problems)
     corpus = shop.corpus("sft_corpus", "merge", rows[::-1], tables=2, math=traces, heldout=heldout)
     dev3 = shop.model("dev3", "finetune", "d3", base=base, corpus=corpus)

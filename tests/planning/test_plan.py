@@ -9,14 +9,17 @@ from typer.testing import CliRunner
 
 from dagster_defs.cli import app
 from r1_pipeline.errors import UnknownNameError
+from r1_pipeline.graph.node import AssetName
 from r1_pipeline.planning.plan import PUBLISHED, plan
 from r1_pipeline.planning.work import work_of
-from r1_pipeline.profiles import PROFILES, PipelineRecipe, load_profile
+from r1_pipeline.profiles import PROFILES, load_profile
 
 NEEDS_NO_ACCELERATOR = {
-    *("reasoning_problems", "heldout_problems", "general_prompts", "preference_pairs", "general_traces", "sft_corpus"),
-    *("evaluation", "report"),
+    *("reasoning_problems", "heldout_problems", "general_prompts", "preference_pairs"),
+    *("cold_start_data", "reasoning_traces", "general_traces", "sft_corpus", "report"),
 }
+NOT_PLANNED = {"preference_scores"}
+"""Two reward models read some hundred replies: too little to plan."""
 
 
 @pytest.mark.parametrize("row", PUBLISHED)
@@ -44,8 +47,9 @@ def test_every_asset_that_computes_is_planned(name: str) -> None:
     profile = load_profile(name, 0)
     planned = set(plan(profile, None, compare=False).stages)
     adopted = set() if name in ("smoke", "tiny") else {"base", "student_base"}
-    wanted = set(PipelineRecipe.model_fields) - NEEDS_NO_ACCELERATOR - adopted
-    assert planned == wanted | {f"evaluation/{model}" for model in (*MODELS, *STUDENT_MODELS)}
+    scored = {f"evaluation/{model}" for model in profile.graph.checkpoints}
+    assert planned == set(profile.graph.nodes) - NEEDS_NO_ACCELERATOR - NOT_PLANNED - scored - adopted
+    assert {f"answers/{model}" for model in profile.graph.checkpoints} < planned
 
 
 @pytest.mark.parametrize("name", ["small", "node", "paper"])
@@ -56,7 +60,7 @@ def test_a_profile_fits_the_machine_that_it_is_made_for(name: str) -> None:
 
 def test_counts_are_those_of_the_recipe() -> None:
     """R1-Zero: 10,400 steps of 512 outputs, of 6,000 tokens; trained on with prompts of 200."""
-    zero = work_of(load_profile("paper", 0))["r1_zero"]
+    zero = work_of(load_profile("paper", 0))[AssetName("r1_zero")]
     assert zero.sampled and zero.trained
     assert zero.sampled.completions == 5_324_800
     assert zero.sampled.at_once == 8192
@@ -65,7 +69,8 @@ def test_counts_are_those_of_the_recipe() -> None:
 
 def test_student_rl_is_planned_within_its_budget_of_tokens() -> None:
     work = work_of(load_profile("paper", 0))
-    assert work["student_rl_only"].tokens == pytest.approx(work["distilled/qwen"].tokens, rel=1e-3)
+    budget = work[AssetName("distilled", "qwen")].tokens
+    assert work[AssetName("student_rl_only")].tokens == pytest.approx(budget, rel=1e-3)
 
 
 def test_json_has_exactly_the_promised_shape(monkeypatch: pytest.MonkeyPatch) -> None:

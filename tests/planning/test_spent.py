@@ -39,22 +39,22 @@ def model(tmp_path: Path) -> Artifact:
     store = Store(tmp_path)
     base = make(store, Checkpoint, "base", {}, {"trained": 10})
     heldout = make(store, ProblemSet, "heldout_problems", {}, {})
-    answers = make(store, Answers, "corpus", {"model": base}, {"generated": 5})
+    answers = make(store, Answers, "said", {"model": base}, {"generated": 5})
     corpus = make(store, Corpus, "corpus", {"answers": answers, "heldout": heldout}, {})
     return make(store, Checkpoint, "dev1", {"base": base, "corpus": corpus}, {}, steps=3)
 
 
 def test_each_stage_counts_once_and_sources_come_first(model: Artifact, tmp_path: Path) -> None:
-    assert list(cost_of_lineage(model, tmp_path, 1, {}).stages) == ["base", "corpus", "dev1"]
+    assert list(cost_of_lineage(model, tmp_path, 1, {}).stages) == ["base", "said", "corpus", "dev1"]
 
 
 def test_tokens_and_times_are_summed_beside_the_plan(model: Artifact, tmp_path: Path) -> None:
     """dev1 says nothing of tokens, its last step counted 21; its 3 steps took 300 s whatever its last process took."""
-    cost = cost_of_lineage(model, tmp_path, 8, {"dev1": 0.5, "corpus": 0.25, "r1": 9.0})
+    cost = cost_of_lineage(model, tmp_path, 8, {"dev1": 0.5, "said": 0.25, "r1": 9.0})
     assert (cost.total.generated, cost.total.trained) == (5, 31)
     assert cost.stages["dev1"].seconds == 300
     assert cost.stages["dev1"].device_seconds == 2400
     assert cost.stages["dev1"].planned_device_seconds == 1800
-    assert cost.stages["corpus"].planned_device_seconds == 900
+    assert cost.stages["said"].planned_device_seconds == 900
     assert cost.stages["base"].planned_device_seconds is None
     assert cost.total.planned_device_seconds == 2700

@@ -27,7 +27,8 @@ CONFIG = {
 @pytest.mark.parametrize("name", PROFILES)
 def test_every_profile_is_complete_and_can_be_fingerprinted(name: str) -> None:
     profile = load_profile(name, 0)
-    assert canonical_json(profile.recipe) != canonical_json(load_profile(name, 1).recipe)
+    assert canonical_json(profile.recipes) != canonical_json(load_profile(name, 1).recipes)
+    assert {name.asset for name in profile.bound.names.values()} == set(profile.graph.nodes)
     assert profile.machine.accelerator in ACCELERATORS
     assert set(profile.recipes["student_base"]) == set(profile.recipes["distilled"])
     assert 0 < profile.forecast.kept <= 1
@@ -75,7 +76,7 @@ def test_a_file_says_how_a_machine_differs_and_nothing_that_no_runtime_has(tmp_p
     there = with_runtime(tiny, file)
     launcher = Torchrun(processes=8, sharding="fsdp2")
     assert there.runtime == tiny.runtime.model_copy(update={"micro_batch": 4, "launcher": launcher})
-    assert there.recipe == tiny.recipe
+    assert there.recipes == tiny.recipes
     file.write_text("learning_rate = 1.0\n")
     with pytest.raises(RecipeError, match=r"runtime.toml: .*\n.*learning_rate"):
         with_runtime(tiny, file)
@@ -91,7 +92,7 @@ def test_a_directory_can_be_the_base_and_its_path_stays_out_of_the_recipe(tmp_pa
     base = profile.recipes["base"]
     assert isinstance(base.source, LocalModel)  # type: ignore[union-attr]
     assert profile.runtime.models[base.source.digest] == str(tmp_path)  # type: ignore[union-attr]
-    assert str(tmp_path) not in canonical_json(profile.recipe)
+    assert str(tmp_path) not in canonical_json(profile.recipes)
     assert base.shape.width == 64
 
 
@@ -105,13 +106,14 @@ def test_another_base_is_refused_where_there_is_no_such_model_or_no_place_for_it
 
 
 def test_the_paper_profile_has_the_published_numbers() -> None:
-    recipe = load_profile("paper", 0).recipe
-    zero = recipe.r1_zero.grpo
+    recipes = load_profile("paper", 0).recipes
+    zero, dev2, r1 = (recipes[name].grpo for name in ("r1_zero", "dev2", "r1"))
     assert (zero.steps, zero.prompts_per_step, zero.group_size, zero.rollout) == (10_400, 32, 16, 8192)
     assert (zero.learning_rate, zero.beta, zero.reference_sync_steps) == (3e-6, 0.001, 400)
-    assert (recipe.dev2.grpo.epsilon, recipe.r1.grpo.temperature, recipe.r1.schedule.general_steps) == (10.0, 0.7, 400)
-    assert (recipe.dev3.learning_rate, recipe.dev3.final_learning_rate, recipe.dev3.batch) == (5e-5, 5e-6, 128)
-    assert (recipe.helpful_rm.batch, recipe.helpful_rm.learning_rate, recipe.helpful_rm.max_tokens) == (256, 6e-6, 8192)
+    assert (dev2.epsilon, r1.temperature, recipes["r1"].schedule.general_steps) == (10.0, 0.7, 400)
+    dev3, helpful = recipes["dev3"], recipes["helpful_rm"]
+    assert (dev3.learning_rate, dev3.final_learning_rate, dev3.batch) == (5e-5, 5e-6, 128)
+    assert (helpful.batch, helpful.learning_rate, helpful.max_tokens) == (256, 6e-6, 8192)
 
 
 def test_students_of_small_are_cut_from_its_base() -> None:

@@ -2,20 +2,22 @@
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from launched import Heard, Homes, sft
+from launched import Heard, Home, Homes, sft
 
-from r1_pipeline.artifacts.store import Spec
-from r1_pipeline.errors import RecipeError
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.errors import LaunchError, RecipeError
 from r1_pipeline.launchers import AnyLauncher, Inline, RayTrain, Subprocess, Torchrun
 from r1_pipeline.profiles import Profile
 from r1_pipeline.recipe import Runtime, fingerprint
-from r1_pipeline.runtime.jobs import Job
+from r1_pipeline.runtime.jobs import Call, Job, job_of
 from r1_pipeline.runtime.launch import command
+from r1_pipeline.runtime.rank import Launched, work
 from r1_pipeline.runtime.workshop import Workshop
 from r1_pipeline.stages import finetune
+from r1_pipeline.training.sft import SftRecipe
 
 
 def test_a_subprocess_makes_the_same_bytes_and_is_heard(home: Homes, profile: Profile) -> None:
@@ -31,9 +33,9 @@ def test_a_subprocess_makes_the_same_bytes_and_is_heard(home: Homes, profile: Pr
 
 def test_an_error_in_a_subprocess_is_raised_as_the_error_that_it_was(home: Homes, profile: Profile) -> None:
     there = home("there")
-    with pytest.raises(RecipeError, match="max_tokens is 3; raise it") as caught:
+    with pytest.raises(RecipeError, match="raise max_tokens or shorten the rows") as caught:
         finetune(there.at("dev1", Subprocess()), there.base, there.corpus, sft(profile, max_tokens=3))
-    assert "in tokenized" in str(caught.value.__cause__)
+    assert "in train_sft" in str(caught.value.__cause__)
 
 
 def job(launcher: AnyLauncher, ranks: int) -> Job:
@@ -68,19 +70,50 @@ def test_the_commands_are_those_that_one_would_type() -> None:
 
 def test_a_launcher_enters_no_fingerprint(home: Homes, profile: Profile) -> None:
     there = home("there")
-    made = {}
+    one, many = (
+        finetune.spec(there.at("dev1", launcher), there.base, there.corpus, sft(profile))
+        for launcher in (Inline(), Torchrun(processes=4, sharding="fsdp2"))
+    )
+    assert fingerprint(one.payload()) == fingerprint(many.payload())
 
-    class Asked(Exception): ...
 
-    class Asking:
-        home = Path("/nowhere")
+def test_a_job_states_in_a_rank_what_its_launcher_stated(home: Homes, profile: Profile, tmp_path: Path) -> None:
+    """Arguments pass through JSON, and the store is another; the spec is the same, input by input."""
+    there, recipe = home("there"), sft(profile)
+    at = there.at("dev1", Subprocess())
+    stated = finetune.spec(at, there.base, there.corpus, recipe)
+    written = written_job(at, there, recipe, tmp_path)
+    verb, arguments = Job.model_validate_json(written.model_dump_json()).resolved()
+    in_rank = Workshop(Launched(Path(written.home)), written.runtime, written.name, start=None)
+    assert verb is finetune
+    assert verb.spec(in_rank, **arguments).payload() == stated.payload()
 
-        def build(self, kind: Any, spec: Spec, make: Any) -> Any:
-            made[spec.name] = fingerprint(spec.payload())
-            raise Asked
 
-    for name, launcher in (("one", Inline()), ("many", Torchrun(processes=4, sharding="fsdp2"))):
-        at = Workshop(Asking(), profile.runtime.model_copy(update={"launcher": launcher}), name)
-        with pytest.raises(Asked):
-            finetune(at, there.base, there.corpus, sft(profile))
-    assert made["one"] == made["many"]
+def test_a_rank_that_would_make_something_else_stops_before_any_work(
+    home: Homes, profile: Profile, tmp_path: Path
+) -> None:
+    there = home("there")
+    job = written_job(there.at("dev1", Subprocess()), there, sft(profile), tmp_path)
+    job = job.model_copy(update={"fingerprint": "f" * 64})
+    job.folder.mkdir(parents=True)
+    with pytest.raises(LaunchError, match=r"would make dev1 [0-9a-f]{12}, its launcher wants ffffffffffff; install"):
+        work(job, 0, Observer())
+    assert not list(Path(job.path).iterdir())
+    with pytest.raises(LaunchError, match="its launcher wants ffffffffffff"):
+        job.outcome(1)
+
+
+def test_a_rank_builds_nothing_but_its_draft(home: Homes, profile: Profile) -> None:
+    there = home("there")
+    at = Workshop(Launched(Path("/nowhere")), profile.runtime, "dev1", start=None)
+    with pytest.raises(LaunchError, match="asked to build dev1"):
+        finetune(at, there.base, there.corpus, sft(profile))
+
+
+def written_job(at: Workshop, there: Home, recipe: SftRecipe, folder: Path) -> Job:
+    """The job that the launcher would write to have dev1 made."""
+    (folder / "draft").mkdir()
+    draft = Draft("dev1", folder / "draft", folder / "scratch", Observer())
+    given = {"base": there.base, "corpus": there.corpus, "recipe": recipe}
+    spec = finetune.spec(at, **given)
+    return job_of(Call(finetune.function, given, finetune.work), fingerprint(spec.payload()), folder, at.runtime, draft)
