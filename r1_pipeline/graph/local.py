@@ -16,7 +16,7 @@ from r1_pipeline.artifacts.manifest import read_manifest
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.data.templates import TemplateName
-from r1_pipeline.errors import GateFailedError
+from r1_pipeline.errors import ArtifactError, GateFailedError
 from r1_pipeline.evaluation.collect import Material, RunFacts, collect, write_report
 from r1_pipeline.evaluation.gates import Gate, GateLimits, failures
 from r1_pipeline.evaluation.report import ReportRecipe
@@ -176,9 +176,23 @@ def write_graph_report(
     bound: Bound, name: AssetName, artifacts: Mapping[AssetName, Artifact], profile: Setting, run: RunFacts
 ) -> Path:
     """Writes the report of these artifacts, which are all that there are; returns its folder."""
-    recipe, cast = bound.recipe(name), bound.graph.cast
+    recipe = bound.recipe(name)
     assert isinstance(recipe, ReportRecipe)
-    assert cast is not None
+    folder = run.home / REPORT
+    write_report(folder, collect(material_of(bound, artifacts, profile), run, recipe))
+    return folder
+
+
+def material_of(bound: Bound, artifacts: Mapping[AssetName, Artifact], profile: Setting) -> Material:
+    """What a report is made from, every gate decided; raises `ArtifactError` where a gate lacks an artifact."""
+
+    def find(name: AssetName) -> Artifact:
+        if name not in artifacts:
+            there = ", ".join(sorted(map(str, artifacts)))
+            raise ArtifactError(f"no {str(name)!r} among the artifacts of the report; there are {there}")
+        return artifacts[name]
+
+    assert bound.graph.cast is not None
     evaluations = {
         benchmark.name: {
             str(model): scores
@@ -187,16 +201,13 @@ def write_graph_report(
         }
         for benchmark in bound.graph.benchmarks
     }
-    material = Material(
+    return Material(
         artifacts={str(each): artifacts[each] for each in bound.names.values() if each in artifacts},
         node_of={text: each.asset for text, each in bound.names.items()},
         evaluations=evaluations,
         decisions={
-            str(each): decide(Judged(bound, each, artifact, profile.gates, profile.runtime, artifacts.__getitem__))
+            str(each): decide(Judged(bound, each, artifact, profile.gates, profile.runtime, find))
             for each, artifact in artifacts.items()
         },
-        cast=cast,
+        cast=bound.graph.cast,
     )
-    folder = run.home / REPORT
-    write_report(folder, collect(material, run, recipe))
-    return folder

@@ -16,6 +16,7 @@ from r1_pipeline.evaluation.inputs import (
 )
 from r1_pipeline.evaluation.scores import EvalScores, Identity, Scores
 from r1_pipeline.evaluation.sizes import Sizes
+from r1_pipeline.graph.deepseek_r1 import DEEPSEEK_R1
 from r1_pipeline.records import DOMAINS, Domain, Outcome, Sampling
 
 MODELS: dict[str, tuple[tuple[float, ...], float, float, float]] = {
@@ -103,12 +104,16 @@ def training(steps: int, language: tuple[float, float]) -> tuple[dict[str, float
 
 def report_inputs() -> ReportInputs:
     noise = random.Random(1)
+    assert DEEPSEEK_R1.cast is not None
     return ReportInputs(
+        cast=DEEPSEEK_R1.cast,
+        node_of={name: name.partition("/")[0] for name in MODELS},
         profile="tiny",
         seed=0,
         home=".r1",
         left_out={},
         models={name: eval_scores(name) for name in MODELS},
+        benchmarks={},
         reward_models={
             "helpful_rm": RewardModelScore(accuracy=0.967, n=256),
             "safety_rm": RewardModelScore(accuracy=0.988, n=256),

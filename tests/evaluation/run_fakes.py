@@ -132,8 +132,7 @@ class FakeRun:
     ) -> A:
         spec = Spec(name, "fake", 1, Named(name=name), inputs or {}, {"kind": kind.kind})
         made = Store(self.home, InRun(run)).build(kind, spec, make)
-        if kind is not Answers:
-            self.artifacts[name] = made
+        self.artifacts[name] = made
         return made
 
     def model(
@@ -161,9 +160,8 @@ class FakeRun:
                 grade(answers.completions(), asked, grader, HELDOUT, GradeRecipe(ks=(1,)), draft)
                 return Facts()
 
-            name = f"evaluation/{model}"
-            answers = self.add(Answers, name, answer, run="an earlier run")
-            self.add(EvalReport, name, score, run, {"answers": answers})
+            answers = self.add(Answers, f"answers/{model}", answer, run="an earlier run")
+            self.add(EvalReport, f"evaluation/{model}", score, run, {"answers": answers})
 
     def corpus(self, rows: list[Sample]) -> Corpus:
         def make(draft: Draft) -> Facts:
@@ -197,6 +195,7 @@ def fake_run(home: Path, rows: list[Sample] | None = None) -> FakeRun:
     run = FakeRun(home)
     run.problems("heldout_problems", HELDOUT)
     run.problems("reasoning_problems", TRAIN)
+    run.problems("general_prompts", [])
     run.model("base", "zero", [{"loss": 2.0}])
     run.evaluation("base", "zero", says("two words", "B", "zero"))
     run.model("r1_zero", "zero", [{"entropy": 0.5, "kl": 0.1}, {"entropy": 0.2, "kl": 0.3}])

@@ -1,6 +1,7 @@
 """From a home to a report: what the values are, what counts as reused, and which gates are there."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from r1_pipeline.evaluation.collect import RunFacts, busy_seconds, collect, writ
 from r1_pipeline.evaluation.gates import GateLimits, known_characters
 from r1_pipeline.evaluation.inputs import ReportInputs
 from r1_pipeline.evaluation.report import ReportRecipe
+from r1_pipeline.graph.bound import changed
+from r1_pipeline.graph.local import material_of
+from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Outcome
 from r1_pipeline.training.callbacks import Guards
@@ -28,10 +32,17 @@ LIMITS = GateLimits(
 GUARDS = {"r1_zero": Guards(entropy_floor=0.1, kl_ceiling=0.25), "r1": Guards(entropy_floor=0.1)}
 
 
+def guarded(profile: Profile) -> Profile:
+    guarded = {name: changed(profile.recipes[name], "grpo.guards", guards) for name, guards in GUARDS.items()}
+    return replace(profile.with_recipes(guarded), gates=LIMITS, runtime=Runtime(threads=1))
+
+
 def collected(run: FakeRun) -> ReportInputs:
     facts = RunFacts(profile="smoke", seed=3, home=run.home, pipeline_run=RUN)
     recipe = ReportRecipe(exchanges=4, exchange_models=("base", "r1"))
-    return collect(run.artifacts, facts, LIMITS, GUARDS, recipe, Runtime(threads=1))
+    profile = guarded(load_profile("smoke", 3))
+    artifacts = {profile.bound.name(name): artifact for name, artifact in run.artifacts.items()}
+    return collect(material_of(profile.bound, artifacts, profile), facts, recipe)
 
 
 def test_models_corpus_and_preferences_are_those_of_the_artifacts(tmp_path: Path) -> None:
@@ -60,16 +71,16 @@ def test_sizes_are_those_of_the_bases_by_their_configurations(tmp_path: Path) ->
     assert sizes["base"].model_dump() == by_hand
 
 
-def test_a_stage_costs_what_making_it_cost_and_an_evaluation_includes_the_asking(tmp_path: Path) -> None:
+def test_a_stage_costs_what_making_it_cost_and_asking_is_a_stage_of_its_own(tmp_path: Path) -> None:
     inputs = collected(fake_run(tmp_path))
     stages = inputs.stages
     assert stages["r1"].tokens == 40
     assert stages["heldout_problems"].tokens is None
-    assert stages["evaluation/r1"].tokens == 100  # counted by the answers, which are an artifact of their own
+    assert (stages["answers/r1"].tokens, stages["evaluation/r1"].tokens) == (100, None)
     assert 0 < inputs.total_seconds <= sum(stage.seconds for stage in stages.values()) + 1e-6
     reused = {name for name, stage in stages.items() if stage.reused}
-    # The answers to R1's evaluation are old, its scores are new: something was computed.
-    assert reused == {"heldout_problems", "reasoning_problems", "evaluation/r1_zero"}
+    answers = {"answers/base", "answers/r1_zero", "answers/r1"}
+    assert reused == {"heldout_problems", "reasoning_problems", "general_prompts", "evaluation/r1_zero", *answers}
 
 
 def test_time_in_which_two_lanes_worked_counts_once() -> None:
@@ -80,6 +91,7 @@ def test_time_in_which_two_lanes_worked_counts_once() -> None:
 def test_gates_go_by_asset_and_say_value_and_limit(tmp_path: Path) -> None:
     gates = collected(fake_run(tmp_path)).gates
     assert {name: (gate.value, gate.limit) for name, gate in gates.items() if gate.passed} == {
+        "reasoning_problems.reward_hacks": (0, 0),
         "r1_zero.same_tokenizer": (0, 0),
         "r1_zero.entropy_guard": (0.2, 0.1),
         "r1_zero.beats_base": (1.0, 0.5),
@@ -107,9 +119,9 @@ def test_bad_rows_of_the_corpus_fail_their_gates(tmp_path: Path) -> None:
     inputs = collected(fake_run(tmp_path, rows))
     assert inputs.gates["sft_corpus.all_verified"].value == 1  # the one that says so itself
     assert inputs.gates["sft_corpus.no_heldout"].value == 1
-    # The second is wrong though it says correct, the last is about a problem that nobody has.
-    assert inputs.gates["sft_corpus.recheck_agrees"].value == 2
-    assert (inputs.corpus.rechecked, inputs.corpus.agreed) == (5, 3)
+    # The second is wrong though it says correct, the last two are about problems that no training set has.
+    assert inputs.gates["sft_corpus.recheck_agrees"].value == 3
+    assert (inputs.corpus.rechecked, inputs.corpus.agreed) == (5, 2)
 
 
 def test_partitions_keep_their_line_and_a_changed_tokenizer_is_seen(tmp_path: Path) -> None:
@@ -146,7 +158,7 @@ def test_a_set_is_stopped_by_the_tokenizer_that_knows_least_of_it(tmp_path: Path
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     run = fake_run(tmp_path)
     del run.artifacts["evaluation/base"]
-    with pytest.raises(ArtifactError, match="no evaluation 'evaluation/base' among the artifacts; there are base, "):
+    with pytest.raises(ArtifactError, match="no 'evaluation/base' among the artifacts of the report; there are answers/"):
         collected(run)
 
 

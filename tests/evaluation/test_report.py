@@ -25,8 +25,8 @@ def keys(value: dict[str, Any]) -> set[str]:
 def test_report_json_has_the_published_schema() -> None:
     report = json.loads(json.dumps(report_json(report_inputs()), allow_nan=False))
     assert keys(report) == {
-        *("schema", "profile", "seed", "home", "left_out", "models", "reward_models", "corpus", "sizes", "stages"),
-        *("gates", "total_seconds", "environment"),
+        *("schema", "profile", "seed", "home", "left_out", "models", "benchmarks", "reward_models", "corpus"),
+        *("sizes", "stages", "gates", "total_seconds", "environment"),
     }
     assert report["schema"] == 1
     for model in report["models"].values():
@@ -66,6 +66,20 @@ def test_what_no_grader_could_judge_is_counted_for_every_model_in_both_files() -
     section = page[page.index('<section id="verdicts">') :].partition("</section>")[0]
     row = next(line for line in section.split("<tr>") if line.startswith("<th>r1</th>"))
     assert re.findall(r'<td class="n">([\d.]+)', row) == ["90", "0", "0", "0", "4", "6", "10.0"]
+
+
+def test_a_further_benchmark_stands_beside_the_held_out_problems_in_both_files() -> None:
+    inputs = report_inputs()
+    exam = {"r1": inputs.models["dev1"], "distilled/qwen": inputs.models["distilled/qwen"]}
+    numbers, page = build_report(inputs.model_copy(update={"benchmarks": {"exam": exam}}))
+    assert keys(numbers["benchmarks"]["exam"]) == {"r1", "distilled/qwen"}
+    assert keys(numbers["benchmarks"]["exam"]["r1"]) == keys(numbers["models"]["r1"])
+    overall = exam["r1"].overall.pass_at_1
+    assert numbers["benchmarks"]["exam"]["r1"]["pass_at_1"] == overall
+    assert numbers["models"] == report_json(inputs)["models"]  # the claims stay on the held-out problems
+    section = page[page.index('<section id="benchmark-exam">') :].partition("</section>")[0]
+    row = next(line for line in section.split("<tr>") if line.startswith("<th>r1</th>"))
+    assert row.count(f"{100 * overall:.1f}") == 1
 
 
 def test_the_page_says_what_a_token_costs_beside_plain_attention() -> None:
@@ -123,6 +137,8 @@ def hostile_inputs() -> ReportInputs:
         update={
             "exchanges": (shown,),
             "models": {**inputs.models, HOSTILE: inputs.models["r1"]},
+            "node_of": {**inputs.node_of, HOSTILE: "r1"},
+            "benchmarks": {HOSTILE: {HOSTILE: inputs.models["r1"]}},
             "environment": {HOSTILE: HOSTILE},
             "corpus": inputs.corpus.model_copy(update={"dropped": {HOSTILE: 1}}),
         }
