@@ -12,7 +12,7 @@ import dagster as dg
 from dagster import AssetCheckKey, AssetKey, AssetRecordsFilter, DagsterEventType, DagsterInstance, EventLogRecord
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from dagster_defs.keys import asset_key
+from dagster_defs.keys import asset_key, node_name
 from dagster_defs.metadata import ADDRESS
 from r1_pipeline.artifacts.kinds import Artifact, open_artifact
 from r1_pipeline.errors import GateFailedError
@@ -64,7 +64,7 @@ def latest_good(
     wanted = AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None)
     records = instance.fetch_materializations(wanted, limit=LOOK_BACK).records
     if not records:
-        raise GateFailedError(f"{name} has never been materialized; run it first: r1 run --select {key.path[-1]}")
+        raise GateFailedError(f"{name} has never been materialized; run it first: r1 run --select {node_name(key)}")
     for record in records:
         if blocking <= passed_checks(instance, key, record.storage_id, blocking):
             return record

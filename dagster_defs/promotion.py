@@ -56,7 +56,7 @@ def promote(settings: Settings, bound: Bound, name: AssetName, why: str, who: st
     client = Tracking.of(settings).connect()
     model, made = str(name), read_manifest(newest_good(settings, bound, name))
     version = _version_of(client, model, made.fingerprint)
-    score = _score(settings, bound.evaluation(name), made.digest)
+    score = _score(settings, bound, name, made.digest)
     champion = _champion(client, model)
     if champion is not None and not even_if_worse:
         best = float(champion.tags["r1.score"])
@@ -136,13 +136,15 @@ def _version_of(client: "MlflowClient", model: str, fingerprint: str) -> "ModelV
     return max(found, key=lambda version: int(version.version))
 
 
-def _score(settings: Settings, evaluation: AssetName, digest: str) -> float:
+def _score(settings: Settings, bound: Bound, name: AssetName, digest: str) -> float:
     """pass@1 of the newest evaluation of just this version of a model."""
+    evaluation = bound.evaluation(name)
     for folder in folders_of(settings.home, EvalReport.kind, str(evaluation)):
         scores = EvalReport(folder, read_manifest(folder)).scores()
         if scores["identity"]["model_digest"] == digest:
             return float(scores["overall"]["pass_at_1"])
-    raise PromotionError(f"this version has not been evaluated; run r1 run --select {evaluation.asset}")
+    asked = bound.graph.answers(name.asset)
+    raise PromotionError(f"this version has not been evaluated; run r1 run --select {asked},{evaluation.asset}")
 
 
 def _champion(client: "MlflowClient", model: str) -> "ModelVersion | None":

@@ -246,6 +246,10 @@ class Graph:
         """The node that holds a checkpoint's scores, on the first benchmark unless another is named."""
         return f"{(benchmark or self.benchmarks[0]).name}/{model}"
 
+    def answers(self, model: str, benchmark: Benchmark | None = None) -> str:
+        """The node that holds what a checkpoint said to a benchmark, the first unless another is named."""
+        return f"{(benchmark or self.benchmarks[0]).answers}/{model}"
+
     def descendants(self, name: str) -> set[str]:
         """Every node that is made from `name`, in however many steps."""
         found = {name}

@@ -17,7 +17,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "graph.json"
 
 
 def dump(profile: str, home: Path) -> dict[str, Any]:
-    """Assets with group, dependencies, kinds, pool, partitions, code version, automation and blocking checks, and jobs."""
+    """What Dagster knows of every asset that a person sees or a run goes by; assets of every job; schedules."""
     made = code_location(Settings(home=home, profile=profile, seed=0, tracking_uri="unused"))
     graph = made.resolve_asset_graph()
     assets = {}

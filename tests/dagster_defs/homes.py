@@ -2,15 +2,21 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
-from dagster_defs.definitions import definitions
+from dagster_defs.code_location import code_location
+from dagster_defs.keys import node_name
 from dagster_defs.run import Executor
 from dagster_defs.settings import Settings
-from dagster_defs.waves import Unit
+from r1_pipeline import profiles
 from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.graph.node import AssetName
+from r1_pipeline.profiles import Profile, smoke
+from r1_pipeline.registry import Registry
 
 SOURCES = """
 builtin = ["code", "stem", "logic", "general", "preference"]
@@ -72,6 +78,12 @@ def smoke_settings(home: Path) -> Settings:
     return Settings(home, "smoke", 0, f"sqlite:///{home / 'mlflow.db'}", sources if sources.exists() else None)
 
 
+def changed(monkeypatch: pytest.MonkeyPatch, change: Callable[[Profile], Profile], name: str = "smoke") -> None:
+    """Let the profile `name` be `smoke` with this change."""
+    there = {**profiles.PROFILES, name: lambda seed: change(smoke(seed))}
+    monkeypatch.setattr(profiles, "PROFILES", Registry("profile", there))
+
+
 class Automation:
     """Automation's ticks, and this process as the worker."""
 
@@ -80,18 +92,18 @@ class Automation:
         self.at.export()
         self.cursor: object = None
 
-    def tick(self) -> set[Unit]:
+    def tick(self) -> set[AssetName]:
         """What one tick requests."""
         with dg.DagsterInstance.from_config(str(self.at.dagster_home)) as instance:
-            found = dg.evaluate_automation_conditions(definitions(self.at), instance, cursor=self.cursor)  # type: ignore[arg-type]
+            found = dg.evaluate_automation_conditions(code_location(self.at), instance, cursor=self.cursor)  # type: ignore[arg-type]
         self.cursor = found.cursor
         return {
-            Unit(unit.asset_key, unit.partition_key)
+            AssetName(node_name(unit.asset_key), unit.partition_key)
             for result in found.results
             for unit in result.true_subset.expensively_compute_asset_partitions()
         }
 
-    def materialize(self, units: set[Unit]) -> None:
+    def materialize(self, units: set[AssetName]) -> None:
         """Make what was requested; a failed gate is an outcome like any other."""
         worker = Executor(self.at, {}, Observer())
         for partition in {unit.partition for unit in units}:
@@ -105,5 +117,5 @@ class Automation:
             if not units:
                 return done
             self.materialize(units)
-            done += sorted(unit.name for unit in units)
+            done += sorted(map(str, units))
         raise AssertionError(f"still requesting after {LIMIT} ticks: {done}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_defs.definitions import definitions
+from dagster_defs.code_location import code_location
 from dagster_defs.settings import Settings
 from dagster_defs.status import AssetState, summary, survey
 from r1_pipeline.profiles import PROFILES, load_profile
@@ -13,7 +13,7 @@ from r1_pipeline.reruns import Rerun, Reruns, When
 
 def by_itself(tmp_path: Path, profile: str) -> set[str]:
     """Assets that follow a change without a person."""
-    graph = definitions(Settings(tmp_path, profile, 0, "unused")).resolve_asset_graph()
+    graph = code_location(Settings(tmp_path, profile, 0, "unused")).resolve_asset_graph()
     keys = graph.materializable_asset_keys
     return {key.to_user_string() for key in keys if graph.get(key).automation_condition is not None}
 
@@ -30,7 +30,8 @@ def test_the_toy_world_follows_at_once_and_no_training_of_the_paper_does(tmp_pat
     followed = by_itself(tmp_path, "paper")
     assert {"reasoning_problems", "preference_pairs", "sft_corpus", "report"} <= followed
     trained = {"r1_zero", "dev1", "dev2", "dev3", "helpful_rm", "safety_rm", "r1", "distilled", "student_rl_only"}
-    assert not followed & (trained | {"cold_start_data", "reasoning_traces"})
+    assert not followed & (trained | {"cold_start_answers", "reasoning_answers"})
+    assert {"cold_start_data", "reasoning_traces"} <= followed  # what was sampled is judged again without a device
 
 
 def test_status_says_what_an_asset_costs_and_what_its_approval_would_draw_after_it(
@@ -42,9 +43,10 @@ def test_status_says_what_an_asset_costs_and_what_its_approval_would_draw_after_
     assert states["r1_zero"].state == "missing"
     assert states["r1_zero"].follows == "on approval"
     assert states["report"].hours == states["report"].hours_below == 0
-    r1, evaluation = states["r1"], states["evaluation/r1"]
+    r1, answers = states["r1"], states["answers/r1"]
     assert r1.hours > 1
-    assert r1.hours_below == pytest.approx(evaluation.hours + states["preference_scores"].hours)
+    assert answers.hours > states["evaluation/r1"].hours == 0
+    assert r1.hours_below == pytest.approx(answers.hours + states["preference_scores"].hours)
 
 
 def test_the_summary_names_the_price_and_the_command_that_approves() -> None:

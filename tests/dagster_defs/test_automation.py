@@ -11,28 +11,26 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
-from homes import Automation, smoke_settings
+from homes import Automation, changed, smoke_settings
 
-from dagster_defs.definitions import definitions
 from dagster_defs.drift import Drifts
 from dagster_defs.status import survey
-from dagster_defs.waves import Unit
-from r1_pipeline import profiles, stages
-from r1_pipeline.profiles import PipelineRecipe, Profile, load_profile, smoke
+from r1_pipeline import stages
+from r1_pipeline.generation.rejection import RejectionRecipe
+from r1_pipeline.graph.bound import NodeRecipe
+from r1_pipeline.graph.node import AssetName
+from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.reruns import ON_APPROVAL, Rerun
 
 pytestmark = pytest.mark.slow
 
 
-def changed(monkeypatch: pytest.MonkeyPatch, change: Callable[[Profile], Profile]) -> None:
-    monkeypatch.setitem(profiles.PROFILES, "smoke", lambda seed: change(smoke(seed)))  # type: ignore[arg-type]
-
-
-def with_recipe(change: Callable[[PipelineRecipe], Mapping[str, object]]) -> Callable[[Profile], Profile]:
-    return lambda made: replace(made, recipe=made.recipe.model_copy(update=dict(change(made.recipe))))
+def with_recipe(name: str, change: Callable[[Any], NodeRecipe]) -> Callable[[Profile], Profile]:
+    return lambda made: made.with_recipes({name: change(made.recipes[name])})
 
 
 def test_without_a_change_nothing_is_requested(home: Path) -> None:
@@ -40,23 +38,24 @@ def test_without_a_change_nothing_is_requested(home: Path) -> None:
 
 
 BELOW_DEV3 = {
-    "dev3", "helpful_rm", "safety_rm", "r1", "evaluation/dev3", "evaluation/r1", "preference_scores", "report",
+    "dev3", "helpful_rm", "safety_rm", "r1", "answers/dev3", "answers/r1", "evaluation/dev3", "evaluation/r1",
+    "preference_scores", "report",
 }  # fmt: skip
 BELOW_CORPUS = BELOW_DEV3 | {
     "sft_corpus", "student_rl_only",  # which its budget does not bind here: trained again to the same bytes
-    *(f"{stage}/{student}" for stage in ("distilled", "evaluation/distilled") for student in ("qwen", "llama")),
+    *(f"{kind}distilled/{student}" for kind in ("", "answers/", "evaluation/") for student in ("qwen", "llama")),
 }  # fmt: skip
 
 
-def learning_rate(name: str, rate: float) -> Callable[[PipelineRecipe], Mapping[str, object]]:
-    """Another learning rate for one SFT stage."""
-    return lambda recipe: {name: getattr(recipe, name).model_copy(update={"learning_rate": rate})}
+def learning_rate(name: str, rate: float) -> Callable[[Profile], Profile]:
+    """Another learning rate for one stage."""
+    return with_recipe(name, lambda recipe: recipe.model_copy(update={"learning_rate": rate}))
 
 
 def test_a_recipe_number_reruns_its_stage_and_what_reads_it_once_each(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changed(monkeypatch, with_recipe(learning_rate("dev3", 1e-5)))
+    changed(monkeypatch, learning_rate("dev3", 1e-5))
     done = Automation(home).settle()
     assert set(done) == BELOW_DEV3
     assert len(done) == len(set(done))
@@ -65,10 +64,10 @@ def test_a_recipe_number_reruns_its_stage_and_what_reads_it_once_each(
 def test_a_recipe_change_that_makes_the_same_bytes_stops_where_it_began(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def more(recipe: PipelineRecipe) -> Mapping[str, object]:
-        return {"general_traces": recipe.general_traces.model_copy(update={"rows": recipe.general_traces.rows + 10**6})}
+    def more(recipe: stages.GeneralRecipe) -> stages.GeneralRecipe:
+        return recipe.model_copy(update={"rows": recipe.rows + 10**6})
 
-    changed(monkeypatch, with_recipe(more))
+    changed(monkeypatch, with_recipe("general_traces", more))
     assert Automation(home).settle() == ["general_traces"]
 
 
@@ -82,7 +81,8 @@ def test_a_stage_version_reruns_its_stage_and_nothing_where_the_bytes_stay(
 def test_a_verifier_version_reruns_what_judges_and_nothing_that_only_trains(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All five reinforced models are trained again to the same bytes, so nothing that reads them is."""
+    """All five reinforced models are trained again to the same bytes, so nothing that reads them is, and no model is
+    asked again."""
     before = stages.grader_identity
 
     def bumped(domains: object) -> dict[str, str]:
@@ -103,20 +103,21 @@ def test_a_verifier_version_reruns_what_judges_and_nothing_that_only_trains(
 
 
 def test_a_domain_sampled_anew_leaves_the_other_domains(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def other_seed(recipe: PipelineRecipe) -> Mapping[str, object]:
-        traces = dict(recipe.reasoning_traces)
+    def other_seed(traces: Mapping[str, RejectionRecipe]) -> Mapping[str, RejectionRecipe]:
         ask = traces["math"].ask
-        traces["math"] = traces["math"].model_copy(update={"ask": ask.model_copy(update={"seed": ask.seed + 1})})
-        return {"reasoning_traces": traces}
+        return {
+            **traces,
+            "math": traces["math"].model_copy(update={"ask": ask.model_copy(update={"seed": ask.seed + 1})}),
+        }
 
-    changed(monkeypatch, with_recipe(other_seed))
-    assert set(Automation(home).settle()) == BELOW_CORPUS | {"reasoning_traces/math"}
+    changed(monkeypatch, with_recipe("reasoning_traces", other_seed))
+    assert set(Automation(home).settle()) == BELOW_CORPUS | {"reasoning_answers/math", "reasoning_traces/math"}
 
 
 def test_a_materialization_by_hand_of_what_is_fresh_requests_nothing(home: Path) -> None:
     automation = Automation(home)
     assert automation.tick() == set()
-    automation.materialize({Unit(dg.AssetKey("dev1"), None)})
+    automation.materialize({AssetName("dev1")})
     assert automation.settle() == []
 
 
@@ -134,12 +135,12 @@ def test_nothing_follows_a_failed_gate_until_its_cause_is_mended(home: Path, mon
         return replace(made, gates=made.gates.model_copy(update={"preference_accuracy": 2.0}))
 
     automation = Automation(home)
-    changed(monkeypatch, lambda made: hopeless(with_recipe(learning_rate("helpful_rm", 1e-5))(made)))
+    changed(monkeypatch, lambda made: hopeless(learning_rate("helpful_rm", 1e-5)(made)))
     assert automation.settle() == ["helpful_rm", "report"]  # which shows the new limit beside the old model
     with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
-        drifts = Drifts(home, load_profile("smoke", 0), definitions(smoke_settings(home)), instance)
-        assert drifts.of(Unit(dg.AssetKey("helpful_rm"), None)).state == "failed gate"
-    changed(monkeypatch, with_recipe(learning_rate("helpful_rm", 2e-5)))
+        drifts = Drifts(home, load_profile("smoke", 0), instance)
+        assert drifts.of(AssetName("helpful_rm")).state == "failed gate"
+    changed(monkeypatch, learning_rate("helpful_rm", 2e-5))
     done = automation.settle()
     assert done[0] == "helpful_rm"
     assert {"r1", "preference_scores", "report"} <= set(done)
@@ -151,13 +152,13 @@ def test_a_group_on_approval_waits_for_a_person_and_what_is_below_follows(
 ) -> None:
     def careful(made: Profile) -> Profile:
         reruns = made.reruns.model_copy(update={"groups": {"alignment": ON_APPROVAL}})
-        return replace(with_recipe(learning_rate("dev3", 1e-5))(made), reruns=reruns)
+        return replace(learning_rate("dev3", 1e-5)(made), reruns=reruns)
 
     changed(monkeypatch, careful)
     automation = Automation(home)
     assert automation.settle() == []
-    automation.materialize({Unit(dg.AssetKey("dev3"), None)})
-    assert automation.settle() == ["evaluation/dev3", "preference_scores", "report"]
+    automation.materialize({AssetName("dev3")})
+    assert automation.settle() == ["answers/dev3", "evaluation/dev3", "preference_scores", "report"]
 
 
 @pytest.mark.parametrize(("cron", "requested"), [("* * * * *", {"dev3"}), ("0 0 29 2 *", set())])
@@ -167,19 +168,19 @@ def test_a_window_lets_through_only_inside(
     def at_night(made: Profile) -> Profile:
         window = Rerun(when="in a window", cron=cron, hours=1.0)
         reruns = made.reruns.model_copy(update={"groups": {"alignment": window}})
-        return replace(with_recipe(learning_rate("dev3", 1e-5))(made), reruns=reruns)
+        return replace(learning_rate("dev3", 1e-5)(made), reruns=reruns)
 
     changed(monkeypatch, at_night)
-    assert {unit.name for unit in Automation(home).tick()} == requested
+    assert set(map(str, Automation(home).tick())) == requested
 
 
 def test_a_failed_attempt_is_not_repeated_until_something_changes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    changed(monkeypatch, with_recipe(learning_rate("dev3", 1e-5)))
+    changed(monkeypatch, learning_rate("dev3", 1e-5))
     automation = Automation(home)
-    assert {unit.name for unit in automation.tick()} == {"dev3"}
+    assert set(map(str, automation.tick())) == {"dev3"}
     assert automation.tick() == set()  # nobody made it
-    changed(monkeypatch, with_recipe(learning_rate("dev3", 2e-5)))
-    assert {unit.name for unit in automation.tick()} == {"dev3"}
+    changed(monkeypatch, learning_rate("dev3", 2e-5))
+    assert set(map(str, automation.tick())) == {"dev3"}
 
 
 ADD_A_STUDENT = """
@@ -199,6 +200,6 @@ def test_a_new_student_is_made_and_the_others_stay(home: Path) -> None:
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr[-2000:]
     assert sorted(json.loads(ran.stdout.splitlines()[-1])) == [
-        "distilled/third", "evaluation/distilled/third", "evaluation/student_base/third", "report",
-        "student_base/third",
+        "answers/distilled/third", "answers/student_base/third", "distilled/third", "evaluation/distilled/third",
+        "evaluation/student_base/third", "report", "student_base/third",
     ]  # fmt: skip

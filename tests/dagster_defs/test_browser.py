@@ -50,7 +50,7 @@ def materialize(page: Page, surfaces: Surfaces) -> None:
     assert "token" not in page.url
     page.get_by_text("Lineage", exact=True).click()
     select(page, '+key:"evaluation/r1_zero"')
-    page.get_by_role("button", name="Materialize all (5)").click()
+    page.get_by_role("button", name="Materialize all (6)").click()
     page.get_by_text("View", exact=True).dispatch_event("click")  # the note that has it goes by itself
     expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=5 * MINUTE)
 

@@ -7,13 +7,12 @@ Each row of the table was worked out by hand from the graph.
 import shutil
 from pathlib import Path
 
-import dagster as dg
 import pytest
 from homes import Automation, age, smoke_settings, write
 
 from dagster_defs.status import survey
-from dagster_defs.waves import Unit
 from r1_pipeline.errors import SourceError
+from r1_pipeline.graph.node import AssetName
 
 pytestmark = pytest.mark.slow
 
@@ -56,10 +55,11 @@ def test_a_new_file_reruns_whatever_asks_its_problems_and_no_score_of_what_stays
     changed = {name for name, version in data_versions(home).items() if before[name] != version}
     assert {"reasoning_problems", "r1_zero", "r1"} <= changed
     assert set(done) == {
-        "reasoning_problems", "heldout_problems", "cold_start_data", "sft_corpus", "helpful_rm", "safety_rm",
-        *(f"reasoning_traces/{domain}" for domain in ("math", "code", "stem", "logic")),
-        *models, *students, *(f"evaluation/{model}" for model in (*models, *students) if model in changed),
-        "preference_scores", "report",
+        "reasoning_problems", "heldout_problems", "cold_start_answers", "cold_start_data", "sft_corpus", "helpful_rm",
+        "safety_rm", "preference_scores", "report",
+        *(f"reasoning_{kind}/{of}" for kind in ("answers", "traces") for of in ("math", "code", "stem", "logic")),
+        *models, *students,
+        *(f"{kind}/{of}" for kind in ("answers", "evaluation") for of in (*models, *students) if of in changed),
     }  # fmt: skip
     assert len(done) == len(set(done))
 
@@ -68,7 +68,7 @@ def test_a_file_of_a_folder_deleted_takes_its_rows_along(home: Path) -> None:
     (home / "replies" / "two.jsonl").unlink()
     assert set(Automation(home).settle()) == {
         "preference_pairs", "helpful_rm", "safety_rm",  # the last to the same bytes: its pairs are of another kind
-        "r1", "evaluation/r1", "preference_scores", "report",
+        "r1", "answers/r1", "evaluation/r1", "preference_scores", "report",
     }  # fmt: skip
 
 
@@ -95,4 +95,4 @@ def test_a_file_that_is_being_written_is_not_followed_yet(home: Path) -> None:
     file.write_text(lines + lines.splitlines()[0] + "\n", encoding="utf-8")
     assert automation.tick() == set()
     age(file)
-    assert automation.tick() == {Unit(dg.AssetKey(f"{side}_problems"), None) for side in ("reasoning", "heldout")}
+    assert automation.tick() == {AssetName(f"{side}_problems") for side in ("reasoning", "heldout")}

@@ -28,9 +28,8 @@ from dagster_graphql.test.utils import execute_dagster_graphql
 from homes import REPLIES, smoke_settings, write
 
 from dagster_defs.addresses import Address
-from dagster_defs.automation import AUTOMATION
 from dagster_defs.reconcile import ACTIVE
-from dagster_defs.settings import Settings
+from dagster_defs.settings import AUTOMATION, Settings
 from dagster_defs.status import survey
 from dagster_defs.ui import CODE, WORKSPACE, commands
 from dagster_defs.watch import CODE_SOCKET
@@ -39,7 +38,7 @@ pytestmark = pytest.mark.slow
 PATIENCE_S = 900
 UNDER_WAY = (DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED, *ACTIVE)
 BELOW_PAIRS = {
-    "preference_pairs", "helpful_rm", "safety_rm", "r1", "evaluation/r1", "preference_scores", "report",
+    "preference_pairs", "helpful_rm", "safety_rm", "r1", "answers/r1", "evaluation/r1", "preference_scores", "report",
 }  # fmt: skip
 
 

@@ -7,17 +7,19 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_defs.checks import checks
-from dagster_defs.definitions import definitions
+from dagster_defs.code_location import code_location
+from dagster_defs.keys import asset_key, node_name
 from dagster_defs.settings import Settings
-from dagster_defs.waves import selected, units, waves
+from dagster_defs.waves import selected, waits, waves
 from r1_pipeline.errors import UnknownNameError
+from r1_pipeline.graph.node import AssetName
+from r1_pipeline.profiles import load_profile
 
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
     home = tmp_path_factory.mktemp("home")
-    return definitions(Settings(home=home, profile="smoke", seed=0, tracking_uri="unused"))
+    return code_location(Settings(home=home, profile="smoke", seed=0, tracking_uri="unused"))
 
 
 def parents(graph: dg.Definitions, name: str) -> set[str]:
@@ -38,14 +40,18 @@ def test_both_sft_stages_restart_from_the_base(graph: dg.Definitions) -> None:
     assert parents(graph, "dev3") == {"base", "sft_corpus"}
 
 
+def children(graph: dg.Definitions, name: str) -> set[str]:
+    return {key.to_user_string() for key in graph.resolve_asset_graph().get(asset_key(name)).child_keys}
+
+
 def test_r1_zero_feeds_only_the_cold_start_and_its_own_evaluation(graph: dg.Definitions) -> None:
-    children = graph.resolve_asset_graph().get(dg.AssetKey("r1_zero")).child_keys
-    assert {key.to_user_string() for key in children} == {"cold_start_data", "evaluation/r1_zero", "report"}
+    assert children(graph, "r1_zero") == {"cold_start_answers", "answers/r1_zero", "report"}
+    assert children(graph, "cold_start_answers") == {"cold_start_data", "report"}
 
 
 def test_dev2_hands_on_data_and_never_weights(graph: dg.Definitions) -> None:
-    children = {k.to_user_string() for k in graph.resolve_asset_graph().get(dg.AssetKey("dev2")).child_keys}
-    assert children == {"reasoning_traces", "evaluation/dev2", "report"}
+    assert children(graph, "dev2") == {"reasoning_answers", "answers/dev2", "report"}
+    assert children(graph, "reasoning_answers") == {"reasoning_traces", "report"}
 
 
 def test_r1_gets_both_reward_models_and_general_prompts(graph: dg.Definitions) -> None:
@@ -57,12 +63,16 @@ def test_students_learn_from_the_corpus_alone(graph: dg.Definitions) -> None:
 
 
 def test_no_training_asset_reads_held_out_problems(graph: dg.Definitions) -> None:
-    readers = {k.to_user_string() for k in graph.resolve_asset_graph().get(dg.AssetKey("heldout_problems")).child_keys}
-    assert {name for name in readers if not name.startswith("evaluation/")} == {
+    readers = children(graph, "heldout_problems")
+    assert {name for name in readers if not name.startswith(("answers/", "evaluation/"))} == {
         "sft_corpus",
         "preference_scores",
         "report",
     }
+    for name in readers:
+        if name.startswith("answers/"):
+            model = name.removeprefix("answers/")
+            assert children(graph, name) == {f"evaluation/{model}", "report"}
 
 
 def test_every_asset_tells_what_it_is(graph: dg.Definitions) -> None:
@@ -79,9 +89,12 @@ def test_every_asset_tells_what_it_is(graph: dg.Definitions) -> None:
 def test_what_loads_a_model_is_in_the_pool_of_the_device_and_nothing_else(graph: dg.Definitions) -> None:
     asset_graph = graph.resolve_asset_graph()
     light = {"reasoning_problems", "heldout_problems", "general_prompts", "preference_pairs"}
-    light |= {"general_traces", "sft_corpus", "report"}
+    light |= {"cold_start_data", "reasoning_traces", "general_traces", "sft_corpus", "report"}
     for key in asset_graph.materializable_asset_keys:
-        assert asset_graph.get(key).pools == (set() if key.to_user_string() in light else {"device"}), key
+        name = key.to_user_string()
+        needs_none = name in light or name.startswith("evaluation/")
+        assert asset_graph.get(key).pools == (set() if needs_none else {"device"}), key
+    checks = graph.asset_checks or []
     assert {check.node_def.name for check in checks if check.node_def.pool == "device"} == {
         "r1_zero_beats_base", "r1_zero_format_rate", "dev2_language_consistency", "r1_language_consistency",
     }  # fmt: skip
@@ -97,7 +110,7 @@ def test_what_a_schedule_makes_anew_is_overdue_when_it_has_not_been(graph: dg.De
 def test_code_versions_change_with_the_recipe_and_only_there(tmp_path: Path) -> None:
     def versions(seed: int) -> dict[str, str | None]:
 
-        made = definitions(Settings(home=tmp_path, profile="smoke", seed=seed, tracking_uri="unused"))
+        made = code_location(Settings(home=tmp_path, profile="smoke", seed=seed, tracking_uri="unused"))
         asset_graph = made.resolve_asset_graph()
         return {k.to_user_string(): asset_graph.get(k).code_version for k in asset_graph.materializable_asset_keys}
 
@@ -109,23 +122,25 @@ def test_code_versions_change_with_the_recipe_and_only_there(tmp_path: Path) -> 
 
 
 def test_waves_put_parents_first_and_cover_everything_once(graph: dg.Definitions) -> None:
-    waits = units(graph, set(graph.resolve_asset_graph().materializable_asset_keys))
-    order = list(waves(waits, waits))
-    done: set[tuple[dg.AssetKey, str | None]] = set()
+    units = waits(load_profile("smoke", 0).bound, selected(graph, None))
+    order = list(waves(units, units))
+    done: set[AssetName] = set()
     for wave in order:
-        bundle = {(key, wave.partition) for key in wave.assets}
-        for unit, parents in waits.items():
-            if (unit.asset, unit.partition) in bundle:
-                assert {(p.asset, p.partition) for p in parents} <= done | bundle
+        bundle = {AssetName(node, wave.partition) for node in wave.nodes}
+        for unit, parents in units.items():
+            if unit in bundle:
+                assert parents <= done | bundle
         assert not bundle & done
         done |= bundle
-    assert done == {(unit.asset, unit.partition) for unit in waits}
+    assert done == set(units)
+    nodes = {node_name(key) for key in graph.resolve_asset_graph().materializable_asset_keys}
+    assert {unit.asset for unit in units} == nodes
     assert len(order) <= 14
 
 
 def test_a_selection_takes_names_upstream_and_refuses_what_does_not_exist(graph: dg.Definitions) -> None:
-    assert selected(graph, "r1_zero,dev1") == {dg.AssetKey("r1_zero"), dg.AssetKey("dev1")}
-    assert {k.to_user_string() for k in selected(graph, "+r1_zero")} == {"base", "reasoning_problems", "r1_zero"}
+    assert selected(graph, "r1_zero,dev1") == {"r1_zero", "dev1"}
+    assert selected(graph, "+r1_zero") == {"base", "reasoning_problems", "r1_zero"}
     with pytest.raises(UnknownNameError, match=r"unknown asset 'r1zero'; valid: .*r1_zero"):
         selected(graph, "r1zero")
 
@@ -133,4 +148,4 @@ def test_a_selection_takes_names_upstream_and_refuses_what_does_not_exist(graph:
 def test_unknown_profiles_are_refused_with_the_valid_ones(tmp_path: Path) -> None:
 
     with pytest.raises(UnknownNameError, match="unknown profile 'huge'; valid: smoke, tiny"):
-        definitions(Settings(home=tmp_path, profile="huge", seed=0, tracking_uri="unused"))
+        code_location(Settings(home=tmp_path, profile="huge", seed=0, tracking_uri="unused"))

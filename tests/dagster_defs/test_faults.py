@@ -34,6 +34,7 @@ pytestmark = pytest.mark.slow
 STAGES = (
     "base",
     "r1_zero",
+    "answers/r1_zero",
     "evaluation/r1_zero",
     "cold_start_data",
     "dev1",
@@ -59,7 +60,10 @@ def tracked(uri: str) -> tuple[list[Any], Any]:
 
 LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
   __typename ... on LaunchRunSuccess { run { runId } } } }"""
-UP_TO_R1_ZERO = (["base"], ["reasoning_problems"], ["heldout_problems"], ["r1_zero"], ["evaluation", "r1_zero"])
+UP_TO_R1_ZERO = (
+    *(["base"], ["reasoning_problems"], ["heldout_problems"], ["r1_zero"]),
+    *(["answers", "r1_zero"], ["evaluation", "r1_zero"]),
+)
 
 
 def launch(surfaces: Surfaces) -> str:
@@ -254,13 +258,12 @@ MATERIALIZE = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from dagster import AssetKey
 from homes import smoke_settings
 from dagster_defs.run import Executor
 from r1_pipeline.artifacts.observer import Observer
 at = replace(smoke_settings(Path(sys.argv[1])), seed=int(sys.argv[2]))
 at.export()
-assert Executor(at, {}, Observer()).materialize([AssetKey("base")], None) is None
+assert Executor(at, {}, Observer()).materialize(["base"], None) is None
 """
 
 

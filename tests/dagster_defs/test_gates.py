@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from dagster import AssetKey
 from homes import smoke_settings
 
 from dagster_defs.run import Executor
@@ -16,8 +15,9 @@ def test_a_model_made_alone_is_judged_on_held_out_problems(tmp_path: Path) -> No
     worker = Executor(settings, {}, Observer())
     alone = ("base", "reasoning_problems", "r1_zero")
 
-    failure = worker.materialize([AssetKey(name) for name in alone], None)
+    failure = worker.materialize(alone, None)
 
     assert failure is None, failure
     made = {artifact.name for artifact in Library.of(settings.home).artifacts.values()}
-    assert {"heldout_problems", "evaluation/base", "evaluation/r1_zero"} <= made
+    asked = {f"{kind}/{model}" for kind in ("answers", "evaluation") for model in ("base", "r1_zero")}
+    assert made == {*alone, *asked, "heldout_problems"}

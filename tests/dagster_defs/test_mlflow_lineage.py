@@ -74,8 +74,8 @@ def test_a_student_leads_back_to_the_base_and_nothing_is_there_twice(client: Any
     merged = maker(client, "sft_corpus", corpus["fingerprint"])
     assert merged.data.tags["r1.digest"] == corpus["sha256"]
     run = merged
-    for _ in ("what was kept", "what was sampled"):
-        run = maker(client, "reasoning_traces/math", data_of(run)["reasoning_traces/math"]["fingerprint"])
+    for data in ("reasoning_traces/math", "reasoning_answers/math"):
+        run = maker(client, data, data_of(run)[data]["fingerprint"])
     for generator in ("dev2", "dev1", "base"):
         run = model_of(client, run, generator)
         assert run.data.tags["r1.artifact"] == generator
@@ -88,7 +88,7 @@ def test_a_student_leads_back_to_the_base_and_nothing_is_there_twice(client: Any
 def test_metrics_of_the_same_kind_have_the_same_names(client: Any) -> None:
     runs = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id], max_results=1000)
     named = defaultdict[str, set[str]](set)
-    for run in runs:  # what was sampled and what was judged have runs of their own
+    for run in runs:
         named[run.data.tags.get("r1.artifact", "pipeline")] |= set(run.data.metrics)
     assert named["r1_zero"] == named["dev2"] == named["dev2_no_language_reward"]
     assert named["dev1"] == named["dev3"] and "loss" in named["dev1"]

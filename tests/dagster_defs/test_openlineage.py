@@ -156,6 +156,6 @@ def test_disabled_is_disabled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_every_asset_of_a_run_has_its_events(home: Path) -> None:
     events = [json.loads(line) for line in (home / FILE).read_text().splitlines()]
     finished = {event["job"]["name"] for event in events if event["eventType"] == "COMPLETE"}
-    assert {"base", "reasoning_traces/math", "sft_corpus", "distilled/qwen", "evaluation/r1"} <= finished
+    assert {"base", "reasoning_traces/math", "sft_corpus", "distilled/qwen", "answers/r1", "evaluation/r1"} <= finished
     (corpus,) = [e for e in events if e["eventType"] == "COMPLETE" and e["job"]["name"] == "sft_corpus"]
     assert "corpus/reasoning_traces/math" in {one["name"] for one in corpus["inputs"]}

@@ -22,8 +22,7 @@ from homes import smoke_settings
 from mlflow import MlflowClient
 from processes import finish, start
 
-from dagster_defs.checks import blocking_checks, checks
-from dagster_defs.io import newest_record, passed_checks
+from dagster_defs.io import blocking_checks, newest_record, passed_checks
 from dagster_defs.mlflow_runs import EXPERIMENT
 from dagster_defs.settings import Settings, with_driver
 from dagster_defs.tracking import Tracking
@@ -115,7 +114,7 @@ def records(at: Settings) -> dict[str, Any]:
     with DagsterInstance.from_config(str(at.dagster_home)) as instance:
         runs, log = instance.get_runs(), instance.event_log_storage
         passed = {}
-        for key, names in blocking_checks(checks).items():
+        for key, names in blocking_checks(at.load().graph).items():
             newest = newest_record(instance, key, None)
             passed[key] = passed_checks(instance, key, newest.storage_id, names) if newest else None
         return {

@@ -6,28 +6,30 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from homes import smoke_settings
+from homes import changed, smoke_settings
 
 from dagster_defs import retention
 from dagster_defs.promotion import BY_ITSELF, PromotionError, journal, promote, rollback
 from dagster_defs.run import run
-from r1_pipeline import profiles
 from r1_pipeline.artifacts.kinds import peek_artifact
 from r1_pipeline.artifacts.store import open_input
-from r1_pipeline.profiles import smoke
+from r1_pipeline.graph import bound
+from r1_pipeline.graph.node import AssetName
+from r1_pipeline.profiles import Profile, load_profile
 
 pytestmark = pytest.mark.slow
 EVALUATED = 12
 """Checkpoints with an evaluation: eight models, two students with two models each."""
 
 
-def another_dev3(monkeypatch: pytest.MonkeyPatch, rate: float) -> None:
-    def profile(seed: int) -> profiles.Profile:
-        made = smoke(seed)
-        dev3 = made.recipe.dev3.model_copy(update={"learning_rate": rate})
-        return replace(made, recipe=made.recipe.model_copy(update={"dev3": dev3}))
+DEV3 = "dev3,answers/dev3,evaluation/dev3"
 
-    monkeypatch.setitem(profiles.PROFILES, "smoke", profile)  # type: ignore[arg-type]
+
+def another_dev3(monkeypatch: pytest.MonkeyPatch, rate: float) -> None:
+    def slower(made: Profile) -> Profile:
+        return made.with_recipes({"dev3": bound.changed(made.recipes["dev3"], "learning_rate", rate)})
+
+    changed(monkeypatch, slower)
 
 
 def champion(home: Path, model: str) -> str:
@@ -45,13 +47,13 @@ def test_the_first_version_that_is_evaluated_becomes_the_champion_by_itself(home
 def test_a_version_that_is_no_better_stays_candidate_until_a_person_insists_and_can_be_taken_back(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = smoke_settings(home)
+    settings, graph = smoke_settings(home), load_profile("smoke", 0).bound
     another_dev3(monkeypatch, 1e-9)  # learns nothing: no better
-    assert run(settings, "dev3,evaluation/dev3", []) is None
+    assert run(settings, DEV3, []) is None
     assert champion(home, "dev3") == "1"
     with pytest.raises(PromotionError, match=r"version 2 has pass@1 0\.\d+, the champion \(version 1\) 0\.\d+"):
-        promote(settings, "dev3", "because", who="ann", even_if_worse=False)
-    move = promote(settings, "dev3", "shorter", who="ann", even_if_worse=True)
+        promote(settings, graph, AssetName("dev3"), "because", who="ann", even_if_worse=False)
+    move = promote(settings, graph, AssetName("dev3"), "shorter", who="ann", even_if_worse=True)
     assert (move.version, move.before, move.who, move.why) == ("2", "1", "ann", "shorter")
     assert champion(home, "dev3") == "2"
     back = rollback(settings, "dev3", "too short")
@@ -61,31 +63,29 @@ def test_a_version_that_is_no_better_stays_candidate_until_a_person_insists_and_
 
 
 def test_gates_hold_for_persons_too(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def hopeless(seed: int) -> profiles.Profile:
-        made = smoke(seed)
-        zero = made.recipe.r1_zero
-        slower = zero.model_copy(update={"grpo": zero.grpo.model_copy(update={"learning_rate": 1e-9})})
+    def hopeless(made: Profile) -> Profile:
+        slower = bound.changed(made.recipes["r1_zero"], "grpo.learning_rate", 1e-9)
         gates = made.gates.model_copy(update={"format_rate": 2.0})
-        return replace(made, recipe=made.recipe.model_copy(update={"r1_zero": slower}), gates=gates)
+        return replace(made.with_recipes({"r1_zero": slower}), gates=gates)
 
-    monkeypatch.setitem(profiles.PROFILES, "smoke", hopeless)  # type: ignore[arg-type]
-    settings = smoke_settings(home)
+    changed(monkeypatch, hopeless)
+    settings, graph = smoke_settings(home), load_profile("smoke", 0).bound
     failure = run(settings, "r1_zero", [])
     assert failure is not None and "format_rate" in failure.reason
     with pytest.raises(PromotionError, match="version 1 is the champion already"):
-        promote(settings, "r1_zero", "please", who="ann", even_if_worse=False)
+        promote(settings, graph, AssetName("r1_zero"), "please", who="ann", even_if_worse=False)
 
 
 def test_nothing_is_pruned_that_something_living_descends_from(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = smoke_settings(home)
     assert retention.unneeded(settings, 0.0) == []
     another_dev3(monkeypatch, 1e-9)
-    assert run(settings, "dev3,evaluation/dev3", []) is None
+    assert run(settings, DEV3, []) is None
     assert retention.unneeded(settings, 0.0) == []  # version 1 is the champion
     another_dev3(monkeypatch, 2e-9)
-    assert run(settings, "dev3,evaluation/dev3", []) is None
+    assert run(settings, DEV3, []) is None
     loose = retention.unneeded(settings, 0.0)
-    assert sorted(entry.name for entry in loose) == ["dev3", "evaluation/dev3", "evaluation/dev3"]
+    assert sorted(entry.name for entry in loose) == ["answers/dev3", "dev3", "evaluation/dev3"]
     assert retention.unneeded(settings, 1.0) == []
     assert retention.prune(settings, loose) == sum(entry.bytes for entry in loose)
     left = [peek_artifact(path.parent) for path in (home / "artifacts").glob("*/**/manifest.json")]
@@ -97,5 +97,5 @@ def test_nothing_is_pruned_that_something_living_descends_from(home: Path, monke
 
 def test_what_another_seed_has_made_is_not_pruned_when_this_one_runs(home: Path) -> None:
     settings = smoke_settings(home)
-    assert run(replace(settings, seed=1), "evaluation/base", []) is None
+    assert run(replace(settings, seed=1), "answers/base,evaluation/base", []) is None
     assert retention.unneeded(settings, 0.0) == []

@@ -5,41 +5,35 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import dagster as dg
 import pytest
-from homes import Automation
+from homes import Automation, changed
 
-from dagster_defs.waves import Unit
-from r1_pipeline import profiles
 from r1_pipeline.artifacts.kinds import Corpus
+from r1_pipeline.graph.node import AssetName
 from r1_pipeline.lineage.library import Library
-from r1_pipeline.profiles import Profile, smoke
+from r1_pipeline.profiles import Profile
 from r1_pipeline.profiles.profile import sharded
 from r1_pipeline.reruns import ON_APPROVAL, Reruns
 
 pytestmark = pytest.mark.slow
 
-TRACES = dg.AssetKey("reasoning_traces")
 BY_HAND = Reruns(
     groups=dict.fromkeys(("alignment", "distilled", "evaluation", "ablations"), ON_APPROVAL), approve_above=9
 )
 
 
-def cut(seeds: Mapping[str, int]) -> Profile:
-    """`smoke` with mathematics in two shards, these of them with other seeds; what trains on the corpus waits."""
-    made = smoke(0)
-    traces = sharded(made.recipe.domain_traces, {"math": 2})
+def cut(made: Profile, seeds: Mapping[str, int]) -> Profile:
+    """`made` with mathematics in two shards, these of them with other seeds; what trains on the corpus waits."""
+    traces = sharded(made.recipes["reasoning_traces"], {"math": 2})
     for part, seed in seeds.items():
         ask = traces[part].ask.model_copy(update={"seed": seed})
         traces[part] = traces[part].model_copy(update={"ask": ask})
-    return replace(made, recipe=made.recipe.model_copy(update={"reasoning_traces": traces}), reruns=BY_HAND)
+    return replace(made.with_recipes({"reasoning_traces": traces}), reruns=BY_HAND)
 
 
 def test_a_shard_is_made_again_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def now(**seeds: int) -> Automation:
-        monkeypatch.setitem(
-            profiles.PROFILES, "smoke", lambda seed: cut({k.replace("_", "."): v for k, v in seeds.items()})
-        )
+        changed(monkeypatch, lambda made: cut(made, {k.replace("_", "."): v for k, v in seeds.items()}))
         return Automation(home)
 
     def newest(name: str) -> Corpus:
@@ -48,11 +42,16 @@ def test_a_shard_is_made_again_alone(home: Path, monkeypatch: pytest.MonkeyPatch
         return found
 
     whole = {sample.sample_id for sample in newest("reasoning_traces/math").samples()}
-    assert set(now().settle()) == {"reasoning_traces/math.00", "reasoning_traces/math.01", "sft_corpus"}
+    assert set(now().settle()) == {
+        *("reasoning_answers/math.00", "reasoning_answers/math.01"),
+        *("reasoning_traces/math.00", "reasoning_traces/math.01", "sft_corpus"),
+    }
     shards = [newest(f"reasoning_traces/math.0{index}") for index in range(2)]
     assert {sample.sample_id for shard in shards for sample in shard.samples()} == whole
 
-    assert set(now(math_01=77).settle()) == {"reasoning_traces/math.01", "sft_corpus"}
+    assert set(now(math_01=77).settle()) == {
+        "reasoning_answers/math.01", "reasoning_traces/math.01", "sft_corpus",
+    }  # fmt: skip
 
     lost = newest("reasoning_traces/math.00")
     (answers,) = (ref for edge, ref in lost.manifest.inputs.items() if edge == "answers")
@@ -60,7 +59,7 @@ def test_a_shard_is_made_again_alone(home: Path, monkeypatch: pytest.MonkeyPatch
     shutil.rmtree(home / "artifacts" / answers.kind / answers.name / answers.fingerprint)
     other = newest("reasoning_traces/math.01").manifest
     automation = now(math_01=77)
-    automation.materialize({Unit(TRACES, "math.00")})
+    automation.materialize({AssetName(f"reasoning_{kind}", "math.00") for kind in ("answers", "traces")})
     assert newest("reasoning_traces/math.00").digest == lost.digest
     assert newest("reasoning_traces/math.01").manifest == other
     assert automation.settle() == []

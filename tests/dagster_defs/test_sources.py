@@ -7,18 +7,20 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.definitions.data_version import extract_data_version_from_entry
-from dagster_defs.assets.sources import READERS
 from typer.testing import CliRunner
 
 from dagster_defs.cli import app
+from dagster_defs.code_location import code_location
 from dagster_defs.columns import columns
-from dagster_defs.definitions import definitions
 from dagster_defs.settings import Settings
 from dagster_defs.watch import watcher
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.errors import SourceError
+from r1_pipeline.profiles import load_profile
+from r1_pipeline.profiles.sources import fed_nodes
 from r1_pipeline.stages import Workshop, curate_preferences
 
+READERS = fed_nodes(load_profile("smoke", 0))
 SOURCES = """
 builtin = ["code", "stem", "logic", "general"]
 
@@ -64,7 +66,7 @@ def parents(graph: dg.Definitions) -> Mapping[str, set[str]]:
 
 
 def test_without_sources_of_ones_own_the_builtin_ones_feed_the_graph(tmp_path: Path) -> None:
-    assert parents(definitions(Settings(tmp_path, "smoke", 0, "unused"))) == {
+    assert parents(code_location(Settings(tmp_path, "smoke", 0, "unused"))) == {
         "reasoning_problems": {"math", "code", "stem", "logic"},
         "heldout_problems": {"math", "code", "stem", "logic", "general"},
         "general_prompts": {"general"},
@@ -73,7 +75,7 @@ def test_without_sources_of_ones_own_the_builtin_ones_feed_the_graph(tmp_path: P
 
 
 def test_sources_of_ones_own_stand_beside_and_in_the_place_of_the_builtin_ones(settings: Settings) -> None:
-    assert parents(definitions(settings)) == {
+    assert parents(code_location(settings)) == {
         "reasoning_problems": {"sums", "code", "stem", "logic"},
         "heldout_problems": {"sums", "code", "stem", "logic", "general"},
         "general_prompts": {"general"},
@@ -82,7 +84,7 @@ def test_sources_of_ones_own_stand_beside_and_in_the_place_of_the_builtin_ones(s
 
 
 def code_versions(of: Settings) -> dict[str, str | None]:
-    nodes = definitions(of).resolve_asset_graph()
+    nodes = code_location(of).resolve_asset_graph()
     return {key.to_user_string(): nodes.get(key).code_version for key in nodes.materializable_asset_keys}
 
 
@@ -92,7 +94,7 @@ def test_only_what_takes_a_source_gets_another_recipe(settings: Settings, tmp_pa
 
 
 def observed(settings: Settings) -> dict[str, str | None]:
-    graph = definitions(settings)
+    graph = code_location(settings)
     keys = [dg.AssetKey("sums_source"), dg.AssetKey("replies_source")]
     job = graph.resolve_job_def("sources")
     with dg.DagsterInstance.ephemeral() as instance:
@@ -132,7 +134,7 @@ def test_the_sensor_records_a_source_when_its_files_have_changed_and_only_then(
     settings: Settings, tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exported(settings, monkeypatch)
-    loaded, key = definitions(settings), dg.AssetKey("sums_source")
+    loaded, key = code_location(settings), dg.AssetKey("sums_source")
     everything = ("code", "stem", "logic", "general", "sums", "replies")
     assert tick(loaded, instance) == f"changed: {', '.join(f'{name}_source' for name in everything)}"
     before = version_of(instance, key)
@@ -150,20 +152,20 @@ def test_a_changed_file_changes_no_code_version_and_a_changed_declaration_asks_f
     settings: Settings, tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exported(settings, monkeypatch)
-    before, loaded = code_versions(settings), definitions(settings)
+    before, loaded = code_versions(settings), code_location(settings)
     (tmp_path / "sums.jsonl").write_text(json.dumps({"question": "1 + 2?", "answer": "#### 3"}), encoding="utf-8")
     assert code_versions(settings) == before
     (tmp_path / "sources.toml").write_text(SOURCES.replace("MIT AND CC-BY-4.0", "MIT"), encoding="utf-8")
     assert tick(loaded, instance).endswith(
         "the sources file has changed: reload the code location, so that the graph shows it"
     )
-    assert tick(definitions(settings), instance) == "changed: no source"
+    assert tick(code_location(settings), instance) == "changed: no source"
 
 
 def test_columns_of_a_users_file_are_where_columns_of_the_rows_come_from(settings: Settings) -> None:
     profile = settings.load()
     at = Workshop(Store(settings.home), profile.runtime, "preference_pairs")
-    found = columns(curate_preferences(at, profile.recipes["preference_pairs"]))
+    found = columns(curate_preferences(at, profile.recipes["preference_pairs"]), profile.bound)
     origins = found["dagster/column_lineage"].deps_by_column
     assert {
         name: [(dep.asset_key.to_user_string(), dep.column_name) for dep in deps] for name, deps in origins.items()

@@ -30,7 +30,9 @@ side = "split"
 def lines() -> list[str]:
     """Sums that the base of `smoke` has seen people work out, as GSM8K would write them, and a line that is broken."""
     sums = [
-        p for p in generate_problems(load_profile("smoke", 0).recipes["heldout_problems"].problems) if p.domain == "math"
+        p
+        for p in generate_problems(load_profile("smoke", 0).recipes["heldout_problems"].problems)
+        if p.domain == "math"
     ]
     rows = [{"question": p.question, "answer": f"One step, then the other.\n#### {p.answer}"} for p in sums]
     return [json.dumps(row, ensure_ascii=False) for row in rows if row["question"].isascii()] + ["{broken"]

@@ -158,7 +158,9 @@ def test_a_set_is_stopped_by_the_tokenizer_that_knows_least_of_it(tmp_path: Path
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     run = fake_run(tmp_path)
     del run.artifacts["evaluation/base"]
-    with pytest.raises(ArtifactError, match="no 'evaluation/base' among the artifacts of the report; there are answers/"):
+    with pytest.raises(
+        ArtifactError, match="no 'evaluation/base' among the artifacts of the report; there are answers/"
+    ):
         collected(run)
 
 

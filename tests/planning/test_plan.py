@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from dagster_defs.assets.evaluation import MODELS, STUDENT_MODELS
 from typer.testing import CliRunner
 
 from dagster_defs.cli import app
