@@ -130,8 +130,8 @@ def test_a_question_too_long_for_the_model_is_not_asked_and_is_named(
     profile: Profile, made: tuple[Path, Checkpoint, ProblemSet], with_long: ProblemSet
 ) -> None:
     home, base, _ = made
-    ask = profile.recipe.evaluation.ask.model_copy(update={"problems": {"logic": 99}})
-    recipe = profile.recipe.evaluation.model_copy(update={"ask": ask})
+    ask = profile.recipes["evaluation"].ask.model_copy(update={"problems": {"logic": 99}})
+    recipe = profile.recipes["evaluation"].model_copy(update={"ask": ask})
     report = stages.evaluate(Workshop(Store(home), profile.runtime, "evaluation/base"), base, with_long, recipe)
     asked = set(report.completions()["problem_id"])
     assert asked == {problem.id for problem in with_long.problems()} - {"f" * 16}
@@ -149,7 +149,7 @@ def test_where_no_question_fits_nothing_is_scored(
     home, base, _ = made
     only = stored(home, "only_long", with_long.problems()[-1:])
     with pytest.raises(ArtifactError, match=r"base was asked nothing of only_long \(dropped: {'too_long': 1}\)"):
-        stages.evaluate(Workshop(Store(home), profile.runtime, "e"), base, only, profile.recipe.evaluation)
+        stages.evaluate(Workshop(Store(home), profile.runtime, "e"), base, only, profile.recipes["evaluation"])
 
 
 def test_reinforcement_sets_aside_what_has_no_room_for_a_reply_before_it_trains(
@@ -157,19 +157,19 @@ def test_reinforcement_sets_aside_what_has_no_room_for_a_reply_before_it_trains(
 ) -> None:
     home, base, _ = made
     at = Workshop(Store(home), profile.runtime, "r1_zero")
-    model = stages.reinforce(at, base, with_long, profile.recipe.r1_zero)
+    model = stages.reinforce(at, base, with_long, profile.recipes["r1_zero"])
     assert model.manifest.drops == {"too_long": 1}
-    assert model.statistics["steps"] == profile.recipe.r1_zero.grpo.steps
+    assert model.statistics["steps"] == profile.recipes["r1_zero"].grpo.steps
     with pytest.raises(RecipeError, match="there are none"):
-        stages.reinforce(at, base, stored(home, "only_long", with_long.problems()[-1:]), profile.recipe.r1_zero)
+        stages.reinforce(at, base, stored(home, "only_long", with_long.problems()[-1:]), profile.recipes["r1_zero"])
 
 
 def test_a_reward_model_without_pairs_that_fit_is_refused_before_it_trains(
     profile: Profile, made: tuple[Path, Checkpoint, ProblemSet]
 ) -> None:
     home, base, _ = made
-    pairs = stages.curate_preferences(Workshop(Store(home), profile.runtime, "p"), profile.recipe.preference_pairs)
-    short = profile.recipe.helpful_rm.model_copy(update={"max_tokens": 2})
+    pairs = stages.curate_preferences(Workshop(Store(home), profile.runtime, "p"), profile.recipes["preference_pairs"])
+    short = profile.recipes["helpful_rm"].model_copy(update={"max_tokens": 2})
     with pytest.raises(RecipeError, match=r"0 pairs are left to train on and [1-9]\d* to measure with"):
         stages.fit_preference(Workshop(Store(home), profile.runtime, "rm"), base, pairs, "helpful", short)
 

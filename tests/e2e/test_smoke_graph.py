@@ -160,7 +160,7 @@ def test_e_a_changed_recipe_re_runs_what_depends_on_it_and_nothing_else(
 ) -> None:
     def faster(seed: int) -> Profile:
         made = smoke(seed)
-        distilled = made.recipe.distilled
+        distilled = made.recipes["distilled"]
         qwen = distilled["qwen"].model_copy(update={"learning_rate": 2e-3})
         recipe = made.recipe.model_copy(update={"distilled": {**distilled, "qwen": qwen}})
         return replace(made, recipe=recipe)

@@ -90,8 +90,10 @@ def test_time_in_which_two_lanes_worked_counts_once() -> None:
 
 def test_gates_go_by_asset_and_say_value_and_limit(tmp_path: Path) -> None:
     gates = collected(fake_run(tmp_path)).gates
+    read = ("reasoning_problems", "heldout_problems", "general_prompts", "sft_corpus")
     assert {name: (gate.value, gate.limit) for name, gate in gates.items() if gate.passed} == {
         "reasoning_problems.reward_hacks": (0, 0),
+        **{f"{name}.known_characters": (0.0, 0.01) for name in read},
         "r1_zero.same_tokenizer": (0, 0),
         "r1_zero.entropy_guard": (0.2, 0.1),
         "r1_zero.beats_base": (1.0, 0.5),
