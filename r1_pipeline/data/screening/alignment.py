@@ -1,6 +1,6 @@
 """Comparison of a benchmark item with a passage of a text, word by word: few edits, and none of a number.
 
-`holds_aligned` decides about a pair of text and item that n-grams have brought together. Words that were joined or
+`stands_in` decides about a pair of text and item that n-grams have brought together. Words that were joined or
 parted (`ab`, `a b`; `far-mer`) agree, a number in words agrees with its digits, a footnote mark may come or go, and a
 number may be said twice (`6 (six) weeks`). Every other word that is replaced, added or left out is an edit; with
 another number in any place it is another problem. Not covered: numbers of several words but `twenty-five`.
@@ -9,7 +9,7 @@ another number in any place it is another problem. Not covered: numbers of sever
 import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from r1_pipeline.data.screening.text import TOKEN, forms
 
@@ -42,7 +42,7 @@ NUMBER_WORDS = (*_DIGITS, *_OTHER_NUMBERS)
 
 
 def comparable_words(texts: "pl.Series") -> list[list[str]]:
-    """Words of each text as `holds_aligned` compares them: numbers in digits, a footnote mark as a word of its own."""
+    """Words of each text as `stands_in` compares them: numbers in digits, a footnote mark as a word of its own."""
     import polars as pl
 
     marked = pl.Series("text", [_FOOTNOTE.sub(_as_word, text) for text in texts], dtype=pl.String)
@@ -50,19 +50,20 @@ def comparable_words(texts: "pl.Series") -> list[list[str]]:
     return [list(_in_digits([word for word in row if word[0].isalnum()])) for row in words.to_list()]
 
 
-def holds_aligned(item: Sequence[str], text: Sequence[str], window: int, min_share: float) -> bool:
-    """Whether some passage of `text` is `item` but for edits, with all numbers in place.
+def stands_in(text: Sequence[str], item: Sequence[str], window: int, min_share: float) -> bool | None:
+    """Whether some passage of `text` is `item` but for edits; None where it is but with another number.
 
     An edit is allowed for each 1 / (1 - `min_share`) different words of the item. Both come from `comparable_words`;
     passages are looked for around runs of `window` words that both have.
     """
     pad = 4 + len(item) // 8
+    other_number = False
     for start, place in _anchors(item, text, window):
-        passage = text[max(0, place - start - pad) : place - start + len(item) + pad]
-        edits = _edits(item, passage)
-        if edits is not None and edits <= (1 - min_share) * len(set(item)):
+        found = _compare(item, text[max(0, place - start - pad) : place - start + len(item) + pad])
+        if found.numbers_stand and found.edits <= (1 - min_share) * len(set(item)):
             return True
-    return False
+        other_number |= found.other_number
+    return None if other_number else False
 
 
 def _anchors(item: Sequence[str], text: Sequence[str], window: int) -> Iterator[tuple[int, int]]:
@@ -78,22 +79,32 @@ def _anchors(item: Sequence[str], text: Sequence[str], window: int) -> Iterator[
             return
 
 
-def _edits(item: Sequence[str], passage: Sequence[str]) -> int | None:
-    """Words that differ between `item` and the part of `passage` that it stands in; None where a number does."""
-    edits = 0
+class _Found(NamedTuple):
+    """How a passage differs from an item."""
+
+    edits: int
+    numbers_stand: bool
+    """Whether each number of the item stands in its place, and no other among them."""
+    other_number: bool
+    """Whether another number stands in the place of one."""
+
+
+def _compare(item: Sequence[str], passage: Sequence[str]) -> _Found:
+    edits, numbers_stand, other_number = 0, True, False
     for kind, a, b, c, d in SequenceMatcher(None, item, passage, autojunk=False).get_opcodes():
         mine, theirs = item[a:b], passage[c:d]
         at_edge = a == 0 or b == len(item)
         if kind == "equal" or (not mine and at_edge) or _is_joined(mine, theirs, a == 0, b == len(item)):
             continue
-        if not mine and (all(map(_is_mark, theirs)) or _is_said_twice(item, a, theirs)):
+        if all(map(_is_mark, (*mine, *theirs))) and not (mine and theirs):
             continue
-        if not theirs and all(map(_is_mark, mine)):
+        if not mine and _is_said_twice(item, a, theirs):
             continue
-        if any(map(_is_number, mine if at_edge else (*mine, *theirs))):
-            return None
+        has, found = any(map(_is_number, mine)), any(map(_is_number, theirs))
+        numbers_stand &= not (has or (found and not at_edge))
+        other_number |= has and found and not at_edge
         edits += len(mine) if at_edge else max(len(mine), len(theirs))
-    return edits
+    return _Found(edits, numbers_stand, other_number)
 
 
 def _is_joined(mine: Sequence[str], theirs: Sequence[str], at_start: bool, at_end: bool) -> bool:

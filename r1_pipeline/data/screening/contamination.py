@@ -4,11 +4,11 @@ The paper drops whatever shares a 10-gram with an evaluation question. In mathem
 ("where m and n are relatively prime positive integers") far more often than leaks. Here a shared n-gram only makes a
 pair of text and item, and the pair counts where the text also
 
-- holds, in any place, at least `min_share` of the item's word triples, at least `min_vocabulary` of its different words
-  and all its triples with a number in them: with another object or other numbers it is another problem, and a number
-  proves nothing where it stands among other words; or
-- holds at least `min_likeness` of its triples, and the item stands in one passage but for a share of
-  1 - `min_vocabulary` of its words, with each of its numbers in its place and no other among them (`alignment`).
+- holds at least `min_likeness` of the item's word triples, and the item stands in one passage but for a share of
+  1 - `min_vocabulary` of its words, with each of its numbers in its place and no other among them (`alignment`); or
+- holds, in any place, at least `min_share` of its triples, at least `min_vocabulary` of its different words and all its
+  triples with a number in them, and no passage has another number in the place of one: with another object or other
+  numbers it is another problem, and a number proves nothing where it stands among other words.
 
 An item shorter than the window is found whole, as the same tokens, signs included, from the start of a sentence or line
 to the end of one; an item below `min_item` words is found only where it is all the text. Items without words are never
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from r1_pipeline.data.screening.alignment import NUMBER_WORDS, comparable_words, holds_aligned
+from r1_pipeline.data.screening.alignment import NUMBER_WORDS, comparable_words, stands_in
 from r1_pipeline.data.screening.grams import BUCKETS, TRIPLE, Grams, Mask, Tokens, bucket, tokenize
 from r1_pipeline.data.screening.text import FIGURE, SENTENCE_END, SIGNS, TOKEN, forms
 from r1_pipeline.recipe import Recipe
@@ -131,20 +131,20 @@ def _long(texts: "pl.Series", tokens: Tokens, index: Index) -> "pl.DataFrame":
         ("numbered", words.of(TRIPLE, touching=is_number), index.numbered),
     ):
         pairs = pairs.join(_held(mine, theirs, pairs, name), on=["row", "item"], how="left")
-    # an item without numbers has no share of them: null, which is no fault
-    sure = (
+    pairs = pairs.filter(pl.col("value") >= recipe.min_likeness)
+    spread_out = (
         (pl.col("value") >= recipe.min_share)
         & (pl.col("words") >= recipe.min_vocabulary)
-        & (pl.col("numbered").fill_null(1.0) == 1.0)
+        & (pl.col("numbered").fill_null(1.0) == 1.0)  # null where the item has no numbers
     )
-    close = pairs.filter(~sure, pl.col("value") >= recipe.min_likeness)
-    found = pl.concat([pairs.filter(sure), close.filter(_aligned(close, texts, index))]).drop("words")
+    stands = _stands_in(pairs, texts, index)
+    found = pairs.filter(pl.lit(stands) | (spread_out & pl.lit(stands.is_not_null()))).drop("words")
     ngram = pl.col("words").list.slice("start", recipe.window).list.join(" ")
     return found.join(index.items, on="item").select("row", "item", "value", ngram=ngram)
 
 
-def _aligned(pairs: "pl.DataFrame", texts: "pl.Series", index: Index) -> "pl.Series":
-    """Of each of `pairs`, whether the item stands in the text word by word."""
+def _stands_in(pairs: "pl.DataFrame", texts: "pl.Series", index: Index) -> "pl.Series":
+    """Of each of `pairs`, whether the item stands in a passage of the text; null: with another number."""
     import polars as pl
 
     rows, items = (pairs[name].unique(maintain_order=True) for name in ("row", "item"))
@@ -152,13 +152,11 @@ def _aligned(pairs: "pl.DataFrame", texts: "pl.Series", index: Index) -> "pl.Ser
     asked = index.items.filter(pl.col("item").is_in(items.implode()))
     theirs = dict(zip(asked["item"], comparable_words(asked["text"]), strict=True))
     recipe = index.recipe
-    return pl.Series(
-        [
-            holds_aligned(theirs[item], mine[row], recipe.window, recipe.min_vocabulary)
-            for row, item in pairs.select("row", "item").rows()
-        ],
-        dtype=pl.Boolean,
-    )
+    stands = [
+        stands_in(mine[row], theirs[item], recipe.window, recipe.min_vocabulary)
+        for row, item in pairs.select("row", "item").rows()
+    ]
+    return pl.Series(stands, dtype=pl.Boolean)
 
 
 def _says_number(words: Grams, is_number: Mask) -> Mask:
