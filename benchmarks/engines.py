@@ -26,7 +26,6 @@ from typing import Any
 from r1_pipeline.artifacts.draft import bare_draft
 from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
 from r1_pipeline.artifacts.store import Store
-from r1_pipeline.cluster import Cluster
 from r1_pipeline.engines import Vllm
 from r1_pipeline.generation.asking import sample
 from r1_pipeline.generation.engine import Engine, requests_for
@@ -36,6 +35,7 @@ from r1_pipeline.profiles import load_profile
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Request, Sampling
 from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.settings.cluster import Cluster
 from r1_pipeline.stages import curate, pretrain, reinforce, rejection_sample
 
 CORES, SAMPLES, TURNS = 2, 16, 3

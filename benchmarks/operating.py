@@ -29,8 +29,8 @@ sys.path.insert(0, str(TESTS))
 from homes import Automation, smoke_settings  # noqa: E402
 from processes import clean_environment, user_interface  # noqa: E402
 
-from dagster_defs.run import Executor, run  # noqa: E402
-from dagster_defs.waves import Unit  # noqa: E402
+from dagster_defs.running.run import Executor, run  # noqa: E402
+from dagster_defs.staleness.waves import Unit  # noqa: E402
 from r1_pipeline.artifacts.observer import Observer  # noqa: E402
 from r1_pipeline.artifacts.store import Store  # noqa: E402
 from r1_pipeline.lineage.library import Library  # noqa: E402

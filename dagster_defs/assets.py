@@ -9,16 +9,16 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_defs.automation import condition
 from dagster_defs.keys import asset_key
 from dagster_defs.pipeline import Pipeline
 from dagster_defs.settings import DEVICE
 from dagster_defs.sources import OWNERS, recipe_mark, source_keys
+from dagster_defs.staleness.automation import condition
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.graph.node import AssetName, Node, Ref
 from r1_pipeline.planning.plan import planned_hours
 from r1_pipeline.profiles import Profile
-from r1_pipeline.reruns import Rerun
+from r1_pipeline.settings.reruns import Rerun
 
 KINDS: Mapping[str, set[str]] = {
     "pretrain": {"pytorch", "transformers"},

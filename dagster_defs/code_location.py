@@ -7,16 +7,16 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from dagster_defs import automation
 from dagster_defs.assets import graph_assets
 from dagster_defs.checks import graph_checks
+from dagster_defs.execution.reconcile import reconciler
 from dagster_defs.io import HandleIOManager, blocking_checks
 from dagster_defs.jobs import graph_jobs, schedules
 from dagster_defs.pipeline import Pipeline
-from dagster_defs.reconcile import reconciler
 from dagster_defs.settings import Settings
 from dagster_defs.sources import source_assets
-from dagster_defs.watch import watcher
+from dagster_defs.staleness import automation
+from dagster_defs.staleness.watch import watcher
 from r1_pipeline.artifacts.observer import Observer
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import dagster as dg
 from dagster import AssetCheckKey, AssetKey, AssetRecordsFilter, DagsterEventType, DagsterInstance, EventLogRecord
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from dagster_defs.internals import AssetCheckExecutionRecordStatus
 from dagster_defs.keys import asset_key, node_name
 from dagster_defs.metadata import ADDRESS
 from r1_pipeline.artifacts.kinds import Artifact, open_artifact

@@ -12,13 +12,13 @@ from typing import Any
 import dagster as dg
 from dagster import AssetCheckExecutionContext, AssetExecutionContext
 
+from dagster_defs.execution.pipes import StartUnderPipes
+from dagster_defs.execution.reconcile import hold
 from dagster_defs.metadata import FINGERPRINT, describe
-from dagster_defs.openlineage import Events, LineageEvents
-from dagster_defs.pipes import StartUnderPipes
-from dagster_defs.promotion import BY_ITSELF, PromotionError, promote
-from dagster_defs.reconcile import hold
 from dagster_defs.settings import Settings
-from dagster_defs.tracking import DAGSTER_RUN, TrackedStage, Tracking
+from dagster_defs.tracking.openlineage import Events, LineageEvents
+from dagster_defs.tracking.promotion import BY_ITSELF, PromotionError, promote
+from dagster_defs.tracking.stage_runs import DAGSTER_RUN, TrackedStage, Tracking
 from r1_pipeline.artifacts.kinds import Artifact, EvalReport, open_artifact
 from r1_pipeline.artifacts.observer import Observer, Observers
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN

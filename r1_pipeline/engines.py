@@ -5,8 +5,8 @@
     OpenAi         any server that speaks OpenAI's protocol          generation.openai
     VllmRollouts   vLLM generates while a policy is reinforced       training.rollouts
 
-Memory, devices, addresses and concurrency are the runtime's (`engine_settings`) and enter no fingerprint. A recipe file
-may add engines (`generation.opening.add_engine`). Not covered: the engines themselves.
+Memory, devices, addresses and concurrency are the runtime's (`settings.engines`) and enter no fingerprint. A recipe
+file may add engines (`generation.opening.add_engine`). Not covered: the engines themselves.
 """
 
 from typing import Annotated, Any, Literal

@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from r1_pipeline.cluster import Cluster
-from r1_pipeline.engine_settings import AnyRolloutSettings, OpenAiSettings, VllmSettings
 from r1_pipeline.errors import RecipeError
-from r1_pipeline.launchers import AnyLauncher, Inline
+from r1_pipeline.settings.cluster import Cluster
+from r1_pipeline.settings.engines import AnyRolloutSettings, OpenAiSettings, VllmSettings
+from r1_pipeline.settings.launchers import AnyLauncher, Inline
 
 
 class Recipe(BaseModel):

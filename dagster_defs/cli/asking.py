@@ -18,7 +18,7 @@ def trace(
     as_json: JsonOption = False,
 ) -> None:
     """Where a row comes from, what made a model, who learned from it. Example: r1 trace MIT --models"""
-    from dagster_defs.trace import answer, shown, write_page
+    from dagster_defs.cli.trace import answer, shown, write_page
 
     found = answer(library_of(home), what, sources=sources, models=models)
     if page is not None:
@@ -43,7 +43,7 @@ def audit(
     as_json: JsonOption = False,
 ) -> None:
     """Recompute every digest, count and verdict of an artifact and all upstream. Example: r1 audit sft_corpus"""
-    from dagster_defs.audit import audited, said
+    from dagster_defs.cli.audit import audited, said
 
     found = audited(home_of(home), asset, full)
     if as_json:

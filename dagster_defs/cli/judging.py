@@ -38,7 +38,7 @@ def grade(
     In: {"id", "domain": "math|code|choice|...", "answer", "reference", "tests", "language"};
     out: {"id", "outcome", "score", "extracted", "detail", "seconds"}.
     """
-    from dagster_defs.grade import grade_file
+    from dagster_defs.cli.grade import grade_file
 
     console = Console(stderr=True)
     try:
@@ -63,7 +63,7 @@ def regrade(
 
     Changes nothing without --apply, which judges the stored answers anew: nothing is sampled again.
     """
-    from dagster_defs.regrade import asset_of, regraded, said, shown
+    from dagster_defs.cli.regrade import asset_of, regraded, said, shown
 
     settings = settings_of(home, profile, seed)
     found = regraded(settings.home, asset, os.cpu_count() or 1)
@@ -92,7 +92,7 @@ def screen(
     DIR gets kept.*, dropped.jsonl (each row with reason and proof) and summary.json, which is also printed.
     Exit code 1: some rows cannot be read and were left out; standard error names them.
     """
-    from dagster_defs.screen import screen_file
+    from dagster_defs.cli.screen import screen_file
 
     summary = screen_file(file, against or [], columns or [], to, workers)
     print_json(summary)

@@ -36,8 +36,8 @@ def run(
     """Materialize the graph; what is done already is not done again. Example: r1 run --profile tiny --select +r1"""
     import time
 
-    from dagster_defs.console import ConsoleObserver
-    from dagster_defs.run import run as run_graph
+    from dagster_defs.cli.console import ConsoleObserver
+    from dagster_defs.running.run import run as run_graph
     from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
 
     settings = settings_of(home, profile, seed, sources, recipe)
@@ -69,7 +69,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Every asset: fresh, stale and why, missing, or rejected by a gate; hours to make it again. Example: r1 status"""
-    from dagster_defs.status import status_table, summary, survey
+    from dagster_defs.cli.status import status_table, summary, survey
 
     settings = settings_of(home, profile, seed, sources, recipe)
     states = survey(settings)
@@ -88,7 +88,7 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """What a profile would cost, stage by stage; runs nothing. Example: r1 plan --profile paper"""
-    from dagster_defs.plan import published_table, stage_table, summary
+    from dagster_defs.cli.plan import published_table, stage_table, summary
     from r1_pipeline.planning.plan import plan as plan_profile
 
     settings = settings_of(None, profile, recipe=recipe)
@@ -111,7 +111,7 @@ def cost(
     as_json: JsonOption = False,
 ) -> None:
     """What a model has cost, stage by stage along its lineage, beside the plan. Example: r1 cost r1"""
-    from dagster_defs.cost import cost_of, cost_table
+    from dagster_defs.cli.cost import cost_of, cost_table
 
     spent = cost_of(settings_of(home, profile), model)
     if as_json:
@@ -141,7 +141,7 @@ def chat(
     home: HomeOption = None,
 ) -> None:
     """Talk to a checkpoint. Example: r1 chat r1 --prompt "What is 3 + 5 - 2?" """
-    from dagster_defs.chat import partner
+    from dagster_defs.cli.chat import partner
 
     with partner(settings_of(home, profile), model, temperature) as other:
         if prompt is not None:

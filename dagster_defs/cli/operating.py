@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from dagster_defs.addresses import LOOPBACK, Address, public_origin
 from dagster_defs.cli.common import (
     HomeOption,
     ProfileOption,
@@ -15,6 +14,7 @@ from dagster_defs.cli.common import (
     out,
     settings_of,
 )
+from dagster_defs.web.addresses import LOOPBACK, Address, public_origin
 
 PublicOption = Annotated[
     str | None, typer.Option(help="Where a reverse proxy shows it to browsers, as https://r1.example.org.")
@@ -40,7 +40,7 @@ def ui(  # noqa: PLR0913 - as many as it has options
     ] = False,
 ) -> None:
     """Dagster and MLflow together on the loopback address. Example: r1 ui --profile smoke --automation"""
-    from dagster_defs.ui import serve
+    from dagster_defs.web.ui import serve
 
     settings = settings_of(home, profile, seed, sources, recipe)
     dagster, mlflow = (
@@ -62,8 +62,8 @@ def promote(
     home: HomeOption = None,
 ) -> None:
     """Make a model's newest version that passed its gates the champion. Example: r1 promote r1 --why "reads better" """
-    from dagster_defs.promotion import person
-    from dagster_defs.promotion import promote as promoted
+    from dagster_defs.tracking.promotion import person
+    from dagster_defs.tracking.promotion import promote as promoted
 
     settings = settings_of(home)
     bound = settings.load().bound
@@ -74,7 +74,7 @@ def promote(
 @app.command()
 def rollback(model: Annotated[str, MODEL], why: Annotated[str, WHY], home: HomeOption = None) -> None:
     """Make the champion before the present one the champion again. Example: r1 rollback r1 --why "it rambles" """
-    from dagster_defs.promotion import rollback as rolled_back
+    from dagster_defs.tracking.promotion import rollback as rolled_back
 
     move = rolled_back(settings_of(home), model, why)
     out.print(f"{model}: version {move.version} is the champion again, pass@1 {move.score:.4f}", highlight=False)
@@ -87,7 +87,7 @@ def prune(
     home: HomeOption = None,
 ) -> None:
     """Artifacts that nothing kept descends from: listed, removed with --yes. Example: r1 prune --keep-days 90"""
-    from dagster_defs import retention
+    from dagster_defs.admin import retention
 
     settings = settings_of(home)
     found = retention.unneeded(settings, keep_days)
@@ -104,7 +104,7 @@ def prune(
 @app.command()
 def migrate(home: HomeOption = None) -> None:
     """Copy records from SQLite to the PostgreSQL of R1_DAGSTER_DB and MLFLOW_TRACKING_URI. Example: r1 migrate"""
-    from dagster_defs.migrate import migrate as migrated
+    from dagster_defs.admin.migrate import migrate as migrated
 
     moved = migrated(settings_of(home))
     out.print(

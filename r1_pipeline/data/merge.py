@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Corpus
 from r1_pipeline.artifacts.tables import ShardWriter, stored_bytes
-from r1_pipeline.cluster import Cluster
 from r1_pipeline.data.corpus import SAMPLES
 from r1_pipeline.data.screening.aside import DROPPED, aside
 from r1_pipeline.data.screening.common import loss
@@ -31,6 +30,7 @@ from r1_pipeline.data.screening.rows import RowsRecipe, screen_rows
 from r1_pipeline.data.templates import chat_reasoning
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import DOMAINS, Domain, Problem
+from r1_pipeline.settings.cluster import Cluster
 
 if TYPE_CHECKING:
     import polars as pl

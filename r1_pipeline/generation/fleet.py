@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from r1_pipeline.cluster import Cluster, spread
 from r1_pipeline.generation.engine import SHARD, Engine, Progress
 from r1_pipeline.records import Completion, Request, Sampling
+from r1_pipeline.settings.cluster import Cluster, spread
 
 
 class _Said(NamedTuple):

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from r1_pipeline.cluster import spread
 from r1_pipeline.data.templates import TemplateName, split_reply
 from r1_pipeline.generation.engine import SHARD
 from r1_pipeline.records import STORED, Completion, Language, Problem, Verdict
@@ -19,6 +18,7 @@ from r1_pipeline.rewards.language import language_share
 from r1_pipeline.rewards.repetition import repetition
 from r1_pipeline.rewards.rubric import reasoning_of
 from r1_pipeline.rewards.verifier import Grader
+from r1_pipeline.settings.cluster import spread
 
 if TYPE_CHECKING:
     import polars as pl

@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from r1_pipeline.engine_settings import OpenAiSettings
 from r1_pipeline.engines import OpenAi
 from r1_pipeline.errors import EngineError, UnreachableError
 from r1_pipeline.generation.engine import Progress
 from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.recipe import fingerprint
 from r1_pipeline.records import Completion, FinishReason, Request, Sampling
+from r1_pipeline.settings.engines import OpenAiSettings
 
 if TYPE_CHECKING:
     import httpx

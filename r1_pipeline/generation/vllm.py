@@ -17,13 +17,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from r1_pipeline.engine_settings import VllmSettings
 from r1_pipeline.engines import Vllm
 from r1_pipeline.errors import EngineError
 from r1_pipeline.generation.engine import Progress, check_room
 from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Request, Sampling
+from r1_pipeline.settings.engines import VllmSettings
 
 if TYPE_CHECKING:
     from vllm import RequestOutput, SamplingParams

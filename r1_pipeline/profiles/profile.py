@@ -21,10 +21,10 @@ from r1_pipeline.generation.rejection import RejectionRecipe
 from r1_pipeline.graph.bound import Bound, Recipes, bind, changed
 from r1_pipeline.graph.deepseek_r1 import DEEPSEEK_R1
 from r1_pipeline.graph.node import Graph
-from r1_pipeline.launchers import RayTrain, Torchrun
 from r1_pipeline.recipe import Precision, Recipe, Runtime
 from r1_pipeline.records import Domain, Record
-from r1_pipeline.reruns import Reruns
+from r1_pipeline.settings.launchers import RayTrain, Torchrun
+from r1_pipeline.settings.reruns import Reruns
 from r1_pipeline.stages import ReinforceRecipe
 from r1_pipeline.training.adopt import AdoptRecipe, require_model
 from r1_pipeline.training.precision import require_precision

@@ -11,8 +11,8 @@ from r1_pipeline.profiles.adopted import Scale, pipeline
 from r1_pipeline.profiles.models import SMOLLM2, cut
 from r1_pipeline.profiles.profile import Forecast, Machine, Profile
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.reruns import BY_COST
 from r1_pipeline.rewards.rubric import Rubric
+from r1_pipeline.settings.reruns import BY_COST
 from r1_pipeline.training.callbacks import Guards
 from r1_pipeline.training.grpo import GrpoRecipe
 from r1_pipeline.training.reward_model import RewardModelRecipe

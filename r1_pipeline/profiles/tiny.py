@@ -28,8 +28,8 @@ from r1_pipeline.graph.bound import Recipes
 from r1_pipeline.profiles.profile import Forecast, Machine, Profile
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import BUILTIN_DOMAINS, REASONING_DOMAINS, Domain, Sampling
-from r1_pipeline.reruns import BY_COST
 from r1_pipeline.rewards.rubric import Rubric
+from r1_pipeline.settings.reruns import BY_COST
 from r1_pipeline.stages import GeneralRecipe, ReinforceRecipe
 from r1_pipeline.training.callbacks import Guards
 from r1_pipeline.training.grpo import GrpoRecipe

@@ -21,8 +21,8 @@ from typing import Protocol, assert_never
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.errors import LaunchError
-from r1_pipeline.launchers import Inline, RayTrain, Subprocess, Torchrun
 from r1_pipeline.runtime.jobs import Job
+from r1_pipeline.settings.launchers import Inline, RayTrain, Subprocess, Torchrun
 
 PORT = 29400
 """Where ranks of several nodes meet on this one, unless the launcher says otherwise; torchrun's own."""

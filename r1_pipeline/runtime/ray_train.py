@@ -11,10 +11,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from r1_pipeline.cluster import join
-from r1_pipeline.launchers import RayTrain
 from r1_pipeline.runtime.jobs import Job, read_job
 from r1_pipeline.runtime.rank import PATIENCE, backend
+from r1_pipeline.settings.cluster import join
+from r1_pipeline.settings.launchers import RayTrain
 
 PASSED_ON = (
     "HF_DATASETS_OFFLINE",

@@ -17,12 +17,12 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, get_
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.store import Facts, Spec
-from r1_pipeline.launchers import Inline
 from r1_pipeline.lineage.cards import write_data_card
 from r1_pipeline.recipe import Recipe, Runtime, fingerprint
 from r1_pipeline.rewards.sandbox.self_test import self_test
 from r1_pipeline.runtime.jobs import Call, Work, job_of
 from r1_pipeline.runtime.launch import Start, StartHere, launch
+from r1_pipeline.settings.launchers import Inline
 
 A = TypeVar("A", bound=Artifact)
 P = ParamSpec("P")

@@ -12,11 +12,11 @@ Not covered: generation outside training (`generation`), how a policy moves (`tr
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, assert_never
 
-from r1_pipeline.engine_settings import Colocated, Served
 from r1_pipeline.engines import AnyRollouts, Transformers
 from r1_pipeline.errors import EngineError, GuardTrippedError, RequirementError
 from r1_pipeline.generation.vllm import vllm_version
 from r1_pipeline.recipe import Runtime
+from r1_pipeline.settings.engines import Colocated, Served
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback

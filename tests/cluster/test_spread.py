@@ -13,7 +13,6 @@ from r1_pipeline.artifacts.draft import bare_draft
 from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Store
-from r1_pipeline.cluster import Cluster
 from r1_pipeline.data.screening.rows import STANDARD, TASK_ROWS, screen_rows
 from r1_pipeline.errors import EngineError
 from r1_pipeline.generation.asking import AskRecipe, sample
@@ -25,6 +24,7 @@ from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Sampling
 from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.settings.cluster import Cluster
 
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")
 pytestmark = pytest.mark.slow

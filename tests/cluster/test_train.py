@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from r1_pipeline.artifacts.store import Store
-from r1_pipeline.launchers import RayTrain
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.settings.launchers import RayTrain
 from r1_pipeline.stages import pretrain
 
 pytestmark = pytest.mark.slow

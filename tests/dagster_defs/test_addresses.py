@@ -11,10 +11,10 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from dagster_defs.addresses import Address, public_origin
 from dagster_defs.settings import Settings
-from dagster_defs.ui import check_origins, commands
-from dagster_defs.webserver import lead_to
+from dagster_defs.web.addresses import Address, public_origin
+from dagster_defs.web.ui import check_origins, commands
+from dagster_defs.web.webserver import lead_to
 from r1_pipeline.errors import R1Error
 
 DAGSTER, MLFLOW = "https://r1.example.org", "https://mlflow.example.org"

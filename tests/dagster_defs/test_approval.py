@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from dagster_defs.cli.status import AssetState, summary, survey
 from dagster_defs.code_location import code_location
 from dagster_defs.settings import Settings
-from dagster_defs.status import AssetState, summary, survey
 from r1_pipeline.profiles import PROFILES, load_profile
-from r1_pipeline.reruns import Rerun, Reruns, When
+from r1_pipeline.settings.reruns import Rerun, Reruns, When
 
 
 def by_itself(tmp_path: Path, profile: str) -> set[str]:

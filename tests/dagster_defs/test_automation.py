@@ -17,14 +17,14 @@ import dagster as dg
 import pytest
 from homes import Automation, changed, smoke_settings
 
-from dagster_defs.drift import Drifts
-from dagster_defs.status import survey
+from dagster_defs.cli.status import survey
+from dagster_defs.staleness.drift import Drifts
 from r1_pipeline import stages
 from r1_pipeline.generation.rejection import RejectionRecipe
 from r1_pipeline.graph.bound import NodeRecipe
 from r1_pipeline.graph.node import AssetName
 from r1_pipeline.profiles import Profile, load_profile
-from r1_pipeline.reruns import ON_APPROVAL, Rerun
+from r1_pipeline.settings.reruns import ON_APPROVAL, Rerun
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from homes import Automation, age, smoke_settings, write
 
-from dagster_defs.status import survey
+from dagster_defs.cli.status import survey
 from r1_pipeline.errors import SourceError
 from r1_pipeline.graph.node import AssetName
 

@@ -27,12 +27,12 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_graphql.test.utils import execute_dagster_graphql
 from homes import REPLIES, smoke_settings, write
 
-from dagster_defs.addresses import Address
-from dagster_defs.reconcile import ACTIVE
+from dagster_defs.cli.status import survey
+from dagster_defs.execution.reconcile import ACTIVE
 from dagster_defs.settings import AUTOMATION, Settings
-from dagster_defs.status import survey
-from dagster_defs.ui import CODE, WORKSPACE, commands
-from dagster_defs.watch import CODE_SOCKET
+from dagster_defs.staleness.watch import CODE_SOCKET
+from dagster_defs.web.addresses import Address
+from dagster_defs.web.ui import CODE, WORKSPACE, commands
 
 pytestmark = pytest.mark.slow
 PATIENCE_S = 900

@@ -10,7 +10,7 @@ import pytest
 from dagster_defs.code_location import code_location
 from dagster_defs.keys import asset_key, node_name
 from dagster_defs.settings import Settings
-from dagster_defs.waves import selected, waits, waves
+from dagster_defs.staleness.waves import selected, waits, waves
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.graph.node import AssetName
 from r1_pipeline.profiles import load_profile

@@ -26,7 +26,7 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunsFil
 from homes import smoke_settings
 from processes import Surfaces, finish, follow, free_port, kill, mlflow_server, start, user_interface
 
-from dagster_defs.reconcile import ACTIVE, limit_devices
+from dagster_defs.execution.reconcile import ACTIVE, limit_devices
 from r1_pipeline.artifacts.manifest import read_manifest
 from r1_pipeline.artifacts.metrics import read_metrics
 
@@ -259,7 +259,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from homes import smoke_settings
-from dagster_defs.run import Executor
+from dagster_defs.running.run import Executor
 from r1_pipeline.artifacts.observer import Observer
 at = replace(smoke_settings(Path(sys.argv[1])), seed=int(sys.argv[2]))
 at.export()

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from dagster_defs.grade import Tally, grade_file
+from dagster_defs.cli.grade import Tally, grade_file
 from r1_pipeline.errors import ArtifactError
 
 COUNT = 1500

@@ -10,7 +10,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from dagster_defs.guard import Guard
+from dagster_defs.web.guard import Guard
 
 HOST, TOKEN = "127.0.0.1:3000", "secret"
 ORIGINS = (PUBLIC, LOCAL, OTHER) = "https://r1.example.org", f"http://{HOST}", "http://192.0.2.7:3000"

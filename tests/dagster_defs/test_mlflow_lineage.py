@@ -12,8 +12,8 @@ import pytest
 from homes import smoke_settings
 from processes import free_port, mlflow_server
 
-from dagster_defs.mlflow_runs import EXPERIMENT
-from dagster_defs.tracking import Tracking
+from dagster_defs.tracking.mlflow_runs import EXPERIMENT
+from dagster_defs.tracking.stage_runs import Tracking
 from r1_pipeline.artifacts.kinds import peek_artifact
 
 pytestmark = pytest.mark.slow

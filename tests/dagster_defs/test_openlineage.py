@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from dagster_defs.openlineage import FILE, RUN_ID, Events, LineageEvents
+from dagster_defs.tracking.openlineage import FILE, RUN_ID, Events, LineageEvents
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
 from r1_pipeline.artifacts.store import Facts, Spec, Store

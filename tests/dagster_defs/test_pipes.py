@@ -16,7 +16,7 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_graphql.test.utils import execute_dagster_graphql
 from homes import smoke_settings
 
-from dagster_defs.run import Executor, run
+from dagster_defs.running.run import Executor, run
 from dagster_defs.settings import Settings
 from r1_pipeline.artifacts.manifest import read_manifest
 from r1_pipeline.artifacts.observer import Observer
@@ -71,7 +71,9 @@ def processes_of(home: Path) -> list[tuple[int, list[str]]]:
 
 def ranks_of(home: Path) -> list[int]:
     return [
-        pid for pid, command in processes_of(home) if "dagster_defs.rank" in command[-4:] and "-m" in command[-5:-2]
+        pid
+        for pid, command in processes_of(home)
+        if "dagster_defs.execution.rank" in command[-4:] and "-m" in command[-5:-2]
     ]
 
 

@@ -23,9 +23,9 @@ from mlflow import MlflowClient
 from processes import finish, start
 
 from dagster_defs.io import blocking_checks, newest_record, passed_checks
-from dagster_defs.mlflow_runs import EXPERIMENT
 from dagster_defs.settings import Settings, with_driver
-from dagster_defs.tracking import Tracking
+from dagster_defs.tracking.mlflow_runs import EXPERIMENT
+from dagster_defs.tracking.stage_runs import Tracking
 
 pytestmark = pytest.mark.slow
 PASSWORD, KEY = "open-sesame-of-postgres", "open-sesame-of-servers"

@@ -8,9 +8,9 @@ import mlflow
 import pytest
 from homes import changed, smoke_settings
 
-from dagster_defs import retention
-from dagster_defs.promotion import BY_ITSELF, PromotionError, journal, promote, rollback
-from dagster_defs.run import run
+from dagster_defs.admin import retention
+from dagster_defs.running.run import run
+from dagster_defs.tracking.promotion import BY_ITSELF, PromotionError, journal, promote, rollback
 from r1_pipeline.artifacts.kinds import peek_artifact
 from r1_pipeline.artifacts.store import open_input
 from r1_pipeline.graph import bound

@@ -6,8 +6,8 @@ import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from homes import smoke_settings
 
-from dagster_defs.reconcile import close_ended
-from dagster_defs.tracking import DAGSTER_RUN, Tracking
+from dagster_defs.execution.reconcile import close_ended
+from dagster_defs.tracking.stage_runs import DAGSTER_RUN, Tracking
 
 ENDS = {
     DagsterRunStatus.STARTED: ("RUNNING", "RUNNING"),

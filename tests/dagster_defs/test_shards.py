@@ -13,7 +13,7 @@ from r1_pipeline.graph.node import AssetName
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.profiles import Profile
 from r1_pipeline.profiles.profile import sharded
-from r1_pipeline.reruns import ON_APPROVAL, Reruns
+from r1_pipeline.settings.reruns import ON_APPROVAL, Reruns
 
 pytestmark = pytest.mark.slow
 

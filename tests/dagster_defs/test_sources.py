@@ -13,7 +13,7 @@ from dagster_defs.cli import app
 from dagster_defs.code_location import code_location
 from dagster_defs.columns import columns
 from dagster_defs.settings import Settings
-from dagster_defs.watch import watcher
+from dagster_defs.staleness.watch import watcher
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.errors import SourceError
 from r1_pipeline.profiles import load_profile

@@ -17,7 +17,7 @@ import pytest
 from dagster import AssetKey, AssetRecordsFilter, DagsterInstance
 from dagster_defs.assets.evaluation import MODELS, STUDENT_MODELS
 
-from dagster_defs.run import run
+from dagster_defs.running.run import run
 from dagster_defs.settings import Settings
 from r1_pipeline import profiles
 from r1_pipeline.artifacts.kinds import Artifact, Corpus, open_artifact

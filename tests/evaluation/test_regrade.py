@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from run_fakes import ASK, HELDOUT, TRAIN, FakeRun, row, says
 
-from dagster_defs.regrade import regraded
+from dagster_defs.cli.regrade import regraded
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import VERDICTS, Answers, Corpus, EvalReport
 from r1_pipeline.artifacts.manifest import list_files

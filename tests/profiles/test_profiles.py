@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from r1_pipeline.errors import RecipeError, RequirementError, UnknownNameError
-from r1_pipeline.launchers import Torchrun
 from r1_pipeline.planning.hardware import ACCELERATORS
 from r1_pipeline.profiles import PROFILES, load_profile
 from r1_pipeline.profiles.models import SMOLLM2
 from r1_pipeline.profiles.runtimes import with_runtime
 from r1_pipeline.recipe import canonical_json
+from r1_pipeline.settings.launchers import Torchrun
 from r1_pipeline.training.adopt import LocalModel
 
 CONFIG = {

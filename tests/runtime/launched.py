@@ -10,10 +10,10 @@ from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Corpus
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Facts, Store
 from r1_pipeline.artifacts.tables import write_records
-from r1_pipeline.launchers import AnyLauncher
 from r1_pipeline.profiles import Profile
 from r1_pipeline.records import Outcome, Sample
 from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.settings.launchers import AnyLauncher
 
 A = TypeVar("A", bound=Artifact)
 ROWS = 12

@@ -9,13 +9,13 @@ from launched import Heard, Home, Homes, sft
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.errors import LaunchError, RecipeError
-from r1_pipeline.launchers import AnyLauncher, Inline, RayTrain, Subprocess, Torchrun
 from r1_pipeline.profiles import Profile
 from r1_pipeline.recipe import Runtime, fingerprint
 from r1_pipeline.runtime.jobs import Call, Job, job_of
 from r1_pipeline.runtime.launch import command
 from r1_pipeline.runtime.rank import Launched, work
 from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.settings.launchers import AnyLauncher, Inline, RayTrain, Subprocess, Torchrun
 from r1_pipeline.stages import finetune
 from r1_pipeline.training.sft import SftRecipe
 

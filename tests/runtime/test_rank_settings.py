@@ -7,8 +7,8 @@ import pytest
 from launched import Heard, Homes, sft
 
 from r1_pipeline.errors import RecipeError
-from r1_pipeline.launchers import Inline, Torchrun
 from r1_pipeline.profiles import Profile
+from r1_pipeline.settings.launchers import Inline, Torchrun
 from r1_pipeline.stages import finetune
 
 pytestmark = pytest.mark.slow

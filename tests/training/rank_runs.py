@@ -16,8 +16,8 @@ import torch.distributed as dist
 import training_runs as runs
 
 from r1_pipeline.artifacts.draft import Draft, bare_draft
-from r1_pipeline.launchers import Inline, Sharding, Torchrun
 from r1_pipeline.recipe import Runtime
+from r1_pipeline.settings.launchers import Inline, Sharding, Torchrun
 from r1_pipeline.training.grpo import train_grpo
 from r1_pipeline.training.reward_model import train_reward_model
 from r1_pipeline.training.sft import train_sft

@@ -24,8 +24,8 @@ from transformers import TrainingArguments
 from r1_pipeline.artifacts.draft import Draft, bare_draft
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.errors import LaunchError, RecipeError, RequirementError
-from r1_pipeline.launchers import Sharding, Torchrun
 from r1_pipeline.recipe import Runtime
+from r1_pipeline.settings.launchers import Sharding, Torchrun
 from r1_pipeline.training.fit import micro_batch
 from r1_pipeline.training.sharding import ZERO3, require_sharded, sharding_arguments
 

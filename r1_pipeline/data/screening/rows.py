@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from r1_pipeline.cluster import Cluster, spread
 from r1_pipeline.data.screening.common import NOTHING_COMMON, Common, common_triples, sampled_rows
 from r1_pipeline.data.screening.contamination import ContaminationRecipe, Index, contaminated, index
 from r1_pipeline.data.screening.duplicates import DuplicatesRecipe, Sketches, duplicates, join_sketches, sketch
 from r1_pipeline.data.screening.grams import tokenize
 from r1_pipeline.data.screening.quality import QualityRecipe, flaws
 from r1_pipeline.recipe import Recipe
+from r1_pipeline.settings.cluster import Cluster, spread
 
 if TYPE_CHECKING:
     import polars as pl

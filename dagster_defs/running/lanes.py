@@ -12,16 +12,14 @@ from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing.queues import Queue
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dagster_defs.running.executor import Executor, Failure
 from dagster_defs.settings import Settings
-from dagster_defs.waves import weights
+from dagster_defs.staleness.waves import weights
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.graph.node import AssetName
-
-if TYPE_CHECKING:
-    from dagster_defs.run import Executor, Failure
 
 Event = tuple[str, tuple[Any, ...]]
 PR_SET_PDEATHSIG = 1
@@ -29,8 +27,8 @@ PR_SET_PDEATHSIG = 1
 
 
 def compute(
-    here: "Executor", waits: Mapping[AssetName, frozenset[AssetName]], done: set[AssetName], lanes: int
-) -> "Failure | None":
+    here: Executor, waits: Mapping[AssetName, frozenset[AssetName]], done: set[AssetName], lanes: int
+) -> Failure | None:
     """Materialize all units that are not done; after the first failure nothing new is started."""
     priority = weights(waits)
     left = sorted((unit for unit in waits if unit not in done), key=lambda unit: -priority[unit])
@@ -61,7 +59,7 @@ def end_with_parent() -> None:
 class _Pool:
     """Worker processes, and the thread that passes their observations on."""
 
-    def __init__(self, here: "Executor", lanes: int) -> None:
+    def __init__(self, here: Executor, lanes: int) -> None:
         context = multiprocessing.get_context("spawn")
         self._events: Queue[Event | None] = context.Queue()
         self._watching = here.watching
@@ -119,7 +117,7 @@ class _Teller(Observer):
         self._events.put(("reused", (artifact,)))
 
 
-_executor: "Executor"
+_executor: Executor
 
 
 def _start(settings: Settings, tags: Mapping[str, str], events: "Queue[Event | None]") -> None:
@@ -133,12 +131,10 @@ def _start(settings: Settings, tags: Mapping[str, str], events: "Queue[Event | N
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stage that is ended closes its runs first
     warnings.simplefilter("ignore", BetaWarning)
     warnings.simplefilter("ignore", PreviewWarning)
-    from dagster_defs.run import Executor
-
     settings.export()
     _executor = Executor(settings, tags, _Teller(events))
 
 
-def _materialize(unit: AssetName) -> "Failure | None":
+def _materialize(unit: AssetName) -> Failure | None:
     """In a worker: one unit."""
     return _executor.materialize([unit.asset], unit.partition)

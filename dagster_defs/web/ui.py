@@ -17,13 +17,13 @@ from tempfile import mkdtemp
 
 from rich.console import Console
 
-from dagster_defs.addresses import Address
-from dagster_defs.guard import TOKEN
-from dagster_defs.lanes import end_with_parent
-from dagster_defs.reconcile import limit_devices, reconcile
+from dagster_defs.execution.reconcile import limit_devices, reconcile
+from dagster_defs.running.lanes import end_with_parent
 from dagster_defs.settings import AUTOMATION, Settings
-from dagster_defs.tracking import Tracking
-from dagster_defs.watch import CODE_SOCKET
+from dagster_defs.staleness.watch import CODE_SOCKET
+from dagster_defs.tracking.stage_runs import Tracking
+from dagster_defs.web.addresses import Address
+from dagster_defs.web.guard import TOKEN
 from r1_pipeline.errors import R1Error
 
 WORKSPACE = """\
@@ -104,13 +104,13 @@ def commands(
     """Module and arguments of each server, in the order of starting."""
     at = {each: (each.host, str(each.port), ",".join(each.origins)) for each in (dagster, mlflow)}
     pages = [settings.tracking_server] * len(dagster.origins) if settings.tracking_server else mlflow.origins
-    own = {} if settings.tracking_server else {"MLflow": ("dagster_defs.webserver", *at[mlflow], "mlflow")}
+    own = {} if settings.tracking_server else {"MLflow": ("dagster_defs.web.webserver", *at[mlflow], "mlflow")}
     return own | {
         CODE: (
             "dagster", "code-server", "start", "-m", "dagster_defs.definitions", "--socket", str(code),
             "--log-level", "warning", "--use-python-environment-entry-point",
         ),
-        "Dagster web": ("dagster_defs.webserver", *at[dagster], "dagster", str(workspace), ",".join(pages)),
+        "Dagster web": ("dagster_defs.web.webserver", *at[dagster], "dagster", str(workspace), ",".join(pages)),
         "Dagster daemon": ("dagster._daemon", "run", "-w", str(workspace), "--log-level", "warning"),
     }  # fmt: skip
 

@@ -11,10 +11,13 @@ from typing import Any
 
 import dagster as dg
 from dagster import AssetKey, DagsterInstance
-from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
-from dagster._core.definitions.data_version import DATA_VERSION_TAG, extract_data_version_from_entry
-from dagster._grpc.client import DagsterGrpcClient
 
+from dagster_defs.internals import (
+    DATA_VERSION_TAG,
+    BaseAssetGraph,
+    DagsterGrpcClient,
+    extract_data_version_from_entry,
+)
 from dagster_defs.keys import asset_key
 from dagster_defs.settings import Settings
 from dagster_defs.sources import data_versions, recipe_mark

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterInstance, RunsFilter
 
-from dagster_defs.reconcile import ACTIVE, reconcile
+from dagster_defs.execution.reconcile import ACTIVE, reconcile
 from dagster_defs.settings import DAGSTER_DB, Settings, with_driver
 from r1_pipeline.errors import R1Error
 from r1_pipeline.records import Record

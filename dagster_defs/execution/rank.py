@@ -1,4 +1,4 @@
-"""`python -m dagster_defs.rank JOB`: a rank (`r1_pipeline.runtime.rank`) of which the first one speaks to Dagster.
+"""`python -m dagster_defs.execution.rank JOB`: a rank of which the first one speaks to Dagster.
 
 All ranks inherit the variables of the Pipes session; it must be opened once.
 """

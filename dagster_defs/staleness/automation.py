@@ -15,14 +15,14 @@ from weakref import WeakKeyDictionary
 
 import dagster as dg
 from dagster import AssetKey
-from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView
 
-from dagster_defs.drift import Drifts
+from dagster_defs.internals import AssetGraphView, AssetKeyPartitionKey
 from dagster_defs.keys import node_name
 from dagster_defs.settings import Settings
 from dagster_defs.sources import still_written
-from dagster_defs.watch import look
-from r1_pipeline.reruns import Rerun
+from dagster_defs.staleness.drift import Drifts
+from dagster_defs.staleness.watch import look
+from r1_pipeline.settings.reruns import Rerun
 
 TICK_SECONDS = 15
 _drifts: "WeakKeyDictionary[AssetGraphView, Drifts]" = WeakKeyDictionary()
@@ -128,7 +128,5 @@ def _unsettled(context: dg.AutomationContext[AssetKey], drifts: Drifts) -> bool:
 
 
 def _subset(context: dg.AutomationContext[AssetKey], partitions: set[str]) -> Any:
-    from dagster._core.definitions.events import AssetKeyPartitionKey
-
     units = {AssetKeyPartitionKey(context.key, partition or None) for partition in partitions}
     return context.asset_graph_view.get_asset_subset_from_asset_partitions(context.key, units)

@@ -1,7 +1,7 @@
 """The two web servers of `r1 ui`, each behind the guard; the token is in `R1_UI_TOKEN`.
 
-    python -m dagster_defs.webserver HOST PORT ORIGINS dagster WORKSPACE PAGES
-    python -m dagster_defs.webserver HOST PORT ORIGINS mlflow
+    python -m dagster_defs.web.webserver HOST PORT ORIGINS dagster WORKSPACE PAGES
+    python -m dagster_defs.web.webserver HOST PORT ORIGINS mlflow
 
 `ORIGINS` are what browsers may call the server by, with commas between them; `PAGES`, for each of them, the address of
 MLflow's pages: links in Dagster name a path of its server, which leads there. Where MLflow's records are is in the
@@ -16,23 +16,19 @@ from urllib.parse import quote
 
 import uvicorn
 from dagster import DagsterInstance
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import WorkspaceFileTarget
-from dagster_webserver.app import create_app_from_workspace_process_context
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
-from dagster_defs.guard import TOKEN, Guard
+from dagster_defs.internals import web_application
 from dagster_defs.settings import MLFLOW_PATH, Settings
+from dagster_defs.web.guard import TOKEN, Guard
 
 
 def serve_dagster(host: str, port: int, origins: Sequence[str], workspace: str, pages: Sequence[str]) -> None:
     """Until a signal; the file `workspace` says where the code server listens."""
-    target = WorkspaceFileTarget(paths=[workspace])
-    with DagsterInstance.get() as instance, WorkspaceProcessContext(instance, target) as context:
-        app = create_app_from_workspace_process_context(context)
+    with DagsterInstance.get() as instance, web_application(instance, workspace) as app:
         lead_to(dict(zip(origins, pages, strict=True)), app)
         _serve(app, host, port, origins)
 

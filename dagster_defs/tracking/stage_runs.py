@@ -14,9 +14,9 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dagster_defs.delivery import PATIENCE_S, Debt, Delivery
-from dagster_defs.mlflow_runs import EXPERIMENT, finish_run, log_parameters
 from dagster_defs.settings import Settings
+from dagster_defs.tracking.delivery import PATIENCE_S, Debt, Delivery
+from dagster_defs.tracking.mlflow_runs import EXPERIMENT, finish_run, log_parameters
 from r1_pipeline.artifacts.kinds import Artifact, peek_artifact
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN

@@ -14,8 +14,8 @@ from dagster import AssetKey, AssetRecordsFilter, DagsterInstance
 
 from dagster_defs.io import address_of, blocking_checks, latest_good
 from dagster_defs.metadata import ADDRESS, PROFILE, SEED
-from dagster_defs.promotion import champions
 from dagster_defs.settings import Settings
+from dagster_defs.tracking.promotion import champions
 from r1_pipeline.artifacts.manifest import MANIFEST, Manifest, address, read_manifest
 from r1_pipeline.errors import GateFailedError
 from r1_pipeline.records import Record

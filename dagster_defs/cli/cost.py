@@ -2,8 +2,8 @@
 
 from rich.table import Table
 
+from dagster_defs.cli.plan import short
 from dagster_defs.newest import newest_model
-from dagster_defs.plan import short
 from dagster_defs.settings import Settings
 from r1_pipeline.planning.plan import planned_hours
 from r1_pipeline.planning.spent import Cost, StageCost, cost_of_lineage

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dagster_defs.mlflow_runs import registered_name
 from dagster_defs.newest import newest_good
 from dagster_defs.settings import Settings
-from dagster_defs.tracking import Tracking
+from dagster_defs.tracking.mlflow_runs import registered_name
+from dagster_defs.tracking.stage_runs import Tracking
 from r1_pipeline.artifacts.kinds import EvalReport
 from r1_pipeline.artifacts.manifest import folders_of, read_manifest
 from r1_pipeline.errors import R1Error

@@ -9,20 +9,31 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from dagster_defs.mlflow_runs import already_there, log_steps
+from dagster_defs.tracking.mlflow_runs import already_there, log_steps
 from r1_pipeline.artifacts.metrics import read_metrics
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from dagster_defs.tracking import Tracking
-
 PATIENCE_S = 5.0
 """That a stage waits for the tracker when it begins, and when it ends."""
 DELIVERY_PERIOD = 2.0
 """Seconds between deliveries of step metrics."""
+
+
+class Tracker(Protocol):
+    """The part of a tracking store that a delivery needs."""
+
+    shown: str
+    """Its address without a password."""
+
+    def connect(self) -> "MlflowClient":
+        """A client of the store."""
+
+    def tolerant(self, what: str, warn: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Reports a tracker that fails through `warn`, and stops nothing."""
 
 
 class Debt:
@@ -62,7 +73,7 @@ class Delivery:
     """
 
     def __init__(
-        self, tracking: "Tracking", opened: Callable[[], str], metrics: Path, warn: Callable[[str], None]
+        self, tracking: Tracker, opened: Callable[[], str], metrics: Path, warn: Callable[[str], None]
     ) -> None:
         self._tracking = tracking
         self._opened = opened

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from dagster_defs.screened import Proof, write_rows
+from dagster_defs.cli.screened import Proof, write_rows
 from r1_pipeline.artifacts.tables import ShardWriter
 from r1_pipeline.data.ingest.files import READERS, Broken, format_of, read_rows
 from r1_pipeline.data.screening.common import loss

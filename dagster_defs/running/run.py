@@ -8,67 +8,23 @@ its inputs are there, each in a Dagster run of its own, by one worker process a 
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-from dagster import DagsterInstance, ExecuteInProcessResult
+from dagster import DagsterInstance
 
-from dagster_defs.code_location import code_location
-from dagster_defs.drift import Drifts
-from dagster_defs.keys import asset_key
+from dagster_defs.execution.reconcile import limit_devices, reconcile
 from dagster_defs.pipeline import PIPELINE_RUN_TAG
-from dagster_defs.reconcile import limit_devices, reconcile
+from dagster_defs.running.executor import Executor, Failure
+from dagster_defs.running.lanes import compute
 from dagster_defs.settings import Settings
-from dagster_defs.tracking import Tracking
-from dagster_defs.watch import look
-from dagster_defs.waves import selected, waits, waves
+from dagster_defs.staleness.drift import Drifts
+from dagster_defs.staleness.waves import selected, waits, waves
+from dagster_defs.tracking.stage_runs import Tracking
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.observer import Observer, Observers
 from r1_pipeline.graph.node import AssetName
 from r1_pipeline.profiles import Profile
-
-QUIET_LOGS = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a run stopped."""
-
-    asset: str
-    reason: str
-
-
-@dataclass
-class Executor:
-    """Materializes assets in this process."""
-
-    settings: Settings
-    tags: Mapping[str, str]
-    watching: Observer
-    graph: dg.Definitions = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.graph = code_location(self.settings, [self.watching])
-        self._job = self.graph.resolve_implicit_global_asset_job_def()
-        self._instance = DagsterInstance.from_config(str(self.settings.dagster_home))
-
-    def materialize(self, nodes: Sequence[str], partition: str | None) -> Failure | None:
-        """One Dagster run; None if everything in it succeeded."""
-        result = self._job.execute_in_process(
-            instance=self._instance,
-            asset_selection=list(map(asset_key, nodes)),
-            partition_key=partition,
-            raise_on_error=False,
-            run_config=QUIET_LOGS,
-            tags=dict(self.tags),
-        )
-        return None if result.success else explain(result, partition)
-
-    def look(self, profile: Profile) -> None:
-        """Let Dagster know what the sources hold now."""
-        look(self._instance, profile)
 
 
 class Witness(Observer):
@@ -89,8 +45,6 @@ def run(settings: Settings, select: str | None, watching: Sequence[Observer]) ->
     Raises `UnknownNameError` for an asset or profile that does not exist, `RequirementError` for
     what this machine lacks.
     """
-    from dagster_defs.lanes import compute
-
     profile = settings.load()
     profile.require()
     settings.export()
@@ -131,23 +85,3 @@ def fresh(settings: Settings, profile: Profile, wanted: Mapping[AssetName, froze
             if parents <= found and drifts.of(name).state == "fresh":
                 found.add(name)
     return found
-
-
-def explain(result: ExecuteInProcessResult, partition: str | None) -> Failure:
-    """The asset that failed, and one line that says why: a gate with its numbers, or the error that was raised."""
-    failed_checks = [e for e in result.get_asset_check_evaluations() if not e.passed and e.blocking]
-    if failed_checks:
-        check = failed_checks[0]
-        return Failure(check.asset_key.to_user_string(), f"gate {check.description}")
-    for event in result.all_events:
-        if event.is_step_failure:
-            error = event.step_failure_data.error
-            while error and error.cause:
-                error = error.cause
-            name = (event.step_key or "?").replace("__", "/")
-            name = f"{name}/{partition}" if partition else name
-            reason = (error.message if error else "no reason recorded").strip()
-            if "DagsterExecutionInterruptedError" in reason:
-                reason = "interrupted; the next run goes on from the last checkpoint"
-            return Failure(name, reason)
-    return Failure("?", "the run failed without saying why; look at it in r1 ui")

@@ -1,6 +1,6 @@
 """A stage's processes under Dagster Pipes: their logs and memory in the event log, ended with the run however it ends.
 
-The command is the one that would run without Dagster; only the module that ranks run differs (`dagster_defs.rank`), so
+The command is the one that would run without Dagster; only the module that ranks run differs (`execution.rank`), so
 that the first of them speaks to Dagster.
 """
 
@@ -22,7 +22,7 @@ from r1_pipeline.runtime.launch import run_guarded
 class StartUnderPipes:
     """Runs commands for the step of `context`."""
 
-    module = "dagster_defs.rank"
+    module = "dagster_defs.execution.rank"
 
     def __init__(self, context: AssetExecutionContext | AssetCheckExecutionContext) -> None:
         self._context = context

@@ -19,7 +19,7 @@ import dagster as dg
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from dagster_defs.settings import DEVICE, Settings
-from dagster_defs.tracking import DAGSTER_RUN, Tracking
+from dagster_defs.tracking.stage_runs import DAGSTER_RUN, Tracking
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
 
 ACTIVE = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]

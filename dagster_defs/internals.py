@@ -1,0 +1,47 @@
+"""What this package takes from Dagster that Dagster does not publish: here alone, checked with dagster 1.13.27.
+
+AssetGraphView            a tick of automation is recognized by it, so that its states are worked out once
+AssetKeyPartitionKey      a subset of partitions can be built from nothing else
+BaseAssetGraph            type of the graph that a sensor is given
+AssetCheckExecutionRecordStatus, DATA_VERSION_TAG, extract_data_version_from_entry
+                          what the event log says of checks and versions; the published API has no reader for it
+DagsterGrpcClient         tells the code server to load the code again
+web_application           Dagster's web application itself, so that a guard can stand in front of it
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dagster import DagsterInstance
+from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+from dagster._core.definitions.data_version import DATA_VERSION_TAG, extract_data_version_from_entry
+from dagster._core.definitions.events import AssetKeyPartitionKey
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._grpc.client import DagsterGrpcClient
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+__all__ = [
+    "DATA_VERSION_TAG",
+    "AssetCheckExecutionRecordStatus",
+    "AssetGraphView",
+    "AssetKeyPartitionKey",
+    "BaseAssetGraph",
+    "DagsterGrpcClient",
+    "extract_data_version_from_entry",
+    "web_application",
+]
+
+
+@contextmanager
+def web_application(instance: DagsterInstance, workspace: str) -> "Iterator[Starlette]":
+    """Dagster's web application over the code locations of the file `workspace`; slow to import, so only when asked."""
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import WorkspaceFileTarget
+    from dagster_webserver.app import create_app_from_workspace_process_context
+
+    with WorkspaceProcessContext(instance, WorkspaceFileTarget(paths=[workspace])) as context:
+        yield create_app_from_workspace_process_context(context)

@@ -1,0 +1,75 @@
+"""One Dagster run in this process: some nodes, or one partition of them, and one line that says why it failed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+from dagster import DagsterInstance, ExecuteInProcessResult
+
+from dagster_defs.code_location import code_location
+from dagster_defs.keys import asset_key
+from dagster_defs.settings import Settings
+from dagster_defs.staleness.watch import look
+from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.profiles import Profile
+
+QUIET_LOGS = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run stopped."""
+
+    asset: str
+    reason: str
+
+
+@dataclass
+class Executor:
+    """Materializes assets in this process."""
+
+    settings: Settings
+    tags: Mapping[str, str]
+    watching: Observer
+    graph: dg.Definitions = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.graph = code_location(self.settings, [self.watching])
+        self._job = self.graph.resolve_implicit_global_asset_job_def()
+        self._instance = DagsterInstance.from_config(str(self.settings.dagster_home))
+
+    def materialize(self, nodes: Sequence[str], partition: str | None) -> Failure | None:
+        """One Dagster run; None if everything in it succeeded."""
+        result = self._job.execute_in_process(
+            instance=self._instance,
+            asset_selection=list(map(asset_key, nodes)),
+            partition_key=partition,
+            raise_on_error=False,
+            run_config=QUIET_LOGS,
+            tags=dict(self.tags),
+        )
+        return None if result.success else explain(result, partition)
+
+    def look(self, profile: Profile) -> None:
+        """Let Dagster know what the sources hold now."""
+        look(self._instance, profile)
+
+
+def explain(result: ExecuteInProcessResult, partition: str | None) -> Failure:
+    """The asset that failed, and one line that says why: a gate with its numbers, or the error that was raised."""
+    failed_checks = [e for e in result.get_asset_check_evaluations() if not e.passed and e.blocking]
+    if failed_checks:
+        check = failed_checks[0]
+        return Failure(check.asset_key.to_user_string(), f"gate {check.description}")
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error and error.cause:
+                error = error.cause
+            name = (event.step_key or "?").replace("__", "/")
+            name = f"{name}/{partition}" if partition else name
+            reason = (error.message if error else "no reason recorded").strip()
+            if "DagsterExecutionInterruptedError" in reason:
+                reason = "interrupted; the next run goes on from the last checkpoint"
+            return Failure(name, reason)
+    return Failure("?", "the run failed without saying why; look at it in r1 ui")
