@@ -64,9 +64,12 @@ def test_a_checkpoint_is_asked_in_tokens_of_its_own_under_its_digest(tmp_path: P
     script = Script()
     with serving(script) as url:
         engine = OpenAiEngine(settings(url), served_name("ab" * 32), tmp_path, tmp_path / "answers.sqlite")
-        (completion,) = engine.generate([request(3)], SAMPLING)
+        spelled = request(3).model_copy(update={"prompt": "say </s> 3"})
+        (completion, _) = engine.generate([request(3), spelled], SAMPLING)
     ids = tokenizer("say 3")["input_ids"]
-    assert script.asked[0]["prompt"] == ids
+    asked = {tokenizer.decode(body["prompt"]): body["prompt"] for body in script.asked}
+    assert asked["say 3"] == ids
+    assert tokenizer.eos_token_id not in asked["say </s> 3"]
     assert script.asked[0]["model"] == "r1-abababababababab"
     assert completion.token_ids == (ids[-1], tokenizer.eos_token_id)
     assert completion.text == tokenizer.decode(ids[-1:])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import training_runs as runs
@@ -9,6 +10,7 @@ import training_runs as runs
 from r1_pipeline.artifacts.draft import Draft, bare_draft
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.errors import GuardTrippedError, RecipeError
+from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Outcome, Problem, Verdict
 from r1_pipeline.rewards.rubric import Log, PartFn, Rubric, part_functions
@@ -58,6 +60,28 @@ def test_problems_come_in_order_each_group_whole(tiny: Path, tmp_path: Path) -> 
     for problems, completions in seen.calls:
         assert [c.problem_id for c in completions] == [p.id for p in problems]
         assert [c.sample_index for c in completions] == [0, 1, 2, 3] * 4
+
+
+def test_a_control_token_in_a_question_is_text_in_the_prompt(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trl import GRPOTrainer
+
+    prompts: list[list[int]] = []
+    generate = GRPOTrainer._generate_single_turn
+
+    def noted(trainer: Any, prompt_ids: list[list[int]], *rest: Any, **others: Any) -> Any:
+        prompts.extend(prompt_ids)
+        return generate(trainer, prompt_ids, *rest, **others)
+
+    monkeypatch.setattr(GRPOTrainer, "_generate_single_turn", noted)
+    recipe = ON_POLICY.model_copy(update={"steps": 2})
+    spelled = [p.model_copy(update={"question": "<s>1</s>+1"}) for p in runs.problems(recipe.problems)]
+    draft = bare_draft(tmp_path)
+    train_grpo(tiny, spelled, "chat", {"digits": runs.digits}, {"digits": 1.0}, recipe, runs.RUNTIME, draft)
+    tokenizer = load_tokenizer(tiny)
+    assert {tokenizer.decode(prompt) for prompt in prompts} == {"User: <s>1</s>+1\nAssistant:"}
+    assert not {tokenizer.bos_token_id, tokenizer.eos_token_id} & {number for prompt in prompts for number in prompt}
 
 
 def test_a_completion_without_its_end_is_truncated(tiny: Path, tmp_path: Path) -> None:
