@@ -48,6 +48,13 @@ class Tracking:
         """The tracking store that these settings name."""
         return cls(settings.tracking_uri, settings.home / "mlflow-artifacts")
 
+    def load(self) -> None:
+        """Import what speaks to the tracker: a busy machine takes seconds for it, which are not the tracker's."""
+        import mlflow
+
+        if not self.uri.startswith(("http://", "https://")):
+            import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+
     def connect(self) -> "MlflowClient":
         """A client; schema and experiment are created once, under a lock."""
         if self._client is None:
@@ -188,6 +195,7 @@ class TrackedStage(Observer):
         def opened() -> str:
             return self._tracking.open_run(self._pipeline_run, self._tags, name, fingerprint, payload)
 
+        self._tracking.load()
         self._stages[name] = delivery = Delivery(self._tracking, opened, metrics, self._warn)
         run_id = delivery.run_id(PATIENCE_S)
         return {RUN_ID: run_id} if run_id else {}
