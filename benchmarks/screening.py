@@ -17,7 +17,6 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ os.environ.setdefault("POLARS_MAX_THREADS", "1")
 import numpy as np
 import polars as pl
 
-from r1_pipeline.data.screening.contamination import contaminated, index
+from r1_pipeline.data.screening.contamination import contaminated, index, pairs_sharing
 from r1_pipeline.data.screening.grams import tokenize
 from r1_pipeline.data.screening.rows import STANDARD, screen_rows
 
@@ -209,11 +208,8 @@ def beside_datatrove(train: pl.DataFrame, items: pl.DataFrame) -> dict[str, Any]
     ours_seconds = time.perf_counter() - started
     theirs, theirs_seconds = datatrove(rows, items)
     ours = {rows["id"][row]: item for row, item in found.select("row", "against").iter_rows()}
-    lenient = replace(held, recipe=STANDARD.contamination.model_copy(update={"min_share": 0.0, "min_vocabulary": 0.0}))
-    pairs = contaminated(rows["text"], tokenize(rows["text"]), lenient)
-    shares = {
-        rows["id"][row]: (item, value) for row, item, value in pairs.select("row", "against", "value").iter_rows()
-    }
+    pairs = pairs_sharing(tokenize(rows["text"]), held).join(held.items, on="item").sort("value")
+    shares = {rows["id"][row]: (item, value) for row, item, value in pairs.select("row", "id", "value").iter_rows()}
     short = set(held.items.filter(pl.col("words").list.len() < STANDARD.contamination.window)["id"])
     only_ours = {
         row: "item below the window" if ours[row] in short else "typeset otherwise" for row in ours.keys() - theirs

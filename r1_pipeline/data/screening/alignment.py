@@ -56,6 +56,8 @@ def stands_in(text: Sequence[str], item: Sequence[str], window: int, min_share: 
     An edit is allowed for each 1 / (1 - `min_share`) different words of the item. Both come from `comparable_words`;
     passages are looked for around runs of `window` words that both have.
     """
+    if _joined(item) in _joined(text):
+        return True
     pad = 4 + len(item) // 8
     other_number = False
     for start, place in _anchors(item, text, window):
@@ -68,15 +70,19 @@ def stands_in(text: Sequence[str], item: Sequence[str], window: int, min_share: 
 
 def _anchors(item: Sequence[str], text: Sequence[str], window: int) -> Iterator[tuple[int, int]]:
     """(place in `item`, place in `text`) of each place in `text` where the first shared run of words stands."""
-    whole = f" {' '.join(text)} "
+    whole = _joined(text)
     for start in range(len(item) - window + 1):
-        run = f" {' '.join(item[start : start + window])} "
+        run = _joined(item[start : start + window])
         found = whole.find(run)
         if found >= 0:
             while found >= 0:
                 yield start, whole.count(" ", 0, found)
                 found = whole.find(run, found + 1)
             return
+
+
+def _joined(words: Sequence[str]) -> str:
+    return f" {' '.join(words)} "
 
 
 class _Found(NamedTuple):

@@ -112,12 +112,16 @@ def contaminated(texts: "pl.Series", tokens: Tokens, index: Index) -> "pl.DataFr
     return best.join(index.items.select("item", against="id"), on="item").select("row", "against", "ngram", "value")
 
 
-def _long(texts: "pl.Series", tokens: Tokens, index: Index) -> "pl.DataFrame":
+def pairs_sharing(tokens: Tokens, index: Index) -> "pl.DataFrame":
+    """Texts and items that share an n-gram: `row`, `item`, `start` (its first word in the item) and three shares.
+
+    The text holds so much of the item's triples (`value`), of its different words (`words`) and of its triples with a
+    number (`numbered`; null where it has none).
+    """
     import polars as pl
 
-    recipe = index.recipe
     words = tokens.words
-    grams = words.of(recipe.window)
+    grams = words.of(index.recipe.window)
     known = grams.where(index.table[bucket(grams.values)])
     hits = _table(known, "row").join(index.grams, left_on="value", right_on="gram")
     pairs = hits.group_by("row", "item").agg(pl.col("start").min())
@@ -131,11 +135,18 @@ def _long(texts: "pl.Series", tokens: Tokens, index: Index) -> "pl.DataFrame":
         ("numbered", words.of(TRIPLE, touching=is_number), index.numbered),
     ):
         pairs = pairs.join(_held(mine, theirs, pairs, name), on=["row", "item"], how="left")
-    pairs = pairs.filter(pl.col("value") >= recipe.min_likeness)
+    return pairs
+
+
+def _long(texts: "pl.Series", tokens: Tokens, index: Index) -> "pl.DataFrame":
+    import polars as pl
+
+    recipe = index.recipe
+    pairs = pairs_sharing(tokens, index).filter(pl.col("value") >= recipe.min_likeness)
     spread_out = (
         (pl.col("value") >= recipe.min_share)
         & (pl.col("words") >= recipe.min_vocabulary)
-        & (pl.col("numbered").fill_null(1.0) == 1.0)  # null where the item has no numbers
+        & (pl.col("numbered").fill_null(1.0) == 1.0)
     )
     stands = _stands_in(pairs, texts, index)
     found = pairs.filter(pl.lit(stands) | (spread_out & pl.lit(stands.is_not_null()))).drop("words")
