@@ -17,6 +17,8 @@
     ├── EngineError        (RuntimeError)  text generation could not be done
     │   └── UnreachableError               a server did not answer; it may do so later
     └── GraderError        (RuntimeError)  the grading machinery (not the answer) is broken
+        ├── GraderBusyError                it was starved, or ended from outside; it may work later
+        └── NoSandboxError                 this machine cannot hold programs, for a reason that stays
 
 Every message names the value and, after a semicolon or dash, what to do about it.
 To add one: derive from the nearest parent, and from the builtin it refines.
@@ -104,6 +106,14 @@ class GraderError(R1Error, RuntimeError):
     """The grading machinery itself is broken; says nothing about the answer."""
 
 
+class GraderBusyError(GraderError):
+    """The grading machinery was starved, or ended from outside; it may work later."""
+
+
+class NoSandboxError(GraderError):
+    """This machine cannot hold programs, for a reason that stays until somebody changes the machine."""
+
+
 PASSING = frozenset({errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ESTALE, errno.EHOSTUNREACH})
 """Of the operating system: what network file systems and busy machines say."""
 
@@ -114,6 +124,6 @@ def may_pass(error: BaseException) -> bool:
     Recipes, sources, gates, guards and full disks fail again until somebody mends them.
     """
     if isinstance(error, R1Error):
-        return isinstance(error, UnreachableError)
+        return isinstance(error, UnreachableError | GraderBusyError)
     passing = isinstance(error, OSError) and error.errno in PASSING
     return passing or isinstance(error, ConnectionError | TimeoutError)

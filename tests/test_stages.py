@@ -1,5 +1,6 @@
 """Laws of the verbs, on the real smoke profile with a base that has hardly been trained."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Facts, Spec, Store
 from r1_pipeline.artifacts.tables import read_records, write_records
 from r1_pipeline.data.ingest.rows import SetAside
-from r1_pipeline.errors import ArtifactError, GraderError, RecipeError
+from r1_pipeline.errors import ArtifactError, GraderBusyError, GraderError, NoSandboxError, RecipeError
 from r1_pipeline.generation.fake import FakeEngine
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.lineage.trace import trace
@@ -21,7 +22,8 @@ from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import STORED, Problem
 from r1_pipeline.rewards.choice import ChoiceVerifier
-from r1_pipeline.rewards.sandbox.self_test import self_test
+from r1_pipeline.rewards.sandbox import self_test as tested
+from r1_pipeline.rewards.sandbox.self_test import forget, self_test
 from r1_pipeline.runtime.workshop import Workshop
 
 
@@ -219,9 +221,9 @@ def test_a_changed_verifier_makes_traces_from_the_stored_completions(
 @pytest.fixture
 def no_sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("PATH", str(tmp_path))
-    self_test.cache_clear()
+    forget()
     yield
-    self_test.cache_clear()
+    forget()
 
 
 def test_where_programs_cannot_be_run_safely_code_is_left_out_and_said_to_be(
@@ -235,6 +237,53 @@ def test_where_programs_cannot_be_run_safely_code_is_left_out_and_said_to_be(
     assert made.manifest.payload["uses"]["verifier.code"] == "code@3+refused"
     assert made.manifest.provenance.sandbox is not None
     assert made.manifest.provenance.sandbox["problem"] == made.left_out["code"]
+
+
+def test_a_home_in_which_code_was_graded_does_not_go_on_without_it(
+    profile: Profile, made: tuple[Path, Checkpoint, ProblemSet], no_sandbox: None
+) -> None:
+    home, _, heldout = made
+    assert heldout.statistics["by_domain"]["code"] == 10
+    for recipe in (profile.recipe.heldout_problems, profile.recipe.reasoning_problems):
+        with pytest.raises(NoSandboxError, match=r"heldout_problems in .* programs that were graded.*another --home"):
+            stages.curate(Workshop(Store(home), profile.runtime, "heldout_problems"), recipe)
+    with pytest.raises(NoSandboxError, match="install the package bubblewrap"):
+        evaluated(profile, made)
+    assert len(list((home / "artifacts/problems/heldout_problems").iterdir())) == 1
+
+
+def test_what_needs_no_programs_is_made_in_such_a_home_too(
+    profile: Profile, made: tuple[Path, Checkpoint, ProblemSet], no_sandbox: None
+) -> None:
+    at = Workshop(Store(made[0]), profile.runtime, "general_prompts")
+    assert stages.curate(at, profile.recipe.general_prompts).problems()
+
+
+@pytest.fixture
+def busy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A bubblewrap that finds no room for a process, until it is deleted."""
+    full = "#!/bin/sh\necho 'bwrap: Creating new namespace failed: Resource temporarily unavailable' >&2\nexit 1\n"
+    (tmp_path / "bwrap").write_text(full)
+    (tmp_path / "bwrap").chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    monkeypatch.setattr(tested, "_PAUSES_S", ())
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    forget()
+    yield tmp_path / "bwrap"
+    forget()
+
+
+def test_a_sandbox_that_cannot_be_tried_now_stops_the_stage_and_changes_no_fingerprint(
+    profile: Profile, tmp_path: Path, busy: Path
+) -> None:
+    at = Workshop(Store(tmp_path / "home"), profile.runtime, "heldout_problems")
+    with pytest.raises(GraderBusyError, match="run the same command again"):
+        stages.curate(at, profile.recipe.heldout_problems)
+    assert not list((tmp_path / "home").rglob("manifest.json"))
+    busy.unlink()
+    made = stages.curate(at, profile.recipe.heldout_problems)
+    assert made.left_out == {} and "refused" not in made.manifest.payload["uses"]["verifier.code"]
 
 
 def test_where_code_is_not_optional_it_is_refused_with_instructions(

@@ -38,11 +38,13 @@ def run(
 
     from dagster_defs.cli.console import ConsoleObserver
     from dagster_defs.running.run import run as run_graph
+    from r1_pipeline.rewards.references import require_programs
     from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
 
     settings = settings_of(home, profile, seed, sources, recipe)
     started = time.monotonic()
     out.print(f"r1 run: profile {settings.profile}, seed {settings.seed}, home {settings.home}", highlight=False)
+    require_programs(settings.home)
     if problem := sandbox_problem():
         out.print(f"no code problems: {problem}", highlight=False, markup=False, soft_wrap=True)
     with ConsoleObserver(out) as watching:

@@ -35,9 +35,9 @@ def _answer_requests() -> None:
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    for pair in _FIRST:  # builds the parser's tables and loads what sympy loads late
-        judge(*pair)
-    reply({"ready": True})
+    # Builds the parser's tables and loads what sympy loads late. A parser that cannot would find no reference readable.
+    read = [judge(*pair) != "unreadable" for pair in _FIRST]
+    reply({"ready": True} if all(read) else {"ready": False, "error": "LaTeX is not parsed; install math-verify again"})
     for line in sys.stdin:
         request = json.loads(line)
         signal.setitimer(signal.ITIMER_REAL, request["limit_s"] + 1.0)

@@ -2,26 +2,35 @@
 
 Where two rows ask the same and their references differ for the verifier, nobody can say which is right: both are set
 aside. A problem without a reference has none that could be wrong: a general prompt is taken as it is, code by its
-tests.
+tests. What this machine happens to be short of changes no set: where the grader failed it is asked again, with nothing
+beside it, and a home whose programs were graded does not go on without them.
 Not covered: which problems there are (`data.curation`).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 
 from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import ProblemSet, peek_artifact
+from r1_pipeline.artifacts.manifest import MANIFEST
 from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.data.curation import CONTRADICTORY, CurateRecipe, asked, problem_sides, set_aside, unfed
 from r1_pipeline.data.ingest.rows import Place, SetAside, place_of
 from r1_pipeline.data.templates import summarize
+from r1_pipeline.errors import GraderError, NoSandboxError
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.records import Domain, Outcome, Problem
+from r1_pipeline.records import Domain, Outcome, Problem, Verdict
 from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
 from r1_pipeline.rewards.solutions import own_answer
 from r1_pipeline.rewards.verifier import Grader, reference_verdict
+
+_TRIES = 2
+"""Further verdicts on a reference on which the grader failed."""
 
 
 def curate_problems(recipe: CurateRecipe, runtime: Runtime, draft: Draft) -> Facts:
@@ -44,15 +53,23 @@ def curate_problems(recipe: CurateRecipe, runtime: Runtime, draft: Draft) -> Fac
 
 
 def sound_problems(grader: Grader, problems: Iterable[Problem], threads: int) -> tuple[list[Problem], list[SetAside]]:
-    """(problems that may be asked, the others with the verdict on their references), each in the order given."""
+    """(problems that may be asked, the others with the verdict on their references), each in the order given.
+
+    A formula may have no value in the grader's time; a program that cannot even be run raises `GraderError`.
+    """
+    rows = list(problems)
+    with ThreadPoolExecutor(threads) as pool:
+        verdicts = list(pool.map(lambda problem: _first_verdict(grader, problem), rows))
     kept: list[Problem] = []
     aside: list[SetAside] = []
-    with ThreadPoolExecutor(threads) as pool:
-        for problem, fault in pool.map(lambda problem: (problem, _fault(grader, problem)), problems):
-            if fault is None:
-                kept.append(problem)
-            else:
-                aside.append(fault)
+    for problem, first in zip(rows, verdicts, strict=True):
+        verdict = None if first is None else _settled(first, partial(reference_verdict, grader, problem))
+        if verdict is not None and verdict.outcome is Outcome.GRADER_ERROR and problem.domain == "code":
+            raise GraderError(f"the reference of {problem.source} cannot be run: {verdict.detail}; then run again")
+        if verdict is None or verdict.outcome is Outcome.CORRECT:
+            kept.append(problem)
+        else:
+            aside.append(Place.of(problem.source).aside(f"reference_{verdict.outcome}", verdict.detail))
     return kept, aside
 
 
@@ -81,14 +98,45 @@ def _contradicted(problem: Problem, rival: Problem) -> SetAside:
 
 def _agree(grader: Grader, one: Problem, other: Problem) -> bool:
     """Whether the reference of either is right for the other."""
-    verdicts = (grader.judge(a, summarize(a.domain, own_answer(b))) for a, b in ((one, other), (other, one)))
-    return one.answer == other.answer or any(verdict.outcome is Outcome.CORRECT for verdict in verdicts)
+
+    def verdict(question: Problem, answered: Problem) -> Verdict:
+        return grader.judge(question, summarize(question.domain, own_answer(answered)))
+
+    if one.answer == other.answer:
+        return True
+    ways = (partial(verdict, one, other), partial(verdict, other, one))
+    return any(_settled(way(), way).outcome is Outcome.CORRECT for way in ways)
 
 
-def _fault(grader: Grader, problem: Problem) -> SetAside | None:
+def _first_verdict(grader: Grader, problem: Problem) -> Verdict | None:
+    """None where there is nothing to judge."""
     if problem.answer is None and (problem.domain == "general" or problem.tests):
         return None
-    verdict = reference_verdict(grader, problem)
-    if verdict.outcome is Outcome.CORRECT:
-        return None
-    return Place.of(problem.source).aside(f"reference_{verdict.outcome}", verdict.detail)
+    return reference_verdict(grader, problem)
+
+
+def _settled(verdict: Verdict, judge: Callable[[], Verdict]) -> Verdict:
+    """The verdict, asked for again while it is the grader's own failure."""
+    for _ in range(_TRIES):
+        if verdict.outcome is Outcome.GRADER_ERROR:
+            verdict = judge()
+    return verdict
+
+
+def require_programs(home: Path) -> None:
+    """Raises `NoSandboxError` where this machine cannot run programs and `home` holds some that were graded."""
+    problem = sandbox_problem()
+    if problem is not None and (name := _graded_code(home)):
+        raise NoSandboxError(
+            f"{name} in {home} has programs that were graded, and this machine cannot run any: {problem}. Nothing goes "
+            "on there without them: make that work again, or use another --home"
+        )
+
+
+def _graded_code(home: Path) -> str | None:
+    """Name of a problem set of this home that has code."""
+    for manifest in sorted((home / "artifacts" / ProblemSet.kind).rglob(MANIFEST)):
+        found = peek_artifact(manifest.parent)
+        if found.statistics.get("by_domain", {}).get("code"):
+            return found.name
+    return None

@@ -23,7 +23,7 @@ from queue import LifoQueue
 from threading import Lock
 from typing import Any, Literal
 
-from r1_pipeline.errors import GraderError
+from r1_pipeline.errors import GraderBusyError, GraderError
 
 _START_S = 60.0
 _MAX_REPLY = 64 << 20
@@ -58,19 +58,22 @@ class _Worker:
                 pipe.close()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}, cwd="/", start_new_session=True, bufsize=0,
-        )  # fmt: skip
+        try:
+            process = subprocess.Popen(
+                self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}, cwd="/", start_new_session=True, bufsize=0,
+            )  # fmt: skip
+        except OSError as error:
+            raise GraderBusyError(f"no grading child could be started: {error}; run the same command again") from error
         self.process, self.served = process, 0
         assert process.stdin is not None and process.stdout is not None
         os.set_blocking(process.stdin.fileno(), False)
         os.set_blocking(process.stdout.fileno(), False)
         hello = _exchange(process, b"", _START_S)
         if hello.status != "ok" or not hello.value.get("ready"):
+            code = _exit_code(process) if hello.status == "died" else None
             self.kill()
-            reason = hello.value.get("error", hello.status)
-            raise GraderError(f"grading child {Path(self.command[-1]).name} did not start: {reason}")
+            raise _not_ready(Path(self.command[-1]).name, hello, code)
         return process
 
     def ask(self, line: bytes, limit_s: float) -> Reply:
@@ -83,6 +86,29 @@ class _Worker:
         if reply.status != "ok":
             self.kill()
         return reply
+
+
+def _exit_code(process: "subprocess.Popen[bytes]") -> int | None:
+    """None of a child that broke the protocol, and lives."""
+    try:
+        return process.wait(1.0)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _not_ready(name: str, hello: Reply, code: int | None) -> GraderError:
+    """A child that says no, or ends by itself, will do so again; one that had no time, or was killed, may not."""
+    if "error" in hello.value:
+        return GraderError(f"grading child {name} cannot work here: {hello.value['error']}")
+    if code is not None and code > 0:
+        return GraderError(
+            f"grading child {name} did not start: exit code {code}; install this project's packages again"
+        )
+    how = hello.status if code is None else f"signal {-code}"
+    return GraderBusyError(
+        f"grading child {name} did not start ({how}): the machine has no time or memory for it, or somebody ended it; "
+        "run the same command again"
+    )
 
 
 def _exchange(process: subprocess.Popen[bytes], line: bytes, limit_s: float) -> Reply:

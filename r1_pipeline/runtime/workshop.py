@@ -19,6 +19,7 @@ from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.store import Facts, Spec
 from r1_pipeline.lineage.cards import write_data_card
 from r1_pipeline.recipe import Recipe, Runtime, fingerprint
+from r1_pipeline.rewards.references import require_programs
 from r1_pipeline.rewards.sandbox.self_test import self_test
 from r1_pipeline.runtime.jobs import Call, Work, job_of
 from r1_pipeline.runtime.launch import Start, StartHere, launch
@@ -95,9 +96,12 @@ class Verb(Generic[P, A]):
         return Spec(at.name, self.name, self.version, build.recipe, build.inputs, build.uses)
 
     def __call__(self, at: Workshop, *args: P.args, **kwargs: P.kwargs) -> A:
-        """Makes the artifact, or opens it where it exists; raises like `Store.build`."""
+        """Makes the artifact, or opens it where it exists; raises like `Store.build`, and `NoSandboxError` where programs
+        count and this machine can no longer run those of the home."""
         build = self.build(at, *args, **kwargs)
         spec = self.spec_of(at, build)
+        if "verifier.code" in spec.uses:
+            require_programs(at.store.home)
 
         def here(draft: Draft) -> Facts:
             return self.fill(build, spec, draft)

@@ -9,7 +9,9 @@ from dagster_defs import pipeline
 from dagster_defs.pipeline import ATTEMPTS, patient
 from r1_pipeline.errors import (
     GateFailedError,
+    GraderBusyError,
     GuardTrippedError,
+    NoSandboxError,
     OutOfDiskError,
     RecipeError,
     SourceError,
@@ -37,7 +39,13 @@ def attempts(monkeypatch: pytest.MonkeyPatch, error: Exception, failures: int) -
 
 @pytest.mark.parametrize(
     "error",
-    [UnreachableError("no answer"), ConnectionResetError("reset"), TimeoutError("slow"), OSError(errno.ESTALE, "nfs")],
+    [
+        UnreachableError("no answer"),
+        GraderBusyError("starved"),
+        ConnectionResetError("reset"),
+        TimeoutError("slow"),
+        OSError(errno.ESTALE, "nfs"),
+    ],
 )
 def test_what_may_pass_by_itself_is_tried_again(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     assert attempts(monkeypatch, error, failures=2) == (3, True)
@@ -51,6 +59,7 @@ def test_what_does_not_pass_fails_after_so_many_attempts(monkeypatch: pytest.Mon
     "error",
     [
         GateFailedError("0.4 < 0.5"),
+        NoSandboxError("no bubblewrap"),
         GuardTrippedError("entropy 0"),
         RecipeError("no such thing"),
         SourceError("line 3"),

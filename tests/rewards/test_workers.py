@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from r1_pipeline.errors import GraderError
+from r1_pipeline.errors import GraderBusyError, GraderError, may_pass
 from r1_pipeline.rewards.workers import WorkerPool
 
 PATIENCE_S = 120.0
@@ -78,8 +78,24 @@ def test_a_child_is_replaced_after_its_term(tmp_path):
 
 def test_a_child_that_cannot_start_is_the_machinerys_fault(tmp_path):
     pool = _pool(tmp_path, "import no_such_module")
-    with pytest.raises(GraderError, match=r"child\.py did not start"):
+    with pytest.raises(GraderError, match=r"child\.py did not start: exit code 1"):
         echo(pool, 1)
+    pool = _pool(tmp_path, """print('{"ready": false, "error": "no parser"}', flush=True)""")
+    with pytest.raises(GraderError, match=r"child\.py cannot work here: no parser") as raised:
+        echo(pool, 1)
+    assert not may_pass(raised.value)
+
+
+def test_a_child_that_is_ended_before_it_is_ready_may_start_later(tmp_path):
+    pool = _pool(tmp_path, "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(
+        GraderBusyError, match=r"child\.py did not start \(signal 9\).*run the same command again"
+    ) as raised:
+        echo(pool, 1)
+    assert may_pass(raised.value)
+    (tmp_path / "child.py").write_text(SCRIPT)
+    assert echo(pool, 1).value["value"] == 1
+    pool.close()
 
 
 def test_a_closed_pool_refuses(pool):

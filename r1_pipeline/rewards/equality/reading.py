@@ -42,7 +42,7 @@ def value_of(latex: str, real: bool) -> Any:
         latex = _CALLED.sub(r"\1_{\2}", latex)  # the parser reads f(k+1) as a product
     try:
         value = _Reader(is_real=real, convert_degrees=False).parse(normalize_latex(latex, _SPELLING))
-    except MemoryError:
+    except (MemoryError, ImportError, OSError):  # the machine's fault, not the text's
         raise
     except Exception:  # noqa: BLE001  # a parser may raise anything for what a model wrote
         return None

@@ -7,7 +7,7 @@ problems often share their inputs, while a sandbox costs some 30 ms.
 from collections import OrderedDict
 from threading import Lock
 
-from r1_pipeline.errors import GraderError
+from r1_pipeline.errors import NoSandboxError
 from r1_pipeline.recipe import fingerprint
 from r1_pipeline.rewards.sandbox.runner import Program, ProgramRun
 from r1_pipeline.rewards.sandbox.sandboxes import Message, Sandboxes
@@ -30,7 +30,7 @@ class BubblewrapRunner(Sandboxes):
     def _run(self, program: Program, tests: list[Message], serve: Message | None, limit_s: float) -> ProgramRun:
         problem = sandbox_problem()
         if problem is not None:
-            raise GraderError(problem)
+            raise NoSandboxError(problem)
         key = fingerprint([program, tests, serve, limit_s])
         with _lock:
             known = _runs.get(key)

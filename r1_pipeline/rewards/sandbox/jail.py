@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from r1_pipeline.errors import GraderError
+from r1_pipeline.errors import GraderBusyError, NoSandboxError
 
 MEGABYTE = 1 << 20
 _SYSTEM = ("/usr/bin", "/usr/lib", "/usr/lib32", "/usr/lib64")
@@ -25,6 +25,7 @@ _ENVIRONMENT = {
     "PYTHONHASHSEED": "0", "PYTHONINTMAXSTRDIGITS": "0",
 }  # fmt: skip
 _OLDEST_PYTHON = (3, 9)
+_PATIENCE_S = 120.0
 
 
 class Limits(NamedTuple):
@@ -53,13 +54,21 @@ class Interpreter(NamedTuple):
     version: str
 
 
-def _version(python: str) -> tuple[int, ...]:
-    script = "import sys; print(*sys.version_info[:3])"
+def output_of(words: list[str]) -> str | None:
+    """What a program of the host prints, None where it is missing or fails; a busy machine is not taken for that."""
     try:
-        done = subprocess.run([python, "-I", "-S", "-c", script], capture_output=True, check=True, env={}, timeout=30)
-        return tuple(map(int, done.stdout.split()))
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return ()
+        done = subprocess.run(words, capture_output=True, check=False, env={}, timeout=_PATIENCE_S, text=True)
+    except (FileNotFoundError, PermissionError):
+        return None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise GraderBusyError(f"{words[0]} could not be asked: {error}; run the same command again") from error
+    if done.returncode < 0:
+        raise GraderBusyError(f"{words[0]} was ended by signal {-done.returncode}; run the same command again")
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _version(python: str) -> str:
+    return output_of([python, "-I", "-S", "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"]) or ""
 
 
 def _open_to_all(path: Path) -> bool:
@@ -68,7 +77,7 @@ def _open_to_all(path: Path) -> bool:
 
 def _interpreters() -> Iterator[Interpreter]:
     own = Path(sys.base_prefix).resolve()
-    yield Interpreter("/usr/bin/python3", None, ".".join(map(str, _version("/usr/bin/python3"))))
+    yield Interpreter("/usr/bin/python3", None, _version("/usr/bin/python3"))
     python = own / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
     if python.is_file() and _open_to_all(own):
         yield Interpreter(str(python), str(own), ".".join(map(str, sys.version_info[:3])))
@@ -80,24 +89,22 @@ def interpreter() -> Interpreter:
     for found in _interpreters():
         if found.version and tuple(map(int, found.version.split("."))) >= _OLDEST_PYTHON:
             return found
-    raise GraderError("no interpreter for sandboxed programs; install the package python3 (3.9 or newer)")
+    raise NoSandboxError("no interpreter for sandboxed programs; install the package python3 (3.9 or newer)")
 
 
 @cache
 def compiler() -> tuple[str, str] | None:
     """Path and version of g++, where the machine has it."""
     path = shutil.which("g++", path="/usr/bin")
-    if path is None:
-        return None
-    done = subprocess.run([path, "-dumpfullversion"], capture_output=True, check=True, env={}, timeout=30, text=True)
-    return path, done.stdout.strip()
+    version = output_of([path, "-dumpfullversion"]) if path else None
+    return (path, version) if path and version else None
 
 
 def tool(name: str, package: str) -> str:
     """Path of a program of the host, which `package` brings."""
     path = shutil.which(name)
     if path is None:
-        raise GraderError(f"{name} is not installed; install the package {package}")
+        raise NoSandboxError(f"{name} is not installed; install the package {package}")
     return path
 
 

@@ -10,6 +10,7 @@ can be trusted: `bubblewrap` does.
 """
 
 import base64
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,8 @@ _ALL_SPACE = 16 * jail.MEGABYTE
 _COMPILE_CPU_S, _COMPILE_S = 10, 60
 """Seconds of a processor that a compiler may take, and seconds that it may wait for one."""
 _PATIENCE_S = 120.0
+_PAUSES_S = (0.0, 0.5, 3.0)
+"""Before each try of a program whose sandbox is lost."""
 _FLAGS = ("-O2", "-std=c++17", "-DONLINE_JUDGE", "-pipe", "-w", "-x", "c++", "-o", "/out/program", "-")
 
 Message = dict[str, Any]
@@ -90,14 +93,16 @@ class Sandboxes:
         self._pool.close()
 
     def _run(self, program: Program, tests: list[Message], serve: Message | None, limit_s: float) -> ProgramRun:
-        """A lost sandbox is tried once more: something outside may have killed it."""
+        """A lost sandbox is tried again: something outside may have killed it, or had no room for it."""
         request = self._request(program, tests, serve, limit_s)
         patience = _PATIENCE_S + (limit_s + 1.0) * len(tests)
-        for _ in range(2):
+        for pause in _PAUSES_S:
+            time.sleep(pause)
             reply = self._pool.ask(request, patience)
             if reply.status == "ok" and reply.value["status"] != "lost":
                 return _interpret(reply.value)
-        detail = reply.value["detail"] if reply.status == "ok" else f"its supervisor was lost twice: {reply.status}"
+        times = f"{len(_PAUSES_S)} times"
+        detail = reply.value["detail"] if reply.status == "ok" else f"its supervisor was lost {times}: {reply.status}"
         return ProgramRun(status="runner_failed", detail=detail, tests=())
 
     def _request(self, program: Program, tests: list[Message], serve: Message | None, limit_s: float) -> Message:

@@ -11,7 +11,7 @@ import platform
 import struct
 from typing import NamedTuple
 
-from r1_pipeline.errors import GraderError
+from r1_pipeline.errors import NoSandboxError
 
 _X86_64 = """
 ptrace 101 process_vm_readv 310 process_vm_writev 311 pidfd_getfd 438 kcmp 312 process_madvise 440 process_mrelease 448
@@ -93,7 +93,7 @@ def denied_calls(machine: str) -> dict[str, int]:
 def system_call_filter(machine: str) -> bytes:
     """The filter for `machine`, as `platform.machine()` names it."""
     if machine not in _MACHINES:
-        raise GraderError(f"no system-call filter for {machine}; programs can be run on {' and '.join(_MACHINES)}")
+        raise NoSandboxError(f"no system-call filter for {machine}; programs can be run on {' and '.join(_MACHINES)}")
     tables, denied = _MACHINES[machine], denied_calls(machine)
     clone3 = denied.pop("clone3")
     return _assemble(

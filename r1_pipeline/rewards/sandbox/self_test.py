@@ -2,6 +2,10 @@
 
 Each attack is a program of ours that prints nothing unless it got through, or one that must be cut off with the right
 status. Whether it did harm is looked up outside. The full suite is `tests/rewards/sandbox`.
+
+Two answers are facts about this machine: programs are held, or they are not, because something is missing, the kernel
+forbids it, or an attack got through. A test that could not be brought to its end, because the machine is busy, a
+process was killed, or this user's processes are at their limit, is neither: it is tried again, and then stops the work.
 """
 
 import os
@@ -9,7 +13,6 @@ import platform
 import secrets
 import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +20,14 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from threading import Lock
 
-from r1_pipeline.errors import GraderError
+from r1_pipeline.errors import GraderBusyError, GraderError, NoSandboxError
 from r1_pipeline.records import Record
+from r1_pipeline.rewards.sandbox import jail
 from r1_pipeline.rewards.sandbox.runner import Program, TestRun
 from r1_pipeline.rewards.sandbox.sandboxes import Sandboxes
+from r1_pipeline.rewards.sandbox.trials import HONEST, TRIALS, Trial
 
 ADVICE = (
     "programs are not run unprotected: install the package bubblewrap (0.8 or newer) and allow unprivileged user "
@@ -30,73 +35,22 @@ ADVICE = (
     "kernel.apparmor_restrict_unprivileged_userns=0; in a container, a seccomp profile that permits them)"
 )
 """What to do where the machine cannot hold programs."""
+_BUSY = (
+    "nothing was computed without it: wait until the machine is less busy, or allow this user more processes "
+    "(ulimit -u; those of other runs count too), and run the same command again"
+)
+_alone = Lock()
 
-_LIMIT_S, _CUT_S = 5.0, 0.3
 _PATIENT_S = 60.0
 """For a program of ours that ran out of time and should not have: a busy machine is slow, not unsafe."""
-_HONEST = "print(input()[::-1])"
-_FILES = """
-for path in (SECRET, "/etc/passwd", "/proc/1/root/etc/passwd", "/proc/self/root" + SECRET, "../../.." + SECRET):
-    try: print("read", path, open(path).read(40))
-    except OSError: pass
-"""
-_PROCESSES = """
-import os
-seen = [name for name in os.listdir("/proc") if name.isdigit()]
-if len(seen) > 5: print("sees", len(seen), "processes")
-for pid in seen:
-    try: found = open(f"/proc/{pid}/environ").read()
-    except OSError: continue
-    if TOKEN in found: print("environment of", pid)
-"""
-_WRITES = """
-import os
-for folder in (CANARY, "/", "/tmp", "/job", "/dev", "/dev/shm", "/usr/bin", "/usr/lib", "/proc/1/root/tmp", "/etc"):
-    try: open(folder + "/left-behind", "w"); print("wrote in", folder)
-    except OSError: pass
-try: os.chmod(SECRET, 0o777); print("chmod")
-except OSError: pass
-"""
-_NETWORK = """
-import socket
-for family in (2, 10, 16, 17, 38, 40, 44):
-    for kind in (1, 2, 3, 5):
-        for protocol in (0, 132, 262):
-            try: socket.socket(family, kind, protocol); print("socket", family, kind, protocol)
-            except OSError: pass
-try: socket.create_connection(("127.0.0.1", int(PORT)), 1); print("connected")
-except OSError: pass
-"""
-_KERNEL = """
-import ctypes, os
-libc = ctypes.CDLL(None, use_errno=True)
-status = dict(line.split(":\\t", 1) for line in open("/proc/self/status").read().splitlines() if ":\\t" in line)
-for name, value in (("NoNewPrivs", "1"), ("Seccomp", "2"), ("CapEff", "0" * 16), ("CapBnd", "0" * 16)):
-    if status[name] != value: print(name, status[name])
-if "Seccomp:\\t2" not in open("/proc/1/status").read(): print("init is not filtered")
-for flags in (0x10000000, 0x00020000, 0x40000000):
-    if libc.unshare(flags) == 0: print("unshare", flags)
-if libc.ptrace(16, os.getppid(), 0, 0) >= 0: print("ptrace")
-if libc.mount(b"x", b"/tmp", b"tmpfs", 0, 0) >= 0: print("mount")
-if libc.memfd_create(b"x", 0) >= 0 or libc.shmget(0, 99, 896) >= 0: print("memory that no limit counts")
-if libc.syscall(425, 8, ctypes.create_string_buffer(200)) >= 0: print("io_uring")
-"""
-_FORKS = """
-import os, time
-count = 0
-try:
-    while count < 500:
-        if os.fork() == 0: time.sleep(60)
-        count += 1
-except OSError: pass
-if count > 64: print(count, "processes")
-"""
-_DAEMON = """
-import os, time
-if os.fork() == 0:
-    os.setsid()
-    if os.fork() == 0: time.sleep(60)
-"""
+_PAUSES_S = (0.0, 2.0, 10.0, 30.0)
+"""Before each further try of what came to no end."""
+_LASTING = (
+    "No permissions", "Operation not permitted", "Permission denied", "Function not implemented", "Invalid argument",
+    "Unknown option", "No such file or directory", "this kernel cannot",
+)  # fmt: skip
+"""What bubblewrap or the kernel says where a sandbox will not start tomorrow either."""
+_NAMESPACES = Path("/proc/sys/user")
 
 
 class Attack(Record):
@@ -104,20 +58,22 @@ class Attack(Record):
 
     name: str
     contained: bool
+    through: bool
+    """Whether it saw or did what it must not; one that is neither contained nor through came to no end."""
     detail: str
     """How it went, in a line."""
 
     @property
-    def late(self) -> bool:
-        """Whether it only ran out of time before it came to its end."""
-        return not self.contained and self.detail.startswith("out_of_time")
+    def unsettled(self) -> bool:
+        """Whether it says nothing about the sandbox."""
+        return not self.contained and not self.through
 
 
 class SelfTest(Record):
     """What this machine's sandbox withstood; belongs in the manifest of what was graded."""
 
     problem: str | None
-    """None if programs can be run safely, else why not and what to do, in one line."""
+    """None if programs can be run safely, else why they never are on this machine and what to do, in one line."""
     bubblewrap: str
     """Its version, in its own words; empty where it is missing."""
     kernel: str
@@ -126,27 +82,6 @@ class SelfTest(Record):
     seconds: float
     attacks: tuple[Attack, ...]
     """Empty where no sandbox starts."""
-
-
-class _Trial(NamedTuple):
-    name: str
-    source: str
-    status: str
-    limit_s: float
-
-
-_TRIALS = (
-    _Trial("reads files", _FILES, "finished", _LIMIT_S),
-    _Trial("sees processes", _PROCESSES, "finished", _LIMIT_S),
-    _Trial("writes", _WRITES, "finished", _LIMIT_S),
-    _Trial("reaches the network", _NETWORK, "finished", _LIMIT_S),
-    _Trial("reaches into the kernel", _KERNEL, "finished", _LIMIT_S),
-    _Trial("never ends", "while True: pass", "out_of_time", _CUT_S),
-    _Trial("fills the memory", "hoard = []\nwhile True: hoard.append(bytearray(1 << 24))", "out_of_memory", _LIMIT_S),
-    _Trial("forks for ever", _FORKS, "finished", _LIMIT_S),
-    _Trial("leaves a daemon", _DAEMON, "finished", _LIMIT_S),
-    _Trial("prints for ever", "while True: print('x' * 4096)", "too_large", _LIMIT_S),
-)
 
 
 @contextmanager
@@ -164,15 +99,27 @@ def _bait() -> Iterator[tuple[dict[str, str], Path, socket.socket]]:
         yield {**names, "PORT": str(listener.getsockname()[1])}, secret, listener
 
 
-def _attacked(sandboxes: Sandboxes, trial: _Trial, names: dict[str, str]) -> Attack:
+def _attacked(sandboxes: Sandboxes, trial: Trial, names: dict[str, str]) -> Attack:
     header = "".join(f"{name} = {value!r}\n" for name, value in names.items())
-    run = sandboxes.feed(Program(source=header + trial.source, language="python"), [""], trial.limit_s)
+    program = Program(source=header + trial.source, language="python")
+    try:
+        run = sandboxes.feed(program, [""], trial.limit_s)
+    except GraderError as error:
+        return Attack(name=trial.name, contained=False, through=False, detail=str(error))
     if run.status != "ran":
-        return Attack(name=trial.name, contained=False, detail=f"{run.status}: {run.detail}")
+        return Attack(name=trial.name, contained=False, through=False, detail=f"{run.status}: {run.detail}")
     test: TestRun = run.tests[0]
-    contained = test.status == trial.status and not test.output.strip() and names["TOKEN"] not in test.detail
-    detail = " ".join((test.output or test.detail).split())[:200]
-    return Attack(name=trial.name, contained=contained, detail=f"{test.status} {detail}".strip())
+    through = bool(test.output.strip()) or names["TOKEN"] in test.detail
+    detail = f"{test.status} {' '.join((test.output or test.detail).split())[:200]}".strip()
+    return Attack(
+        name=trial.name, contained=test.status == trial.status and not through, through=through, detail=detail
+    )
+
+
+def _again(sandboxes: Sandboxes, trial: Trial, attack: Attack, names: dict[str, str]) -> Attack:
+    """An attack that came to no end, tried alone and with time; any other as it is."""
+    patient = trial if trial.status == "out_of_time" else trial._replace(limit_s=_PATIENT_S)
+    return _attacked(sandboxes, patient, names) if attack.unsettled else attack
 
 
 def _harm(names: dict[str, str], secret: Path, listener: socket.socket) -> str:
@@ -185,51 +132,90 @@ def _harm(names: dict[str, str], secret: Path, listener: socket.socket) -> str:
     return "the host's listener was reached"
 
 
-def _version() -> str:
-    path = shutil.which("bwrap")
-    if path is None:
-        return ""
-    return subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=30).stdout.strip()
+def _starts(sandboxes: Sandboxes) -> None:
+    """Returns when a program of ours ran; raises where none does: `NoSandboxError` if that will stay so."""
+    for pause in (0.0, *_PAUSES_S):
+        time.sleep(pause)
+        try:
+            run = sandboxes.feed(Program(source=HONEST, language="python"), ["abc"], _PATIENT_S)
+        except NoSandboxError:
+            raise
+        except GraderError as error:
+            said = str(error)
+        else:
+            if run.status == "ran" and run.tests[0].output == "cba\n":
+                return
+            said = run.detail or f"{run.tests[0].status} {run.tests[0].detail}"
+        if _will_stay(said):
+            raise NoSandboxError(f"programs cannot be run safely here ({said}); {ADVICE}")
+    raise GraderBusyError(f"no sandbox for programs could be started ({said}); {_BUSY}")
+
+
+def _will_stay(said: str) -> bool:
+    """Whether a sandbox that says this will not start tomorrow either."""
+    if "ENOSPC" in said or "No space left on device" in said:  # namespaces are forbidden, or all in use just now
+        limits = _NAMESPACES.glob("max_*_namespaces")
+        return any(limit.read_text(encoding="ascii").strip() == "0" for limit in limits)
+    return any(reason in said for reason in _LASTING)
 
 
 def _tried() -> list[Attack]:
-    """The attacks with what became of them; `GraderError` where sandboxes do not even start."""
+    """What became of every attack, each contained or through; raises where that cannot be found out."""
     sandboxes = Sandboxes(workers=2)
     try:
-        honest = sandboxes.feed(Program(source=_HONEST, language="python"), ["abc"], _PATIENT_S)
-        if honest.status != "ran" or honest.tests[0].output != "cba\n":
-            raise GraderError(
-                f"programs cannot be run safely here ({honest.detail or honest.tests[0].detail}); {ADVICE}"
-            )
+        _starts(sandboxes)
         with _bait() as (names, secret, listener), ThreadPoolExecutor(2) as threads:
-            attacks = list(threads.map(lambda trial: _attacked(sandboxes, trial, names), _TRIALS))
-            if all(attack.contained or attack.late for attack in attacks):
-                attacks = [
-                    _attacked(sandboxes, trial._replace(limit_s=_PATIENT_S), names) if attack.late else attack
-                    for trial, attack in zip(_TRIALS, attacks, strict=True)
-                ]
+            attacks = list(threads.map(lambda trial: _attacked(sandboxes, trial, names), TRIALS))
+            for pause in _PAUSES_S:
+                if any(attack.through for attack in attacks) or not any(attack.unsettled for attack in attacks):
+                    break
+                time.sleep(pause)
+                pairs = zip(TRIALS, attacks, strict=True)
+                attacks = [_again(sandboxes, trial, attack, names) for trial, attack in pairs]
             harm = _harm(names, secret, listener)
     finally:
         sandboxes.close()
-    return [*attacks, Attack(name="harm outside", contained=False, detail=harm)] if harm else attacks
+    if harm:
+        attacks.append(Attack(name="harm outside", contained=False, through=True, detail=harm))
+    through, unsettled = (
+        [f"{attack.name}: {attack.detail}" for attack in attacks if getattr(attack, which)]
+        for which in ("through", "unsettled")
+    )
+    if unsettled and not through:
+        raise GraderBusyError(f"the sandbox's self-test came to no end ({'; '.join(unsettled)}); {_BUSY}")
+    return attacks
 
 
 @cache
-def self_test() -> SelfTest:
-    """Try the attacks, once per process."""
+def _found_out() -> SelfTest:
     begin = time.monotonic()
     try:
         attacks = _tried()
-        through = "; ".join(f"{attack.name}: {attack.detail}" for attack in attacks if not attack.contained)
+        through = "; ".join(f"{attack.name}: {attack.detail}" for attack in attacks if attack.through)
         problem = f"the sandbox does not hold ({through}); {ADVICE}" if through else None
-    except GraderError as error:
+    except NoSandboxError as error:
         attacks, problem = [], str(error)
+    bubblewrap = shutil.which("bwrap")
     return SelfTest(
-        problem=problem, bubblewrap=_version(), kernel=platform.release(), user=os.geteuid(),
-        seconds=time.monotonic() - begin, attacks=tuple(attacks),
+        problem=problem, bubblewrap=(jail.output_of([bubblewrap, "--version"]) or "") if bubblewrap else "",
+        kernel=platform.release(), user=os.geteuid(), seconds=time.monotonic() - begin, attacks=tuple(attacks),
     )  # fmt: skip
 
 
+def self_test() -> SelfTest:
+    """What this machine's sandbox withstands, found out once per process.
+
+    Raises `GraderBusyError` where that cannot be found out now: to go on without programs would compute something else.
+    """
+    with _alone:
+        return _found_out()
+
+
+def forget() -> None:
+    """Find it out once more when it is asked for the next time."""
+    _found_out.cache_clear()
+
+
 def sandbox_problem() -> str | None:
-    """None where programs can be run safely, else one line that says what to do; found out once per process."""
+    """None where programs can be run safely, else one line that says what to do; raises like `self_test`."""
     return self_test().problem

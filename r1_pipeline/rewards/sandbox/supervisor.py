@@ -25,7 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-_START_S, _LOAD_S, _GRACE_S, _LOOK_S, _DIE_S = 10.0, 2.0, 0.25, 0.05, 10.0
+_START_S, _LOAD_S, _GRACE_S, _LOOK_S, _DIE_S = 60.0, 2.0, 0.25, 0.05, 60.0
 _FRAME = 8 << 20
 _DETAIL = 500
 _KEPT_ERRORS = 1 << 16
@@ -190,7 +190,7 @@ class Sandbox:
     def gone(self) -> None:
         """The driver closed its end: who is to blame?"""
         with suppress(subprocess.TimeoutExpired):
-            self.process.wait(1.0)
+            self.process.wait(_DIE_S)
         if (self.process.returncode or 0) < 0:
             raise Lost(f"a sandbox was killed from outside by signal {-self.process.returncode}")
         raise Ended("killed", "took down its sandbox")

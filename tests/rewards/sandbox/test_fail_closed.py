@@ -8,17 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from r1_pipeline.rewards.sandbox import self_test
+from r1_pipeline.errors import GraderBusyError, may_pass
+from r1_pipeline.rewards.sandbox import jail, sandboxes, self_test
+from r1_pipeline.rewards.sandbox.trials import CUT_S, TRIALS
 
-TRIALS = self_test._TRIALS
 TRY = """
-from r1_pipeline.errors import GraderError
+from r1_pipeline.errors import GraderBusyError, NoSandboxError
 from r1_pipeline.rewards.sandbox.bubblewrap import BubblewrapRunner
 from r1_pipeline.rewards.sandbox.runner import Program
 from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
 runner = BubblewrapRunner(workers=1)
 try: print(runner.feed(Program(source="print('it ran')", language="python"), [""], 1.0))
-except GraderError as error: assert str(error) == sandbox_problem(); print("refused:", error)
+except NoSandboxError as error: assert str(error) == sandbox_problem(); print("refused:", error)
+except GraderBusyError as error: print("not found out:", error)
 """
 WEAKENED = """#!/usr/bin/python3
 import os, sys
@@ -30,6 +32,15 @@ NO_FILTER = "at = words.index('--seccomp') if '--seccomp' in words else -1\nif a
 SHARED_NETWORK = NO_FILTER + "; words.insert(words.index('--'), '--share-net')"
 WRITABLE = "if '--' in words: words[words.index('--'):words.index('--')] = ['--bind', '/tmp', '/tmp']"
 SAYS_NO = "print('bwrap: No permissions to create new namespace', file=sys.stderr); sys.exit(1)"
+
+
+def weakened(folder, how):
+    """A `bwrap` in `folder` that does this to the command line before it becomes the real one."""
+    script = folder / "bwrap"
+    script.write_text(WEAKENED.format(how, shutil.which("bwrap")))
+    script.chmod(0o755)
+    for above in (folder, *folder.parents[:2]):
+        above.chmod(0o755)
 
 
 def tried(path, prefix=()):
@@ -57,25 +68,114 @@ def test_without_bubblewrap_programs_are_refused(tmp_path):
     ids=["no filter", "the host's network", "a writable folder", "no namespaces"],
 )
 def test_a_bubblewrap_that_does_not_hold_is_found_out(how, says, safe, tmp_path):
-    script = tmp_path / "bwrap"
-    script.write_text(WEAKENED.format(how, shutil.which("bwrap")))
-    script.chmod(0o755)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    weakened(tmp_path, how)
     line = tried(f"{tmp_path}:{os.environ['PATH']}")
     assert line.startswith("refused:") and says in line and "allow unprivileged user namespaces" in line
 
 
+@pytest.fixture
+def impatient(monkeypatch):
+    """Further tries follow at once."""
+    monkeypatch.setattr(self_test, "_PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(sandboxes, "_PAUSES_S", (0.0, 0.0))
+    self_test.forget()
+    yield
+    self_test.forget()
+
+
 def test_a_machine_that_is_slow_is_not_called_unsafe(safe, monkeypatch):
-    hurried = [trial if trial.limit_s == self_test._CUT_S else trial._replace(limit_s=0.001) for trial in TRIALS]
-    monkeypatch.setattr(self_test, "_TRIALS", hurried)
-    attacks = self_test._tried()
-    assert [attack for attack in attacks if not attack.contained] == []
-    monkeypatch.setattr(self_test, "_PATIENT_S", 3.0)
-    monkeypatch.setattr(
-        self_test, "_TRIALS", [TRIALS[0]._replace(name="hangs", source="while True: pass", limit_s=0.3)]
-    )
-    assert [attack.contained for attack in self_test._tried()] == [False]
+    hurried = [trial if trial.limit_s == CUT_S else trial._replace(limit_s=0.001) for trial in TRIALS]
+    monkeypatch.setattr(self_test, "TRIALS", hurried)
+    assert all(attack.contained for attack in self_test._tried())
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [("while True: pass", "out_of_time"), ("import os; os.abort()", "killed SIGABRT"), ("1 / 0", "failed")],
+)
+def test_an_attack_that_comes_to_no_end_says_nothing_about_the_sandbox(source, says, safe, impatient, monkeypatch):
+    monkeypatch.setattr(self_test, "_PATIENT_S", 0.5)
+    monkeypatch.setattr(self_test, "TRIALS", [TRIALS[0]._replace(name="dies", source=source, limit_s=0.5)])
+    with pytest.raises(GraderBusyError, match=f"dies: {says}.*run the same command again") as raised:
+        self_test.self_test()
+    assert may_pass(raised.value) and "\n" not in str(raised.value)
+    monkeypatch.setattr(self_test, "TRIALS", TRIALS)
+    assert self_test.sandbox_problem() is None  # nothing is remembered of it
+
+
+def test_an_attack_that_gets_through_counts_whatever_else_came_to_no_end(safe, impatient, monkeypatch):
+    both = ("import os; os.abort()", "print('got it')")
+    monkeypatch.setattr(self_test, "TRIALS", [TRIALS[0]._replace(name=source, source=source) for source in both])
+    assert "print('got it'): finished got it" in self_test.sandbox_problem()
+    assert "abort" not in self_test.sandbox_problem()
+
+
+BUSY = {
+    "no process": "print('bwrap: Creating new namespace failed: Resource temporarily unavailable', file=sys.stderr)",
+    "no memory": "print('bwrap: Creating new namespace failed: Cannot allocate memory', file=sys.stderr)",
+    "namespaces in use": "print('bwrap: Creating new namespace failed: nesting depth or /proc/sys/user/"
+    "max_*_namespaces exceeded (ENOSPC)', file=sys.stderr)",
+    "killed": "import signal; os.kill(os.getpid(), signal.SIGKILL)",
+    "silent": "",
+}
+
+
+@pytest.mark.parametrize("why", BUSY)
+def test_a_sandbox_that_does_not_start_just_now_is_not_called_missing(why, safe, impatient, monkeypatch, tmp_path):
+    weakened(tmp_path, BUSY[why] + "; sys.exit(1)")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(GraderBusyError, match=r"no sandbox for programs could be started.*run the same command again"):
+        self_test.sandbox_problem()
+
+
+def test_a_self_test_that_is_interrupted_once_goes_on(safe, impatient, monkeypatch, tmp_path):
+    once = f"mark = {str(tmp_path / 'once')!r}\nif not os.path.exists(mark): open(mark, 'w'); os.kill(os.getpid(), 9)"
+    (tmp_path / "bin").mkdir()
+    weakened(tmp_path / "bin", once)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    tmp_path.chmod(0o777)
+    assert self_test.sandbox_problem() is None and (tmp_path / "once").exists()
+
+
+def test_a_supervisor_that_cannot_start_is_not_taken_for_a_missing_sandbox(safe, impatient, monkeypatch, tmp_path):
+    for ends, says in (("exit 1", "exit code 1"), ("kill -9 $$", r"\(signal 9\)")):
+        script = tmp_path / "python"
+        script.write_text(f"#!/bin/sh\n{ends}\n")
+        script.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(script))
+        with pytest.raises(GraderBusyError, match=rf"supervisor\.py did not start.* {says}"):
+            self_test.sandbox_problem()
+
+
+@pytest.mark.parametrize(
+    ("said", "stays"),
+    [
+        ("a sandbox did not start: bwrap: No permissions to create new namespace", True),
+        ("a sandbox did not start: bwrap: setting up uid map: Permission denied", True),
+        ("a sandbox did not start: bwrap: Unknown option --disable-userns", True),
+        ("a sandbox did not start: bwrap: Creating new namespace failed: Resource temporarily unavailable", False),
+        ("a sandbox did not start: it said nothing", False),
+        ("a sandbox was killed from outside by signal 9", False),
+        ("its supervisor was lost 3 times: died", False),
+        ("out_of_time out of time", False),
+        ("grading child supervisor.py cannot work here: this kernel cannot adopt or list child processes", True),
+        ("grading child supervisor.py did not start: exit code 1; install this project's packages again", False),
+    ],
+)
+def test_only_what_the_machine_forbids_stays(said, stays):
+    assert self_test._will_stay(said) is stays
+
+
+def test_a_program_of_the_host_that_gives_no_answer_in_time_is_not_called_missing(tmp_path):
+    (tmp_path / "ended").write_text("#!/bin/sh\nkill -9 $$\n")
+    (tmp_path / "fails").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "says").write_text("#!/bin/sh\necho 1.2.3\n")
+    for script in tmp_path.iterdir():
+        script.chmod(0o755)
+    with pytest.raises(GraderBusyError, match="ended by signal 9; run the same command again"):
+        jail.output_of([str(tmp_path / "ended")])
+    found = [jail.output_of([str(tmp_path / name)]) for name in ("says", "fails", "missing")]
+    assert found == ["1.2.3", None, None]
 
 
 def test_without_user_namespaces_programs_are_refused(safe):

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from r1_pipeline.rewards.sandbox.bubblewrap import BubblewrapRunner
@@ -90,30 +91,39 @@ def test_many_threads_share_the_sandboxes(held):
     assert [run.tests[0].output for run in runs] == [f"{n}\n" for n in range(24)]
 
 
+def children(pid):
+    """Of all its threads; none of a process that is gone."""
+    found = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += map(int, path.read_text().split())
+    return found
+
+
+def descendants(pid):
+    return [each for child in children(pid) for each in (child, *descendants(child))]
+
+
 def supervisors():
-    children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
-    pids = [int(pid) for path in children for pid in path.read_text().split()]
-    return [pid for pid in pids if "supervisor.py" in Path(f"/proc/{pid}/cmdline").read_text()]
+    return [pid for pid in children(os.getpid()) if "supervisor.py" in Path(f"/proc/{pid}/cmdline").read_text()]
 
 
-def test_a_sandbox_killed_from_outside_is_tried_once_more(safe):
+def test_a_sandbox_killed_from_outside_is_tried_again(safe):
     others, sandboxes = set(supervisors()), Sandboxes(workers=1)
 
-    def running():
-        (supervisor,) = set(supervisors()) - others
-        return set(Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split())
-
     def kill(times):
+        """So many sandboxes, each once its program runs."""
+        (supervisor,) = set(supervisors()) - others
         killed = set()
         while len(killed) < times:
-            for pid in running() - killed:
-                os.kill(int(pid), signal.SIGKILL)
-                killed.add(pid)
+            for pid in children(supervisor):
+                if pid not in killed and len(descendants(pid)) == 3:  # bubblewrap inside, the driver, the test
+                    os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
             time.sleep(0.01)
 
-    for times, status in ((1, "ran"), (2, "runner_failed")):
+    for times, status in ((1, "ran"), (2, "ran"), (3, "runner_failed")):
         sandboxes.feed(program(""), [""], PATIENT_S)
-        until(lambda: not running())
         killer = threading.Thread(target=kill, args=(times,))
         killer.start()
         run = sandboxes.feed(program("import time\ntime.sleep(2)\nprint(1)"), [""], PATIENT_S)
@@ -129,13 +139,6 @@ def test_the_sandbox_dies_with_the_process_that_asked_for_it(safe):
         "Sandboxes(1).feed(Program(source='import time; time.sleep(345)', language='python'), [''], 400.0)"
     )
     asking = subprocess.Popen([sys.executable, "-c", script])
-
-    def descendants(pid):
-        found = []
-        for path in Path(f"/proc/{pid}/task").glob("*/children"):
-            for child in path.read_text().split():
-                found += [int(child), *descendants(child)]
-        return found
 
     until(lambda: len(descendants(asking.pid)) == 5)  # the supervisor, bubblewrap twice, the driver, the test
     started = descendants(asking.pid)
