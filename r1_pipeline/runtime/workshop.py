@@ -96,8 +96,10 @@ class Verb(Generic[P, A]):
         return Spec(at.name, self.name, self.version, build.recipe, build.inputs, build.uses)
 
     def __call__(self, at: Workshop, *args: P.args, **kwargs: P.kwargs) -> A:
-        """Makes the artifact, or opens it where it exists; raises like `Store.build`, and `NoSandboxError` where programs
-        count and this machine can no longer run those of the home."""
+        """Makes the artifact, or opens it where it exists; raises like `Store.build`.
+
+        Raises `NoSandboxError` where programs count and this machine can no longer run those of the home.
+        """
         build = self.build(at, *args, **kwargs)
         spec = self.spec_of(at, build)
         if "verifier.code" in spec.uses:
