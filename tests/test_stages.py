@@ -244,7 +244,7 @@ def test_a_home_in_which_code_was_graded_does_not_go_on_without_it(
 ) -> None:
     home, _, heldout = made
     assert heldout.statistics["by_domain"]["code"] == 10
-    for recipe in (profile.recipe.heldout_problems, profile.recipe.reasoning_problems):
+    for recipe in (profile.recipes["heldout_problems"], profile.recipes["reasoning_problems"]):
         with pytest.raises(NoSandboxError, match=r"heldout_problems in .* programs that were graded.*another --home"):
             stages.curate(Workshop(Store(home), profile.runtime, "heldout_problems"), recipe)
     with pytest.raises(NoSandboxError, match="install the package bubblewrap"):
@@ -256,7 +256,7 @@ def test_what_needs_no_programs_is_made_in_such_a_home_too(
     profile: Profile, made: tuple[Path, Checkpoint, ProblemSet], no_sandbox: None
 ) -> None:
     at = Workshop(Store(made[0]), profile.runtime, "general_prompts")
-    assert stages.curate(at, profile.recipe.general_prompts).problems()
+    assert stages.curate(at, profile.recipes["general_prompts"]).problems()
 
 
 @pytest.fixture
@@ -279,10 +279,10 @@ def test_a_sandbox_that_cannot_be_tried_now_stops_the_stage_and_changes_no_finge
 ) -> None:
     at = Workshop(Store(tmp_path / "home"), profile.runtime, "heldout_problems")
     with pytest.raises(GraderBusyError, match="run the same command again"):
-        stages.curate(at, profile.recipe.heldout_problems)
+        stages.curate(at, profile.recipes["heldout_problems"])
     assert not list((tmp_path / "home").rglob("manifest.json"))
     busy.unlink()
-    made = stages.curate(at, profile.recipe.heldout_problems)
+    made = stages.curate(at, profile.recipes["heldout_problems"])
     assert made.left_out == {} and "refused" not in made.manifest.payload["uses"]["verifier.code"]
 
 

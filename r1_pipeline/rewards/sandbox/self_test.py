@@ -14,7 +14,7 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
@@ -160,7 +160,7 @@ def _will_stay(said: str) -> bool:
 
 
 def _tried() -> list[Attack]:
-    """What became of every attack, each contained or through; raises where that cannot be found out."""
+    """What became of every attack, all contained or some through; raises where that cannot be found out."""
     sandboxes = Sandboxes(workers=2)
     try:
         _starts(sandboxes)
@@ -177,13 +177,13 @@ def _tried() -> list[Attack]:
         sandboxes.close()
     if harm:
         attacks.append(Attack(name="harm outside", contained=False, through=True, detail=harm))
-    through, unsettled = (
-        [f"{attack.name}: {attack.detail}" for attack in attacks if getattr(attack, which)]
-        for which in ("through", "unsettled")
-    )
-    if unsettled and not through:
-        raise GraderBusyError(f"the sandbox's self-test came to no end ({'; '.join(unsettled)}); {_BUSY}")
+    if not any(attack.through for attack in attacks) and (unsettled := _not_contained(attacks)):
+        raise GraderBusyError(f"the sandbox's self-test came to no end ({unsettled}); {_BUSY}")
     return attacks
+
+
+def _not_contained(attacks: Iterable[Attack]) -> str:
+    return "; ".join(f"{attack.name}: {attack.detail}" for attack in attacks if not attack.contained)
 
 
 @cache
@@ -191,7 +191,7 @@ def _found_out() -> SelfTest:
     begin = time.monotonic()
     try:
         attacks = _tried()
-        through = "; ".join(f"{attack.name}: {attack.detail}" for attack in attacks if attack.through)
+        through = _not_contained(attacks)
         problem = f"the sandbox does not hold ({through}); {ADVICE}" if through else None
     except NoSandboxError as error:
         attacks, problem = [], str(error)

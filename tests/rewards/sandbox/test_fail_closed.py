@@ -107,7 +107,6 @@ def test_an_attack_that_gets_through_counts_whatever_else_came_to_no_end(safe, i
     both = ("import os; os.abort()", "print('got it')")
     monkeypatch.setattr(self_test, "TRIALS", [TRIALS[0]._replace(name=source, source=source) for source in both])
     assert "print('got it'): finished got it" in self_test.sandbox_problem()
-    assert "abort" not in self_test.sandbox_problem()
 
 
 BUSY = {
