@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from dagster import DagsterInstance
-
+from dagster_defs.history import history
 from dagster_defs.io import address_of, blocking_checks, latest_good
 from dagster_defs.keys import asset_key
 from dagster_defs.settings import Settings
@@ -17,7 +16,7 @@ def newest_good(settings: Settings, bound: Bound, name: AssetName) -> Path:
     """Folder of the newest good version; raises `GateFailedError` where none passed its gates."""
     key = asset_key(name.asset)
     gates = blocking_checks(bound.graph).get(key, frozenset())
-    with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+    with history(settings) as instance:
         return settings.home / address_of(latest_good(instance, key, name.partition, gates))
 
 
@@ -27,5 +26,4 @@ def newest_model(settings: Settings, model: str) -> Checkpoint:
     valid = {str(name): name for name in bound.checkpoints}
     if model not in valid:
         raise UnknownNameError("model", model, valid)
-    settings.export()
     return Checkpoint.open(newest_good(settings, bound, valid[model]))

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from r1_pipeline.artifacts.manifest import MARKER, check_marker
+from r1_pipeline.errors import RecipeError, RequirementError, did_you_mean
+
 if TYPE_CHECKING:
     from r1_pipeline.profiles import Profile
 
@@ -37,6 +40,9 @@ DEVICE = "device"
 """Pool of what loads a model: as many at once as the profile has lanes, which is one on accelerators."""
 AUTOMATION = "R1_AUTOMATION"
 DAGSTER_DB = "R1_DAGSTER_DB"
+CONFIGURATION = "dagster.yaml"
+SEEDS = 2**32
+"""NumPy takes no seed from here on."""
 MARK = "# written by r1; without this line it stays as it is"
 DAGSTER_YAML = f"""\
 {MARK}
@@ -67,12 +73,12 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """What the environment says, with the defaults above."""
+        """What the environment says, with the defaults above; raises `RecipeError` for a seed that is none."""
         home = Path(os.environ.get("R1_HOME", ".r1")).resolve()
         return cls(
             home=home,
             profile=os.environ.get("R1_PROFILE", "tiny"),
-            seed=int(os.environ.get("R1_SEED", "0")),
+            seed=_seed(os.environ.get("R1_SEED", "0")),
             tracking_uri=with_driver(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")),
             sources=_named_or_kept(home, "R1_SOURCES", "sources.toml"),
             recipe=_named_or_kept(home, "R1_RECIPE", "recipe.py"),
@@ -101,8 +107,8 @@ class Settings:
             profile = extended(profile, self.recipe)
         return with_sources(profile, read_sources(self.sources)) if self.sources else profile
 
-    def export(self) -> None:
-        """Make this process and its children see these settings, and an instance directory for Dagster."""
+    def announce(self) -> None:
+        """Make this process and its children see these settings; writes nothing."""
         os.environ.update(OFFLINE_AND_QUIET)
         os.environ["R1_HOME"], os.environ["R1_PROFILE"] = str(self.home), self.profile
         os.environ["R1_SEED"], os.environ["MLFLOW_TRACKING_URI"] = str(self.seed), self.tracking_uri
@@ -110,14 +116,22 @@ class Settings:
         os.environ["R1_SOURCES"], os.environ["R1_RECIPE"] = str(self.sources or ""), str(self.recipe or "")
         if hub := sys.modules.get("huggingface_hub.constants"):
             vars(hub)["HF_HUB_OFFLINE"] = True  # it read the environment when a source was fetched
+        if shared := os.environ.get(DAGSTER_DB):
+            os.environ[DAGSTER_DB] = with_driver(shared)
+
+    def export(self) -> None:
+        """`announce`, and make an instance directory for Dagster; raises `RequirementError` where that cannot be."""
+        self.announce()
+        require_writable(self.home)
         self.dagster_home.mkdir(parents=True, exist_ok=True)
-        configuration = self.dagster_home / "dagster.yaml"
-        if not configuration.exists() or MARK in configuration.read_text(encoding="utf-8"):
-            shared = os.environ.get(DAGSTER_DB)
-            if shared:
-                os.environ[DAGSTER_DB] = with_driver(shared)
-            text = DAGSTER_YAML + (POSTGRES if shared else "")
-            configuration.write_text(text, encoding="utf-8")
+        (self.dagster_home / CONFIGURATION).write_text(self.configuration, encoding="utf-8")
+
+    @property
+    def configuration(self) -> str:
+        """What `dagster.yaml` holds: ours, unless somebody has written another."""
+        there = self.dagster_home / CONFIGURATION
+        known = there.read_text(encoding="utf-8") if there.exists() else MARK
+        return known if MARK not in known else DAGSTER_YAML + (POSTGRES if os.environ.get(DAGSTER_DB) else "")
 
     @property
     def tracking_server(self) -> str | None:
@@ -137,6 +151,35 @@ class Settings:
     def report_directory(self) -> Path:
         """Where the newest report lies."""
         return self.home / "report"
+
+
+def require_home(home: Path) -> None:
+    """Raises `RequirementError` unless `home` is one: a question makes none."""
+    if (home / MARKER).is_file():
+        return check_marker(home)
+    if home.exists():
+        raise RequirementError(f"{home} is not a home (it has no {MARKER}); name one with --home")
+    beside = [each.parent.name for each in home.parent.glob(f"*/{MARKER}")]
+    raise RequirementError(
+        f"there is no home {home};{did_you_mean(home.name, beside)} name one with --home, or make it: r1 run"
+    )
+
+
+def require_writable(home: Path) -> None:
+    """Raises `RequirementError` unless `home` is a folder, or can become one, that this user may write to."""
+    nearest = next(folder for folder in (home, *home.parents) if folder.exists())
+    if not nearest.is_dir():
+        raise RequirementError(f"{home} cannot be a home: {nearest} is a file; name a folder with --home")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise RequirementError(f"{home} cannot be written: no permission in {nearest}; name another with --home")
+    if (home / MARKER).is_file():
+        check_marker(home)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= SEEDS:
+        raise RecipeError(f"the seed is {text!r}; give a whole number from 0 to {SEEDS - 1} (--seed or R1_SEED)")
+    return int(text)
 
 
 def _named_or_kept(home: Path, variable: str, file: str) -> Path | None:

@@ -26,6 +26,7 @@ To add one: derive from the nearest parent, and from the builtin it refines.
 
 import errno
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class R1Error(Exception):
@@ -45,17 +46,25 @@ class SourceError(R1Error, ValueError):
 
 
 class UnknownNameError(R1Error, KeyError):
-    """A name that does not exist; the message lists the names that do."""
+    """A name that does not exist; the message says which was probably meant, and lists the names that do."""
 
     def __init__(self, what: str, name: str, valid: Iterable[str]) -> None:
         self.args_for_pickle = (what, name, tuple(valid))
-        super().__init__(f"unknown {what} {name!r}; valid: {', '.join(self.args_for_pickle[2])}")
+        names = self.args_for_pickle[2]
+        super().__init__(f"unknown {what} {name!r};{did_you_mean(name, names)} valid: {', '.join(names) or 'none'}")
 
     def __str__(self) -> str:
         return str(self.args[0])
 
     def __reduce__(self) -> tuple[type, tuple[str, str, tuple[str, ...]]]:
         return type(self), self.args_for_pickle
+
+
+def did_you_mean(name: str, valid: Iterable[str]) -> str:
+    """` did you mean NAME?` where one of the valid names looks like `name`, else nothing."""
+    by_form = {each.casefold().replace("-", "_"): each for each in valid}
+    near = get_close_matches(name.casefold().replace("-", "_"), by_form, 1)
+    return f" did you mean {by_form[near[0]]}?" if near else ""
 
 
 class ArtifactError(R1Error, RuntimeError):

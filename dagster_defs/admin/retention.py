@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dagster import AssetKey, AssetRecordsFilter, DagsterInstance
 
+from dagster_defs.history import history
 from dagster_defs.io import address_of, blocking_checks, latest_good
 from dagster_defs.metadata import ADDRESS, PROFILE, SEED
 from dagster_defs.settings import Settings
@@ -58,7 +59,7 @@ def prune(settings: Settings, entries: Iterable[Unneeded]) -> int:
 def _wanted(settings: Settings, keep_days: float) -> Iterator[Path]:
     """Addresses of what is kept for its own sake."""
     gates, since = blocking_checks(settings.load().graph), time.time() - keep_days * DAY
-    with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+    with history(settings) as instance:
         for key in instance.all_asset_keys():
             for partition in instance.get_materialized_partitions(key) or (None,):
                 yield from _lately(settings, instance, key, partition, since)

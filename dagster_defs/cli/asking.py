@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dagster_defs.cli.common import HomeOption, JsonOption, app, home_of, library_of, out, print_json
+from dagster_defs.cli.common import HomeOption, JsonOption, app, home_of, library_of, out, print_json, say
 
 
 @app.command()
@@ -26,7 +26,7 @@ def trace(
     if as_json:
         print_json([row.model_dump() for row in found] if isinstance(found, list) else found.model_dump())
     elif page is not None:
-        out.print(f"trace: {page}", highlight=False, soft_wrap=True)
+        say(f"trace: {page}")
     else:
         out.print(shown(found), highlight=False)
 
@@ -65,4 +65,4 @@ def export(
 
     library = library_of(home)
     for name in export_artifact(library, library.find(asset), target):
-        out.print(f"{target}/{name}", highlight=False, soft_wrap=True)
+        say(f"{target}/{name}")

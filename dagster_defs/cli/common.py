@@ -11,15 +11,15 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from dagster_defs.settings import Settings
+from dagster_defs.settings import Settings, require_home
 
 if TYPE_CHECKING:
     from r1_pipeline.lineage.library import Library
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # it takes square brackets for markup and leaves them out
     help="DeepSeek-R1 as one graph: run it, watch it, ask what came out.",
 )
 out = Console()
@@ -28,7 +28,7 @@ HomeOption = Annotated[Path | None, typer.Option("--home", help="Where everythin
 ProfileOption = Annotated[
     str | None, typer.Option("--profile", help="smoke, tiny, small, node, paper [R1_PROFILE, else tiny].")
 ]
-SeedOption = Annotated[int | None, typer.Option("--seed", help="Root of all seeds [R1_SEED, else 0].")]
+SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Root of all seeds [R1_SEED, else 0].")]
 SourcesOption = Annotated[
     Path | None, typer.Option("--sources", help="Your own problems [R1_SOURCES, else sources.toml in the home].")
 ]
@@ -48,12 +48,7 @@ def settings_of(
     sources: Path | None = None,
     recipe: Path | None = None,
 ) -> Settings:
-    """The environment's settings, with what the command line says on top; Dagster's warnings of betas are off."""
-
-    from dagster import BetaWarning, PreviewWarning
-
-    warnings.simplefilter("ignore", BetaWarning)  # observable sources
-    warnings.simplefilter("ignore", PreviewWarning)  # partitions of checks
+    """The environment's settings, with what the command line says on top."""
     for name, value in (
         ("R1_HOME", home),
         ("R1_PROFILE", profile),
@@ -66,6 +61,30 @@ def settings_of(
     settings = Settings.from_environment()
     settings.load()
     return settings
+
+
+def kept_in(
+    home: Path | None,
+    profile: str | None = None,
+    seed: int | None = None,
+    sources: Path | None = None,
+    recipe: Path | None = None,
+) -> Settings:
+    """`settings_of` for a question about what is there: raises `RequirementError` where there is no home."""
+    require_home(home_of(home))
+    return settings_of(home, profile, seed, sources, recipe)
+
+
+def quiet() -> None:
+    """No warnings of libraries, here and in all processes that are started, unless Python was asked for them."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+        os.environ["PYTHONWARNINGS"] = "ignore"
+
+
+def say(text: str) -> None:
+    """A line on standard output as it is: square brackets are no markup, and long lines are not broken."""
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def home_of(home: Path | None) -> Path:
@@ -85,7 +104,7 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
-def fail(message: str) -> NoReturn:
-    """Say what is wrong and leave with exit code 1."""
-    Console(stderr=True).print(f"[red]r1:[/] {escape(message)}", highlight=False, soft_wrap=True)
-    raise SystemExit(1)
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Say in one line what is wrong, and leave with this exit code."""
+    Console(stderr=True).print(f"[red]r1:[/] {escape(' '.join(message.split()))}", highlight=False, soft_wrap=True)
+    raise SystemExit(code)

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from r1_pipeline.artifacts.kinds import Artifact
@@ -54,7 +55,7 @@ class ConsoleObserver(Observer):
     ) -> Mapping[str, str]:
         self._tasks[name] = self._bars.add_task(name, total=None, metrics="starting")
         if not self.console.is_terminal:
-            self.console.print(f"  … {name}")
+            self._say(f"  … {escape(name)}")
         self._spoke = time.monotonic()
         return {}
 
@@ -65,19 +66,17 @@ class ConsoleObserver(Observer):
         now = time.monotonic()
         if not self.console.is_terminal and now - self._spoke > QUIET_PERIOD:
             self._spoke = now
-            self.console.print(f"    {name} {step}/{total}  {shown}")
+            self._say(f"    {escape(name)} {step}/{total}  {shown}")
 
     def noted(self, name: str, message: str) -> None:
-        self.console.print(f"  [yellow]![/] {name}: {message}", highlight=False)
+        self._say(f"  [yellow]![/] {escape(name)}: {escape(message)}")
 
     def finished(self, artifact: Artifact) -> None:
         self._close(artifact.name)
         self.computed.append(artifact.name)
         seconds = artifact.manifest.provenance.seconds
-        self.console.print(
-            f"  [green]✓[/] {artifact.name:<36} {seconds:7.1f} s  {artifact.digest[:12]}  {_gist(artifact)}",
-            highlight=False,
-        )
+        name = escape(f"{artifact.name:<36}")
+        self._say(f"  [green]✓[/] {name} {seconds:7.1f} s  {artifact.digest[:12]}  {_gist(artifact)}")
 
     def failed(self, name: str, error: BaseException) -> None:
         self._close(name)
@@ -85,6 +84,10 @@ class ConsoleObserver(Observer):
     def reused(self, artifact: Artifact) -> None:
         if artifact.name not in self.computed and artifact.name not in self.taken:
             self.taken.append(artifact.name)
+
+    def _say(self, line: str) -> None:
+        """A line with markup; what is not ours in it is escaped."""
+        self.console.print(line, highlight=False, soft_wrap=True)
 
     def _close(self, name: str) -> None:
         if name in self._tasks:

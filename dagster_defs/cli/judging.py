@@ -14,9 +14,10 @@ from dagster_defs.cli.common import (
     SeedOption,
     app,
     fail,
+    kept_in,
     out,
     print_json,
-    settings_of,
+    say,
 )
 from dagster_defs.cli.making import run
 from r1_pipeline.rewards.extract import Rule
@@ -65,12 +66,12 @@ def regrade(
     """
     from dagster_defs.cli.regrade import asset_of, regraded, said, shown
 
-    settings = settings_of(home, profile, seed)
+    settings = kept_in(home, profile, seed)
     found = regraded(settings.home, asset, os.cpu_count() or 1)
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:
-        out.print(said(found), highlight=False, markup=False, soft_wrap=True)
+        say(said(found))
         if found.flips:
             out.print(shown(found))
     if apply:

@@ -15,10 +15,13 @@ from dagster_defs.cli.common import (
     SourcesOption,
     app,
     fail,
+    kept_in,
     out,
     print_json,
+    say,
     settings_of,
 )
+from dagster_defs.settings import require_writable
 
 if TYPE_CHECKING:
     from r1_pipeline.records import Completion
@@ -43,10 +46,11 @@ def run(
 
     settings = settings_of(home, profile, seed, sources, recipe)
     started = time.monotonic()
-    out.print(f"r1 run: profile {settings.profile}, seed {settings.seed}, home {settings.home}", highlight=False)
+    require_writable(settings.home)
+    say(f"r1 run: profile {settings.profile}, seed {settings.seed}, home {settings.home}")
     require_programs(settings.home)
     if problem := sandbox_problem():
-        out.print(f"no code problems: {problem}", highlight=False, markup=False, soft_wrap=True)
+        say(f"no code problems: {problem}")
     with ConsoleObserver(out) as watching:
         try:
             failure = run_graph(settings, select, [watching])
@@ -54,11 +58,11 @@ def run(
             fail("interrupted; everything finished is kept, the next run goes on from the last checkpoint")
     seconds = time.monotonic() - started
     if failure:
-        fail(f"{failure.asset}: {failure.reason}\nEverything finished is kept; mend the cause and run again.")
-    out.print(f"{len(watching.computed)} computed, {len(watching.taken)} reused, {seconds:.1f} s", highlight=False)
+        fail(f"{failure.asset}: {failure.reason}; everything finished is kept, fix the cause and run again")
+    say(f"{len(watching.computed)} computed, {len(watching.taken)} reused, {seconds:.1f} s")
     page = settings.report_directory / "report.html"
     if page.exists():
-        out.print(f"report: {page}", highlight=False, soft_wrap=True)
+        say(f"report: {page}")
 
 
 @app.command()
@@ -73,13 +77,14 @@ def status(
     """Every asset: fresh, stale and why, missing, or rejected by a gate; hours to make it again. Example: r1 status"""
     from dagster_defs.cli.status import status_table, summary, survey
 
-    settings = settings_of(home, profile, seed, sources, recipe)
+    settings = kept_in(home, profile, seed, sources, recipe)
     states = survey(settings)
     if as_json:
         print_json([state.model_dump() for state in states])
         return
     Console(width=max(out.width, 140)).print(status_table(states))
-    out.print(*summary(states, settings.load()), sep="\n", highlight=False, soft_wrap=True)
+    for line in summary(states, settings.load()):
+        say(line)
 
 
 @app.command()
@@ -102,7 +107,7 @@ def plan(
     wide.print(stage_table(planned))
     if planned.published:
         wide.print("", published_table(planned))
-    wide.print("", *summary(planned), sep="\n", highlight=False)
+    say("\n".join(["", *summary(planned)]))
 
 
 @app.command()
@@ -115,7 +120,7 @@ def cost(
     """What a model has cost, stage by stage along its lineage, beside the plan. Example: r1 cost r1"""
     from dagster_defs.cli.cost import cost_of, cost_table
 
-    spent = cost_of(settings_of(home, profile), model)
+    spent = cost_of(kept_in(home, profile), model)
     if as_json:
         print_json(spent.model_dump())
     else:
@@ -125,9 +130,9 @@ def cost(
 @app.command()
 def report(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Path of the newest report, or its numbers. Example: r1 report --json"""
-    directory = settings_of(home).report_directory
+    directory = kept_in(home).report_directory
     path = directory / ("report.json" if as_json else "report.html")
-    if not path.exists():
+    if not path.is_file():
         fail(f"no report in {directory}; make one: r1 run")
     sys.stdout.write(path.read_text(encoding="utf-8") if as_json else f"{path}\n")
 
@@ -145,16 +150,16 @@ def chat(
     """Talk to a checkpoint. Example: r1 chat r1 --prompt "What is 3 + 5 - 2?" """
     from dagster_defs.cli.chat import partner
 
-    with partner(settings_of(home, profile), model, temperature) as other:
+    with partner(kept_in(home, profile), model, temperature) as other:
         if prompt is not None:
-            _say(other.answer(prompt))
+            _tell(other.answer(prompt))
             return
-        out.print(f"{model} ({other.digest[:12]}); an empty line ends.", highlight=False)
+        say(f"{model} ({other.digest[:12]}); an empty line ends.")
         while line := _ask():
-            _say(other.answer(line))
+            _tell(other.answer(line))
 
 
-def _say(reply: "Completion") -> None:
+def _tell(reply: "Completion") -> None:
     sys.stdout.write(reply.text.strip() + "\n")
     if reply.finish_reason == "length":
         Console(stderr=True).print(f"cut off after {len(reply.token_ids)} tokens, the profile's limit", highlight=False)

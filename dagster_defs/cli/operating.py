@@ -11,7 +11,9 @@ from dagster_defs.cli.common import (
     SeedOption,
     SourcesOption,
     app,
+    kept_in,
     out,
+    say,
     settings_of,
 )
 from dagster_defs.web.addresses import LOOPBACK, Address, public_origin
@@ -28,8 +30,8 @@ def ui(  # noqa: PLR0913 - as many as it has options
     seed: SeedOption = None,
     sources: SourcesOption = None,
     recipe: RecipeOption = None,
-    dagster_port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
-    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
+    dagster_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = 3000,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the MLflow UI.")] = 5000,
     host: Annotated[str, typer.Option(help="Another address is open to others; what to put in front is said.")] = (
         LOOPBACK
     ),
@@ -65,10 +67,10 @@ def promote(
     from dagster_defs.tracking.promotion import person
     from dagster_defs.tracking.promotion import promote as promoted
 
-    settings = settings_of(home)
+    settings = kept_in(home)
     bound = settings.load().bound
     move = promoted(settings, bound, bound.name(model), why, person(), even_if_worse=even_if_worse)
-    out.print(f"{model}: version {move.version} is the champion, pass@1 {move.score:.4f}", highlight=False)
+    say(f"{model}: version {move.version} is the champion, pass@1 {move.score:.4f}")
 
 
 @app.command()
@@ -76,29 +78,29 @@ def rollback(model: Annotated[str, MODEL], why: Annotated[str, WHY], home: HomeO
     """Make the champion before the present one the champion again. Example: r1 rollback r1 --why "it rambles" """
     from dagster_defs.tracking.promotion import rollback as rolled_back
 
-    move = rolled_back(settings_of(home), model, why)
-    out.print(f"{model}: version {move.version} is the champion again, pass@1 {move.score:.4f}", highlight=False)
+    settings = kept_in(home)
+    move = rolled_back(settings, str(settings.load().bound.name(model)), why)
+    say(f"{model}: version {move.version} is the champion again, pass@1 {move.score:.4f}")
 
 
 @app.command()
 def prune(
-    keep_days: Annotated[float, typer.Option(help="Younger artifacts stay.")] = 30.0,
+    keep_days: Annotated[float, typer.Option(min=0, help="Younger artifacts stay.")] = 30.0,
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; else they are only listed.")] = False,
     home: HomeOption = None,
 ) -> None:
     """Artifacts that nothing kept descends from: listed, removed with --yes. Example: r1 prune --keep-days 90"""
     from dagster_defs.admin import retention
 
-    settings = settings_of(home)
+    settings = kept_in(home)
     found = retention.unneeded(settings, keep_days)
     for entry in found:
-        line = f"{entry.days:6.1f} d  {entry.bytes / 2**20:9.1f} MiB  {entry.name}  {entry.path}"
-        out.print(line, highlight=False, soft_wrap=True)
+        say(f"{entry.days:6.1f} d  {entry.bytes / 2**20:9.1f} MiB  {entry.name}  {entry.path}")
     size = sum(entry.bytes for entry in found) / 2**20
     if yes:
         retention.prune(settings, found)
     verb = "removed" if yes else "could go; r1 prune --yes removes them"
-    out.print(f"{len(found)} artifacts, {size:.1f} MiB {verb}", highlight=False)
+    say(f"{len(found)} artifacts, {size:.1f} MiB {verb}")
 
 
 @app.command()
@@ -106,9 +108,8 @@ def migrate(home: HomeOption = None) -> None:
     """Copy records from SQLite to the PostgreSQL of R1_DAGSTER_DB and MLFLOW_TRACKING_URI. Example: r1 migrate"""
     from dagster_defs.admin.migrate import migrate as migrated
 
-    moved = migrated(settings_of(home))
-    out.print(
+    moved = migrated(kept_in(home))
+    say(
         f"{moved.runs} runs and {moved.events} events of Dagster and {moved.tracked_runs} runs of MLflow are in "
-        "PostgreSQL; keep the two variables set, and r1 run and r1 ui go on there",
-        highlight=False,
+        "PostgreSQL; keep the two variables set, and r1 run and r1 ui go on there"
     )

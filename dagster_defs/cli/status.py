@@ -6,12 +6,12 @@ Beside it what it costs to make it again, as planned, before anybody approves th
 import time
 from collections.abc import Iterable, Iterator
 
-from dagster import DagsterInstance
 from rich.markup import escape
 from rich.table import Table
 
 from dagster_defs.assets import rerun_of
 from dagster_defs.cli.plan import hours_text
+from dagster_defs.history import history
 from dagster_defs.io import newest_record
 from dagster_defs.keys import asset_key
 from dagster_defs.settings import Settings
@@ -50,11 +50,10 @@ class AssetState(Record):
 
 def survey(settings: Settings) -> list[AssetState]:
     """All materializable assets and partitions in topological order; makes nothing."""
-    settings.export()
     profile = settings.load()
     bound, hours = profile.bound, planned_hours(profile)
     under = below(waits(bound, set(profile.graph.nodes)))
-    with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+    with history(settings) as instance:
         drifts = Drifts(settings.home, profile, instance)
         found = []
         for name in bound.names.values():

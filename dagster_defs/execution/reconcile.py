@@ -18,6 +18,7 @@ from typing import TextIO
 import dagster as dg
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
+from dagster_defs.history import opened
 from dagster_defs.settings import DEVICE, Settings
 from dagster_defs.tracking.stage_runs import DAGSTER_RUN, Tracking
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
@@ -71,8 +72,7 @@ def _opened(settings: Settings) -> Iterator[DagsterInstance]:
     """The instance; whoever comes first makes its tables, and only one does."""
     with (settings.dagster_home / ".lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-            instance.get_runs_count()
+        with opened(settings.dagster_home) as instance:
             yield instance
 
 

@@ -47,6 +47,8 @@ def run(settings: Settings, select: str | None, watching: Sequence[Observer]) ->
     """
     profile = settings.load()
     profile.require()
+    if select is not None:
+        selected(code_location(settings), select)  # before anything is written
     settings.export()
     reconcile(settings)
     limit_devices(settings, profile.runtime.lanes)

@@ -4,6 +4,7 @@ A `Wave` is a bundle: one Dagster run cannot mix partitioned and unpartitioned a
 assets that are ready, or one partition of those that are.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -11,9 +12,13 @@ import dagster as dg
 from dagster import AssetKey
 
 from dagster_defs.keys import node_name
-from r1_pipeline.errors import UnknownNameError
+from r1_pipeline.errors import RecipeError, UnknownNameError
 from r1_pipeline.graph.bound import Bound, walk
 from r1_pipeline.graph.node import AssetName
+
+NAME = re.compile(r"[\w/.-]+")
+"""What is meant as the name of an asset, and not as an expression of Dagster's."""
+SYNTAX = "write r1_zero, +r1 (with all upstream), a list such as dev1,dev2, or key:evaluation/*"
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Wave:
 def selected(graph: dg.Definitions, select: str | None) -> set[str]:
     """Nodes of a selection such as `r1_zero`, `r1_zero,dev1`, `+r1` (with all upstream) or `key:evaluation/*`.
 
-    Raises `UnknownNameError` for an asset that does not exist.
+    Raises `UnknownNameError` for an asset that does not exist, `RecipeError` for what selects nothing.
     """
     asset_graph = graph.resolve_asset_graph()
     runnable = set(asset_graph.materializable_asset_keys)
@@ -37,11 +42,17 @@ def selected(graph: dg.Definitions, select: str | None) -> set[str]:
     chosen: set[AssetKey] = set()
     for piece in select.split(","):
         name = piece.strip().strip("+*")
-        if name.replace("_", "").replace("/", "").isalnum() and name not in known:
+        if NAME.fullmatch(name) and name not in known:
             raise UnknownNameError("asset", name, sorted(known))
         text = piece.strip().replace(name, f'key:"{name}"') if name in known else piece.strip()
-        chosen |= dg.AssetSelection.from_string(text).resolve(asset_graph)
-    return set(map(node_name, chosen & runnable))
+        try:
+            found = dg.AssetSelection.from_string(text).resolve(asset_graph) & runnable
+        except dg.DagsterError as error:
+            raise RecipeError(f"the selection {piece!r} cannot be read ({error}); {SYNTAX}") from error
+        if not found:
+            raise RecipeError(f"the selection {piece!r} names no asset; {SYNTAX}")
+        chosen |= found
+    return set(map(node_name, chosen))
 
 
 def waits(bound: Bound, nodes: set[str]) -> dict[AssetName, frozenset[AssetName]]:

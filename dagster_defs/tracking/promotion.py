@@ -53,8 +53,8 @@ def promote(settings: Settings, bound: Bound, name: AssetName, why: str, who: st
 
     Raises `GateFailedError` where none passed, `PromotionError` where it has no evaluation or a champion scores better.
     """
-    client = Tracking.of(settings).connect()
     model, made = str(name), read_manifest(newest_good(settings, bound, name))
+    client = Tracking.of(settings).connect()
     version = _version_of(client, model, made.fingerprint)
     score = _score(settings, bound, name, made.digest)
     champion = _champion(client, model)
@@ -72,6 +72,8 @@ def promote(settings: Settings, bound: Bound, name: AssetName, why: str, who: st
 
 def rollback(settings: Settings, model: str, why: str) -> Move:
     """Make the version champion again that was it before; raises `PromotionError` where there was none."""
+    if not any(move.model == model for move in journal(settings)):
+        raise PromotionError(f"{model} has had no champion yet; make one: r1 promote {model} --why REASON")
     client = Tracking.of(settings).connect()
     champion = _champion(client, model)
     before = champion.tags.get("r1.champion_before") if champion else None
@@ -96,8 +98,10 @@ def journal(settings: Settings) -> list[Move]:
 
 def champions(settings: Settings) -> Iterator[str]:
     """Fingerprints of all versions that are or were champion: one can roll back to them."""
-    client = Tracking.of(settings).connect()
     moved = {(move.model, version) for move in journal(settings) for version in (move.version, move.before) if version}
+    if not moved:
+        return
+    client = Tracking.of(settings).connect()
     for model, version in sorted(moved):
         yield client.get_model_version(registered_name(model), version).tags["r1.fingerprint"]
 

@@ -83,7 +83,7 @@ def serve(settings: Settings, dagster: Address, mlflow: Address, *, automation: 
     except KeyboardInterrupt:
         console.print("ending all servers")
     finally:
-        for server in servers.values():
+        for server in reversed(servers.values()):  # whoever asks another ends before it
             _end(server)
 
 
@@ -111,7 +111,7 @@ def commands(
             "--log-level", "warning", "--use-python-environment-entry-point",
         ),
         "Dagster web": ("dagster_defs.web.webserver", *at[dagster], "dagster", str(workspace), ",".join(pages)),
-        "Dagster daemon": ("dagster._daemon", "run", "-w", str(workspace), "--log-level", "warning"),
+        "Dagster daemon": ("dagster._daemon", "run", "-w", str(workspace), "--log-level", "error"),
     }  # fmt: skip
 
 

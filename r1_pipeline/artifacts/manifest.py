@@ -18,11 +18,27 @@ from r1_pipeline.recipe import fingerprint
 from r1_pipeline.records import Record
 
 SCHEMA = 1
+MARKER = "home.json"
+"""File by which a home is known; it names the schema version."""
 MANIFEST = "manifest.json"
 ARTIFACTS = "artifacts"
 """Folder of a home that holds them all."""
 LOGS = "logs"
 CARD = "card"
+
+
+def check_marker(home: Path) -> None:
+    """Raises `CorruptArtifactError` or `SchemaVersionError` unless `home` says that it has this schema."""
+    marker = home / MARKER
+    try:
+        found = json.loads(marker.read_bytes())["schema"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise CorruptArtifactError(f"{marker} is damaged; it should read {json.dumps({'schema': SCHEMA})}") from error
+    if found != SCHEMA:
+        raise SchemaVersionError(
+            f"{home} was made by schema {found!r}, this software uses {SCHEMA}; choose another --home, "
+            "or use the version that made it"
+        )
 
 
 class FileEntry(Record):

@@ -26,10 +26,12 @@ from r1_pipeline.artifacts.manifest import (
     ARTIFACTS,
     LOGS,
     MANIFEST,
+    MARKER,
     SCHEMA,
     InputRef,
     Manifest,
     address,
+    check_marker,
     content_digest,
     list_files,
     sealed,
@@ -37,7 +39,7 @@ from r1_pipeline.artifacts.manifest import (
 )
 from r1_pipeline.artifacts.metrics import METRICS
 from r1_pipeline.artifacts.observer import Observer
-from r1_pipeline.errors import OutOfDiskError, SchemaVersionError
+from r1_pipeline.errors import OutOfDiskError
 from r1_pipeline.recipe import Recipe, canonical_value, fingerprint
 
 A = TypeVar("A", bound=Artifact)
@@ -230,19 +232,14 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def _check_home(home: Path) -> None:
-    marker = home / "home.json"
+    marker = home / MARKER
     home.mkdir(parents=True, exist_ok=True)
     if not marker.exists():
         whole = home / f".home-{uuid.uuid4().hex[:8]}"  # others may open this home now: they see all of it or nothing
         whole.write_text(json.dumps({"schema": SCHEMA}) + "\n", encoding="utf-8")
         whole.replace(marker)
         return
-    found = json.loads(marker.read_text(encoding="utf-8")).get("schema")
-    if found != SCHEMA:
-        raise SchemaVersionError(
-            f"{home} was made by schema {found!r}, this software uses {SCHEMA}; choose another --home, "
-            "or use the version that made it"
-        )
+    check_marker(home)
 
 
 def _commit(staging: Path, target: Path, manifest: Manifest) -> None:

@@ -37,8 +37,10 @@ class HfEngine:
     def __init__(self, directory: Path, runtime: Runtime) -> None:
         import torch
         import transformers
+        from transformers.utils.logging import disable_progress_bar
 
         torch.set_num_threads(runtime.threads)
+        disable_progress_bar()  # "Loading weights"
         self._runtime = runtime
         self._tokenizer = load_tokenizer(directory, padding_side="left")
         model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, use_safetensors=True)

@@ -8,12 +8,13 @@ processes = 8
 sharding = "fsdp2"
 """
 
-import tomllib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from r1_pipeline.data.ingest.mapping import faults_of, parse_toml
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.profiles.profile import Profile
 from r1_pipeline.recipe import Runtime
@@ -22,13 +23,16 @@ from r1_pipeline.recipe import Runtime
 def with_runtime(profile: Profile, file: Path) -> Profile:
     """`profile` with what `file` says about where and how it runs; raises `RecipeError` for what no runtime has."""
     try:
-        said = tomllib.loads(file.read_text(encoding="utf-8"))
+        said = parse_toml(file.read_text(encoding="utf-8"), str(file), TypeAdapter(dict[str, Any]))
         if moved := {"engine"} & said.keys() | ({"clip"} & dict(said.get("rollouts", {})).keys()):
             raise RecipeError(
                 f"{file}: {', '.join(moved)} changes results and belongs to the recipe now (`Profile.with_engine` in a "
                 "recipe file); keep [vllm], [openai] or [rollouts] here for memory, devices and addresses"
             )
         runtime = Runtime.model_validate({**profile.runtime.model_dump(), **said})
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise RecipeError(f"{file}: {error}; see docs/scaling.md for what a runtime may say") from error
+    except ValidationError as error:
+        faults = "; ".join(faults_of(error))
+        raise RecipeError(f"{file}: {faults}; docs/scaling.md lists what a runtime may say") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{file} cannot be read: {error}; make it a TOML file, or remove it") from error
     return replace(profile, runtime=runtime)

@@ -331,10 +331,11 @@ def parse_toml(text: str, name: str, adapter: TypeAdapter[T]) -> T:
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{name} is not TOML: {error}") from error
     except ValidationError as error:
-        raise RecipeError(f"{name}: {'; '.join(_faults(error))}") from error
+        raise RecipeError(f"{name}: {'; '.join(faults_of(error))}") from error
 
 
-def _faults(error: ValidationError) -> Iterator[str]:
+def faults_of(error: ValidationError) -> Iterator[str]:
+    """Every fault of a validation, as `field: what is wrong`."""
     for fault in error.errors():
         place = ".".join(str(part) for part in fault["loc"])
         yield f"{place}: {fault['msg'].removeprefix('Value error, ')}" if place else fault["msg"]
