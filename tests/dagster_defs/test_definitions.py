@@ -141,7 +141,7 @@ def test_waves_put_parents_first_and_cover_everything_once(graph: dg.Definitions
 def test_a_selection_takes_names_upstream_and_refuses_what_does_not_exist(graph: dg.Definitions) -> None:
     assert selected(graph, "r1_zero,dev1") == {"r1_zero", "dev1"}
     assert selected(graph, "+r1_zero") == {"base", "reasoning_problems", "r1_zero"}
-    with pytest.raises(UnknownNameError, match=r"unknown asset 'r1zero'; valid: .*r1_zero"):
+    with pytest.raises(UnknownNameError, match=r"unknown asset 'r1zero'; did you mean r1_zero\? valid: .*r1_zero"):
         selected(graph, "r1zero")
 
 

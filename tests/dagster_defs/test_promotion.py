@@ -48,7 +48,7 @@ def test_a_version_that_is_no_better_stays_candidate_until_a_person_insists_and_
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, graph = smoke_settings(home), load_profile("smoke", 0).bound
-    another_dev3(monkeypatch, 1e-9)  # learns nothing: no better
+    another_dev3(monkeypatch, 0.1)  # wrecked: no better
     assert run(settings, DEV3, []) is None
     assert champion(home, "dev3") == "1"
     with pytest.raises(PromotionError, match=r"version 2 has pass@1 0\.\d+, the champion \(version 1\) 0\.\d+"):
@@ -79,10 +79,10 @@ def test_gates_hold_for_persons_too(home: Path, monkeypatch: pytest.MonkeyPatch)
 def test_nothing_is_pruned_that_something_living_descends_from(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = smoke_settings(home)
     assert retention.unneeded(settings, 0.0) == []
-    another_dev3(monkeypatch, 1e-9)
+    another_dev3(monkeypatch, 0.1)
     assert run(settings, DEV3, []) is None
     assert retention.unneeded(settings, 0.0) == []  # version 1 is the champion
-    another_dev3(monkeypatch, 2e-9)
+    another_dev3(monkeypatch, 0.2)
     assert run(settings, DEV3, []) is None
     loose = retention.unneeded(settings, 0.0)
     assert sorted(entry.name for entry in loose) == ["answers/dev3", "dev3", "evaluation/dev3"]
