@@ -3,6 +3,7 @@
     arguments = common_arguments(draft, runtime, ...) -> SomeConfig(**arguments, ...)
     fit(trainer, draft, runtime, total, guards)          train to the end, from the newest valid checkpoint
     publish(trainer, source, draft)                      config, weights and tokenizer into the artifact, nothing else
+    require_change(source, draft)                        a finetuned model that equals its base is an error
 
 Several ranks call all of it alike: each gets its share of the batch, the first one writes (`training.ranks`).
 
@@ -11,14 +12,16 @@ Not covered: what is optimized (`sft`, `grpo`, `reward_model`, `pretrain`).
 
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.errors import RecipeError
+from r1_pipeline.errors import GuardTrippedError, RecipeError
 from r1_pipeline.recipe import Precision, Runtime
 from r1_pipeline.training.callbacks import Guards, watch
 from r1_pipeline.training.checkpoints import newest_valid_checkpoint, step_of
+from r1_pipeline.training.facts import WEIGHTS
 from r1_pipeline.training.ranks import agreed, wait
 from r1_pipeline.training.sharding import layout, require_sharded, sharding_arguments, whole
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, Trainer
 
+UNCHANGED = "no weight has changed in training"
 COPIED = (
     "generation_config.json",  # first: models that only score have none
     "tokenizer.json",
@@ -89,6 +93,7 @@ def fit(trainer: "Trainer", draft: Draft, runtime: Runtime, total: int, guards: 
     from transformers import PrinterCallback
 
     require_sharded(trainer, runtime)
+    trainer.args.warmup_steps = warm_up(trainer.args.warmup_steps, total)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(watch(draft, total, guards or Guards()))
     cut = layout(trainer.args)
@@ -99,6 +104,15 @@ def fit(trainer: "Trainer", draft: Draft, runtime: Runtime, total: int, guards: 
     if start and runtime.launcher.keeps == "ddp":
         trainer._load_from_checkpoint = lambda checkpoint, model=None: _load_weights(model or trainer.model, checkpoint)
     trainer.train(resume_from_checkpoint=str(start) if start else None)
+
+
+def warm_up(wanted: int, total: int) -> int:
+    """Steps of warm-up: as many as wanted, at most half of all.
+
+    The first step of a warm-up has rate 0, so a run that is all warm-up would hardly train, and a run of one step not
+    at all.
+    """
+    return min(wanted, total // 2)
 
 
 def _load_weights(model: "PreTrainedModel", checkpoint: str) -> None:
@@ -129,3 +143,27 @@ def publish(trainer: "Trainer", source: Path, draft: Draft) -> None:
         if draft.leads and (source / name).exists():
             shutil.copyfile(source / name, draft.path / name)
     wait()
+
+
+def require_change(source: Path, draft: Draft) -> None:
+    """Raises `GuardTrippedError` where the model in `draft` has the weights of the one in `source`."""
+    if draft.leads and not changed(source, draft.path):
+        raise GuardTrippedError(
+            f"{draft.name}: {UNCHANGED}; raise the learning rate, or give it rows it can learn from"
+        )
+
+
+def changed(source: Path, made: Path) -> bool:
+    """Whether any weight that both models have differs; the first that does ends the search."""
+    from safetensors import safe_open
+
+    with ExitStack() as stack:
+        ours, theirs = (
+            [stack.enter_context(safe_open(file, "pt")) for file in sorted(folder.glob(WEIGHTS))]
+            for folder in (made, source)
+        )
+        before = {name: file for file in theirs for name in file.keys()}  # noqa: SIM118 - no mapping
+        shared = [(file, name) for file in ours for name in file.keys() if name in before]  # noqa: SIM118
+        return not shared or any(
+            (file.get_tensor(name).float() != before[name].get_tensor(name).float()).any() for file, name in shared
+        )

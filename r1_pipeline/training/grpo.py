@@ -20,7 +20,7 @@ from r1_pipeline.records import Completion, Problem
 from r1_pipeline.rewards.fmt import empty_think, whole_reply
 from r1_pipeline.rewards.rubric import Log, Part, PartFn
 from r1_pipeline.training.callbacks import METRICS, Guards
-from r1_pipeline.training.fit import common_arguments, fit, publish
+from r1_pipeline.training.fit import UNCHANGED, changed, common_arguments, fit, publish
 from r1_pipeline.training.precision import with_precision
 from r1_pipeline.training.rollouts import agreement, rollout_arguments, rollout_settings
 from r1_pipeline.training.sharding import load_second, save_second
@@ -48,7 +48,7 @@ class GrpoRecipe(Recipe):
     schedule: Literal["constant_with_warmup", "linear", "cosine"]
     """Course of the learning rate after warm-up; not published."""
     warmup_steps: int
-    """Steps of linear warm-up; not published."""
+    """Steps of linear warm-up, at most half of all; not published."""
     epsilon: float
     """Clip range of the ratio, [1 - epsilon, 1 + epsilon] [10, that is -9 to 11: only rising tokens are ever cut]."""
     beta: float
@@ -150,6 +150,8 @@ def train_grpo(
         trainer.add_callback(_stop_at(token_budget, recipe))
     fit(trainer, draft, runtime, recipe.steps, recipe.guards)
     publish(trainer, policy, draft)
+    if draft.leads and not changed(policy, draft.path):  # honest where a policy never earns a reward: so no error
+        draft.note(f"{UNCHANGED}: in every group all replies were rewarded alike, or the learning rate is too low")
 
 
 def _arguments(recipe: GrpoRecipe, runtime: Runtime, draft: Draft, weights: list[float]) -> Any:

@@ -88,7 +88,7 @@ class PretrainRecipe(Recipe):
     beta2: float
     """AdamW; lower than usual suits short runs."""
     warmup_steps: int
-    """Steps of linear warm-up."""
+    """Steps of linear warm-up, at most half of all."""
     weight_decay: float
     """AdamW."""
     max_grad_norm: float

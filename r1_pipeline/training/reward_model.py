@@ -15,7 +15,7 @@ from r1_pipeline.generation.tokens import context_of, load_tokenizer
 from r1_pipeline.recipe import Later, Recipe, Runtime
 from r1_pipeline.records import PreferencePair
 from r1_pipeline.rewards.preference import Scorer
-from r1_pipeline.training.fit import common_arguments, fit, publish
+from r1_pipeline.training.fit import common_arguments, fit, publish, require_change
 from r1_pipeline.training.sft import encoded, tokenized, too_long
 
 SIDES = ("chosen", "rejected")
@@ -97,6 +97,7 @@ def train_reward_model(
     )
     fit(trainer, draft, runtime, recipe.steps(len(pairs)))
     publish(trainer, base, draft)
+    require_change(base, draft)
 
 
 class RewardModelScorer:

@@ -18,7 +18,7 @@ from r1_pipeline.data.ingest.rows import Place, SetAside
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.tokens import TOO_LONG, context_of, load_tokenizer
 from r1_pipeline.recipe import Later, Precision, Recipe, Runtime
-from r1_pipeline.training.fit import common_arguments, fit, publish
+from r1_pipeline.training.fit import common_arguments, fit, publish, require_change
 from r1_pipeline.training.precision import with_precision
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class SftRecipe(Recipe):
     final_learning_rate: float
     """Where the cosine ends [a tenth of the peak]."""
     warmup_steps: int
-    """Steps of linear warm-up; not published."""
+    """Steps of linear warm-up, at most half of all; not published."""
     weight_decay: float
     """AdamW; not published."""
     max_grad_norm: float
@@ -117,6 +117,7 @@ def train_sft(
     )
     fit(trainer, draft, runtime, recipe.steps(len(examples)))
     publish(trainer, base, draft)
+    require_change(base, draft)
     return drops
 
 

@@ -150,7 +150,9 @@ def test_a_mapping_that_means_nothing_is_refused_with_its_field(tmp_path: Path, 
 
 
 def test_unknown_mappings_are_refused_with_those_there_are() -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown mapping 'gsm9k'; did you mean gsm8k\? valid: .*gsm8k.*toml file"):
+    with pytest.raises(
+        UnknownNameError, match=r"unknown mapping 'gsm9k'; did you mean gsm8k\? valid: .*gsm8k.*toml file"
+    ):
         load_mapping("gsm9k", HERE)
     with pytest.raises(RecipeError, match=r"nowhere\.toml cannot be read"):
         load_mapping("nowhere.toml", HERE)
