@@ -23,7 +23,7 @@ from r1_pipeline.data.ingest.files import READERS, Broken, format_of, read_rows
 from r1_pipeline.data.screening.common import loss
 from r1_pipeline.data.screening.rows import BATCH_CHARACTERS, ROW_REASONS, STANDARD, screen_rows
 from r1_pipeline.data.screening.text import tokens
-from r1_pipeline.errors import RecipeError
+from r1_pipeline.errors import R1Error, RecipeError
 from r1_pipeline.recipe import canonical_value
 
 if TYPE_CHECKING:
@@ -64,11 +64,17 @@ def screen_file(
     items = _items(against)
     if nothing := [reading.path for reading in against if reading.rows == reading.broken]:
         raise RecipeError(f"{nothing[0]} has no row that can be read; correct it or leave it out")
+    known = out.exists()
     out.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=out) as scratch:
-        texts = _stored(asked, Path(scratch))
-        found = screen_rows(texts, items, STANDARD, threads)
-        lost = loss(found, texts)
+    try:
+        with TemporaryDirectory(dir=out) as scratch:
+            texts = _stored(asked, Path(scratch))
+            found = screen_rows(texts, items, STANDARD, threads)
+            lost = loss(found, texts)
+    except R1Error:
+        if not known:
+            out.rmdir()  # a file that cannot be screened leaves nothing
+        raise
     if lost:
         say(f"warning: {lost}")
     proofs = {int(row): Proof(*proof) for row, *proof in found.drop("row").iter_rows()}

@@ -65,7 +65,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (tmp_path / name).mkdir()
     files = {
         **{"file": "x", "other/readme": "x", "damaged/home.json": "{", "unknown-field/runtime.toml": "gpus = 3\n"},
-        **{"bad.toml": "a = [\n", "bad.jsonl": '{"id": \n', "good.jsonl": f"{GOOD}\n"},
+        **{"bad.py": "def (", "wrong.py": "import nothing_like_it", "bad.toml": "a = [\n"},
+        **{"bad.jsonl": '{"id": \n', "good.jsonl": f"{GOOD}\n"},
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Which engine answers: the one that is configured, or an error."""
+"""Which engine answers: the one that is named, or an error."""
 
 from pathlib import Path
 from typing import Literal, cast
@@ -6,20 +6,16 @@ from typing import Literal, cast
 import pytest
 
 from r1_pipeline.artifacts.kinds import Checkpoint
-from r1_pipeline.engines import EngineSettings
+from r1_pipeline.engines import EngineSpec
+from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.generation.opening import engine_identity, open_engine
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.training.rollouts import rollout_arguments
 
 
-class Unheard(EngineSettings):
-    """An engine that somebody added to the settings and nowhere else."""
+class Unheard(EngineSpec):
+    """An engine that somebody named and nobody added."""
 
-    type: Literal["unheard"] = "unheard"
-    clip: float = 2.0
-
-
-RUNTIME = Runtime().model_copy(update={"engine": Unheard(), "rollouts": Unheard()})
+    type: Literal["vlm"] = "vlm"
 
 
 class Model:
@@ -27,9 +23,11 @@ class Model:
 
 
 def test_an_engine_that_is_not_known_is_an_error_and_not_another_engine(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="Unheard"), open_engine(cast(Checkpoint, Model()), RUNTIME, tmp_path):
+    message = r"unknown engine 'vlm'; did you mean vllm\?"
+    with (
+        pytest.raises(UnknownNameError, match=message),
+        open_engine(cast(Checkpoint, Model()), Unheard(), Runtime(), tmp_path),
+    ):
         pass
-    with pytest.raises(AssertionError, match="unheard"):
-        engine_identity(RUNTIME)
-    with pytest.raises(AssertionError, match="unheard"):
-        rollout_arguments(RUNTIME)
+    with pytest.raises(UnknownNameError, match=message):
+        engine_identity(Unheard())
