@@ -13,6 +13,7 @@ from typing import Any
 
 from dagster import DagsterInstance
 
+from dagster_defs.code_location import code_location
 from dagster_defs.execution.reconcile import limit_devices, reconcile
 from dagster_defs.pipeline import PIPELINE_RUN_TAG
 from dagster_defs.running.executor import Executor, Failure

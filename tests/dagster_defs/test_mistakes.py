@@ -49,7 +49,7 @@ MISTAKES = (
     *("chat r1 --temperature -1 --prompt x", "ui --dagster-port 0", "ui --mlflow-port 65536", "ui --dagster-origin x"),
     *("grade typo", "grade folder", "grade good.jsonl --out folder", "grade good.jsonl --out typo/x"),
     *("grade good.jsonl --out file", "grade good.jsonl --out file/x", "grade good.jsonl --workers 0"),
-    *("screen typo --out o", "screen folder --out o", "screen file --out o", "screen bad.jsonl --out o"),
+    *("screen typo --out o", "screen folder --out o", "screen file --out o"),
     *("screen good.jsonl --out file", "screen good.jsonl --out o --columns nope", "screen good.jsonl --out file/x"),
     *("screen good.jsonl --out o --against typo", "screen good.jsonl --out o --against folder"),
 )
@@ -206,7 +206,7 @@ def test_questions_about_a_home_change_nothing_in_it(
 @pytest.mark.slow
 def test_a_home_that_may_not_be_written_is_read(made: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dagster_defs import history
-    from dagster_defs.status import survey
+    from dagster_defs.cli.status import survey
 
     monkeypatch.setattr(history, "access", lambda *_: False)
     settings = Settings(made, "smoke", 0, f"sqlite:///{made / 'mlflow.db'}")
