@@ -115,7 +115,7 @@ def test_other_sampling_asks_again_and_other_counting_does_not(
 def stored(home: Path, name: str, problems: list[Problem]) -> ProblemSet:
     def make(draft: Draft) -> Facts:
         write_records(draft.path / "problems.parquet", problems, Problem)
-        return Facts({"rows": len(problems)})
+        return Facts({"rows": len(problems), "by_domain": {"logic": len(problems)}})
 
     return Store(home).build(ProblemSet, Spec(name, "curate", 1, Recipe(), {}, {"of": name}), make)
 
@@ -131,14 +131,13 @@ def with_long(made: tuple[Path, Checkpoint, ProblemSet]) -> ProblemSet:
 def test_a_question_too_long_for_the_model_is_not_asked_and_is_named(
     profile: Profile, made: tuple[Path, Checkpoint, ProblemSet], with_long: ProblemSet
 ) -> None:
-    home, base, _ = made
     ask = profile.recipes["evaluation"].ask.model_copy(update={"problems": {"logic": 99}})
     recipe = profile.recipes["evaluation"].model_copy(update={"ask": ask})
-    report = stages.evaluate(Workshop(Store(home), profile.runtime, "evaluation/base"), base, with_long, recipe)
+    report, _ = evaluated(profile, (*made[:2], with_long), recipe)
     asked = set(report.completions()["problem_id"])
     assert asked == {problem.id for problem in with_long.problems()} - {"f" * 16}
     edge = report.manifest.inputs["answers"]
-    answers = Answers.open(home / "artifacts" / edge.kind / edge.name / edge.fingerprint)
+    answers = Answers.open(made[0] / "artifacts" / edge.kind / edge.name / edge.fingerprint)
     assert answers.manifest.drops == report.manifest.drops == {"too_long": 1}
     [aside] = read_records(answers.path / "logs/set_aside.parquet", SetAside)
     assert (aside.where, aside.reason) == ("longs/a.jsonl:7", "too_long")
@@ -148,10 +147,9 @@ def test_a_question_too_long_for_the_model_is_not_asked_and_is_named(
 def test_where_no_question_fits_nothing_is_scored(
     profile: Profile, made: tuple[Path, Checkpoint, ProblemSet], with_long: ProblemSet
 ) -> None:
-    home, base, _ = made
-    only = stored(home, "only_long", with_long.problems()[-1:])
-    with pytest.raises(ArtifactError, match=r"base was asked nothing of only_long \(dropped: {'too_long': 1}\)"):
-        stages.evaluate(Workshop(Store(home), profile.runtime, "e"), base, only, profile.recipes["evaluation"])
+    only = stored(made[0], "only_long", with_long.problems()[-1:])
+    with pytest.raises(ArtifactError, match=r"answers/base holds no answers to only_long \(dropped: {'too_long': 1}\)"):
+        evaluated(profile, (*made[:2], only))
 
 
 def test_reinforcement_sets_aside_what_has_no_room_for_a_reply_before_it_trains(

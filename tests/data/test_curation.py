@@ -42,7 +42,7 @@ def source(folder: Path, name: str, side: str, rows: list[tuple[str, str]]) -> S
 def sides(folder: Path, *sources: SourceRecipe, builtin: tuple[str, ...] = ()) -> Sides[Problem]:
     recipe = CurateRecipe.model_validate(
         {
-            "problems": FACTS, "builtin": builtin, "sources": sources, "domains": DOMAINS, "optional": (),
+            "problems": FACTS, "builtin": builtin, "sources": sources, "domains": tuple(DOMAINS), "optional": (),
             "heldout": False,
         }
     )  # fmt: skip
@@ -87,7 +87,7 @@ def test_builtin_problems_stay_in_the_domains_that_are_named(tmp_path: Path) -> 
     mine = source(tmp_path, "a", "train", [("1 + 1?", "2")])
     found = sides(tmp_path, mine, builtin=("stem", "logic"))
     assert {p.domain for p in (*found.train, *found.heldout)} == {"math", "stem", "logic"}
-    everything = sides(tmp_path, mine, builtin=DOMAINS)
+    everything = sides(tmp_path, mine, builtin=tuple(DOMAINS))
     assert [p.source for p in everything.train][-1].startswith("a/a.jsonl:1#")
     assert {p.domain for p in everything.train} == set(DOMAINS)
 
