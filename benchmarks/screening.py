@@ -28,6 +28,7 @@ import polars as pl
 from r1_pipeline.data.screening.contamination import contaminated, index, pairs_sharing
 from r1_pipeline.data.screening.grams import tokenize
 from r1_pipeline.data.screening.rows import STANDARD, screen_rows
+from r1_pipeline.data.screening.text import FIGURE
 
 SETS = {  # file: (question, answer)
     "math/math_train_deepscaler.parquet": ("problem", "answer"),
@@ -45,6 +46,8 @@ HELD_OUT = {
 }
 EXACT, NEAR, LEAKS, ALIKE = 1000, 1000, 500, 500
 CLAUSE = re.compile(r"(?<=[.,;] )[A-Za-z' ]{20,60}(?=[.,;])")
+CLAUSE_IN_RUST = r"[.,;] [A-Za-z' ]{20,60}[.,;]"
+NUMBER = re.compile(r"(?<![\d.,])\d+(?![\d.,]*\d)")
 OTHER_CLAUSES = ("as everybody knows", "which came as a surprise", "to say it once more", "so the story goes")
 
 
@@ -75,6 +78,7 @@ def main() -> None:
     items = held.select("id", text="question")
     result = {
         "planted": planted(train, held, items),
+        "edited": edited(held, items),
         "rate": rate(arguments.data, items, arguments.rows),
         "datatrove": beside_datatrove(train, items),
     }
@@ -116,7 +120,32 @@ def planted(train: pl.DataFrame, held: pl.DataFrame, items: pl.DataFrame) -> dic
     } | {"clean_rows_dropped": sum(":" not in row["id"] for row in found.iter_rows(named=True)), "base": base.height}
 
 
-CLAUSE_IN_RUST = r"[.,;] [A-Za-z' ]{20,60}[.,;]"
+def edited(held: pl.DataFrame, items: pl.DataFrame) -> dict[str, tuple[int, int]]:
+    """(problems with a number, called contaminated) behind one edit, and with another number."""
+    draw = random.Random(0)
+    plain = held.select("id", text=pl.col("question").str.replace_all(FIGURE, ""))
+    texts = {row: text for row, text in plain.iter_rows() if NUMBER.search(text)}
+    found: dict[str, tuple[int, int]] = {}
+    for kind, change in (("one edit", one_edit), ("another number", another_number)):
+        rows = pl.DataFrame({"id": list(texts), "text": [change(text, draw) for text in texts.values()]})
+        dropped = screen_rows(as_rows(rows), items, STANDARD, 1).filter(reason="contaminated")
+        found[kind] = (rows.height, dropped.filter(pl.col("id") == pl.col("against")).height)
+    return found
+
+
+def one_edit(text: str, draw: random.Random) -> str:
+    """The same problem, typeset otherwise beside a number, or with another word."""
+    number = draw.choice(list(NUMBER.finditer(text)))[0]
+    new = draw.choice((f"{number}.0", f"<b>{number}</b>", f"&nbsp;{number}&nbsp;", f"{number} [1]", ""))
+    return (
+        re.sub(rf"(?<![\d.,]){number}(?![\d.,]*\d)", new, text, count=1) if new else text.replace(" the ", " that ", 1)
+    )
+
+
+def another_number(text: str, draw: random.Random) -> str:
+    """Another problem in the same words."""
+    number = draw.choice(list(NUMBER.finditer(text)))
+    return f"{text[: number.start()]}{int(number[0]) + draw.randint(1, 3)}{text[number.end() :]}"
 
 
 def look_alikes(train: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:

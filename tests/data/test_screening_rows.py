@@ -89,6 +89,7 @@ def test_a_leak_is_found_in_any_dress_and_says_what_it_holds(text: str) -> None:
         (", then", ",<br/>then"),
         ("6 weeks,", "6 weeks [1],"),
         ("6 weeks,", "6 weeks,<sup>[2]</sup>"),
+        ("17 sheep", "17 [12] sheep"),
         ("6 weeks", "6 (six) weeks"),
         ("6 weeks", "six (6) weeks"),
         ("6 weeks", "six weeks"),

@@ -34,7 +34,7 @@ _OTHER_NUMBERS = frozenset(
     )
 )  # fmt: skip
 _MARK = "footnotemark"
-_FOOTNOTE = re.compile(r"([^\W\d_]{2}[.,;:!?]?) ?(?:<sup>)?\[\^?([0-9]{1,2})\](?:</sup>)?")
+_FOOTNOTE = re.compile(r"((?:[^\W\d_]{2}|[0-9)%$])[.,;:!?]?) ?(?:<sup>)?\[\^?([0-9]{1,2})\](?:</sup>)?")
 _LETTERS = str.maketrans("0123456789", "abcdefghij")
 
 NUMBER_WORDS = (*_DIGITS, *_OTHER_NUMBERS)
