@@ -22,6 +22,7 @@ from r1_pipeline.artifacts.kinds import (
     RewardModel,
 )
 from r1_pipeline.evaluation.plots import Line, curves
+from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.graph.bound import Bound
 
 ADDRESS = "r1/address"
@@ -79,18 +80,18 @@ def _of_kind(artifact: Artifact) -> Metadata:
         case PreferenceScores():
             return {"mean scores": MetadataValue.json(artifact.statistics)}
         case PreferenceSet():
-            return {"dagster/row_count": artifact.statistics["rows"], "held-out pairs": artifact.statistics["heldout"]}
+            return {"dagster/row_count": artifact.row_count, "held-out pairs": artifact.statistics["heldout"]}
         case _:
             return {}
 
 
 def _problems(artifact: ProblemSet) -> Metadata:
-    total = artifact.statistics["rows"]
+    total = artifact.row_count
     some = artifact.rows_at(_spread(range(total))).select("domain", "language", "question", "answer")
     sample = [(*row, answer or "tests") for *row, answer in some.iter_rows()]
     return {
         "dagster/row_count": total,
-        "by domain": MetadataValue.json(artifact.statistics["by_domain"]),
+        "by domain": MetadataValue.json(artifact.by_domain),
         "sample": MetadataValue.md(markdown(["domain", "language", "question", "answer"], sample)),
     }
 
@@ -98,13 +99,13 @@ def _problems(artifact: ProblemSet) -> Metadata:
 def _corpus(artifact: Corpus) -> Metadata:
     import polars as pl
 
-    total = artifact.statistics["rows"]
+    total = artifact.row_count
     rows = [(s.sample_id, s.domain, s.question, s.response) for s in artifact.samples_at(_spread(range(total)))]
     licences = artifact.scan().select(pl.col("licence").unique().sort()).collect(engine="streaming").to_series()
     return {
         "dagster/row_count": total,
-        "by domain": MetadataValue.json(artifact.statistics["by_domain"]),
-        "tokens": sum(artifact.statistics["tokens_by_domain"].values()),
+        "by domain": MetadataValue.json(artifact.by_domain),
+        "tokens": sum(artifact.tokens_by_domain.values()),
         "licences": MetadataValue.json(licences.to_list()),
         "sample": MetadataValue.md(markdown(["id", "domain", "question", "response"], rows)),
     }
@@ -114,23 +115,23 @@ def _model(artifact: Checkpoint | RewardModel) -> Metadata:
     shown: Metadata = {
         name: value for name, value in artifact.statistics.items() if isinstance(value, int | float | str)
     }
-    shown["tokens"] = MetadataValue.json(artifact.statistics.get("tokens", {}))
+    shown["tokens"] = MetadataValue.json(artifact.tokens)
     curves = plot(artifact.metrics())
     return shown | ({"curves": MetadataValue.md(curves)} if curves else {})
 
 
 def _evaluation(artifact: EvalReport) -> Metadata:
-    scores = artifact.scores()
+    scores = scores_of(artifact)
     rows = [
-        (domain, f"{s['pass_at_1']:.3f}", f"{s['cons_at_k']:.3f}", f"{s['mean_tokens']:.1f}", s["n"])
-        for domain, s in scores["by_domain"].items()
+        (domain, f"{s.pass_at_1:.3f}", f"{s.cons_at_k:.3f}", f"{s.mean_tokens:.1f}", s.n)
+        for domain, s in scores.by_domain.items()
     ]
-    overall = scores["overall"]
+    overall = scores.overall
     return {
-        "pass@1": overall["pass_at_1"],
-        "format rate": overall["format_rate"],
-        "language consistency": overall["language_consistency"],
-        "mean tokens": overall["mean_tokens"],
+        "pass@1": overall.pass_at_1,
+        "format rate": overall.format_rate,
+        "language consistency": overall.language_consistency,
+        "mean tokens": overall.mean_tokens,
         "by domain": MetadataValue.md(markdown(["domain", "pass@1", "cons@k", "tokens", "n"], rows)),
     }
 

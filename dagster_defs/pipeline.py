@@ -25,6 +25,7 @@ from r1_pipeline.artifacts.provenance import PIPELINE_RUN
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.errors import may_pass
 from r1_pipeline.evaluation.collect import RunFacts
+from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.graph.bound import Bound
 from r1_pipeline.graph.local import Judged, lineage_of, write_graph_report
 from r1_pipeline.graph.node import AssetName
@@ -101,7 +102,7 @@ class Pipeline:
 
     def _consider(self, context: AssetExecutionContext, evaluation: EvalReport) -> None:
         """Make the model that was evaluated the champion, if it is better than the present one."""
-        model = self.bound.name(evaluation.scores()["identity"]["model"])
+        model = self.bound.name(scores_of(evaluation).identity.model)
         if evaluation.name != str(self.bound.evaluation(model)):
             return  # a further benchmark: the held-out problems decide
         with self.tracking.tolerant("promote a version", context.log.warning):

@@ -43,6 +43,7 @@ from r1_pipeline.errors import ArtifactError, RecipeError
 from r1_pipeline.evaluation import runner
 from r1_pipeline.evaluation.preferences import write_preference_scores
 from r1_pipeline.evaluation.runner import EvaluateRecipe
+from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.generation import asking
 from r1_pipeline.generation.asking import Asked, AskRecipe, Subject
 from r1_pipeline.generation.judging import judge
@@ -196,13 +197,13 @@ def reinforce(
                 recipe.grpo,
                 at.runtime,
                 draft,
-                token_budget=sum(budget.statistics["tokens"].values()) if budget else None,
+                token_budget=sum(budget.tokens.values()) if budget else None,
             )
         facts = model_facts(draft, recipe.template, tokens_spent(read_metrics(draft.metrics), recipe.grpo))
         return replace(facts, drops=drops)
 
     consistency = language_identity() if "language" in recipe.rubric.weights else {}
-    judged = {*REASONING_DOMAINS, *(name for name in problems.statistics["by_domain"] if DOMAINS[name].reasoning)}
+    judged = {*REASONING_DOMAINS, *(name for name in problems.by_domain if DOMAINS[name].reasoning)}
     uses = {**grader_identity(judged, problems), **consistency, **rollout_identity(recipe.grpo.rollouts)}
     return Build(Checkpoint, recipe, inputs, make, uses)
 
@@ -301,7 +302,7 @@ def fit_preference(
 def ask(at: Workshop, model: Checkpoint, problems: ProblemSet, recipe: AskRecipe) -> Build[Answers]:
     """What a model says to problems, asked in its own template: below every evaluation and every sampled corpus, so
     that a changed verifier judges the stored answers and asks nothing again."""
-    template: TemplateName = model.statistics["template"]
+    template = model.template
 
     def make(draft: Draft) -> Facts:
         subject = Subject(model=model.name, model_digest=model.digest, problems_digest=problems.digest)
@@ -321,7 +322,7 @@ def evaluate(at: Workshop, answers: Answers, heldout: ProblemSet, recipe: Evalua
     """Scores of a model's stored answers to held-out problems (paper, section D.1)."""
 
     def make(draft: Draft) -> Facts:
-        if not answers.statistics["rows"]:
+        if not answers.row_count:
             raise ArtifactError(
                 f"{answers.name} holds no answers to {heldout.name} (dropped: {answers.manifest.drops}); hold out more"
             )
@@ -329,7 +330,7 @@ def evaluate(at: Workshop, answers: Answers, heldout: ProblemSet, recipe: Evalua
         with default_grader(at.runtime, recipe.grade.extract) as grader:
             scores = runner.grade(answers.completions(), asked, grader, heldout.problems(), recipe.grade, draft)
         outcomes = {str(outcome): count for outcome, count in scores.overall.outcomes.items()}
-        facts = {"rows": answers.statistics["rows"], "pass_at_1": scores.overall.pass_at_1, "outcomes": outcomes}
+        facts = {"rows": answers.row_count, "pass_at_1": scores.overall.pass_at_1, "outcomes": outcomes}
         return Facts(facts, answers.manifest.drops)
 
     judges = grader_identity(recipe.ask.problems, heldout, rule=recipe.grade.extract)
@@ -349,8 +350,7 @@ def compare_preferences(
     def make(draft: Draft) -> Facts:
         scorers = {kind: RewardModelScorer(model.path, at.runtime) for kind, model in reward_models.items()}
         said = {
-            name: (report.scores()["identity"]["template"], report.completions())
-            for name, report in evaluations.items()
+            name: (scores_of(report).identity.template, report.completions()) for name, report in evaluations.items()
         }
         return Facts(write_preference_scores(said, heldout.problems(), scorers, draft))
 
@@ -362,7 +362,7 @@ def compare_preferences(
 def grader_identity(domains: Iterable[Domain], *problems: ProblemSet, rule: Rule = "strict") -> dict[str, str]:
     """`verifier.DOMAIN` -> `name@version` of the verifiers that judge these domains, and of those that rows of
     `problems` name themselves."""
-    return _verifiers(domains, (name for each in problems for name in each.statistics.get("verifiers", ())), rule)
+    return _verifiers(domains, (name for each in problems for name in each.verifiers), rule)
 
 
 def _verifiers(domains: Iterable[Domain], named: Iterable[str], rule: Rule = "strict") -> dict[str, str]:
@@ -375,7 +375,7 @@ def _sampled(
     at: Workshop, answers: Answers, problems: ProblemSet, recipe: RejectionRecipe, rewriter: Rewriter
 ) -> Build[Corpus]:
     def make(draft: Draft) -> Facts:
-        if not answers.statistics["rows"]:  # all its domains are left out, or their problems are too long
+        if not answers.row_count:  # all its domains are left out, or their problems are too long
             write_samples(draft.path, [])
             return Facts(corpus_statistics(draft.path), answers.manifest.drops)
         asked, known = Asked.model_validate(answers.asked()), problems.problems()

@@ -49,4 +49,4 @@ def partner(settings: Settings, model: str, temperature: float) -> Iterator[Part
     sampling = recipe.ask.sampling.model_copy(update={"temperature": temperature})
     alone = profile.runtime.model_copy(update={"cluster": None})
     with TemporaryDirectory() as scratch, open_engine(checkpoint, recipe.ask.engine, alone, Path(scratch)) as engine:
-        yield Partner(engine, checkpoint.statistics["template"], sampling, checkpoint.digest)
+        yield Partner(engine, checkpoint.template, sampling, checkpoint.digest)

@@ -17,6 +17,7 @@ from dagster_defs.tracking.stage_runs import Tracking
 from r1_pipeline.artifacts.kinds import EvalReport
 from r1_pipeline.artifacts.manifest import folders_of, read_manifest
 from r1_pipeline.errors import R1Error
+from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.graph.bound import Bound
 from r1_pipeline.graph.node import AssetName
 from r1_pipeline.records import Record
@@ -144,9 +145,9 @@ def _score(settings: Settings, bound: Bound, name: AssetName, digest: str) -> fl
     """pass@1 of the newest evaluation of just this version of a model."""
     evaluation = bound.evaluation(name)
     for folder in folders_of(settings.home, EvalReport.kind, str(evaluation)):
-        scores = EvalReport(folder, read_manifest(folder)).scores()
-        if scores["identity"]["model_digest"] == digest:
-            return float(scores["overall"]["pass_at_1"])
+        scores = scores_of(EvalReport(folder, read_manifest(folder)))
+        if scores.identity.model_digest == digest:
+            return scores.overall.pass_at_1
     asked = bound.graph.answers(name.asset)
     raise PromotionError(f"this version has not been evaluated; run r1 run --select {asked},{evaluation.asset}")
 

@@ -62,6 +62,21 @@ class Artifact:
         """What the maker counted."""
         return self.manifest.statistics
 
+    @property
+    def row_count(self) -> int:
+        """Rows that the maker counted; 0 where it holds none."""
+        return int(self.statistics.get("rows", 0))
+
+    @property
+    def tokens(self) -> dict[str, int]:
+        """Tokens `generated` and `trained` while it was made; empty where tokens mean nothing."""
+        return dict(self.statistics.get("tokens", {}))
+
+    @property
+    def by_domain(self) -> dict[Domain, int]:
+        """Rows of each domain; empty where rows have none."""
+        return dict(self.statistics.get("by_domain", {}))
+
     def tables(self) -> list[Path]:
         """The Parquet files that hold its rows, in order."""
         names = [file.path for file in self.manifest.files]
@@ -98,6 +113,11 @@ class ProblemSet(Artifact):
         return [problem for frame in self.batches() for problem in records_of(frame, Problem)]
 
     @property
+    def verifiers(self) -> tuple[str, ...]:
+        """Verifiers that its problems name themselves."""
+        return tuple(self.statistics.get("verifiers", ()))
+
+    @property
     def left_out(self) -> dict[Domain, str]:
         """Domains that could not be verified where the set was made -> why."""
         left_out: dict[Domain, str] = self.statistics.get("left_out", {})
@@ -121,6 +141,11 @@ class Corpus(Artifact):
     kind = "corpus"
     rows = ("samples*.parquet",)
 
+    @property
+    def tokens_by_domain(self) -> dict[Domain, int]:
+        """Tokens of the responses of each domain, under the generator's tokenizer."""
+        return dict(self.statistics["tokens_by_domain"])
+
     def samples(self) -> list[Sample]:
         """All samples, in stored order: of a corpus that fits in memory as records."""
         return [sample for frame in self.batches() for sample in records_of(frame, Sample)]
@@ -139,11 +164,26 @@ class Checkpoint(Artifact):
 
     kind = "checkpoint"
 
+    @property
+    def template(self) -> str:
+        """The prompt form that it was trained in, and is asked in."""
+        return str(self.statistics["template"])
+
 
 class RewardModel(Artifact):
     """A sequence classifier with one output, loadable by transformers from `path`."""
 
     kind = "reward_model"
+
+    @property
+    def accuracy(self) -> float:
+        """Share of held-out pairs whose better reply it prefers."""
+        return float(self.statistics["accuracy"])
+
+    @property
+    def heldout_pairs(self) -> int:
+        """Pairs that the accuracy was measured on."""
+        return int(self.statistics["heldout_pairs"])
 
 
 class Answers(Artifact):

@@ -10,6 +10,7 @@ from functools import cache
 from itertools import product
 from typing import ClassVar, Literal
 
+from r1_pipeline.data.origin import Origin
 from r1_pipeline.data.sources import source_of
 from r1_pipeline.records import Domain, Language, PreferencePair, Problem, TestCase
 
@@ -121,7 +122,7 @@ def all_courtesies() -> list[Courtesy]:
 
 def written_reply(problem: Problem) -> tuple[str, str] | None:
     """(thought, reply) of somebody who answers `problem` well; None for a request that is not of this world."""
-    courtesy = _by_row().get(problem.source.rpartition("#")[2])
+    courtesy = _by_row().get(Origin.of(problem.source).fact)
     if courtesy is None:
         return None
     return courtesy.thought(problem.language), courtesy.reply("good", problem.language)

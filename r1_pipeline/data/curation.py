@@ -21,6 +21,7 @@ from r1_pipeline.data.courtesies import preference_pairs
 from r1_pipeline.data.ingest.declared import Side, SourceRecipe
 from r1_pipeline.data.ingest.mapping import ProblemMapping
 from r1_pipeline.data.ingest.rows import Place, SetAside, place_of, read_source
+from r1_pipeline.data.origin import Origin
 from r1_pipeline.data.problems import ProblemsRecipe, generate_problems
 from r1_pipeline.data.split import is_heldout
 from r1_pipeline.recipe import Later, Recipe, Runtime
@@ -141,7 +142,7 @@ def _without_overlap(sides: Sides[T]) -> Sides[T]:
 
 def _names(row: Problem | PreferencePair) -> tuple[str, str, str]:
     """What two rows that are about the same have in common: content, fact or question."""
-    return row.id, row.source.rpartition("#")[2], asked(row)
+    return row.id, Origin.of(row.source).fact, asked(row)
 
 
 def asked(row: Problem | PreferencePair) -> str:

@@ -36,7 +36,7 @@ from r1_pipeline.evaluation.inputs import (
 )
 from r1_pipeline.evaluation.preferences import overall
 from r1_pipeline.evaluation.report import ReportRecipe, build_report, exchanges
-from r1_pipeline.evaluation.scores import EvalScores
+from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.evaluation.sizes import sizes_of
 from r1_pipeline.records import DOMAINS, Record
 
@@ -82,8 +82,8 @@ def collect(material: Material, run: RunFacts, recipe: ReportRecipe) -> ReportIn
         seed=run.seed,
         home=str(run.home),
         left_out={domain: why for problems in problem_sets.values() for domain, why in problems.left_out.items()},
-        models={name: _scores(report) for name, report in models.items()},
-        benchmarks={b: {name: _scores(report) for name, report in material.evaluations[b].items()} for b in others},
+        models={name: scores_of(report) for name, report in models.items()},
+        benchmarks={b: {name: scores_of(report) for name, report in material.evaluations[b].items()} for b in others},
         reward_models={name: _accuracy(model) for name, model in _of(RewardModel, artifacts).items()},
         general_preference={
             model: overall(kinds)
@@ -142,19 +142,14 @@ def _of(kind: type[A], artifacts: Mapping[str, Artifact]) -> dict[str, A]:
     return {name: artifact for name, artifact in artifacts.items() if isinstance(artifact, kind)}
 
 
-def _scores(report: EvalReport) -> EvalScores:
-    return EvalScores.model_validate(report.scores())
-
-
 def _stage(artifact: Artifact, run: RunFacts) -> StageFacts:
     made = artifact.manifest
-    tokens = made.statistics.get("tokens")
     return StageFacts(
         seconds=made.provenance.seconds,
         reused=made.provenance.runs.get(PIPELINE_RUN) != run.pipeline_run,
         fingerprint=made.fingerprint,
         digest=artifact.digest,
-        tokens=sum(tokens.values()) if tokens else None,
+        tokens=sum(artifact.tokens.values()) if artifact.tokens else None,
     )
 
 
@@ -165,11 +160,11 @@ def _span(artifact: Artifact) -> tuple[float, float]:
 
 
 def _accuracy(model: RewardModel) -> RewardModelScore:
-    return RewardModelScore(accuracy=model.statistics["accuracy"], n=model.statistics["heldout_pairs"])
+    return RewardModelScore(accuracy=model.accuracy, n=model.heldout_pairs)
 
 
 def _corpus(corpus: Corpus, heldout: ProblemSet, decisions: Mapping[str, list[Gate]]) -> CorpusStats:
-    rows, tokens = corpus.statistics["by_domain"], corpus.statistics["tokens_by_domain"]
+    rows, tokens = corpus.by_domain, corpus.tokens_by_domain
     rechecked = [gate for gates in decisions.values() for gate in gates if gate.looked_at is not None]
     return CorpusStats(
         by_domain={d: CorpusDomain(rows=rows[d], tokens=tokens[d]) for d in DOMAINS if d in rows},

@@ -19,7 +19,9 @@ from r1_pipeline.artifacts.kinds import (
 from r1_pipeline.data.licences import allowed
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.data.templates import TemplateName
+from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation.recheck import Recheck
+from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.generation.tokens import characters, unknown
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Domain, Language, Outcome, Problem, Record
@@ -85,20 +87,20 @@ class Gate(Record):
 
 def beats_base(report: EvalReport, base: EvalReport, limits: GateLimits) -> Gate:
     """Reinforcement has taught something."""
-    after, before = (r.scores()["by_domain"]["math"]["pass_at_1"] for r in (report, base))
+    after, before = (scores_of(each).by_domain["math"].pass_at_1 for each in (report, base))
     detail = f"maths pass@1 {after:.3f} against {before:.3f} of {base.name}"
     return Gate(name="beats_base", value=after - before, sense="at least", limit=limits.gain_over_base, detail=detail)
 
 
 def format_rate(report: EvalReport, limits: GateLimits) -> Gate:
     """Replies have the form that the next stage relies on."""
-    value = report.scores()["overall"]["format_rate"]
+    value = _measured(report, scores_of(report).overall.format_rate)
     return Gate(name="format_rate", value=value, sense="at least", limit=limits.format_rate, detail="reasoning domains")
 
 
 def language_consistency(report: EvalReport, limits: GateLimits) -> Gate:
     """The language reward has done its work."""
-    value = report.scores()["overall"]["language_consistency"]
+    value = _measured(report, scores_of(report).overall.language_consistency)
     return Gate(
         name="language_consistency",
         value=value,
@@ -106,6 +108,14 @@ def language_consistency(report: EvalReport, limits: GateLimits) -> Gate:
         limit=limits.language_consistency,
         detail="share of reasoning words in the question's language",
     )
+
+
+def _measured(report: EvalReport, value: float | None) -> float:
+    if value is None:
+        raise ArtifactError(
+            f"{report.name} holds no answers to reasoning problems; ask some (EvaluateRecipe.ask.problems)"
+        )
+    return value
 
 
 def all_verified(corpus: Corpus) -> Gate:
@@ -198,10 +208,10 @@ def preference_accuracy(model: RewardModel, limits: GateLimits) -> Gate:
     """The reward model prefers what people prefer, on pairs that it has not seen."""
     return Gate(
         name="preference_accuracy",
-        value=model.statistics["accuracy"],
+        value=model.accuracy,
         sense="at least",
         limit=limits.preference_accuracy,
-        detail=f"{model.statistics['heldout_pairs']} held-out pairs",
+        detail=f"{model.heldout_pairs} held-out pairs",
     )
 
 

@@ -24,7 +24,7 @@ def recheck(
 ) -> Recheck:
     """Judges random rows again, against the stored problems. A row whose problem is not among them does not agree."""
     problems = {problem.id: problem for problems in problem_sets for problem in problems.problems()}
-    total = corpus.statistics["rows"]
+    total = corpus.row_count
     drawn = corpus.samples_at(random.Random(seed).sample(range(total), min(rows, total)))
     return Recheck(rechecked=len(drawn), agreed=sum(_agrees(s, problems.get(s.problem_id), grader) for s in drawn))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from r1_pipeline.artifacts.kinds import Answers, Artifact, Corpus, EvalReport, ProblemSet
 from r1_pipeline.artifacts.tables import records_of
 from r1_pipeline.errors import WrongKindError
+from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.generation.judging import completions_of
 from r1_pipeline.records import Completion, Domain, Outcome, Problem, Record, Sample, Verdict
 from r1_pipeline.rewards.verifier import Grader
@@ -52,7 +53,7 @@ def regrade(artifact: Artifact, answers: Answers | None, asked: Iterable[Problem
     """
     problems = {problem.id: problem for each in asked for problem in each.problems()}
     if isinstance(artifact, EvalReport):
-        template, batches = artifact.scores()["identity"]["template"], iter([_judged(artifact.completions())])
+        template, batches = scores_of(artifact).identity.template, iter([_judged(artifact.completions())])
     elif isinstance(artifact, Corpus) and answers:
         template = answers.asked()["template"]
         of_one = ["problem_id", "sample_index"]

@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from r1_pipeline.artifacts.kinds import EvalReport
 from r1_pipeline.errors import GraderError
 from r1_pipeline.evaluation.estimators import (
     Interval,
@@ -65,6 +66,11 @@ class EvalScores(Record):
     identity: Identity
     overall: Scores
     by_domain: dict[Domain, Scores]
+
+
+def scores_of(report: EvalReport) -> EvalScores:
+    """The scores that an evaluation holds."""
+    return EvalScores.model_validate(report.scores())
 
 
 def score(frame: "pl.DataFrame", identity: Identity, ks: tuple[int, ...]) -> EvalScores:

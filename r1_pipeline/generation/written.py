@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from r1_pipeline.data.courtesies import written_reply
+from r1_pipeline.data.origin import Origin
 from r1_pipeline.data.samples import identified
 from r1_pipeline.data.templates import reply, split_reply
 from r1_pipeline.records import Outcome, Problem, Sample
@@ -43,7 +44,7 @@ def written_samples(
                 licence=problem.licence,
                 question=problem.question,
                 response=response,
-                generator=problem.source.partition("#")[0],
+                generator=Origin.of(problem.source).place,
                 engine=ENGINE,
                 temperature=0.0,
                 top_p=1.0,

@@ -73,7 +73,7 @@ def audit(library: Library, artifacts: Iterable[Artifact] | None, *, full: bool,
         files=sum(len(a.manifest.files) for a in line),
         bytes=sum(file.bytes for a in line for file in a.manifest.files),
         corpora=tuple(corpus.name for corpus in corpora),
-        rows=sum(corpus.statistics.get("rows", 0) for corpus in corpora),
+        rows=sum(corpus.row_count for corpus in corpora),
         rejudged="all" if full else f"{REJUDGED} random ones of each corpus",
         not_checked=tuple(dict.fromkeys(skipped)),
         findings=tuple(dict.fromkeys(findings)),
@@ -95,9 +95,7 @@ def _rows(library: Library, corpus: Corpus, full: bool, runtime: Runtime, skippe
     heldout = _heldout(library, corpus)
     if not heldout:
         skipped.append(f"held-out text in {corpus.name}: no held-out problems are known to it")
-    domains = [
-        domain for domain in DOMAINS if DOMAINS[domain].reasoning and domain in corpus.statistics.get("by_domain", {})
-    ]
+    domains = [domain for domain in DOMAINS if DOMAINS[domain].reasoning and domain in corpus.by_domain]
     if "code" in domains and (problem := sandbox_problem()):
         domains.remove("code")
         skipped.append(f"verdicts on code in {corpus.name}: {problem}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from r1_pipeline.artifacts.edges import teaches
 from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Corpus, PreferenceSet, ProblemSet, RewardModel
+from r1_pipeline.data.origin import PLACE_PATTERN
 from r1_pipeline.errors import ArtifactError, WrongKindError
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.records import Record
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 Model = Checkpoint | RewardModel
 Rows = ProblemSet | PreferenceSet | Corpus
-PLACE = r"(:[0-9]+)?#[^#]*$"
-"""The part of a `source` that says which row of a file, or which fact of a generator."""
 
 
 class Share(Record):
@@ -106,7 +105,7 @@ def counted(rows: "pl.LazyFrame") -> "pl.DataFrame":
     import polars as pl
 
     domain = pl.col("domain" if "domain" in rows.collect_schema() else "kind").alias("domain")
-    keys = rows.select(pl.col("source").str.replace(PLACE, ""), "licence", domain)
+    keys = rows.select(pl.col("source").str.replace(PLACE_PATTERN, ""), "licence", domain)
     return keys.group_by("source", "licence", "domain").agg(rows=pl.len()).sort("source", "licence", "domain").collect()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Corpus, ProblemSet
+from r1_pipeline.data.origin import Origin
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.records import Record
@@ -62,10 +63,11 @@ def trace(library: Library, wanted: str) -> Node:
 
 
 def _problem(library: Library, row: Mapping[str, Any]) -> Node:
-    place, _, fact = row["source"].rpartition("#")
-    file, colon, line = place.rpartition(":")
-    where: dict[str, Fact] = {"source": file, "line": int(line)} if colon and line.isdigit() else {"source": place}
-    facts = {"domain": row["domain"], "language": row["language"], **where, "fact": fact, "licence": row["licence"]}
+    origin = Origin.of(row["source"])
+    file = f"{origin.source}/{origin.file}"
+    where: dict[str, Fact] = {"source": file, "line": origin.line} if origin.file else {"source": origin.source}
+    about: dict[str, Fact] = {"domain": row["domain"], "language": row["language"]}
+    facts = {**about, **where, "fact": origin.fact, "licence": row["licence"]}
     sets = _rows(library.of_kind(ProblemSet), "id", row["problem_id"])
     reference = {"reference answer": sets[0][1]["answer"]} if sets else {}
     below = tuple(Node(part="stands in", name=s.name, facts=_facts(s), below=()) for s, _ in sets)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
+from r1_pipeline.data.origin import Origin
 from r1_pipeline.records import Problem
 
 PreferenceKind = Literal["helpful", "safety"]
@@ -26,7 +27,7 @@ class Scorer(Protocol):
 
 def preference_kind(problem: Problem) -> PreferenceKind:
     """`safety` where the row that the source names (after its `#`) begins with `harm`, else `helpful`."""
-    return "safety" if problem.source.rpartition("#")[2].startswith("harm") else "helpful"
+    return "safety" if Origin.of(problem.source).fact.startswith("harm") else "helpful"
 
 
 def squash(score: float) -> float:

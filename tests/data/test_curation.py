@@ -21,7 +21,7 @@ from r1_pipeline.data.ingest.mapping import load_mapping
 from r1_pipeline.data.ingest.rows import SetAside
 from r1_pipeline.data.problems import ProblemsRecipe
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.records import DOMAINS, Problem
+from r1_pipeline.records import BUILTIN_DOMAINS, Problem
 from r1_pipeline.rewards.references import agreeing_problems, sound_problems
 from r1_pipeline.rewards.verifier import Grader
 
@@ -42,7 +42,7 @@ def source(folder: Path, name: str, side: str, rows: list[tuple[str, str]]) -> S
 def sides(folder: Path, *sources: SourceRecipe, builtin: tuple[str, ...] = ()) -> Sides[Problem]:
     recipe = CurateRecipe.model_validate(
         {
-            "problems": FACTS, "builtin": builtin, "sources": sources, "domains": tuple(DOMAINS), "optional": (),
+            "problems": FACTS, "builtin": builtin, "sources": sources, "domains": BUILTIN_DOMAINS, "optional": (),
             "heldout": False,
         }
     )  # fmt: skip
@@ -87,9 +87,9 @@ def test_builtin_problems_stay_in_the_domains_that_are_named(tmp_path: Path) -> 
     mine = source(tmp_path, "a", "train", [("1 + 1?", "2")])
     found = sides(tmp_path, mine, builtin=("stem", "logic"))
     assert {p.domain for p in (*found.train, *found.heldout)} == {"math", "stem", "logic"}
-    everything = sides(tmp_path, mine, builtin=tuple(DOMAINS))
+    everything = sides(tmp_path, mine, builtin=BUILTIN_DOMAINS)
     assert [p.source for p in everything.train][-1].startswith("a/a.jsonl:1#")
-    assert {p.domain for p in everything.train} == set(DOMAINS)
+    assert {p.domain for p in everything.train} == set(BUILTIN_DOMAINS)
 
 
 def test_a_training_question_that_is_held_out_as_another_fact_leaves_training(tmp_path: Path) -> None:

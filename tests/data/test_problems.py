@@ -9,7 +9,7 @@ from r1_pipeline.data.items import Product, Program, Sum, Turn
 from r1_pipeline.data.problems import ProblemsRecipe, generate_problems, problem_id, to_problem
 from r1_pipeline.data.sources import SOURCE_NAMES, source_of
 from r1_pipeline.data.split import is_heldout
-from r1_pipeline.records import DOMAINS, Problem
+from r1_pipeline.records import BUILTIN_DOMAINS, Problem
 
 RECIPE = ProblemsRecipe(
     seed=0, sums=300, programs=60, products=100, digits=1, largest_sum=27, largest_factor=9, turns=3, heldout_share=0.25
@@ -24,7 +24,7 @@ def problems() -> list[Problem]:
 def test_the_same_recipe_gives_the_same_problems_and_no_two_are_alike(problems: list[Problem]) -> None:
     assert generate_problems(RECIPE) == problems
     assert len({p.id for p in problems}) == len(problems)
-    assert {p.domain for p in problems} == set(DOMAINS)
+    assert {p.domain for p in problems} == set(BUILTIN_DOMAINS)
 
 
 def test_the_id_depends_on_the_content_and_on_nothing_else(problems: list[Problem]) -> None:

@@ -17,7 +17,7 @@ from r1_pipeline.evaluation.inputs import (
 from r1_pipeline.evaluation.scores import EvalScores, Identity, Scores
 from r1_pipeline.evaluation.sizes import Sizes
 from r1_pipeline.graph.deepseek_r1 import DEEPSEEK_R1
-from r1_pipeline.records import DOMAINS, Domain, Outcome, Sampling
+from r1_pipeline.records import BUILTIN_DOMAINS, Domain, Outcome, Sampling
 
 MODELS: dict[str, tuple[tuple[float, ...], float, float, float]] = {
     "base": ((0.171, 0.402, 0.288, 0.246, 0.310), 0.361, 0.741, 17.9),
@@ -63,7 +63,7 @@ def eval_scores(name: str) -> EvalScores:
     rates, form, language, tokens = MODELS[name]
     by_domain: dict[Domain, Scores] = {
         domain: scores(rate, form, language, tokens, 512 if domain == "math" else 128)
-        for domain, rate in zip(DOMAINS, rates, strict=True)
+        for domain, rate in zip(BUILTIN_DOMAINS, rates, strict=True)
     }
     identity = Identity(
         model=name,
@@ -75,7 +75,7 @@ def eval_scores(name: str) -> EvalScores:
         samples=4,
         seed=0,
         engine="transformers-5.17.0/float32",
-        verifiers=dict.fromkeys(DOMAINS, "maths@1"),
+        verifiers=dict.fromkeys(BUILTIN_DOMAINS, "maths@1"),
     )
     return EvalScores(
         identity=identity, overall=scores(sum(rates) / 5, form, language, tokens, 1024), by_domain=by_domain

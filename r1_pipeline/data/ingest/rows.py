@@ -4,17 +4,15 @@ Nothing is dropped silently: every row either fits or becomes a `SetAside` with 
 it stands: `NAME/FILE:LINE#FACT`. Not covered: the split, repeats and reference answers (`curation`).
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from r1_pipeline.data.ingest.declared import SourceRecipe, hashed
 from r1_pipeline.data.ingest.files import Broken, Row, read_rows
 from r1_pipeline.data.ingest.mapping import RowError
+from r1_pipeline.data.origin import Origin
 from r1_pipeline.errors import SourceError
 from r1_pipeline.records import PreferencePair, Problem, Record
-
-_PLACE = re.compile("([a-z][a-z0-9_]*)/(.+):([0-9]+)", re.DOTALL)
 
 
 class SetAside(Record):
@@ -51,9 +49,8 @@ class Place(Record):
     @classmethod
     def of(cls, source: str) -> "Place":
         """What the `source` of a record says."""
-        place = place_of(source)
-        found = _PLACE.fullmatch(place)
-        return cls(source=found[1], file=found[2], line=int(found[3])) if found else cls(source=place, file="", line=0)
+        origin = Origin.of(source)
+        return cls(source=origin.source, file=origin.file, line=origin.line)
 
     def aside(self, reason: str, detail: str) -> SetAside:
         """The row that stands here, set aside."""
@@ -62,7 +59,7 @@ class Place(Record):
 
 def place_of(source: str) -> str:
     """The `source` of a record without the fact."""
-    return source.rpartition("#")[0]
+    return Origin.of(source).place
 
 
 def read_source(source: SourceRecipe, folder: Path) -> Iterator[Problem | PreferencePair | SetAside]:
