@@ -50,7 +50,7 @@ DOMAINS = Registry(
     },
 )
 """Every domain; a recipe file may add its own."""
-Domain = Annotated[str, AfterValidator(DOMAINS.known)]
+Domain = Annotated[str, AfterValidator(DOMAINS.valid)]
 REASONING_DOMAINS: tuple[Domain, ...] = ("math", "code", "stem", "logic")
 BUILTIN_DOMAINS: tuple[Domain, ...] = (*REASONING_DOMAINS, "general")
 """Domains for which the package makes problems."""

@@ -41,6 +41,12 @@ class Registry(Mapping[str, T], Generic[T]):
         self[name]
         return name
 
+    def valid(self, name: str) -> str:
+        """`known` for fields of records: raises `ValueError`, which names the field."""
+        if name not in self._entries:
+            raise ValueError(str(UnknownNameError(self.kind, name, self._entries)))
+        return name
+
     def order(self, name: str) -> int:
         """The place of `name` among all."""
         return list(self._entries).index(self.known(name))

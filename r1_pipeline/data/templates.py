@@ -108,7 +108,7 @@ FORMS = Registry(
     },
 )
 """Every prompt form; a recipe file may add its own."""
-TemplateName = Annotated[str, AfterValidator(FORMS.known)]
+TemplateName = Annotated[str, AfterValidator(FORMS.valid)]
 
 
 def render(template: TemplateName, question: str) -> str:

@@ -57,7 +57,7 @@ class Rubric(Recipe):
     """Of minus the share of repeated n-grams."""
     overlong: Annotated[Overlong | None, Later()] = None
     """Of the penalty in [-1, 0] for replies close to the limit of tokens."""
-    others: Annotated[tuple[tuple[Annotated[str, AfterValidator(PARTS.known)], float], ...], Later()] = ()
+    others: Annotated[tuple[tuple[Annotated[str, AfterValidator(PARTS.valid)], float], ...], Later()] = ()
     """(name, weight) of parts that a recipe file adds (`PARTS`)."""
     watched: tuple[Part, ...] = ()
     """Parts that are measured and logged although they weigh nothing."""

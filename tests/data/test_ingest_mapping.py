@@ -137,7 +137,7 @@ def test_every_shipped_mapping_loads_and_begins_with_what_it_is_for() -> None:
     ("text", "message"),
     [
         ("makes = 'problem'\nmakes problem\n", r"own\.toml is not TOML: .*line 2"),
-        ("makes = 'problem'\ndomain = 'art'", "problem.domain: Input should be 'math'"),
+        ("makes = 'problem'\ndomain = 'art'", "problem.domain: unknown domain 'art'; valid: math"),
         ("makes = 'pair'\nprompt = '{{ a'", "is not a template"),
         ("makes = 'problem'\nrequire = 'a >'", "is not an expression"),
         ("makes = 'problem'\ncolour = 'red'", "problem.colour: Extra inputs are not permitted"),
