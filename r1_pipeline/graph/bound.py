@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.errors import GraphError, UnknownNameError
+from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.graph.node import AssetName, Benchmark, Derived, Graph, Node, Ref
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.runtime.workshop import Build, Workshop
@@ -131,8 +132,10 @@ class Bound:
         name, _, field = where.partition(".")
         own = self.recipes[name]
         one = own[partition] if isinstance(own, Mapping) and partition is not None else own
-        recipe = getattr(one, field) if field else one
-        assert isinstance(recipe, Recipe)
+        recipe = getattr(one, field, None) if field else one
+        if not isinstance(recipe, Recipe):
+            found = type(one).__name__ if field else "several, by key"
+            raise GraphError(f"its recipe is {where} of the profile, which has {found} there; correct the profile")
         return recipe
 
     def build(self, name: AssetName, at: Workshop, find: Callable[[AssetName], Artifact]) -> Build[Any]:
@@ -178,7 +181,11 @@ def bind(graph: Graph, recipes: Recipes) -> Bound:
         if len(bound.partitions_of(node.name)) >= MOST_PARTITIONS:
             raise GraphError(f"{node.name} has {MOST_PARTITIONS} partitions or more; cut it into fewer")
     for name in bound.names.values():
-        _check_type(graph.node(name.asset), name, bound.recipe(name))
+        try:
+            recipe = bound.recipe(name)
+        except GraphError as error:
+            raise GraphError(f"{name}: {error}") from error
+        _check_type(graph.node(name.asset), name, recipe)
     return bound
 
 
@@ -206,7 +213,7 @@ def _base_name(node: Node) -> str:
 
 
 def _check_type(node: Node, name: AssetName, recipe: Recipe | None) -> None:
-    wanted = node.verb.recipe if node.verb else Recipe
+    wanted = node.verb.recipe if node.verb else ReportRecipe
     if wanted is None and recipe is None:
         return
     if wanted is None or not isinstance(recipe, wanted):

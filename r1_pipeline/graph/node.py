@@ -201,7 +201,7 @@ class Graph:
     """Which nodes play the parts of the paper in the report; None for a graph without a report."""
 
     def __post_init__(self) -> None:
-        names = [node.name for node in self.written]
+        names = [node.name for node in self._unsorted]
         for name in names:
             if names.count(name) > 1:
                 raise GraphError(f"two nodes are called {name!r}; rename one, or replace it with Graph.replacing")
@@ -210,12 +210,17 @@ class Graph:
     @cached_property
     def nodes(self) -> dict[str, Node]:
         """Every node by name, parents first; of nodes that could come next, the one written first."""
+        return {node.name: node for node in _sorted(self._unsorted)}
+
+    @cached_property
+    def _unsorted(self) -> list[Node]:
         kept_out = {b.name: Ref(b.problems) for b in self.benchmarks[1:]}
         nodes = [_screened(node, kept_out) for node in self.written if node.verb is not None]
         nodes += [each for benchmark in self.benchmarks for model in list(nodes) for each in _asked(benchmark, model)]
         summaries = [node for node in self.written if node.verb is None]
-        nodes += [replace(node, inputs={each.name: Ref(each.name, "all") for each in nodes}) for node in summaries]
-        return {node.name: node for node in _sorted(nodes)}
+        return nodes + [
+            replace(node, inputs={each.name: Ref(each.name, "all") for each in nodes}) for node in summaries
+        ]
 
     def node(self, name: str) -> Node:
         """The node of this name; raises `UnknownNameError` with the names there are."""

@@ -9,23 +9,27 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from dagster import AssetKey, AssetRecordsFilter, DagsterInstance
-from dagster_defs.assets.evaluation import MODELS, STUDENT_MODELS
 
 from dagster_defs.running.run import run
 from dagster_defs.settings import Settings
 from r1_pipeline import profiles
 from r1_pipeline.artifacts.kinds import Artifact, Corpus, open_artifact
+from r1_pipeline.artifacts.manifest import read_manifest
 from r1_pipeline.artifacts.observer import Observer
-from r1_pipeline.distillation.students import STUDENTS
-from r1_pipeline.profiles import Profile, smoke
+from r1_pipeline.graph.local import run_graph
+from r1_pipeline.profiles import Profile, load_profile, smoke
+from r1_pipeline.registry import Registry
 
-NAMES = [*MODELS, *(f"{model}/{student}" for model in STUDENT_MODELS for student in STUDENTS)]
+NAMES = {
+    *("base", "r1_zero", "dev1", "dev2", "dev2_no_language_reward", "dev3", "r1", "student_rl_only"),
+    *(f"{model}/{student}" for model in ("student_base", "distilled") for student in ("qwen", "llama")),
+}
 
 
 def r1(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -68,6 +72,19 @@ def settings(home: Path, profile: str) -> Settings:
     return Settings(home=home, profile=profile, seed=0, tracking_uri=f"sqlite:///{home / 'mlflow.db'}")
 
 
+def changed(monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[[Profile], Profile]) -> None:
+    """Let there be a profile `name`, which is `smoke` with this change."""
+    there = {**profiles.PROFILES, name: lambda seed: change(smoke(seed))}
+    monkeypatch.setattr(profiles, "PROFILES", Registry("profile", there))
+
+
+def digests(home: Path) -> dict[str, tuple[str, str]]:
+    """Artifact -> fingerprint and digest, of all in a home; each is there once."""
+    made = [read_manifest(path.parent) for path in (home / "artifacts").glob("*/**/manifest.json")]
+    assert len({manifest.name for manifest in made}) == len(made)
+    return {manifest.name: (manifest.fingerprint, manifest.digest) for manifest in made}
+
+
 def materialization(home: Path, name: str) -> dict[str, object]:
     with DagsterInstance.from_config(str(home / "dagster")) as instance:
         records = instance.fetch_materializations(
@@ -80,7 +97,7 @@ def materialization(home: Path, name: str) -> dict[str, object]:
 
 def test_a_the_report_has_every_model_gate_and_stage(home: Path) -> None:
     numbers = json.loads((home / "report/report.json").read_text())
-    assert set(numbers["models"]) == set(NAMES)
+    assert set(numbers["models"]) == NAMES
     assert numbers["schema"] == 1
     assert numbers["profile"] == "smoke"
     assert set(numbers["reward_models"]) == {"helpful_rm", "safety_rm"}
@@ -155,40 +172,54 @@ def test_d_a_second_run_re_does_nothing(home: Path) -> None:
     assert {row["state"] for row in states} == {"fresh"}
 
 
+def test_d_the_graph_without_dagster_makes_the_same_artifacts_and_either_goes_on_with_the_others(
+    home: Path, tmp_path: Path
+) -> None:
+    profile = load_profile("smoke", 0)
+    made = run_graph(profile.graph, profile, tmp_path)
+    assert set(made) == set(profile.bound.names) - {"report"}
+    assert digests(tmp_path) == digests(home)
+    ours, theirs = (json.loads((each / "report/report.json").read_text()) for each in (tmp_path, home))
+    assert all(ours[part] == theirs[part] for part in ("models", "gates", "corpus", "reward_models", "sizes"))
+    ran = r1(tmp_path, "run", "--profile", "smoke")
+    assert ran.returncode == 0, ran.stderr
+    assert "0 computed" in ran.stdout
+
+
 def test_e_a_changed_recipe_re_runs_what_depends_on_it_and_nothing_else(
     home: Path, monkeypatch: pytest.MonkeyPatch, environment: None
 ) -> None:
-    def faster(seed: int) -> Profile:
-        made = smoke(seed)
+    def faster(made: Profile) -> Profile:
         distilled = made.recipes["distilled"]
+        assert isinstance(distilled, Mapping)
         qwen = distilled["qwen"].model_copy(update={"learning_rate": 2e-3})
-        recipe = made.recipe.model_copy(update={"distilled": {**distilled, "qwen": qwen}})
-        return replace(made, recipe=recipe)
+        return made.with_recipes({"distilled": {**distilled, "qwen": qwen}})
 
-    monkeypatch.setitem(profiles.PROFILES, "faster", faster)  # type: ignore[arg-type]
+    changed(monkeypatch, "faster", faster)
     seen = Seen()
     assert run(settings(home, "faster"), None, [seen]) is None
     # RL on the student has the distillation as its budget, so it runs again; it costs the same tokens, yields the same
     # bytes, and its evaluation is reused.
-    assert seen.computed == {"distilled/qwen", "evaluation/distilled/qwen", "student_rl_only"}
-    assert {"base", "distilled/llama", "sft_corpus", "r1", "evaluation/student_rl_only"} <= seen.reused_
+    assert seen.computed == {
+        *("distilled/qwen", "answers/distilled/qwen", "evaluation/distilled/qwen", "student_rl_only"),
+    }
+    assert {"base", "distilled/llama", "sft_corpus", "r1", "answers/student_rl_only"} <= seen.reused_
 
 
 def test_f_a_failed_gate_stops_what_is_below_with_value_and_limit(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, environment: None
 ) -> None:
-    def strict(seed: int) -> Profile:
-        made = smoke(seed)
+    def strict(made: Profile) -> Profile:
         return replace(made, gates=made.gates.model_copy(update={"format_rate": 2.0}))
 
-    monkeypatch.setitem(profiles.PROFILES, "strict", strict)  # type: ignore[arg-type]
+    changed(monkeypatch, "strict", strict)
     seen = Seen()
-    failure = run(settings(home, "strict"), "r1_zero,cold_start_data", [seen])
+    failure = run(settings(home, "strict"), "r1_zero,cold_start_answers,cold_start_data", [seen])
     assert failure is not None
     assert failure.asset == "r1_zero"
     assert "format_rate FAILED" in failure.reason
     assert "must be at least 2" in failure.reason
-    assert "cold_start_data" not in seen.computed | seen.reused_
+    assert not {"cold_start_answers", "cold_start_data"} & (seen.computed | seen.reused_)
 
 
 def test_g_names_that_do_not_exist_are_refused_in_one_line(home: Path) -> None:
