@@ -13,7 +13,7 @@ from r1_pipeline.artifacts.kinds import Checkpoint
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.runtime.workshop import Workshop
-from r1_pipeline.stages import curate, evaluate, pretrain, reinforce
+from r1_pipeline.stages import ask, curate, evaluate, pretrain, reinforce
 
 WEIGHT, LEARNING_RATE = 1.0, 1e-3
 
@@ -41,9 +41,10 @@ def main() -> None:
         "format 0.1": reinforce(at("r1_zero"), base, problems, recipe),
         f"format {WEIGHT}, lr {LEARNING_RATE}": reinforce(at("r1_zero_format_heavy"), base, problems, heavy),
     }
-    rows = {}
+    rows, evaluation = {}, profile.recipes["evaluation"]
     for label, model in models.items():
-        scores = evaluate(at(f"evaluation/{model.name}"), model, heldout, profile.recipes["evaluation"]).scores()
+        answers = ask(at(f"answers/{model.name}"), model, heldout, evaluation.ask)
+        scores = evaluate(at(f"evaluation/{model.name}"), answers, heldout, evaluation).scores()
         rows[label] = {
             "math_pass_at_1": scores["by_domain"]["math"]["pass_at_1"],
             "format_rate": scores["overall"]["format_rate"],

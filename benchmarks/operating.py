@@ -21,7 +21,6 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import psutil
-from dagster import AssetKey
 
 TESTS = Path(__file__).parents[1] / "tests" / "dagster_defs"
 sys.path.insert(0, str(TESTS))
@@ -29,10 +28,11 @@ sys.path.insert(0, str(TESTS))
 from homes import Automation, smoke_settings  # noqa: E402
 from processes import clean_environment, user_interface  # noqa: E402
 
-from dagster_defs.running.run import Executor, run  # noqa: E402
-from dagster_defs.staleness.waves import Unit  # noqa: E402
+from dagster_defs.running.executor import Executor  # noqa: E402
+from dagster_defs.running.run import run  # noqa: E402
 from r1_pipeline.artifacts.observer import Observer  # noqa: E402
 from r1_pipeline.artifacts.store import Store  # noqa: E402
+from r1_pipeline.graph.node import AssetName  # noqa: E402
 from r1_pipeline.lineage.library import Library  # noqa: E402
 from r1_pipeline.stages import Workshop, curate, curate_preferences, pretrain  # noqa: E402
 
@@ -87,14 +87,14 @@ def overhead(home: Path) -> dict[str, Any]:
     settings = smoke_settings(home)
     settings.export()
     profile, worker = settings.load(), Executor(settings, {}, Observer())
-    recipe = profile.recipe
+    recipes = profile.recipes
     verbs: dict[str, Callable[[Workshop], object]] = {
-        "preference_pairs": lambda at: curate_preferences(at, recipe.preference_pairs),
-        "general_prompts": lambda at: curate(at, recipe.general_prompts),
-        "heldout_problems": lambda at: curate(at, recipe.heldout_problems),
-        "base": lambda at: pretrain(at, recipe.base),
+        "preference_pairs": lambda at: curate_preferences(at, recipes["preference_pairs"]),
+        "general_prompts": lambda at: curate(at, recipes["general_prompts"]),
+        "heldout_problems": lambda at: curate(at, recipes["heldout_problems"]),
+        "base": lambda at: pretrain(at, recipes["base"]),
     }
-    assert worker.materialize([AssetKey("base")], None) is None  # imports
+    assert worker.materialize(["base"], None) is None  # imports
     more = {}
     for name, verb in verbs.items():
         turns = []
@@ -105,7 +105,7 @@ def overhead(home: Path) -> dict[str, Any]:
             direct, alone = time.perf_counter() - began, worked(home, name)
             forget(home)
             began = time.perf_counter()
-            assert worker.materialize([AssetKey(name)], None) is None
+            assert worker.materialize([name], None) is None
             through = time.perf_counter() - began
             turns.append((direct, through, through - worked(home, name) - (direct - alone)))
         direct, through, around = (statistics.median(turn[side] for turn in turns) for side in range(3))
@@ -121,7 +121,7 @@ def worked(home: Path, name: str) -> float:
 def tick(home: Path) -> dict[str, Any]:
     """Seconds of an automation tick over the whole graph when nothing has changed."""
     assert run(smoke_settings(home), None, []) is None
-    automation, turns, requested = Automation(home), [], set[Unit]()
+    automation, turns, requested = Automation(home), [], set[AssetName]()
     for _ in range(TURNS):
         began = time.perf_counter()
         requested |= automation.tick()
@@ -137,7 +137,7 @@ def thousand(home: Path) -> dict[str, Any]:
     began = time.perf_counter()
     for _ in range(1000 // len(DATA)):
         forget(home)
-        failure = worker.materialize([AssetKey(name) for name in DATA], None)
+        failure = worker.materialize(DATA, None)
         failures += [failure.reason] if failure else []
         memory.append(psutil.Process().memory_info().rss / 2**20)
     early, late = (statistics.median(part) for part in (memory[25:50], memory[-25:]))

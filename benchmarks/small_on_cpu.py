@@ -155,25 +155,23 @@ def changed(recipe: Any, values: Mapping[str, Any]) -> dict[str, str]:
 def main(folder: Path, home: Path) -> None:
     """Run what is missing in `home` and print the table."""
     profile = reduced(folder, home)
-    recipe, store = profile.recipe, Store(home.resolve(), Steps())
-    sampling = recipe.evaluation.ask.sampling.model_copy(update={"max_tokens": TOKENS})
-    asked = recipe.evaluation.ask.model_copy(update={**ASKED, "sampling": sampling})
-    evaluation = recipe.evaluation.model_copy(
-        update={"ask": asked, "grade": recipe.evaluation.grade.model_copy(update={"ks": (1,)})}
-    )
+    recipes, store = profile.recipes, Store(home.resolve(), Steps())
+    full = recipes["evaluation"]
+    sampling = full.ask.sampling.model_copy(update={"max_tokens": TOKENS})
+    asked = full.ask.model_copy(update={**ASKED, "sampling": sampling})
+    evaluation = full.model_copy(update={"ask": asked, "grade": full.grade.model_copy(update={"ks": (1,)})})
     rows: dict[str, Any] = {}
 
     def at(name: str) -> Workshop:
         return Workshop(store, profile.runtime, name)
 
     def rl(name: str) -> Any:
-        full = getattr(recipe, name)
-        return full.model_copy(update={"grpo": full.grpo.model_copy(update={**RL, "steps": STEPS[name]})})
+        grpo = recipes[name].grpo.model_copy(update={**RL, "steps": STEPS[name]})
+        return recipes[name].model_copy(update={"grpo": grpo})
 
     def examined(model: Checkpoint) -> Checkpoint:
-        workshop = at(f"evaluation/{model.name}")
-        answers = ask(workshop, model, heldout, asked)
-        scores = evaluate(workshop, model, heldout, evaluation).scores()["overall"]
+        answers = ask(at(f"answers/{model.name}"), model, heldout, asked)
+        scores = evaluate(at(f"evaluation/{model.name}"), answers, heldout, evaluation).scores()["overall"]
         made, seconds = model.manifest.provenance, answers.manifest.provenance.seconds
         rows[model.name] = {
             "template": model.statistics["template"],
@@ -187,26 +185,26 @@ def main(folder: Path, home: Path) -> None:
         }
         return model
 
-    base = pretrain(at("base"), recipe.base)
-    problems = curate(at("reasoning_problems"), recipe.reasoning_problems)
-    heldout = curate(at("heldout_problems"), recipe.heldout_problems)
+    base = pretrain(at("base"), recipes["base"])
+    problems = curate(at("reasoning_problems"), recipes["reasoning_problems"])
+    heldout = curate(at("heldout_problems"), recipes["heldout_problems"])
     examined(base)
     reinforced = reinforce(at("r1_zero"), base, problems, rl("r1_zero"))
     rows["r1_zero"] = {"steps": reinforced.metrics()}
-    traces = recipe.reasoning_traces["math"]
+    traces = recipes["reasoning_traces"]["math"]
     once = traces.ask.model_copy(update={"problems": {"math": ROWS}, "samples": 1})
     taken = traces.model_copy(update={"ask": once})
     corpus = worked(at("worked_solutions"), folder / "gsm8k_train.parquet", base, problems, taken)
-    dev1 = examined(finetune(at("dev1"), base, corpus, recipe.dev1.model_copy(update=SFT)))
+    dev1 = examined(finetune(at("dev1"), base, corpus, recipes["dev1"].model_copy(update=SFT)))
     examined(reinforce(at("dev2"), dev1, problems, rl("dev2")))
     facts = {
         "models": rows,
         "problems": {side.name: side.statistics["by_domain"] for side in (problems, heldout)},
         "corpus": corpus.statistics,
         "reduced": {
-            **{name: changed(getattr(recipe, name).grpo, {**RL, "steps": STEPS[name]}) for name in STEPS},
-            "dev1": changed(recipe.dev1, SFT),
-            "evaluation": changed(recipe.evaluation.ask, {**ASKED, "sampling": sampling}),
+            **{name: changed(recipes[name].grpo, {**RL, "steps": STEPS[name]}) for name in STEPS},
+            "dev1": changed(recipes["dev1"], SFT),
+            "evaluation": changed(full.ask, {**ASKED, "sampling": sampling}),
         },
     }
     print(json.dumps(facts, indent=1))

@@ -93,10 +93,12 @@ def test_a_verb_makes_the_same_artifact_and_an_error_of_a_worker_arrives_as_it_w
     nodes: Any, tmp_path: Path, home: Path, base: Checkpoint, problems: ProblemSet
 ) -> None:
     recipe = PROFILE.recipes["reasoning_traces"]["math"]
-    made = [
-        stages.rejection_sample(Workshop(Store(folder), runtime, "reasoning_traces/math"), base, problems, recipe)
-        for folder, runtime in ((home, PROFILE.runtime), (tmp_path, runtime_on(nodes)))
-    ]
+    made = []
+    for folder, runtime in ((home, PROFILE.runtime), (tmp_path, runtime_on(nodes))):
+        store = Store(folder)
+        answers = stages.ask(Workshop(store, runtime, "reasoning_answers/math"), base, problems, recipe.ask)
+        at = Workshop(store, runtime, "reasoning_traces/math")
+        made.append(stages.rejection_sample(at, answers, problems, recipe))
     assert made[0].path != made[1].path and made[0].samples()
     assert (made[0].digest, made[0].manifest.fingerprint) == (made[1].digest, made[1].manifest.fingerprint)
     short = recipe.ask.sampling.model_copy(update={"max_tokens": 10_000})

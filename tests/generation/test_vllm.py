@@ -105,7 +105,8 @@ def test_the_verbs_run_on_it_and_pass_at_1_agrees(
     recipe = recipe.model_copy(update={"ask": recipe.ask.model_copy(update={"samples": 64})})
     scores = {}
     for name, runtime in (("vllm", RUNTIME), ("transformers", PROFILE.runtime)):
-        report = stages.evaluate(Workshop(Store(home), runtime, f"evaluation/{name}"), base, problems, recipe)
+        answers = stages.ask(Workshop(Store(home), runtime, f"answers/{name}"), base, problems, recipe.ask)
+        report = stages.evaluate(Workshop(Store(home), runtime, f"evaluation/{name}"), answers, problems, recipe)
         scores[name] = report.scores()["overall"]
         assert report.scores()["identity"]["engine"].startswith(name)
     assert scores["vllm"]["pass_at_1"] > 0.1
@@ -122,12 +123,13 @@ def test_rejection_sampling_keeps_what_vllm_got_right(
     recipe = recipe.model_copy(
         update={"ask": recipe.ask.model_copy(update={"samples": 128})}
     )  # the base is seldom right
-    corpus = stages.rejection_sample(Workshop(Store(home), RUNTIME, "reasoning_traces/math"), base, problems, recipe)
+    answers = stages.ask(Workshop(Store(home), RUNTIME, "reasoning_answers/math"), base, problems, recipe.ask)
+    corpus = stages.rejection_sample(Workshop(Store(home), RUNTIME, "reasoning_traces/math"), answers, problems, recipe)
     assert corpus.samples()
-    answers = {problem.id: problem.answer for problem in problems.problems()}
+    right = {problem.id: problem.answer for problem in problems.problems()}
     for sample in corpus.samples():
         assert sample.engine == "vllm-0.31.0/float32"
-        assert sample.response.rstrip().endswith(f"<answer>{answers[sample.problem_id]}</answer>")
+        assert sample.response.rstrip().endswith(f"<answer>{right[sample.problem_id]}</answer>")
 
 
 @pytest.fixture
