@@ -149,7 +149,7 @@ def test_inputs_are_the_same_partition_the_first_or_all_of_them() -> None:
 def test_names_are_spelled_with_the_partition_and_others_are_refused() -> None:
     assert SMOKE.bound.name("evaluation/distilled/qwen") == AssetName("evaluation/distilled", "qwen")
     for wrong in ("distilled", "distilled/third", "r1/qwen"):
-        with pytest.raises(UnknownNameError, match=rf"unknown asset '{wrong}'; valid: .*distilled/qwen"):
+        with pytest.raises(UnknownNameError, match=rf"unknown asset '{wrong}'; .*valid: .*distilled/qwen"):
             SMOKE.bound.name(wrong)
 
 
