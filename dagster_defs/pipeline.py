@@ -107,7 +107,7 @@ class Pipeline:
             return  # a further benchmark: the held-out problems decide
         with self.tracking.tolerant("promote a version", context.log.warning):
             try:
-                move = promote(self.settings, self.bound, model, "beats the champion", BY_ITSELF, even_if_worse=False)
+                move = promote(self.settings, self.bound, model, None, BY_ITSELF, even_if_worse=False)
             except PromotionError as reason:
                 context.log.info(str(reason))
             else:

@@ -49,8 +49,10 @@ class Move(Record):
     why: str
 
 
-def promote(settings: Settings, bound: Bound, name: AssetName, why: str, who: str, *, even_if_worse: bool) -> Move:
-    """Make the newest version of a model that passed its gates the champion.
+def promote(
+    settings: Settings, bound: Bound, name: AssetName, why: str | None, who: str, *, even_if_worse: bool
+) -> Move:
+    """Make the newest version of a model that passed its gates the champion; `why` is None where nobody gave a reason.
 
     Raises `GateFailedError` where none passed, `PromotionError` where it has no evaluation or a champion scores better.
     """
@@ -68,7 +70,8 @@ def promote(settings: Settings, bound: Bound, name: AssetName, why: str, who: st
                 f"{model} version {version.version} has pass@1 {score:.4f}, the champion (version {champion.version}) "
                 f"{best:.4f}; it stays, unless you say --even-if-worse"
             )
-    return _move(settings, client, version, champion, model, score, who, why)
+    reason = why or ("the first version that passed its gates" if champion is None else "beats the champion")
+    return _move(settings, client, version, champion, model, score, who, reason)
 
 
 def rollback(settings: Settings, model: str, why: str) -> Move:

@@ -98,7 +98,7 @@ def _headline(inputs: ReportInputs) -> list[tuple[str, str, str]]:
             "words of R1-Zero and of Dev2, which is rewarded for it",
         ),
         ("minutes", f"{inputs.total_seconds / 60:.1f}", f"for {len(inputs.stages)} assets"),
-        ("bars met", f"{sum(judged)} of {len(judged)}", "limits are set for the profile tiny"),
+        *([("bars met", f"{sum(judged)} of {len(judged)}", "limits are set for this profile")] if judged else []),
     ]
 
 

@@ -41,6 +41,7 @@ def test_the_first_version_that_is_evaluated_becomes_the_champion_by_itself(home
     moves = journal(smoke_settings(home))
     assert len(moves) == EVALUATED
     assert {(move.who, move.before, move.version) for move in moves} == {(BY_ITSELF, None, "1")}
+    assert {move.why for move in moves} == {"the first version that passed its gates"}  # it beat nobody
     assert champion(home, "r1") == champion(home, "distilled-qwen") == "1"
 
 

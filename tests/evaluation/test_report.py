@@ -172,6 +172,22 @@ def test_a_run_without_students_curves_or_models_still_has_a_page() -> None:
     assert "not measured" in html
 
 
+def test_another_profile_has_no_bars_and_a_slow_machine_misses_none() -> None:
+    inputs = report_inputs()
+    other = inputs.model_copy(update={"profile": "small"})
+    assert bars(other) == []
+    _, html = build_report(other)
+    assert 'id="bars"' not in html
+    assert "bars met" not in html
+    slow = bars(inputs.model_copy(update={"total_seconds": 1e6}))
+    assert slow == bars(inputs)
+
+
+def test_every_claim_is_made_once() -> None:
+    claims = [bar.claim for bar in bars(report_inputs())]
+    assert len(claims) == len(set(claims))
+
+
 def test_bars_measure_differences_and_stay_silent_where_a_model_is_missing() -> None:
     found = {bar.claim: bar for bar in bars(report_inputs())}
     gain = found["r1_zero − base: pass@1"]
