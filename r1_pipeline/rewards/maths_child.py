@@ -23,6 +23,8 @@ from r1_pipeline.rewards.equality.values import same
 
 _MEMORY = 480 << 20
 _FIRST = (("\\sum_{k=1}^{n} a_{k}", "\\sum_{j=1}^{n} a_{j}+1"), ("\\frac{x^{2}}{2}", "x\\cdot\\sqrt{x}"))
+_TIMES_I = re.compile(r"(?:[0-9)}]\s*|(?<![\\a-zA-Z])[a-zA-Z]{1,2})i(?![a-zA-Z])")
+"""`2i`, `(x+y)i` and `abi`, which the pattern of math-verify leaves out."""
 _INDEX_I = re.compile(r"\\(?:sum|prod)\s*_\{\s*i\s*=")
 
 
@@ -49,7 +51,7 @@ def _answer_requests() -> None:
 def judge(reference_latex: str, answer_latex: str | None) -> str:
     """The status of a request. Letters are real, unless `i` is written and is no index."""
     both = f"{reference_latex} {answer_latex or ''}"
-    real = _INDEX_I.search(both) is not None or not should_treat_as_complex(both)
+    real = _INDEX_I.search(both) is not None or not (should_treat_as_complex(both) or _TIMES_I.search(both))
     reference = value_of(reference_latex, real)
     if reference is None:
         return "unreadable"

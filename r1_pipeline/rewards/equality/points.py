@@ -10,6 +10,7 @@ from typing import Any
 import sympy
 
 Point = dict[Any, Any]
+_FAR = (12, 23, 60, 105, 1009)
 _RARE = ("1/5", "1/3", "6", "1/12", "40", "2/3", "1/40", "100")
 
 
@@ -43,12 +44,12 @@ def small(symbols: list[Any]) -> Iterator[Point]:
     return (spot(symbols, row, sympy.Rational(1, 5 + row)) for row in range(3))
 
 
-def integers(symbols: list[Any], others: list[Any]) -> Iterator[Point]:
-    """Small integers, in either order, with and without common divisors; numbers as above for the others."""
-    for row in range(6):
-        step = (1, row + 2, 2)[row % 3]
+def integers(symbols: list[Any], others: list[Any], *, far: bool) -> Iterator[Point]:
+    """Small integers, in either order, with and without common divisors, and some far ones; numbers for the others."""
+    for row, first in enumerate((*range(2, 8), *(_FAR if far else _FAR[:1]))):
+        step = (1, first, 2)[row % 3]
         turned = symbols[::-1] if row % 2 else symbols
-        yield {symbol: sympy.Integer(row + 2 + at * step) for at, symbol in enumerate(turned)} | spot(others, row)
+        yield {symbol: sympy.Integer(first + at * step) for at, symbol in enumerate(turned)} | spot(others, row)
 
 
 def towering(value: Any, depth: int = 0) -> bool:

@@ -62,7 +62,7 @@ def written_out(value: Any) -> Any:
     A sum stays where it is too long or its limits are no integers.
     """
     if isinstance(value, AppliedUndef) and not value.free_symbols:
-        return sympy.Rational(zlib.crc32(str(value).encode()) % 9973 + 1, 1009)
+        return sympy.Rational(zlib.crc32(str(value).encode()) + 1, 1 << 29)
     if not isinstance(value, SUMS):
         return value.func(*map(written_out, value.args)) if value.args else value
     *inner, (index, low, high) = value.limits

@@ -63,7 +63,7 @@ def agree(left: Any, right: Any, real: bool) -> bool | None:
     counted = sorted(whole(left, right), key=str)
     if counted:
         others = [symbol for symbol in symbols if symbol not in counted]
-        return _settled(left, right, integers(counted, others), tolerance)
+        return _settled(left, right, integers(counted, others, far=not sums), tolerance)
     if sums:
         return _settled(left, right, small(symbols), tolerance)
     return _agree_at_points(left, right, symbols, tolerance, real)
@@ -75,7 +75,7 @@ def _agree_at_points(left: Any, right: Any, symbols: list[Any], tolerance: float
     if not real:
         return _settled_in_complex(left, right, usual(symbols, tower=True), tolerance)
     tower = towering(left) or towering(right)
-    for points in (usual(symbols, tower), rare(symbols), integers(symbols, [])):
+    for points in (usual(symbols, tower), rare(symbols), integers(symbols, [], far=not tower)):
         if (verdict := _settled(left, right, points, tolerance, real=True)) is not None:
             return verdict
     return None
