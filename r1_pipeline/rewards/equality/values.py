@@ -18,6 +18,7 @@ from r1_pipeline.rewards.equality.series import OPAQUE, SUMS, indexed, renamed, 
 _DIGITS = 50
 _EXACT, _DECIMAL = 1e-40, 1e-12
 """Relative difference allowed between exact values, and where a decimal fraction or an infinite sum is involved."""
+_NO_NUMBER = (sympy.Tuple, sympy.Interval, sympy.Union)
 _WRITTEN_OUT = 10**400
 _ENOUGH = 2
 """Points that have to agree; more are looked at."""
@@ -37,6 +38,10 @@ def same(left: Any, right: Any, real: bool) -> bool:
         return ends and same(left.start, right.start, real) and same(left.end, right.end, real)
     if all(isinstance(each, sympy.FiniteSet) for each in pair):
         return len(left.args) == len(right.args) and _matched(list(left.args), list(right.args), real)
+    if isinstance(left, sympy.Expr) != isinstance(right, sympy.Expr) and any(
+        isinstance(each, _NO_NUMBER) for each in pair
+    ):
+        return False
     if all(isinstance(each, sympy.Equality) for each in pair) and (left.has(*SUMS) or right.has(*SUMS)):
         return _matched(list(left.args), list(right.args), real)
     if all(isinstance(each, sympy.Expr) for each in pair) and (verdict := agree(left, right, real)) is not None:
