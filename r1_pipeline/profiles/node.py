@@ -1,4 +1,4 @@
-"""`node`: Qwen2.5-7B on one node of eight GPUs, in about a week; its students have a billion parameters.
+"""`node`: Qwen2.5-7B on one node of eight GPUs (`r1 plan` says how long); its students have a billion parameters.
 
 The paper's recipe with shorter runs: RL on a 7B dense base gave its authors no real gain on AIME (supplement G.1), so
 the numbers are set for GSM8K- and MATH-like problems. Real problems come from a sources file.

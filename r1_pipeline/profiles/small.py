@@ -1,4 +1,4 @@
-"""`small`: a real model of 135 million parameters on one GPU, in about an hour.
+"""`small`: a real model of 135 million parameters on one GPU (`r1 plan` says how long).
 
 The base comes from a PyPI wheel, so that no hub is needed; the students are cut from it, every second and two of three
 layers. Give it real problems in a sources file, or another base as `small:DIRECTORY`.
@@ -23,7 +23,7 @@ SAVE_STEPS = 20
 
 
 def small(seed: int) -> Profile:
-    """SmolLM2-135M-Instruct through the whole graph; numbers are chosen for the hour, not published anywhere."""
+    """SmolLM2-135M-Instruct through the whole graph; numbers are chosen for a short run, not published anywhere."""
     zero = _grpo(seed)
     sft = _sft(seed)
     students = {
