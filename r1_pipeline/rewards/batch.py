@@ -14,9 +14,9 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import BeforeValidator, ConfigDict, ValidationError
 
 from r1_pipeline.data.ingest.files import Broken, Row
 from r1_pipeline.data.problems import problem_id
@@ -29,6 +29,16 @@ _AHEAD_BYTES = 64 << 20
 """Bytes that are read ahead by all, at most, and one line."""
 
 
+def _written(value: Any) -> Any:
+    """Numbers, and lists of numbers and texts, as texts, which is what data sets mean by them."""
+    if isinstance(value, list) and all(isinstance(each, str | int | float) for each in value):
+        return ", ".join(str(_written(each)) for each in value)
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Written = Annotated[str, BeforeValidator(_written)]
+
+
 class Line(Record):
     """One answer to be graded."""
 
@@ -36,8 +46,8 @@ class Line(Record):
 
     id: str | int
     domain: Literal["math", "code", "choice", "stem", "logic", "general"]
-    answer: str
-    reference: str | None = None
+    answer: Written
+    reference: Written | None = None
     tests: tuple[TestCase, ...] = ()
     language: Language = "en"
     question: str = ""

@@ -13,28 +13,31 @@ from r1_pipeline.rewards.latex import normal
 from r1_pipeline.rewards.quantity import split
 from r1_pipeline.rewards.tidying import faceless, tidy
 
+MAX_LINE = 300
+"""Longest text of one line, in characters, that may be an answer as a whole."""
 _TAIL = 2000
 """Characters of a text in which its closing sentence is looked for, and longest sentence."""
 _AFTERTHOUGHTS = 2
 """Sentences behind the closing one that may state nothing: "I hope this helps."."""
-_FEW_WORDS = 3
-"""A number among so few words is an answer as a whole: "5 red apples"."""
+_FEW_WORDS, _FEW_HAN = 3, 4
+"""A number among so few words or Chinese characters is an answer as a whole: "5 red apples"."""
 _FIRST, _LAST = 0xE000, 0xF8FF
 _HELD = f"[{chr(_FIRST)}-{chr(_LAST)}]"
 """Characters for private use, which stand for the formulas and numbers of a text in turn."""
 
 _MATHS = re.compile(
     r"(?<!\\)\$\$(?P<a>.+?)(?<!\\)\$\$|(?<![\\$])\$(?P<b>[^$\n]+?)(?<!\\)\$|\\\((?P<c>.+?)\\\)|\\\[(?P<d>.+?)\\\]"
-    r"|(?P<number>(?<![\w.,^\\])(?:\\?[$€£¥₹]\s?)?[-−+]?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:\s?\\?%)?(?![\w^]|[.,/]\d))",
+    r"|(?P<number>(?<![A-Za-z0-9_.,^\\])(?:\\?[$€£¥₹]\s?)?[-−+]?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:\s?\\?%)?(?![A-Za-z0-9_^]|[.,/]\d))",
     re.DOTALL,
 )
 _TEXT = re.compile(r"\\(?:text\w*|mbox|begin|end|operatorname|math\w+)\s*\{[^{}]*\}")
 _PROSE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
 _BOLD = re.compile(r"\*\*(.+?)\*\*")
-_WORD = re.compile(r"(?!(?:and|or)\b)[^\W\d_]{2,}", re.IGNORECASE)
+_WORD = re.compile(r"(?<![\\A-Za-z])(?!(?:and|or)\b)[^\W\d_]{2,}", re.IGNORECASE)
 _AND = r"\s*(?:(?:,|，|、|;|&|和|或|(?:,\s*)?\b(?:and|or)\b)\s*)"
 _LISTED = re.compile(rf"{_HELD}(?:{_AND}{_HELD})*")
+_HAN = re.compile(r"[\u4e00-\u9fff]")
 _CLAUSE = re.compile(r"[,;:，；：]")
 _DENIED = re.compile(
     r"\b(?:not|never|neither|nor|cannot|no|without|either|maybe|perhaps|might|could|unless|except|than|least|most|between"
@@ -69,18 +72,20 @@ def stated(text: str, *, letter: bool) -> str | None:
 def closing(text: str, *, letter: bool) -> str | None:
     """What the last sentence of a text that states anything states; None if that is not one thing."""
     text = text.strip()
-    if "\n" not in text and (lettered(text) if letter else not is_sentence(text)):
+    if "\n" not in text and len(text) <= MAX_LINE and (lettered(text) if letter else not is_sentence(text)):
         return text
     return _first(text if len(text) <= _TAIL else text[-_TAIL:].partition("\n")[2], reversed_=True, letter=letter)
 
 
 def is_sentence(text: str) -> bool:
     """Whether a text has a formula or number among words, and so is no answer as a whole."""
-    masked, held = _masked(tidy(text)) if len(text) <= _TAIL else ("", [])
+    text = tidy(text) if len(text) <= _TAIL else ""
+    masked, held = _masked(text)
     words = _WORD.findall(masked)
     if not held or not words:
         return False
-    return any(mark in text for mark in ("$", "\\(", "\\[")) or (len(words) > _FEW_WORDS and not _CODE.search(masked))
+    many = len(words) > _FEW_WORDS or len(_HAN.findall(masked)) > _FEW_HAN
+    return any(mark in text for mark in ("$", "\\(", "\\[")) or (many and not _CODE.search(masked))
 
 
 def _first(text: str, *, reversed_: bool, letter: bool) -> str | None:
@@ -134,7 +139,7 @@ def _masked(text: str) -> tuple[str, list[str | None]]:
 
 def _alone(match: re.Match[str]) -> bool:
     """Whether no operator joins what was found to something else."""
-    before, after = match.string[: match.start()], match.string[match.end() :]
+    before, after = match.string[: match.start()].removesuffix("**"), match.string[match.end() :].removeprefix("**")
     if _NAME_IS.search(before[-20:]):
         before = ""
     dash = match["number"] is None and before.endswith(("- ", "– ", "| ", "= "))

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
 
-from r1_pipeline.rewards.closing import closing, lettered, stated
+from r1_pipeline.rewards.closing import MAX_LINE, closing, lettered, stated
 from r1_pipeline.rewards.tidying import tidy
 
 Rule = Literal["strict", "lenient"]
@@ -46,8 +46,6 @@ _VALUE = re.compile(r"[\d\\$=<>^+*/|{}()\[\]∞√π]")
 _HEADING = re.compile(r"[\s*_#]*(?:\d{1,2}[.):]\s*)?[^\W\d_]{2}")
 _COURTESY = re.compile(r"\bI hope (?:it|this|that) (?:is correct|helps)", re.IGNORECASE)
 _BLANK_BOX = re.compile(r"(?:\s|\\phantom\{[^{}]*\}|\\q?quad|\\[,;: ]|_)*")
-MAX_LINE = 300
-"""Longest whole text, in characters, that counts as an answer by rule 3."""
 MAX_ANSWER = 20_000
 """Longest answer, in characters, that is looked at: a set of a few thousand numbers."""
 

@@ -139,3 +139,33 @@ def test_out_of_other_work_is_refused_and_left_alone(whole: Path, answers: Path,
     note_of(out).write_text(note_of(whole).read_text().replace("choice@3+lenient", "choice@0"))
     with pytest.raises(ArtifactError, match="was begun with other verifiers"):
         run(answers, out)
+
+
+def test_the_rule_that_finds_answers_is_chosen_and_is_part_of_what_out_was_made_by(tmp_path: Path) -> None:
+    path, out = tmp_path / "one.jsonl", tmp_path / "out.jsonl"
+    path.write_text('{"id": 1, "domain": "math", "answer": "The volume is $120$.", "reference": "120"}\n')
+    outcomes = {}
+    for rule in ("strict", "lenient"):
+        done = subprocess.run(
+            command(str(path), "--extract", rule), capture_output=True, text=True, check=True, timeout=120
+        )
+        outcomes[rule] = json.loads(done.stdout)["outcome"]
+    assert outcomes == {"strict": "wrong", "lenient": "correct"}
+    grade_file(path, out, 1, Console(file=StringIO()), "lenient")
+    assert json.loads(note_of(out).read_text())["verifiers"]["math"].split("+")[1] == "lenient"
+    with pytest.raises(ArtifactError, match="was begun with other verifiers"):
+        grade_file(path, out, 1, Console(file=StringIO()), "strict")
+
+
+def test_references_may_be_numbers_and_lists(tmp_path: Path) -> None:
+    path, out = tmp_path / "some.jsonl", tmp_path / "out.jsonl"
+    rows = [("5", 5), ("\\boxed{0.5}", 0.5), ("\\boxed{7, 5}", ["5", "7"]), ("5", ["5"]), (5, "5"), ("5", True)]
+    path.write_text(
+        "".join(
+            json.dumps({"id": n, "domain": "math", "answer": answer, "reference": reference}) + "\n"
+            for n, (answer, reference) in enumerate(rows)
+        )
+    )
+    tally, said = run(path, out)
+    assert [row["outcome"] for row in verdicts(out)] == ["correct"] * 5
+    assert tally.bad == 1 and "line 6: reference: " in said

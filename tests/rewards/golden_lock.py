@@ -1,7 +1,8 @@
-"""The golden-version law: a verdict of the table may change only together with the verifier's version.
+"""The golden-version law: a verdict of a golden table may change only together with the version of its verifier.
 
-`tests/golden/maths.lock.json` holds `maths.RULES` and every verdict that it gave. After a change of the table or of the
-rules run this file: it writes the lock anew, and refuses where a known case changed its verdict while `RULES` stayed.
+`tests/golden/NAME.lock.json` holds that version and every verdict of `tests/golden/NAME.jsonl`. After a change of a
+table or of the rules run this file: it writes the locks anew, and refuses where a known case changed its verdict while
+the version stayed.
 """
 
 import hashlib
@@ -10,21 +11,30 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from r1_pipeline.rewards.maths import RULES
+from r1_pipeline.rewards import choice, maths
 
-TABLE, LOCK = (Path(__file__).parents[1] / "golden" / name for name in ("maths.jsonl", "maths.lock.json"))
+FOLDER = Path(__file__).parents[1] / "golden"
+VERSIONS = {"maths": maths.RULES, "extraction": f"{maths.RULES} {choice.RULES}"}
+"""Golden table -> version of what judges it."""
 
 
-def cases() -> list[dict[str, Any]]:
-    """The rows of the table: `reference`, `answer`, `outcome`, `reason`, and `question` where the verdict needs it."""
-    return [json.loads(line) for line in TABLE.read_text().splitlines()]
+def cases(name: str = "maths") -> list[dict[str, Any]]:
+    """The rows of a table: `reference`, `answer`, `reason`; `outcome`, and `question` where the verdict needs it, or
+    `domain` and an outcome for each rule that finds the answer, `strict` and `lenient`."""
+    return [json.loads(line) for line in (FOLDER / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def lock(name: str = "maths") -> Path:
+    """Where the verdicts of a table are locked."""
+    return FOLDER / f"{name}.lock.json"
 
 
 def verdicts(table: list[dict[str, Any]]) -> dict[str, str]:
     """Key of a case (what is judged, hashed) -> its outcome."""
-    judged = [json.dumps([row.get("question"), row["reference"], row["answer"]]) for row in table]
+    judged = [json.dumps([row.get("question", row.get("domain")), row["reference"], row["answer"]]) for row in table]
+    outcomes = [row.get("outcome") or f"{row['strict']} {row['lenient']}" for row in table]
     return {
-        hashlib.sha256(key.encode()).hexdigest()[:12]: row["outcome"] for key, row in zip(judged, table, strict=True)
+        hashlib.sha256(key.encode()).hexdigest()[:12]: outcome for key, outcome in zip(judged, outcomes, strict=True)
     }
 
 
@@ -34,12 +44,15 @@ def changed(locked: dict[str, str], now: dict[str, str]) -> list[str]:
 
 
 def main() -> None:
-    """Write the lock."""
-    now = verdicts(cases())
-    before = json.loads(LOCK.read_text()) if LOCK.exists() else {"rules": "", "verdicts": {}}
-    if before["rules"] == RULES and (moved := changed(before["verdicts"], now)):
-        sys.exit(f"verdicts changed: {', '.join(moved)}; bump RULES in r1_pipeline/rewards/maths.py")
-    LOCK.write_text(json.dumps({"rules": RULES, "verdicts": dict(sorted(now.items()))}, indent=0) + "\n")
+    """Write the locks."""
+    for name, version in VERSIONS.items():
+        now = verdicts(cases(name))
+        before = json.loads(lock(name).read_text()) if lock(name).exists() else {"rules": "", "verdicts": {}}
+        if before["rules"] == version and (moved := changed(before["verdicts"], now)):
+            sys.exit(
+                f"verdicts of {name} changed: {', '.join(moved)}; bump RULES of the verifier in r1_pipeline/rewards"
+            )
+        lock(name).write_text(json.dumps({"rules": version, "verdicts": dict(sorted(now.items()))}, indent=0) + "\n")
 
 
 if __name__ == "__main__":

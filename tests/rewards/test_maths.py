@@ -43,9 +43,10 @@ def test_the_golden_table_is_large_and_every_case_has_its_own_question_and_reaso
     assert all(case["reason"] for case in GOLDEN)
 
 
-def test_a_changed_verdict_needs_a_new_version():
-    locked, now = json.loads(lock.LOCK.read_text()), lock.verdicts(GOLDEN)
-    assert (locked["rules"], locked["verdicts"]) == (RULES, now), "run tests/rewards/golden_lock.py; see there"
+@pytest.mark.parametrize("name", lock.VERSIONS)
+def test_a_changed_verdict_needs_a_new_version(name):
+    locked, now = json.loads(lock.lock(name).read_text()), lock.verdicts(lock.cases(name))
+    assert (locked["rules"], locked["verdicts"]) == (lock.VERSIONS[name], now), "run golden_lock.py; see there"
     some = next(iter(now))
     assert lock.changed(locked["verdicts"], now) == []
     assert lock.changed(locked["verdicts"], {**now, some: "none"}) == [some]
