@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dagster_defs.regrade import regraded
 from r1_pipeline import stages
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, Corpus, EvalReport, ProblemSet
@@ -81,6 +82,21 @@ def test_a_changed_verifier_scores_the_stored_answers_again(
     assert before.scores()["identity"]["verifiers"]["stem"] == "choice@3+strict"
     said = list(STORED)
     assert after.completions().select(said).equals(before.completions().select(said))
+
+
+def test_an_evaluation_may_find_answers_leniently_and_is_regraded_as_it_was_graded(
+    profile: Profile, made: tuple[Path, Checkpoint, ProblemSet]
+) -> None:
+    evaluated(profile, made)
+    recipe = profile.recipe.evaluation
+    lenient = recipe.grade.model_copy(update={"extract": "lenient"})
+    report, watching = evaluated(profile, made, recipe.model_copy(update={"grade": lenient}))
+    assert (watching.found, watching.made) == (["answers"], ["evaluation"])
+    assert report.manifest.payload["recipe"] == {"ks": [1, 2], "extract": "lenient"}
+    assert report.scores()["identity"]["verifiers"]["stem"] == "choice@3+lenient"
+    found = regraded(made[0], report.name, workers=1)
+    assert found.digest == report.digest and not found.flips
+    assert all(then == now for then, now in found.verifiers.items())
 
 
 def test_answers_know_no_verifier_and_scores_no_sampling_but_that_of_their_answers(

@@ -49,6 +49,7 @@ _KNOWN = 50_000
 _TWO_NUMBERS = re.compile(r"\d\s+\d")
 _OPTION = re.compile(r"\(([A-Za-z])\)|([A-Za-z])")
 _CHOICE = re.compile(r"\(?[A-J]\)?")
+_OVER_ZERO = re.compile(r"(?<=[\w)}])/0+(?![\d.])")
 _TIME = re.compile(r"\d{1,2}:(?:00|\d\d [AP]M)(?: [AP]M)?")
 _WORDS = re.compile(r"(?i:yes|no|odd|red|tie)|(?=.*[^\W\d_]{4})[^\W\d_]+(?:[\s',-]+[^\W\d_]+)*|[\u4e00-\u9fff]+")
 _MONSTER = re.compile(
@@ -195,6 +196,8 @@ class MathsVerifier:
         reference = qualified(reference).value
         value = split(unnamed(reference, "")[0]).value
         if not re.search(r"\w", value) or len(reference) > MAX_ANSWER or value.count("{") != value.count("}"):
+            return "undefined"
+        if _OVER_ZERO.search(compact(value)):
             return "undefined"
         if words(reference) is not None or _numbers(listed(value)[1]) is not None:
             return "readable"

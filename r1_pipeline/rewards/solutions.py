@@ -12,7 +12,7 @@ import re
 from functools import lru_cache
 from itertools import pairwise
 
-from r1_pipeline.records import Problem
+from r1_pipeline.records import DOMAINS, Problem
 from r1_pipeline.rewards.closing import is_sentence, sentences_of, stated, unit_behind
 from r1_pipeline.rewards.extract import box_spans, filled, marked_answers
 from r1_pipeline.rewards.latex import compact, normal
@@ -81,11 +81,13 @@ def located(text: str) -> str | None:
 def own_answer(problem: Problem) -> str:
     """What is right by a problem's own reference, as a reply would state it."""
     answer = problem.answer or ""
-    if problem.domain == "math":
-        answer = reference_answer(answer)
-    elif problem.domain in ("stem", "logic"):
-        answer = located(answer) or answer
-    return answer
+    match problem.verifier or DOMAINS[problem.domain].verifier:
+        case "maths":
+            return reference_answer(answer)
+        case "choice":
+            return located(answer) or answer
+        case _:
+            return answer
 
 
 def _boxed(text: str, spans: list[tuple[int, int, str | None]]) -> str:

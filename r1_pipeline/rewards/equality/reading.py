@@ -55,6 +55,8 @@ def undefined(value: Any) -> bool:
     """Whether it, or a constant part of it, has no value: `0^{-1}`, `\\frac{1}{1-1}`, infinity minus infinity."""
     if isinstance(value, sympy.MatrixBase):
         return any(map(undefined, value))
+    if value.has(sympy.zoo, sympy.nan):
+        return True
     parts = [part for part in sympy.preorder_traversal(value) if isinstance(part, sympy.Pow | sympy.log)]
     if isinstance(value, sympy.Expr) and not value.has(sympy.Limit, sympy.Integral, sympy.Sum, sympy.Product):
         parts.append(value)
