@@ -7,8 +7,9 @@ from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Outcome
 from r1_pipeline.rewards.closing import MAX_LINE
 from r1_pipeline.rewards.extract import MAX_ANSWER, boxes, final_answer
+from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.rewards.solutions import reference_answer
-from r1_pipeline.rewards.verifier import default_grader, reference_verdict
+from r1_pipeline.rewards.verifier import reference_verdict
 
 GOLDEN = lock.cases("extraction")
 RULES = ("strict", "lenient")
