@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_defs.regrade import regraded
+from dagster_defs.cli.regrade import regraded
 from r1_pipeline import stages
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, Corpus, EvalReport, ProblemSet
