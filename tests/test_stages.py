@@ -88,7 +88,7 @@ def test_an_evaluation_may_find_answers_leniently_and_is_regraded_as_it_was_grad
     profile: Profile, made: tuple[Path, Checkpoint, ProblemSet]
 ) -> None:
     evaluated(profile, made)
-    recipe = profile.recipe.evaluation
+    recipe = profile.recipes["evaluation"]
     lenient = recipe.grade.model_copy(update={"extract": "lenient"})
     report, watching = evaluated(profile, made, recipe.model_copy(update={"grade": lenient}))
     assert (watching.found, watching.made) == (["answers"], ["evaluation"])
