@@ -11,7 +11,7 @@ from r1_pipeline.errors import NoSandboxError
 from r1_pipeline.recipe import fingerprint
 from r1_pipeline.rewards.sandbox.runner import Program, ProgramRun
 from r1_pipeline.rewards.sandbox.sandboxes import Message, Sandboxes
-from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
+from r1_pipeline.rewards.sandbox.self_test import remembered_problem, sandbox_problem
 
 _REMEMBERED_RUNS, _REMEMBERED_OUTPUT = 20_000, 2_000
 """Runs, and characters of the output of one run, at most."""
@@ -25,7 +25,7 @@ class BubblewrapRunner(Sandboxes):
     @property
     def identity(self) -> str:
         """See `ProgramRunner`; not the same where programs are refused: what is made there is not whole."""
-        return super().identity if sandbox_problem() is None else "refused"
+        return super().identity if remembered_problem() is None else "refused"
 
     def _run(self, program: Program, tests: list[Message], serve: Message | None, limit_s: float) -> ProgramRun:
         problem = sandbox_problem()

@@ -18,11 +18,13 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from threading import Lock
 
 from r1_pipeline.errors import GraderBusyError, GraderError, NoSandboxError
+from r1_pipeline.recipe import fingerprint
 from r1_pipeline.records import Record
 from r1_pipeline.rewards.sandbox import jail
 from r1_pipeline.rewards.sandbox.runner import Program, TestRun
@@ -196,10 +198,12 @@ def _found_out() -> SelfTest:
     except NoSandboxError as error:
         attacks, problem = [], str(error)
     bubblewrap = shutil.which("bwrap")
-    return SelfTest(
+    tested = SelfTest(
         problem=problem, bubblewrap=(jail.output_of([bubblewrap, "--version"]) or "") if bubblewrap else "",
         kernel=platform.release(), user=os.geteuid(), seconds=time.monotonic() - begin, attacks=tuple(attacks),
     )  # fmt: skip
+    _remember(tested)
+    return tested
 
 
 def self_test() -> SelfTest:
@@ -214,8 +218,43 @@ def self_test() -> SelfTest:
 def forget() -> None:
     """Find it out once more when it is asked for the next time."""
     _found_out.cache_clear()
+    _memory().unlink(missing_ok=True)
 
 
 def sandbox_problem() -> str | None:
     """None where programs can be run safely, else one line that says what to do; raises like `self_test`."""
     return self_test().problem
+
+
+def remembered_problem() -> str | None:
+    """`sandbox_problem` as this user's processes last found it on this machine, without starting anything.
+
+    For naming what would be made; whoever runs a program finds out again. Where nothing is remembered it is found out.
+    """
+    file = _memory()
+    try:
+        if file.stat().st_uid == os.geteuid():
+            return SelfTest.model_validate_json(file.read_bytes()).problem
+    except (OSError, ValueError):  # never found out, or half of it is there
+        pass
+    return sandbox_problem()
+
+
+def _remember(tested: SelfTest) -> None:
+    file = _memory()
+    partial = file.with_suffix(f".{os.getpid()}")
+    try:
+        partial.write_text(tested.model_dump_json(), encoding="utf-8")
+        partial.chmod(0o600)
+        partial.replace(file)
+    except OSError:  # a machine on which nothing can be kept finds out each time
+        partial.unlink(missing_ok=True)
+
+
+def _memory() -> Path:
+    """Where the outcome is kept: one file a user, boot of the machine, bubblewrap and version of the trials."""
+    bubblewrap = shutil.which("bwrap")
+    changed = Path(bubblewrap).stat().st_mtime_ns if bubblewrap else 0
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    known = [bubblewrap, changed, boot.read_text().strip() if boot.exists() else "", version("r1-pipeline")]
+    return Path(gettempdir()) / f"r1-sandbox-{os.geteuid()}-{fingerprint([*known, len(TRIALS)])[:16]}.json"
