@@ -18,7 +18,6 @@ from r1_pipeline.data.screening.replies import ReplyRecipe
 from r1_pipeline.data.screening.rows import STANDARD, RowsRecipe
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.data.toy import ToyRecipe
-from r1_pipeline.distillation.students import STUDENTS
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.evaluation.runner import EvaluateRecipe, GradeRecipe
@@ -62,6 +61,11 @@ BASE = DeepseekV3(
     rope_dim=16,
     value_dim=32,
 )
+STUDENTS: Mapping[str, Dense] = {
+    "qwen": Dense(type="qwen2", width=96, layers=3, heads=4, key_value_heads=2, intermediate=256),
+    "llama": Dense(type="llama", width=96, layers=3, heads=4, key_value_heads=2, intermediate=256),
+}
+"""Small dense models of other families that learn from the teacher's corpus: partition key -> architecture."""
 FACTS = ProblemsRecipe(
     seed=0,
     sums=2400,
