@@ -90,6 +90,7 @@ class Stage:
         self.victim.kill()
         self.victim.wait()
         os.close(self.inherited)
+        del os.environ["R1_STAGE_TOKEN"]
         for listener in (self.tcp, self.udp, self.abstract, self.unix):
             listener.close()
 

@@ -47,16 +47,16 @@ def test_a_program_is_compiled_once_and_run_for_each_test(held):
     ("body", "status"),
     [
         ("return 3;", "failed"),
-        ("for (;;);", "out_of_time"),
-        ("int *p = 0; *p = 1;", "killed"),
-        ("std::vector<char> v(1L << 32);", "out_of_memory"),
+        ("for (volatile int n = 0;;) n = n + 1;", "out_of_time"),
+        ("raise(SIGSEGV);", "killed"),
+        ("std::vector<char> v(1L << 32); return v[getchar() & 7];", "out_of_memory"),
         ("for (;;) puts(\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\");", "too_large"),
         ("while (fork() >= 0 || true);", "out_of_time"),
         ("return socket(AF_INET, SOCK_STREAM, 0) >= 0 || creat(\"/tmp/x\", 0600) >= 0;", "finished"),
     ],
 )  # fmt: skip
 def test_a_compiled_program_has_the_same_limits(body, status, held):
-    headers = "#include <cstdio>\n#include <vector>\n#include <fcntl.h>\n#include <sys/socket.h>\n#include <unistd.h>\n"
+    headers = "#include <csignal>\n#include <cstdio>\n#include <vector>\n#include <fcntl.h>\n#include <sys/socket.h>\n#include <unistd.h>\n"
     run = fed(held, f"{headers}int main() {{ {body} }}", "", limit_s=1.0 if status == "out_of_time" else 60.0)
     assert [test.status for test in run.tests] == [status]
 

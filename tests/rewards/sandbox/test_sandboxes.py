@@ -115,7 +115,7 @@ def test_a_sandbox_killed_from_outside_is_tried_again(safe):
         """So many sandboxes, each once its program runs."""
         (supervisor,) = set(supervisors()) - others
         killed = set()
-        while len(killed) < times:
+        while len(killed) < times and not ended.is_set():
             for pid in children(supervisor):
                 if pid not in killed and len(descendants(pid)) == 3:  # bubblewrap inside, the driver, the test
                     os.kill(pid, signal.SIGKILL)
@@ -124,9 +124,11 @@ def test_a_sandbox_killed_from_outside_is_tried_again(safe):
 
     for times, status in ((1, "ran"), (2, "ran"), (3, "runner_failed")):
         sandboxes.feed(program(""), [""], PATIENT_S)
+        ended = threading.Event()
         killer = threading.Thread(target=kill, args=(times,))
         killer.start()
         run = sandboxes.feed(program("import time\ntime.sleep(2)\nprint(1)"), [""], PATIENT_S)
+        ended.set()
         killer.join()
         assert run.status == status, run
     sandboxes.close()
