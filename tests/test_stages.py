@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -274,18 +275,18 @@ def test_what_needs_no_programs_is_made_in_such_a_home_too(
 
 
 @pytest.fixture
-def busy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+def busy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A bubblewrap that finds no room for a process, until it is deleted."""
     full = "#!/bin/sh\necho 'bwrap: Creating new namespace failed: Resource temporarily unavailable' >&2\nexit 1\n"
-    (tmp_path / "bwrap").write_text(full)
-    (tmp_path / "bwrap").chmod(0o755)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    monkeypatch.setattr(tested, "_PAUSES_S", ())
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    forget()
-    yield tmp_path / "bwrap"
-    forget()
+    with TemporaryDirectory(prefix="r1-tests-") as folder:  # the sandbox's user cannot enter pytest's
+        Path(folder).chmod(0o755)
+        (Path(folder) / "bwrap").write_text(full)
+        (Path(folder) / "bwrap").chmod(0o755)
+        monkeypatch.setattr(tested, "_PAUSES_S", ())
+        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        forget()
+        yield Path(folder) / "bwrap"
+        forget()
 
 
 def test_a_sandbox_that_cannot_be_tried_now_stops_the_stage_and_changes_no_fingerprint(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from stage import PLAIN_USER, Stage
@@ -32,6 +33,14 @@ def _as_plain_user(folder: Path) -> str:
     script.write_text(f'#!/bin/sh\nexec {" ".join(drop)} "$@"\n')
     script.chmod(0o755)
     return str(script)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that users of sandboxes can enter: pytest closes its own to them whenever a session begins."""
+    with TemporaryDirectory(prefix="r1-tests-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 ROOT = os.geteuid() == 0

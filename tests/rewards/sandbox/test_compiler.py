@@ -56,8 +56,9 @@ def test_a_program_is_compiled_once_and_run_for_each_test(held):
     ],
 )  # fmt: skip
 def test_a_compiled_program_has_the_same_limits(body, status, held):
-    headers = "#include <csignal>\n#include <cstdio>\n#include <vector>\n#include <fcntl.h>\n#include <sys/socket.h>\n#include <unistd.h>\n"
-    run = fed(held, f"{headers}int main() {{ {body} }}", "", limit_s=1.0 if status == "out_of_time" else 60.0)
+    headers = ("csignal", "cstdio", "vector", "fcntl.h", "sys/socket.h", "unistd.h")
+    source = "".join(f"#include <{header}>\n" for header in headers) + f"int main() {{ {body} }}"
+    run = fed(held, source, "", limit_s=1.0 if status == "out_of_time" else 60.0)
     assert [test.status for test in run.tests] == [status]
 
 

@@ -39,8 +39,6 @@ def weakened(folder, how):
     script = folder / "bwrap"
     script.write_text(WEAKENED.format(how, shutil.which("bwrap")))
     script.chmod(0o755)
-    for above in (folder, *folder.parents[:2]):
-        above.chmod(0o755)
 
 
 def tried(path, prefix=()):
@@ -67,9 +65,9 @@ def test_without_bubblewrap_programs_are_refused(tmp_path):
     ],
     ids=["no filter", "the host's network", "a writable folder", "no namespaces"],
 )
-def test_a_bubblewrap_that_does_not_hold_is_found_out(how, says, safe, tmp_path):
-    weakened(tmp_path, how)
-    line = tried(f"{tmp_path}:{os.environ['PATH']}")
+def test_a_bubblewrap_that_does_not_hold_is_found_out(how, says, safe, open_folder):
+    weakened(open_folder, how)
+    line = tried(f"{open_folder}:{os.environ['PATH']}")
     assert line.startswith("refused:") and says in line and "allow unprivileged user namespaces" in line
 
 
@@ -126,20 +124,22 @@ BUSY = {
 
 
 @pytest.mark.parametrize("why", BUSY)
-def test_a_sandbox_that_does_not_start_just_now_is_not_called_missing(why, safe, impatient, monkeypatch, tmp_path):
-    weakened(tmp_path, BUSY[why] + "; sys.exit(1)")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+def test_a_sandbox_that_does_not_start_just_now_is_not_called_missing(why, safe, impatient, monkeypatch, open_folder):
+    weakened(open_folder, BUSY[why] + "; sys.exit(1)")
+    monkeypatch.setenv("PATH", f"{open_folder}:{os.environ['PATH']}")
     with pytest.raises(GraderBusyError, match=r"no sandbox for programs could be started.*run the same command again"):
         self_test.sandbox_problem()
 
 
-def test_a_self_test_that_is_interrupted_once_goes_on(safe, impatient, monkeypatch, tmp_path):
-    once = f"mark = {str(tmp_path / 'once')!r}\nif not os.path.exists(mark): open(mark, 'w'); os.kill(os.getpid(), 9)"
-    (tmp_path / "bin").mkdir()
-    weakened(tmp_path / "bin", once)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    tmp_path.chmod(0o777)
-    assert self_test.sandbox_problem() is None and (tmp_path / "once").exists()
+def test_a_self_test_that_is_interrupted_once_goes_on(safe, impatient, monkeypatch, open_folder):
+    once = (
+        f"mark = {str(open_folder / 'once')!r}\nif not os.path.exists(mark): open(mark, 'w'); os.kill(os.getpid(), 9)"
+    )
+    (open_folder / "bin").mkdir()
+    weakened(open_folder / "bin", once)
+    monkeypatch.setenv("PATH", f"{open_folder / 'bin'}:{os.environ['PATH']}")
+    open_folder.chmod(0o777)  # the one that ends it may be another user
+    assert self_test.sandbox_problem() is None and (open_folder / "once").exists()
 
 
 def test_a_supervisor_that_cannot_start_is_not_taken_for_a_missing_sandbox(safe, impatient, monkeypatch, tmp_path):
