@@ -212,6 +212,10 @@ class Sample(Record):
     """Share of words of the reasoning that are in `language` (paper eq. 7)."""
 
 
+PreferenceKind = Literal["helpful", "safety"]
+"""What a reply is preferred for."""
+
+
 class PreferencePair(Record):
     """Two answers to one prompt, the better one first. For safety: chosen = safe, rejected = unsafe."""
 
@@ -219,7 +223,7 @@ class PreferencePair(Record):
     prompt: str
     chosen: str
     rejected: str
-    kind: Literal["helpful", "safety"]
+    kind: PreferenceKind
     language: Language
     source: str
     licence: str

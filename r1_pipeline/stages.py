@@ -53,11 +53,10 @@ from r1_pipeline.generation.rewriting import Rewriter, TemplateRewriter, Verbati
 from r1_pipeline.generation.tokens import context_of, fitting
 from r1_pipeline.generation.written import written_samples
 from r1_pipeline.recipe import Recipe, Runtime
-from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain
+from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain, PreferenceKind
 from r1_pipeline.rewards.extract import Rule
 from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.rewards.language import language_identity
-from r1_pipeline.rewards.preference import PreferenceKind
 from r1_pipeline.rewards.references import curate_problems
 from r1_pipeline.rewards.rubric import Rubric, part_functions
 from r1_pipeline.runtime.workshop import Build, Verbs, Workshop

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from r1_pipeline.artifacts.whole import write_text_whole
+
 METRICS = "metrics.jsonl"
 
 
@@ -36,6 +38,4 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 def rewind_metrics(path: Path, step: int) -> None:
     """Forget what came after `step`: a resumed run will say it again."""
     kept = [row for row in read_metrics(path) if row["step"] <= step]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-    temporary.replace(path)
+    write_text_whole(path, "".join(json.dumps(row) + "\n" for row in kept))

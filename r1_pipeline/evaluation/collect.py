@@ -23,6 +23,7 @@ from r1_pipeline.artifacts.kinds import (
 )
 from r1_pipeline.artifacts.manifest import Manifest
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
+from r1_pipeline.artifacts.whole import write_text_whole
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation.gates import Gate, heldout_overlap
 from r1_pipeline.evaluation.inputs import (
@@ -124,8 +125,10 @@ def write_report(directory: Path, inputs: ReportInputs) -> dict[str, Any]:
     """Write `report.json` and `report.html`, each whole or not at all; returns the former."""
     directory.mkdir(parents=True, exist_ok=True)
     numbers, page = build_report(inputs)
-    _write_whole(directory / "report.json", json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    _write_whole(directory / "report.html", page)
+    write_text_whole(
+        directory / "report.json", json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    )
+    write_text_whole(directory / "report.html", page)
     return numbers
 
 
@@ -194,9 +197,3 @@ def _environment(manifests: list[Manifest]) -> dict[str, str]:
         "device": last.device,
         **last.packages,
     }
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -8,8 +8,8 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.generation.judging import completions_of
-from r1_pipeline.records import Problem
-from r1_pipeline.rewards.preference import PreferenceKind, Scorer, preference_kind
+from r1_pipeline.records import PreferenceKind, Problem
+from r1_pipeline.rewards.preference import Scorer, preference_kind
 from r1_pipeline.rewards.rubric import preference_scores
 
 if TYPE_CHECKING:

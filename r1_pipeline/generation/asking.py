@@ -8,6 +8,7 @@ Not covered: judging (`judging`), what is then counted (`evaluation.scores`) or 
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from pydantic import Field
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.tables import read_table, write_table
+from r1_pipeline.artifacts.whole import write_whole
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.data.templates import TemplateName, template_hash
 from r1_pipeline.engines import AnyEngine, Transformers
@@ -131,7 +133,7 @@ def sample(
     for at, said in _answers(engine, [shards[index] for index in missing], recipe.sampling):
         index = missing[at]
         frames[index] = pl.DataFrame([completion.model_dump() for completion in said], schema=schema())
-        _write_whole(paths[index], frames[index])
+        write_whole(paths[index], partial(write_table, frame=frames[index]))
         draft.log(len(frames), len(shards), {**_progress(said), **engine.spent()})
     return pl.concat([pl.DataFrame(schema=schema()), *(frames[index] for index in range(len(shards)))])
 
@@ -175,13 +177,6 @@ def _finished(path: Path, shard: Sequence[Request], draft: Draft) -> "pl.DataFra
         draft.note(f"{path.name} from an interrupted run answers other requests; sampling it again")
         return None
     return frame
-
-
-def _write_whole(path: Path, frame: "pl.DataFrame") -> None:
-    """Only a whole file ever has the final name."""
-    partial = path.with_suffix(".partial")
-    write_table(partial, frame)
-    partial.replace(path)
 
 
 def _progress(said: Sequence[Completion]) -> dict[str, float]:

@@ -9,12 +9,10 @@ model the whole reply.
 
 import math
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 from r1_pipeline.data.origin import Origin
-from r1_pipeline.records import Problem
-
-PreferenceKind = Literal["helpful", "safety"]
+from r1_pipeline.records import PreferenceKind, Problem
 
 
 class Scorer(Protocol):

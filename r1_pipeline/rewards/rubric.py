@@ -18,12 +18,12 @@ from pydantic import AfterValidator
 from r1_pipeline.data.templates import TemplateName, split_reply
 from r1_pipeline.errors import RecipeError, UnknownNameError
 from r1_pipeline.recipe import Later, Recipe
-from r1_pipeline.records import Completion, Outcome, Problem
+from r1_pipeline.records import Completion, Outcome, PreferenceKind, Problem
 from r1_pipeline.registry import Registry
 from r1_pipeline.rewards.fmt import is_well_formed
 from r1_pipeline.rewards.language import language_share
 from r1_pipeline.rewards.overlong import Overlong, overlong_penalty
-from r1_pipeline.rewards.preference import PreferenceKind, Scorer, preference_kind, squash
+from r1_pipeline.rewards.preference import Scorer, preference_kind, squash
 from r1_pipeline.rewards.repetition import repetition
 from r1_pipeline.rewards.tags import tag_share
 from r1_pipeline.rewards.verifier import Grader

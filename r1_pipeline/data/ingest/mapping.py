@@ -37,7 +37,7 @@ from r1_pipeline.data.problems import problem_id
 from r1_pipeline.data.words import LANGUAGES
 from r1_pipeline.errors import RecipeError, UnknownNameError
 from r1_pipeline.recipe import Later, Recipe
-from r1_pipeline.records import Domain, Language, PreferencePair, Problem, TestCase
+from r1_pipeline.records import Domain, Language, PreferenceKind, PreferencePair, Problem, TestCase
 
 M = TypeVar("M", Problem, PreferencePair)
 SHIPPED = files("r1_pipeline.data") / "mappings"
@@ -249,7 +249,7 @@ class PairMapping(_Mapping):
     """A row is a better and a worse reply to one prompt."""
 
     makes: Literal["pair"]
-    kind: Literal["helpful", "safety"]
+    kind: PreferenceKind
     prompt: Template
     chosen: Template
     rejected: Template
