@@ -90,6 +90,9 @@ def test_a_leak_is_found_in_any_dress_and_says_what_it_holds(text: str) -> None:
         ("6 weeks,", "6 weeks [1],"),
         ("6 weeks,", "6 weeks,<sup>[2]</sup>"),
         ("17 sheep", "17 [12] sheep"),
+        ("weeks,", "weeks¹,"),
+        ("weeks,", "weeks,<sup>1</sup>"),
+        ("weeks,", "weeks\\footnote{Of seven days.},"),
         ("6 weeks", "6 (six) weeks"),
         ("6 weeks", "six (6) weeks"),
         ("6 weeks", "six weeks"),
@@ -149,6 +152,15 @@ def test_a_chinese_leak_is_found_by_its_characters() -> None:
     item = "小明有十二支铅笔，送给弟弟五支以后，又丢了两支，他还剩下几支铅笔？"
     (row,) = screen_rows(frame(f"题目：{item.replace('，', ' ， ')}请回答。"), items(item), RECIPE, 1).rows(named=True)
     assert (row["against"], row["ngram"]) == ("b0", "小 明 有 十 二 支 铅 笔 送 给")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("12", "<b>12</b>"), ("支以后", "支[1]以后"), ("5支", "五支"), ("12", "１２.0")]
+)
+def test_a_chinese_leak_is_found_behind_an_edit(old: str, new: str) -> None:
+    item = "小明有12支铅笔，送给弟弟5支以后，又丢了2支，妈妈后来给他买了8支新的，他现在一共有几支铅笔？"
+    assert dropped(frame(item.replace(old, new)), items(item)) == [("r0", "contaminated", "b0")]
+    assert dropped(frame(item.replace("8", "九")), items(item)) == []
 
 
 @pytest.mark.parametrize(

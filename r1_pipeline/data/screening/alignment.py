@@ -34,7 +34,12 @@ _OTHER_NUMBERS = frozenset(
     )
 )  # fmt: skip
 _MARK = "footnotemark"
-_FOOTNOTE = re.compile(r"((?:[^\W\d_]{2}|[0-9)%$])[.,;:!?]?) ?(?:<sup>)?\[\^?([0-9]{1,2})\](?:</sup>)?")
+_FOOTNOTE = re.compile(
+    r"((?:[^\W\d_]{2}|[\u4e00-\u9fff]|[0-9)%$])[.,;:!?，。；：！？]?) ?(?:<sup>)?\[\^?([0-9]{1,2})\](?:</sup>)?"
+    r"|([^\W\d_]{2}[.,;:!?]?)(?:<sup>1</sup>|¹)"
+)
+"""A number in brackets behind a word, a number or a formula; or a raised 1, which is no power, behind a word."""
+_FOOTNOTE_COMMAND = re.compile(r"\\footnote(?:mark|text)?(?:\[[0-9]+\])?(?:\{[^{}]*\})?")
 _LETTERS = str.maketrans("0123456789", "abcdefghij")
 
 NUMBER_WORDS = (*_DIGITS, *_OTHER_NUMBERS)
@@ -45,7 +50,8 @@ def comparable_words(texts: "pl.Series") -> list[list[str]]:
     """Words of each text as `stands_in` compares them: numbers in digits, a footnote mark as a word of its own."""
     import polars as pl
 
-    marked = pl.Series("text", [_FOOTNOTE.sub(_as_word, text) for text in texts], dtype=pl.String)
+    plain = (_FOOTNOTE_COMMAND.sub(" ", text) for text in texts)
+    marked = pl.Series("text", [_FOOTNOTE.sub(_as_word, text) for text in plain], dtype=pl.String)
     words = marked.to_frame().select(forms(pl.col("text")).str.extract_all(TOKEN)).to_series()
     return [list(_in_digits([word for word in row if word[0].isalnum()])) for row in words.to_list()]
 
@@ -128,7 +134,7 @@ def _is_said_twice(item: Sequence[str], place: int, added: Sequence[str]) -> boo
 
 
 def _as_word(found: re.Match[str]) -> str:
-    return f"{found[1]} {_MARK}{found[2].translate(_LETTERS)} "
+    return f"{found[1] or found[3]} {_MARK}{(found[2] or '1').translate(_LETTERS)} "
 
 
 def _is_mark(word: str) -> bool:
