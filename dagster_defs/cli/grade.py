@@ -149,7 +149,8 @@ class _Shown:
         now = time.monotonic()
         if now - self._spoke < (0.2 if self._console.is_terminal else QUIET_PERIOD):
             return
-        self._spoke, read = now, self._file.tell()
+        self._spoke = now
+        read = self._size if self._file.closed else self._file.tell()  # its reader closes it behind the last row
         if self._console.is_terminal:
             self.bars.update(self._bar, completed=read, tally=str(self._tally))
         else:

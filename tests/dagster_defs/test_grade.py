@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 
+from dagster_defs.cli import grade
 from dagster_defs.cli.grade import Tally, grade_file
 from r1_pipeline.errors import ArtifactError
 
@@ -155,6 +156,17 @@ def test_the_rule_that_finds_answers_is_chosen_and_is_part_of_what_out_was_made_
     assert json.loads(note_of(out).read_text())["verifiers"]["math"].split("+")[1] == "lenient"
     with pytest.raises(ArtifactError, match="was begun with other verifiers"):
         grade_file(path, out, 1, Console(file=StringIO()), "strict")
+
+
+def test_progress_goes_on_after_the_last_line_is_read(
+    answers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last verdicts of a file come long after its last line was read."""
+    monkeypatch.setattr(grade, "QUIET_PERIOD", 0.0)
+    few = tmp_path / "few.jsonl"
+    few.write_text("".join(answers.read_text(encoding="utf-8").splitlines(keepends=True)[8:12]))
+    tally, said = run(few, tmp_path / "out.jsonl")
+    assert tally.outcomes.total() == 4 and "100%: 4 graded" in said
 
 
 def test_references_may_be_numbers_and_lists(tmp_path: Path) -> None:

@@ -82,6 +82,40 @@ def test_gsm8k_solutions_are_right_and_those_of_models_as_labelled(maths, proble
     assert total == 5276 and agreed >= 0.995 * total
 
 
+def test_whole_solutions_are_read_as_references(maths, problem, public_data, references):
+    """A solution that names no answer is ungradable; very few are misread."""
+    folder = public_data / "competition" / "olympiadbench_test.parquet"
+    unmarked = [" ".join(steps) for steps in pl.read_parquet(folder)["solution"].to_list()]
+    solutions = {
+        "MATH-500": pl.read_parquet(public_data / "math" / "math500_test.parquet")["solution"].to_list(),
+        "GSM8K": pl.read_parquet(public_data / "gsm8k" / "gsm8k_test.parquet")["answer"].to_list(),
+        "OlympiadBench": unmarked,
+    }
+    wrong = {}
+    for name, texts in solutions.items():
+        pairs = list(zip(texts, references[name], strict=True))[:: 1 if name == "MATH-500" else 5]
+        outcomes = [maths.judge(problem(text), f"\\boxed{{{answer}}}").outcome for text, answer in pairs]
+        wrong[name] = outcomes.count(Outcome.WRONG)
+        assert len(outcomes) >= 100 and outcomes.count(Outcome.GRADER_ERROR) == 0
+        if name != "OlympiadBench":  # its solutions have no boxes, and few a marker
+            assert outcomes.count(Outcome.CORRECT) + wrong[name] == len(outcomes)
+    assert wrong["GSM8K"] == 0 and wrong["MATH-500"] <= 1 and wrong["OlympiadBench"] <= 2
+
+
+def test_solutions_that_end_in_a_sentence_are_judged_as_labelled_by_the_lenient_rule(problem, public_data):
+    """The strict rule finds no answer in "A: 18"; the lenient one finds it, and calls nothing right that is wrong."""
+    lenient, strict = MathsVerifier(workers=1, rule="lenient"), MathsVerifier(workers=1)
+    rows = pl.read_parquet(public_data / "gsm8k" / "example_model_solutions.parquet").iter_rows(named=True)
+    judged = []
+    for row in list(rows)[::4]:
+        posed = problem(row["ground_truth"].rpartition("\nA: ")[2])
+        for said in (value for value in row.values() if isinstance(value, dict)):
+            assert strict.judge(posed, said["solution"]).outcome is not Outcome.CORRECT
+            judged.append((lenient.judge(posed, said["solution"]).outcome is Outcome.CORRECT) == said["is_correct"])
+    assert len(judged) == 1320 and all(judged)
+    lenient.close(), strict.close()
+
+
 def labelled(public_data):
     """(question, reference, completion, label) of the graded completions."""
     folder = public_data / "graded_completions"
@@ -97,11 +131,13 @@ def labelled(public_data):
 
 
 @pytest.mark.slow
-def test_graded_completions_are_judged_as_labelled(maths, problem, public_data):
-    agreed = []
+@pytest.mark.parametrize("rule", ["strict", "lenient"])
+def test_graded_completions_are_judged_as_labelled(rule, problem, public_data):
+    verifier, agreed = MathsVerifier(workers=1, rule=rule), []
     for question, reference, text, label in labelled(public_data):
         posed = problem(reference).model_copy(update={"question": question})
-        agreed.append((maths.judge(posed, text).outcome is Outcome.CORRECT) == label)
+        agreed.append((verifier.judge(posed, text).outcome is Outcome.CORRECT) == label)
+    verifier.close()
     assert len(agreed) == 2572 and sum(agreed) >= 0.98 * len(agreed)
 
 

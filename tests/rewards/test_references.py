@@ -1,42 +1,19 @@
-"""A set of problems does not depend on what its grader happened to be short of."""
+"""What curation makes of references as data sets have them."""
 
-import pytest
-
-from r1_pipeline.errors import GraderError
-from r1_pipeline.records import Outcome
-from r1_pipeline.rewards.references import sound_problems
-from r1_pipeline.rewards.verifier import Grader, verdict
+from r1_pipeline.rewards.references import agreeing_problems, sound_problems
 
 
-class Failing:
-    """A verifier that fails for the first verdicts on each problem, then says yes."""
-
-    name, version = "failing", "1"
-
-    def __init__(self, failures: int) -> None:
-        self.left = {"1": failures, "2": 0}
-
-    def judge(self, problem, final):
-        self.left[problem.answer] -= 1
-        failed = self.left[problem.answer] >= 0
-        return verdict(self, Outcome.GRADER_ERROR if failed else Outcome.CORRECT, "no time" if failed else "")
-
-    def close(self) -> None:
-        pass
+def test_a_reference_without_a_value_is_set_aside_with_its_reason_and_a_solution_is_kept(grader, problem):
+    nothing = ["1/(1-1)", "0^{-1}", "See the figure.", "We have no closed form; see the figure.", "\\boxed{}"]
+    stated = ["5", "So the sum is \\[ \\boxed{4217} \\]", "She has 3 + 2 of them.\n#### 5", "\\boxed{1} and \\boxed{2}"]
+    letters = [problem(reference, "stem") for reference in ("\\boxed{B}", "C. red", "It cools.\nAnswer: D")]
+    kept, aside = sound_problems(grader, [problem(each) for each in (*nothing, *stated)] + letters, threads=2)
+    assert [each.answer for each in kept] == [*stated, *(each.answer for each in letters)]
+    assert [row.reason for row in aside] == ["reference_ungradable"] * len(nothing)
 
 
-@pytest.mark.parametrize("domain", ["math", "code"])
-@pytest.mark.parametrize("failures", [0, 1, 2])
-def test_a_reference_on_which_the_grader_failed_is_judged_again_and_keeps_its_place(domain, failures, problem):
-    rows = [problem(answer, domain) for answer in ("1", "2")]
-    assert sound_problems(Grader({domain: Failing(failures)}), rows, threads=2) == (rows, [])
-
-
-def test_a_formula_without_a_value_in_time_is_set_aside_and_a_program_that_cannot_be_run_stops_the_set(problem):
-    grader = Grader({"math": Failing(99), "code": Failing(99)})
-    kept, aside = sound_problems(grader, [problem("1"), problem("2")], threads=2)
-    assert [p.answer for p in kept] == ["2"] and [(row.reason, row.detail) for row in aside] == [
-        ("reference_grader_error", "no time")
-    ]
-    with pytest.raises(GraderError, match=r"the reference of hand#1 cannot be run: no time; then run again"):
-        sound_problems(grader, [problem("1", "code")], threads=2)
+def test_a_solution_and_its_answer_do_not_contradict_each_other(grader, problem):
+    alike = [problem(reference, source=f"hand#{n}") for n, reference in enumerate(("5", "So we get $\\boxed{5}$."))]
+    assert agreeing_problems(grader, alike) == (alike, [])
+    other = [problem(reference, source=f"hand#{n}") for n, reference in enumerate(("5", "So we get $\\boxed{6}$."))]
+    assert agreeing_problems(grader, other)[0] == []
