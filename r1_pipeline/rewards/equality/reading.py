@@ -9,6 +9,8 @@ from latex2sympy2_extended import NormalizationConfig, normalize_latex
 from latex2sympy2_extended.latex2sympy2 import _Latex2Sympy
 
 _SPELLING = NormalizationConfig(boxed="none")
+_GAMMA = re.compile(r"\\gamma(?![a-zA-Z])|\\Gamma(?![a-zA-Z]|\s*\()")
+_LETTERS = {"\\gamma": "\\varsigma ", "\\Gamma": "\\varrho "}
 _CALLED = re.compile(r"(?<![a-zA-Z\\])([fghFGH])\(([^()]*)\)")
 
 
@@ -40,6 +42,7 @@ def value_of(latex: str, real: bool) -> Any:
     """The sympy object, or None if the text is not mathematics from end to end."""
     if "\\sum" in latex or "\\prod" in latex:
         latex = _CALLED.sub(r"\1_{\2}", latex)  # the parser reads f(k+1) as a product
+    latex = _GAMMA.sub(lambda match: _LETTERS[match[0]], latex)  # and gamma^2-1 as the square of the function at -1
     try:
         value = _Reader(is_real=real, convert_degrees=False).parse(normalize_latex(latex, _SPELLING))
     except (MemoryError, ImportError, OSError):  # the machine's fault, not the text's
