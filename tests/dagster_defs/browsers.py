@@ -15,8 +15,9 @@ FLAGS = (
 )
 TRAINING = "localStorage.setItem('mlflow.workflowType_v1', JSON.stringify('machine_learning'))"
 """MLflow's pages as they are for training rather than for agents."""
-MINUTE = 60_000.0
-expect.set_options(timeout=MINUTE)
+PATIENCE = 900_000.0
+"""Milliseconds for what comes on every machine, however busy, sooner or later."""
+expect.set_options(timeout=PATIENCE)
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def chromium(*flags: str, **options: Any) -> Iterator[BrowserContext]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS.split(), *flags])
         context = browser.new_context(viewport={"width": 1600, "height": 1000}, **options)
-        context.set_default_timeout(MINUTE)
+        context.set_default_timeout(PATIENCE)
         context.add_init_script(TRAINING)
         yield context
         browser.close()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsers import MINUTE, chromium
+from browsers import chromium
 from playwright.sync_api import BrowserContext, Page, expect
 from processes import Surfaces, user_interface
 
@@ -52,7 +52,7 @@ def materialize(page: Page, surfaces: Surfaces) -> None:
     select(page, '+key:"evaluation/r1_zero"')
     page.get_by_role("button", name="Materialize all (6)").click()
     page.get_by_text("View", exact=True).dispatch_event("click")  # the note that has it goes by itself
-    expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=5 * MINUTE)
+    expect(page.get_by_text("Success", exact=True).first).to_be_visible()
 
 
 def read(page: Page, surfaces: Surfaces, browser: BrowserContext) -> Page:

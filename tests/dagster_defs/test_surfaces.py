@@ -23,7 +23,7 @@ CREATE = "/api/2.0/mlflow/experiments/create"
 
 def ask(address: str, method: str, path: str, body: str | None = None, **headers: str) -> int:
     """Status of a request, with headers as given (`_` for `-`), by a client that adds none but the host."""
-    connection = HTTPConnection(address.removeprefix("http://"), timeout=60)
+    connection = HTTPConnection(address.removeprefix("http://"), timeout=600)
     connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
     status = connection.getresponse().status
     connection.close()
