@@ -10,7 +10,7 @@ makes it write other bytes from the same inputs.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from r1_pipeline.artifacts.draft import Draft
@@ -37,7 +37,7 @@ from r1_pipeline.data.mix import PromptSchedule, order_prompts
 from r1_pipeline.data.screening.aside import set_aside as set_rows_aside
 from r1_pipeline.data.screening.rows import screening_identity
 from r1_pipeline.data.subset import shuffled
-from r1_pipeline.data.templates import TemplateName, render, template_hash
+from r1_pipeline.data.templates import TemplateName, template_hash
 from r1_pipeline.data.toy import text_sources
 from r1_pipeline.errors import ArtifactError, RecipeError
 from r1_pipeline.evaluation import runner
@@ -52,10 +52,9 @@ from r1_pipeline.generation.rejection import RejectionRecipe, keep_samples
 from r1_pipeline.generation.rewriting import Rewriter, TemplateRewriter, Verbatim
 from r1_pipeline.generation.tokens import context_of, fitting
 from r1_pipeline.generation.written import written_samples
-from r1_pipeline.recipe import Recipe, Runtime
-from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, Domain, PreferenceKind
-from r1_pipeline.rewards.extract import Rule
-from r1_pipeline.rewards.graders import default_grader
+from r1_pipeline.recipe import Recipe
+from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, PreferenceKind
+from r1_pipeline.rewards.graders import default_grader, grader_identity, verifier_identity
 from r1_pipeline.rewards.language import language_identity
 from r1_pipeline.rewards.references import curate_problems
 from r1_pipeline.rewards.rubric import Rubric, part_functions
@@ -72,7 +71,7 @@ from r1_pipeline.training.reward_model import (
     train_reward_model,
 )
 from r1_pipeline.training.rollouts import rollout_identity
-from r1_pipeline.training.sft import Row, SftRecipe, train_sft
+from r1_pipeline.training.sft import SftRecipe, chat_rows, train_sft
 
 VERSIONS: Mapping[str, int] = {
     "pretrain": 2,
@@ -136,7 +135,7 @@ def curate(at: Workshop, recipe: CurateRecipe) -> Build[ProblemSet]:
     def make(draft: Draft) -> Facts:
         return curate_problems(recipe, at.runtime, draft)
 
-    return Build(ProblemSet, recipe, {}, make, _verifiers(recipe.domains, recipe.verifiers))
+    return Build(ProblemSet, recipe, {}, make, verifier_identity(recipe.domains, recipe.verifiers))
 
 
 @verb("data")
@@ -358,18 +357,6 @@ def compare_preferences(
     return Build(PreferenceScores, Recipe(), inputs, make)
 
 
-def grader_identity(domains: Iterable[Domain], *problems: ProblemSet, rule: Rule = "strict") -> dict[str, str]:
-    """`verifier.DOMAIN` -> `name@version` of the verifiers that judge these domains, and of those that rows of
-    `problems` name themselves."""
-    return _verifiers(domains, (name for each in problems for name in each.verifiers), rule)
-
-
-def _verifiers(domains: Iterable[Domain], named: Iterable[str], rule: Rule = "strict") -> dict[str, str]:
-    with default_grader(Runtime(), rule) as grader:
-        by_domain = {f"verifier.{domain}": grader.identity_of(DOMAINS[domain].verifier) for domain in sorted(domains)}
-        return by_domain | {f"verifier.{name}": grader.identity_of(name) for name in sorted(set(named))}
-
-
 def _sampled(
     at: Workshop, answers: Answers, problems: ProblemSet, recipe: RejectionRecipe, rewriter: Rewriter
 ) -> Build[Corpus]:
@@ -396,12 +383,6 @@ def _finetuned(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe
         return replace(model_facts(draft, "chat"), drops=drops)
 
     return Build(Checkpoint, recipe, {"base": base, "corpus": corpus}, make)
-
-
-def chat_rows(corpus: Corpus) -> Iterator[list[Row]]:
-    """The corpus as demonstrations, a row group at a time."""
-    for frame in corpus.batches(("question", "response", "source")):
-        yield [Row(render("chat", question), response, source) for question, response, source in frame.iter_rows()]
 
 
 def _corpus_facts(draft: Draft, drops: Mapping[str, int]) -> Facts:

@@ -4,10 +4,11 @@ To add one: a module with `name`, `version`, `judge`, `close`, and an entry in `
 domain names its verifier (`records.DOMAINS`), and a source or problem may name another.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from r1_pipeline.artifacts.kinds import ProblemSet
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.records import DOMAINS
+from r1_pipeline.records import DOMAINS, Domain
 from r1_pipeline.registry import Registry
 from r1_pipeline.rewards.choice import ChoiceVerifier
 from r1_pipeline.rewards.code import CodeVerifier
@@ -38,3 +39,16 @@ def default_grader(runtime: Runtime, rule: Rule = "strict") -> Grader:
     names = dict.fromkeys(domain.verifier for domain in DOMAINS.values())
     verifiers = {name: VERIFIERS[name](runtime, rule) for name in names}
     return Grader({name: verifiers[domain.verifier] for name, domain in DOMAINS.items()}, runtime, rule, VERIFIERS)
+
+
+def grader_identity(domains: Iterable[Domain], *problems: ProblemSet, rule: Rule = "strict") -> dict[str, str]:
+    """`verifier.DOMAIN` -> `name@version` of the verifiers that judge these domains, and of those that rows of
+    `problems` name themselves."""
+    return verifier_identity(domains, (name for each in problems for name in each.verifiers), rule)
+
+
+def verifier_identity(domains: Iterable[Domain], named: Iterable[str], rule: Rule = "strict") -> dict[str, str]:
+    """`verifier.DOMAIN` and `verifier.NAME` -> `name@version`, without judging anything."""
+    with default_grader(Runtime(), rule) as grader:
+        by_domain = {f"verifier.{domain}": grader.identity_of(DOMAINS[domain].verifier) for domain in sorted(domains)}
+        return by_domain | {f"verifier.{name}": grader.identity_of(name) for name in sorted(set(named))}

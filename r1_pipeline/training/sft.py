@@ -8,13 +8,15 @@ that a corpus need not fit there. Not covered: where rows come from.
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import Corpus
 from r1_pipeline.data.curation import put_aside
 from r1_pipeline.data.ingest.rows import Place, SetAside
+from r1_pipeline.data.templates import render
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.tokens import TOO_LONG, context_of, load_tokenizer
 from r1_pipeline.recipe import Later, Precision, Recipe, Runtime
@@ -73,6 +75,12 @@ class Row(NamedTuple):
     """Rendered, without the end token."""
     source: str
     """Where its problem comes from (`Problem.source`)."""
+
+
+def chat_rows(corpus: Corpus) -> Iterator[list[Row]]:
+    """The corpus as demonstrations, a row group at a time."""
+    for frame in corpus.batches(("question", "response", "source")):
+        yield [Row(render("chat", question), response, source) for question, response, source in frame.iter_rows()]
 
 
 def train_sft(
