@@ -90,7 +90,7 @@ class Graded(Record):
 
 
 def read_lines(rows: Iterable[Row | Broken]) -> Iterator[tuple[int, Line | BadLine]]:
-    """(about so many bytes, what it says) of every row."""
+    """Every row as its size in bytes, about, and the answer that it holds or why it holds none."""
     for row in rows:
         if isinstance(row, Broken):
             yield 0, BadLine(number=row.line, reason=row.fault)
@@ -99,7 +99,7 @@ def read_lines(rows: Iterable[Row | Broken]) -> Iterator[tuple[int, Line | BadLi
 
 
 def parse(number: int, columns: Mapping[str, Any]) -> Line | BadLine:
-    """What a row says."""
+    """The answer that a row holds, or why it holds none."""
     try:
         return Line.model_validate({name: value for name, value in columns.items() if value is not None})
     except ValidationError as error:

@@ -57,7 +57,7 @@ def comparable_words(texts: "pl.Series") -> list[list[str]]:
 
 
 def stands_in(text: Sequence[str], item: Sequence[str], window: int, min_share: float) -> bool | None:
-    """Whether some passage of `text` is `item` but for edits; None where it is but with another number.
+    """True where some passage of `text` is `item` but for edits; None where one is, but with another number.
 
     An edit is allowed for each 1 / (1 - `min_share`) different words of the item. Both come from `comparable_words`;
     passages are looked for around runs of `window` words that both have.

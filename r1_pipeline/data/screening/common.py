@@ -40,7 +40,7 @@ class Common:
         return table
 
     def holds(self, values: Hashes) -> Mask:
-        """Which of the triples `values` are common."""
+        """A mask of those of the triples `values` that are common."""
         held: Mask = self._table[bucket(values)]
         return held
 
@@ -81,7 +81,7 @@ def own_triples(tokens: Grams, common: Common) -> tuple[Grams, Mask]:
 
 
 def loss(dropped: "pl.DataFrame", rows: "pl.LazyFrame") -> str:
-    """One line where most of `rows` are among the `dropped`: how many, why, and the words that they share; else empty.
+    """The line that says that most of `rows` are `dropped`, why, and with which words; empty where most of them stay.
 
     `dropped` has `row` and `reason`, `rows` has `text`.
     """

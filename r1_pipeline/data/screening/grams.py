@@ -27,7 +27,7 @@ BUCKETS = 2**BUCKET_BITS
 
 
 def bucket(values: Hashes) -> Hashes:
-    """Bucket of every hash, below `BUCKETS`."""
+    """The bucket of every hash, below `BUCKETS`."""
     return values >> np.uint64(64 - BUCKET_BITS)
 
 
@@ -54,7 +54,7 @@ class Grams:
         return Grams(self.values[mask], before[self.offsets])
 
     def runs(self, n: int) -> tuple[Hashes, Mask]:
-        """Hash of the run of `n` values that begins at each value, and whether it ends in the same row."""
+        """The hash of the run of `n` values that begins at each value, and whether it ends in the same row."""
         count = max(len(self.values) - n + 1, 0)
         rolled = np.zeros(count, dtype=np.uint64)
         for i in range(n):
