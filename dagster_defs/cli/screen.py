@@ -42,7 +42,7 @@ Say = Callable[[str], None]
 
 
 def on_standard_error(line: str) -> None:
-    """Where lines for people go."""
+    """Writes a line for people to standard error."""
     sys.stderr.write(f"{line}\n")
 
 

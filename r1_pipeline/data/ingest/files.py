@@ -34,7 +34,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Row:
-    """What a line says: column -> value."""
+    """A row as it was read: column -> value, and where it stands."""
 
     line: int
     columns: dict[str, Any]
@@ -85,7 +85,7 @@ def csv_header(path: Path) -> bytes:
 
 
 def reader_of(form: str, path: Path) -> "Reader":
-    """What reads files of a format; raises `SourceError` that names the valid ones."""
+    """The reader of a format; raises `SourceError` that names the valid ones."""
     if form not in READERS:
         raise SourceError(f"{path} is none of {', '.join(READERS)} (each also .gz or .zst, but Parquet); convert it")
     return READERS[form]
