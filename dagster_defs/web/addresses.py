@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import httpx
 import psutil
 
-from r1_pipeline.errors import R1Error
+from r1_pipeline.errors import R1Error, RequirementError
 
 LOOPBACK = "127.0.0.1"
 ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d+)?")
@@ -45,6 +45,17 @@ class Address:
     def origins(self) -> tuple[str, ...]:
         """All origins; the first is the one to tell people."""
         return (self.public, *self.local) if self.public else self.local
+
+    def require_free(self) -> None:
+        """Raises `RequirementError` where no server of this machine can listen there now."""
+        try:
+            family, kind, _, _, place = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do
+                probe.bind(place)
+        except OSError as error:
+            where = f"{self.host}:{self.port}"
+            raise RequirementError(f"cannot listen on {where}: {error.strerror}; name another host or port") from error
 
     def answers(self) -> bool:
         """True once something accepts connections there."""

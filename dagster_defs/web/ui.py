@@ -48,6 +48,11 @@ NOT_OURS = "MLflow is the server at {server}, which r1 ui does not start; leave 
 def serve(settings: Settings, dagster: Address, mlflow: Address, *, automation: bool, console: Console) -> None:
     """Run all servers until one ends, Ctrl-C or SIGTERM; raises `R1Error` if one ends by itself."""
     check_origins(settings, dagster, mlflow)
+    ours = (dagster,) if settings.tracking_server else (dagster, mlflow)
+    if len({address.port for address in ours}) < len(ours):
+        raise R1Error(f"both servers would listen on port {dagster.port}; name another --mlflow-port")
+    for address in ours:
+        address.require_free()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings.export()
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
@@ -69,7 +74,7 @@ def serve(settings: Settings, dagster: Address, mlflow: Address, *, automation: 
             )
             while name == CODE and not code.exists():
                 _check(servers)
-        while not all(address.answers() for address in ((dagster,) if settings.tracking_server else (dagster, mlflow))):
+        while not all(address.answers() for address in ours):
             _check(servers)
         token = f"/?token={os.environ[TOKEN]}"
         pages = settings.tracking_server or f"{mlflow.origins[0]}{token}"

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import warnings
@@ -152,6 +153,16 @@ def test_a_mistake_in_the_environment_is_one_line(
 ) -> None:
     monkeypatch.setenv(name, value)
     one_line(command, folder, monkeypatch, capfd)
+
+
+def test_an_address_on_which_no_server_can_listen_is_said_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"127.0.0.1:{port}" in one_line(f"ui --profile smoke --dagster-port {port}", folder, monkeypatch, capfd)
+    for other in ("--host 192.0.2.1", "--host no.such.host.invalid", "--dagster-port 5000 --mlflow-port 5000"):
+        one_line(f"ui --profile smoke {other}", folder, monkeypatch, capfd)
 
 
 def test_what_was_meant_is_said(
