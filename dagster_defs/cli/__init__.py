@@ -11,6 +11,10 @@ from r1_pipeline.errors import R1Error
 
 __all__ = ["app", "asking", "judging", "main", "making", "operating"]
 
+for _command in app.registered_commands:  # the list of commands would cut them off
+    assert _command.callback is not None
+    _command.short_help = (_command.callback.__doc__ or "").partition("\n\n")[0].strip()
+
 INTERRUPTED = 130
 """What shells report of a process that SIGINT ended."""
 

@@ -13,6 +13,12 @@ def squeezed(text: str) -> str:
     return "".join(text.split())
 
 
+def test_the_list_of_commands_says_of_each_what_its_first_paragraph_says() -> None:
+    shown = squeezed(CliRunner().invoke(app, ["--help"], prog_name="r1").output)
+    for command in COMMAND.commands.values():  # type: ignore[attr-defined]
+        assert squeezed((command.help or "").partition("\n\n")[0]) in shown
+
+
 @pytest.mark.parametrize("name", sorted(COMMAND.commands))  # type: ignore[attr-defined]
 def test_help_holds_every_word_of_its_source(name: str) -> None:
     command = COMMAND.commands[name]  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_defs.cli import main
+from dagster_defs.cli import app, main
 from dagster_defs.settings import SEEDS, Settings, require_home
 from r1_pipeline.artifacts.manifest import list_files
 from r1_pipeline.errors import RequirementError, UnknownNameError
@@ -153,6 +153,11 @@ def test_a_mistake_in_the_environment_is_one_line(
 ) -> None:
     monkeypatch.setenv(name, value)
     one_line(command, folder, monkeypatch, capfd)
+
+
+def test_every_command_is_tried() -> None:
+    tried = {command.split()[0] for command in (*QUESTIONS, *MAKERS, *MISTAKES)}
+    assert {command.callback.__name__ for command in app.registered_commands if command.callback} <= tried
 
 
 def test_an_address_on_which_no_server_can_listen_is_said_at_once(
