@@ -10,7 +10,7 @@ import pytest
 
 from dagster_defs.code_location import code_location
 from dagster_defs.keys import node_name
-from dagster_defs.running.run import Executor
+from dagster_defs.running.executor import Executor
 from dagster_defs.settings import Settings
 from r1_pipeline import profiles
 from r1_pipeline.artifacts.observer import Observer

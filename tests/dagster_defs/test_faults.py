@@ -259,7 +259,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from homes import smoke_settings
-from dagster_defs.running.run import Executor
+from dagster_defs.running.executor import Executor
 from r1_pipeline.artifacts.observer import Observer
 at = replace(smoke_settings(Path(sys.argv[1])), seed=int(sys.argv[2]))
 at.export()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from homes import smoke_settings
 
-from dagster_defs.running.run import Executor
+from dagster_defs.running.executor import Executor
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.lineage.library import Library
 
