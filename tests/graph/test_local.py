@@ -1,0 +1,122 @@
+"""Laws of running a graph without Dagster, on artifacts that take no time: order, selection, gates, reuse."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import Artifact, RewardModel
+from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.errors import GateFailedError, UnknownNameError
+from r1_pipeline.evaluation.gates import Gate, GateLimits
+from r1_pipeline.graph.bound import Recipes
+from r1_pipeline.graph.local import run_graph
+from r1_pipeline.graph.node import Check, Graph, Node, Ref, Subject
+from r1_pipeline.recipe import Recipe, Runtime
+from r1_pipeline.runtime.workshop import Build, Verbs, Workshop
+
+verb = Verbs({"sow": 1, "reap": 1})
+
+
+class Number(Recipe):
+    value: int
+
+
+def written(draft: Draft, text: str) -> Facts:
+    (draft.path / "text").write_text(text, encoding="utf-8")
+    return Facts({"rows": len(text)})
+
+
+@verb("data")
+def sow(at: Workshop, recipe: Number) -> Build[RewardModel]:
+    """As many letters as the recipe says."""
+    return Build(RewardModel, recipe, {}, lambda draft: written(draft, recipe.value * "x"))
+
+
+@verb("data")
+def reap(at: Workshop, seed: RewardModel) -> Build[RewardModel]:
+    """The same letters once more."""
+    return Build(RewardModel, Recipe(), {"seed": seed}, lambda draft: written(draft, (seed.path / "text").read_text()))
+
+
+def rows(subject: Subject) -> list[Gate]:
+    """Rows of the subject beside those of what it was made from."""
+    value, limit = subject.artifact.statistics["rows"], subject.input(Ref("seed")).statistics["rows"]
+    return [Gate(name="rows", value=value, sense="at most", limit=limit - 2, detail="letters")]
+
+
+def page(*checks: Check) -> Graph:
+    """seed -> crop of each field -> bread; weeds stand apart."""
+    return Graph(
+        (
+            Node("bread", reap, {"seed": Ref("crop", "first")}, "toys", "Bread.", None),
+            Node("seed", sow, {}, "toys", "Seed.", "seed"),
+            Node("field", sow, {}, "toys", "Fields.", "field", each="fields"),
+            Node("crop", reap, {"seed": Ref("field")}, "toys", "Crops.", None, each="fields", checks=checks),
+            Node("weeds", sow, {}, "toys", "Weeds.", "weeds"),
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Toy:
+    """What `run_graph` needs of a profile."""
+
+    recipes: Recipes = field(
+        default_factory=lambda: {
+            "seed": Number(value=5),
+            "field": {"north": Number(value=3), "south": Number(value=4)},
+            "weeds": Number(value=1),
+        }
+    )
+    runtime: Runtime = field(default_factory=Runtime)
+    gates: GateLimits = field(
+        default_factory=lambda: GateLimits(
+            gain_over_base=0,
+            format_rate=0,
+            language_consistency=0,
+            preference_accuracy=0,
+            unknown_characters=0,
+            licences=(),
+        )
+    )
+    name: str = "toy"
+    seed: int = 0
+
+
+class Made(Observer):
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def finished(self, artifact: Artifact) -> None:
+        self.names.append(artifact.name)
+
+
+def test_everything_is_made_once_parents_first(tmp_path: Path) -> None:
+    seen = Made()
+    made = run_graph(page(), Toy(), tmp_path, observer=seen)
+    assert seen.names == ["seed", "field/north", "field/south", "crop/north", "crop/south", "bread", "weeds"]
+    assert {name: artifact.statistics["rows"] for name, artifact in made.items()} == {
+        **{"seed": 5, "field/north": 3, "field/south": 4, "crop/north": 3, "crop/south": 4, "bread": 3, "weeds": 1},
+    }
+    again = Made()
+    assert run_graph(page(), Toy(), tmp_path, observer=again).keys() == made.keys()
+    assert again.names == []
+
+
+def test_a_selection_makes_the_nodes_and_what_they_need(tmp_path: Path) -> None:
+    made = run_graph(page(), Toy(), tmp_path, select=["bread"])
+    assert set(made) == {"field/north", "field/south", "crop/north", "crop/south", "bread"}
+    with pytest.raises(UnknownNameError, match=r"unknown asset 'cake'.*bread"):
+        run_graph(page(), Toy(), tmp_path, select=["cake"])
+
+
+def test_a_failed_gate_stops_what_is_below_with_value_and_limit(tmp_path: Path) -> None:
+    """North has 3 letters of at most 5 - 2, south 4: so south stops the run before bread."""
+    seen = Made()
+    with pytest.raises(GateFailedError, match=r"^crop/south: gate rows FAILED: 4, must be at most 3 \(letters\); corr"):
+        run_graph(page(Check("rows", "Few letters.", rows)), Toy(), tmp_path, observer=seen)
+    assert "crop/south" in seen.names
+    assert not {"bread", "weeds"} & set(seen.names)
