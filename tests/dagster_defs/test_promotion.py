@@ -20,8 +20,6 @@ from r1_pipeline.profiles import Profile, load_profile
 pytestmark = pytest.mark.slow
 EVALUATED = 12
 """Checkpoints with an evaluation: eight models, two students with two models each."""
-
-
 DEV3 = "dev3,answers/dev3,evaluation/dev3"
 
 
@@ -50,7 +48,10 @@ def test_a_version_that_is_no_better_stays_candidate_until_a_person_insists_and_
 ) -> None:
     settings, graph = smoke_settings(home), load_profile("smoke", 0).bound
     another_dev3(monkeypatch, 0.1)  # wrecked: no better
-    assert run(settings, DEV3, []) is None
+    assert run(settings, "dev3", []) is None
+    with pytest.raises(PromotionError, match="not been evaluated; run r1 run --select answers/dev3,evaluation/dev3"):
+        promote(settings, graph, AssetName("dev3"), "unseen", who="ann", even_if_worse=True)
+    assert run(settings, "answers/dev3,evaluation/dev3", []) is None
     assert champion(home, "dev3") == "1"
     with pytest.raises(PromotionError, match=r"version 2 has pass@1 0\.\d+, the champion \(version 1\) 0\.\d+"):
         promote(settings, graph, AssetName("dev3"), "because", who="ann", even_if_worse=False)
