@@ -27,7 +27,7 @@ _HELD = f"[{chr(_FIRST)}-{chr(_LAST)}]"
 
 _MATHS = re.compile(
     r"(?<!\\)\$\$(?P<a>.+?)(?<!\\)\$\$|(?<![\\$])\$(?P<b>[^$\n]+?)(?<!\\)\$|\\\((?P<c>.+?)\\\)|\\\[(?P<d>.+?)\\\]"
-    r"|(?P<number>(?<![A-Za-z0-9_.,^\\])(?:\\?[$€£¥₹]\s?)?[-−+]?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:\s?\\?%)?(?![A-Za-z0-9_^]|[.,/]\d))",
+    r"|(?P<number>(?<![A-Za-z0-9_.,^\\])(?:\\?[$€£¥₹]\s?)?[-−+]?(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:/\d+)?(?:\s?\\?%)?(?![A-Za-z0-9_^]|[.,/]\d))",
     re.DOTALL,
 )
 _TEXT = re.compile(r"\\(?:text\w*|mbox|begin|end|operatorname|math\w+)\s*\{[^{}]*\}")
@@ -45,6 +45,15 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 _NAME_IS = re.compile(r"(?<![\w\\^+*/=-])\s*[A-Za-z]\s*=\s*$")
+_SAID = re.compile(
+    rf"(?:\b(?:is|are|was|be|equals?|gives?|makes?|clearly|therefore|thus|hence|est|es|ist)|[A-Za-z]\s*:)[\s*]*{_HELD}"
+    rf"|^{_HELD}(?:\s*,\s*[a-z]{{2}}|\s+\([a-z]{{2}}|\s+is\b)"
+)
+"""What says that a number is the answer, however few the words around it."""
+_LABEL = re.compile(
+    r"\b(?:step|case|theorem|lemma|problem|question|exercise|equation|part|example|figure|section|line) $",
+    re.IGNORECASE,
+)
 _CODE = re.compile(r"\w\(|[{}_;\\]")
 _OPERATORS = "=+-−*/^<>≤≥≠×÷±√|(!~"
 _UNIT = re.compile(r"\s*(%|°|\\%|[A-Za-z²³]+(?:\^\d)?(?:[/ ][A-Za-z²³]+){0,3}|[\u4e00-\u9fff]{1,6})")
@@ -53,7 +62,7 @@ _SAID_LETTER = re.compile(
     r"[(\[【]\s*([A-Z])\s*[)\]】]|^\W*([A-Z])[*_]*\s*[).:](?!\w)"
     r"|(?:(?i:\b(?:options?|choice|answer|letter)\b(?:\s+is\b)?)|选项?|应选|故选)[\s*:：]*\(?([A-Z])(?![A-Za-z])"
 )
-_BARE_LETTER = re.compile(r"(?<![\w'’\\-])(?:([B-HJ])|([AI])(?=\W*$))(?![\w'’-])")
+_BARE_LETTER = re.compile(r"(?<![\w'’\\-])(?:([B-HJ])|(?<=[a-z,;:] )(A)|([AI])(?=\W*$))(?![\w'’-])")
 
 
 def lettered(text: str) -> bool:
@@ -84,8 +93,8 @@ def is_sentence(text: str) -> bool:
     words = _WORD.findall(masked)
     if not held or not words:
         return False
-    many = len(words) > _FEW_WORDS or len(_HAN.findall(masked)) > _FEW_HAN
-    return any(mark in text for mark in ("$", "\\(", "\\[")) or (many and not _CODE.search(masked))
+    many = len(words) > _FEW_WORDS or len(_HAN.findall(masked)) > _FEW_HAN or _SAID.search(masked)
+    return any(mark in text for mark in ("$", "\\(", "\\[")) or bool(many and not _CODE.search(masked))
 
 
 def _first(text: str, *, reversed_: bool, letter: bool) -> str | None:
@@ -129,7 +138,7 @@ def _masked(text: str) -> tuple[str, list[str | None]]:
         content = next(group for group in match.groups() if group is not None)
         if match["b"] and _PROSE.search(_TEXT.sub(" ", content)):  # two prices and what stands between them
             return match[0][0] + _MATHS.sub(hold, match[0][1:-1]) + match[0][-1]
-        if len(held) > _LAST - _FIRST:
+        if len(held) > _LAST - _FIRST or (match["number"] and _LABEL.search(match.string, 0, match.start())):
             return match[0]
         held.append(content if _alone(match) else None)
         return chr(_FIRST + len(held) - 1)
@@ -143,7 +152,8 @@ def _alone(match: re.Match[str]) -> bool:
     if _NAME_IS.search(before[-20:]):
         before = ""
     dash = match["number"] is None and before.endswith(("- ", "– ", "| ", "= "))
-    return (dash or before.rstrip()[-1:] not in tuple(_OPERATORS)) and after.lstrip()[:1] not in tuple(_OPERATORS)
+    behind = after if after.startswith(" (") else after.lstrip()
+    return (dash or before.rstrip()[-1:] not in tuple(_OPERATORS)) and behind[:1] not in tuple(_OPERATORS)
 
 
 def _value(sentence: str, held: list[str | None]) -> str | None:
@@ -159,7 +169,16 @@ def _value(sentence: str, held: list[str | None]) -> str | None:
     if None in values or _DENIED.search(f"{before} {_CLAUSE.split(behind)[0]}"):
         return None
     value = ", ".join(filter(None, values))
-    return value if len(values) > 1 else value + unit_behind(behind)
+    return value if len(values) > 1 else result(value) + unit_behind(behind)
+
+
+def result(value: str) -> str:
+    """The last side of a computation: of `11+6=17`, 17. What is given to a name stays as it is."""
+    first, *between, last = value.split("=") if "=" in value else (value, value)
+    if "=" not in value or "\\begin" in value or re.search(r"[<>,]|\\(?:[lg]eq?|neq?)\b", value):
+        return value
+    named = re.search("[A-Za-z]", re.sub(r"\\[a-zA-Z]+", "", first)) is not None
+    return last.strip() if between or not named else value
 
 
 def unit_behind(behind: str) -> str:

@@ -2,9 +2,9 @@
 
 `strict` is the rule of training and curation:
 1. If there is a `\\boxed{…}` (or `\\fbox`) with something in it: the content of the box. Several must agree.
-2. Else, if a marker occurs (`answer:`, `answer is`, `答案：`, `答案是`, `答：`, `####`): the rest of its line, or what
-   lies before the next marker; several must agree. Plain words behind `answer is` ("consistent") or `####` (a heading)
-   are no answer where another marker has one.
+2. Else, if a marker occurs (`answer:`, `answer is`, `答案：`, `答案是`, `【答案】`, `答：`, `####`): the rest of its
+   line, or what lies before the next marker; several must agree. Plain words behind `answer is` ("consistent") and
+   headings behind `####` are no answer where another marker has one.
 3. Else, if the whole text is one line of at most 300 characters: that line.
 `lenient`, for evaluation and for what other people's models said, looks in the same places, and in the closing
 sentence of a longer text; of a sentence it takes the one formula, number or letter (`closing`), never one of two.
@@ -32,7 +32,7 @@ _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _LEAD = r"(?:\b(?:so|thus|hence|therefore|then|and|but|the|our|my|final|correct)\b[\s,*_]{1,5}){0,5}"
 _MARKER = re.compile(
     rf"{_LEAD}(?<![^\W_])answer[*_]*(?:\s+is[*_]*\s*[:：]|\s*[:：]|(?P<prose>\s+is\b))"
-    r"|答案(?:[是为]?[:：]|(?P<said>[是为]))|答[:：]|(?P<hashes>####)",
+    r"|【答案】[:：]?|答案(?:[是为]?[:：]|(?P<said>[是为]))|答[:：]|(?P<hashes>####)",
     re.IGNORECASE,
 )
 _LOOSE_MARKER = re.compile(
@@ -41,7 +41,7 @@ _LOOSE_MARKER = re.compile(
 )
 """A line that begins with "Answer", or a heading, and no colon; for the lenient rule."""
 _DISPLAYED = re.compile(r"[\s*_]*(?:\$\$(.{1,4000}?)\$\$|\\\[(.{1,4000}?)\\\])", re.DOTALL)
-_SAYS = re.compile(r"[^\s*_#>$-]")
+_SAYS = re.compile(r"[^\s*_#>$=-]")
 _VALUE = re.compile(r"[\d\\$=<>^+*/|{}()\[\]∞√π]")
 _HEADING = re.compile(r"[\s*_#]*(?:\d{1,2}[.):]\s*)?[^\W\d_]{2}")
 _COURTESY = re.compile(r"\bI hope (?:it|this|that) (?:is correct|helps)", re.IGNORECASE)

@@ -8,7 +8,7 @@ import re
 from r1_pipeline.rewards.latex import compact, listed
 
 _NAMED = re.compile(
-    r"(?=[^=]{0,80}[A-Za-z])(?!-)(?P<name>"
+    r"(?=[^=]{0,80}[A-Za-z])(?!-|[^=]{0,80}[a-z]{2}\s+-\S)(?P<name>"  # -x is no name, nor is it in "Hence -x"
     r"(?>(?!\\in(?![a-z]))\\?[A-Za-z]++|_\{[^{}]*\}|\([^()=<>]*\)|\{[A-Za-z\\ ]*\}|['+\s|-])++)"
     r"(?:=|\\in(?![a-z]))\s*(?P<value>[^=<>]+)"
 )

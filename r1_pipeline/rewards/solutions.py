@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from r1_pipeline.records import DOMAINS, Problem
-from r1_pipeline.rewards.closing import is_sentence, sentences_of, stated, unit_behind
+from r1_pipeline.rewards.closing import is_sentence, result, sentences_of, stated, unit_behind
 from r1_pipeline.rewards.extract import box_spans, filled, marked_answers
 from r1_pipeline.rewards.latex import compact, normal
 from r1_pipeline.rewards.quantity import number
@@ -75,7 +75,7 @@ def located(text: str) -> str | None:
         return ""
     value, sentences = stated(marked[-1], letter=False) or "", sentences_of(marked[-1])
     wordy = not _VALUE.search(value) and _words(value) > _FEW_WORDS and len(sentences_of(text)) > 1
-    return "" if wordy or len(sentences) > 1 else _last_side(tidy(value))
+    return "" if wordy or len(sentences) > 1 else result(tidy(value))
 
 
 def own_answer(problem: Problem) -> str:
@@ -119,15 +119,6 @@ def _same(answer: str) -> str:
 
 def _words(text: str) -> int:
     return len(_WORD.findall(_COMMAND.sub(" ", text)))
-
-
-def _last_side(value: str) -> str:
-    """The result of a computation: `11+6=17` is 17. What is given to a name stays as it is."""
-    first, *between, last = value.split("=") if "=" in value else (value, value)
-    if "=" not in value or "\\begin" in value or re.search(r"[<>,]|\\[lg]eq?\b", value):
-        return value
-    named = re.search("[A-Za-z]", re.sub(r"\\[a-zA-Z]+", "", first)) is not None
-    return last.strip() if between or not named else value
 
 
 def _unit(behind: str) -> str:

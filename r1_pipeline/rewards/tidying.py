@@ -20,7 +20,7 @@ _WRAPPERS = (
 )
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _EMOJI = ((0x1F000, 0x1FAFF), (0x2600, 0x27BF), (0x2B05, 0x2B07), (0x2B1B, 0x2B1C), (0x2B50, 0x2B55), (0xFE0F, 0xFE0F))
-_MARKS = "*` \t\r\n→⇒" + "".join(chr(code) for first, last in _EMOJI for code in range(first, last + 1))
+_MARKS = "*` \t\r\n→⇒∴" + "".join(chr(code) for first, last in _EMOJI for code in range(first, last + 1))
 """Marks of Markdown, blanks, arrows and emoji, which say nothing at the ends of an answer."""
 _TYPEFACE = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|sc|sl|up|md|normal)?|math(?:bf|it|rm|sf|tt|bb|cal|frak|scr)|emph|boldsymbol|bm"
