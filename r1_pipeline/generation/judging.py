@@ -10,6 +10,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from r1_pipeline.data.templates import TemplateName, split_reply
+from r1_pipeline.errors import GraderError
 from r1_pipeline.generation.engine import SHARD
 from r1_pipeline.records import STORED, Completion, Language, Problem, Verdict
 from r1_pipeline.rewards.fmt import is_well_formed
@@ -47,7 +48,22 @@ def judge(
         return lambda part: _judged(part, problems, own, template)
 
     parts = dict(spread(list(completions.iter_slices(SHARD)), open_worker, cluster))
-    return pl.concat([parts[index] for index in range(len(parts))])
+    judged = pl.concat([parts[index] for index in range(len(parts))])
+    require_own_verifiers(judged, problems, grader)
+    return judged
+
+
+def require_own_verifiers(judged: "pl.DataFrame", problems: Sequence[Problem], grader: Grader) -> None:
+    """Raises `GraderError` where a verdict is signed by another version of a verifier than this machine has: the
+    fingerprint says what was graded with, whichever node did it."""
+    by_id = {problem.id: problem for problem in problems}
+    verifiers = {grader.verifier_of(by_id[id_]) for id_ in judged["problem_id"].unique()}
+    own = {f"{verifier.name}@{verifier.version}" for verifier in verifiers}
+    if foreign := set(judged["verifier"].unique()) - own:
+        raise GraderError(
+            f"nodes of the cluster graded with {', '.join(sorted(foreign))}, this machine grades with "
+            f"{', '.join(sorted(own))}; install the same interpreter, compiler and packages on all of them"
+        )
 
 
 def _judged(
