@@ -80,7 +80,7 @@ def test_a_node_lost_in_the_middle_costs_no_row_and_changes_none(
         draft = bare_draft(tmp_path / name)
         if name == "cluster":
             draft.observer = plug
-        with open_engine(base, runtime, home) as engine, default_grader(runtime) as grader:
+        with open_engine(base, recipe.engine, runtime, home) as engine, default_grader(runtime) as grader:
             rows[name] = judge(sample(engine, asked, "zero", recipe, draft, shard=16), asked, grader, "zero")
     assert plug.pulled and sum(node["Alive"] for node in ray.nodes()) == 1
     nodes.add()
@@ -103,8 +103,8 @@ def test_a_verb_makes_the_same_artifact_and_an_error_of_a_worker_arrives_as_it_w
     assert (made[0].digest, made[0].manifest.fingerprint) == (made[1].digest, made[1].manifest.fingerprint)
     short = recipe.ask.sampling.model_copy(update={"max_tokens": 10_000})
     with (
-        open_engine(base, runtime_on(nodes), home) as engine,
-        pytest.raises(EngineError, match="10000 were asked"),
+        open_engine(base, recipe.ask.engine, runtime_on(nodes), home) as engine,
+        pytest.raises(EngineError, match="the reply up to 10000, the engine has room for 128"),
     ):
         engine.generate(requests_for(problems.problems()[:2], "zero", 1, 0), short)
 

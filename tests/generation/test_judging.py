@@ -25,5 +25,7 @@ def test_a_node_that_grades_with_another_version_is_found_out() -> None:
     same = pl.DataFrame({"problem_id": ["1", "1"], "verifier": [own, own]})
     require_own_verifiers(same, problems, grader)
     mixed = pl.DataFrame({"problem_id": ["1", "1"], "verifier": [own, "choice@0"]})
-    with pytest.raises(GraderError, match=rf"graded with choice@0, this machine grades with {re.escape(own)}; install the same"):
+    with pytest.raises(
+        GraderError, match=rf"graded with choice@0, this machine grades with {re.escape(own)}; install the same"
+    ):
         require_own_verifiers(mixed, problems, grader)
