@@ -30,7 +30,7 @@ _AHEAD_BYTES = 64 << 20
 
 
 def _written(value: Any) -> Any:
-    """Numbers, and lists of numbers and texts, as texts, which is what data sets mean by them."""
+    """Returns numbers, and lists of numbers and texts, as the text that data sets mean by them."""
     if isinstance(value, list) and all(isinstance(each, str | int | float) for each in value):
         return ", ".join(str(_written(each)) for each in value)
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value

@@ -1,14 +1,15 @@
-"""Multiple choice and short word answers: the option's letter or the option's word, matched exactly.
+"""This module judges multiple choice and short word answers: the option's letter or word, matched exactly.
 
-The answer is found by `extract.final_answer`; both sides then lose `\\text{…}`, surrounding brackets, a closing
-`.`, `:` or `)`, case, and repeated blanks. Nothing else: "B or C", "(B) red" and "not B" are not "B".
+The answer is found by `extract.final_answer`; both sides then lose typefaces, surrounding brackets, a closing `.`, `:`
+or `)`, case, and repeated blanks. Nothing else: "B or C", "(B) red" and "not B" are not "B", unless the lenient rule
+reads the one letter of a sentence. A reference may be a whole solution, or a letter with its text beside it.
 """
 
 import re
 
 from r1_pipeline.records import Outcome, Problem, Verdict
 from r1_pipeline.rewards.extract import Rule, final_answer
-from r1_pipeline.rewards.solutions import located
+from r1_pipeline.rewards.solutions import choice_references
 from r1_pipeline.rewards.tidying import faceless, tidy
 from r1_pipeline.rewards.verifier import verdict
 
@@ -28,12 +29,13 @@ def normal(answer: str) -> str:
 
 
 def reference_forms(reference: str) -> list[str]:
-    """What is right by a reference, which may be a whole solution: a letter, also where its text is beside it."""
-    found = located(reference)
-    answer = reference if found is None else found
-    letter = _WITH_TEXT.fullmatch(faceless(tidy(answer)))
-    forms = [letter[1].casefold()] if letter else []
-    return [form for form in (*forms, normal(answer)) if form]
+    """Returns what is right by a reference: its letter, if it has one, and what it states as a whole."""
+    forms = []
+    for answer in choice_references(reference):
+        letter = _WITH_TEXT.fullmatch(faceless(tidy(answer)))
+        forms += [letter[1].casefold()] if letter else []
+        forms.append(normal(answer))
+    return [form for form in forms if form]
 
 
 class ChoiceVerifier:
@@ -46,7 +48,7 @@ class ChoiceVerifier:
 
     @property
     def version(self) -> str:
-        """The rules, and which of them finds the answer."""
+        """The version of the rules, and the name of the one that finds the answer."""
         return f"{RULES}+{self._rule}"
 
     def judge(self, problem: Problem, final: str) -> Verdict:

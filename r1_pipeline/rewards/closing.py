@@ -1,4 +1,4 @@
-"""What a sentence states: its one formula, number or option letter, never one of two. Used by the lenient rule.
+"""This module reads what a sentence states, for the lenient rule: its one formula, number or letter, never one of two.
 
 Formulas stand between delimiters; a number may stand bare, also behind a name ("x = 5"). Several that are listed ("$5$
 and $7$") are one answer. What is set in bold outranks the rest of its sentence. A question, a denial or a bound ("not
@@ -49,7 +49,7 @@ _SAID = re.compile(
     rf"(?:\b(?:is|are|was|be|equals?|gives?|makes?|clearly|therefore|thus|hence|est|es|ist)|[A-Za-z]\s*:)[\s*]*{_HELD}"
     rf"|^{_HELD}(?:\s*,\s*[a-z]{{2}}|\s+\([a-z]{{2}}|\s+is\b)"
 )
-"""What says that a number is the answer, however few the words around it."""
+"""Words that say that a number is the answer, however few stand around it."""
 _LABEL = re.compile(
     r"\b(?:step|case|theorem|lemma|problem|question|exercise|equation|part|example|figure|section|line) $",
     re.IGNORECASE,
@@ -66,20 +66,20 @@ _BARE_LETTER = re.compile(r"(?<![\w'’\\-])(?:([B-HJ])|(?<=[a-z,;:] )(A)|([AI])
 
 
 def lettered(text: str) -> bool:
-    """Whether a text is nothing but letters of options: `(B)`, "B or C", "not B"."""
+    """Returns True where a text is nothing but letters of options: `(B)`, "B or C", "not B"."""
     words = re.findall(r"\w+", faceless(text).casefold())
     return bool(words) and all(word in ("and", "or", "not") or re.fullmatch("[a-z]", word) for word in words)
 
 
 def stated(text: str, *, letter: bool) -> str | None:
-    """What a text that may be an answer as a whole states in its first sentence; None if that is not one thing."""
+    """Returns the text where it is an answer as a whole, else what its first sentence states; None if not one thing."""
     if lettered(text) if letter else not is_sentence(text):
         return text
     return _first(text, reversed_=False, letter=letter)
 
 
 def closing(text: str, *, letter: bool) -> str | None:
-    """What the last sentence of a text that states anything states; None if that is not one thing."""
+    """Returns what the last sentence that states anything states; None if that is not one thing."""
     text = text.strip()
     if "\n" not in text and len(text) <= MAX_LINE and (lettered(text) if letter else not is_sentence(text)):
         return text
@@ -87,7 +87,7 @@ def closing(text: str, *, letter: bool) -> str | None:
 
 
 def is_sentence(text: str) -> bool:
-    """Whether a text has a formula or number among words, and so is no answer as a whole."""
+    """Returns True where a text has a formula or number among words, and so is no answer as a whole."""
     text = tidy(text) if len(text) <= _TAIL else ""
     masked, held = _masked(text)
     words = _WORD.findall(masked)
@@ -98,7 +98,7 @@ def is_sentence(text: str) -> bool:
 
 
 def _first(text: str, *, reversed_: bool, letter: bool) -> str | None:
-    """What the first sentence states that states anything, from the front or from the back."""
+    """Returns what the first sentence states that states anything, from the front or from the back."""
     masked, held = (text, []) if letter else _masked(text)
     sentences = _sentences(masked)
     for sentence in sentences[: -_AFTERTHOUGHTS - 2 : -1] if reversed_ else sentences:
@@ -114,12 +114,12 @@ def _sentences(masked: str) -> list[str]:
 
 
 def sentences_of(text: str) -> list[str]:
-    """The sentences of a text, formulas replaced by single characters."""
+    """Returns the sentences of a text, with one character in the place of each formula."""
     return _sentences(_masked(text)[0])
 
 
 def _letters(sentence: str) -> set[str]:
-    """The letters of options that a sentence names, or at least contains."""
+    """Returns the letters of options that a sentence names, or at least contains."""
     for pattern in (_SAID_LETTER, _BARE_LETTER):
         if found := {next(filter(None, groups)) for groups in _groups(pattern, sentence)}:
             return found
@@ -131,7 +131,7 @@ def _groups(pattern: re.Pattern[str], text: str) -> Iterable[tuple[str | None, .
 
 
 def _masked(text: str) -> tuple[str, list[str | None]]:
-    """The text with one character for each formula and number, and what these are: None for a part of a computation."""
+    """Returns the text with one character for each formula and number, and these; None for a part of a computation."""
     held: list[str | None] = []
 
     def hold(match: re.Match[str]) -> str:
@@ -147,7 +147,7 @@ def _masked(text: str) -> tuple[str, list[str | None]]:
 
 
 def _alone(match: re.Match[str]) -> bool:
-    """Whether no operator joins what was found to something else."""
+    """Returns True where no operator joins what was found to something else."""
     before, after = match.string[: match.start()].removesuffix("**"), match.string[match.end() :].removeprefix("**")
     if _NAME_IS.search(before[-20:]):
         before = ""
@@ -157,7 +157,7 @@ def _alone(match: re.Match[str]) -> bool:
 
 
 def _value(sentence: str, held: list[str | None]) -> str | None:
-    """The one value, or list of values, of a sentence."""
+    """Returns the one value, or list of values, of a sentence."""
     bold = [match for match in _BOLD.finditer(sentence) if re.search(_HELD, match[0])]
     begin, end = bold[0].span() if len(bold) == 1 else (0, len(sentence))
     found = list(_LISTED.finditer(sentence, begin, end))
@@ -173,7 +173,7 @@ def _value(sentence: str, held: list[str | None]) -> str | None:
 
 
 def result(value: str) -> str:
-    """The last side of a computation: of `11+6=17`, 17. What is given to a name stays as it is."""
+    """Returns the last side of a computation, 17 of `11+6=17`; what is given to a name stays as it is."""
     first, *between, last = value.split("=") if "=" in value else (value, value)
     if "=" not in value or "\\begin" in value or re.search(r"[<>,]|\\(?:[lg]eq?|neq?)\b", value):
         return value
@@ -182,7 +182,7 @@ def result(value: str) -> str:
 
 
 def unit_behind(behind: str) -> str:
-    """The unit that a text begins with, as LaTeX, if any."""
+    """Returns the unit that a text begins with, as LaTeX; "" for none."""
     found = _UNIT.match(behind)
     words = found[1].split(" ") if found else []
     while words:

@@ -1,4 +1,4 @@
-"""Where the final answer stands: in the final part of a reply, by one of two rules, and in a reference.
+"""This module finds where the final answer stands in the final part of a reply, by one of two rules.
 
 `strict` is the rule of training and curation:
 1. If there is a `\\boxed{…}` (or `\\fbox`) with something in it: the content of the box. Several must agree.
@@ -25,7 +25,7 @@ from r1_pipeline.rewards.closing import MAX_LINE, closing, lettered, stated
 from r1_pipeline.rewards.tidying import tidy
 
 Rule = Literal["strict", "lenient"]
-"""Which rule finds the answer; its name is part of every identity of a verifier that follows it."""
+"""The rule that finds the answer; its name is part of the identity of every verifier that follows it."""
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
@@ -59,13 +59,13 @@ class Extracted:
 
 
 def boxes(text: str) -> list[str | None]:
-    """Contents of every outermost `\\boxed{…}`, braces matched; None for one that is not closed in `MAX_ANSWER`
-    characters, and nothing is looked for behind it. Linear in time."""
+    """Returns the contents of every outermost `\\boxed{…}`, braces matched, in linear time; None for one that is not
+    closed in `MAX_ANSWER` characters, and nothing is looked for behind it."""
     return [content for _, _, content in box_spans(text)]
 
 
 def box_spans(text: str) -> list[tuple[int, int, str | None]]:
-    """(start, end, content) of every outermost box; see `boxes`."""
+    """Returns (start, end, content) of every outermost box; see `boxes`."""
     found: list[tuple[int, int, str | None]] = []
     end = 0
     for box in _BOX.finditer(text):
@@ -84,12 +84,12 @@ def box_spans(text: str) -> list[tuple[int, int, str | None]]:
 
 
 def filled(contents: list[str | None]) -> list[str]:
-    """The contents of boxes that hold something."""
+    """Returns the contents of boxes that hold something."""
     return [content for content in contents if content is not None and not _BLANK_BOX.fullmatch(content)]
 
 
 def final_answer(final: str, form: Callable[[str], str], rule: Rule = "strict", *, letter: bool = False) -> Extracted:
-    """The answer in the final part of a reply, by the rule; answers agree if `form` makes the same of them.
+    """Returns the answer in the final part of a reply, by the rule; answers agree if `form` makes the same of them.
 
     `letter`: the reference is the letter of an option.
     """
@@ -113,7 +113,7 @@ def final_answer(final: str, form: Callable[[str], str], rule: Rule = "strict", 
 
 
 def _answers(final: str, boxed: list[str], rule: Rule, letter: bool) -> list[str]:
-    """What stands in the first place that has an answer: boxes, markers, the line or the closing sentence."""
+    """Returns what the first place has that has an answer: boxes, markers, the line or the closing sentence."""
     if boxed and not letter:
         return boxed
     marked = marked_answers(final, loose=rule == "lenient")
@@ -133,7 +133,7 @@ def _answers(final: str, boxed: list[str], rule: Rule, letter: bool) -> list[str
 
 
 def marked_answers(text: str, *, loose: bool = False) -> list[str]:
-    """What follows the markers of a text, in order; `loose`: also a line that begins with "Answer" and no colon."""
+    """Returns what follows the markers of a text, in order; `loose`: also a line that begins with "Answer" alone."""
     marks = list(_MARKER.finditer(text))
     if loose and not marks:
         marks = list(_LOOSE_MARKER.finditer(text))
@@ -152,14 +152,14 @@ def marked_answers(text: str, *, loose: bool = False) -> list[str]:
 
 
 def _first_line(rest: str) -> str:
-    """The displayed formula at the beginning, or the first line that says anything."""
+    """Returns the displayed formula at the beginning, or the first line that says anything."""
     if displayed := _DISPLAYED.match(rest):
         return displayed[1] or displayed[2]
     return next((line for line in rest.split("\n") if _SAYS.search(line)), "")
 
 
 def _runs_on(rest: str, piece: str) -> bool:
-    """Whether a marker only leads to the next one: `Answer: The answer is 5`, `#### Answer: 5`."""
+    """Returns True where a marker only leads to the next one: `Answer: The answer is 5`, `#### Answer: 5`."""
     if not piece:
         return True
     return "\n" not in rest and not _VALUE.search(rest) and re.search(r"[.!?。！？]", rest) is None and _wordy(rest)
@@ -170,6 +170,6 @@ def _wordy(text: str) -> bool:
 
 
 def _uncourtly(text: str) -> str:
-    """Without "I hope it is correct"."""
+    """Returns the text without "I hope it is correct"."""
     courtesy = _COURTESY.search(text)
     return text[: courtesy.start()] if courtesy else text

@@ -1,4 +1,4 @@
-"""What a reference states: an answer, or a whole solution that ends in one, as data sets have them.
+"""This module reads references as data sets have them: an answer, or a whole solution that ends in one.
 
 1. Boxes: the content of the box with the unit behind it; several that differ are a list, or stay where they stand if
    nothing but mathematics is between them ("(\\boxed{1}, \\boxed{2})"). In a text with several, those of the line that
@@ -13,8 +13,8 @@ from functools import lru_cache
 from itertools import pairwise
 
 from r1_pipeline.records import DOMAINS, Problem
-from r1_pipeline.rewards.closing import is_sentence, result, sentences_of, stated, unit_behind
-from r1_pipeline.rewards.extract import box_spans, filled, marked_answers
+from r1_pipeline.rewards.closing import is_sentence, lettered, result, sentences_of, stated, unit_behind
+from r1_pipeline.rewards.extract import box_spans, filled, final_answer, marked_answers
 from r1_pipeline.rewards.latex import compact, normal
 from r1_pipeline.rewards.quantity import number
 from r1_pipeline.rewards.tidying import tidy
@@ -37,7 +37,7 @@ _SPACED_DIGITS = re.compile(r"\\mathbf\s*\{\s*(-?(?:\s*\d)+)\s*\.?\s*\}")
 
 @lru_cache(maxsize=4096)
 def reference_answer(text: str) -> str:
-    """What a mathematical reference states; "" if it states nothing."""
+    """Returns what a mathematical reference states; "" if it states nothing."""
     if (found := located(text)) is not None:
         return found
     plain = tidy(text)
@@ -57,8 +57,8 @@ def reference_answer(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def located(text: str) -> str | None:
-    """What stands in the boxes or behind the markers of a reference; "" for nothing or several things, None where there
-    are neither."""
+    """Returns what stands in the boxes or behind the markers of a reference; "" for nothing or several things, None
+    where there are neither."""
     text = _SPACED_DIGITS.sub(lambda match: re.sub(r"\s", "", match[1]), text)
     if spans := box_spans(text):
         return _boxed(text, spans)
@@ -78,14 +78,23 @@ def located(text: str) -> str | None:
     return "" if wordy or len(sentences) > 1 else result(tidy(value))
 
 
+def choice_references(text: str) -> list[str]:
+    """Returns what a reference to a choice may mean: the letter that a solution ends in, and what it states."""
+    found = located(text)
+    if found is None:
+        return [text]
+    letter = final_answer(text, str.casefold, "lenient", letter=True).answer
+    return [each for each in (letter if letter and lettered(letter) else "", found) if each]
+
+
 def own_answer(problem: Problem) -> str:
-    """What is right by a problem's own reference, as a reply would state it."""
+    """Returns what is right by a problem's own reference, as a reply would state it."""
     answer = problem.answer or ""
     match problem.verifier or DOMAINS[problem.domain].verifier:
         case "maths":
             return reference_answer(answer)
         case "choice":
-            return located(answer) or answer
+            return next(iter(choice_references(answer)), answer)
         case _:
             return answer
 
@@ -122,7 +131,7 @@ def _words(text: str) -> int:
 
 
 def _unit(behind: str) -> str:
-    """The unit behind a box, written with or without a command."""
+    """Returns the unit behind a box, written with or without a command."""
     if (found := _UNIT.match(behind)) and (found[2] or unit_behind(found[1])):
         return f"\\text{{{found[1]}}}" if found[1] else found[2]
     return unit_behind(behind)

@@ -1,4 +1,4 @@
-"""What answers are dressed in: blanks, mathematics delimiters, Markdown, quotes, emoji, typefaces.
+"""This module takes off what answers are dressed in: blanks, delimiters, Markdown, quotes, emoji, typefaces.
 
 It looks at the ends of an answer only and evaluates nothing. Not covered: where the answer stands (`extract`), spelling
 inside it (`latex`).
@@ -31,7 +31,7 @@ _NESTED = 5
 
 
 def tidy(answer: str) -> str:
-    """The answer without what it is dressed in, full-width forms made plain and a closing full stop taken off."""
+    """Returns the answer without its dress and a closing full stop, full-width forms made plain."""
     answer = answer.translate(_FULL_WIDTH).strip()
     while True:
         before = answer
@@ -47,7 +47,7 @@ def tidy(answer: str) -> str:
 
 
 def faceless(answer: str) -> str:
-    """A tidy answer without commands of typeface: `\\textbf{(B)}` is `(B)`."""
+    """Returns a tidy answer without commands of typeface: `\\textbf{(B)}` is `(B)`."""
     for _ in range(_NESTED):
         before, answer = answer, tidy(_TYPEFACE.sub(lambda match: match[1] or match[2] or "", answer))
         if answer == before:
