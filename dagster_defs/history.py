@@ -1,6 +1,7 @@
 """Dagster's records of a home, to read. A question changes no file: where there are no records, none are made."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import W_OK, access
@@ -38,14 +39,28 @@ def history(settings: Settings) -> Iterator[DagsterInstance]:
 @contextmanager
 def opened(folder: Path) -> Iterator[DagsterInstance]:
     """The instance that `folder` configures; raises `RequirementError` where its data base cannot be opened."""
-    from sqlalchemy.exc import DBAPIError
-
-    try:
+    with reachable(f"check R1_DAGSTER_DB, or the files in {folder}"):
         instance = DagsterInstance.from_config(str(folder))
         instance.get_runs_count()
-    except DBAPIError as error:
-        raise RequirementError(
-            f"the records of Dagster cannot be opened: {error.orig}; check R1_DAGSTER_DB, or the files in {folder}"
-        ) from error
     with instance:
         yield instance
+
+
+@contextmanager
+def reachable(advice: str) -> Iterator[None]:
+    """Raises `RequirementError`, with the advice, where a data base cannot be reached or is none."""
+    try:
+        yield
+    except _failures() as error:
+        root: BaseException = error
+        while root.__cause__ is not None:
+            root = root.__cause__
+        raise RequirementError(f"records cannot be read or written: {root}; {advice}") from error
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What drivers raise; Dagster's own class is known once its extra for PostgreSQL is loaded."""
+    from sqlalchemy.exc import DBAPIError
+
+    extra = sys.modules.get("dagster_postgres.utils")
+    return (DBAPIError, *([extra.DagsterPostgresException] if extra else []))

@@ -56,6 +56,7 @@ def migrate(settings: Settings) -> Moved:
     for name, url in ((DAGSTER_DB, dagster), ("MLFLOW_TRACKING_URI", mlflow)):
         if not url.startswith("postgresql"):
             raise MigrationError(f"{name} does not name a PostgreSQL data base: set it to postgresql://…")
+    os.environ[DAGSTER_DB] = dagster  # as Dagster reads it where this home is there already
     own = replace(settings, tracking_uri=f"sqlite:///{settings.home / 'mlflow.db'}")
     reconcile(own)
     with DagsterInstance.from_config(str(own.dagster_home)) as instance:

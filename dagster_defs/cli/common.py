@@ -1,6 +1,7 @@
 """What all commands share: the application, common options, the settings they amount to, how to fail."""
 
 import json
+import logging
 import os
 import sys
 import warnings
@@ -80,6 +81,9 @@ def quiet() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
         os.environ["PYTHONWARNINGS"] = "ignore"
+        logging.getLogger().setLevel(logging.ERROR)  # Dagster's retries of a data base
+        for own in ("dagster_defs", "r1_pipeline"):
+            logging.getLogger(own).setLevel(logging.WARNING)
 
 
 def say(text: str) -> None:

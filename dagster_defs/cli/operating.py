@@ -66,10 +66,12 @@ def promote(
     """Make a model's newest version that passed its gates the champion. Example: r1 promote r1 --why "reads better" """
     from dagster_defs.tracking.promotion import person
     from dagster_defs.tracking.promotion import promote as promoted
+    from dagster_defs.tracking.stage_runs import Tracking
 
     settings = kept_in(home)
     bound = settings.load().bound
-    move = promoted(settings, bound, bound.name(model), why, person(), even_if_worse=even_if_worse)
+    with Tracking.of(settings).required():
+        move = promoted(settings, bound, bound.name(model), why, person(), even_if_worse=even_if_worse)
     say(f"{model}: version {move.version} is the champion, pass@1 {move.score:.4f}")
 
 
@@ -77,9 +79,11 @@ def promote(
 def rollback(model: Annotated[str, MODEL], why: Annotated[str, WHY], home: HomeOption = None) -> None:
     """Make the champion before the present one the champion again. Example: r1 rollback r1 --why "it rambles" """
     from dagster_defs.tracking.promotion import rollback as rolled_back
+    from dagster_defs.tracking.stage_runs import Tracking
 
     settings = kept_in(home)
-    move = rolled_back(settings, str(settings.load().bound.name(model)), why)
+    with Tracking.of(settings).required():
+        move = rolled_back(settings, str(settings.load().bound.name(model)), why)
     say(f"{model}: version {move.version} is the champion again, pass@1 {move.score:.4f}")
 
 
@@ -91,9 +95,11 @@ def prune(
 ) -> None:
     """Artifacts that nothing kept descends from: listed, removed with --yes. Example: r1 prune --keep-days 90"""
     from dagster_defs.admin import retention
+    from dagster_defs.tracking.stage_runs import Tracking
 
     settings = kept_in(home)
-    found = retention.unneeded(settings, keep_days)
+    with Tracking.of(settings).required():
+        found = retention.unneeded(settings, keep_days)
     for entry in found:
         say(f"{entry.days:6.1f} d  {entry.bytes / 2**20:9.1f} MiB  {entry.name}  {entry.path}")
     size = sum(entry.bytes for entry in found) / 2**20
@@ -107,8 +113,10 @@ def prune(
 def migrate(home: HomeOption = None) -> None:
     """Copy records from SQLite to the PostgreSQL of R1_DAGSTER_DB and MLFLOW_TRACKING_URI. Example: r1 migrate"""
     from dagster_defs.admin.migrate import migrate as migrated
+    from dagster_defs.history import reachable
 
-    moved = migrated(kept_in(home))
+    with reachable("check R1_DAGSTER_DB and MLFLOW_TRACKING_URI"):
+        moved = migrated(kept_in(home))
     say(
         f"{moved.runs} runs and {moved.events} events of Dagster and {moved.tracked_runs} runs of MLflow are in "
         "PostgreSQL; keep the two variables set, and r1 run and r1 ui go on there"

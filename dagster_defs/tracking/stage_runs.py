@@ -20,6 +20,7 @@ from dagster_defs.tracking.mlflow_runs import EXPERIMENT, finish_run, log_parame
 from r1_pipeline.artifacts.kinds import Artifact, peek_artifact
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
+from r1_pipeline.errors import RequirementError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -168,6 +169,20 @@ class Tracking:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
             warn(f"MLflow at {self.shown} could not {what}: {error}; the metrics are in the artifact's logs/")
+
+    @contextmanager
+    def required(self) -> Iterator[None]:
+        """A tracker that fails is a `RequirementError`: for commands that are about its records."""
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError) as error:
+            why = str(error).partition("\n")[0][:300]
+            raise RequirementError(
+                f"MLflow at {self.shown} cannot be used: {why}; check MLFLOW_TRACKING_URI"
+            ) from error
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -58,7 +58,9 @@ def serve(settings: Settings, dagster: Address, mlflow: Address, *, automation: 
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     os.environ[TOKEN] = secrets.token_urlsafe(24)
     os.environ[AUTOMATION] = "on" if automation else "off"
-    Tracking.of(settings).connect()
+    tracking = Tracking.of(settings)
+    with tracking.required():
+        tracking.connect()
     reconcile(settings)
     limit_devices(settings, settings.load().runtime.lanes)
     if dagster.is_open:

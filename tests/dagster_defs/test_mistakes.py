@@ -189,6 +189,37 @@ def test_brackets_in_a_path_are_not_taken_for_markup(
     assert "[old]/home" in one_line("status --home '[old]/home'", folder, monkeypatch, capfd)
 
 
+def test_records_that_cannot_be_reached_are_one_line(folder: Path) -> None:
+    """In a process of its own: Dagster and SQLAlchemy log what they try."""
+    nowhere = "postgresql://r1:hidden@127.0.0.1:9/none"
+    home = folder / "home"
+    (home / "dagster" / "history").mkdir(parents=True)
+    (home / "home.json").write_text('{"schema": 1}', encoding="utf-8")
+    (home / "promotions.jsonl").write_text(
+        '{"model":"r1","version":"1","before":null,"score":0.5,"who":"a","when":"b","why":"c"}\n', encoding="utf-8"
+    )
+    junk = folder / "junk.db"
+    junk.write_text("junk", encoding="utf-8")
+    for command, variables in (
+        ("status", {"R1_DAGSTER_DB": nowhere}),
+        ("migrate", {"R1_DAGSTER_DB": nowhere, "MLFLOW_TRACKING_URI": nowhere}),
+        ("rollback r1 --why x", {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}),
+        ("rollback r1 --why x", {"MLFLOW_TRACKING_URI": f"sqlite:///{junk}"}),
+    ):
+        line = [
+            sys.executable,
+            "-c",
+            "from dagster_defs.cli import main; main()",
+            *command.split(),
+            "--home",
+            str(home),
+        ]
+        ended = subprocess.run(line, capture_output=True, text=True, check=False, env={**os.environ, **variables})
+        assert ended.returncode == 1
+        assert len(ended.stderr.splitlines()) == 1, ended.stderr
+        assert "hidden" not in ended.stderr
+
+
 @pytest.mark.slow
 def test_questions_about_a_home_change_nothing_in_it(
     made: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
