@@ -1,6 +1,7 @@
 """Laws of the verbs, on the real smoke profile with a base that has hardly been trained."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,7 +50,7 @@ def profile() -> Profile:
 
 
 @pytest.fixture(scope="module")
-def made(profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Checkpoint, ProblemSet]:
+def built(profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Checkpoint, ProblemSet]:
     home = tmp_path_factory.mktemp("home")
     web = profile.recipes["base"].web.model_copy(update={"texts": 200})
     barely = profile.recipes["base"].model_copy(update={"web": web, "steps": 4, "warmup_steps": 1})
@@ -57,6 +58,16 @@ def made(profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     base = stages.pretrain(Workshop(store, profile.runtime, "base"), barely)
     heldout = stages.curate(Workshop(store, profile.runtime, "heldout_problems"), profile.recipes["heldout_problems"])
     return home, base, heldout
+
+
+@pytest.fixture
+def made(built: tuple[Path, Checkpoint, ProblemSet], tmp_path: Path) -> tuple[Path, Checkpoint, ProblemSet]:
+    """Copies, so that no test finds what another has made."""
+    theirs, base, heldout = built
+    home = tmp_path / "home"
+    shutil.copytree(theirs, home)
+    checkpoint = Checkpoint.open(home / base.path.relative_to(theirs))
+    return home, checkpoint, ProblemSet.open(home / heldout.path.relative_to(theirs))
 
 
 def evaluated(
@@ -137,7 +148,7 @@ def stored(home: Path, name: str, problems: list[Problem]) -> ProblemSet:
     return Store(home).build(ProblemSet, Spec(name, "curate", 1, Recipe(), {}, {"of": name}), make)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def with_long(made: tuple[Path, Checkpoint, ProblemSet]) -> ProblemSet:
     """The problems of logic, and one of them with 300 words more."""
     logic = [problem for problem in made[2].problems() if problem.domain == "logic"]
