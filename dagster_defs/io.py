@@ -70,7 +70,7 @@ def latest_good(
             return record
     raise GateFailedError(
         f"no version of {name} has passed its checks ({', '.join(sorted(blocking))}); "
-        "open it in the user interface for values and limits, mend its recipe or inputs, and run it again"
+        "open it in the user interface for values and limits, correct its recipe or inputs, and run it again"
     )
 
 

@@ -30,7 +30,7 @@ def main() -> None:
     except TyperException as error:
         fail(f"{error.format_message()} (see --help)", error.exit_code)
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has heard enough
+        sys.stderr.close()  # the reader of our output has closed it
         raise SystemExit(1) from None
     except OSError as error:
         if error.filename is None:

@@ -1,7 +1,7 @@
-"""`r1 grade`: a file of answers in, a file of verdicts out, in the same order, gone on with after an interruption.
+"""`r1 grade`: a file of answers in, a file of verdicts out, in the same order; it resumes after an interruption.
 
 Verdicts are appended to OUT as they come; `OUT.made-by.json` says from which file and by which verifiers, so that only
-the same work is gone on with. A half-written last line is cut off. Without OUT they go to standard output.
+the same work is resumed. A half-written last line is cut off. Without OUT they go to standard output.
 Not covered: what a line means and how it is judged (`r1_pipeline.rewards.batch`).
 """
 

@@ -28,7 +28,7 @@ def grade(
     file: Annotated[
         Path, typer.Argument(exists=True, dir_okay=False, help="JSON lines; also .csv, .parquet, .gz, .zst.")
     ],
-    to: Annotated[Path | None, typer.Option("--out", help="Verdicts [standard output]; gone on with if begun.")] = None,
+    to: Annotated[Path | None, typer.Option("--out", help="Verdicts [standard output]; resumed if it exists.")] = None,
     extract: Annotated[
         Rule, typer.Option(help="How answers are found: strict as in training, or also in a sentence.")
     ] = "lenient",
@@ -45,7 +45,7 @@ def grade(
     try:
         tally = grade_file(file, to, workers, console, extract)
     except KeyboardInterrupt:
-        fail("interrupted" + ("; the same command goes on from here" if to else ""))
+        fail("interrupted" + ("; the same command resumes here" if to else ""))
     console.print(str(tally), highlight=False, soft_wrap=True)
     if tally.bad:
         fail(f"{tally.bad} bad lines, named above, were left out")
@@ -54,7 +54,7 @@ def grade(
 @app.command()
 def regrade(
     asset: Annotated[str, typer.Argument(help="An evaluation or a corpus, e.g. evaluation/r1 or sft_corpus.")],
-    apply: Annotated[bool, typer.Option("--apply", help="Then make the asset anew, as r1 run would.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Then make the asset again, as r1 run would.")] = False,
     profile: ProfileOption = None,
     home: HomeOption = None,
     seed: SeedOption = None,
@@ -62,7 +62,7 @@ def regrade(
 ) -> None:
     """Judge what is stored with the verifiers of today; every flipped verdict. Example: r1 regrade evaluation/r1
 
-    Changes nothing without --apply, which judges the stored answers anew: nothing is sampled again.
+    Changes nothing without --apply, which judges the stored answers again: nothing is sampled.
     """
     from dagster_defs.cli.regrade import asset_of, regraded, said, shown
 

@@ -1,4 +1,4 @@
-"""Commands of whoever operates a home: ui, promote, rollback, prune, migrate."""
+"""Administration commands: ui, promote, rollback, prune, migrate."""
 
 from typing import Annotated
 
@@ -32,9 +32,12 @@ def ui(  # noqa: PLR0913 - as many as it has options
     recipe: RecipeOption = None,
     dagster_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = 3000,
     mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the MLflow UI.")] = 5000,
-    host: Annotated[str, typer.Option(help="Another address is open to others; what to put in front is said.")] = (
-        LOOPBACK
-    ),
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address to listen on; any but the loopback is open to others, and a warning says how to secure it."
+        ),
+    ] = (LOOPBACK),
     dagster_origin: PublicOption = None,
     mlflow_origin: PublicOption = None,
     automation: Annotated[

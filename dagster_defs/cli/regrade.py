@@ -1,4 +1,4 @@
-"""`r1 regrade`: which stored verdicts flip under the verifiers of today, and the asset that would be made anew."""
+"""`r1 regrade`: which stored verdicts flip under the verifiers of today, and the asset that would be made again."""
 
 from pathlib import Path
 

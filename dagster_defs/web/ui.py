@@ -34,7 +34,7 @@ CODE = "Dagster code"
 GRACE = 15.0
 """Seconds that a server gets to end before it is killed."""
 EXPOSED = (
-    "r1 ui listens on {host}: whoever reaches it and has the token can start runs as you. Put a reverse proxy with TLS "
+    "r1 ui listens on {host}: anybody who reaches it with the token can start runs as you. Put a reverse proxy with TLS "
     "and a login in front (docs/operating.md), give viewers a dagster-webserver --read-only of their own, and let "
     "a team share an mlflow server --app-name basic-auth by MLFLOW_TRACKING_URI."
 )
@@ -90,7 +90,7 @@ def serve(settings: Settings, dagster: Address, mlflow: Address, *, automation: 
     except KeyboardInterrupt:
         console.print("ending all servers")
     finally:
-        for server in reversed(servers.values()):  # whoever asks another ends before it
+        for server in reversed(servers.values()):  # a server that asks another ends before it
             _end(server)
 
 
