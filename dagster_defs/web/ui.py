@@ -34,8 +34,8 @@ CODE = "Dagster code"
 GRACE = 15.0
 """Seconds that a server gets to end before it is killed."""
 EXPOSED = (
-    "r1 ui listens on {host}: anybody who reaches it with the token can start runs as you. Put a reverse proxy with TLS "
-    "and a login in front (docs/operating.md), give viewers a dagster-webserver --read-only of their own, and let "
+    "r1 ui listens on {host}: anybody who reaches it with the token can start runs as you. Put a reverse proxy with "
+    "TLS and a login in front (docs/operating.md), give viewers a dagster-webserver --read-only of their own, and let "
     "a team share an mlflow server --app-name basic-auth by MLFLOW_TRACKING_URI."
 )
 INCOMPLETE = (
