@@ -17,7 +17,7 @@ def trace(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Where a row comes from, what made a model, who learned from it. Example: r1 trace MIT --models"""
+    """Where a row comes from, what made a model, who learned from it. Example: r1 trace Apache-2.0 --models"""
     from dagster_defs.cli.trace import answer, shown, write_page
 
     found = answer(library_of(home), what, sources=sources, models=models)
