@@ -1,10 +1,11 @@
 """The whole graph on the profile `smoke`: command line, Dagster, MLflow and the report, for real, in one home.
 
-One run is shared; the tests read what it left, then change one thing at a time. They are ordered by name.
+One run is shared; each test reads what it left, or changes one thing, in a copy of its home.
 """
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,10 +54,17 @@ class Seen(Observer):
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("made")
     first = r1(home, "run", "--profile", "smoke")
     assert first.returncode == 0, first.stdout + first.stderr
+    return home
+
+
+@pytest.fixture
+def home(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    shutil.copytree(made, home, dirs_exist_ok=True)
     return home
 
 
