@@ -79,16 +79,17 @@ def test_a_stage_version_reruns_its_stage_and_nothing_where_the_bytes_stay(
     assert Automation(home).settle() == ["sft_corpus"]
 
 
-def test_a_verifier_version_reruns_what_judges_and_nothing_that_only_trains(
+def test_a_verifier_version_reruns_what_judges_and_what_trains_on_rows_that_it_judged(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All five reinforced models are trained again to the same bytes, so nothing that reads them is, and no model is
-    asked again."""
+    """Reinforcement from an unchanged policy ends in the same bytes, so nothing that reads those models is made again,
+    and no unchanged model is asked again. A training row names the verifier that judged it, so it is another row."""
     monkeypatch.setattr(maths, "RULES", "another")
     done = set(Automation(home).settle())
     judged = {"reasoning_problems", "heldout_problems", "cold_start_data", "reasoning_traces/math"}
     reinforced = {"r1_zero", "dev2", "dev2_no_language_reward", "r1", "student_rl_only"}
-    assert {name for name in done if not name.startswith("evaluation/")} - {"report"} == judged | reinforced
+    trained = {"dev1", *(name for name in BELOW_CORPUS if not name.startswith("evaluation/"))}
+    assert {name for name in done if not name.startswith("evaluation/")} == judged | reinforced | trained
     assert {name for name in done if name.startswith("evaluation/")} == {
         f"evaluation/{model}"
         for model in (
