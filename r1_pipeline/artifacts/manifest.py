@@ -8,7 +8,7 @@ the content digest: they hold times, and words about the content.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -156,19 +156,24 @@ def read_manifest(directory: Path) -> Manifest:
 REMEDY = "move the directory away and run again: it will be rebuilt"
 
 
-def verify_files(directory: Path, manifest: Manifest) -> None:
-    """Re-hash every file; raises `CorruptArtifactError` naming the first that differs, is missing, or is extra."""
+def file_faults(directory: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """(path, what is wrong) of every file that is missing, differs, or is extra; every file is hashed anew."""
     found = {f.path: f for f in list_files(directory)}
     for entry in manifest.files:
         actual = found.pop(entry.path, None)
         if actual is None:
-            raise CorruptArtifactError(f"{directory / entry.path} is missing; {REMEDY}")
-        if actual != entry:
-            raise CorruptArtifactError(
-                f"{directory / entry.path} has changed: sha256 {actual.sha256[:12]}, "
-                f"the manifest says {entry.sha256[:12]}; {REMEDY}"
-            )
-    if found:
-        raise CorruptArtifactError(f"{directory / min(found)} is not in the manifest; {REMEDY}")
+            yield entry.path, "is missing"
+        elif actual.bytes != entry.bytes:
+            yield entry.path, f"has changed: {actual.bytes} bytes, the manifest says {entry.bytes}"
+        elif actual != entry:
+            yield entry.path, f"has changed: sha256 {actual.sha256[:12]}, the manifest says {entry.sha256[:12]}"
+    for path in sorted(found):
+        yield path, "is not in the manifest"
+
+
+def verify_files(directory: Path, manifest: Manifest) -> None:
+    """Raises `CorruptArtifactError` with the first of `file_faults`, or for a digest that is not the files'."""
+    for path, fault in file_faults(directory, manifest):
+        raise CorruptArtifactError(f"{directory / path} {fault}; {REMEDY}")
     if content_digest(manifest.files) != manifest.digest:
         raise CorruptArtifactError(f"{directory / MANIFEST} does not match its own digest; {REMEDY}")

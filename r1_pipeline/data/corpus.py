@@ -3,12 +3,15 @@
 Not covered: which rows these are (`generation`, `merge`), how shards lie on disk (`artifacts.tables`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.artifacts.tables import frame_of, write_shards
-from r1_pipeline.records import DOMAINS, ROUNDS, Sample
+from r1_pipeline.records import DOMAINS, ROUNDS, Problem, Sample
+
+if TYPE_CHECKING:
+    import polars as pl
 
 SAMPLES = "samples"
 
@@ -33,3 +36,17 @@ def corpus_statistics(directory: Path) -> dict[str, Any]:
         "mean_tokens_by_domain": {domain: round(found[domain][1] / found[domain][0], 1) for domain in there},
         "rounds": ROUNDS,
     }
+
+
+def heldout_problem(heldout: Sequence[Problem]) -> "pl.Expr":
+    """Id of the held-out problem that a row asks, by the id or by the very question; null for a row that asks none."""
+    import polars as pl
+
+    def found(column: str, values: Mapping[str, str]) -> pl.Expr:
+        keys, problems = list(values), list(values.values())
+        return pl.col(column).replace_strict(keys, problems, default=None, return_dtype=pl.String)
+
+    return pl.coalesce(
+        found("problem_id", {problem.id: problem.id for problem in heldout}),
+        found("question", {problem.question: problem.id for problem in heldout}),
+    )

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Corpus
 from r1_pipeline.artifacts.tables import ShardWriter, stored_bytes
-from r1_pipeline.data.corpus import SAMPLES
+from r1_pipeline.data.corpus import SAMPLES, heldout_problem
 from r1_pipeline.data.screening.aside import DROPPED, aside
 from r1_pipeline.data.screening.common import loss
 from r1_pipeline.data.screening.rows import RowsRecipe, screen_rows
@@ -107,15 +107,9 @@ def _about(rows: "pl.LazyFrame", heldout: Sequence[Problem]) -> "pl.DataFrame":
     """Rows about a held-out problem, by its id or its very question."""
     import polars as pl
 
-    def found(column: str, values: Mapping[str, str]) -> pl.Expr:
-        keys, problems = list(values), list(values.values())
-        return pl.col(column).replace_strict(keys, problems, default=None, return_dtype=pl.String)
-
-    against = pl.coalesce(
-        found("problem_id", {problem.id: problem.id for problem in heldout}),
-        found("question", {problem.question: problem.id for problem in heldout}),
+    numbered = (
+        rows.select(against=heldout_problem(heldout)).with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
     )
-    numbered = rows.select(against=against).with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
     about = numbered.filter(pl.col("against").is_not_null()).with_columns(reason=pl.lit("heldout"))
     return about.collect(engine="streaming")
 

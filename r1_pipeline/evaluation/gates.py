@@ -16,6 +16,7 @@ from r1_pipeline.artifacts.kinds import (
     ProblemSet,
     RewardModel,
 )
+from r1_pipeline.data.corpus import heldout_problem
 from r1_pipeline.data.licences import allowed
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.data.templates import TemplateName
@@ -136,13 +137,8 @@ def no_heldout(corpus: Corpus, heldout: ProblemSet) -> Gate:
 
 def heldout_overlap(corpus: Corpus, heldout: ProblemSet) -> int:
     """Rows whose problem or question is in the held-out set."""
-    import polars as pl
-
-    problems = heldout.problems()
-    asked = pl.col("problem_id").is_in([p.id for p in problems]) | pl.col("question").is_in(
-        [p.question for p in problems]
-    )
-    return int(corpus.scan().select(asked.sum()).collect(engine="streaming").item())
+    leaks = heldout_problem(heldout.problems()).is_not_null().sum()
+    return int(corpus.scan().select(leaks).collect(engine="streaming").item())
 
 
 def licences_allowed(corpus: Corpus, limits: GateLimits) -> Gate:

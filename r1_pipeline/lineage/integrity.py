@@ -9,7 +9,7 @@ which every audit prints, with the one that was published. Not covered: what the
 from collections.abc import Iterator
 
 from r1_pipeline.artifacts.kinds import Artifact
-from r1_pipeline.artifacts.manifest import MANIFEST, FileEntry, InputRef, content_digest, list_files, sha256_of
+from r1_pipeline.artifacts.manifest import MANIFEST, InputRef, content_digest, file_faults, sha256_of
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.lineage.library import Library, address_of
 from r1_pipeline.recipe import fingerprint
@@ -39,18 +39,10 @@ def called(artifact: Artifact) -> str:
 def check_files(artifact: Artifact) -> Iterator[Finding]:
     """Every file that differs, is missing, or is not in the manifest."""
     try:
-        found = {file.path: file for file in list_files(artifact.path)}
+        for path, fault in file_faults(artifact.path, artifact.manifest):
+            yield finding(artifact, path, fault)
     except ArtifactError as error:
         yield finding(artifact, str(artifact.path), str(error))
-        return
-    for entry in artifact.manifest.files:
-        actual = found.pop(entry.path, None)
-        if actual is None:
-            yield finding(artifact, entry.path, "is missing")
-        elif actual != entry:
-            yield finding(artifact, entry.path, f"has changed: {_difference(entry, actual)}")
-    for path in sorted(found):
-        yield finding(artifact, path, "is not in the manifest")
 
 
 def check_manifest(artifact: Artifact, library: Library) -> Iterator[Finding]:
@@ -98,12 +90,6 @@ def _broken(reference: InputRef, source: Artifact) -> str | None:
     if reference.manifest != there:
         return f"manifest {reference.manifest[:12]} was read, {there[:12]} is there"
     return None
-
-
-def _difference(said: FileEntry, found: FileEntry) -> str:
-    if said.bytes != found.bytes:
-        return f"{found.bytes} bytes, the manifest says {said.bytes}"
-    return f"sha256 {found.sha256[:12]}, the manifest says {said.sha256[:12]}"
 
 
 def _brief(value: object) -> str:
