@@ -69,7 +69,7 @@ def limit_devices(settings: Settings, lanes: int) -> None:
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[DagsterInstance]:
-    """The instance; whoever comes first makes its tables, and only one does."""
+    """The instance; the first process to come makes its tables, under a lock."""
     with (settings.dagster_home / ".lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with opened(settings.dagster_home) as instance:

@@ -143,7 +143,7 @@ class Tracking:
         return paid
 
     def _told(self, pipeline_run: str, made: Artifact) -> str | None:
-        """Id of the run that heard of an artifact before whoever told it could note that, if there is one."""
+        """Id of the run to which a process logged this artifact without noting so before it ended, or None."""
         same = f"tags.`r1.fingerprint` = '{made.manifest.fingerprint}' and tags.`r1.artifact` = '{made.name}'"
         for tag in (PIPELINE_RUN, "r1.resumed_in"):
             wanted = f"{same} and tags.`{tag}` = '{pipeline_run}'"

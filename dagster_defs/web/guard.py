@@ -1,4 +1,4 @@
-"""A guard in front of a web application that trusts whoever can reach it, as Dagster's and MLflow's do.
+"""A guard in front of a web application that trusts every client that can reach it, as Dagster's and MLflow's do.
 
 Lets a request through only with the token, for a host that is allowed, from a page of the same origin (or as a page
 that a person opens), and never a query by GET: so neither a link or image on another page, another server on this

@@ -41,7 +41,7 @@ class Draft:
             rewind_metrics(self.metrics, step)
 
     def note(self, message: str) -> None:
-        """Tell whoever watches something that must not be overlooked."""
+        """Shows a message to the user that must not be overlooked."""
         if self.leads:
             self.observer.noted(self.name, message)
 

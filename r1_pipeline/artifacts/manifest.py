@@ -157,7 +157,7 @@ REMEDY = "move the directory away and run again: it will be rebuilt"
 
 
 def file_faults(directory: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """(path, what is wrong) of every file that is missing, differs, or is extra; every file is hashed anew."""
+    """Hashes every file again; yields (path, fault) for each that is missing, changed, or not in the manifest."""
     found = {f.path: f for f in list_files(directory)}
     for entry in manifest.files:
         actual = found.pop(entry.path, None)

@@ -191,7 +191,8 @@ def first(node: Node) -> Ref:
 class Graph:
     """Nodes in the order in which they were written down, and the benchmarks that every checkpoint is asked.
 
-    Raises `GraphError` for two nodes of one name, an input that no node is, or a circle.
+    Raises `GraphError` for two nodes of one name, an input that no node is, a circle, or a node without a verb
+    that is not the only one or has no cast.
     """
 
     written: tuple[Node, ...]
@@ -205,6 +206,7 @@ class Graph:
         for name in names:
             if names.count(name) > 1:
                 raise GraphError(f"two nodes are called {name!r}; rename one, or replace it with Graph.replacing")
+        _check_report([node.name for node in self.written if node.verb is None], self.cast)
         _check_edges(self.nodes)
 
     @cached_property
@@ -374,6 +376,16 @@ def _screened(node: Node, kept_out: Mapping[str, Ref]) -> Node:
     if node.verb is None or node.verb.name != "merge" or not kept_out:
         return node
     return replace(node, inputs={**node.inputs, "benchmarks": dict(kept_out)})
+
+
+def _check_report(names: list[str], cast: Cast | None) -> None:
+    """A node without a verb is the report, of which there is one."""
+    if len(names) > 1:
+        raise GraphError(f"{names[1]} has no verb, and {names[0]} is the report already; give it a verb")
+    if names and cast is None:
+        raise GraphError(
+            f"{names[0]} has no verb, so it is the report, and the graph has no cast for it; give one of them"
+        )
 
 
 def _check_edges(nodes: Mapping[str, Node]) -> None:

@@ -5,7 +5,7 @@
 Ray Data hands the tasks to actors, each with a worker of its own; what a lost node had at work is done again elsewhere,
 and every task answers exactly once, in any order. Every node needs this package, the files that a worker opens under
 the same paths (a shared file system), and what its work needs: bubblewrap for programs, vLLM where it is the engine.
-Tasks and results are pickled, as Ray does by itself: whoever can join the cluster can run anything on it.
+Tasks and results are pickled, as Ray does by itself: a machine that can join the cluster can run anything on it.
 Not covered: starting a cluster (`ray start`), training on one (`runtime.ray_train`).
 """
 

@@ -43,6 +43,14 @@ def test_a_circle_is_refused_with_those_in_it() -> None:
         Graph((node("alone", base="alone"),))
 
 
+def test_a_node_without_a_verb_is_the_report_of_which_there_is_one_and_which_needs_a_cast() -> None:
+    summary = Node("summary", None, {}, "tests", "A second report.", None)
+    with pytest.raises(GraphError, match=r"^summary has no verb, and report is the report already; give it a verb$"):
+        DEEPSEEK_R1.with_nodes(summary)
+    with pytest.raises(GraphError, match=r"^summary has no verb, so it is the report, and the graph has no cast"):
+        Graph((node("base"), summary))
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_parents_come_first_in_whatever_order_nodes_are_written(seed: int) -> None:
     written = list(DEEPSEEK_R1.written)

@@ -1,7 +1,7 @@
 """What runs inside a sandbox: reads messages, forks once per test, answers each with a frame. A script, never imported.
 
-It is NOT trusted: it shares its sandbox with the program and does no judging. Whoever takes it over gains the right to
-say what the program's output is, which the program has anyway. The limits that count are kept outside, by the
+It is NOT trusted: it shares its sandbox with the program and does no judging. A program that takes it over gains the
+right to say what its output is, which it has anyway. The limits that count are kept outside, by the
 supervisor. A frame is four bytes of length and a JSON object. Messages: `prepare` a prelude and `load` a program, then
 `call` or `feed` it; `compile`; and, in the two sandboxes of unit tests, `test` (here lives the test) and `serve` (here
 the program), whose forks talk to the supervisor themselves until the test is over. Needs CPython 3.9 and Linux 5.3.

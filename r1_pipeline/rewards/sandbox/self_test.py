@@ -229,7 +229,7 @@ def sandbox_problem() -> str | None:
 def remembered_problem() -> str | None:
     """`sandbox_problem` as this user's processes last found it on this machine, without starting anything.
 
-    For naming what would be made; whoever runs a program finds out again. Where nothing is remembered it is found out.
+    For fingerprints only: a process that runs programs tests again. Where nothing is remembered, the self-test is run.
     """
     file = _memory()
     try:
