@@ -11,9 +11,7 @@ Not covered: files, interruptions, progress (`dagster_defs.cli.grade`).
 """
 
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, ValidationError
@@ -22,6 +20,7 @@ from r1_pipeline.data.ingest.files import Broken, Row
 from r1_pipeline.data.problems import problem_id
 from r1_pipeline.records import Domain, Language, Outcome, Problem, Record, TestCase
 from r1_pipeline.rewards.verifier import Grader, template_of
+from r1_pipeline.settings.threads import in_order
 
 _AHEAD = 64
 """Lines that are read ahead for each worker."""
@@ -112,21 +111,12 @@ def grade_lines(
     grader: Grader, lines: Iterable[tuple[int, Line | BadLine]], workers: int
 ) -> Iterator[Graded | BadLine]:
     """What becomes of each line, in order. Raises `GraderError` where nothing can be judged on this machine."""
-    pool = ThreadPoolExecutor(workers)
-    waiting: deque[tuple[int, BadLine | Future[Graded]]] = deque()
-    ahead = 0
-    try:
-        for size, line in lines:
-            waiting.append((size, line if isinstance(line, BadLine) else pool.submit(_graded, grader, line)))
-            ahead += size
-            while len(waiting) > _AHEAD * workers or ahead > _AHEAD_BYTES:
-                done, first = waiting.popleft()
-                ahead -= done
-                yield first if isinstance(first, BadLine) else first.result()
-        for _, rest in waiting:
-            yield rest if isinstance(rest, BadLine) else rest.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    def judged(sized: tuple[int, Line | BadLine]) -> Graded | BadLine:
+        line = sized[1]
+        return line if isinstance(line, BadLine) else _graded(grader, line)
+
+    return in_order(judged, lines, workers, _AHEAD * workers, lambda sized: sized[0], _AHEAD_BYTES)
 
 
 def _graded(grader: Grader, line: Line) -> Graded:

@@ -7,9 +7,7 @@ about 0.25 kB a row plus the batches at work.
 Not covered: reading and writing tables, what the columns mean in a corpus.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
@@ -22,6 +20,7 @@ from r1_pipeline.data.screening.grams import tokenize
 from r1_pipeline.data.screening.quality import QualityRecipe, flaws
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.settings.cluster import Cluster, spread
+from r1_pipeline.settings.threads import in_order
 
 if TYPE_CHECKING:
     import polars as pl
@@ -98,7 +97,7 @@ def screen_rows(
         seen = _seen_by_workers(rows, references, common, recipe, cluster)
     else:
         held = index(references, recipe.contamination)
-        seen = list(_in_order(_batches(rows), lambda batch: _look(batch, held, common, recipe), threads))
+        seen = list(in_order(lambda batch: _look(batch, held, common, recipe), _batches(rows), threads, ahead=threads))
     if not seen:
         return _dropped([])
     ids = pl.concat([part.ids for part in seen])
@@ -170,20 +169,6 @@ def _batches(rows: "pl.LazyFrame", start: int = 0) -> Iterator["pl.DataFrame"]:
         start += frame.height
         piece = pl.col("text").str.len_bytes().cum_sum() // BATCH_CHARACTERS
         yield from numbered.with_columns(piece=piece).partition_by("piece", maintain_order=True, include_key=False)
-
-
-def _in_order(
-    batches: Iterator["pl.DataFrame"], look: Callable[["pl.DataFrame"], _Seen], threads: int
-) -> Iterator[_Seen]:
-    """What `look` says of each batch, in order; no more batches are held than threads can use."""
-    waiting: deque[Future[_Seen]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for batch in batches:
-            waiting.append(pool.submit(look, batch))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def _dropped(frames: Sequence["pl.DataFrame"]) -> "pl.DataFrame":
