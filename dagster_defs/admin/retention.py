@@ -17,7 +17,9 @@ from dagster_defs.io import address_of, blocking_checks, latest_good
 from dagster_defs.metadata import ADDRESS, PROFILE, SEED
 from dagster_defs.settings import Settings
 from dagster_defs.tracking.promotion import champions
-from r1_pipeline.artifacts.manifest import MANIFEST, Manifest, address, read_manifest
+from r1_pipeline.artifacts.ancestry import with_ancestors
+from r1_pipeline.artifacts.kinds import Artifact
+from r1_pipeline.artifacts.manifest import ARTIFACTS, MANIFEST, STAGING, read_manifest
 from r1_pipeline.errors import GateFailedError
 from r1_pipeline.records import Record
 
@@ -36,12 +38,17 @@ class Unneeded(Record):
 
 def unneeded(settings: Settings, keep_days: float) -> list[Unneeded]:
     """Artifacts that nothing kept descends from, oldest first; changes nothing."""
-    root = settings.home / "artifacts"
-    present = {path.parent: read_manifest(path.parent) for path in root.glob(f"*/**/{MANIFEST}")}
+    folders = [path.parent for path in (settings.home / ARTIFACTS).glob(f"*/**/{MANIFEST}")]
+    present = {folder: Artifact(folder, read_manifest(folder)) for folder in folders}
     once_best = set(champions(settings))
-    wanted = [*_wanted(settings, keep_days), *(path for path in present if path.name in once_best)]
-    kept = set(_with_ancestors(root, present, wanted))
-    found = [_entry(path, manifest) for path, manifest in present.items() if path not in kept]
+    wanted = {*_wanted(settings, keep_days), *(path for path in present if path.name in once_best)}
+
+    def sources(artifact: Artifact) -> list[Artifact]:
+        paths = (edge.path(settings.home) for edge in artifact.manifest.inputs.values())
+        return [present[path] for path in paths if path in present]
+
+    kept = {each.path for each in with_ancestors((present[path] for path in wanted & present.keys()), sources)}
+    found = [_entry(artifact) for path, artifact in present.items() if path not in kept]
     return sorted((entry for entry in found if entry.days >= keep_days), key=lambda entry: -entry.days)
 
 
@@ -49,7 +56,7 @@ def prune(settings: Settings, entries: Iterable[Unneeded]) -> int:
     """Remove these artifacts; returns the bytes that came free."""
     freed = 0
     for entry in entries:
-        grave = settings.home / "artifacts" / ".staging" / f"{entry.path.name}-pruned"
+        grave = settings.home / ARTIFACTS / STAGING / f"{entry.path.name}-pruned"
         entry.path.rename(grave)  # gone at once: a half-removed artifact must not look like one
         shutil.rmtree(grave)
         freed += entry.bytes
@@ -84,19 +91,7 @@ def _lately(
         seen.add(asked)
 
 
-def _with_ancestors(root: Path, present: dict[Path, Manifest], paths: Iterable[Path]) -> Iterator[Path]:
-    todo, seen = list(paths), set()
-    while todo:
-        path = todo.pop()
-        if path in seen:
-            continue
-        seen.add(path)
-        yield path
-        if path in present:
-            todo += [address(root, ref.kind, ref.name, ref.fingerprint) for ref in present[path].inputs.values()]
-
-
-def _entry(path: Path, manifest: Manifest) -> Unneeded:
-    size = sum(file.bytes for file in manifest.files)
-    age = time.time() - (path / MANIFEST).stat().st_mtime
-    return Unneeded(path=path, name=manifest.name, bytes=size, days=age / DAY)
+def _entry(artifact: Artifact) -> Unneeded:
+    size = sum(file.bytes for file in artifact.manifest.files)
+    age = time.time() - (artifact.path / MANIFEST).stat().st_mtime
+    return Unneeded(path=artifact.path, name=artifact.name, bytes=size, days=age / DAY)

@@ -24,6 +24,11 @@ def teaches(edge: str) -> bool:
     return role_of(edge) == "trains on"
 
 
+def keeps_out(edge: str) -> bool:
+    """Whether rows about what lies behind `edge` were kept out."""
+    return role_of(edge) == "keeps out"
+
+
 def keep_out(name: str) -> str:
     """The edge of a further problem set, called `name`, that a corpus is screened against."""
     return f"heldout.{name}"

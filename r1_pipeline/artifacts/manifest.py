@@ -23,6 +23,8 @@ MARKER = "home.json"
 MANIFEST = "manifest.json"
 ARTIFACTS = "artifacts"
 """Folder of a home that holds them all."""
+STAGING = ".staging"
+"""Folder beside them in which one is written before it is whole."""
 LOGS = "logs"
 CARD = "card"
 

@@ -28,6 +28,7 @@ from r1_pipeline.artifacts.manifest import (
     MANIFEST,
     MARKER,
     SCHEMA,
+    STAGING,
     InputRef,
     Manifest,
     address,
@@ -97,7 +98,7 @@ class Store:
         self.observer = observer or Observer()
         self.device = device
         self.root = home / ARTIFACTS
-        self._staging, self._scratch, self._locks = self.root / ".staging", home / "scratch", home / "locks"
+        self._staging, self._scratch, self._locks = self.root / STAGING, home / "scratch", home / "locks"
         _check_home(home)
         for directory in (self._staging, self._scratch, self._locks):
             directory.mkdir(parents=True, exist_ok=True)

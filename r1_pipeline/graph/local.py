@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from r1_pipeline.artifacts.kinds import Artifact, EvalReport
-from r1_pipeline.artifacts.manifest import read_manifest
+from r1_pipeline.artifacts.ancestry import with_ancestors
+from r1_pipeline.artifacts.kinds import Artifact, EvalReport, peek_artifact
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.data.templates import TemplateName
@@ -162,13 +162,14 @@ def lineage_of(artifact: Artifact, home: Path, bound: Bound) -> dict[AssetName, 
     Only manifests are read.
     """
     found: dict[AssetName, Path] = {}
-    waiting = [artifact.path]
-    while waiting:
-        path = waiting.pop(0)
-        manifest = read_manifest(path)
-        if manifest.name in bound.names and bound.names[manifest.name] not in found:
-            found[bound.names[manifest.name]] = path
-            waiting += [edge.path(home) for edge in manifest.inputs.values()]
+
+    def sources(of: Artifact) -> list[Artifact]:
+        counts = of.path in found.values()  # neither a further version nor a stranger to the graph is followed
+        return [peek_artifact(edge.path(home)) for edge in of.manifest.inputs.values()] if counts else []
+
+    for each in with_ancestors([artifact], sources):
+        if name := bound.names.get(each.name):
+            found.setdefault(name, each.path)
     return found
 
 

@@ -5,6 +5,7 @@ What is wrong is a `Finding`; what this machine could not check is said, and is 
 
 from collections.abc import Iterable, Iterator
 
+from r1_pipeline.artifacts.edges import keeps_out
 from r1_pipeline.artifacts.kinds import Artifact, Corpus, ProblemSet
 from r1_pipeline.artifacts.manifest import MANIFEST, sha256_of
 from r1_pipeline.lineage.integrity import Finding, check_chain, check_files, check_manifest, finding
@@ -51,7 +52,7 @@ def audit(library: Library, artifacts: Iterable[Artifact] | None, *, full: bool,
     """Audits `artifacts` and all upstream of them, None for all there are; `full` also judges every reasoning row
     again, not only `REJUDGED`, and looks for held-out text inside all rows."""
     audited = list(library.artifacts.values() if artifacts is None else artifacts)
-    line = list({a.path: a for artifact in audited for a in library.upstream(artifact)}.values())
+    line = library.upstream(*audited)
     corpora = _corpora(library, audited)
     lost = library.unreadable if artifacts is None else {}
     findings = [
@@ -99,8 +100,7 @@ def _rows(library: Library, corpus: Corpus, full: bool, runtime: Runtime, skippe
     if "code" in domains and (problem := sandbox_problem()):
         domains.remove("code")
         skipped.append(f"verdicts on code in {corpus.name}: {problem}")
-    inputs = [source for edge in corpus.manifest.inputs.values() if (source := library.source(edge))]
-    yield from check_origin(corpus, [source for source in inputs if isinstance(source, Corpus)])
+    yield from check_origin(corpus, [source for source in library.sources(corpus) if isinstance(source, Corpus)])
     yield from check_heldout(corpus, heldout, full)
     problems = [a for a in library.upstream(corpus) if isinstance(a, ProblemSet)]
     with default_grader(runtime) as grader:
@@ -109,8 +109,9 @@ def _rows(library: Library, corpus: Corpus, full: bool, runtime: Runtime, skippe
 
 def _heldout(library: Library, corpus: Corpus) -> list[ProblemSet]:
     """What was kept out of `corpus`, or out of what was made from it."""
-    edges = [a.manifest.inputs.get("heldout") for a in (corpus, *(reader for reader, _ in library.downstream(corpus)))]
-    return [source for edge in edges if edge and isinstance(source := library.source(edge), ProblemSet)]
+    screened = (corpus, *(reader for reader, _ in library.downstream(corpus)))
+    found = [source for each in screened for source in library.sources(each, keeps_out)]
+    return [source for source in found if isinstance(source, ProblemSet)]
 
 
 def _readable(artifact: Artifact, checks: Iterator[Finding]) -> Iterator[Finding]:

@@ -68,8 +68,7 @@ def check_manifest(artifact: Artifact, library: Library) -> Iterator[Finding]:
 
 def check_chain(artifact: Artifact, library: Library) -> Iterator[Finding]:
     """Every edge, up or down, whose ends do not fit each other."""
-    for edge, reference in artifact.manifest.inputs.items():
-        source = library.source(reference)
+    for edge, reference, source in library.edges(artifact):
         if source is None:
             address = (reference.kind, reference.name, reference.fingerprint)
             why = library.unreadable.get(address, f"is not under {library.root}")

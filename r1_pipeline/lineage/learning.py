@@ -8,6 +8,7 @@ those rows or its reward models had learned. Inputs that keep rows out, count or
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from r1_pipeline.artifacts.ancestry import with_ancestors
 from r1_pipeline.artifacts.edges import teaches
 from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Corpus, PreferenceSet, ProblemSet, RewardModel
 from r1_pipeline.data.origin import PLACE_PATTERN
@@ -79,18 +80,13 @@ def models(library: Library, wanted: str) -> list[Learner]:
 
 def lessons(library: Library, model: Artifact) -> list[Rows]:
     """The sets of rows that a model was itself trained on."""
-    return [source for source in _taught_by(library, model) if isinstance(source, Rows)]
+    return [source for source in library.sources(model, teaches) if isinstance(source, Rows)]
 
 
 def teachers(library: Library, model: Artifact) -> list[Artifact]:
     """`model`, then every model that it learned from, nearest first."""
-    found, waiting = {model.path: model}, [model]
-    while waiting:
-        for source in _taught_by(library, waiting.pop(0)):
-            if source.path not in found:
-                found[source.path] = source
-                waiting.append(source)
-    return [artifact for artifact in found.values() if isinstance(artifact, Model)]
+    taught_by = with_ancestors([model], lambda artifact: library.sources(artifact, teaches))
+    return [artifact for artifact in taught_by if isinstance(artifact, Model)]
 
 
 def taught(data: Rows) -> "pl.LazyFrame":
@@ -107,13 +103,6 @@ def counted(rows: "pl.LazyFrame") -> "pl.DataFrame":
     domain = pl.col("domain" if "domain" in rows.collect_schema() else "kind").alias("domain")
     keys = rows.select(pl.col("source").str.replace(PLACE_PATTERN, ""), "licence", domain)
     return keys.group_by("source", "licence", "domain").agg(rows=pl.len()).sort("source", "licence", "domain").collect()
-
-
-def _taught_by(library: Library, artifact: Artifact) -> Iterator[Artifact]:
-    for name, edge in artifact.manifest.inputs.items():
-        source = library.source(edge)
-        if source is not None and teaches(name):
-            yield source
 
 
 def _shares(library: Library, learner: Artifact) -> Iterator[Share]:

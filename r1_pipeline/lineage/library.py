@@ -4,19 +4,31 @@ The folder is a home, its `artifacts` directory, or a copy of that. Only manifes
 true (`audit` is for that). Not covered: which version a graph would use now (`r1 status` knows).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
+from r1_pipeline.artifacts.ancestry import with_ancestors
 from r1_pipeline.artifacts.kinds import Artifact, peek_artifact
-from r1_pipeline.artifacts.manifest import InputRef
+from r1_pipeline.artifacts.manifest import ARTIFACTS, InputRef
 from r1_pipeline.errors import ArtifactError, UnknownNameError
 
 Address = tuple[str, str, str]
 """Kind, name, fingerprint: the path of an artifact below the folder."""
 HASHED_NAME = 64
 """Hex digits of a fingerprint."""
+
+
+class Edge(NamedTuple):
+    """An input of an artifact."""
+
+    name: str
+    reference: InputRef
+    """As the artifact recorded it."""
+    source: Artifact | None
+    """What lies there now; None where nothing does."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,7 @@ class Library:
     @classmethod
     def of(cls, folder: Path) -> "Library":
         """Everything under `folder`; raises `ArtifactError` where there is nothing."""
-        root = folder / "artifacts" if (folder / "artifacts").is_dir() else folder
+        root = folder / ARTIFACTS if (folder / ARTIFACTS).is_dir() else folder
         artifacts, unreadable = {}, {}
         for path in sorted(_directories(root)):
             address = address_of(path, root)
@@ -71,21 +83,18 @@ class Library:
         """All artifacts of these kinds, all versions."""
         return [artifact for artifact in self.artifacts.values() if isinstance(artifact, kinds)]
 
-    def source(self, edge: InputRef) -> Artifact | None:
-        """What an edge points to, None where it is not in the folder."""
-        return self.artifacts.get((edge.kind, edge.name, edge.fingerprint))
+    def edges(self, artifact: Artifact) -> list[Edge]:
+        """The inputs of `artifact`, as its manifest lists them."""
+        inputs = artifact.manifest.inputs.items()
+        return [Edge(name, ref, self.artifacts.get((ref.kind, ref.name, ref.fingerprint))) for name, ref in inputs]
 
-    def upstream(self, artifact: Artifact) -> list[Artifact]:
-        """`artifact` and all it came from, each once, nearest first; what is missing is left out."""
-        found: dict[Path, Artifact] = {}
-        waiting = [artifact]
-        while waiting:
-            following = waiting.pop(0)
-            if following.path not in found:
-                found[following.path] = following
-                sources = (self.source(edge) for edge in following.manifest.inputs.values())
-                waiting += [source for source in sources if source]
-        return list(found.values())
+    def sources(self, artifact: Artifact, follow: Callable[[str], bool] = lambda _: True) -> list[Artifact]:
+        """What the edges lead to whose names `follow` approves; what is missing is left out."""
+        return [edge.source for edge in self.edges(artifact) if edge.source and follow(edge.name)]
+
+    def upstream(self, *artifacts: Artifact) -> list[Artifact]:
+        """`artifacts` and all they came from, each once, nearest first; what is missing is left out."""
+        return list(with_ancestors(artifacts, self.sources))
 
     def downstream(self, artifact: Artifact) -> list[tuple[Artifact, InputRef]]:
         """Artifacts that read `artifact`, with the edge as they recorded it."""

@@ -80,8 +80,7 @@ def _artifact(library: Library, part: str, artifact: Artifact, shown: set[Path])
         return Node(part=part, name=artifact.name, facts={"digest": artifact.digest, "see": "above"}, below=())
     shown.add(artifact.path)
     below = []
-    for edge, reference in artifact.manifest.inputs.items():
-        source = library.source(reference)
+    for edge, reference, source in library.edges(artifact):
         if source is None:
             lost: dict[str, Fact] = {"digest": reference.digest, "missing": f"not under {library.root}"}
             below.append(Node(part=edge, name=reference.name, facts=lost, below=()))

@@ -4,9 +4,11 @@ Times come from provenance and step metrics, tokens from the statistics of each 
 counts all its steps, not only those after the last resume. Not covered: evaluations, gates, runs that came to nothing.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+from r1_pipeline.artifacts.ancestry import with_ancestors
 from r1_pipeline.artifacts.edges import teaches
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.store import open_input
@@ -46,22 +48,25 @@ class Cost(Record):
 def cost_of_lineage(model: Artifact, home: Path, devices: int, planned_hours: Mapping[str, float]) -> Cost:
     """The cost of `model`; stages ran on `devices` devices at once. Raises like `open_input` for a broken lineage."""
     parts: dict[str, list[StageCost]] = {}
-    for artifact in _lineage(model, home, set()):
+    for artifact in _lineage(model, home):
         parts.setdefault(artifact.name, []).append(_spent(artifact, devices))
     planned = {name: 3600 * hours for name, hours in planned_hours.items()}
     stages = {name: _summed(costs, planned.get(name)) for name, costs in parts.items()}
     return Cost(model=model.name, digest=model.digest, stages=stages)
 
 
-def _lineage(artifact: Artifact, home: Path, seen: set[str]) -> Iterator[Artifact]:
+def _lineage(model: Artifact, home: Path) -> list[Artifact]:
     """Every artifact once, inputs before what they made."""
-    if artifact.manifest.fingerprint in seen:
-        return
-    seen.add(artifact.manifest.fingerprint)
-    for edge, reference in artifact.manifest.inputs.items():
-        if teaches(edge):  # what keeps rows out, counts or sets an amount did no work for the model
-            yield from _lineage(open_input(home, reference), home, seen)
-    yield artifact
+    needed: dict[Path, list[Artifact]] = {}
+
+    def sources(artifact: Artifact) -> list[Artifact]:
+        edges = artifact.manifest.inputs.items()  # what keeps rows out, counts or sets an amount did no work for it
+        needed[artifact.path] = [open_input(home, reference) for edge, reference in edges if teaches(edge)]
+        return needed[artifact.path]
+
+    found = {artifact.path: artifact for artifact in with_ancestors([model], sources)}
+    order = TopologicalSorter({path: [source.path for source in given] for path, given in needed.items()})
+    return [found[path] for path in order.static_order()]
 
 
 def _summed(parts: Collection[StageCost], planned: float | None) -> StageCost:

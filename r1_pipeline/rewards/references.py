@@ -15,7 +15,7 @@ from pathlib import Path
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import ProblemSet, peek_artifact
-from r1_pipeline.artifacts.manifest import MANIFEST
+from r1_pipeline.artifacts.manifest import ARTIFACTS, MANIFEST
 from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.data.curation import CONTRADICTORY, CurateRecipe, asked, problem_sides, set_aside, unfed
@@ -135,7 +135,7 @@ def require_programs(home: Path) -> None:
 
 def _graded_code(home: Path) -> str | None:
     """Name of a problem set of this home that has code."""
-    for manifest in sorted((home / "artifacts" / ProblemSet.kind).rglob(MANIFEST)):
+    for manifest in sorted((home / ARTIFACTS / ProblemSet.kind).rglob(MANIFEST)):
         found = peek_artifact(manifest.parent)
         if found.statistics.get("by_domain", {}).get("code"):
             return found.name

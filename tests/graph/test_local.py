@@ -8,16 +8,16 @@ import pytest
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Artifact, RewardModel
 from r1_pipeline.artifacts.observer import Observer
-from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.store import Facts, Store
 from r1_pipeline.errors import GateFailedError, UnknownNameError
 from r1_pipeline.evaluation.gates import Gate, GateLimits
-from r1_pipeline.graph.bound import Recipes
-from r1_pipeline.graph.local import run_graph
-from r1_pipeline.graph.node import Check, Graph, Node, Ref, Subject
+from r1_pipeline.graph.bound import Recipes, bind
+from r1_pipeline.graph.local import lineage_of, run_graph
+from r1_pipeline.graph.node import AssetName, Check, Graph, Node, Ref, Subject
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.runtime.workshop import Build, Verbs, Workshop
 
-verb = Verbs({"sow": 1, "reap": 1})
+verb = Verbs({"sow": 1, "reap": 1, "graft": 1})
 
 
 class Number(Recipe):
@@ -39,6 +39,12 @@ def sow(at: Workshop, recipe: Number) -> Build[RewardModel]:
 def reap(at: Workshop, seed: RewardModel) -> Build[RewardModel]:
     """The same letters once more."""
     return Build(RewardModel, Recipe(), {"seed": seed}, lambda draft: written(draft, (seed.path / "text").read_text()))
+
+
+@verb("data")
+def graft(at: Workshop, stock: RewardModel, scion: RewardModel) -> Build[RewardModel]:
+    """One letter, of two plants."""
+    return Build(RewardModel, Recipe(), {"stock": stock, "scion": scion}, lambda draft: written(draft, "y"))
 
 
 def rows(subject: Subject) -> list[Gate]:
@@ -120,3 +126,28 @@ def test_a_failed_gate_stops_what_is_below_with_value_and_limit(tmp_path: Path) 
         run_graph(page(Check("rows", "Few letters.", rows)), Toy(), tmp_path, observer=seen)
     assert "crop/south" in seen.names
     assert not {"bread", "weeds"} & set(seen.names)
+
+
+def test_of_two_versions_the_lineage_has_the_nearer_and_only_what_that_was_made_from(tmp_path: Path) -> None:
+    """tree <- bush <- crop <- old seed <- weeds, and tree <- new seed, made from nothing; wild stands in no graph."""
+    store = Store(tmp_path)
+
+    def at(name: str) -> Workshop:
+        return Workshop(store, Runtime(), name)
+
+    weeds, wild, new = (sow(at(name), Number(value=n)) for n, name in enumerate(("weeds", "wild", "seed"), 1))
+    old = reap(at("seed"), weeds)
+    crop = reap(at("crop"), graft(at("wild"), old, wild))
+    bush = graft(at("bush"), reap(at("crop"), old), crop)
+    tree = graft(at("tree"), bush, new)
+    nodes = (
+        Node("weeds", sow, {}, "toys", "Weeds.", "weeds"),
+        Node("seed", reap, {"seed": Ref("weeds")}, "toys", "Seed.", None),
+        Node("crop", reap, {"seed": Ref("seed")}, "toys", "Crops.", None),
+        Node("bush", graft, {"stock": Ref("crop"), "scion": Ref("crop")}, "toys", "Bush.", None),
+        Node("tree", graft, {"stock": Ref("bush"), "scion": Ref("seed")}, "toys", "Tree.", None),
+    )
+    found = lineage_of(tree, tmp_path, bind(Graph(nodes), {"weeds": Number(value=1)}))
+    first_crop = Store(tmp_path).root / "reward_model" / "crop" / bush.manifest.inputs["stock"].fingerprint
+    nearest = {"tree": tree.path, "bush": bush.path, "seed": new.path, "crop": first_crop}
+    assert found == {AssetName(name): path for name, path in nearest.items()}

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from lineage_world import World, problem, sample
+from lineage_world import Shop, World, problem, sample
 
+from r1_pipeline.artifacts.edges import keep_out
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.manifest import CARD, MANIFEST, content_digest, list_files, read_manifest, sealed
 from r1_pipeline.artifacts.tables import read_table, write_records, write_table
@@ -181,3 +182,16 @@ def test_an_artifact_that_is_gone_is_missed_by_what_was_made_from_it(world: Worl
     (lost / MANIFEST).unlink()
     found = said(root)
     assert any(line.startswith("dev2 input policy: base@") for line in found)
+
+
+def test_a_further_benchmark_that_was_kept_out_is_looked_for_too(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    problems = shop.problems("reasoning_problems", [problem(1), problem(2)])
+    exam = shop.problems("exam_problems", [problem(2)])
+    base = shop.model("base", "pretrain", "b")
+    rows = [sample(each, base.digest) for each in problems.problems()]
+    kept_out: dict[str, Artifact] = {keep_out(exam.name): exam}
+    shop.corpus("sft_corpus", "merge", rows, math=shop.corpus("traces", "sample", rows, problems=problems), **kept_out)
+    assert [line for line in said(tmp_path) if "holds a problem" in line] == [
+        f"sft_corpus row {rows[1].sample_id}: holds a problem of exam_problems"
+    ]

@@ -1,4 +1,4 @@
-"""Laws of work on threads: results in the order of the tasks, no more tasks held than were allowed, nothing left behind."""
+"""Laws of work on threads: results in the order of the tasks, no more tasks held than allowed, nothing left behind."""
 
 from collections.abc import Iterator
 from threading import Event
