@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from r1_pipeline.artifacts.manifest import LOGS, Manifest, read_manifest, verify_files
 from r1_pipeline.artifacts.metrics import METRICS, read_metrics
-from r1_pipeline.artifacts.tables import read_groups, read_records, read_table, records_of, scan_tables
+from r1_pipeline.artifacts.tables import read_groups, read_records, read_table, records_of, rows_at, scan_tables
 from r1_pipeline.errors import WrongKindError
 from r1_pipeline.records import Domain, PreferencePair, Problem, Sample
 
@@ -92,10 +92,7 @@ class Artifact:
 
     def rows_at(self, numbers: Collection[int]) -> "pl.DataFrame":
         """The rows with these numbers, in stored order."""
-        import polars as pl
-
-        numbered = self.scan().with_row_index("row").filter(pl.col("row").is_in(numbers))
-        return numbered.drop("row").collect(engine="streaming")
+        return rows_at(self.scan(), numbers).collect(engine="streaming")
 
     def metrics(self) -> list[dict[str, Any]]:
         """Step metrics of the computation that made it; empty where there were none."""

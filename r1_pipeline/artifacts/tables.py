@@ -7,7 +7,7 @@ of its rows. Not covered: what the columns mean (`records`), who may write where
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, get_args
@@ -141,6 +141,13 @@ def scan_tables(paths: Sequence[Path]) -> "pl.LazyFrame":
 
     os.environ.setdefault("POLARS_ROW_GROUP_PREFETCH_SIZE", READ_AHEAD)
     return pl.scan_parquet(list(paths))
+
+
+def rows_at(rows: "pl.LazyFrame", numbers: Collection[int]) -> "pl.LazyFrame":
+    """The rows with these numbers, in order."""
+    import polars as pl
+
+    return rows.with_row_index("row").filter(pl.col("row").is_in(numbers)).drop("row")
 
 
 def stored_bytes(paths: Sequence[Path]) -> int:

@@ -21,7 +21,7 @@ from r1_pipeline.data.licences import allowed
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import ArtifactError
-from r1_pipeline.evaluation.recheck import Recheck
+from r1_pipeline.evaluation.rejudge import Rejudged
 from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.generation.tokens import characters, unknown
 from r1_pipeline.recipe import Recipe
@@ -150,15 +150,16 @@ def licences_allowed(corpus: Corpus, limits: GateLimits) -> Gate:
     return Gate(name="licences_allowed", value=int(other["len"].sum()), sense="at most", limit=0, detail=detail)
 
 
-def recheck_agrees(recheck: Recheck) -> Gate:
-    """Random rows of the corpus, judged once more, are correct again."""
+def recheck_agrees(rows: Iterable[Rejudged]) -> Gate:
+    """Random rows of the corpus, judged once more, get the verdict that they were kept for."""
+    agreed = [row.agrees for row in rows]
     return Gate(
         name="recheck_agrees",
-        value=recheck.rechecked - recheck.agreed,
+        value=agreed.count(False),
         sense="at most",
         limit=0,
-        detail=f"disagreements among {recheck.rechecked} random rows judged again",
-        looked_at=recheck.rechecked,
+        detail=f"disagreements among {len(agreed)} random rows judged again",
+        looked_at=len(agreed),
     )
 
 

@@ -5,7 +5,7 @@ scores asks for them under the name of the evaluation node, which later finds th
 """
 
 from r1_pipeline.evaluation import gates
-from r1_pipeline.evaluation.recheck import recheck
+from r1_pipeline.evaluation.rejudge import DRAWN, drawn, rejudge_samples
 from r1_pipeline.graph.node import Check, Node, Ref, Subject, ref
 from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.stages import ReinforceRecipe
@@ -125,6 +125,6 @@ def recheck_agrees(*problems: Node) -> Check:
     def measure(subject: Subject) -> list[gates.Gate]:
         sets = [subject.input(ref(each)) for each in problems]
         with default_grader(subject.runtime) as grader:
-            return [gates.recheck_agrees(recheck(subject.artifact, sets, grader))]
+            return [gates.recheck_agrees(rejudge_samples(drawn(subject.artifact.scan(), DRAWN), sets, grader))]
 
     return Check("recheck_agrees", "Random rows, judged once more, get the verdict that they were kept for.", measure)

@@ -5,9 +5,12 @@ What is wrong is a `Finding`; what this machine could not check is said, and is 
 
 from collections.abc import Iterable, Iterator
 
+from pydantic import ValidationError
+
 from r1_pipeline.artifacts.edges import keeps_out
 from r1_pipeline.artifacts.kinds import Artifact, Corpus, ProblemSet
 from r1_pipeline.artifacts.manifest import MANIFEST, sha256_of
+from r1_pipeline.evaluation.rejudge import DRAWN
 from r1_pipeline.lineage.integrity import Finding, check_chain, check_files, check_manifest, finding
 from r1_pipeline.lineage.learning import Model, Rows, lessons, teachers
 from r1_pipeline.lineage.library import Library
@@ -16,9 +19,6 @@ from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import DOMAINS, Record
 from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
-
-REJUDGED = 500
-"""Rows of a corpus that are judged again unless all are."""
 
 
 class Seal(Record):
@@ -50,7 +50,7 @@ class Audit(Record):
 
 def audit(library: Library, artifacts: Iterable[Artifact] | None, *, full: bool, runtime: Runtime) -> Audit:
     """Audits `artifacts` and all upstream of them, None for all there are; `full` also judges every reasoning row
-    again, not only `REJUDGED`, and looks for held-out text inside all rows."""
+    again, not only `DRAWN` random ones, and looks for held-out text inside all rows."""
     audited = list(library.artifacts.values() if artifacts is None else artifacts)
     line = library.upstream(*audited)
     corpora = _corpora(library, audited)
@@ -75,7 +75,7 @@ def audit(library: Library, artifacts: Iterable[Artifact] | None, *, full: bool,
         bytes=sum(file.bytes for a in line for file in a.manifest.files),
         corpora=tuple(corpus.name for corpus in corpora),
         rows=sum(corpus.row_count for corpus in corpora),
-        rejudged="all" if full else f"{REJUDGED} random ones of each corpus",
+        rejudged="all" if full else f"{DRAWN} random ones of each corpus",
         not_checked=tuple(dict.fromkeys(skipped)),
         findings=tuple(dict.fromkeys(findings)),
     )
@@ -104,7 +104,7 @@ def _rows(library: Library, corpus: Corpus, full: bool, runtime: Runtime, skippe
     yield from check_heldout(corpus, heldout, full)
     problems = [a for a in library.upstream(corpus) if isinstance(a, ProblemSet)]
     with default_grader(runtime) as grader:
-        yield from check_verdicts(corpus, problems, grader, domains, None if full else REJUDGED)
+        yield from check_verdicts(corpus, problems, grader, domains, None if full else DRAWN)
 
 
 def _heldout(library: Library, corpus: Corpus) -> list[ProblemSet]:
@@ -115,13 +115,17 @@ def _heldout(library: Library, corpus: Corpus) -> list[ProblemSet]:
 
 
 def _readable(artifact: Artifact, checks: Iterator[Finding]) -> Iterator[Finding]:
-    """`checks` as far as the tables can be read; which file is at fault, `check_files` says."""
+    """`checks` as far as the tables can be read and hold records; which file is at fault, `check_files` says."""
     import polars as pl
 
     try:
         yield from checks
     except (pl.exceptions.PolarsError, OSError) as error:
         yield finding(artifact, "rows", f"cannot be read: {str(error).splitlines()[0]}")
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        yield finding(artifact, "rows", f"are not records: {where} {first['input']!r}: {first['msg']}")
 
 
 def _seal(artifact: Artifact) -> Seal:

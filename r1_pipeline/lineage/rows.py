@@ -4,22 +4,19 @@ Every check names the rows that fail it, up to `NAMED` of them. Not covered: byt
 """
 
 import json
-import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.artifacts.kinds import Artifact, Corpus, ProblemSet
 from r1_pipeline.artifacts.manifest import CARD, MANIFEST
-from r1_pipeline.artifacts.tables import records_of
 from r1_pipeline.data.problems import problem_id
 from r1_pipeline.data.samples import sample_id
 from r1_pipeline.data.screening.grams import tokenize
-from r1_pipeline.data.templates import split_reply
+from r1_pipeline.evaluation.rejudge import BATCH, Rejudged, drawn, rejudge_samples
 from r1_pipeline.lineage.cards import README, stated
 from r1_pipeline.lineage.integrity import Finding, finding
 from r1_pipeline.lineage.learning import Rows
-from r1_pipeline.records import Domain, Problem, TestCase
+from r1_pipeline.records import Domain, TestCase
 from r1_pipeline.rewards.verifier import Grader
 
 if TYPE_CHECKING:
@@ -27,8 +24,6 @@ if TYPE_CHECKING:
 
 NAMED = 20
 """Rows that one check names, at most; the others are counted."""
-BATCH = 20_000
-"""Rows in memory at once."""
 TELLING = 10
 """Words that do not stand in a text by chance; the paper's n-gram."""
 
@@ -103,36 +98,16 @@ def check_verdicts(
     import polars as pl
 
     chosen = corpus.scan().filter(pl.col("domain").is_in(list(domains)))
-    if rows is not None:
-        ids = sorted(chosen.select("sample_id").collect()["sample_id"])
-        chosen = chosen.filter(pl.col("sample_id").is_in(random.Random(0).sample(ids, min(rows, len(ids)))))
-    wanted = chosen.select(id=pl.col("problem_id")).unique()
-    problems: dict[str, Problem] = {}
-    for problem_set in problem_sets:
-        found = problem_set.scan().join(wanted, on="id", how="semi").collect()
-        problems |= {problem.id: problem for problem in records_of(found, Problem)}
-    judge = _judged(problems, grader)
-    with ThreadPoolExecutor(2) as threads:
-        for batch in _batches(chosen):
-            yield from (
-                finding(corpus, f"row {row['sample_id']}", what)
-                for row, what in zip(batch, threads.map(judge, batch), strict=True)
-                if what
-            )
+    for each in rejudge_samples(chosen if rows is None else drawn(chosen, rows), problem_sets, grader):
+        if not each.agrees:
+            yield finding(corpus, f"row {each.row.sample_id}", _disagreement(each))
 
 
-def _judged(problems: Mapping[str, Problem], grader: Grader) -> Callable[[Mapping[str, Any]], str | None]:
-    def judge(row: Mapping[str, Any]) -> str | None:
-        problem = problems.get(row["problem_id"])
-        if problem is None:
-            return f"is about problem {row['problem_id']}, which is in no problem set upstream"
-        verdict = grader.judge(problem, split_reply("chat", row["response"]).final or "")
-        if verdict.outcome == row["outcome"]:
-            return None
-        kept = f"was kept as {row['outcome']} by {row['verifier']}"
-        return f"{kept}; {verdict.verifier} says {verdict.outcome}: {verdict.detail}"
-
-    return judge
+def _disagreement(rejudged: Rejudged) -> str:
+    row, verdict = rejudged.row, rejudged.verdict
+    if verdict is None:
+        return f"is about problem {row.completion.problem_id}, which is in no problem set upstream"
+    return f"was kept as {row.outcome} by {row.verifier}; {verdict.verifier} says {verdict.outcome}: {verdict.detail}"
 
 
 def _counts(rows: "pl.LazyFrame", column: str) -> dict[str, int]:

@@ -184,6 +184,16 @@ def test_an_artifact_that_is_gone_is_missed_by_what_was_made_from_it(world: Worl
     assert any(line.startswith("dev2 input policy: base@") for line in found)
 
 
+def test_a_row_that_is_no_record_is_a_finding_and_stops_no_other_check(world: World, tmp_path: Path) -> None:
+    root = world.copy(tmp_path / "copy")
+    folder = place(world, world.corpus, root)
+    edit(folder, outcome=pl.lit("fine"))
+    rewrite(folder)
+    found = said(root)
+    assert any(line.startswith("sft_corpus rows: are not records: outcome 'fine': Input should be") for line in found)
+    assert any("has been edited: its id is not the hash" in line for line in found)
+
+
 def test_a_further_benchmark_that_was_kept_out_is_looked_for_too(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     problems = shop.problems("reasoning_problems", [problem(1), problem(2)])
