@@ -3,7 +3,7 @@
 Not covered: which rows these are (`generation`, `merge`), how shards lie on disk (`artifacts.tables`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,15 +38,22 @@ def corpus_statistics(directory: Path) -> dict[str, Any]:
     }
 
 
-def heldout_problem(heldout: Sequence[Problem]) -> "pl.Expr":
-    """Id of the held-out problem that a row asks, by the id or by the very question; null for a row that asks none."""
+def heldout_problem(
+    heldout: Sequence[Problem], question: "Callable[[pl.Expr], pl.Expr]" = lambda column: column
+) -> "pl.Expr":
+    """Id of the held-out problem that a row asks, by the id or by the question; null for a row that asks none.
+
+    `question` says what of two questions must be the same: the very text, or such as `plain`, which leaves out how it
+    is set.
+    """
     import polars as pl
 
-    def found(column: str, values: Mapping[str, str]) -> pl.Expr:
-        keys, problems = list(values), list(values.values())
-        return pl.col(column).replace_strict(keys, problems, default=None, return_dtype=pl.String)
+    def found(read: pl.Expr, keys: Sequence[str]) -> pl.Expr:
+        by_key = dict(zip(keys, (problem.id for problem in heldout), strict=True))
+        return read.replace_strict(list(by_key), list(by_key.values()), default=None, return_dtype=pl.String)
 
+    asked = pl.Series("question", [problem.question for problem in heldout], dtype=pl.String).to_frame()
     return pl.coalesce(
-        found("problem_id", {problem.id: problem.id for problem in heldout}),
-        found("question", {problem.question: problem.id for problem in heldout}),
+        found(pl.col("problem_id"), [problem.id for problem in heldout]),
+        found(question(pl.col("question")), asked.select(question(pl.col("question"))).to_series().to_list()),
     )

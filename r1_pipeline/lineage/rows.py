@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.artifacts.kinds import Artifact, Corpus, ProblemSet
 from r1_pipeline.artifacts.manifest import CARD, MANIFEST
+from r1_pipeline.data.corpus import heldout_problem
 from r1_pipeline.data.problems import problem_id
 from r1_pipeline.data.samples import sample_id
-from r1_pipeline.data.screening.grams import tokenize
+from r1_pipeline.data.screening.text import plain
 from r1_pipeline.evaluation.rejudge import BATCH, Rejudged, drawn, rejudge_samples
 from r1_pipeline.lineage.cards import README, stated
 from r1_pipeline.lineage.integrity import Finding, finding
@@ -77,18 +78,18 @@ def check_heldout(corpus: Corpus, heldout: Iterable[ProblemSet], full: bool) -> 
 
     `full` also looks for the words of questions of `TELLING` words or more anywhere in the rows.
     """
+    import polars as pl
 
     for problems in heldout:
-        held = problems.scan().select("id", "question").collect()
-        plain = tokenize(held["question"]).plain.alias("plain")
-        telling = plain.filter(plain.str.count_matches(" ") > TELLING).unique().to_list()
-        texts = ["question", "response"] if full else ["question"]
-        for frame in corpus.scan().select("sample_id", "problem_id", *texts).collect_batches(chunk_size=BATCH):
-            asked = tokenize(frame["question"]).plain
-            leaks = frame["problem_id"].is_in(held["id"].implode()) | asked.is_in(plain.implode())
-            for text in texts if full and telling else ():
-                leaks |= tokenize(frame[text]).plain.str.contains_any(telling)
-            yield from _named(corpus, frame["sample_id"].filter(leaks), f"holds a problem of {problems.name}")
+        items = problems.problems()
+        leaks = heldout_problem(items, plain).is_not_null()
+        asked = pl.DataFrame({"text": [item.question for item in items]}, schema={"text": pl.String})
+        words = asked.select(plain(pl.col("text"))).to_series().unique()
+        telling = words.filter(words.str.count_matches(" ") > TELLING).to_list()
+        for text in ("question", "response") if full and telling else ():
+            leaks |= plain(pl.col(text)).str.contains_any(telling)
+        found = corpus.scan().filter(leaks).select("sample_id").collect(engine="streaming")
+        yield from _named(corpus, found["sample_id"], f"holds a problem of {problems.name}")
 
 
 def check_verdicts(

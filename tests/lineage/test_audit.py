@@ -113,6 +113,12 @@ def heldout(world: World) -> Sample:
     return sample(world.heldout.problems()[0], world.dev2.digest)
 
 
+def retyped(world: World) -> Sample:
+    """A held-out question, typeset in another way, of a problem that goes by another id."""
+    asked = world.heldout.problems()[0].model_copy(update={"id": "f" * 16, "question": "what is  $20+20$"})
+    return sample(asked, world.dev2.digest)
+
+
 def wrong(world: World) -> Sample:
     return sample(world.problems.problems()[0], world.dev2.digest, index=9, answer="41")
 
@@ -123,6 +129,7 @@ def wrong(world: World) -> Sample:
         (strange, "is in none of the corpora that this one was merged from"),
         (strange, "which is in no problem set upstream"),
         (heldout, "holds a problem of heldout_problems"),
+        (retyped, "holds a problem of heldout_problems"),
         (wrong, "was kept as correct by maths@1"),
     ],
 )

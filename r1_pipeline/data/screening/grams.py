@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from r1_pipeline.data.screening.text import tokens
+from r1_pipeline.data.screening.text import spaced, tokens
 
 if TYPE_CHECKING:
     import polars as pl
@@ -105,7 +105,7 @@ def tokenize(texts: "pl.Series") -> Tokens:
     offsets = np.concatenate([[0], np.cumsum(lists.list.len().to_numpy())]).astype(np.uint64)
     flat = lists.filter(lists.list.len() > 0).explode()
     is_number = (flat >= "0") & (flat < ":")
-    plain = (" " + lists.list.join(" ") + " ").alias("plain")
+    plain = lists.to_frame("lists").select(plain=spaced(pl.col("lists"))).to_series()
     return Tokens(
         Grams(flat.hash().to_numpy(), offsets),
         (is_number | (flat >= "a")).to_numpy(),

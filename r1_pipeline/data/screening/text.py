@@ -124,3 +124,15 @@ def _unescaped(text: str, entity: re.Pattern[str]) -> str:
 def tokens(text: "pl.Expr") -> "pl.Expr":
     """List of the tokens of `text`, in order."""
     return forms(text).str.extract_all(TOKEN)
+
+
+def plain(text: "pl.Expr") -> "pl.Expr":
+    """`text` as its `spaced` tokens: the same in any typesetting."""
+    return spaced(tokens(text))
+
+
+def spaced(lists: "pl.Expr") -> "pl.Expr":
+    """Lists of tokens as text, with a space before, between and after."""
+    import polars as pl
+
+    return pl.concat_str(pl.lit(" "), lists.list.join(" "), pl.lit(" "))
