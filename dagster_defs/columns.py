@@ -12,7 +12,7 @@ import dagster as dg
 
 from dagster_defs.keys import asset_key
 from r1_pipeline.artifacts.kinds import Artifact, Corpus, EvalReport
-from r1_pipeline.data.ingest.mapping import columns_named
+from r1_pipeline.data.ingest.rendering import columns_named
 from r1_pipeline.graph.bound import Bound
 
 ASKED = {"problem_id": "id", "domain": "domain", "language": "language"}

@@ -61,6 +61,22 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
+class Sparse:
+    """Marks a field that is no column of a table in which no row has it: tables without it keep their bytes."""
+
+
+def sparse(kind: type[Record]) -> tuple[str, ...]:
+    """Names of the sparse fields of a record, in order."""
+    found = kind.model_fields.items()
+    return tuple(name for name, field in found if any(isinstance(mark, Sparse) for mark in field.metadata))
+
+
+PreferenceKind = Literal["helpful", "safety"]
+"""What a reply is preferred for."""
+PromptKind = Literal["helpful", "safety", "harmless"]
+"""What a general prompt asks for: help; something harmful, which is to be declined; or something that only looks so."""
+
+
 class TestCase(Record):
     """One hidden test of a code problem. What counts as equal: `rewards.code`."""
 
@@ -103,6 +119,13 @@ class Problem(Record):
     """SPDX identifier."""
     verifier: str | None = Field(default=None, exclude_if=_is_none)
     """Who judges it where that is not its domain's verifier; a name among `rewards.graders.VERIFIERS`."""
+    kind: Annotated[PromptKind | None, Sparse()] = Field(default=None, exclude_if=_is_none)
+    """`general` only: what the prompt asks for; None means `helpful`. It decides which reward model has a say, and
+    whether a refusal is right."""
+    reply: Annotated[str | None, Sparse()] = Field(default=None, exclude_if=_is_none)
+    """`general` only: what somebody wrote in reply, in the chat form, for models to learn; no reference answer."""
+    rounds: Annotated[int | None, Sparse()] = Field(default=None, exclude_if=_is_none)
+    """Requests of the user in a dialogue whose earlier turns are part of `question`; None: the one."""
 
 
 class Sampling(Record):
@@ -159,14 +182,20 @@ class Outcome(StrEnum):
     """No final answer could be found, or several that differ."""
     TRUNCATED = "truncated"
     """Cut off before an answer."""
+    UNREFERENCED = "unreferenced"
+    """There is no reference to compare with: a reward model or a judge may have an opinion, a verifier has none."""
     UNGRADABLE = "ungradable"
     """The reference is at fault."""
     GRADER_ERROR = "grader_error"
     """The grader is at fault."""
 
 
+UNSCORED = frozenset({Outcome.UNREFERENCED, Outcome.UNGRADABLE, Outcome.GRADER_ERROR})
+"""Outcomes that say nothing about the answer."""
+
+
 class Verdict(Record):
-    """A judgement. `score` is None exactly for `ungradable` and `grader_error`: those are never zeros."""
+    """A judgement. `score` is None exactly for the outcomes of `UNSCORED`, which are never zeros."""
 
     outcome: Outcome
     score: float | None
@@ -177,10 +206,6 @@ class Verdict(Record):
     """One line: what was compared, or why it failed."""
     verifier: str
     """`name@version` of the verifier."""
-
-
-ROUNDS = 1
-"""Of every row of a corpus: a question and its reply. The paper's code and general rows have 1.1 in the mean."""
 
 
 class Sample(Record):
@@ -210,10 +235,8 @@ class Sample(Record):
     """Tokens of the response under the generator's tokenizer."""
     language_share: float
     """Share of words of the reasoning that are in `language` (paper eq. 7)."""
-
-
-PreferenceKind = Literal["helpful", "safety"]
-"""What a reply is preferred for."""
+    rounds: Annotated[int | None, Sparse()] = Field(default=None, exclude_if=_is_none)
+    """Requests of the user in a dialogue whose earlier turns are part of `question`; None: the one."""
 
 
 class PreferencePair(Record):

@@ -54,6 +54,7 @@ from r1_pipeline.generation.tokens import context_of, fitting
 from r1_pipeline.generation.written import written_samples
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, PreferenceKind
+from r1_pipeline.rewards import refusal
 from r1_pipeline.rewards.graders import default_grader, grader_identity, verifier_identity
 from r1_pipeline.rewards.language import language_identity
 from r1_pipeline.rewards.references import curate_problems
@@ -75,18 +76,18 @@ from r1_pipeline.training.sft import SftRecipe, chat_rows, train_sft
 
 VERSIONS: Mapping[str, int] = {
     "pretrain": 2,
-    "curate": 5,
+    "curate": 6,
     "curate_preferences": 4,
     "reinforce": 3,
     "draft_cold_start": 5,
     "finetune": 3,
     "rejection_sample": 5,
-    "collect_general": 5,
+    "collect_general": 6,
     "merge": 6,
     "fit_preference": 2,
     "distill": 3,
     "ask": 5,
-    "evaluate": 3,
+    "evaluate": 4,
     "compare_preferences": 2,
 }
 
@@ -222,12 +223,18 @@ def rejection_sample(at: Workshop, answers: Answers, problems: ProblemSet, recip
 def collect_general(
     at: Workshop, prompts: ProblemSet, tokenizer_of: Checkpoint, recipe: GeneralRecipe
 ) -> Build[Corpus]:
-    """Written replies to general prompts, in the place of the paper's share of DeepSeek-V3's SFT data."""
+    """Written replies to general prompts, demonstrations or the toy world's own, in the place of the paper's share of
+    DeepSeek-V3's SFT data."""
 
     def make(draft: Draft) -> Facts:
         asked = shuffled(prompts.problems())[: recipe.rows]
         with default_grader(at.runtime) as grader:
             samples, drops = written_samples(asked, grader, token_counter(tokenizer_of.path))
+        if not samples:
+            raise ArtifactError(
+                f"no prompt of {prompts.name} has a written reply that may be kept (dropped: {dict(drops)}); give a "
+                'source whose mapping makes = "demonstration", or have a model reply (docs/data.md, "General data")'
+            )
         write_samples(draft.path, samples)
         return _corpus_facts(draft, drops)
 
@@ -332,7 +339,8 @@ def evaluate(at: Workshop, answers: Answers, heldout: ProblemSet, recipe: Evalua
         return Facts(facts, answers.manifest.drops)
 
     judges = grader_identity(recipe.ask.problems, heldout, rule=recipe.grade.extract)
-    uses = {**judges, **language_identity()}
+    declining = {"refusals": refusal.IDENTITY} if "general" in recipe.ask.problems else {}
+    uses = {**judges, **language_identity(), **declining}
     return Build(EvalReport, recipe.grade, {"answers": answers, "heldout": heldout}, make, uses)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, get_args
 
-from r1_pipeline.records import Record
+from r1_pipeline.records import Record, sparse
 
 if TYPE_CHECKING:
     import polars as pl
@@ -169,10 +169,13 @@ def read_records(path: Path, kind: type[R]) -> list[R]:
 
 
 def frame_of(records: Sequence[Record], kind: type[Record]) -> "pl.DataFrame":
-    """Records as rows; the schema is that of `kind`, whatever the rows."""
+    """Records as rows; the schema is that of `kind`, whatever the rows, less the `Sparse` columns that no row has."""
     import polars as pl
 
-    return pl.DataFrame([_flat(record) for record in records], schema=schema_of(kind))
+    rows = [_flat(record) for record in records]
+    said = set[str]().union(*rows)
+    absent = set(sparse(kind)) - said
+    return pl.DataFrame(rows, schema={name: type_ for name, type_ in schema_of(kind).items() if name not in absent})
 
 
 def records_of(frame: "pl.DataFrame", kind: type[R]) -> list[R]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.artifacts.tables import frame_of, write_shards
-from r1_pipeline.records import DOMAINS, ROUNDS, Problem, Sample
+from r1_pipeline.records import DOMAINS, Problem, Sample
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,19 +22,27 @@ def write_samples(directory: Path, samples: Sequence[Sample]) -> None:
 
 
 def corpus_statistics(directory: Path) -> dict[str, Any]:
-    """Of the shards in `directory`: `rows`, `by_domain`, `tokens_by_domain`, `mean_tokens_by_domain`, `rounds`."""
+    """Of the shards in `directory`: `rows`, `by_domain`, `tokens_by_domain`, `mean_tokens_by_domain`, `rounds`: the
+    mean, and `rounds_by_domain` where some row has several."""
     import polars as pl
 
     rows = pl.scan_parquet(directory / f"{SAMPLES}-*.parquet")
-    counted = rows.group_by("domain").agg(rows=pl.len(), tokens=pl.col("tokens").sum()).collect(engine="streaming")
-    found = {domain: (count, tokens) for domain, count, tokens in counted.iter_rows()}
+    rounds = pl.col("rounds").fill_null(1).sum() if "rounds" in rows.collect_schema() else pl.len()
+    sums = {"rows": pl.len(), "tokens": pl.col("tokens").sum(), "rounds": rounds}
+    counted = rows.group_by("domain").agg(**sums).collect(engine="streaming")
+    found = {domain: (count, tokens) for domain, count, tokens, _ in counted.iter_rows()}
+    turns = {domain: said / count for domain, count, _, said in counted.iter_rows()}
     there = [domain for domain in DOMAINS if domain in found]
+    total = sum(count for count, _ in found.values())
+    mean = sum(turns[domain] * count for domain, (count, _) in found.items()) / max(total, 1)
+    several = {domain: round(turns[domain], 2) for domain in there} if any(said > 1 for said in turns.values()) else {}
     return {
-        "rows": sum(count for count, _ in found.values()),
+        "rows": total,
         "by_domain": {domain: found[domain][0] for domain in there},
         "tokens_by_domain": {domain: found[domain][1] for domain in there},
         "mean_tokens_by_domain": {domain: round(found[domain][1] / found[domain][0], 1) for domain in there},
-        "rounds": ROUNDS,
+        "rounds": round(mean, 2) if several else 1,
+        **({"rounds_by_domain": several} if several else {}),
     }
 
 

@@ -14,6 +14,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +23,14 @@ from numpy.typing import NDArray
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Corpus
-from r1_pipeline.artifacts.tables import ShardWriter, stored_bytes
+from r1_pipeline.artifacts.tables import ShardWriter, schema_of, stored_bytes
 from r1_pipeline.data.corpus import SAMPLES, heldout_problem
 from r1_pipeline.data.screening.aside import DROPPED, aside
 from r1_pipeline.data.screening.common import loss
 from r1_pipeline.data.screening.rows import RowsRecipe, screen_rows
 from r1_pipeline.data.templates import chat_reasoning
 from r1_pipeline.recipe import Recipe
-from r1_pipeline.records import DOMAINS, Domain, Problem
+from r1_pipeline.records import DOMAINS, Domain, Problem, Sample, sparse
 from r1_pipeline.settings.cluster import Cluster
 
 if TYPE_CHECKING:
@@ -141,11 +142,11 @@ def _copy(parts: Sequence[Corpus], places: Rows, dropped: "pl.DataFrame", draft:
     height = max(1, -(-int(places.max(initial=-1) + 1) // count))
     paths = [draft.scratch / f"bucket-{number:05d}.arrow" for number in range(count)]
     files: dict[int, Any] = {}
-    row = 0
+    row, complete = 0, partial(_with_columns, _sparse_of(parts))
     with ExitStack() as open_files, ShardWriter(draft.path, DROPPED) as aside_writer:
         aside_writer.write(aside([]))
         for part in parts:
-            for frame in part.batches():
+            for frame in map(complete, part.batches()):
                 there = pl.Series("place", places[row : row + frame.height])
                 found = dropped.filter(pl.col("row").is_between(row, row + frame.height - 1))
                 aside_writer.write(_with_text(found, frame, row))
@@ -157,6 +158,21 @@ def _copy(parts: Sequence[Corpus], places: Rows, dropped: "pl.DataFrame", draft:
                     files[bucket].write_table(table)
                 row += frame.height
     return [paths[bucket] for bucket in sorted(files)]
+
+
+def _sparse_of(parts: Sequence[Corpus]) -> tuple[str, ...]:
+    """The sparse columns that some part has: the merged corpus has them."""
+    there = {name for part in parts for name in part.scan().collect_schema()}
+    return tuple(name for name in sparse(Sample) if name in there)
+
+
+def _with_columns(names: Sequence[str], frame: "pl.DataFrame") -> "pl.DataFrame":
+    """`frame` with these columns last, null where it lacks them."""
+    import polars as pl
+
+    types = schema_of(Sample)
+    lacking = [pl.lit(None, dtype=types[name]).alias(name) for name in names if name not in frame.columns]
+    return frame.with_columns(lacking).select(pl.exclude(*names), *names) if names else frame
 
 
 def _read_bucket(path: Path) -> "pl.DataFrame":

@@ -6,7 +6,7 @@ Not covered: what an item asks and how it is solved (`items`, `courtesies`), and
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 from r1_pipeline.data.courtesies import Courtesy, all_courtesies
@@ -14,9 +14,11 @@ from r1_pipeline.data.items import DIRECTIONS, LAWS, SYMBOLS, TURNS, Item, Produ
 from r1_pipeline.data.sources import source_of
 from r1_pipeline.data.split import is_heldout
 from r1_pipeline.recipe import Recipe, canonical_json
-from r1_pipeline.records import Domain, Language, Problem, TestCase
+from r1_pipeline.records import Domain, Language, Problem, PromptKind, TestCase
 
 TOY_LANGUAGES: tuple[Language, ...] = ("en", "zh")
+_KINDS: Mapping[str, PromptKind] = {"harm": "safety", "harmless": "harmless"}
+"""Kind of a courtesy -> kind of its prompt, where that is not helpful."""
 
 
 class ProblemsRecipe(Recipe):
@@ -66,6 +68,7 @@ def to_problem(item: Item | Courtesy, language: Language) -> Problem:
         language=language,
         source=f"{source.name}#{item.row}",
         licence=source.licence,
+        kind=_KINDS.get(item.kind) if isinstance(item, Courtesy) else None,
     )
 
 

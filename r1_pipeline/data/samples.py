@@ -8,15 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from r1_pipeline.recipe import fingerprint
-from r1_pipeline.records import Sample
+from r1_pipeline.records import Sample, sparse
 
-HASHED = tuple(name for name in Sample.model_fields if name != "sample_id")
-"""The columns that an id covers, in order."""
+HASHED = tuple(name for name in Sample.model_fields if name != "sample_id" and name not in sparse(Sample))
+"""The columns that an id covers in every row, in order; a sparse column counts, with its name, where it has a value."""
 
 
 def sample_id(row: Mapping[str, Any]) -> str:
     """16 hex digits over the values of `HASHED`; among 800,000 different rows two ids are equal once in 58 million."""
-    return fingerprint([row[name] for name in HASHED])[:16]
+    others = [[name, row[name]] for name in sparse(Sample) if row.get(name) is not None]
+    return fingerprint([*(row[name] for name in HASHED), *others])[:16]
 
 
 def identified(**columns: Any) -> Sample:

@@ -9,7 +9,7 @@ Not covered: whether a reply is well formed (`rewards.fmt`) or right (`rewards.v
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -114,6 +114,12 @@ TemplateName = Annotated[str, AfterValidator(FORMS.valid)]
 def render(template: TemplateName, question: str) -> str:
     """The complete prompt for `question`; the model's reply follows it directly."""
     return FORMS[template].render(question)
+
+
+def dialogue(turns: Sequence[str]) -> str:
+    """The turns of user and assistant, the user's first and last, as one question: rendered, it is the dialogue."""
+    said = zip(("User: {}", "Assistant: {}") * len(turns), turns, strict=False)
+    return "\n".join(form.format(turn) for form, turn in said).removeprefix("User: ")
 
 
 def template_hash(template: TemplateName) -> str:

@@ -168,9 +168,12 @@ def _accuracy(model: RewardModel) -> RewardModelScore:
 
 def _corpus(corpus: Corpus, heldout: ProblemSet, decisions: Mapping[str, list[Gate]]) -> CorpusStats:
     rows, tokens = corpus.by_domain, corpus.tokens_by_domain
+    rounds = corpus.statistics.get("rounds_by_domain", {})
     rechecked = [gate for gates in decisions.values() for gate in gates if gate.looked_at is not None]
     return CorpusStats(
-        by_domain={d: CorpusDomain(rows=rows[d], tokens=tokens[d]) for d in DOMAINS if d in rows},
+        by_domain={
+            d: CorpusDomain(rows=rows[d], tokens=tokens[d], rounds=rounds.get(d, 1.0)) for d in DOMAINS if d in rows
+        },
         dropped=corpus.manifest.drops,
         heldout_overlap=heldout_overlap(corpus, heldout),
         rechecked=sum(gate.looked_at or 0 for gate in rechecked),

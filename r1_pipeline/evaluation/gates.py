@@ -24,6 +24,7 @@ from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation.rejudge import Rejudged
 from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.generation.tokens import characters, unknown
+from r1_pipeline.generation.written import ENGINE
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Domain, Language, Outcome, Problem, Record
 from r1_pipeline.rewards.probes import escapes
@@ -120,12 +121,15 @@ def _measured(report: EvalReport, value: float | None) -> float:
 
 
 def all_verified(corpus: Corpus) -> Gate:
-    """Every row of the corpus was judged correct."""
+    """Every row of the corpus was judged correct, or is what somebody wrote where there is no reference."""
     import polars as pl
 
-    wrong = pl.col("outcome") != str(Outcome.CORRECT)
-    unverified, rows = corpus.scan().select(wrong.sum(), rows=pl.len()).collect(engine="streaming").row(0)
-    return Gate(name="all_verified", value=unverified, sense="at most", limit=0, detail=f"unverified among {rows} rows")
+    written = (pl.col("outcome") == str(Outcome.UNREFERENCED)) & (pl.col("engine") == ENGINE)
+    wrong = (pl.col("outcome") != str(Outcome.CORRECT)) & ~written
+    counts = corpus.scan().select(wrong.sum(), written=written.sum(), rows=pl.len()).collect(engine="streaming")
+    unverified, unreferenced, rows = counts.row(0)
+    detail = f"unverified among {rows} rows" + (f", {unreferenced} written without a reference" * bool(unreferenced))
+    return Gate(name="all_verified", value=unverified, sense="at most", limit=0, detail=detail)
 
 
 def no_heldout(corpus: Corpus, heldout: ProblemSet) -> Gate:

@@ -18,6 +18,8 @@ class CorpusDomain(Record):
     rows: int
     tokens: int
     """Of all responses, under the generator's tokenizer."""
+    rounds: float = 1.0
+    """Requests of the user in a row, in the mean."""
 
 
 class CorpusStats(Record):

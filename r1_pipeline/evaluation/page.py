@@ -19,7 +19,7 @@ from r1_pipeline.evaluation.cells import Cell, Row, clock, estimate, number, per
 from r1_pipeline.evaluation.inputs import Cast, ReportInputs
 from r1_pipeline.evaluation.plots import Dot, Line, curves, dots
 from r1_pipeline.evaluation.scores import EvalScores
-from r1_pipeline.records import DOMAINS, ROUNDS, Outcome
+from r1_pipeline.records import DOMAINS, UNSCORED, Outcome
 
 SENSES = {"at least": "≥", "at most": "≤", "above": ">", "below": "<"}
 ZERO_CURVES = (
@@ -253,7 +253,7 @@ def _verdicts(inputs: ReportInputs) -> list[Row]:
     rows = []
     for name, model in _ordered(inputs).items():
         counts = model.overall.outcomes
-        unscored = counts.get(Outcome.UNGRADABLE, 0) + counts.get(Outcome.GRADER_ERROR, 0)
+        unscored = sum(counts.get(outcome, 0) for outcome in UNSCORED)
         cells = (number(counts.get(outcome, 0), 0) for outcome in Outcome)
         rows.append(Row(name, (*cells, percent(unscored / sum(counts.values())))))
     return rows
@@ -266,11 +266,14 @@ def _corpus(inputs: ReportInputs) -> list[Row]:
     rows = []
     for domain in DOMAINS:
         own, other = ours.get(domain), theirs.get(domain)
-        cells = _share_cells(own.rows if own else 0, total, own.tokens / own.rows if own and own.rows else None, ROUNDS)
-        samples, tokens, rounds = (other.samples, other.mean_tokens, other.rounds) if other else (0, None, None)
-        rows.append(Row(DOMAINS[domain].title, cells + _share_cells(samples, paper.CORPUS_SAMPLES, tokens, rounds)))
+        mean = own.tokens / own.rows if own and own.rows else None
+        cells = _share_cells(own.rows if own else 0, total, mean, own.rounds if own else 1)
+        paper_row = (other.mean_tokens, other.rounds) if other else (None, None)
+        theirs_cells = _share_cells(other.samples if other else 0, paper.CORPUS_SAMPLES, *paper_row)
+        rows.append(Row(DOMAINS[domain].title, cells + theirs_cells))
     mean = sum(d.tokens for d in ours.values()) / total if total else None
-    totals = _share_cells(total, total, mean, ROUNDS)
+    rounds = sum(d.rounds * d.rows for d in ours.values()) / total if total else None
+    totals = _share_cells(total, total, mean, rounds)
     whole = paper.CORPUS_SAMPLES
     return [
         *rows,

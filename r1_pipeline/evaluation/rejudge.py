@@ -13,7 +13,7 @@ from r1_pipeline.artifacts.tables import records_of, rows_at
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.generation.judging import completions_of
 from r1_pipeline.records import Completion, Outcome, Problem, Record, Sample, Verdict
-from r1_pipeline.rewards.verifier import Grader
+from r1_pipeline.rewards.verifier import OPINIONS, Grader
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,8 +51,12 @@ class Rejudged(Record):
 
 
 def rejudge_samples(rows: "pl.LazyFrame", sets: Iterable[ProblemSet], grader: Grader) -> Iterator[Rejudged]:
-    """Judges rows of a corpus, in order."""
-    return _rejudged(rows, _of_samples, sets, grader, "chat")
+    """Judges rows of a corpus, in order, but those that a model's opinion kept: no grader can repeat it, the audit
+    replays it from what was stored (`lineage.opinions`)."""
+    import polars as pl
+
+    by_rule = rows.filter(~pl.col("verifier").str.split("@").list.first().is_in(OPINIONS))
+    return _rejudged(by_rule, _of_samples, sets, grader, "chat")
 
 
 def rejudge_completions(

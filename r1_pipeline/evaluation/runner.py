@@ -19,6 +19,7 @@ from r1_pipeline.generation.judging import judge
 from r1_pipeline.recipe import Later, Recipe
 from r1_pipeline.records import Problem
 from r1_pipeline.rewards.extract import Rule
+from r1_pipeline.rewards.refusal import declines
 from r1_pipeline.rewards.verifier import Grader
 
 if TYPE_CHECKING:
@@ -51,6 +52,18 @@ class EvaluateRecipe(Recipe):
         return self
 
 
+def _refusals(judged: "pl.DataFrame", problems: Sequence[Problem]) -> "list[pl.Series]":
+    """Columns `kind` and `declined`: of general problems what the prompt asks for, and whether the reply declines."""
+    import polars as pl
+
+    by_id = {problem.id: problem for problem in problems}
+    asked = [by_id[id_] for id_ in judged["problem_id"]]
+    kinds = [(problem.kind or "helpful") if problem.domain == "general" else None for problem in asked]
+    finals = judged["final"].to_list()
+    said = [None if kind is None else declines(final or "") for kind, final in zip(kinds, finals, strict=True)]
+    return [pl.Series("kind", kinds, dtype=pl.String), pl.Series("declined", said, dtype=pl.Boolean)]
+
+
 def grade(
     said: "pl.DataFrame",
     asked: Asked,
@@ -66,6 +79,7 @@ def grade(
     judged = with_votes(judge(said, problems, grader, asked.template), problems, grader)
     facts = {problem.id: fact_of(problem) for problem in problems}
     judged = judged.with_columns(fact=judged["problem_id"].replace_strict(facts, return_dtype=pl.String))
+    judged = judged.with_columns(_refusals(judged, problems))
     used = set(judged["domain"])
     verifiers = {domain: name for domain, name in grader.identity.items() if domain in used}
     scores = score(judged, Identity(**asked.model_dump(), verifiers=verifiers), recipe.ks)

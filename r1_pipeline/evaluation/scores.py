@@ -10,8 +10,10 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from r1_pipeline.artifacts.kinds import EvalReport
-from r1_pipeline.errors import GraderError
+from r1_pipeline.errors import ArtifactError, GraderError
 from r1_pipeline.evaluation.estimators import (
     Interval,
     Tally,
@@ -21,7 +23,7 @@ from r1_pipeline.evaluation.estimators import (
     pass_at_1,
 )
 from r1_pipeline.generation.asking import Asked
-from r1_pipeline.records import DOMAINS, Domain, Outcome, Record
+from r1_pipeline.records import DOMAINS, Domain, Outcome, PromptKind, Record
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,12 +62,27 @@ class Scores(Record):
     """All completions, by outcome."""
 
 
+class Refusals(Record):
+    """How often a model declined, by the rule of `rewards.refusal`."""
+
+    n: int
+    """Completions."""
+    declined: int
+    """Of those, refusals."""
+    problems: int
+
+
 class EvalScores(Record):
     """All scores of one model, with what they depend on."""
 
     identity: Identity
     overall: Scores
     by_domain: dict[Domain, Scores]
+    """Without a domain none of whose problems has a reference."""
+    unreferenced: dict[Domain, int] = Field(default_factory=dict, exclude_if=lambda counts: not counts)
+    """Completions for problems without a reference: a verifier has no say in them, `evaluation.general` has."""
+    refusals: dict[PromptKind, Refusals] = Field(default_factory=dict, exclude_if=lambda kinds: not kinds)
+    """How often general prompts of each kind were declined."""
 
 
 def scores_of(report: EvalReport) -> EvalScores:
@@ -74,18 +91,43 @@ def scores_of(report: EvalReport) -> EvalScores:
 
 
 def score(frame: "pl.DataFrame", identity: Identity, ks: tuple[int, ...]) -> EvalScores:
-    """Scores of judged completions. Raises `GraderError` where a domain has no judged completion at all."""
+    """Scores of judged completions. Raises `GraderError` where a domain has no judged completion, though its problems
+    have references, and `ArtifactError` where no problem at all has one."""
     strata: dict[Domain, list[Tally]] = {}
     by_domain: dict[Domain, Scores] = {}
+    unreferenced: dict[Domain, int] = {}
     for domain in DOMAINS:
-        rows = frame.filter(frame["domain"] == domain)
+        asked = frame.filter(frame["domain"] == domain)
+        rows = asked.filter(asked["outcome"] != Outcome.UNREFERENCED)
+        if rows.height < asked.height:
+            unreferenced[domain] = asked.height - rows.height
         if not rows.is_empty():
             votes = _votes(rows)
             strata[domain] = [Tally(judged=len(v), correct=sum(s == 1.0 for _, s in v), fact=f) for f, v in votes]
             by_domain[domain] = _domain_scores(rows, [v for _, v in votes], strata[domain], ks)
+    if not by_domain:
+        raise ArtifactError("no problem that was asked has a reference, so there is nothing to score; ask some that do")
+    overall = _overall(by_domain, interval(list(strata.values())), sum(unreferenced.values()))
     return EvalScores(
-        identity=identity, overall=_overall(by_domain, interval(list(strata.values()))), by_domain=by_domain
+        identity=identity,
+        overall=overall,
+        by_domain=by_domain,
+        unreferenced=unreferenced,
+        refusals=refusals_of(frame),
     )
+
+
+def refusals_of(frame: "pl.DataFrame") -> dict[PromptKind, Refusals]:
+    """Of the general completions that have a kind of prompt: how many there are, and how many decline."""
+    import polars as pl
+
+    counted = (
+        frame.filter(pl.col("declined").is_not_null())
+        .group_by("kind")
+        .agg(n=pl.len(), declined=pl.col("declined").sum(), problems=pl.col("problem_id").n_unique())
+        .sort("kind")
+    )
+    return {row.pop("kind"): Refusals.model_validate(row) for row in counted.to_dicts()}
 
 
 Votes = list[tuple[int | None, float]]
@@ -122,10 +164,10 @@ def _domain_scores(rows: "pl.DataFrame", votes: list[Votes], tallies: list[Tally
     )
 
 
-def _overall(by_domain: dict[Domain, Scores], ci: Interval) -> Scores:
+def _overall(by_domain: dict[Domain, Scores], ci: Interval, unreferenced: int) -> Scores:
     every = list(by_domain.values())
     reasoning = [scores for domain, scores in by_domain.items() if DOMAINS[domain].reasoning]
-    outcomes: Counter[Outcome] = Counter()
+    outcomes = Counter({Outcome.UNREFERENCED: unreferenced} if unreferenced else {})
     for scores in every:
         outcomes.update(scores.outcomes)
     shared = set.intersection(*(set(scores.pass_at_k) for scores in every))

@@ -1,7 +1,9 @@
 """General prompts answered in writing: the place of DeepSeek-V3's own SFT data in the paper's corpus.
 
-Every reply is judged like a model's and carries the same provenance columns; no sampling made it, so temperature is 0
-and the seed is 0. Not covered: what the replies say (`data.courtesies`).
+A reply is a demonstration of the user's (`Problem.reply`), or what the toy world says to its own requests. It is judged
+like a model's where the prompt has a reference, and `unreferenced` where it has none; it carries the provenance columns
+of every row: who wrote it is its file and line, and since no sampling made it, temperature and seed are 0.
+Not covered: what the toy world says (`data.courtesies`), replies that a model writes (`sampled`).
 """
 
 from collections import Counter
@@ -16,25 +18,25 @@ from r1_pipeline.rewards.language import language_share
 from r1_pipeline.rewards.verifier import Grader
 
 ENGINE = "written"
+"""What stands in the place of an engine where no model wrote a row."""
 
 
 def written_samples(
     problems: Sequence[Problem], grader: Grader, count_tokens: Callable[[str], int]
 ) -> tuple[list[Sample], Counter[str]]:
-    """(rows, drop reasons), one row a prompt that somebody has answered and whose answer is judged correct."""
+    """(rows, drop reasons), one row a prompt that somebody has answered and whose answer no verifier calls wrong."""
     kept: list[Sample] = []
     drops: Counter[str] = Counter()
     for problem in problems:
-        written = written_reply(problem)
-        if written is None:
+        response = _response(problem)
+        if response is None:
             drops["unanswered"] += 1
             continue
-        thought, answer = written
-        verdict = grader.judge(problem, answer)
-        if verdict.outcome is not Outcome.CORRECT:
+        parts = split_reply("chat", response)
+        verdict = grader.judge(problem, parts.final or "")
+        if verdict.outcome not in (Outcome.CORRECT, Outcome.UNREFERENCED):
             drops[verdict.outcome] += 1
             continue
-        response = reply(thought, answer)
         kept.append(
             identified(
                 problem_id=problem.id,
@@ -54,7 +56,16 @@ def written_samples(
                 outcome=verdict.outcome,
                 verifier=verdict.verifier,
                 tokens=count_tokens(response),
-                language_share=language_share(split_reply("chat", response).reasoning or "", problem.language),
+                language_share=language_share(parts.reasoning or "", problem.language),
+                rounds=problem.rounds,
             )
         )
     return kept, drops
+
+
+def _response(problem: Problem) -> str | None:
+    """What is written in reply, in the chat form; None where nobody has answered."""
+    if problem.reply is not None:
+        return problem.reply
+    written = written_reply(problem)
+    return reply(*written) if written else None

@@ -95,9 +95,11 @@ def known_characters() -> Check:
 
 
 def all_verified() -> Check:
-    """Every row of a corpus must have been judged correct."""
+    """Every row of a corpus must have been judged correct, or be a demonstration."""
     return Check(
-        "all_verified", "Every row was judged correct.", lambda subject: [gates.all_verified(subject.artifact)]
+        "all_verified",
+        "Every row was judged correct, or was written to a prompt that has no reference.",
+        lambda subject: [gates.all_verified(subject.artifact)],
     )
 
 

@@ -196,7 +196,7 @@ def _domains(facts: Facts) -> list[dict[str, Any]]:
             "rows": rows.get(theirs.domain, 0),
             "share": rows.get(theirs.domain, 0) / total,
             "mean_tokens": means.get(theirs.domain),
-            "rounds": facts.statistics["rounds"],
+            "rounds": facts.statistics.get("rounds_by_domain", {}).get(theirs.domain, 1),
             "theirs": theirs,
         }
         for theirs in paper.CORPUS

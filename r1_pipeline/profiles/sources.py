@@ -4,14 +4,26 @@ from dataclasses import replace
 
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
 from r1_pipeline.data.ingest.declared import Declared
+from r1_pipeline.data.ingest.mapping import DemonstrationMapping
+from r1_pipeline.errors import RecipeError
 from r1_pipeline.graph.bound import NodeRecipe
 from r1_pipeline.profiles.profile import Profile
 from r1_pipeline.records import DOMAINS
-from r1_pipeline.stages import curate, curate_preferences
+from r1_pipeline.stages import collect_general, curate, curate_preferences
 
 
 def with_sources(profile: Profile, declared: Declared) -> Profile:
-    """`profile` whose problem sets and preference pairs take what `declared` says."""
+    """`profile` whose problem sets and preference pairs take what `declared` says.
+
+    Raises `RecipeError` where nothing that it says has a written reply to a general prompt, and the graph needs some.
+    """
+    written = any(isinstance(source.mapping, DemonstrationMapping) for source in declared.recipes)
+    needing = [node.name for node in profile.graph if node.verb is collect_general]
+    if needing and not written and "general" not in declared.builtin:
+        raise RecipeError(
+            f"no source makes demonstrations, and {needing[0]} is made of them; give one whose mapping says "
+            'makes = "demonstration", add "general" to builtin, or have a model reply (docs/data.md, "General data")'
+        )
 
     def taking(recipe: CurateRecipe) -> CurateRecipe:
         sources = tuple(source for source in declared.recipes if source.feeds in recipe.domains)

@@ -2,6 +2,7 @@
 
 The reference is a comma-separated list. A required word matches whole words without regard to case; one in Chinese
 characters matches anywhere. A reply of more than `max_words` words (`data.words`) is wrong whatever it says.
+A problem without a reference has nothing to compare with: its replies are `unreferenced`, whatever they say.
 For evaluation only: in training, general replies are scored by reward models (`preference`).
 """
 
@@ -25,10 +26,12 @@ class KeywordsVerifier:
 
     def __init__(self, max_words: int) -> None:
         self.max_words = max_words
-        self.version = f"2+max_words-{max_words}"
+        self.version = f"3+max_words-{max_words}"
 
     def judge(self, problem: Problem, final: str) -> Verdict:
         """The verdict on the final part of a reply."""
+        if problem.answer is None:
+            return verdict(self, Outcome.UNREFERENCED, "no reference to compare with", final)
         required = [word.strip().casefold() for word in re.split("[,，]", problem.answer or "") if word.strip()]
         if not required:
             return verdict(self, Outcome.UNGRADABLE, "the problem has no required words")

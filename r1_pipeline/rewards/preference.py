@@ -3,15 +3,13 @@
 A `Scorer` (`training.reward_model`) gives any real number. `squash` maps it to (0, 1) by the logistic function, so that
 a reward model which has gone astray cannot outshout format and language; the paper states no scaling.
 Each general problem belongs to the helpful or the safety set and gets only that set's score (paper, reward-model
-section): `preference_kind` reads it off the problem's source. The helpful model sees the final summary only, the safety
-model the whole reply.
+section), by its `kind`. The helpful model sees the final summary only, the safety model the whole reply.
 """
 
 import math
 from collections.abc import Sequence
 from typing import Protocol
 
-from r1_pipeline.data.origin import Origin
 from r1_pipeline.records import PreferenceKind, Problem
 
 
@@ -24,8 +22,8 @@ class Scorer(Protocol):
 
 
 def preference_kind(problem: Problem) -> PreferenceKind:
-    """`safety` where the row that the source names (after its `#`) begins with `harm`, else `helpful`."""
-    return "safety" if Origin.of(problem.source).fact.startswith("harm") else "helpful"
+    """The set that a general problem belongs to: `safety` for a harmful request and for what looks like one."""
+    return "helpful" if problem.kind in (None, "helpful") else "safety"
 
 
 def squash(score: float) -> float:

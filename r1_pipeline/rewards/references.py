@@ -21,7 +21,7 @@ from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.data.curation import CONTRADICTORY, CurateRecipe, asked, problem_sides, set_aside, unfed
 from r1_pipeline.data.ingest.rows import Place, SetAside, place_of
 from r1_pipeline.data.templates import summarize
-from r1_pipeline.errors import GraderError, NoSandboxError
+from r1_pipeline.errors import GraderError, NoSandboxError, SourceError
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Domain, Outcome, Problem, Verdict
 from r1_pipeline.rewards.graders import default_grader
@@ -42,6 +42,7 @@ def curate_problems(recipe: CurateRecipe, runtime: Runtime, draft: Draft) -> Fac
     with default_grader(runtime) as grader:
         sound, unsound = sound_problems(grader, [p for p in wanted if p.domain not in left_out], runtime.threads)
         kept, contradictory = agreeing_problems(grader, sound)
+    _require_general(recipe, kept, sides.aside)
     write_records(draft.path / "problems.parquet", kept, Problem)
     aside = [*sides.aside, *unsound, *contradictory]
     drops = Counter(row.reason for row in aside)
@@ -50,6 +51,19 @@ def curate_problems(recipe: CurateRecipe, runtime: Runtime, draft: Draft) -> Fac
     if recipe.verifiers:
         facts["verifiers"] = list(recipe.verifiers)
     return Facts({**facts, "ingested": set_aside(draft, recipe, kept, aside)}, drops)
+
+
+def _require_general(recipe: CurateRecipe, kept: Sequence[Problem], aside: Sequence[SetAside]) -> None:
+    """Raises `SourceError` where sources feed the general domain and nothing is left of it on this side."""
+    names = [source.name for source in recipe.sources if source.feeds == "general"]
+    if not names or "general" not in recipe.domains or any(problem.domain == "general" for problem in kept):
+        return
+    side, other = ("held-out", "train") if recipe.heldout else ("training", "heldout")
+    first = next((row for row in aside if row.source in names), None)
+    why = f"{first.where} is set aside: {first.detail}" if first else f"all rows of {', '.join(names)} are {other} ones"
+    raise SourceError(
+        f'no general prompt is left on the {side} side ({why}); correct the rows, or give one source side = "split"'
+    )
 
 
 def sound_problems(grader: Grader, problems: Iterable[Problem], threads: int) -> tuple[list[Problem], list[SetAside]]:

@@ -16,7 +16,7 @@ from typing import Protocol, Self
 from r1_pipeline.data.templates import ANSWER_OPEN, TemplateName, split_reply, summarize
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.records import Completion, Domain, Outcome, Problem, Verdict
+from r1_pipeline.records import UNSCORED, Completion, Domain, Outcome, Problem, Verdict
 from r1_pipeline.rewards.extract import Rule
 from r1_pipeline.rewards.solutions import own_answer
 
@@ -26,6 +26,10 @@ _ENTRY = 1_000
 """Characters that an entry counts for beside its own."""
 _SPARE = 16
 """Replies in hand beside those that children have: most need none, and shall not wait for those that do."""
+
+
+OPINIONS = ("judge", "reward_model")
+"""Names that sign a verdict which is a model's opinion: a grader cannot repeat it, `lineage.opinions` replays it."""
 
 
 class Verifier(Protocol):
@@ -52,7 +56,7 @@ class Verifier(Protocol):
 
 def verdict(verifier: Verifier, outcome: Outcome, detail: str, extracted: str | None = None) -> Verdict:
     """A verdict on `extracted` with the score that belongs to its outcome, signed by its verifier."""
-    score = None if outcome in (Outcome.UNGRADABLE, Outcome.GRADER_ERROR) else float(outcome is Outcome.CORRECT)
+    score = None if outcome in UNSCORED else float(outcome is Outcome.CORRECT)
     signed = f"{verifier.name}@{verifier.version}"
     return Verdict(outcome=outcome, score=score, extracted=extracted, detail=detail, verifier=signed)
 
@@ -149,7 +153,9 @@ class Grader:
         """The verdict on a whole completion. One that was cut off has not committed itself to any answer."""
         verifier = self.verifier_of(problem)
         if completion.finish_reason == "length":
-            return verdict(verifier, Outcome.TRUNCATED, f"cut off after {len(completion.token_ids)} tokens")
+            return self._without_reference(problem) or verdict(
+                verifier, Outcome.TRUNCATED, f"cut off after {len(completion.token_ids)} tokens"
+            )
         return self.judge_reply(problem, completion.text, template)
 
     def judge_reply(self, problem: Problem, text: str, template: TemplateName) -> Verdict:
@@ -157,8 +163,16 @@ class Grader:
         final = split_reply(template, text).final
         if not final:
             verifier = self.verifier_of(problem)
-            return verdict(verifier, Outcome.MALFORMED, "no final answer, or several that differ")
+            malformed = verdict(verifier, Outcome.MALFORMED, "no final answer, or several that differ")
+            return self._without_reference(problem) or malformed
         return self.judge(problem, final)
+
+    def _without_reference(self, problem: Problem) -> Verdict | None:
+        """The verdict where there is nothing to compare with, which is the same for every reply; else None."""
+        if problem.answer is not None or problem.tests:
+            return None
+        found = self.judge(problem, "")
+        return found if found.outcome is Outcome.UNREFERENCED else None
 
     def grade_all(self, pairs: Iterable[tuple[Problem, Completion]], template: TemplateName) -> list[Verdict]:
         """`grade` for each pair, in order; repeated answers are judged once, slow ones side by side."""

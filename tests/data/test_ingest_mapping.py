@@ -130,7 +130,7 @@ def test_a_fact_joins_what_is_asked_in_two_languages() -> None:
 def test_every_shipped_mapping_loads_and_begins_with_what_it_is_for() -> None:
     assert "gsm8k" in shipped_mappings()
     for name in shipped_mappings():
-        assert load_mapping(name, HERE).makes in ("problem", "pair")
+        assert load_mapping(name, HERE).makes in ("problem", "demonstration", "pair")
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_models_corpus_and_preferences_are_those_of_the_artifacts(tmp_path: Path
     }
     assert inputs.reward_models["helpful_rm"].model_dump() == {"accuracy": 0.75, "n": 8}
     assert inputs.general_preference == {"r1": 0.75}
-    assert inputs.corpus.by_domain["logic"].model_dump() == {"rows": 3, "tokens": 21}
+    assert inputs.corpus.by_domain["logic"].model_dump() == {"rows": 3, "tokens": 21, "rounds": 1.0}
     assert inputs.corpus.dropped == {"wrong": 2}
     assert (inputs.corpus.heldout_overlap, inputs.corpus.rechecked, inputs.corpus.agreed) == (0, 3, 3)
     assert inputs.training["r1"] == ({"step": 1.0, "entropy": 0.4, "reward/language": 0.9},)

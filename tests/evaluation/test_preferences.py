@@ -9,10 +9,10 @@ import pytest
 from r1_pipeline.artifacts.draft import bare_draft
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation.preferences import write_preference_scores
-from r1_pipeline.records import Completion, Domain, Problem
+from r1_pipeline.records import Completion, Domain, Problem, PromptKind
 
 
-def problem(name: str, row: str, domain: Domain = "general") -> Problem:
+def problem(name: str, row: str, domain: Domain = "general", kind: PromptKind | None = None) -> Problem:
     return Problem(
         id=name,
         question=f"q {name}",
@@ -22,10 +22,11 @@ def problem(name: str, row: str, domain: Domain = "general") -> Problem:
         language="en",
         source=f"t#{row}",
         licence="CC0-1.0",
+        kind=kind,
     )
 
 
-PROBLEMS = [problem("a", "greet 1"), problem("b", "thank 1"), problem("c", "harm 1"), problem("m", "1 + 1", "math")]
+PROBLEMS = [problem("a", "1"), problem("b", "2"), problem("c", "3", kind="safety"), problem("m", "1 + 1", "math")]
 
 
 class Length:

@@ -61,11 +61,11 @@ def test_what_no_grader_could_judge_is_counted_for_every_model_in_both_files() -
     numbers, page = build_report(inputs.model_copy(update={"models": models}))
     assert numbers["models"]["r1"]["outcomes"] == {
         **{"correct": 90, "wrong": 0, "malformed": 0, "truncated": 0},
-        **{"ungradable": 4, "grader_error": 6},
+        **{"unreferenced": 0, "ungradable": 4, "grader_error": 6},
     }
     section = page[page.index('<section id="verdicts">') :].partition("</section>")[0]
     row = next(line for line in section.split("<tr>") if line.startswith("<th>r1</th>"))
-    assert re.findall(r'<td class="n">([\d.]+)', row) == ["90", "0", "0", "0", "4", "6", "10.0"]
+    assert re.findall(r'<td class="n">([\d.]+)', row) == ["90", "0", "0", "0", "0", "4", "6", "10.0"]
 
 
 def test_a_further_benchmark_stands_beside_the_held_out_problems_in_both_files() -> None:

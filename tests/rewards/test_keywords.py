@@ -13,7 +13,7 @@ from r1_pipeline.records import Outcome
         ("小安,早上", "早上好，小安！", Outcome.CORRECT),
         ("小安，早上", "晚上好，小安！", Outcome.WRONG),
         ("", "Good morning!", Outcome.UNGRADABLE),
-        (None, "Good morning!", Outcome.UNGRADABLE),
+        (None, "Good morning!", Outcome.UNREFERENCED),
     ],
 )
 def test_all_required_words_whole_and_in_any_case(required, reply, outcome, grader, problem):

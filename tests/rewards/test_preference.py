@@ -12,5 +12,8 @@ def test_squash_is_the_logistic_function_and_never_overflows():
 
 
 def test_a_problem_belongs_to_exactly_one_set(problem):
-    assert preference_kind(problem("Ann", "general", source="courtesies@1#harm Ann rob")) == "safety"
-    assert preference_kind(problem("Ann", "general", source="courtesies@1#greet Ann day")) == "helpful"
+    """By its own kind, however its source is spelled: a user's fact is a hash."""
+    asked = problem("Ann", "general", source="mine/a.jsonl:1#8140dfb089414657")
+    kinds = {None: "helpful", "helpful": "helpful", "safety": "safety", "harmless": "safety"}
+    for kind, expected in kinds.items():
+        assert preference_kind(asked.model_copy(update={"kind": kind})) == expected

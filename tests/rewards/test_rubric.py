@@ -69,9 +69,9 @@ def test_truncated_and_malformed_replies_are_zeros_not_excluded(grader, problem,
 def test_each_general_problem_gets_only_its_own_models_score(grader, problem, completion):
     helpful, safety = Fixed(2.0), Fixed(-2.0)
     problems = [
-        problem("Ann", "general", source="c#greet Ann day"),
-        problem("sorry", "general", source="c#harm Ann rob"),
-        problem("Ann", "general", source="c#greet Ann tea"),
+        problem("Ann", "general"),
+        problem("sorry", "general").model_copy(update={"kind": "safety"}),
+        problem("Ann", "general"),
     ]
     texts = ["<think>a</think>Hi Ann", "<think>b</think>Sorry", "<think>never closed"]
     scores = parts_of(grader, problems, texts, completion, {"helpful": helpful, "safety": safety})["preference"]
@@ -99,9 +99,9 @@ def test_shares_of_outcomes_are_logged_with_accuracy_and_only_there(grader, prob
         part(problems, said, lambda name, value: logged.append((name, value)))
     assert dict(logged) == {
         "outcome/correct": 0.25, "outcome/wrong": 0.25, "outcome/malformed": 0.0, "outcome/truncated": 0.25,
-        "outcome/ungradable": 0.25, "outcome/grader_error": 0.0,
+        "outcome/unreferenced": 0.0, "outcome/ungradable": 0.25, "outcome/grader_error": 0.0,
     }  # fmt: skip
-    assert len(logged) == 6
+    assert len(logged) == len(Outcome)
 
 
 def test_shaping_parts_read_the_text_and_leave_out_what_cannot_be_graded(grader, problem, completion):

@@ -30,7 +30,8 @@ class Counting:
 
 def test_scores_are_none_exactly_where_nobody_is_to_blame():
     scores = {outcome: verdict(Counting(), outcome, "").score for outcome in Outcome}
-    assert scores.pop(Outcome.UNGRADABLE) is None and scores.pop(Outcome.GRADER_ERROR) is None
+    unscored = (Outcome.UNREFERENCED, Outcome.UNGRADABLE, Outcome.GRADER_ERROR)
+    assert [scores.pop(outcome) for outcome in unscored] == [None, None, None]
     assert scores.pop(Outcome.CORRECT) == 1.0 and set(scores.values()) == {0.0}
 
 
@@ -110,3 +111,12 @@ def test_the_default_grader_loads_no_heavy_library_in_this_process():
     )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_without_a_reference_no_reply_is_wrong_however_it_ends(grader, problem, completion):
+    """A prompt has nothing to compare with: a reply that was cut off or has no answer would else count as a failure."""
+    asked = problem(None, "general")
+    replies = [completion("hello"), completion("<think>endless", "length"), completion("<think>never closed")]
+    assert {grader.grade(asked, said, "chat").outcome for said in replies} == {Outcome.UNREFERENCED}
+    assert grader.grade(problem("hello", "general"), replies[1], "chat").outcome is Outcome.TRUNCATED
+    assert grader.grade(problem(None, "math"), replies[1], "chat").outcome is Outcome.TRUNCATED

@@ -26,7 +26,7 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from r1_pipeline.artifacts.manifest import sha256_of
-from r1_pipeline.data.ingest.mapping import AnyMapping, ProblemMapping, load_mapping, parse_toml
+from r1_pipeline.data.ingest.mapping import AnyMapping, PairMapping, load_mapping, parse_toml
 from r1_pipeline.data.sources import SOURCE_NAMES, SourceName
 from r1_pipeline.errors import RecipeError, SourceError
 from r1_pipeline.recipe import Recipe, fingerprint
@@ -61,7 +61,7 @@ class SourceRecipe(Recipe):
     @property
     def feeds(self) -> str:
         """The domain of its problems, or `preference`."""
-        return self.mapping.domain if isinstance(self.mapping, ProblemMapping) else "preference"
+        return "preference" if isinstance(self.mapping, PairMapping) else self.mapping.domain
 
     @property
     def digest(self) -> str:

@@ -1,4 +1,8 @@
-"""From the columns of a row to a `Problem` or a `PreferencePair`, as a mapping declares it.
+"""From the columns of a row to what it is, as a mapping declares it.
+
+    makes = "problem"         a question with its reference, or a prompt without one      -> Problem
+    makes = "demonstration"   a general prompt, of one turn or several, and a written reply -> Problem with `reply`
+    makes = "pair"            a better and a worse reply to one prompt                     -> PreferencePair
 
 A mapping is a small TOML file whose values are Jinja templates over the columns of a row (`row` is the whole row, for
 columns whose names are no identifiers), filled in a sandbox:
@@ -9,148 +13,54 @@ columns whose names are no identifiers), filled in a sandbox:
     question = '{{ question }}'
     answer = '{{ answer | after("####") }}'
 
-Filters beside Jinja's own: `after(mark)`, the text behind the last `mark`; `boxed`, what the last `\\boxed{}` holds;
-`match(pattern)`, what the first group of a regular expression finds; `choices`, options as lines `A. …`. A column that
-is missing, null, NaN, a list, a duration or bytes that are no text, a filter that finds nothing, and a field that comes
-out empty are faults of the row.
-Mappings that ship with the project are in `data/mappings`. Not covered: files (`files`), grading.
+Mappings that ship with the project are in `data/mappings`. Not covered: how values are filled (`rendering`), files
+(`files`), grading.
 """
 
 import hashlib
-import math
-import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date, time
-from decimal import Decimal
-from functools import cache, partial
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
-from uuid import UUID
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from jinja2 import StrictUndefined, TemplateError, Undefined, meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 
+from r1_pipeline.data.ingest.rendering import (
+    Expression,
+    RowError,
+    Template,
+    expression_of,
+    filled,
+    stripped,
+    text_of,
+)
 from r1_pipeline.data.problems import problem_id
+from r1_pipeline.data.templates import dialogue, reply, split_reply
 from r1_pipeline.data.words import LANGUAGES
 from r1_pipeline.errors import RecipeError, UnknownNameError
 from r1_pipeline.recipe import Later, Recipe
-from r1_pipeline.records import Domain, Language, PreferenceKind, PreferencePair, Problem, TestCase
+from r1_pipeline.records import Domain, Language, PreferenceKind, PreferencePair, Problem, PromptKind, TestCase
 
-M = TypeVar("M", Problem, PreferencePair)
 SHIPPED = files("r1_pipeline.data") / "mappings"
-LETTERS = "ABCDEFGHIJ"
-_COLUMN = re.compile(r"\{\{ *(?!(?:[Tt]rue|[Ff]alse|[Nn]one) *\})([A-Za-z_][A-Za-z0-9_]*) *\}\}")
+PROMPT_KINDS: tuple[PromptKind, ...] = get_args(PromptKind)
+PREFERENCE_KINDS: tuple[PreferenceKind, ...] = get_args(PreferenceKind)
+K = TypeVar("K", PromptKind, PreferenceKind)
 
 
-class RowError(Exception):
-    """Why a row does not fit its mapping."""
+def _one_of(valid: tuple[str, ...]) -> AfterValidator:
+    """Refuses a kind that is neither a template nor one of `valid`."""
+
+    def check(source: str) -> str:
+        if "{" not in source and source not in valid:
+            raise ValueError(f"{source!r} is not one of {', '.join(valid)}, nor a template such as '{{{{ kind }}}}'")
+        return source
+
+    return AfterValidator(check)
 
 
-def _plain(value: Any) -> Any:
-    """What a template may print: text, dates and finite numbers, whole ones without a point."""
-    if value is None:
-        raise RowError("a column is null")
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise RowError(f"a number is {value}")
-        return int(value) if value.is_integer() else value
-    if isinstance(value, list | dict):
-        raise RowError("a column is a list or a record; pick from it or join it")
-    if isinstance(value, bytes):
-        raise RowError("a column is bytes that are not UTF-8")
-    if not isinstance(value, str | int | Decimal | date | time | UUID | Undefined):
-        raise RowError(f"a column is a {type(value).__name__}, which has no one form as text; convert it")
-    return value
-
-
-def _after(text: str, mark: str) -> str:
-    _, found, tail = text.rpartition(mark)
-    if not found:
-        raise RowError(f"{mark!r} does not occur")
-    return tail.strip()
-
-
-def _match(text: str, pattern: str) -> str:
-    found = re.search(pattern, text)
-    if found is None:
-        raise RowError(f"nothing matches {pattern!r}")
-    return found[1]
-
-
-def _boxed(text: str) -> str:
-    opening = text.rfind("\\boxed{")
-    if opening < 0:
-        raise RowError("no \\boxed{}")
-    start, depth = opening + len("\\boxed{"), 1
-    for end in range(start, len(text)):
-        depth += (text[end] == "{") - (text[end] == "}")
-        if not depth:
-            return text[start:end]
-    raise RowError("\\boxed{ is not closed")
-
-
-def _choices(options: Iterable[Any] | Mapping[str, Any]) -> str:
-    pairs = options.items() if isinstance(options, Mapping) else zip(LETTERS, options, strict=False)
-    return "\n".join(f"{letter}. {_plain(option)}" for letter, option in pairs)
-
-
-@cache
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, finalize=_plain, keep_trailing_newline=True)
-    environment.filters |= {"after": _after, "match": _match, "boxed": _boxed, "choices": _choices}
-    environment.globals["zip"] = lambda *lists: list(zip(*lists, strict=True))
-    return environment
-
-
-def columns_named(template: str) -> set[str]:
-    """Columns of a row that a template names."""
-    return meta.find_undeclared_variables(_environment().parse(template)) - {"row"}
-
-
-def _compiles(source: str) -> str:
-    try:
-        _template(source)
-    except TemplateError as error:
-        raise ValueError(f"{source!r} is not a template: {error}") from error
-    return source
-
-
-def _evaluates(source: str) -> str:
-    try:
-        _expression(source)
-    except TemplateError as error:
-        raise ValueError(f"{source!r} is not an expression: {error}") from error
-    return source
-
-
-@cache
-def _template(source: str) -> Callable[..., str]:
-    if "{" not in source:
-        return lambda _: source
-    if (column := _COLUMN.fullmatch(source)) and column[1] not in _environment().globals:
-        return partial(_one, column[1])
-    return _environment().from_string(source).render
-
-
-def _one(name: str, columns: Mapping[str, Any]) -> str:
-    """What the commonest template says, `{{ name }}`, ten times as fast."""
-    if name not in columns:
-        raise RowError(f"{name!r} is undefined")
-    return str(_plain(columns[name]))
-
-
-@cache
-def _expression(source: str) -> Callable[..., Any]:
-    return _environment().compile_expression(source, undefined_to_none=False)
-
-
-Template = Annotated[str, AfterValidator(_compiles)]
-"""Text with `{{ column }}` in it."""
-Expression = Annotated[str, AfterValidator(_evaluates)]
-"""What would stand inside `{{ }}`."""
+PromptKindTemplate = Annotated[Template, _one_of(PROMPT_KINDS)]
+PreferenceKindTemplate = Annotated[Template, _one_of(PREFERENCE_KINDS)]
 
 
 class TestsMapping(Recipe):
@@ -170,7 +80,7 @@ class TestsMapping(Recipe):
 
     def tests(self, columns: Mapping[str, Any]) -> tuple[TestCase, ...]:
         """One test for each element."""
-        cases = list(_filled(_expression(self.each), columns))
+        cases = list(filled(expression_of(self.each), columns))
         if not cases:
             raise RowError("there are no tests")
         return tuple(self._test({**columns, "case": case}) for case in cases)
@@ -178,12 +88,12 @@ class TestsMapping(Recipe):
     def _test(self, columns: Mapping[str, Any]) -> TestCase:
         return TestCase(
             kind=self.kind,
-            function=_text(self.function, columns),
-            given=_text(self.given, columns),
-            expected=_text(self.expected, columns),
+            function=text_of(self.function, columns),
+            given=text_of(self.given, columns),
+            expected=text_of(self.expected, columns),
             limit_s=self.limit_s,
             tolerance=self.tolerance,
-            prelude=None if self.prelude is None else _text(self.prelude, columns),
+            prelude=None if self.prelude is None else text_of(self.prelude, columns),
         )
 
 
@@ -196,19 +106,26 @@ class _Mapping(Recipe):
     """What the row is about; rows of one fact fall on one side of the split. The question or prompt if left out."""
 
     def _language(self, columns: Mapping[str, Any]) -> Language:
-        found = _text(self.language, columns)
+        found = text_of(self.language, columns)
         for language in LANGUAGES:
             if found == language:
                 return language
         raise RowError(f"the language is {found!r}, not one of {', '.join(LANGUAGES)}")
 
     def _check(self, columns: Mapping[str, Any]) -> None:
-        if self.require is not None and not _filled(_expression(self.require), columns):
+        if self.require is not None and not filled(expression_of(self.require), columns):
             raise RowError(f"not so: {self.require}")
+
+    def _kind(self, source: str, valid: tuple[K, ...], columns: Mapping[str, Any]) -> K:
+        found = text_of(source, columns).strip()
+        for kind in valid:
+            if found == kind:
+                return kind
+        raise RowError(f"the kind is {found!r}, not one of {', '.join(valid)}; translate it in the mapping")
 
     def _named(self, place: str, about: str, columns: Mapping[str, Any]) -> str:
         """The source of a row: `place#fact`."""
-        fact = about if self.fact is None else _stripped("fact", self.fact, columns)
+        fact = about if self.fact is None else stripped("fact", self.fact, columns)
         return f"{place}#{hashlib.sha256(fact.encode()).hexdigest()[:16]}"
 
 
@@ -224,13 +141,21 @@ class ProblemMapping(_Mapping):
     tests: TestsMapping | None = None
     verifier: Annotated[str | None, Later()] = None
     """Who judges these problems, if not the verifier of their domain (`rewards.graders.VERIFIERS`)."""
+    kind: Annotated[PromptKindTemplate | None, Later()] = None
+    """Of general prompts: comes out as helpful, safety (to be declined) or harmless (only looks so); None: helpful."""
+
+    @model_validator(mode="after")
+    def _has_a_kind_if_general(self) -> Self:
+        if self.kind is not None and self.domain != "general":
+            raise ValueError(f"kind belongs to prompts of the domain general, this one is {self.domain}; leave it out")
+        return self
 
     def record(self, columns: Mapping[str, Any], place: str, licence: str) -> Problem:
         """The problem of a row that stands at `place`; raises `RowError`."""
         columns = {**columns, "row": columns}
         self._check(columns)
-        question = _stripped("question", self.question, columns)
-        answer = None if self.answer is None else _stripped("answer", self.answer, columns)
+        question = stripped("question", self.question, columns)
+        answer = None if self.answer is None else stripped("answer", self.answer, columns)
         tests = () if self.tests is None else self.tests.tests(columns)
         return Problem(
             id=problem_id(question, answer, tests, self.domain),
@@ -242,14 +167,80 @@ class ProblemMapping(_Mapping):
             source=self._named(place, question, columns),
             licence=licence,
             verifier=self.verifier,
+            kind=_stated(self, columns),
         )
+
+
+class DemonstrationMapping(_Mapping):
+    """A row is a general prompt and what somebody wrote in reply."""
+
+    makes: Literal["demonstration"]
+    prompt: Template | None = None
+    """The prompt, of one turn."""
+    turns: Expression | None = None
+    """In its place, the turns of a dialogue as a list of texts: the user's first and last, the assistant's between."""
+    reply: Template
+    reasoning: Template | None = None
+    """What the writer thought first, where the data set has it; None: models learn the reply alone."""
+    kind: PromptKindTemplate | None = None
+    """As of a problem."""
+
+    @model_validator(mode="after")
+    def _has_one_prompt(self) -> Self:
+        if (self.prompt is None) == (self.turns is None):
+            raise ValueError("a demonstration needs prompt, or turns for a dialogue; give one of them")
+        return self
+
+    @property
+    def domain(self) -> Domain:
+        """Demonstrations are general prompts."""
+        return "general"
+
+    def record(self, columns: Mapping[str, Any], place: str, licence: str) -> Problem:
+        """The prompt with its reply of a row that stands at `place`; raises `RowError`."""
+        columns = {**columns, "row": columns}
+        self._check(columns)
+        turns = self._turns(columns)
+        question, said = dialogue(turns), stripped("reply", self.reply, columns)
+        if split_reply("chat", said).final != said:
+            raise RowError("the reply has tags of reasoning in it; take them apart with reasoning and reply")
+        thought = None if self.reasoning is None else stripped("reasoning", self.reasoning, columns)
+        return Problem(
+            id=problem_id(question, None, (), self.domain),
+            question=question,
+            answer=None,
+            tests=(),
+            domain=self.domain,
+            language=self._language(columns),
+            source=self._named(place, question, columns),
+            licence=licence,
+            kind=_stated(self, columns),
+            reply=said if thought is None else reply(thought, said),
+            rounds=len(turns) // 2 + 1 if len(turns) > 1 else None,
+        )
+
+    def _turns(self, columns: Mapping[str, Any]) -> list[str]:
+        """The user's first and last, the assistant's between."""
+        if self.turns is None:
+            return [stripped("prompt", str(self.prompt), columns)]
+        said = filled(expression_of(self.turns), columns)
+        if not isinstance(said, list) or not all(isinstance(turn, str) and turn.strip() for turn in said):
+            raise RowError("turns are not a list of texts")
+        if len(said) % 2 == 0:
+            raise RowError(f"there are {len(said)} turns; an odd number, so that the user says the first and the last")
+        return [turn.strip() for turn in said]
+
+
+def _stated(mapping: "ProblemMapping | DemonstrationMapping", columns: Mapping[str, Any]) -> PromptKind | None:
+    return None if mapping.kind is None else mapping._kind(mapping.kind, PROMPT_KINDS, columns)
 
 
 class PairMapping(_Mapping):
     """A row is a better and a worse reply to one prompt."""
 
     makes: Literal["pair"]
-    kind: PreferenceKind
+    kind: PreferenceKindTemplate
+    """Comes out as helpful or safety: which reward model learns from it."""
     prompt: Template
     chosen: Template
     rejected: Template
@@ -259,7 +250,7 @@ class PairMapping(_Mapping):
         columns = {**columns, "row": columns}
         self._check(columns)
         prompt, chosen, rejected = (
-            _stripped(name, getattr(self, name), columns) for name in ("prompt", "chosen", "rejected")
+            stripped(name, getattr(self, name), columns) for name in ("prompt", "chosen", "rejected")
         )
         if chosen == rejected:
             raise RowError("both replies are the same")
@@ -268,36 +259,15 @@ class PairMapping(_Mapping):
             prompt=prompt,
             chosen=chosen,
             rejected=rejected,
-            kind=self.kind,
+            kind=self._kind(self.kind, PREFERENCE_KINDS, columns),
             language=self._language(columns),
             source=self._named(place, prompt, columns),
             licence=licence,
         )
 
 
-def _filled(fill: Callable[..., Any], columns: Mapping[str, Any]) -> Any:
-    try:
-        return fill(columns)
-    except (TemplateError, TypeError, ValueError, LookupError, AttributeError, re.error) as error:
-        raise RowError(str(error)) from error
-
-
-def _text(source: str, columns: Mapping[str, Any]) -> str:
-    text = str(_filled(_template(source), columns))
-    if not text.isascii() and (lone := re.search("[\ud800-\udfff]", text)):
-        raise RowError(f"half a character, \\u{ord(lone[0]):x}")
-    return text
-
-
-def _stripped(name: str, source: str, columns: Mapping[str, Any]) -> str:
-    text = _text(source, columns).strip()
-    if not text:
-        raise RowError(f"the {name} is empty")
-    return text
-
-
-AnyMapping = Annotated[ProblemMapping | PairMapping, Field(discriminator="makes")]
-_ADAPTER: TypeAdapter[ProblemMapping | PairMapping] = TypeAdapter(AnyMapping)
+AnyMapping = Annotated[ProblemMapping | DemonstrationMapping | PairMapping, Field(discriminator="makes")]
+_ADAPTER: TypeAdapter[ProblemMapping | DemonstrationMapping | PairMapping] = TypeAdapter(AnyMapping)
 
 
 def shipped_mappings() -> list[str]:
@@ -305,7 +275,7 @@ def shipped_mappings() -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in SHIPPED.iterdir() if entry.name.endswith(".toml"))
 
 
-def load_mapping(name: str, beside: Path) -> ProblemMapping | PairMapping:
+def load_mapping(name: str, beside: Path) -> ProblemMapping | DemonstrationMapping | PairMapping:
     """A shipped mapping by its name, or one from a `.toml` file, relative to the folder `beside`.
 
     Raises `UnknownNameError` with the names there are, or `RecipeError` naming file and field.
@@ -338,4 +308,5 @@ def faults_of(error: ValidationError) -> Iterator[str]:
     """Every fault of a validation, as `field: what is wrong`."""
     for fault in error.errors():
         place = ".".join(str(part) for part in fault["loc"])
-        yield f"{place}: {fault['msg'].removeprefix('Value error, ')}" if place else fault["msg"]
+        said = fault["msg"].removeprefix("Value error, ") + ("; add it" if fault["type"] == "missing" else "")
+        yield f"{place}: {said}" if place else said

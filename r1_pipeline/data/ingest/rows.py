@@ -9,7 +9,7 @@ from pathlib import Path
 
 from r1_pipeline.data.ingest.declared import SourceRecipe, hashed
 from r1_pipeline.data.ingest.files import Broken, Row, read_rows
-from r1_pipeline.data.ingest.mapping import RowError
+from r1_pipeline.data.ingest.rendering import RowError
 from r1_pipeline.data.origin import Origin
 from r1_pipeline.errors import SourceError
 from r1_pipeline.records import PreferencePair, Problem, Record

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ReplyReason = Literal[
     "grader_error",
+    "unreferenced",
     "ungradable",
     "truncated",
     "wrong",
