@@ -12,7 +12,8 @@ import pytest
 
 from r1_pipeline.data.ingest import files
 from r1_pipeline.data.ingest.files import Broken, Row, read_rows
-from r1_pipeline.data.ingest.mapping import ProblemMapping, RowError, load_mapping
+from r1_pipeline.data.ingest.mapping import ProblemMapping, load_mapping
+from r1_pipeline.data.ingest.rendering import RowError
 from r1_pipeline.errors import SourceError
 from r1_pipeline.records import Problem
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from r1_pipeline.data.ingest.mapping import PairMapping, ProblemMapping, RowError, load_mapping, shipped_mappings
+from r1_pipeline.data.ingest.mapping import PairMapping, ProblemMapping, load_mapping, shipped_mappings
+from r1_pipeline.data.ingest.rendering import RowError
 from r1_pipeline.errors import RecipeError, UnknownNameError
 from r1_pipeline.recipe import canonical_json
 from r1_pipeline.records import Problem
