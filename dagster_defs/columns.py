@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_defs.keys import asset_key
-from r1_pipeline.artifacts.kinds import Artifact, Corpus, EvalReport
+from r1_pipeline.artifacts.kinds import COMPLETIONS, Artifact, Corpus, EvalReport
 from r1_pipeline.data.ingest.rendering import columns_named
 from r1_pipeline.graph.bound import Bound
 
@@ -50,7 +50,7 @@ def columns(artifact: Artifact, bound: Bound) -> dict[str, Any]:
 
 
 def _tables(artifact: Artifact) -> Sequence[Path]:
-    return [artifact.path / "completions.parquet"] if isinstance(artifact, EvalReport) else artifact.tables()
+    return [artifact.path / COMPLETIONS] if isinstance(artifact, EvalReport) else artifact.tables()
 
 
 def _from_inputs(artifact: Artifact, names: Sequence[str], bound: Bound) -> Iterator[Origin]:

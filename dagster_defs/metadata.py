@@ -80,7 +80,7 @@ def _of_kind(artifact: Artifact) -> Metadata:
         case PreferenceScores():
             return {"mean scores": MetadataValue.json(artifact.statistics)}
         case PreferenceSet():
-            return {"dagster/row_count": artifact.row_count, "held-out pairs": artifact.statistics["heldout"]}
+            return {"dagster/row_count": artifact.row_count, "held-out pairs": artifact.heldout_pairs}
         case _:
             return {}
 

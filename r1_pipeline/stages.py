@@ -34,7 +34,7 @@ from r1_pipeline.data.corpus import corpus_statistics, write_samples
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe, curate_pairs, put_aside
 from r1_pipeline.data.merge import MergeRecipe, merge_parts
 from r1_pipeline.data.mix import PromptSchedule, order_prompts
-from r1_pipeline.data.screening.aside import set_aside as set_rows_aside
+from r1_pipeline.data.screening.aside import write_dropped
 from r1_pipeline.data.screening.rows import screening_identity
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.data.templates import TemplateName, template_hash
@@ -378,7 +378,7 @@ def _sampled(
         samples, dropped = keep_samples(judged, known, asked, rewriter, recipe.keep)
         write_table(draft.path / VERDICTS, judged.select("problem_id", "sample_index", "outcome", "verifier"))
         write_samples(draft.path, samples)
-        return _corpus_facts(draft, set_rows_aside(draft, dropped) + Counter(answers.manifest.drops))
+        return _corpus_facts(draft, write_dropped(draft, dropped) + Counter(answers.manifest.drops))
 
     judges = grader_identity(recipe.ask.problems, problems)
     uses = {"rewriter": rewriter.identity, **judges, **language_identity()}

@@ -20,6 +20,10 @@ from r1_pipeline.records import Domain, PreferencePair, Problem, Sample
 if TYPE_CHECKING:
     import polars as pl
 
+ASKED = "asked.json"
+COMPLETIONS = "completions.parquet"
+PROBLEMS = "problems.parquet"
+SCORES = "scores.json"
 VERDICTS = "verdicts.parquet"
 """`problem_id`, `sample_index`, `outcome`, `verifier`; the completions themselves are in the `Answers` below."""
 
@@ -71,6 +75,11 @@ class Artifact:
     def tokens(self) -> dict[str, int]:
         """Tokens `generated` and `trained` while it was made; empty where tokens mean nothing."""
         return dict(self.statistics.get("tokens", {}))
+
+    @property
+    def sources(self) -> list[dict[str, Any]]:
+        """`source`, `licence`, `domain`, `rows` of what a stage made itself and trained on; empty where it did not."""
+        return list(self.statistics.get("sources", []))
 
     @property
     def by_domain(self) -> dict[Domain, int]:
@@ -126,6 +135,11 @@ class PreferenceSet(Artifact):
 
     kind = "preferences"
     rows = ("train*.parquet", "heldout*.parquet")
+
+    @property
+    def heldout_pairs(self) -> int:
+        """Pairs that no reward model is trained on."""
+        return int(self.statistics["heldout"])
 
     def pairs(self, split: str) -> list[PreferencePair]:
         """Pairs of `train` or `heldout`."""
@@ -190,12 +204,12 @@ class Answers(Artifact):
 
     def asked(self) -> dict[str, Any]:
         """Who answered what, and how it was asked (`generation.asking.Asked`)."""
-        asked: dict[str, Any] = json.loads((self.path / "asked.json").read_text(encoding="utf-8"))
+        asked: dict[str, Any] = json.loads((self.path / ASKED).read_text(encoding="utf-8"))
         return asked
 
     def completions(self) -> "pl.DataFrame":
         """One row a completion."""
-        return read_table(self.path / "completions.parquet")
+        return read_table(self.path / COMPLETIONS)
 
 
 class EvalReport(Artifact):
@@ -205,12 +219,12 @@ class EvalReport(Artifact):
 
     def scores(self) -> dict[str, Any]:
         """The scores as written by `evaluation.runner`."""
-        scores: dict[str, Any] = json.loads((self.path / "scores.json").read_text(encoding="utf-8"))
+        scores: dict[str, Any] = json.loads((self.path / SCORES).read_text(encoding="utf-8"))
         return scores
 
     def completions(self) -> "pl.DataFrame":
         """One row a completion, with its verdict."""
-        return read_table(self.path / "completions.parquet")
+        return read_table(self.path / COMPLETIONS)
 
 
 class PreferenceScores(Artifact):
@@ -220,9 +234,7 @@ class PreferenceScores(Artifact):
 
     def scores(self) -> dict[str, dict[str, dict[str, float]]]:
         """Model -> kind of preference -> `mean` score in (0, 1) and `n` answers."""
-        scores: dict[str, dict[str, dict[str, float]]] = json.loads(
-            (self.path / "scores.json").read_text(encoding="utf-8")
-        )
+        scores: dict[str, dict[str, dict[str, float]]] = json.loads((self.path / SCORES).read_text(encoding="utf-8"))
         return scores
 
 

@@ -8,7 +8,6 @@ wait and reuse. `build` is the one door: it computes the fingerprint, reuses wha
 import errno
 import fcntl
 import json
-import os
 import shutil
 import time
 import uuid
@@ -40,6 +39,7 @@ from r1_pipeline.artifacts.manifest import (
 )
 from r1_pipeline.artifacts.metrics import METRICS
 from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.artifacts.whole import sync
 from r1_pipeline.errors import OutOfDiskError
 from r1_pipeline.recipe import Recipe, canonical_value, fingerprint
 
@@ -245,20 +245,12 @@ def _check_home(home: Path) -> None:
 
 def _commit(staging: Path, target: Path, manifest: Manifest) -> None:
     for entry in manifest.files:
-        _sync(staging / entry.path)
+        sync(staging / entry.path)
     path = staging / MANIFEST
     path.write_text(sealed(manifest).model_dump_json(indent=1) + "\n", encoding="utf-8")
-    _sync(path)
+    sync(path)
     for directory in [staging, *(p for p in staging.rglob("*") if p.is_dir())]:
-        _sync(directory)
+        sync(directory)
     target.parent.mkdir(parents=True, exist_ok=True)
     staging.rename(target)
-    _sync(target.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(target.parent)

@@ -1,5 +1,6 @@
 """Files that are there whole or not at all: written beside their place, then renamed."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,3 +15,12 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 def write_text_whole(path: Path, text: str) -> None:
     """Writes `text` in UTF-8, whole or not at all."""
     write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def sync(path: Path) -> None:
+    """Waits until a file, or the list of what is in a folder, has reached the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -158,8 +158,8 @@ def curate_pairs(recipe: CuratePreferencesRecipe, runtime: Runtime, draft: Draft
         write_records(draft.path / f"{name}.parquet", pairs, PreferencePair)
     taken = [*sides.train, *sides.heldout]
     facts = {"rows": len(taken), "train": len(sides.train), "heldout": len(sides.heldout)}
-    drops = Counter(row.reason for row in sides.aside)
-    return Facts({**facts, "ingested": set_aside(draft, recipe, taken, sides.aside)}, drops)
+    drops = put_aside(draft, sides.aside)
+    return Facts({**facts, "ingested": ingested(recipe, taken, sides.aside)}, drops)
 
 
 def _without_opposites(sides: Sides[PreferencePair]) -> Sides[PreferencePair]:
@@ -177,11 +177,8 @@ def _without_opposites(sides: Sides[PreferencePair]) -> Sides[PreferencePair]:
     return Sides(list(sound(sides.train)), list(sound(sides.heldout)), aside)
 
 
-def set_aside(
-    draft: Draft, recipe: _Sourced, taken: Iterable[Problem | PreferencePair], aside: Sequence[SetAside]
-) -> dict[str, Any]:
-    """Writes what was set aside; returns facts about the user's sources."""
-    put_aside(draft, aside)
+def ingested(recipe: _Sourced, taken: Iterable[Problem | PreferencePair], aside: Sequence[SetAside]) -> dict[str, Any]:
+    """Facts about the user's sources: how many of their rows were taken, and how many set aside."""
     rows, others = (Counter(Place.of(row.source).source for row in taken), Counter(row.source for row in aside))
     return {
         source.name: {

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from r1_pipeline.recipe import fingerprint
-from r1_pipeline.records import Sample, sparse
+from r1_pipeline.records import Problem, Sample, sparse
 
 HASHED = tuple(name for name in Sample.model_fields if name != "sample_id" and name not in sparse(Sample))
 """The columns that an id covers in every row, in order; a sparse column counts, with its name, where it has a value."""
@@ -24,3 +24,9 @@ def identified(**columns: Any) -> Sample:
     """The row of these columns, all but the id."""
     unnamed = Sample(sample_id="", **columns)
     return unnamed.model_copy(update={"sample_id": sample_id(unnamed.model_dump(mode="json"))})
+
+
+def answer_to(problem: Problem, response: str, **columns: Any) -> Sample:
+    """The row in which `problem` is answered with `response`; `columns` are all that the problem does not say."""
+    said = problem.model_dump(include={"domain", "language", "source", "licence", "question"})
+    return identified(problem_id=problem.id, response=response, **said, **columns)

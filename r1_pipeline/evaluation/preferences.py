@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import SCORES
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.generation.judging import completions_of
@@ -30,7 +31,7 @@ def write_preference_scores(
     scores = {name: _by_kind(template, frame, by_id, scorers) for name, (template, frame) in said.items()}
     if not all(scores.values()):
         raise ArtifactError("an evaluation holds no answers to general prompts; ask some (EvaluateRecipe.ask.problems)")
-    (draft.path / "scores.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+    (draft.path / SCORES).write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
     return {name: overall(kinds) for name, kinds in scores.items()}
 
 

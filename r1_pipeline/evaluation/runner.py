@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import model_validator
 
 from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import COMPLETIONS, SCORES
 from r1_pipeline.artifacts.tables import write_table
 from r1_pipeline.data.split import fact_of
 from r1_pipeline.evaluation.scores import EvalScores, Identity, score
@@ -83,6 +84,6 @@ def grade(
     used = set(judged["domain"])
     verifiers = {domain: name for domain, name in grader.identity.items() if domain in used}
     scores = score(judged, Identity(**asked.model_dump(), verifiers=verifiers), recipe.ks)
-    write_table(draft.path / "completions.parquet", judged)
-    (draft.path / "scores.json").write_text(scores.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_table(draft.path / COMPLETIONS, judged)
+    (draft.path / SCORES).write_text(scores.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return scores

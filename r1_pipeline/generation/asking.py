@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import ASKED, COMPLETIONS
 from r1_pipeline.artifacts.tables import read_table, write_table
 from r1_pipeline.artifacts.whole import write_whole
 from r1_pipeline.data.subset import shuffled
@@ -92,8 +93,8 @@ def ask(
         engine=engine.identity,
     )
     said = sample(engine, problems, template, recipe, draft)
-    write_table(draft.path / "completions.parquet", said)
-    (draft.path / "asked.json").write_text(asked.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_table(draft.path / COMPLETIONS, said)
+    (draft.path / ASKED).write_text(asked.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return said
 
 

@@ -8,7 +8,7 @@ Not covered: sampling (`asking`), judging (`judging`), the rules (`data.screenin
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from r1_pipeline.data.samples import identified
+from r1_pipeline.data.samples import answer_to
 from r1_pipeline.data.screening.aside import aside
 from r1_pipeline.data.screening.replies import ReplyRecipe, screen_replies
 from r1_pipeline.generation.asking import Asked, AskRecipe
@@ -69,14 +69,9 @@ def _dropped(row: Mapping[str, Any], reason: str) -> Mapping[str, Any]:
 
 
 def _sample(problem: Problem, response: str, row: Mapping[str, Any], asked: Asked) -> Sample:
-    return identified(
-        problem_id=problem.id,
-        domain=problem.domain,
-        language=problem.language,
-        source=problem.source,
-        licence=problem.licence,
-        question=problem.question,
-        response=response,
+    return answer_to(
+        problem,
+        response,
         generator=asked.model_digest,
         engine=row["engine"],
         **asked.sampling.model_dump(),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from r1_pipeline.data.courtesies import written_reply
 from r1_pipeline.data.origin import Origin
-from r1_pipeline.data.samples import identified
+from r1_pipeline.data.samples import answer_to
 from r1_pipeline.data.templates import reply, split_reply
 from r1_pipeline.records import Outcome, Problem, Sample
 from r1_pipeline.rewards.language import language_share
@@ -38,14 +38,9 @@ def written_samples(
             drops[verdict.outcome] += 1
             continue
         kept.append(
-            identified(
-                problem_id=problem.id,
-                domain=problem.domain,
-                language=problem.language,
-                source=problem.source,
-                licence=problem.licence,
-                question=problem.question,
-                response=response,
+            answer_to(
+                problem,
+                response,
                 generator=Origin.of(problem.source).place,
                 engine=ENGINE,
                 temperature=0.0,

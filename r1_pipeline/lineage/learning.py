@@ -106,8 +106,7 @@ def counted(rows: "pl.LazyFrame") -> "pl.DataFrame":
 
 
 def _shares(library: Library, learner: Artifact) -> Iterator[Share]:
-    made = learner.statistics.get("sources", [])
-    for row in made:
+    for row in learner.sources:
         yield Share(learner=learner.name, data=f"made by {learner.manifest.stage}", digest=learner.digest, **row)
     for data in lessons(library, learner):
         for row in counted(taught(data)).iter_rows(named=True):
@@ -117,9 +116,7 @@ def _shares(library: Library, learner: Artifact) -> Iterator[Share]:
 def _own(model: Artifact, wanted: str) -> int:
     """Rows that the stage made for itself."""
     return sum(
-        row["rows"]
-        for row in model.statistics.get("sources", [])
-        if row["licence"] == wanted or f"{row['source']}/".startswith(f"{wanted}/")
+        row["rows"] for row in model.sources if row["licence"] == wanted or f"{row['source']}/".startswith(f"{wanted}/")
     )
 
 

@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import ProblemSet, peek_artifact
+from r1_pipeline.artifacts.kinds import PROBLEMS, ProblemSet, peek_artifact
 from r1_pipeline.artifacts.manifest import ARTIFACTS, MANIFEST
 from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.artifacts.tables import write_records
-from r1_pipeline.data.curation import CONTRADICTORY, CurateRecipe, asked, problem_sides, set_aside, unfed
+from r1_pipeline.data.curation import CONTRADICTORY, CurateRecipe, asked, ingested, problem_sides, put_aside, unfed
 from r1_pipeline.data.ingest.rows import Place, SetAside, place_of
 from r1_pipeline.data.templates import summarize
 from r1_pipeline.errors import GraderError, NoSandboxError, SourceError
@@ -43,14 +43,14 @@ def curate_problems(recipe: CurateRecipe, runtime: Runtime, draft: Draft) -> Fac
         sound, unsound = sound_problems(grader, [p for p in wanted if p.domain not in left_out], runtime.threads)
         kept, contradictory = agreeing_problems(grader, sound)
     _require_general(recipe, kept, sides.aside)
-    write_records(draft.path / "problems.parquet", kept, Problem)
+    write_records(draft.path / PROBLEMS, kept, Problem)
     aside = [*sides.aside, *unsound, *contradictory]
-    drops = Counter(row.reason for row in aside)
+    drops = put_aside(draft, aside)
     drops.update(f"no_verifier_of_{problem.domain}" for problem in wanted if problem.domain in left_out)
     facts = {"rows": len(kept), "by_domain": dict(Counter(p.domain for p in kept)), "left_out": left_out}
     if recipe.verifiers:
         facts["verifiers"] = list(recipe.verifiers)
-    return Facts({**facts, "ingested": set_aside(draft, recipe, kept, aside)}, drops)
+    return Facts({**facts, "ingested": ingested(recipe, kept, aside)}, drops)
 
 
 def _require_general(recipe: CurateRecipe, kept: Sequence[Problem], aside: Sequence[SetAside]) -> None:
@@ -151,6 +151,6 @@ def _graded_code(home: Path) -> str | None:
     """Name of a problem set of this home that has code."""
     for manifest in sorted((home / ARTIFACTS / ProblemSet.kind).rglob(MANIFEST)):
         found = peek_artifact(manifest.parent)
-        if found.statistics.get("by_domain", {}).get("code"):
+        if found.by_domain.get("code"):
             return found.name
     return None

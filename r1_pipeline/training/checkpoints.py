@@ -7,13 +7,13 @@ broken ones are removed with a note. One that other ranks wrote is whole but not
 Not covered: finished artifacts (`r1_pipeline.artifacts`).
 """
 
-import os
 import shutil
 from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
 
 from r1_pipeline.artifacts.manifest import FileEntry, list_files
+from r1_pipeline.artifacts.whole import sync
 from r1_pipeline.errors import CorruptArtifactError, LaunchError
 from r1_pipeline.records import Record
 
@@ -43,14 +43,14 @@ def seal(checkpoint: Path, layout: str = SINGLE_RANK) -> None:
     """Sync every file of a finished checkpoint, then write its seal."""
     files = list_files(checkpoint)
     for entry in files:
-        _sync(checkpoint / entry.path)
+        sync(checkpoint / entry.path)
     temporary = checkpoint.with_name(f".{checkpoint.name}.{SEAL}")
     temporary.write_text(
         Seal(step=step_of(checkpoint), files=files, layout=layout).model_dump_json(indent=1), encoding="utf-8"
     )
-    _sync(temporary)
+    sync(temporary)
     temporary.replace(checkpoint / SEAL)
-    _sync(checkpoint)
+    sync(checkpoint)
 
 
 def verify(checkpoint: Path) -> Seal:
@@ -117,11 +117,3 @@ def step_of(checkpoint: Path) -> int:
 def _checkpoints(scratch: Path) -> list[Path]:
     found = (p for p in scratch.glob("checkpoint-*") if p.is_dir() and p.name.removeprefix("checkpoint-").isdigit())
     return sorted(found, key=step_of)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -26,7 +26,7 @@ def aside(rows: Iterable[Mapping[str, Any]]) -> "pl.DataFrame":
     return pl.DataFrame([{name: row.get(name) for name in schema} for row in rows], schema=schema)
 
 
-def set_aside(draft: Draft, dropped: "pl.DataFrame") -> Counter[str]:
-    """Write the dropped rows into the artifact and count their reasons."""
+def write_dropped(draft: Draft, dropped: "pl.DataFrame") -> Counter[str]:
+    """Writes dropped rows into the artifact; returns how many had which reason."""
     write_shards(draft.path, DROPPED, [dropped])
     return Counter(dropped["reason"])
