@@ -97,6 +97,19 @@ def test_merged_rows_are_not_held_out_not_repeated_and_readable(tmp_path: Path) 
     assert drops == Counter(heldout=1, contaminated=1, duplicate=1, code_block=1)
 
 
+def test_a_row_about_a_held_out_problem_that_also_holds_its_text_has_one_reason(tmp_path: Path) -> None:
+    asked = "A cow has 4 legs. How many legs have 4 cows?"
+    heldout = Problem(
+        id="math0", question=asked, answer="16", tests=(), domain="math", language="en", source="s", licence="l"
+    )
+    rows = [sample("Count to 2.", "<think>easy</think>1 2"), sample(asked, "<think>4 * 4</think>16", problem="math0")]
+    draft = bare_draft(tmp_path)
+    assert merge_parts(Parts(tmp_path).add(rows).made, [heldout], MERGE, 1, draft) == {"heldout": 1}
+    assert read(draft.path, "samples")["sample_id"].to_list() == [rows[0].sample_id]
+    dropped = read(draft.path, "dropped").select("id", "reason", "against").rows()
+    assert dropped == [(rows[1].sample_id, "heldout", "math0")]
+
+
 class Told(Observer):
     """Keeps what a person should read."""
 

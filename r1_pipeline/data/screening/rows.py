@@ -102,7 +102,8 @@ def screen_rows(
         return _dropped([])
     ids = pl.concat([part.ids for part in seen])
     faults = _dropped([*(() if known is None else (known,)), *(part.faults for part in seen)])
-    faults = faults.unique("row", keep="first", maintain_order=True).with_columns(id=ids.gather(faults["row"]))
+    faults = faults.unique("row", keep="first", maintain_order=True)
+    faults = faults.with_columns(id=ids.gather(faults["row"]))
     sound = np.ones(len(ids), dtype=np.bool_)
     sound[faults["row"].to_numpy()] = False
     sketches = join_sketches([part.sketches for part in seen])
