@@ -9,13 +9,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from dagster_defs.cli.regrade import regraded
 from r1_pipeline import stages
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, Corpus, EvalReport, ProblemSet
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Facts, Spec, Store
 from r1_pipeline.artifacts.tables import read_records, write_records
+from r1_pipeline.cli.regrade import regraded
 from r1_pipeline.data.ingest.rows import SetAside
 from r1_pipeline.errors import ArtifactError, GraderBusyError, GraderError, NoSandboxError, RecipeError
 from r1_pipeline.generation.fake import FakeEngine

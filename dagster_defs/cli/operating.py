@@ -4,26 +4,27 @@ from typing import Annotated
 
 import typer
 
-from dagster_defs.cli.common import (
+from dagster_defs.settings import Settings
+from dagster_defs.web.addresses import LOOPBACK, Address, public_origin
+from r1_pipeline.cli.common import (
     HomeOption,
     ProfileOption,
     RecipeOption,
     SeedOption,
     SourcesOption,
-    app,
+    command,
     kept_in,
     out,
     say,
     settings_of,
 )
-from dagster_defs.web.addresses import LOOPBACK, Address, public_origin
 
 PublicOption = Annotated[
     str | None, typer.Option(help="Where a reverse proxy shows it to browsers, as https://r1.example.org.")
 ]
 
 
-@app.command()
+@command
 def ui(  # noqa: PLR0913 - as many as it has options
     profile: ProfileOption = None,
     home: HomeOption = None,
@@ -47,7 +48,7 @@ def ui(  # noqa: PLR0913 - as many as it has options
     """Dagster and MLflow together on the loopback address. Example: r1 ui --profile smoke --automation"""
     from dagster_defs.web.ui import serve
 
-    settings = settings_of(home, profile, seed, sources, recipe)
+    settings = settings_of(Settings, home, profile=profile, seed=seed, sources=sources, recipe=recipe)
     dagster, mlflow = (
         Address(host, port, public_origin(public) if public else None)
         for port, public in ((dagster_port, dagster_origin), (mlflow_port, mlflow_origin))
@@ -59,7 +60,7 @@ MODEL = typer.Argument(help="A checkpoint of the graph, e.g. r1 or distilled/qwe
 WHY = typer.Option("--why", help="Goes into the journal.")
 
 
-@app.command()
+@command
 def promote(
     model: Annotated[str, MODEL],
     why: Annotated[str, WHY],
@@ -71,26 +72,26 @@ def promote(
     from dagster_defs.tracking.promotion import promote as promoted
     from dagster_defs.tracking.stage_runs import Tracking
 
-    settings = kept_in(home)
+    settings = kept_in(Settings, home)
     bound = settings.load().bound
     with Tracking.of(settings).required():
         move = promoted(settings, bound, bound.name(model), why, person(), even_if_worse=even_if_worse)
     say(f"{model}: version {move.version} is the champion, pass@1 {move.score:.4f}")
 
 
-@app.command()
+@command
 def rollback(model: Annotated[str, MODEL], why: Annotated[str, WHY], home: HomeOption = None) -> None:
     """Make the champion before the present one the champion again. Example: r1 rollback r1 --why "it rambles" """
     from dagster_defs.tracking.promotion import rollback as rolled_back
     from dagster_defs.tracking.stage_runs import Tracking
 
-    settings = kept_in(home)
+    settings = kept_in(Settings, home)
     with Tracking.of(settings).required():
         move = rolled_back(settings, str(settings.load().bound.name(model)), why)
     say(f"{model}: version {move.version} is the champion again, pass@1 {move.score:.4f}")
 
 
-@app.command()
+@command
 def prune(
     keep_days: Annotated[float, typer.Option(min=0, help="Younger artifacts stay.")] = 30.0,
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; else they are only listed.")] = False,
@@ -100,7 +101,7 @@ def prune(
     from dagster_defs.admin import retention
     from dagster_defs.tracking.stage_runs import Tracking
 
-    settings = kept_in(home)
+    settings = kept_in(Settings, home)
     with Tracking.of(settings).required():
         found = retention.unneeded(settings, keep_days)
     for entry in found:
@@ -112,14 +113,14 @@ def prune(
     say(f"{len(found)} artifacts, {size:.1f} MiB {verb}")
 
 
-@app.command()
+@command
 def migrate(home: HomeOption = None) -> None:
     """Copy records from SQLite to the PostgreSQL of R1_DAGSTER_DB and MLFLOW_TRACKING_URI. Example: r1 migrate"""
     from dagster_defs.admin.migrate import migrate as migrated
     from dagster_defs.history import reachable
 
     with reachable("check R1_DAGSTER_DB and MLFLOW_TRACKING_URI"):
-        moved = migrated(kept_in(home))
+        moved = migrated(kept_in(Settings, home))
     say(
         f"{moved.runs} runs and {moved.events} events of Dagster and {moved.tracked_runs} runs of MLflow are in "
         "PostgreSQL; keep the two variables set, and r1 run and r1 ui go on there"

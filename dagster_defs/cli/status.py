@@ -10,13 +10,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from dagster_defs.assets import rerun_of
-from dagster_defs.cli.plan import hours_text
 from dagster_defs.history import history
 from dagster_defs.io import newest_record
 from dagster_defs.keys import asset_key
 from dagster_defs.settings import Settings
 from dagster_defs.staleness.drift import Drifts, State
 from dagster_defs.staleness.waves import below, waits
+from r1_pipeline.cli.plan import hours_text
 from r1_pipeline.planning.hardware import accelerator_of
 from r1_pipeline.planning.plan import planned_hours
 from r1_pipeline.profiles import Profile

@@ -14,12 +14,12 @@ from dagster_defs.newest import newest_good
 from dagster_defs.settings import Settings
 from dagster_defs.tracking.mlflow_runs import registered_name
 from dagster_defs.tracking.stage_runs import Tracking
-from r1_pipeline.artifacts.kinds import EvalReport
-from r1_pipeline.artifacts.manifest import folders_of, read_manifest
+from r1_pipeline.artifacts.manifest import read_manifest
 from r1_pipeline.errors import R1Error
 from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.graph.bound import Bound
 from r1_pipeline.graph.node import AssetName
+from r1_pipeline.graph.stored import evaluation_of
 from r1_pipeline.records import Record
 
 if TYPE_CHECKING:
@@ -147,10 +147,8 @@ def _version_of(client: "MlflowClient", model: str, fingerprint: str) -> "ModelV
 def _score(settings: Settings, bound: Bound, name: AssetName, digest: str) -> float:
     """pass@1 of the newest evaluation of just this version of a model."""
     evaluation = bound.evaluation(name)
-    for folder in folders_of(settings.home, EvalReport.kind, str(evaluation)):
-        scores = scores_of(EvalReport(folder, read_manifest(folder)))
-        if scores.identity.model_digest == digest:
-            return scores.overall.pass_at_1
+    if report := evaluation_of(settings.home, evaluation, digest):
+        return scores_of(report).overall.pass_at_1
     asked = bound.graph.answers(name.asset)
     raise PromotionError(f"this version has not been evaluated; run r1 run --select {asked},{evaluation.asset}")
 

@@ -7,7 +7,7 @@
 `answer` is all that a model said, `domain` one of the grader's or `choice`. Where the final part stands: in `<answer>`
 tags where there are any, else after the last `</think>`, else it is all of it; the rest is the verifier's rule.
 A line that cannot be read is a `BadLine` and stops nothing. Memory is bounded by the lines that are being judged.
-Not covered: files, interruptions, progress (`dagster_defs.cli.grade`).
+Not covered: files, interruptions, progress (`r1_pipeline.cli.grade`).
 """
 
 import time

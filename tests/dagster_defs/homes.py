@@ -75,7 +75,9 @@ LIMIT = 40
 def smoke_settings(home: Path) -> Settings:
     """Of the profile `smoke`, everything below `home`; with the sources file that lies there."""
     sources = home / "sources.toml"
-    return Settings(home, "smoke", 0, f"sqlite:///{home / 'mlflow.db'}", sources if sources.exists() else None)
+    return Settings(
+        home, "smoke", 0, sources if sources.exists() else None, tracking_uri=f"sqlite:///{home / 'mlflow.db'}"
+    )
 
 
 def changed(monkeypatch: pytest.MonkeyPatch, change: Callable[[Profile], Profile], name: str = "smoke") -> None:

@@ -39,7 +39,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(tracking: str = "sqlite:///x") -> Settings:
-    return Settings(Path("home"), "smoke", 0, tracking)
+    return Settings(Path("home"), "smoke", 0, tracking_uri=tracking)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from r1_pipeline.settings.reruns import Rerun, Reruns, When
 
 def by_itself(tmp_path: Path, profile: str) -> set[str]:
     """Assets that follow a change without a person."""
-    graph = code_location(Settings(tmp_path, profile, 0, "unused")).resolve_asset_graph()
+    graph = code_location(Settings(tmp_path, profile, 0, tracking_uri="unused")).resolve_asset_graph()
     keys = graph.materializable_asset_keys
     return {key.to_user_string() for key in keys if graph.get(key).automation_condition is not None}
 
@@ -39,7 +39,7 @@ def test_status_says_what_an_asset_costs_and_what_its_approval_would_draw_after_
 ) -> None:
     for name in ("R1_HOME", "R1_PROFILE", "R1_SEED", "R1_SOURCES", "DAGSTER_HOME", "MLFLOW_TRACKING_URI"):
         monkeypatch.setenv(name, "")  # `survey` sets them
-    states = {each.asset: each for each in survey(Settings(tmp_path, "node", 0, "unused"))}
+    states = {each.asset: each for each in survey(Settings(tmp_path, "node", 0, tracking_uri="unused"))}
     assert states["r1_zero"].state == "missing"
     assert states["r1_zero"].follows == "on approval"
     assert states["report"].hours == states["report"].hours_below == 0

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from dagster_defs.cli import app, main
-from dagster_defs.settings import SEEDS, Settings, require_home
+from dagster_defs.settings import Settings
 from r1_pipeline.artifacts.manifest import list_files
 from r1_pipeline.errors import RequirementError, UnknownNameError
+from r1_pipeline.home import SEEDS, require_home
 
 GOOD = json.dumps({"id": "1", "domain": "math", "answer": "\\boxed{1}", "reference": "1"})
 QUESTIONS = (
@@ -256,7 +257,7 @@ def test_a_home_that_may_not_be_written_is_read(made: Path, folder: Path, monkey
     from dagster_defs.cli.status import survey
 
     monkeypatch.setattr(history, "access", lambda *_: False)
-    settings = Settings(made, "smoke", 0, f"sqlite:///{made / 'mlflow.db'}")
+    settings = Settings(made, "smoke", 0, tracking_uri=f"sqlite:///{made / 'mlflow.db'}")
     before = list_files(made)
     assert {each.state for each in survey(settings)} == {"fresh"}
     assert list_files(made) == before
@@ -269,6 +270,6 @@ def test_no_warnings_of_libraries_stand_above_our_first_line(folder: Path) -> No
         ended = subprocess.run(line, capture_output=True, text=True, check=False, cwd=folder)
         assert len(ended.stderr.splitlines()) == ended.returncode, ended.stderr
     child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import dagster_defs.definitions'])"
-    parent = f"from dagster_defs.cli.common import quiet; quiet(); {child}"
+    parent = f"from r1_pipeline.cli.common import quiet; quiet(); {child}"
     ended = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, check=False, cwd=folder)
     assert ended.stderr == ""

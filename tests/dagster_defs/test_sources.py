@@ -54,7 +54,7 @@ def settings(tmp_path: Path) -> Settings:
     (tmp_path / "sums.jsonl").write_text(json.dumps({"question": "1 + 1?", "answer": "#### 2"}), encoding="utf-8")
     (tmp_path / "replies.jsonl").write_text(json.dumps({"p": "?", "c": "Yes.", "r": "No."}), encoding="utf-8")
     (tmp_path / "sources.toml").write_text(SOURCES, encoding="utf-8")
-    return Settings(tmp_path / "home", "smoke", 0, "unused", tmp_path / "sources.toml")
+    return Settings(tmp_path / "home", "smoke", 0, tmp_path / "sources.toml", tracking_uri="unused")
 
 
 def parents(graph: dg.Definitions) -> Mapping[str, set[str]]:
@@ -66,7 +66,7 @@ def parents(graph: dg.Definitions) -> Mapping[str, set[str]]:
 
 
 def test_without_sources_of_ones_own_the_builtin_ones_feed_the_graph(tmp_path: Path) -> None:
-    assert parents(code_location(Settings(tmp_path, "smoke", 0, "unused"))) == {
+    assert parents(code_location(Settings(tmp_path, "smoke", 0, tracking_uri="unused"))) == {
         "reasoning_problems": {"math", "code", "stem", "logic"},
         "heldout_problems": {"math", "code", "stem", "logic", "general"},
         "general_prompts": {"general"},
@@ -89,7 +89,7 @@ def code_versions(of: Settings) -> dict[str, str | None]:
 
 
 def test_only_what_takes_a_source_gets_another_recipe(settings: Settings, tmp_path: Path) -> None:
-    before, after = code_versions(Settings(tmp_path, "smoke", 0, "unused")), code_versions(settings)
+    before, after = code_versions(Settings(tmp_path, "smoke", 0, tracking_uri="unused")), code_versions(settings)
     assert {name for name in before if before[name] != after[name]} == set(READERS)
 
 

@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 from run_fakes import ASK, HELDOUT, TRAIN, FakeRun, row, says
 
-from dagster_defs.cli.regrade import regraded
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import VERDICTS, Answers, Corpus, EvalReport
 from r1_pipeline.artifacts.manifest import list_files
 from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.artifacts.tables import write_records, write_table
+from r1_pipeline.cli.regrade import regraded
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.evaluation.runner import GradeRecipe, grade

@@ -184,7 +184,7 @@ def test_a_benchmark_reaches_the_corpus_and_the_plan(examined: Profile) -> None:
 def test_a_benchmark_reaches_dagster(examined: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     there = Registry("profile", {**profiles.PROFILES, "examined": lambda _: examined})
     monkeypatch.setattr(profiles, "PROFILES", there)
-    graph = code_location(Settings(tmp_path, "examined", 0, "unused")).resolve_asset_graph()
+    graph = code_location(Settings(tmp_path, "examined", 0, tracking_uri="unused")).resolve_asset_graph()
     parents = {
         key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}
         for key in graph.get_all_asset_keys()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_defs.cli.plan import hours_text
+from r1_pipeline.cli.plan import hours_text
 from r1_pipeline.planning.plan import plan
 from r1_pipeline.profiles import load_profile
 

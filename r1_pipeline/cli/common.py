@@ -5,14 +5,15 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypedDict, TypeVar, Unpack
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from dagster_defs.settings import Settings, require_home
+from r1_pipeline.home import HomeSettings, require_home
 
 if TYPE_CHECKING:
     from r1_pipeline.lineage.library import Library
@@ -24,6 +25,14 @@ app = typer.Typer(
     help="DeepSeek-R1 as one graph: run it, watch it, ask what came out.",
 )
 out = Console()
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+def command(function: Command) -> Command:
+    """Makes a function a command; the list of commands shows the first paragraph of its docstring, not cut off."""
+    return app.command(short_help=(function.__doc__ or "").partition("\n\n")[0].strip())(function)
+
 
 HomeOption = Annotated[Path | None, typer.Option("--home", help="Where everything is kept [R1_HOME, else ./.r1].")]
 ProfileOption = Annotated[
@@ -42,38 +51,32 @@ RecipeOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
-def settings_of(
-    home: Path | None,
-    profile: str | None = None,
-    seed: int | None = None,
-    sources: Path | None = None,
-    recipe: Path | None = None,
-) -> Settings:
+class Told(TypedDict, total=False):
+    """What the command line says beside the home; what it leaves open is None."""
+
+    profile: str | None
+    seed: int | None
+    sources: Path | None
+    recipe: Path | None
+
+
+S = TypeVar("S", bound=HomeSettings)
+
+
+def settings_of(kind: type[S], home: Path | None, **told: Unpack[Told]) -> S:
     """The environment's settings, with what the command line says on top."""
-    for name, value in (
-        ("R1_HOME", home),
-        ("R1_PROFILE", profile),
-        ("R1_SEED", seed),
-        ("R1_SOURCES", sources),
-        ("R1_RECIPE", recipe),
-    ):
+    for name, value in {"home": home, **told}.items():
         if value is not None:
-            os.environ[name] = str(value)
-    settings = Settings.from_environment()
+            os.environ[f"R1_{name.upper()}"] = str(value)
+    settings = kind.from_environment()
     settings.load()
     return settings
 
 
-def kept_in(
-    home: Path | None,
-    profile: str | None = None,
-    seed: int | None = None,
-    sources: Path | None = None,
-    recipe: Path | None = None,
-) -> Settings:
+def kept_in(kind: type[S], home: Path | None, **told: Unpack[Told]) -> S:
     """`settings_of` for a question about what is there: raises `RequirementError` where there is no home."""
     require_home(home_of(home))
-    return settings_of(home, profile, seed, sources, recipe)
+    return settings_of(kind, home, **told)
 
 
 def quiet() -> None:
@@ -93,7 +96,7 @@ def say(text: str) -> None:
 
 def home_of(home: Path | None) -> Path:
     """Where artifacts are looked for; nothing is made, and no profile is needed."""
-    return (home or Settings.from_environment().home).resolve()
+    return (home or HomeSettings.from_environment().home).resolve()
 
 
 def library_of(home: Path | None) -> "Library":

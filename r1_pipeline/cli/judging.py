@@ -7,23 +7,24 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from dagster_defs.cli.common import (
+from r1_pipeline.cli.common import (
     HomeOption,
     JsonOption,
     ProfileOption,
     SeedOption,
-    app,
+    command,
     fail,
     kept_in,
     out,
     print_json,
     say,
 )
-from dagster_defs.cli.making import run
+from r1_pipeline.cli.orchestrator import Orchestrator
+from r1_pipeline.home import HomeSettings
 from r1_pipeline.rewards.extract import Rule
 
 
-@app.command()
+@command
 def grade(
     file: Annotated[
         Path, typer.Argument(exists=True, dir_okay=False, help="JSON lines; also .csv, .parquet, .gz, .zst.")
@@ -39,7 +40,7 @@ def grade(
     In: {"id", "domain": "math|code|choice|...", "answer", "reference", "tests", "language"};
     out: {"id", "outcome", "score", "extracted", "detail", "seconds"}.
     """
-    from dagster_defs.cli.grade import grade_file
+    from r1_pipeline.cli.grade import grade_file
 
     console = Console(stderr=True)
     try:
@@ -51,8 +52,9 @@ def grade(
         fail(f"{tally.bad} bad lines, named above, were left out")
 
 
-@app.command()
+@command
 def regrade(
+    ctx: typer.Context,
     asset: Annotated[str, typer.Argument(help="An evaluation or a corpus, e.g. evaluation/r1 or sft_corpus.")],
     apply: Annotated[bool, typer.Option("--apply", help="Then make the asset again, as r1 run would.")] = False,
     profile: ProfileOption = None,
@@ -64,9 +66,9 @@ def regrade(
 
     Changes nothing without --apply, which judges the stored answers again: nothing is sampled.
     """
-    from dagster_defs.cli.regrade import asset_of, regraded, said, shown
+    from r1_pipeline.cli.regrade import regraded, said, shown
 
-    settings = kept_in(home, profile, seed)
+    settings = kept_in(HomeSettings, home, profile=profile, seed=seed)
     found = regraded(settings.home, asset, os.cpu_count() or 1)
     if as_json:
         print_json(found.model_dump(mode="json"))
@@ -75,10 +77,10 @@ def regrade(
         if found.flips:
             out.print(shown(found))
     if apply:
-        run(profile, asset_of(settings, asset), home, seed)
+        ctx.ensure_object(Orchestrator).run(settings, settings.load().bound.name(asset).asset)
 
 
-@app.command()
+@command
 def screen(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON lines, CSV or Parquet.")],
     to: Annotated[Path, typer.Option("--out", help="A new folder for kept rows, dropped rows and counts.")],
@@ -93,7 +95,7 @@ def screen(
     DIR gets kept.*, dropped.jsonl (each row with reason and proof) and summary.json, which is also printed.
     Exit code 1: some rows cannot be read and were left out; standard error names them.
     """
-    from dagster_defs.cli.screen import screen_file
+    from r1_pipeline.cli.screen import screen_file
 
     summary = screen_file(file, against or [], columns or [], to, workers)
     print_json(summary)

@@ -17,8 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from dagster_defs.cli.screened import Proof, write_rows
 from r1_pipeline.artifacts.tables import ShardWriter
+from r1_pipeline.cli.screened import Proof, write_rows
 from r1_pipeline.data.ingest.files import READERS, Broken, format_of, read_rows
 from r1_pipeline.data.screening.common import loss
 from r1_pipeline.data.screening.rows import BATCH_CHARACTERS, ROW_REASONS, STANDARD, screen_rows

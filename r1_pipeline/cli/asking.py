@@ -1,14 +1,27 @@
-"""Commands that ask what is there, of the folder alone: trace, audit, export."""
+"""Commands that ask what is there, of the folder alone: trace, audit, export, report."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dagster_defs.cli.common import HomeOption, JsonOption, app, home_of, library_of, out, print_json, say
+from r1_pipeline.cli.common import (
+    HomeOption,
+    JsonOption,
+    command,
+    fail,
+    home_of,
+    kept_in,
+    library_of,
+    out,
+    print_json,
+    say,
+)
+from r1_pipeline.home import HomeSettings
 
 
-@app.command()
+@command
 def trace(
     what: Annotated[str, typer.Argument(help="A sample_id; a model with --sources; with --models anything in a row.")],
     sources: Annotated[bool, typer.Option("--sources", help="Which sources and licences made this model.")] = False,
@@ -18,7 +31,7 @@ def trace(
     as_json: JsonOption = False,
 ) -> None:
     """Where a row comes from, what made a model, who learned from it. Example: r1 trace Apache-2.0 --models"""
-    from dagster_defs.cli.trace import answer, shown, write_page
+    from r1_pipeline.cli.trace import answer, shown, write_page
 
     found = answer(library_of(home), what, sources=sources, models=models)
     if page is not None:
@@ -31,7 +44,7 @@ def trace(
         out.print(shown(found), highlight=False)
 
 
-@app.command()
+@command
 def audit(
     asset: Annotated[
         str | None, typer.Argument(help="NAME, NAME@FINGERPRINT or a folder; all artifacts if left out.")
@@ -43,7 +56,7 @@ def audit(
     as_json: JsonOption = False,
 ) -> None:
     """Recompute every digest, count and verdict of an artifact and all upstream. Example: r1 audit sft_corpus"""
-    from dagster_defs.cli.audit import audited, said
+    from r1_pipeline.cli.audit import audited, said
 
     found = audited(home_of(home), asset, full)
     if as_json:
@@ -54,7 +67,7 @@ def audit(
         raise SystemExit(1)
 
 
-@app.command()
+@command
 def export(
     asset: Annotated[str, typer.Argument(help="NAME or NAME@FINGERPRINT.")],
     target: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
@@ -66,3 +79,13 @@ def export(
     library = library_of(home)
     for name in export_artifact(library, library.find(asset), target):
         say(f"{target}/{name}")
+
+
+@command
+def report(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Path of the newest report, or its numbers. Example: r1 report --json"""
+    directory = kept_in(HomeSettings, home).report_directory
+    path = directory / ("report.json" if as_json else "report.html")
+    if not path.is_file():
+        fail(f"no report in {directory}; make one: r1 run")
+    sys.stdout.write(path.read_text(encoding="utf-8") if as_json else f"{path}\n")

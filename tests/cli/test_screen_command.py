@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dagster_defs.cli.screen import screen_file
+from r1_pipeline.cli.screen import screen_file
 from r1_pipeline.errors import RecipeError, SourceError
 
 LEAK = "A farmer has 17 sheep and buys 12 more at the market on Friday. How many sheep does he have in all?"

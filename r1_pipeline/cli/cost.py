@@ -2,19 +2,17 @@
 
 from rich.table import Table
 
-from dagster_defs.cli.plan import short
-from dagster_defs.newest import newest_model
-from dagster_defs.settings import Settings
+from r1_pipeline.artifacts.kinds import Checkpoint
+from r1_pipeline.cli.plan import short
+from r1_pipeline.home import HomeSettings
 from r1_pipeline.planning.plan import planned_hours
 from r1_pipeline.planning.spent import Cost, StageCost, cost_of_lineage
 
 
-def cost_of(settings: Settings, model: str) -> Cost:
-    """The cost of the newest good version of `model`; raises `UnknownNameError` with the models there are."""
+def cost_of(settings: HomeSettings, model: Checkpoint) -> Cost:
+    """The cost of a model of this home, beside the plan of the profile."""
     profile = settings.load()
-    return cost_of_lineage(
-        newest_model(settings, model), settings.home, profile.machine.devices, planned_hours(profile)
-    )
+    return cost_of_lineage(model, settings.home, profile.machine.devices, planned_hours(profile))
 
 
 def cost_table(cost: Cost) -> Table:

@@ -14,8 +14,8 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from dagster_defs.cli import grade
-from dagster_defs.cli.grade import Tally, grade_file
+from r1_pipeline.cli import grade
+from r1_pipeline.cli.grade import Tally, grade_file
 from r1_pipeline.errors import ArtifactError
 
 COUNT = 1500

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dagster_defs.newest import newest_model
-from dagster_defs.settings import Settings
+from r1_pipeline.artifacts.kinds import Checkpoint
 from r1_pipeline.data.templates import TemplateName, render
 from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.generation.engine import Engine, sample_seed
 from r1_pipeline.generation.opening import open_engine
+from r1_pipeline.profiles import Profile
 from r1_pipeline.records import Completion, Request, Sampling
 
 
@@ -38,13 +38,12 @@ class Partner:
 
 
 @contextmanager
-def partner(settings: Settings, model: str, temperature: float) -> Iterator[Partner]:
-    """The newest good version of `model` on the engine of the profile, with as many tokens as its evaluation allows.
+def partner(profile: Profile, checkpoint: Checkpoint, temperature: float) -> Iterator[Partner]:
+    """A version of a model on the engine of the profile, with as many tokens as its evaluation allows.
 
-    Raises `UnknownNameError` with the models there are. What a server says is not kept.
+    What a server says is not kept.
     """
-    checkpoint, profile = newest_model(settings, model), settings.load()
-    recipe = profile.bound.recipe(profile.bound.evaluation(profile.bound.name(model)))
+    recipe = profile.bound.recipe(profile.bound.evaluation(profile.bound.name(checkpoint.name)))
     assert isinstance(recipe, EvaluateRecipe)
     sampling = recipe.ask.sampling.model_copy(update={"temperature": temperature})
     alone = profile.runtime.model_copy(update={"cluster": None})

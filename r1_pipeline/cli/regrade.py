@@ -1,11 +1,10 @@
-"""`r1 regrade`: which stored verdicts flip under the verifiers of today, and the asset that would be made again."""
+"""`r1 regrade`: which stored verdicts flip under the verifiers of today."""
 
 from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
 
-from dagster_defs.settings import Settings
 from r1_pipeline.artifacts.kinds import Answers, Corpus, EvalReport, ProblemSet, open_artifact
 from r1_pipeline.artifacts.store import open_input
 from r1_pipeline.errors import UnknownNameError
@@ -30,11 +29,6 @@ def regraded(home: Path, name: str, workers: int) -> Regrade:
     rule: Rule = "lenient" if artifact.manifest.payload["recipe"].get("extract") == "lenient" else "strict"
     with default_grader(Runtime(threads=workers), rule) as grader:
         return regrade(artifact, answers, asked, grader)
-
-
-def asset_of(settings: Settings, name: str) -> str:
-    """The node, all its partitions, that `name` is an artifact of; what `r1 run --select` takes."""
-    return settings.load().bound.name(name).asset
 
 
 def said(found: Regrade) -> str:

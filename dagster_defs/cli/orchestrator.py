@@ -1,0 +1,28 @@
+"""What the library's commands ask of Dagster: the version that its checks passed, and a node made again."""
+
+from typing import TYPE_CHECKING
+
+from dagster_defs.cli import making
+from dagster_defs.settings import Settings
+from r1_pipeline.cli.orchestrator import Orchestrator
+from r1_pipeline.home import HomeSettings
+
+if TYPE_CHECKING:
+    from r1_pipeline.artifacts.kinds import Checkpoint
+
+
+class Dagster(Orchestrator):
+    """Answers from Dagster's records of a home."""
+
+    def newest_model(self, settings: HomeSettings, model: str) -> "Checkpoint":
+        """The newest version that passed its checks when they judged it; raises like the method it overrides."""
+        from dagster_defs.newest import newest_good
+        from r1_pipeline.artifacts.kinds import Checkpoint
+        from r1_pipeline.graph.stored import checkpoint_name
+
+        bound = settings.load().bound
+        return Checkpoint.open(newest_good(Settings.from_environment(), bound, checkpoint_name(bound, model)))
+
+    def run(self, settings: HomeSettings, node: str) -> None:
+        """Makes a node of the graph again where it is out of date."""
+        making.run(settings.profile, node, settings.home, settings.seed)

@@ -1,0 +1,52 @@
+"""The command `r1`: what of it needs no Dagster. Every error is one line on the terminal and a non-zero exit."""
+
+import signal
+import sys
+
+from typer.exceptions import TyperException
+
+from r1_pipeline.cli import asking, judging, models
+from r1_pipeline.cli.common import app, fail, quiet
+from r1_pipeline.cli.orchestrator import Orchestrator
+from r1_pipeline.errors import R1Error
+
+__all__ = ["app", "asking", "judging", "main", "models"]
+
+INTERRUPTED = 130
+"""What shells report of a process that SIGINT ended."""
+EXTRAS = {
+    **dict.fromkeys(("dagster", "dagster_pipes", "dagster_webserver", "mlflow", "openlineage"), "dagster"),
+    **dict.fromkeys(("accelerate", "datasets", "torch", "transformers", "trl"), "train"),
+    "dagster_postgres": "postgres",
+}
+"""Package -> the extra of ours that brings it."""
+
+
+def main(orchestrator: Orchestrator | None = None) -> None:
+    """Entry point: turns our errors, mistakes in the command, and files that cannot be used into one line.
+
+    Commands ask `orchestrator` what only records of runs can tell.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    quiet()
+    try:
+        code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False, obj=orchestrator or Orchestrator())
+    except R1Error as error:
+        fail(str(error))
+    except TyperException as error:
+        fail(f"{error.format_message()} (see --help)", error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has closed it
+        raise SystemExit(1) from None
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        fail(f"needs {package}, which is not installed: pip install 'r1-pipeline[{EXTRAS[package]}]'")
+    except OSError as error:
+        if error.filename is None:
+            raise
+        fail(f"{error.filename}: {error.strerror}; name another path, or make this one usable")
+    if code == INTERRUPTED:
+        fail("interrupted", code)
+    raise SystemExit(code or 0)

@@ -1,0 +1,106 @@
+"""Commands about models and profiles: what they cost, and a talk with one: plan, cost, chat."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from r1_pipeline.cli.common import (
+    HomeOption,
+    JsonOption,
+    ProfileOption,
+    RecipeOption,
+    command,
+    kept_in,
+    out,
+    print_json,
+    say,
+    settings_of,
+)
+from r1_pipeline.cli.orchestrator import Orchestrator
+from r1_pipeline.home import HomeSettings
+
+if TYPE_CHECKING:
+    from r1_pipeline.records import Completion
+
+
+@command
+def plan(
+    profile: ProfileOption = None,
+    accelerator: Annotated[str | None, typer.Option(help="h800, h100, h200, a100, cpu-core [the profile's].")] = None,
+    recipe: RecipeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What a profile would cost, stage by stage; runs nothing. Example: r1 plan --profile paper"""
+    from r1_pipeline.cli.plan import published_table, stage_table, summary
+    from r1_pipeline.planning.plan import plan as plan_profile
+
+    settings = settings_of(HomeSettings, None, profile=profile, recipe=recipe)
+    planned = plan_profile(settings.load(), accelerator, compare=settings.profile == "paper")
+    if as_json:
+        print_json(planned.as_json())
+        return
+    wide = Console(width=max(out.width, 150))
+    wide.print(stage_table(planned))
+    if planned.published:
+        wide.print("", published_table(planned))
+    say("\n".join(["", *summary(planned)]))
+
+
+@command
+def cost(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(help="A checkpoint of the graph, e.g. r1 or distilled/qwen.")],
+    home: HomeOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What a model has cost, stage by stage along its lineage, beside the plan. Example: r1 cost r1"""
+    from r1_pipeline.cli.cost import cost_of, cost_table
+
+    settings = kept_in(HomeSettings, home, profile=profile)
+    spent = cost_of(settings, ctx.ensure_object(Orchestrator).newest_model(settings, model))
+    if as_json:
+        print_json(spent.model_dump())
+    else:
+        out.print(cost_table(spent))
+
+
+@command
+def chat(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(help="A checkpoint of the graph, e.g. r1 or distilled/qwen.")],
+    prompt: Annotated[
+        str | None, typer.Option(help="Ask this and leave; else a dialogue, one question a line.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.6,
+    profile: ProfileOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Talk to a checkpoint. Example: r1 chat r1 --prompt "What is 3 + 5 - 2?" """
+    from r1_pipeline.cli.chat import partner
+
+    settings = kept_in(HomeSettings, home, profile=profile)
+    checkpoint = ctx.ensure_object(Orchestrator).newest_model(settings, model)
+    settings.announce()
+    with partner(settings.load(), checkpoint, temperature) as other:
+        if prompt is not None:
+            _tell(other.answer(prompt))
+            return
+        say(f"{model} ({other.digest[:12]}); an empty line ends.")
+        while line := _ask():
+            _tell(other.answer(line))
+
+
+def _tell(reply: "Completion") -> None:
+    sys.stdout.write(reply.text.strip() + "\n")
+    if reply.finish_reason == "length":
+        Console(stderr=True).print(f"cut off after {len(reply.token_ids)} tokens, the profile's limit", highlight=False)
+
+
+def _ask() -> str:
+    try:
+        return input("> ").strip()
+    except EOFError:
+        return ""
