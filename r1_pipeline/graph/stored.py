@@ -57,7 +57,8 @@ def stored(home: Path, bound: Bound, artifact: Artifact) -> Find:
     What it gives raises `GateFailedError` for anything else: a gate that needs it cannot be decided.
     """
     lineage = lineage_of(artifact, home, bound)
-    models = {bound.evaluation(name): folder for name, folder in lineage.items() if name in bound.checkpoints}
+    checkpoints = bound.checkpoints if bound.graph.benchmarks else ()
+    models = {bound.evaluation(name): folder for name, folder in lineage.items() if name in checkpoints}
 
     def find(name: AssetName) -> Artifact:
         if name in lineage:
