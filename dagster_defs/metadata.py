@@ -9,7 +9,7 @@ from typing import Any
 
 from dagster import MetadataValue
 
-from dagster_defs.columns import columns
+from dagster_defs.columns import column_metadata
 from dagster_defs.settings import Settings
 from r1_pipeline.artifacts.kinds import (
     Artifact,
@@ -64,7 +64,7 @@ def describe(artifact: Artifact, settings: Settings, bound: Bound) -> Metadata:
         common["mlflow/run"] = MetadataValue.url(settings.mlflow_link(runs["mlflow_run_id"]))
     if manifest.drops:
         common["dropped"] = MetadataValue.md(markdown(["reason", "rows"], sorted(manifest.drops.items())))
-    return common | columns(artifact, bound) | _of_kind(artifact)
+    return common | column_metadata(artifact, bound) | _of_kind(artifact)
 
 
 def _of_kind(artifact: Artifact) -> Metadata:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from dagster_defs.cli import app
 from dagster_defs.code_location import code_location
-from dagster_defs.columns import columns
+from dagster_defs.columns import column_metadata
 from dagster_defs.settings import Settings
 from dagster_defs.staleness.watch import watcher
 from r1_pipeline.artifacts.store import Store
@@ -165,7 +165,7 @@ def test_a_changed_file_changes_no_code_version_and_a_changed_declaration_asks_f
 def test_columns_of_a_users_file_are_where_columns_of_the_rows_come_from(settings: Settings) -> None:
     profile = settings.load()
     at = Workshop(Store(settings.home), profile.runtime, "preference_pairs")
-    found = columns(curate_preferences(at, profile.recipes["preference_pairs"]), profile.bound)
+    found = column_metadata(curate_preferences(at, profile.recipes["preference_pairs"]), profile.bound)
     origins = found["dagster/column_lineage"].deps_by_column
     assert {
         name: [(dep.asset_key.to_user_string(), dep.column_name) for dep in deps] for name, deps in origins.items()

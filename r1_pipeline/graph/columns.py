@@ -1,0 +1,76 @@
+"""Columns of an artifact's table, and which columns upstream each is taken from.
+
+Taken over means: the value stands in the upstream row as it is, or is the mapping's rendering of it. Columns that a
+stage makes itself (a response, a verdict, a seed) have no origin. Not covered: rows (`r1 trace`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from r1_pipeline.artifacts.kinds import COMPLETIONS, Artifact, Corpus, EvalReport
+from r1_pipeline.data.ingest.rendering import columns_named
+from r1_pipeline.graph.bound import Bound
+from r1_pipeline.records import Record
+
+ASKED = {"problem_id": "id", "domain": "domain", "language": "language"}
+OF_A_PROBLEM = {**ASKED, **{name: name for name in ("source", "licence", "question")}}
+TAKEN: Mapping[str, Mapping[str, Mapping[str, str]]] = {
+    "draft_cold_start": {"problems": OF_A_PROBLEM},
+    "rejection_sample": {"problems": OF_A_PROBLEM},
+    "collect_general": {"prompts": OF_A_PROBLEM},
+    "evaluate": {"heldout": ASKED},
+}
+"""Verb -> edge -> column -> column of the input. `merge` takes every column of every part, `curate` what the mappings
+of its sources say."""
+
+
+class Origin(Record):
+    """A column upstream."""
+
+    asset: str
+    """A node, or the source of a user's files (`NAME_source`)."""
+    column: str
+
+
+class Column(Record):
+    """One column of a table."""
+
+    name: str
+    kind: str
+    """The type that Polars reads."""
+    origins: tuple[Origin, ...]
+
+
+def columns(artifact: Artifact, bound: Bound) -> list[Column]:
+    """The columns of an artifact's table in their order; none for what has no rows."""
+    import polars as pl
+
+    tables = _tables(artifact)
+    if not tables:
+        return []
+    schema = pl.read_parquet_schema(tables[0])
+    found = [*_from_inputs(artifact, list(schema), bound), *_from_files(artifact)]
+    origins = {name: tuple(dict.fromkeys(each for of, each in found if of == name)) for name in schema}
+    return [Column(name=name, kind=str(kind), origins=origins[name]) for name, kind in schema.items()]
+
+
+def _tables(artifact: Artifact) -> Sequence[Path]:
+    return [artifact.path / COMPLETIONS] if isinstance(artifact, EvalReport) else artifact.tables()
+
+
+def _from_inputs(artifact: Artifact, names: Sequence[str], bound: Bound) -> Iterator[tuple[str, Origin]]:
+    made = artifact.manifest
+    for edge, reference in made.inputs.items():
+        whole = made.stage == "merge" and reference.kind == Corpus.kind
+        taken = {name: name for name in names} if whole else TAKEN.get(made.stage, {}).get(edge, {})
+        for name, there in taken.items():
+            yield name, Origin(asset=bound.name(reference.name).asset, column=there)
+
+
+def _from_files(artifact: Artifact) -> Iterator[tuple[str, Origin]]:
+    """Columns of the user's files, as the mapping of each source names them in the field of that name."""
+    for source in artifact.manifest.payload["recipe"].get("sources", ()):
+        for name, template in source["mapping"].items():
+            if isinstance(template, str) and "{" in template:
+                for column in sorted(columns_named(template)):
+                    yield name, Origin(asset=f"{source['name']}_source", column=column)
