@@ -2,17 +2,24 @@
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
 from conftest import Bare
 
 from r1_pipeline.artifacts.manifest import list_files
+from r1_pipeline.cli import EXTRAS
 
 
 def written(path: Path, *rows: dict[str, str]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
+
+
+def test_every_extra_that_is_named_exists() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(EXTRAS.values()) <= set(project["optional-dependencies"])
 
 
 @pytest.mark.parametrize("command", ["", "grade", "screen", "audit", "trace", "regrade", "plan", "cost", "chat", "run"])
