@@ -120,6 +120,10 @@ def _found(tables: list[str], column: str, wanted: str) -> "pl.DataFrame":
     """The rows with this value: one column is searched, then the rows are read where they stand."""
     import polars as pl
 
-    rows = pl.scan_parquet(tables, include_file_paths="table")
+    differ: dict[str, Any] = {
+        "missing_columns": "insert",
+        "extra_columns": "ignore",
+    }  # only some sets have kinds of prompts
+    rows = pl.scan_parquet(tables, include_file_paths="table", **differ)
     places = rows.select(column).with_row_index("place").filter(pl.col(column) == wanted).collect()["place"]
     return pl.concat([rows.clear(), *(rows.slice(place, 1) for place in places)]).collect()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from lineage_world import World
+from lineage_world import Shop, World, problem
 
 from r1_pipeline.errors import ArtifactError, WrongKindError
 from r1_pipeline.lineage.learning import models, sources
@@ -41,6 +41,20 @@ def test_a_copied_folder_is_enough_and_what_it_lacks_is_said(world: World, tmp_p
     root = trace(Library.of(copy), world.corpus.samples()[0].sample_id)
     lost = below(below(root, "written by"), "policy")
     assert lost.facts == {"digest": world.base.digest, "missing": f"not under {copy}"}
+
+
+@pytest.mark.parametrize("name", ["a_prompts", "z_prompts"])
+def test_problem_sets_may_differ_in_their_columns(name: str, world: World, tmp_path: Path) -> None:
+    """A set of prompts has a column for their kinds, other sets have none; whichever is read first."""
+    home = tmp_path / "home"
+    world.copy(home / "artifacts")
+    Shop(home).problems(name, [problem(77).model_copy(update={"kind": "helpful"})])
+    sample = next(iter(world.corpus.samples())).sample_id
+    assert named(trace(Library.of(home), sample)) == named(trace(world.library, sample))
+
+
+def named(node: Node) -> tuple[str, str, tuple[object, ...]]:
+    return node.part, node.name, tuple(map(named, node.below))
 
 
 def test_an_unknown_row_is_refused_with_a_hint(world: World) -> None:
