@@ -120,10 +120,8 @@ def _found(tables: list[str], column: str, wanted: str) -> "pl.DataFrame":
     """The rows with this value: one column is searched, then the rows are read where they stand."""
     import polars as pl
 
-    differ: dict[str, Any] = {
-        "missing_columns": "insert",
-        "extra_columns": "ignore",
-    }  # only some sets have kinds of prompts
-    rows = pl.scan_parquet(tables, include_file_paths="table", **differ)
+    rows = pl.scan_parquet(  # columns differ: only sets of prompts have their kinds
+        tables, include_file_paths="table", missing_columns="insert", extra_columns="ignore"
+    )
     places = rows.select(column).with_row_index("place").filter(pl.col(column) == wanted).collect()["place"]
     return pl.concat([rows.clear(), *(rows.slice(place, 1) for place in places)]).collect()

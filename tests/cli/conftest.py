@@ -3,10 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bare_command import Bare
 
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.profiles import load_profile
@@ -14,7 +14,6 @@ from r1_pipeline.runtime.workshop import Workshop
 from r1_pipeline.stages import curate
 
 ABSENT = ("dagster", "dagster_pipes", "dagster_webserver", "mlflow", "openlineage", "torch", "transformers", "trl")
-Bare = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")

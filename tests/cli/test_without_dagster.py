@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import Bare
+from bare_command import Bare
 
 from r1_pipeline.artifacts.manifest import list_files
 from r1_pipeline.cli import EXTRAS
