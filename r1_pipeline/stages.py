@@ -63,6 +63,7 @@ from r1_pipeline.runtime.workshop import Build, Verbs, Workshop
 from r1_pipeline.training.adopt import AdoptRecipe, adopt_base
 from r1_pipeline.training.facts import model_facts, token_counter
 from r1_pipeline.training.grpo import GrpoRecipe, tokens_spent, train_grpo
+from r1_pipeline.training.objectives import objective_identity
 from r1_pipeline.training.pretrain import PretrainRecipe, train_base
 from r1_pipeline.training.reward_model import (
     RewardModelRecipe,
@@ -203,7 +204,8 @@ def reinforce(
 
     consistency = language_identity() if "language" in recipe.rubric.weights else {}
     judged = {*REASONING_DOMAINS, *(name for name in problems.by_domain if DOMAINS[name].reasoning)}
-    uses = {**grader_identity(judged, problems), **consistency, **rollout_identity(recipe.grpo.rollouts)}
+    judges, drawn = grader_identity(judged, problems), rollout_identity(recipe.grpo.rollouts)
+    uses = {**judges, **consistency, **drawn, **objective_identity(recipe.grpo.objective)}
     return Build(Checkpoint, recipe, inputs, make, uses)
 
 

@@ -33,6 +33,7 @@ METRICS = {
     "kl": "kl",
     "entropy": "entropy",
     "clip_ratio/region_mean": "clipped",
+    "cispo_clip_ratio": "clipped",
     "completions/mean_length": "mean_tokens",
     "completions/clipped_ratio": "truncated",
     "empty_think": "empty_think",

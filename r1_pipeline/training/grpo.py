@@ -1,9 +1,9 @@
-"""Group relative policy optimization with TRL's `GRPOTrainer`, in the paper's terms.
+"""Reinforcement of a policy with TRL's `GRPOTrainer`, in the paper's terms.
 
 A rollout samples G completions of `prompts_per_step * steps_per_generation` problems, judges them, computes advantages
 per problem (paper eq. 3), shuffles all completions, and spends them in `steps_per_generation` optimizer steps.
 Problems come in training order; which reward parts apply to which problem is the parts' business.
-Not covered: rewards (`r1_pipeline.rewards`), the order of problems (stages).
+Not covered: rewards (`r1_pipeline.rewards`), what an update maximizes (`objectives`), the order of problems (stages).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +21,7 @@ from r1_pipeline.rewards.fmt import empty_think, whole_reply
 from r1_pipeline.rewards.rubric import Log, Part, PartFn
 from r1_pipeline.training.callbacks import METRICS, Guards
 from r1_pipeline.training.fit import UNCHANGED, changed, common_arguments, fit, publish
+from r1_pipeline.training.objectives import OBJECTIVES, AnyObjective, objective_arguments, trainer_class
 from r1_pipeline.training.precision import with_precision
 from r1_pipeline.training.rollouts import agreement, rollout_arguments, rollout_settings
 from r1_pipeline.training.sharding import load_second, save_second
@@ -71,6 +72,8 @@ class GrpoRecipe(Recipe):
     """Of sampling and of the shuffle."""
     guards: Guards
     """What stops a run that has gone wrong."""
+    objective: Annotated[AnyObjective, Later()] = OBJECTIVES["grpo"]
+    """What an update maximizes; `epsilon` is its clip range unless it has one of its own."""
     precision: Annotated[Precision, Later()] = "float32"
     """Of the matrix products; not published for this stage."""
     rollouts: Annotated[AnyRollouts, Later()] = Transformers()
@@ -102,6 +105,8 @@ class GrpoRecipe(Recipe):
             raise RecipeError(f"group_size is {self.group_size}; advantages need at least 2")
         if self.beta == 0 and self.reference_sync_steps is not None:
             raise RecipeError("beta is 0, so there is no reference to refresh; set reference_sync_steps to None")
+        if self.objective.loss == "vespo" and not isinstance(self.rollouts, Transformers):
+            raise RecipeError("loss 'vespo' needs a weight for each token, and vLLM's rollouts have one for each reply")
 
 
 def train_grpo(
@@ -122,7 +127,6 @@ def train_grpo(
     import torch
     from datasets import Dataset
     from transformers import AutoModelForCausalLM
-    from trl import GRPOTrainer
 
     recipe.check()  # again: `model_copy` does not
     if len(problems) != recipe.problems:
@@ -133,7 +137,7 @@ def train_grpo(
     model = with_precision(model, recipe.precision, runtime.device)
     ends = model.generation_config.eos_token_id
     stops = frozenset([tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])])
-    trainer = GRPOTrainer(
+    trainer = trainer_class(recipe.objective)(
         model=model,
         reward_funcs=[_reward_function(name, part, problems, recipe, stops) for name, part in parts.items()],
         args=arguments,
@@ -173,11 +177,8 @@ def _arguments(recipe: GrpoRecipe, runtime: Runtime, draft: Draft, weights: list
         warmup_steps=recipe.warmup_steps,
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_grad_norm,
-        loss_type="grpo",
-        importance_sampling_level="token",
-        scale_rewards="group",
         reward_weights=weights,
-        epsilon=recipe.epsilon,
+        **objective_arguments(recipe.objective, recipe.epsilon),
         beta=recipe.beta,
         sync_ref_model=recipe.reference_sync_steps is not None,
         ref_model_mixup_alpha=1.0,

@@ -77,6 +77,17 @@ assert (zero.rubric.format, without.rubric.format) == (0.1, 0.0)
 assert "evaluation/r1_zero_no_format" in graph.nodes
 assert any(key.path == ["r1_zero_no_format"] for key in assets.get_all_asset_keys())
 """,
+    "objective": """
+dev2, gspo, topr = (bound.recipe(AssetName(name)).grpo for name in ("dev2", "dev2_gspo", "dev2_topr"))
+assert (dev2.objective.importance, gspo.objective.importance) == ("token", "sequence")
+assert gspo.model_copy(update={"objective": dev2.objective}) == dev2
+assert {"evaluation/dev2_gspo", "evaluation/dev2_topr"} <= set(bound.names)
+made = run_graph(graph, profile, home, ["dev2_topr"])["dev2_topr"]
+assert made.manifest.payload["recipe"]["grpo"]["objective"]["surrogate"] == "tapered"
+assert made.manifest.payload["uses"]["surrogate"] == "tapered@1"
+assert made.manifest.provenance.recipe_files.keys() == {"objective.py"}
+assert [row["step"] for row in made.metrics()] == [1, 2] and all("clipped" not in row for row in made.metrics())
+""",
     "engine": """
 made = run_graph(graph, profile, home, ["answers/base"])
 answers = made["answers/base"]

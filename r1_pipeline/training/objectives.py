@@ -1,0 +1,246 @@
+"""Objectives: what one update of a policy maximizes, named in a recipe (`GrpoRecipe.objective`).
+
+    grpo      the paper's: clipped ratio of each token, mean over a reply, then over replies       arXiv 2402.03300
+    dr_grpo   neither a reply's length nor a group's deviation divides                             arXiv 2503.20783
+    dapo      mean over all tokens, a wider upper clip, cut-off replies do not count               arXiv 2503.14476
+    gspo      one ratio for a whole reply, clipped far more narrowly                               arXiv 2507.18071
+    cispo     the ratio is a clipped weight of the log-probability: no token loses its gradient    arXiv 2506.13585
+    sapo      a smooth gate in the place of the clip                                               arXiv 2511.20347
+    luspo     gspo, each reply weighed by its length                                               arXiv 2602.05261
+    vespo     a smooth weight of the whole reply's ratio                                           arXiv 2602.10693
+
+TRL computes all of them. A recipe file adds settings of its own to `OBJECTIVES`, and to `SURROGATES` a loss that TRL
+does not have. TRL's `bnpo` is left out: it averages over a micro-batch, whose size may not change a result.
+Not covered: rewards and their penalty for length (`rewards`), the KL term (`GrpoRecipe.beta`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator
+
+from r1_pipeline.errors import RecipeError
+from r1_pipeline.recipe import Recipe
+from r1_pipeline.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from trl import GRPOTrainer
+
+Loss = Literal["grpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"]
+CLIPPED: tuple[Loss, ...] = ("grpo", "dr_grpo", "dapo", "luspo")
+"""Losses that clip the ratio; they differ in how they average over tokens."""
+BY_REPLY: tuple[Loss, ...] = ("grpo", "sapo", "luspo")
+"""Losses that may take one ratio for a whole reply; the others would weigh a reply by its length."""
+
+
+@dataclass(frozen=True)
+class Replies:
+    """The replies of a minibatch as tensors, for a surrogate: B replies, T tokens each, padded on the right."""
+
+    logp_BT: "Tensor"
+    """Log-probabilities under the policy, with their gradient."""
+    old_logp_BT: "Tensor"
+    """Log-probabilities under the policy that sampled, without one."""
+    advantages_B1: "Tensor"
+    """Advantage of each reply (paper, equation 3), scaled as the objective says."""
+    mask_BT: "Tensor"
+    """1 where a token counts, 0 in padding and in replies that are left out."""
+
+    @property
+    def ratio_BT(self) -> "Tensor":
+        """Ratio of both probabilities of each token."""
+        return (self.logp_BT - self.old_logp_BT).exp()
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """A loss of a recipe file's own."""
+
+    version: str
+    """Stands in fingerprints; raise it when the function computes something else."""
+    loss_BT: Callable[[Replies], "Tensor"]
+    """Loss of each token, to be minimized; masked and averaged afterwards."""
+
+
+SURROGATES: Registry[Surrogate] = Registry("surrogate", {})
+"""Losses that recipe files add; an objective names one in `surrogate`."""
+
+
+class Objective(Recipe):
+    """What an update maximizes; the defaults are the paper's."""
+
+    loss: Loss = "grpo"
+    """TRL's loss: its surrogate, and how it averages. `grpo`: over the tokens of a reply, then over replies;
+    `dapo`, `cispo`, `vespo`: over all tokens of the rollout; `dr_grpo`: by the limit of tokens; `luspo`: not."""
+    surrogate: Annotated[str, AfterValidator(SURROGATES.valid)] | None = None
+    """A loss of `SURROGATES` for each token, in the place of TRL's, averaged as `loss` averages."""
+    importance: Literal["token", "sequence"] = "token"
+    """Whether each token has a ratio, or a reply one: the geometric mean of its tokens' [GSPO, LUSPO: sequence]."""
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    """Whose standard deviation divides the advantages [Dr. GRPO: none]."""
+    epsilon_low: float | None = None
+    """The ratio is clipped below 1 minus this; None: the recipe's `epsilon` [DAPO 0.2, GSPO 3e-4]."""
+    epsilon_high: float | None = None
+    """The ratio is clipped above 1 plus this; None: the recipe's `epsilon` [DAPO 0.28, GSPO 4e-4].
+
+    In `cispo` the highest weight itself, as TRL has it [5.0 in ScaleRL, arXiv 2510.13786; MiniMax-M1 does not say]."""
+    ratio_ceiling: float | None = None
+    """Bound of the ratio also where the advantage is negative and the clip has none [4 in INTELLECT-2, 2505.07291]."""
+    mask_truncated: bool = False
+    """Whether replies that were cut off leave the loss instead of counting as wrong [DAPO: yes]."""
+    gate_temperatures: tuple[float, float] | None = None
+    """`sapo`: steepness of the gate for positive and for other advantages [1.0, 1.05]."""
+    gamma_weights: tuple[float, float, float, float] | None = None
+    """`vespo`: power and decay of the weight for positive, then for negative advantages [2, 3, 3, 2]."""
+
+    def model_post_init(self, _: Any) -> None:
+        self.check()
+
+    def check(self) -> None:
+        """Raises `RecipeError` for a combination that no paper means, with the one that was probably meant."""
+        clips = self.surrogate is None and self.loss in CLIPPED
+        if self.importance == "sequence" and self.loss not in BY_REPLY:
+            raise RecipeError(
+                f"importance is 'sequence' and loss {self.loss!r} sums over tokens, so long replies would weigh more; "
+                "take loss 'grpo' for GSPO"
+            )
+        if self.loss == "luspo" and self.importance != "sequence":
+            raise RecipeError("loss 'luspo' is a loss of whole replies; set importance to 'sequence'")
+        if self.surrogate is not None and self.importance != "token":
+            raise RecipeError("a surrogate is given the log-probabilities of tokens; leave importance at 'token'")
+        if self.surrogate is not None and self.loss not in CLIPPED:
+            raise RecipeError(
+                f"a surrogate replaces a clipped ratio; take loss {' or '.join(CLIPPED[:3])} for its mean"
+            )
+        if not clips and self.epsilon_low is not None:
+            raise RecipeError(f"epsilon_low is {self.epsilon_low:g} and nothing is clipped below; leave it out")
+        if not (clips or (self.loss == "cispo" and self.surrogate is None)) and self.epsilon_high is not None:
+            raise RecipeError(f"epsilon_high is {self.epsilon_high:g} and nothing is clipped above; leave it out")
+        if self.loss == "cispo" and self.epsilon_high is None:
+            raise RecipeError("loss 'cispo' needs epsilon_high, the highest weight of a token; 5.0 is ScaleRL's")
+        self._check_bounds(clips)
+        for name, loss in (("gate_temperatures", "sapo"), ("gamma_weights", "vespo")):
+            if (getattr(self, name) is not None) != (self.loss == loss):
+                verb = "needs" if self.loss == loss else "does not know"
+                raise RecipeError(f"loss {self.loss!r} {verb} {name}; they belong to {loss!r}")
+
+    def _check_bounds(self, clips: bool) -> None:
+        for name in ("epsilon_low", "epsilon_high"):
+            if (value := getattr(self, name)) is not None and value <= 0:
+                raise RecipeError(f"{name} is {value:g}; it must be above 0")
+        if self.ratio_ceiling is None:
+            return
+        if not clips or self.epsilon_high is None:
+            raise RecipeError("ratio_ceiling bounds a clipped ratio; give epsilon_high with it")
+        if self.ratio_ceiling <= 1 + self.epsilon_high:
+            raise RecipeError(f"ratio_ceiling is {self.ratio_ceiling:g}; it must lie above 1 + epsilon_high")
+
+    def but(self, **changes: Any) -> Self:
+        """This objective with some fields changed, and checked again."""
+        return type(self)(**{**dict(self), **changes})
+
+
+OBJECTIVES: Registry[Objective] = Registry(
+    "objective",
+    {
+        "grpo": Objective(),
+        "dr_grpo": Objective(loss="dr_grpo", scale_rewards="none"),
+        "dapo": Objective(loss="dapo", epsilon_low=0.2, epsilon_high=0.28, mask_truncated=True),
+        "gspo": Objective(importance="sequence", epsilon_low=3e-4, epsilon_high=4e-4),
+        "cispo": Objective(loss="cispo", epsilon_high=5.0),
+        "sapo": Objective(loss="sapo", gate_temperatures=(1.0, 1.05)),
+        "luspo": Objective(loss="luspo", importance="sequence", epsilon_low=3e-4, epsilon_high=4e-4),
+        "vespo": Objective(loss="vespo", gamma_weights=(2.0, 3.0, 3.0, 2.0)),
+    },
+)
+"""Every objective that has a name; a recipe file may add its own. Papers other than GRPO's also set `beta` to 0."""
+
+
+def _named(value: Any) -> Any:
+    """An objective from its name; raises `ValueError` with the objectives there are."""
+    return OBJECTIVES[OBJECTIVES.valid(value)] if isinstance(value, str) else value
+
+
+AnyObjective = Annotated[Objective, BeforeValidator(_named)]
+"""An objective, or the name of one."""
+
+
+def objective_identity(objective: Objective) -> dict[str, str]:
+    """What a fingerprint must know beside the recipe: name and version of a surrogate of a recipe file's own."""
+    if objective.surrogate is None:
+        return {}
+    return {"surrogate": f"{objective.surrogate}@{SURROGATES[objective.surrogate].version}"}
+
+
+def objective_arguments(objective: Objective, epsilon: float) -> dict[str, Any]:
+    """Arguments of `GRPOConfig`; `epsilon` is the clip range of an objective that has none of its own."""
+    low, high = objective.epsilon_low, objective.epsilon_high
+    arguments: dict[str, Any] = {
+        "loss_type": objective.loss,
+        "importance_sampling_level": objective.importance,
+        "scale_rewards": objective.scale_rewards,
+        "mask_truncated_completions": objective.mask_truncated,
+        "epsilon": epsilon if low is None else low,
+        "epsilon_high": epsilon if high is None else high,
+        "delta": objective.ratio_ceiling,
+    }
+    for names, values in (
+        (("sapo_temperature_pos", "sapo_temperature_neg"), objective.gate_temperatures),
+        (("vespo_k_pos", "vespo_lambda_pos", "vespo_k_neg", "vespo_lambda_neg"), objective.gamma_weights),
+    ):
+        arguments |= dict(zip(names, values or (), strict=False))
+    return arguments
+
+
+def trainer_class(objective: Objective) -> "type[GRPOTrainer]":
+    """TRL's trainer, or for a surrogate one whose loss of each token is the surrogate's.
+
+    TRL's per-token loss is `-min(ratio * A, clip(ratio) * A)`. Told that the policy is the one that sampled, it finds a
+    ratio of 1 without gradient, and A is set to minus the surrogate: so all around it stays TRL's, as the mask, the KL
+    term, the weights of vLLM's rollouts, the mean and the metrics.
+    """
+    import torch
+    from trl import GRPOTrainer
+
+    plain: type[GRPOTrainer] = GRPOTrainer
+    if objective.surrogate is None:
+        return plain
+    surrogate = SURROGATES[objective.surrogate]
+
+    class SurrogateTrainer(GRPOTrainer):  # type: ignore[misc]
+        known: Any = None
+
+        def _get_per_token_logps_and_entropies(self, *arguments: Any, **options: Any) -> Any:
+            return self.known or super()._get_per_token_logps_and_entropies(*arguments, **options)
+
+        def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Any:
+            tokens, seen = (
+                torch.cat([inputs[f"prompt_{what}"], inputs[f"completion_{what}"]], dim=1) for what in ("ids", "mask")
+            )
+            self.known = super()._get_per_token_logps_and_entropies(
+                model,
+                tokens,
+                seen,
+                inputs["completion_ids"].size(1),
+                compute_entropy=True,
+                compute_aux_loss=self.aux_loss_enabled,
+            )
+            logp = self.known[0]
+            old = inputs.get("old_per_token_logps")
+            replies = Replies(
+                logp_BT=logp,
+                old_logp_BT=logp.detach() if old is None else old,
+                advantages_B1=inputs["advantages"].unsqueeze(1),
+                mask_BT=inputs["completion_mask"],
+            )
+            try:
+                term = {"advantages": -surrogate.loss_BT(replies), "old_per_token_logps": logp}
+                return super()._compute_loss(model, {**inputs, **term})
+            finally:
+                self.known = None
+                for name in [each for each in self._metrics["train"] if each.startswith("clip_ratio/")]:
+                    del self._metrics["train"][name]  # of the ratio 1
+
+    return SurrogateTrainer
