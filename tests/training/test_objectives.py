@@ -141,9 +141,9 @@ def test_a_loss_of_ones_own_trains_as_the_same_loss_of_trl(own: Objective, tiny:
     )
     assert sum(row["clipped"] for row in theirs) > 0
     for name in ("loss", "grad_norm", "kl", "reward", "entropy"):
-        expected = [row[name] for row in theirs]
+        expected = [row[name] for row in theirs if name in row]
         assert len(set(expected)) > 1
-        assert [row[name] for row in ours] == pytest.approx(expected, abs=1e-4, rel=1e-3), name
+        assert [row[name] for row in ours if name in row] == pytest.approx(expected, abs=1e-4, rel=1e-3), name
     assert not any("clipped" in row for row in ours)  # nothing that TRL could count
 
 
