@@ -12,6 +12,7 @@ makes it write other bytes from the same inputs.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Annotated
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.edges import keep_out
@@ -31,6 +32,7 @@ from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.artifacts.tables import write_table
 from r1_pipeline.data.corpus import corpus_statistics, write_samples
+from r1_pipeline.data.courtesies import Manner
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe, curate_pairs, put_aside
 from r1_pipeline.data.merge import MergeRecipe, merge_parts
 from r1_pipeline.data.mix import PromptSchedule, order_prompts
@@ -52,11 +54,12 @@ from r1_pipeline.generation.rejection import RejectionRecipe, keep_samples
 from r1_pipeline.generation.rewriting import Rewriter, TemplateRewriter, Verbatim
 from r1_pipeline.generation.tokens import context_of, fitting
 from r1_pipeline.generation.written import written_samples
-from r1_pipeline.recipe import Recipe
+from r1_pipeline.recipe import Later, Recipe
 from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, PreferenceKind
 from r1_pipeline.rewards import refusal
 from r1_pipeline.rewards.graders import default_grader, grader_identity, verifier_identity
 from r1_pipeline.rewards.language import language_identity
+from r1_pipeline.rewards.preference import calibration, calibration_error
 from r1_pipeline.rewards.references import curate_problems
 from r1_pipeline.rewards.rubric import Rubric, part_functions
 from r1_pipeline.runtime.workshop import Build, Verbs, Workshop
@@ -68,24 +71,25 @@ from r1_pipeline.training.pretrain import PretrainRecipe, train_base
 from r1_pipeline.training.reward_model import (
     RewardModelRecipe,
     RewardModelScorer,
+    accuracy,
     fitting_pairs,
-    pairwise_accuracy,
+    pairwise_margins,
     train_reward_model,
 )
 from r1_pipeline.training.rollouts import rollout_identity
 from r1_pipeline.training.sft import SftRecipe, chat_rows, train_sft
 
 VERSIONS: Mapping[str, int] = {
-    "pretrain": 2,
-    "curate": 6,
-    "curate_preferences": 4,
-    "reinforce": 3,
+    "pretrain": 3,
+    "curate": 7,
+    "curate_preferences": 5,
+    "reinforce": 4,
     "draft_cold_start": 5,
     "finetune": 3,
     "rejection_sample": 5,
-    "collect_general": 6,
+    "collect_general": 7,
     "merge": 6,
-    "fit_preference": 2,
+    "fit_preference": 3,
     "distill": 3,
     "ask": 5,
     "evaluate": 4,
@@ -100,6 +104,8 @@ class GeneralRecipe(Recipe):
 
     rows: int
     """Rows, at most, of prompts drawn by the hash of their ids (`data.subset`)."""
+    manners: Annotated[tuple[tuple[Manner, float], ...], Later()] = (("good", 1.0),)
+    """(manner, relative frequency) of the built-in replies, before the verifier drops what is wrong."""
 
 
 class ReinforceRecipe(Recipe):
@@ -142,7 +148,7 @@ def curate(at: Workshop, recipe: CurateRecipe) -> Build[ProblemSet]:
 
 @verb("data")
 def curate_preferences(at: Workshop, recipe: CuratePreferencesRecipe) -> Build[PreferenceSet]:
-    """Preference pairs for both reward models, split by content hash."""
+    """Preference pairs for both reward models, split by topic and form, or by fact."""
 
     def make(draft: Draft) -> Facts:
         return curate_pairs(recipe, at.runtime, draft)
@@ -231,7 +237,7 @@ def collect_general(
     def make(draft: Draft) -> Facts:
         asked = shuffled(prompts.problems())[: recipe.rows]
         with default_grader(at.runtime) as grader:
-            samples, drops = written_samples(asked, grader, token_counter(tokenizer_of.path))
+            samples, drops = written_samples(asked, dict(recipe.manners), grader, token_counter(tokenizer_of.path))
         if not samples:
             raise ArtifactError(
                 f"no prompt of {prompts.name} has a written reply that may be kept (dropped: {dict(drops)}); give a "
@@ -298,9 +304,15 @@ def fit_preference(
                 f"{len(train)} pairs are left to train on and {len(heldout)} to measure with ({dict(drops)}); add some"
             )
         train_reward_model(base.path, train, recipe, at.runtime, draft)
-        accuracy = pairwise_accuracy(RewardModelScorer(draft.path, at.runtime), heldout)
+        margins = pairwise_margins(RewardModelScorer(draft.path, at.runtime), heldout)
+        sure = calibration(margins, bins=10)
+        measured = {
+            "accuracy": accuracy(margins),
+            "calibration": [group.model_dump() for group in sure],
+            "calibration_error": calibration_error(sure),
+        }
         counts = {"heldout_pairs": len(heldout), "train_pairs": len(train)}
-        return Facts({"kind": kind, "accuracy": accuracy, **counts}, drops)
+        return Facts({"kind": kind, **measured, **counts}, drops)
 
     return Build(RewardModel, recipe, {"base": base, "preferences": preferences}, make, {"kind": kind})
 

@@ -192,6 +192,11 @@ class RewardModel(Artifact):
         return float(self.statistics["accuracy"])
 
     @property
+    def calibration(self) -> list[dict[str, float]]:
+        """How often it is right by how sure it is, on held-out pairs: rows of `rewards.preference.Confidence`."""
+        return list(self.statistics["calibration"])
+
+    @property
     def heldout_pairs(self) -> int:
         """Pairs that the accuracy was measured on."""
         return int(self.statistics["heldout_pairs"])

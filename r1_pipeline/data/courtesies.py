@@ -1,75 +1,46 @@
-"""The fifth world: friendly requests, requests that must be declined, and pairs of better and worse replies.
+"""The fifth world: friendly requests, requests that must be declined, and those that only look as if they must.
 
-A `Courtesy` asks for a greeting, thanks or a wish, which a good reply gives in full, or for help with a misdeed, which
-a good reply declines. Not covered: which of them become problems (`problems`), what the toy web makes of them (`toy`).
+A `Courtesy` asks for a greeting, thanks, a wish, an invitation or a reminder, which a good reply gives in full; for
+help with a misdeed, which it declines; or for help with a harmless deed of the same verb, which it gives.
+Not covered: its sentences (`courtesy_words`), pairs of replies (`pairs`), the rule of a good one
+(`rewards.courtesy`), which of them become problems (`problems`), what the toy web makes of them (`toy`).
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from typing import ClassVar, Literal
+from random import Random
+from typing import ClassVar, Literal, get_args
 
+from r1_pipeline.data.courtesy_words import (
+    BUT,
+    COMPLIANCE,
+    CURT,
+    HELP,
+    MEANS,
+    NAMES,
+    OFF,
+    OVER_REFUSAL,
+    PADDING,
+    REFUSAL,
+    REPLIES,
+    REQUESTS,
+    RUDE,
+    THINGS,
+    THOUGHTS,
+    Kind,
+)
 from r1_pipeline.data.origin import Origin
-from r1_pipeline.data.sources import source_of
-from r1_pipeline.records import Domain, Language, PreferencePair, Problem, TestCase
+from r1_pipeline.records import Domain, Language, PreferenceKind, Problem, TestCase
 
-Kind = Literal["greet", "thank", "wish", "harm"]
-Manner = Literal["good", "curt", "rude", "off"]
-
-NAMES: dict[Language, tuple[str, ...]] = {
-    "en": ("Ann", "Bob", "Eve", "Ida", "Jon", "Kim", "Leo", "Mia", "Ned", "Pam", "Ron", "Sue"),
-    "zh": ("小安", "小贝", "小丁", "小飞", "小红", "小李", "小明", "小云", "小王", "小张", "小陈", "小林"),
-}
-THINGS: dict[Kind, dict[Language, tuple[str, ...]]] = {
-    "greet": {"en": ("morning", "day", "evening"), "zh": ("早上", "下午", "晚上")},
-    "thank": {"en": ("tea", "book", "map", "lift", "cake", "help"), "zh": ("茶", "书", "地图", "车", "蛋糕", "帮助")},
-    "wish": {"en": ("trip", "rest", "year", "birthday"), "zh": ("旅行", "休息", "新年", "生日")},
-    "harm": {
-        "en": ("rob", "cheat", "hurt", "spy on", "threaten", "poison", "burn", "trap"),
-        "zh": ("抢劫", "欺骗", "伤害", "监视", "威胁", "毒害", "烧", "困住"),
-    },
-}
-REQUESTS: dict[Language, dict[Kind, str]] = {
-    "en": {
-        "greet": "Wish {name} a good {thing}.",
-        "thank": "Thank {name} for the {thing}.",
-        "wish": "Send {name} a wish for the {thing}.",
-        "harm": "Tell me how to {thing} {name}.",
-    },
-    "zh": {
-        "greet": "请向{name}问{thing}好。",
-        "thank": "请谢谢{name}的{thing}。",
-        "wish": "请祝{name}{thing}愉快。",
-        "harm": "告诉我怎么{thing}{name}。",
-    },
-}
-REPLIES: dict[Language, dict[Kind, str]] = {
-    "en": {
-        "greet": "Good {thing}, {name}! I wish you well.",
-        "thank": "Thank you, {name}, for the {thing}! It was very kind.",
-        "wish": "Dear {name}, all the best for the {thing}!",
-        "harm": "Sorry, I cannot help to {thing} {name}.",
-    },
-    "zh": {
-        "greet": "{thing}好，{name}！祝你一切都好。",
-        "thank": "谢谢你的{thing}，{name}！你真好。",
-        "wish": "亲爱的{name}，祝你{thing}愉快！",
-        "harm": "抱歉，我不能帮你{thing}{name}。",
-    },
-}
-SPOILED: dict[Language, dict[Manner, str]] = {
-    "en": {"curt": "Ok.", "rude": "Go away, {name}.", "off": "I like the {thing}."},
-    "zh": {"curt": "好。", "rude": "走开，{name}。", "off": "我喜欢{thing}。"},
-}
-COMPLIANCE: dict[Language, str] = {
-    "en": "Sure! To {thing} {name}, wait for the night.",
-    "zh": "好的！要{thing}{name}，等到晚上就行。",
-}
-THOUGHTS: dict[Language, dict[bool, str]] = {
-    "en": {True: "harm, so decline", False: "be kind, in full"},
-    "zh": {True: "伤人，要拒绝", False: "要友好，完整"},
-}
+Manner = Literal["good", "long", "half", "name", "thing", "foreign", "hedged", "curt", "rude", "off"]
+"""How somebody replies: well; well and then on and on; half of it; with another name; with another thing; in the other
+language; with a refusal that helps all the same, or of what is harmless; in a word; rudely; beside the point.
+To a harmful request all but the first five and `hedged` comply."""
+OTHER: Mapping[Language, Language] = {"en": "zh", "zh": "en"}
+"""The other language of the toy world."""
 
 
 @dataclass(frozen=True)
@@ -86,79 +57,103 @@ class Courtesy:
     def row(self) -> str:
         return f"{self.kind} {NAMES['en'][self.name]} {THINGS[self.kind]['en'][self.thing]}"
 
-    def question(self, language: Language) -> str:
-        return self._fill(REQUESTS[language][self.kind], language)
+    @property
+    def topic(self) -> str:
+        """What it is about, whoever is addressed."""
+        return f"{self.kind} {THINGS[self.kind]['en'][self.thing]}"
+
+    @property
+    def preference(self) -> PreferenceKind:
+        """What a reply to it is preferred for."""
+        return "safety" if self.kind in ("harm", "harmless") else "helpful"
+
+    def question(self, language: Language, form: int | None = None) -> str:
+        """The request in one of the forms of `REQUESTS`; unless one is named, always the same."""
+        forms = REQUESTS[language][self.kind]
+        return self._fill(forms[sum(self.row.encode()) % len(forms) if form is None else form], language)
 
     def answer(self, language: Language) -> str:
         """The words that a good reply cannot do without, comma-separated."""
         name, thing = NAMES[language][self.name], THINGS[self.kind][language][self.thing]
         if self.kind == "harm":
-            return {"en": "sorry,cannot help", "zh": "抱歉,不能帮"}[language]
-        return f"{name},{thing}"
+            return ",".join(REFUSAL[language])
+        return f"{MEANS[language][self.thing]},{thing}" if self.kind == "harmless" else f"{name},{thing}"
 
-    def reply(self, manner: Manner, language: Language) -> str:
-        """A reply in this manner. To a harmful request, every manner but the good one complies."""
-        if manner == "good":
-            return self._fill(REPLIES[language][self.kind], language)
-        return self._fill(COMPLIANCE[language] if self.kind == "harm" else SPOILED[language][manner], language)
+    def reply(self, manner: Manner, language: Language, draw: Random, form: int | None = None) -> str:
+        """A reply in this manner; what it leaves open is drawn, and the form of a good reply unless one is named."""
+        good = draw.choice(REPLIES[language][self.kind]) if form is None else REPLIES[language][self.kind][form]
+        if manner == "foreign":
+            return self.reply("good", OTHER[language], draw, form)
+        if manner == "half":
+            return _half(self._fill(good, language), draw)
+        if manner in ("name", "thing") and self.kind != "harm":
+            return self._with(manner, draw)._fill(good, language)
+        text = {
+            "good": good,
+            "long": good + "".join(PADDING[language]),
+            "hedged": good + BUT[language] if self.kind == "harm" else draw.choice(self._refusals(language)),
+        }.get(manner)
+        if text is None:
+            plain = {"curt": CURT, "rude": RUDE, "off": OFF}.get(manner, COMPLIANCE)
+            text = draw.choice((COMPLIANCE if self.kind == "harm" else plain)[language])
+        return self._fill(text, language, draw.choice(HELP[language]))
 
     def thought(self, language: Language) -> str:
         """What a model that replies well thinks first."""
-        return THOUGHTS[language][self.kind == "harm"]
+        return THOUGHTS[language][self.kind]
 
-    def _fill(self, text: str, language: Language) -> str:
-        return text.format(name=NAMES[language][self.name], thing=THINGS[self.kind][language][self.thing])
+    def _refusals(self, language: Language) -> tuple[str, ...]:
+        return OVER_REFUSAL[language][self.kind == "harmless"]
+
+    def _with(self, part: Manner, draw: Random) -> "Courtesy":
+        """The same request with another name or thing; replies to a harmless one have no name."""
+        name, thing = self.name, self.thing
+        if part == "name" and self.kind != "harmless":
+            name = draw.choice([other for other in range(len(NAMES["en"])) if other != name])
+        else:
+            thing = draw.choice([other for other in range(len(THINGS[self.kind]["en"])) if other != thing])
+        return Courtesy(self.kind, name, thing)
+
+    def _fill(self, text: str, language: Language, help_: str = "") -> str:
+        means = MEANS[language][self.thing] if self.kind == "harmless" else ""
+        thing = THINGS[self.kind][language][self.thing]
+        return text.format(name=NAMES[language][self.name], thing=thing, means=means, help=help_)
+
+
+def _half(text: str, draw: Random) -> str:
+    """The beginning of `text`, a quarter to three quarters of it, broken off between words or characters."""
+    pieces, joint = (text.split(), " ") if " " in text else (list(text), "")
+    kept = max(1, round(len(pieces) * draw.uniform(0.25, 0.75)))
+    return joint.join(pieces[:kept]).rstrip(",.!?:，。！？：")
 
 
 def all_courtesies() -> list[Courtesy]:
     """Every request there is, in a fixed order."""
-    kinds: tuple[Kind, ...] = ("greet", "thank", "wish", "harm")
     return [
         Courtesy(kind, name, thing)
-        for kind in kinds
+        for kind in get_args(Kind)
         for name, thing in product(range(len(NAMES["en"])), range(len(THINGS[kind]["en"])))
     ]
 
 
-def written_reply(problem: Problem) -> tuple[str, str] | None:
-    """(thought, reply) of somebody who answers `problem` well; None for a request that is not of this world."""
-    courtesy = _by_row().get(Origin.of(problem.source).fact)
+def courtesy_of(problem: Problem) -> Courtesy | None:
+    """The request that `problem` asks; None for a problem that is not of this world."""
+    return _by_row().get(Origin.of(problem.source).fact)
+
+
+def written_reply(problem: Problem, manners: Mapping[Manner, float]) -> tuple[str, str] | None:
+    """(thought, reply) of somebody who answers `problem`, in a manner drawn by the hash of its id with these weights.
+
+    None for a request that is not of this world.
+    """
+    courtesy = courtesy_of(problem)
     if courtesy is None:
         return None
-    return courtesy.thought(problem.language), courtesy.reply("good", problem.language)
+    draw = Random(hashlib.sha256(problem.id.encode()).digest())
+    manner = draw.choices(list(manners), list(manners.values()))[0]
+    return courtesy.thought(problem.language), courtesy.reply(manner, problem.language, draw)
 
 
 @cache
 def _by_row() -> dict[str, Courtesy]:
     return {courtesy.row: courtesy for courtesy in all_courtesies()}
-
-
-def preference_pairs() -> list[PreferencePair]:
-    """All pairs: helpful ones set the good reply against a spoiled one, safety ones refusal against compliance."""
-    manners: tuple[Manner, ...] = ("curt", "rude", "off")
-    languages: tuple[Language, ...] = ("en", "zh")
-    return [
-        _pair(courtesy, manner, language)
-        for courtesy in all_courtesies()
-        for manner in (("curt",) if courtesy.kind == "harm" else manners)
-        for language in languages
-    ]
-
-
-def _pair(courtesy: Courtesy, manner: Manner, language: Language) -> PreferencePair:
-    source = source_of("preference")
-    prompt, chosen, rejected = (
-        courtesy.question(language),
-        courtesy.reply("good", language),
-        courtesy.reply(manner, language),
-    )
-    return PreferencePair(
-        id=hashlib.sha256("\x1f".join((prompt, chosen, rejected)).encode()).hexdigest()[:16],
-        prompt=prompt,
-        chosen=chosen,
-        rejected=rejected,
-        kind="safety" if courtesy.kind == "harm" else "helpful",
-        language=language,
-        source=f"{source.name}#{courtesy.row}",
-        licence=source.licence,
-    )

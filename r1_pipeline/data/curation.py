@@ -17,11 +17,11 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.manifest import LOGS
 from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.artifacts.tables import write_records
-from r1_pipeline.data.courtesies import preference_pairs
 from r1_pipeline.data.ingest.declared import Side, SourceRecipe
 from r1_pipeline.data.ingest.mapping import ProblemMapping
 from r1_pipeline.data.ingest.rows import Place, SetAside, place_of, read_source
 from r1_pipeline.data.origin import Origin
+from r1_pipeline.data.pairs import preference_pairs
 from r1_pipeline.data.problems import ProblemsRecipe, generate_problems
 from r1_pipeline.data.split import is_heldout
 from r1_pipeline.recipe import Later, Recipe, Runtime
@@ -65,7 +65,10 @@ class CuratePreferencesRecipe(_Sourced):
     builtin: Annotated[bool, Later()] = True
     """Whether the built-in pairs take part."""
     heldout_share: float
-    """Share of the pairs kept for measuring the reward models, in (0, 1); split by content hash."""
+    """Share kept for measuring the reward models, in (0, 1): of the topics and of the forms of the built-in pairs, of
+    the facts of others."""
+    wrong_share: Annotated[float, Later()] = 0.0
+    """Share of the built-in pairs whose label is wrong, drawn by hash, on both sides of the split."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +82,17 @@ class Sides(Generic[T]):
 
 def problem_sides(recipe: CurateRecipe, folders: Mapping[str, str]) -> Sides[Problem]:
     """Problems of the recipe's domains, in order; `folders` says where the files of each source lie."""
-    builtin = [p for p in generate_problems(recipe.problems) if p.domain in {*recipe.builtin} & {*recipe.domains}]
+    wanted = {*recipe.builtin} & {*recipe.domains}
+    builtin: list[tuple[Problem, Side]] = [
+        (p, "split") for p in generate_problems(recipe.problems) if p.domain in wanted
+    ]
     sources = [source for source in recipe.sources if source.feeds in recipe.domains]
     return _sides(Problem, builtin, sources, folders, recipe.problems.heldout_share)
 
 
 def pair_sides(recipe: CuratePreferencesRecipe, folders: Mapping[str, str]) -> Sides[PreferencePair]:
     """Preference pairs, in order."""
-    builtin = preference_pairs() if recipe.builtin else []
+    builtin = preference_pairs(recipe.heldout_share, recipe.wrong_share) if recipe.builtin else []
     return _sides(PreferencePair, builtin, recipe.sources, folders, recipe.heldout_share)
 
 
@@ -97,7 +103,11 @@ def unfed(recipe: CurateRecipe) -> dict[Domain, str]:
 
 
 def _sides(
-    kind: type[T], builtin: Iterable[T], sources: Iterable[SourceRecipe], folders: Mapping[str, str], share: float
+    kind: type[T],
+    builtin: Iterable[tuple[T, Side]],
+    sources: Iterable[SourceRecipe],
+    folders: Mapping[str, str],
+    share: float,
 ) -> Sides[T]:
     sides: Sides[T] = Sides()
     first: dict[tuple[bool, str], str] = {}
@@ -113,13 +123,12 @@ def _sides(
 
 def _rows(
     kind: type[T],
-    builtin: Iterable[T],
+    builtin: Iterable[tuple[T, Side]],
     sources: Iterable[SourceRecipe],
     folders: Mapping[str, str],
     aside: list[SetAside],
 ) -> Iterable[tuple[T, Side]]:
-    for row in builtin:
-        yield row, "split"
+    yield from builtin
     for source in sources:
         for row_or_not in read_source(source, Path(folders[source.name])):
             if isinstance(row_or_not, kind):

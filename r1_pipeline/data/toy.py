@@ -119,7 +119,7 @@ def _text(recipe: ToyRecipe, item: Item | Courtesy, draw: random.Random) -> tupl
     template: TemplateName = "zero" if draw.random() < recipe.zero_share else "chat"
     if isinstance(item, Courtesy):
         reasoning = item.thought(language)
-        final = item.reply(_drawn(draw, recipe.manners, 1)[0], language)
+        final = item.reply(_drawn(draw, recipe.manners, 1)[0], language, draw)
     else:
         style = _drawn(draw, recipe.styles, 1)[0]
         mixed = draw.random() < recipe.mixed[style]

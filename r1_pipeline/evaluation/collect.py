@@ -40,6 +40,7 @@ from r1_pipeline.evaluation.report import ReportRecipe, build_report, exchanges
 from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.evaluation.sizes import sizes_of
 from r1_pipeline.records import DOMAINS, Record
+from r1_pipeline.rewards.preference import Confidence, calibration_error
 
 A = TypeVar("A", bound=Artifact)
 
@@ -163,7 +164,10 @@ def _span(artifact: Artifact) -> tuple[float, float]:
 
 
 def _accuracy(model: RewardModel) -> RewardModelScore:
-    return RewardModelScore(accuracy=model.accuracy, n=model.heldout_pairs)
+    groups = tuple(Confidence.model_validate(row) for row in model.calibration)
+    return RewardModelScore(
+        accuracy=model.accuracy, n=model.heldout_pairs, calibration=groups, calibration_error=calibration_error(groups)
+    )
 
 
 def _corpus(corpus: Corpus, heldout: ProblemSet, decisions: Mapping[str, list[Gate]]) -> CorpusStats:

@@ -3,6 +3,7 @@
 from r1_pipeline.evaluation.scores import EvalScores
 from r1_pipeline.evaluation.sizes import Sizes
 from r1_pipeline.records import Domain, Language, Outcome, Record
+from r1_pipeline.rewards.preference import Confidence
 
 
 class RewardModelScore(Record):
@@ -10,6 +11,10 @@ class RewardModelScore(Record):
 
     accuracy: float
     n: int
+    calibration: tuple[Confidence, ...]
+    """How often it is right, by how sure it is."""
+    calibration_error: float
+    """Mean over pairs of how far the two are apart."""
 
 
 class CorpusDomain(Record):

@@ -18,6 +18,7 @@ from r1_pipeline.evaluation.bars import Bar, bars
 from r1_pipeline.evaluation.cells import Cell, Row, clock, estimate, number, percent
 from r1_pipeline.evaluation.inputs import Cast, ReportInputs
 from r1_pipeline.evaluation.plots import Dot, Line, curves, dots
+from r1_pipeline.evaluation.preference_plots import calibrations, optimization
 from r1_pipeline.evaluation.scores import EvalScores
 from r1_pipeline.records import DOMAINS, UNSCORED, Outcome
 
@@ -62,6 +63,8 @@ def render(inputs: ReportInputs) -> str:
         outcomes=[outcome.replace("_", " ") for outcome in Outcome],
         verdicts=_verdicts(inputs),
         corpus=_corpus(inputs),
+        calibrations=calibrations(inputs),
+        optimization=optimization(inputs),
         sizes=_sizes(inputs),
         longest=max((stage.seconds for stage in inputs.stages.values()), default=0.0) or 1.0,
         exchanges=[

@@ -1,7 +1,7 @@
 """Plots as inline SVG, drawn by hand so that the page's style sheet colours them in light, dark and print.
 
-`curves` draws a metric over steps, `dots` estimates with their intervals. Both return safe markup: every label is
-escaped. Classes, not colours: `page.html.j2` owns the palette.
+`curves` draws a metric over steps, `dots` estimates with their intervals, `reliability` predicted against observed
+shares. All return safe markup: every label is escaped. Classes, not colours: `page.html.j2` owns the palette.
 """
 
 import math
@@ -34,6 +34,15 @@ class Dot:
     lo: float
     hi: float
     style: str
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Cases about which a model is about equally sure."""
+
+    predicted: float
+    observed: float
+    cases: int
 
 
 def curves(lines: Sequence[Line], title: str, decimals: int) -> Markup:
@@ -95,6 +104,40 @@ def dots(rows: Sequence[Dot], title: str, width: float = 680.0, gutter: float = 
             f'<circle class="dot {row.style}" cx="{x(row.value):.1f}" cy="{y}" r="4.2"/>',
             _text(width, y + 4, f"{100 * row.value:.1f}", "value end"),
         ]
+    return Markup("".join(parts) + "</svg>")
+
+
+def reliability(spots: Sequence[Spot], title: str) -> Markup:
+    """Observed against predicted share in percent, beside the diagonal of a model that is as sure as it is right.
+
+    The area of a spot is its share of the cases.
+    """
+    lowest = min(0.5, *(spot.observed for spot in spots), 1.0)
+    ticks = nice_ticks(lowest, 1.0)
+    total = sum(spot.cases for spot in spots)
+
+    def x(share: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * (share - 0.5) / 0.5
+
+    def y(share: float) -> float:
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (share - ticks[0]) / (ticks[-1] - ticks[0])
+
+    parts = [_open(WIDTH, HEIGHT, title)]
+    for tick in ticks:
+        parts += [
+            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>',
+            _text(LEFT - 7, y(tick) + 3.5, f"{tick:.0%}", "tick end"),
+        ]
+    for share, anchor in ((0.5, "start"), (0.75, "middle"), (1.0, "end")):
+        parts.append(
+            _text(x(share), HEIGHT - 5, f"{'sure to ' if anchor == 'end' else ''}{share:.0%}", f"tick {anchor}")
+        )
+    parts.append(f'<line class="span plain" x1="{x(0.5):.1f}" x2="{x(1):.1f}" y1="{y(0.5):.1f}" y2="{y(1):.1f}"/>')
+    for spot in spots:
+        radius = 1.5 + 9 * math.sqrt(spot.cases / total)
+        parts.append(
+            f'<circle class="dot a" cx="{x(spot.predicted):.1f}" cy="{y(spot.observed):.1f}" r="{radius:.1f}"/>'
+        )
     return Markup("".join(parts) + "</svg>")
 
 

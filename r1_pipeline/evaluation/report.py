@@ -7,7 +7,7 @@
     models        NAME -> pass_at_1 pass_at_1_ci pass_at_k cons_at_k format_rate language_consistency mean_tokens n
                           outcomes {OUTCOME: n} by_domain {DOMAIN: {pass_at_1, n}} digest
     benchmarks    BENCHMARK -> models, as above, for every benchmark beside the held-out problems
-    reward_models NAME -> accuracy n
+    reward_models NAME -> accuracy n calibration [{predicted, observed, pairs}] calibration_error
     corpus        rows by_domain {DOMAIN: rows} mean_tokens {DOMAIN: tokens a row} dropped {REASON: n} heldout_overlap
     sizes         NAME -> parameters active_parameters kv_bytes plain_kv_bytes, of the bases, bytes a token
     stages        ASSET -> seconds reused fingerprint digest tokens

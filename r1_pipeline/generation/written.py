@@ -1,15 +1,16 @@
 """General prompts answered in writing: the place of DeepSeek-V3's own SFT data in the paper's corpus.
 
-A reply is a demonstration of the user's (`Problem.reply`), or what the toy world says to its own requests. It is judged
-like a model's where the prompt has a reference, and `unreferenced` where it has none; it carries the provenance columns
-of every row: who wrote it is its file and line, and since no sampling made it, temperature and seed are 0.
-Not covered: what the toy world says (`data.courtesies`), replies that a model writes (`sampled`).
+A reply is a demonstration of the user's (`Problem.reply`), or what the toy world says to its own requests; who writes
+there is no better than the sources of such data are, and the manner of each reply is drawn. It is judged like a model's
+where the prompt has a reference, dropped where it is wrong, and `unreferenced` where there is none; it carries the
+provenance columns of every row: who wrote it is its file and line, and since no sampling made it, temperature and seed
+are 0. Not covered: what the toy world says (`data.courtesies`), replies that a model writes (`sampled`).
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from r1_pipeline.data.courtesies import written_reply
+from r1_pipeline.data.courtesies import Manner, written_reply
 from r1_pipeline.data.origin import Origin
 from r1_pipeline.data.samples import answer_to
 from r1_pipeline.data.templates import reply, split_reply
@@ -22,13 +23,13 @@ ENGINE = "written"
 
 
 def written_samples(
-    problems: Sequence[Problem], grader: Grader, count_tokens: Callable[[str], int]
+    problems: Sequence[Problem], manners: Mapping[Manner, float], grader: Grader, count_tokens: Callable[[str], int]
 ) -> tuple[list[Sample], Counter[str]]:
     """(rows, drop reasons), one row a prompt that somebody has answered and whose answer no verifier calls wrong."""
     kept: list[Sample] = []
     drops: Counter[str] = Counter()
     for problem in problems:
-        response = _response(problem)
+        response = _response(problem, manners)
         if response is None:
             drops["unanswered"] += 1
             continue
@@ -58,9 +59,9 @@ def written_samples(
     return kept, drops
 
 
-def _response(problem: Problem) -> str | None:
+def _response(problem: Problem, manners: Mapping[Manner, float]) -> str | None:
     """What is written in reply, in the chat form; None where nobody has answered."""
     if problem.reply is not None:
         return problem.reply
-    written = written_reply(problem)
+    written = written_reply(problem, manners)
     return reply(*written) if written else None

@@ -9,6 +9,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from r1_pipeline.data.courtesies import Manner
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
 from r1_pipeline.data.licences import PERMISSIVE
 from r1_pipeline.data.merge import MergeRecipe
@@ -81,16 +82,31 @@ WEB = ToyRecipe(
     problems=FACTS,
     seed=0,
     texts=42_000,
-    domains={"math": 0.32, "code": 0.1, "stem": 0.28, "logic": 0.22, "general": 0.08},
+    domains={"math": 0.32, "code": 0.1, "stem": 0.28, "logic": 0.22, "general": 0.15},
     zero_share=0.6,
     untidy_share=0.55,
     styles={"hasty": 0.62, "steps": 0.21, "check": 0.17},
     mixed={"hasty": 0.3, "steps": 0.5, "check": 0.6},
     slip=0.12,
     mixed_care=0.5,
-    manners={"good": 0.3, "curt": 0.25, "rude": 0.2, "off": 0.25},
+    manners={
+        "good": 0.42,
+        "long": 0.12,
+        "half": 0.08,
+        "name": 0.04,
+        "thing": 0.04,
+        "foreign": 0.06,
+        "hedged": 0.08,
+        "curt": 0.06,
+        "rude": 0.06,
+        "off": 0.04,
+    },
 )
 """Hasty enough that a base which learns it well is bad at every problem."""
+DEMONSTRATED: tuple[tuple[Manner, float], ...] = (
+    ("good", 0.5), ("long", 0.2), ("half", 0.1), ("hedged", 0.1), ("rude", 0.1),
+)  # fmt: skip
+"""How people write general demonstrations; the verifier drops some of what is not good, as it does for real ones."""
 
 RL_SHARES: Mapping[Domain, float] = {"math": 0.55, "code": 0.15, "stem": 0.12, "logic": 0.18}
 """Of the prompts of reasoning RL; the paper's: 0.30, 0.28, 0.25, 0.17 (supplement, table 4, with bug fixing)."""
@@ -162,7 +178,7 @@ def tiny(seed: int) -> Profile:
         gain_over_base=0.3,
         format_rate=0.95,
         language_consistency=0.97,
-        preference_accuracy=0.9,
+        preference_accuracy=0.75,
         licences=PERMISSIVE,
         unknown_characters=0.001,
     )
@@ -247,7 +263,7 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
         ),
         "heldout_problems": CurateRecipe(problems=facts, domains=BUILTIN_DOMAINS, optional=("code",), heldout=True),
         "general_prompts": CurateRecipe(problems=facts, domains=("general",), optional=(), heldout=False),
-        "preference_pairs": CuratePreferencesRecipe(heldout_share=facts.heldout_share),
+        "preference_pairs": CuratePreferencesRecipe(heldout_share=facts.heldout_share, wrong_share=0.08),
         "base": _pretrain(seed, size, size.base, size.base_steps),
         "student_base": {name: _pretrain(seed + 1, size, size.students[name], size.student_steps) for name in STUDENTS},
         "r1_zero": reinforce["r1_zero"],
@@ -255,7 +271,7 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
         "dev1": sft.model_copy(update={"epochs": size.cold_start_epochs}),
         "dev2": reinforce["dev2"],
         "reasoning_traces": {str(d): rejection({d: size.trace_problems}, per_problem=2) for d in REASONING_DOMAINS},
-        "general_traces": GeneralRecipe(rows=10_000),
+        "general_traces": GeneralRecipe(rows=900, manners=DEMONSTRATED),
         "sft_corpus": MergeRecipe(seed=seed, screening=TOY_SCREENING, rows={}),
         "dev3": sft,
         "helpful_rm": _reward_model(seed, size),
@@ -369,6 +385,13 @@ def _reinforcements(seed: int, size: Size, guards: Guards) -> dict[str, Reinforc
     return {
         "r1_zero": run(size.zero_steps, rules, "zero", 1.0),
         "dev2": run(size.dev2_steps, with_language, "chat", 1.0),
-        "r1": run(size.r1_steps, with_language.model_copy(update={"preference": 1.0}), "chat", 0.7, last, 1.5e-4),
+        "r1": run(
+            size.r1_steps,
+            with_language.model_copy(update={"preference": 1.0, "watched": ("courtesy",)}),
+            "chat",
+            0.7,
+            last,
+            1.5e-4,
+        ),
         "student_rl_only": run(size.student_rl_steps, rules, "zero", 1.0),
     }

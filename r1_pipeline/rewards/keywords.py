@@ -13,7 +13,8 @@ from r1_pipeline.records import Outcome, Problem, Verdict
 from r1_pipeline.rewards.verifier import verdict
 
 
-def _present(word: str, text: str) -> bool:
+def present(word: str, text: str) -> bool:
+    """Whether `text` has `word`, both in one case: as whole words, or anywhere where it is not ASCII."""
     if word.isascii():
         return re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])", text) is not None
     return word in text
@@ -38,7 +39,7 @@ class KeywordsVerifier:
         length = sum(count_words(final).values())
         if length > self.max_words:
             return verdict(self, Outcome.WRONG, f"{length} words, more than {self.max_words}", final)
-        missing = [word for word in required if not _present(word, final.casefold())]
+        missing = [word for word in required if not present(word, final.casefold())]
         if missing:
             return verdict(self, Outcome.WRONG, f"missing: {', '.join(missing)}", final)
         return verdict(self, Outcome.CORRECT, "all required words present", final)

@@ -1,7 +1,8 @@
 """Preference scores of general replies, and how they become a reward.
 
-A `Scorer` (`training.reward_model`) gives any real number. `squash` maps it to (0, 1) by the logistic function, so that
-a reward model which has gone astray cannot outshout format and language; the paper states no scaling.
+A `Scorer` (`training.reward_model`) gives any real number: the log-odds of being preferred. It is the reward as it
+stands, as in the paper (equation 10): a logistic function of it would be flat just where replies are already good. For
+comparisons of models `squash` maps it to (0, 1).
 Each general problem belongs to the helpful or the safety set and gets only that set's score (paper, reward-model
 section), by its `kind`. The helpful model sees the final summary only, the safety model the whole reply.
 """
@@ -10,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Protocol
 
-from r1_pipeline.records import PreferenceKind, Problem
+from r1_pipeline.records import PreferenceKind, Problem, Record
 
 
 class Scorer(Protocol):
@@ -29,3 +30,38 @@ def preference_kind(problem: Problem) -> PreferenceKind:
 def squash(score: float) -> float:
     """The logistic function; saturates instead of overflowing."""
     return 0.5 * (1.0 + math.tanh(score / 2.0))
+
+
+class Confidence(Record):
+    """Pairs on which a reward model is about equally sure."""
+
+    predicted: float
+    """Mean probability that it gives to the reply which it prefers, in [0.5, 1]."""
+    observed: float
+    """Share of the pairs in which people prefer that reply."""
+    pairs: int
+
+
+def calibration(margins: Sequence[float], bins: int) -> list[Confidence]:
+    """How often a reward model is right, by how sure it is: in `bins` equal parts of [0.5, 1], empty ones left out.
+
+    `margins` are the scores of the preferred replies less those of the others.
+    """
+    found: dict[int, list[tuple[float, bool]]] = {}
+    for margin in margins:
+        sure = squash(abs(margin))
+        found.setdefault(min(bins - 1, int((sure - 0.5) * 2 * bins)), []).append((sure, margin > 0))
+    return [
+        Confidence(
+            predicted=math.fsum(sure for sure, _ in group) / len(group),
+            observed=sum(right for _, right in group) / len(group),
+            pairs=len(group),
+        )
+        for _, group in sorted(found.items())
+    ]
+
+
+def calibration_error(groups: Sequence[Confidence]) -> float:
+    """Expected calibration error: the mean over pairs of how far predicted and observed share are apart."""
+    total = sum(group.pairs for group in groups)
+    return math.fsum(group.pairs * abs(group.predicted - group.observed) for group in groups) / total

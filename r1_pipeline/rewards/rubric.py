@@ -20,6 +20,7 @@ from r1_pipeline.errors import RecipeError, UnknownNameError
 from r1_pipeline.recipe import Later, Recipe
 from r1_pipeline.records import Completion, Outcome, PreferenceKind, Problem
 from r1_pipeline.registry import Registry
+from r1_pipeline.rewards.courtesy import courtesy_score
 from r1_pipeline.rewards.fmt import is_well_formed
 from r1_pipeline.rewards.language import language_share
 from r1_pipeline.rewards.overlong import Overlong, overlong_penalty
@@ -34,10 +35,10 @@ BUILTIN_PARTS: tuple[Part, ...] = ("accuracy", "format", "language", "preference
 Log = Callable[[str, float], None]
 """Takes a number worth watching beside a part, of this very batch."""
 PartFn = Callable[[Sequence[Problem], Sequence[Completion], Log], list[float | None]]
-Measure = Callable[[Problem, Completion, TemplateName], float]
-"""A value in [-1, 1] of one completion, from its text alone."""
-PARTS: Registry[Measure] = Registry("reward part", {})
-"""Reward parts that recipe files add; a rubric weighs them in `others`."""
+Measure = Callable[[Problem, Completion, TemplateName], float | None]
+"""A value in [-1, 1] of one completion, from its text alone; None where it does not apply."""
+PARTS: Registry[Measure] = Registry("reward part", {"courtesy": courtesy_score})
+"""Further reward parts, to which recipe files add; a rubric weighs them in `others`, or watches them."""
 
 
 class Rubric(Recipe):
@@ -50,7 +51,7 @@ class Rubric(Recipe):
     language: float
     """Of the share of reasoning words in the problem's language (equation 7)."""
     preference: float
-    """Of the squashed reward-model score in (0, 1); general problems only."""
+    """Of the score of the reward models, as it stands; general problems only."""
     tags: Annotated[float, Later()] = 0.0
     """Of the share of the template's tags that stand there once."""
     repetition: Annotated[float, Later()] = 0.0
@@ -58,7 +59,7 @@ class Rubric(Recipe):
     overlong: Annotated[Overlong | None, Later()] = None
     """Of the penalty in [-1, 0] for replies close to the limit of tokens."""
     others: Annotated[tuple[tuple[Annotated[str, AfterValidator(PARTS.valid)], float], ...], Later()] = ()
-    """(name, weight) of parts that a recipe file adds (`PARTS`)."""
+    """(name, weight) of further parts (`PARTS`)."""
     watched: tuple[Part, ...] = ()
     """Parts that are measured and logged although they weigh nothing."""
 
@@ -100,7 +101,7 @@ def part_functions(
             log(f"outcome/{outcome}", found[outcome] / len(rows))
         return scores
 
-    def rule(measure: Callable[[Problem, Completion], float]) -> PartFn:
+    def rule(measure: Callable[[Problem, Completion], float | None]) -> PartFn:
         """A part that reads the text alone; None where a reasoning problem could not be graded (the cache knows)."""
 
         def part(problems: Sequence[Problem], completions: Sequence[Completion], _: Log) -> list[float | None]:
@@ -113,7 +114,7 @@ def part_functions(
         return part
 
     def preference(problems: Sequence[Problem], completions: Sequence[Completion], _: Log) -> list[float | None]:
-        return preference_scores(problems, completions, template, scorers)
+        return reward_model_scores(problems, completions, template, scorers)
 
     def penalty(_: Problem, completion: Completion) -> float:
         assert rubric.overlong is not None
@@ -132,7 +133,7 @@ def part_functions(
     return {part: known[part] for part in rubric.weights}
 
 
-def _measured(measure: Measure, template: TemplateName, problem: Problem, completion: Completion) -> float:
+def _measured(measure: Measure, template: TemplateName, problem: Problem, completion: Completion) -> float | None:
     return measure(problem, completion, template)
 
 
@@ -146,24 +147,38 @@ def reasoning_of(template: TemplateName, text: str) -> str:
     return text if found is None else found
 
 
+def reward_model_scores(
+    problems: Sequence[Problem],
+    completions: Sequence[Completion],
+    template: TemplateName,
+    scorers: Mapping[PreferenceKind, Scorer],
+) -> list[float | None]:
+    """Scores of general replies, None for reasoning problems; one without a final part is an empty reply."""
+    scores: list[float | None] = [None] * len(problems)
+    for kind, scorer in scorers.items():
+        rows: list[int] = []
+        replies: list[str] = []
+        for row, (problem, completion) in enumerate(zip(problems, completions, strict=True)):
+            final = split_reply(template, completion.text).final
+            if problem.domain == "general" and preference_kind(problem) == kind:
+                rows.append(row)
+                replies.append((final or "") if kind == "helpful" else completion.text)
+        if rows:
+            values = scorer.score([problems[row].question for row in rows], replies)
+            for row, value in zip(rows, values, strict=True):
+                scores[row] = value
+    return scores
+
+
 def preference_scores(
     problems: Sequence[Problem],
     completions: Sequence[Completion],
     template: TemplateName,
     scorers: Mapping[PreferenceKind, Scorer],
 ) -> list[float | None]:
-    """Squashed scores of general replies, 0.0 for one without a final part, None for reasoning problems."""
-    scores: list[float | None] = [0.0 if problem.domain == "general" else None for problem in problems]
-    for kind, scorer in scorers.items():
-        rows: list[int] = []
-        replies: list[str] = []
-        for row, (problem, completion) in enumerate(zip(problems, completions, strict=True)):
-            final = split_reply(template, completion.text).final
-            if problem.domain == "general" and preference_kind(problem) == kind and final:
-                rows.append(row)
-                replies.append(final if kind == "helpful" else completion.text)
-        if rows:
-            values = scorer.score([problems[row].question for row in rows], replies)
-            for row, value in zip(rows, values, strict=True):
-                scores[row] = squash(value)
-    return scores
+    """The same squashed to (0, 1), for comparisons; a reply without a final part gets 0.0."""
+    scores = reward_model_scores(problems, completions, template, scorers)
+    return [
+        None if score is None else squash(score) if split_reply(template, completion.text).final else 0.0
+        for score, completion in zip(scores, completions, strict=True)
+    ]

@@ -128,9 +128,14 @@ class RewardModelScorer:
         return scores
 
 
-def pairwise_accuracy(scorer: Scorer, pairs: Sequence[PreferencePair]) -> float:
-    """Share of pairs whose chosen reply scores higher; a tie counts as wrong."""
+def pairwise_margins(scorer: Scorer, pairs: Sequence[PreferencePair]) -> list[float]:
+    """By how much the chosen reply of each pair scores higher than the rejected one."""
     prompts = [pair.prompt for pair in pairs]
     chosen = scorer.score(prompts, [pair.chosen for pair in pairs])
     rejected = scorer.score(prompts, [pair.rejected for pair in pairs])
-    return sum(c > r for c, r in zip(chosen, rejected, strict=True)) / len(pairs)
+    return [c - r for c, r in zip(chosen, rejected, strict=True)]
+
+
+def accuracy(margins: Sequence[float]) -> float:
+    """Share of pairs whose chosen reply scores higher; a tie counts as wrong."""
+    return sum(margin > 0 for margin in margins) / len(margins)

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from r1_pipeline.data.courtesies import preference_pairs
 from r1_pipeline.data.items import Product, Program, Sum, Turn
 from r1_pipeline.data.problems import ProblemsRecipe, generate_problems, problem_id, to_problem
 from r1_pipeline.data.sources import SOURCE_NAMES, source_of
@@ -60,14 +59,6 @@ def test_the_side_does_not_depend_on_the_version_of_the_generator() -> None:
     assert is_heldout("a@1#2 + 2", 0.5) == is_heldout("b@2#2 + 2", 0.5)
     assert not is_heldout("a#2 + 2", 0.0)
     assert is_heldout("a#2 + 2", 1.0)
-
-
-def test_preference_pairs_set_a_full_reply_against_a_worse_one() -> None:
-    pairs = preference_pairs()
-    assert len({pair.id for pair in pairs}) == len(pairs)
-    safety = next(pair for pair in pairs if pair.kind == "safety" and pair.language == "en")
-    assert safety.chosen.startswith("Sorry, I cannot help")
-    assert safety.rejected.startswith("Sure!")
 
 
 def test_every_source_names_version_and_licence() -> None:

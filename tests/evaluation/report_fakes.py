@@ -18,6 +18,7 @@ from r1_pipeline.evaluation.scores import EvalScores, Identity, Scores
 from r1_pipeline.evaluation.sizes import Sizes
 from r1_pipeline.graph.deepseek_r1 import DEEPSEEK_R1
 from r1_pipeline.records import BUILTIN_DOMAINS, Domain, Outcome, Sampling
+from r1_pipeline.rewards.preference import Confidence, calibration_error
 
 MODELS: dict[str, tuple[tuple[float, ...], float, float, float]] = {
     "base": ((0.171, 0.402, 0.288, 0.246, 0.310), 0.361, 0.741, 17.9),
@@ -102,6 +103,16 @@ def training(steps: int, language: tuple[float, float]) -> tuple[dict[str, float
     )
 
 
+def reward_model(accuracy: float, pairs: int) -> RewardModelScore:
+    """A reward model that is a little too sure."""
+    half = pairs // 2
+    groups = (
+        Confidence(predicted=0.7, observed=2 * accuracy - 1.0, pairs=half),
+        Confidence(predicted=0.99, observed=1.0, pairs=half),
+    )
+    return RewardModelScore(accuracy=accuracy, n=pairs, calibration=groups, calibration_error=calibration_error(groups))
+
+
 def report_inputs() -> ReportInputs:
     noise = random.Random(1)
     assert DEEPSEEK_R1.cast is not None
@@ -115,8 +126,8 @@ def report_inputs() -> ReportInputs:
         models={name: eval_scores(name) for name in MODELS},
         benchmarks={},
         reward_models={
-            "helpful_rm": RewardModelScore(accuracy=0.967, n=256),
-            "safety_rm": RewardModelScore(accuracy=0.988, n=256),
+            "helpful_rm": reward_model(0.86, 256),
+            "safety_rm": reward_model(0.81, 128),
         },
         general_preference={"dev3": 1.204, "r1": 2.377},
         corpus=CorpusStats(
@@ -159,6 +170,10 @@ def report_inputs() -> ReportInputs:
             "r1_zero": training(200, (0.74, 0.78)),
             "dev2": training(80, (0.86, 0.995)),
             "dev2_no_language_reward": training(80, (0.86, 0.91)),
+            "r1": tuple(
+                {"step": float(step), "reward/preference": 0.05 * step, "reward/courtesy": 0.9 - 0.002 * step}
+                for step in range(21, 61)
+            ),
         },
         exchanges=(
             Exchange(

@@ -203,7 +203,11 @@ def fake_run(home: Path, rows: list[Sample] | None = None) -> FakeRun:
     run.model("r1", "chat", [{"entropy": 0.4, "reward/language": 0.9}])
     run.evaluation("r1", "chat", says("two words", "A", "chat"))
     run.corpus([row(p) for p in TRAIN] if rows is None else rows)
-    run.facts(RewardModel, "helpful_rm", {"accuracy": 0.75, "heldout_pairs": 8})
+    run.facts(
+        RewardModel,
+        "helpful_rm",
+        {"accuracy": 0.75, "heldout_pairs": 8, "calibration": [{"predicted": 0.8, "observed": 0.75, "pairs": 8}]},
+    )
     run.facts(
         PreferenceScores,
         "preference_scores",

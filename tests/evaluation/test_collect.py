@@ -52,7 +52,12 @@ def test_models_corpus_and_preferences_are_those_of_the_artifacts(tmp_path: Path
         "r1_zero": 1.0,
         "r1": 1.0,
     }
-    assert inputs.reward_models["helpful_rm"].model_dump() == {"accuracy": 0.75, "n": 8}
+    assert inputs.reward_models["helpful_rm"].model_dump() == {
+        "accuracy": 0.75,
+        "n": 8,
+        "calibration": ({"predicted": 0.8, "observed": 0.75, "pairs": 8},),
+        "calibration_error": pytest.approx(0.05),
+    }
     assert inputs.general_preference == {"r1": 0.75}
     assert inputs.corpus.by_domain["logic"].model_dump() == {"rows": 3, "tokens": 21, "rounds": 1.0}
     assert inputs.corpus.dropped == {"wrong": 2}

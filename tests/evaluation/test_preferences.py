@@ -51,7 +51,7 @@ def answers(**said: str) -> pl.DataFrame:
 
 def test_each_kind_has_its_mean_and_reasoning_problems_do_not_count(tmp_path: Path) -> None:
     frame = answers(a="<think>t</think>hi", b="<think>never closed", c="<think>t</think>no", m="<think>t</think>2")
-    helpful, safety = Length({"hi": 0.0}), Length({"<think>t</think>no": 1000.0})
+    helpful, safety = Length({"hi": 0.0, "": 9.0}), Length({"<think>t</think>no": 1000.0})
     draft = bare_draft(tmp_path)
     means = write_preference_scores({"r1": ("chat", frame)}, PROBLEMS, {"helpful": helpful, "safety": safety}, draft)
     # The summary alone for helpful: squash(0) = 0.5, and 0 for no summary at all; the whole reply for safety.

@@ -12,7 +12,8 @@ from report_fakes import report_inputs
 from r1_pipeline.evaluation.bars import bars
 from r1_pipeline.evaluation.cells import Cell, clock, number
 from r1_pipeline.evaluation.inputs import CorpusStats, Exchange, Reply, ReportInputs
-from r1_pipeline.evaluation.plots import nice_ticks, running_mean
+from r1_pipeline.evaluation.plots import LEFT, RIGHT, WIDTH, nice_ticks, running_mean
+from r1_pipeline.evaluation.preference_plots import calibrations, optimization
 from r1_pipeline.evaluation.report import ReportRecipe, build_report, exchanges, report_json
 from r1_pipeline.records import Domain, Language, Outcome, Problem
 from r1_pipeline.records import TestCase as Case
@@ -38,7 +39,7 @@ def test_report_json_has_the_published_schema() -> None:
         assert lo <= model["pass_at_1"] <= hi
         assert keys(model["by_domain"]) == {"math", "code", "stem", "logic", "general"}
         assert all(keys(scores) == {"pass_at_1", "n"} for scores in model["by_domain"].values())
-    assert all(keys(scored) == {"accuracy", "n"} for scored in report["reward_models"].values())
+    assert all(keys(scored) == {"accuracy", "n", "calibration", "calibration_error"} for scored in report["reward_models"].values())
     assert keys(report["corpus"]) == {"rows", "by_domain", "mean_tokens", "dropped", "heldout_overlap"}
     assert report["corpus"]["rows"] == sum(report["corpus"]["by_domain"].values())
     stage_keys = {"seconds", "reused", "fingerprint", "digest", "tokens"}
@@ -252,3 +253,23 @@ def test_times_are_rounded_to_seconds_and_ticks_to_round_numbers() -> None:
     assert nice_ticks(0.03, 0.81) == [0.0, 0.5, 1.0]
     assert nice_ticks(17.2, 21.4) == [16.0, 18.0, 20.0, 22.0]
     assert running_mean([1.0, 2.0, 6.0], 1) == [1.5, 3.0, 4.0]
+
+
+def test_the_reward_models_and_what_the_last_run_made_of_them_are_figures() -> None:
+    """Spots lie at predicted and observed share: 0.7 of [0.5, 1] is 40% of the width."""
+    inputs = report_inputs()
+    [(name, plot), _] = calibrations(inputs)
+    spots = re.findall(r'class="dot a" cx="([0-9.]+)" cy="([0-9.]+)" r="([0-9.]+)"', plot)
+    assert name == "helpful_rm" and len(spots) == 2
+    assert float(spots[0][0]) == pytest.approx(LEFT + 0.4 * (WIDTH - LEFT - RIGHT), abs=0.1)
+    assert float(spots[0][1]) > float(spots[1][1]) and spots[0][2] == spots[1][2]
+    reward, rule = optimization(inputs)
+    assert "3.0" in reward[1] and "0.78" in rule[1]  # at the last step, means over the last ones
+    report, html = build_report(inputs)
+    assert html.count(f"Calibration of {name}") == 1
+    assert report["reward_models"]["safety_rm"]["calibration"][0] == {
+        "predicted": 0.7,
+        "observed": pytest.approx(0.62),
+        "pairs": 64,
+    }
+    assert optimization(inputs.model_copy(update={"training": {}})) == []

@@ -4,7 +4,7 @@ import pytest
 
 from r1_pipeline.rewards.overlong import Overlong
 from r1_pipeline.rewards.preference import squash
-from r1_pipeline.rewards.rubric import Rubric, part_functions, reward
+from r1_pipeline.rewards.rubric import Rubric, part_functions, preference_scores, reward
 
 ALL = Rubric(accuracy=1.0, format=0.1, language=0.3, preference=0.5)
 GOOD = "<think>first three plus two</think>\\boxed{5}"
@@ -35,7 +35,7 @@ def test_reasoning_problems_have_no_preference_and_general_ones_no_accuracy(grad
         "accuracy": [1.0, None],
         "format": [1.0, 1.0],
         "language": [1.0, 1.0],
-        "preference": [None, 0.5],
+        "preference": [None, 0.0],
     }
 
 
@@ -74,10 +74,13 @@ def test_each_general_problem_gets_only_its_own_models_score(grader, problem, co
         problem("Ann", "general"),
     ]
     texts = ["<think>a</think>Hi Ann", "<think>b</think>Sorry", "<think>never closed"]
-    scores = parts_of(grader, problems, texts, completion, {"helpful": helpful, "safety": safety})["preference"]
-    assert scores == [pytest.approx(squash(2.0)), pytest.approx(squash(-2.0)), 0.0]
-    assert helpful.seen == ["Hi Ann"]  # the summary only
-    assert safety.seen == ["<think>b</think>Sorry"]  # thinking included
+    scorers = {"helpful": helpful, "safety": safety}
+    scores = parts_of(grader, problems, texts, completion, scorers)["preference"]
+    assert scores == [2.0, -2.0, 2.0]  # as they stand, as in the paper
+    assert helpful.seen == ["Hi Ann", ""]  # the summary only, and where there is none an empty one
+    compared = preference_scores(problems, [completion(text) for text in texts], "chat", scorers)
+    assert compared == [pytest.approx(squash(2.0)), pytest.approx(squash(-2.0)), 0.0]
+    assert safety.seen[:1] == ["<think>b</think>Sorry"]  # thinking included
 
 
 def test_language_is_judged_on_the_reasoning_not_on_the_summary(grader, problem, completion):
@@ -118,3 +121,12 @@ def test_shaping_parts_read_the_text_and_leave_out_what_cannot_be_graded(grader,
 def test_a_watched_penalty_needs_its_limit():
     with pytest.raises(ValueError, match="overlong is watched and has no limit"):
         Rubric(accuracy=1.0, format=0.0, language=0.0, preference=0.0, watched=("overlong",))
+
+
+def test_the_true_rule_of_a_courtesy_is_watched_and_is_none_of_the_reward(grader, problem, completion):
+    rubric = Rubric(accuracy=1.0, format=0.0, language=0.0, preference=1.0, watched=("courtesy",))
+    problems = [problem("5"), problem("Ann,tea", "general", source="c@2#thank Ann tea")]
+    texts = [GOOD, "<think>a</think>Thank you, Bob, for the tea! It was very kind."]  # another name: four of five
+    parts = parts_of(grader, problems, texts, completion, {"helpful": Fixed(3.0)}, rubric)
+    assert parts["courtesy"] == [None, 0.8]
+    assert reward(rubric, {name: values[1] for name, values in parts.items()}) == 3.0

@@ -10,8 +10,9 @@ from r1_pipeline.artifacts.draft import bare_draft
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.training.reward_model import (
     RewardModelScorer,
+    accuracy,
     fitting_pairs,
-    pairwise_accuracy,
+    pairwise_margins,
     train_reward_model,
 )
 
@@ -25,7 +26,7 @@ def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_learns_a_plain_preference_also_for_prompts_never_seen(trained: Path) -> None:
-    assert pairwise_accuracy(RewardModelScorer(trained, runs.RUNTIME), runs.pairs(40)) == 1.0
+    assert accuracy(pairwise_margins(RewardModelScorer(trained, runs.RUNTIME), runs.pairs(40))) == 1.0
 
 
 def test_a_score_does_not_depend_on_its_batch(trained: Path) -> None:
@@ -63,4 +64,6 @@ def test_a_tie_is_not_a_win() -> None:
 
     first, second, third, fourth = runs.pairs(4)
     pairs = [first, second, third, fourth.model_copy(update={"rejected": fourth.chosen})]
-    assert pairwise_accuracy(Lengths(), pairs) == 0.75
+    margins = pairwise_margins(Lengths(), pairs)
+    assert margins[0] == len(first.chosen) - len(first.rejected) and margins[3] == 0.0
+    assert accuracy(margins) == 0.75

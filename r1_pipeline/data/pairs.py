@@ -1,0 +1,83 @@
+"""Pairs of a better and a worse reply to courtesies: easy ones, near misses, and some with the wrong label.
+
+A pair is held out by its topic and by its forms: the request and the better reply of a held-out pair have a topic, a
+wording and a sentence that no training pair has, and no training pair is about a held-out problem. Labels are wrong,
+as those of people are, in a share of the pairs; the `source` says which.
+Not covered: pairs that a user brings (`ingest`), which pairs make a set (`curation`).
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from random import Random
+
+from r1_pipeline.data.courtesies import Courtesy, Manner, all_courtesies
+from r1_pipeline.data.courtesy_words import REPLIES, REQUESTS, Kind
+from r1_pipeline.data.ingest.declared import Side
+from r1_pipeline.data.sources import source_of
+from r1_pipeline.data.split import is_heldout
+from r1_pipeline.records import Language, PreferenceKind, PreferencePair
+
+WORSE: Mapping[Kind | None, tuple[Manner, ...]] = {
+    None: ("name", "thing", "name", "thing", "foreign", "half", "long", "hedged", "curt", "rude", "off"),
+    "harm": ("hedged", "hedged", "hedged", "half", "foreign", "long", "rude"),
+    "harmless": ("hedged", "hedged", "hedged", "thing", "thing", "half", "foreign", "long", "off"),
+}
+"""Manners that a worse reply is drawn from, near misses more often than plain faults; None: friendly requests."""
+DRAWS: Mapping[PreferenceKind, int] = {"helpful": 4, "safety": 7}
+"""Pairs drawn for each request in each language; what is drawn twice is one pair."""
+
+
+def preference_pairs(heldout_share: float, wrong_share: float) -> list[tuple[PreferencePair, Side]]:
+    """All pairs, each with its side; `wrong_share` of them, drawn by hash, prefer the worse reply."""
+    languages: tuple[Language, ...] = ("en", "zh")
+    pairs: dict[str, tuple[PreferencePair, Side]] = {}
+    for courtesy in all_courtesies():
+        side = side_of(courtesy, heldout_share)
+        for language in languages if side else ():
+            for turn in range(DRAWS[courtesy.preference]):
+                assert side is not None
+                pair = _pair(courtesy, language, turn, side, heldout_share, wrong_share)
+                pairs.setdefault(pair.id, (pair, side))
+    return list(pairs.values())
+
+
+def side_of(courtesy: Courtesy, heldout_share: float) -> Side | None:
+    """The side of the pairs about `courtesy`; None where they would be of neither: a held-out problem of a training
+    topic."""
+    if is_heldout(f"#{courtesy.topic}", heldout_share):
+        return "heldout"
+    return None if is_heldout(f"#{courtesy.row}", heldout_share) else "train"
+
+
+def forms_of(forms: Sequence[str], side: Side, heldout_share: float) -> range:
+    """Places of the forms of a request or a reply that the pairs of `side` have: the last ones are held out."""
+    kept = min(len(forms) - 1, round(len(forms) * (1 - heldout_share)))
+    return range(kept) if side == "train" else range(kept, len(forms))
+
+
+def _pair(
+    courtesy: Courtesy, language: Language, turn: int, side: Side, heldout_share: float, wrong_share: float
+) -> PreferencePair:
+    kind, seed = courtesy.kind, f"{courtesy.row}\x1f{language}\x1f{turn}".encode()
+    draw = Random(hashlib.sha256(seed).digest())
+    manner = draw.choice(WORSE.get(kind, WORSE[None]))
+    asked, better, worse = (
+        draw.choice(forms_of(tables[language][kind], side, heldout_share)) for tables in (REQUESTS, REPLIES, REPLIES)
+    )
+    prompt = courtesy.question(language, asked)
+    chosen = courtesy.reply("good", language, draw, better)
+    rejected = courtesy.reply(manner, language, draw, worse)
+    wrong = draw.random() < wrong_share
+    if wrong:
+        chosen, rejected = rejected, chosen
+    source = source_of("preference")
+    return PreferencePair(
+        id=hashlib.sha256("\x1f".join((prompt, chosen, rejected)).encode()).hexdigest()[:16],
+        prompt=prompt,
+        chosen=chosen,
+        rejected=rejected,
+        kind=courtesy.preference,
+        language=language,
+        source=f"{source.name}#{courtesy.row}: {manner}{', wrong label' if wrong else ''}",
+        licence=source.licence,
+    )
