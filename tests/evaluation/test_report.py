@@ -39,7 +39,8 @@ def test_report_json_has_the_published_schema() -> None:
         assert lo <= model["pass_at_1"] <= hi
         assert keys(model["by_domain"]) == {"math", "code", "stem", "logic", "general"}
         assert all(keys(scores) == {"pass_at_1", "n"} for scores in model["by_domain"].values())
-    assert all(keys(scored) == {"accuracy", "n", "calibration", "calibration_error"} for scored in report["reward_models"].values())
+    measured = {"accuracy", "n", "calibration", "calibration_error"}
+    assert all(keys(scored) == measured for scored in report["reward_models"].values())
     assert keys(report["corpus"]) == {"rows", "by_domain", "mean_tokens", "dropped", "heldout_overlap"}
     assert report["corpus"]["rows"] == sum(report["corpus"]["by_domain"].values())
     stage_keys = {"seconds", "reused", "fingerprint", "digest", "tokens"}
