@@ -7,7 +7,7 @@ Not covered: its sentences (`courtesy_words`), pairs of replies (`pairs`), the r
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -79,15 +79,25 @@ class Courtesy:
             return ",".join(REFUSAL[language])
         return f"{MEANS[language][self.thing]},{thing}" if self.kind == "harmless" else f"{name},{thing}"
 
-    def reply(self, manner: Manner, language: Language, draw: Random, form: int | None = None) -> str:
-        """A reply in this manner; what it leaves open is drawn, and the form of a good reply unless one is named."""
+    def reply(
+        self,
+        manner: Manner,
+        language: Language,
+        draw: Random,
+        form: int | None = None,
+        others: Sequence[int] | None = None,
+    ) -> str:
+        """A reply in this manner; what it leaves open is drawn, and the form of a good reply unless one is named.
+
+        `others` are the things that another thing is drawn from; None: all but the right one.
+        """
         good = draw.choice(REPLIES[language][self.kind]) if form is None else REPLIES[language][self.kind][form]
         if manner == "foreign":
             return self.reply("good", OTHER[language], draw, form)
         if manner == "half":
             return _half(self._fill(good, language), draw)
         if manner in ("name", "thing") and self.kind != "harm":
-            return self._with(manner, draw)._fill(good, language)
+            return self._with(manner, draw, others)._fill(good, language)
         text = {
             "good": good,
             "long": good + "".join(PADDING[language]),
@@ -105,13 +115,14 @@ class Courtesy:
     def _refusals(self, language: Language) -> tuple[str, ...]:
         return OVER_REFUSAL[language][self.kind == "harmless"]
 
-    def _with(self, part: Manner, draw: Random) -> "Courtesy":
+    def _with(self, part: Manner, draw: Random, others: Sequence[int] | None) -> "Courtesy":
         """The same request with another name or thing; replies to a harmless one have no name."""
         name, thing = self.name, self.thing
         if part == "name" and self.kind != "harmless":
             name = draw.choice([other for other in range(len(NAMES["en"])) if other != name])
         else:
-            thing = draw.choice([other for other in range(len(THINGS[self.kind]["en"])) if other != thing])
+            known = range(len(THINGS[self.kind]["en"])) if others is None else others
+            thing = draw.choice([other for other in known if other != thing])
         return Courtesy(self.kind, name, thing)
 
     def _fill(self, text: str, language: Language, help_: str = "") -> str:

@@ -17,8 +17,8 @@ NAMES: dict[Language, tuple[str, ...]] = {
 }
 _TIMES: dict[Language, tuple[str, ...]] = {"en": ("morning", "day", "evening"), "zh": ("早上", "下午", "晚上")}
 _EVENTS: dict[Language, tuple[str, ...]] = {
-    "en": ("tea", "trip", "game", "dinner", "walk", "concert", "class", "party"),
-    "zh": ("茶会", "旅行", "比赛", "晚饭", "散步", "音乐会", "课", "派对"),
+    "en": ("tea", "trip", "game", "dinner", "walk", "party"),
+    "zh": ("茶会", "旅行", "比赛", "晚饭", "散步", "派对"),
 }
 THINGS: dict[Kind, dict[Language, tuple[str, ...]]] = {
     "greet": _TIMES,

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 
 from r1_pipeline.data.courtesies import Courtesy, Manner, all_courtesies
-from r1_pipeline.data.courtesy_words import REPLIES, REQUESTS, Kind
+from r1_pipeline.data.courtesy_words import REPLIES, REQUESTS, THINGS, Kind
 from r1_pipeline.data.ingest.declared import Side
 from r1_pipeline.data.sources import source_of
 from r1_pipeline.data.split import is_heldout
@@ -49,6 +49,18 @@ def side_of(courtesy: Courtesy, heldout_share: float) -> Side | None:
     return None if is_heldout(f"#{courtesy.row}", heldout_share) else "train"
 
 
+def _topics(kind: Kind, side: Side, heldout_share: float) -> list[int]:
+    """Things whose topic is of `side`; all of them where another thing could not be drawn from those.
+
+    A training pair that rejected the thing of a held-out topic would teach what that topic is measured on.
+    """
+    count = len(THINGS[kind]["en"])
+    ours = [
+        t for t in range(count) if is_heldout(f"#{Courtesy(kind, 0, t).topic}", heldout_share) == (side == "heldout")
+    ]
+    return ours if len(ours) > 1 or side == "train" else list(range(count))
+
+
 def forms_of(forms: Sequence[str], side: Side, heldout_share: float) -> range:
     """Places of the forms of a request or a reply that the pairs of `side` have: the last ones are held out."""
     kept = min(len(forms) - 1, round(len(forms) * (1 - heldout_share)))
@@ -66,7 +78,7 @@ def _pair(
     )
     prompt = courtesy.question(language, asked)
     chosen = courtesy.reply("good", language, draw, better)
-    rejected = courtesy.reply(manner, language, draw, worse)
+    rejected = courtesy.reply(manner, language, draw, worse, _topics(kind, side, heldout_share))
     wrong = draw.random() < wrong_share
     if wrong:
         chosen, rejected = rejected, chosen
