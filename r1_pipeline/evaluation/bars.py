@@ -117,7 +117,7 @@ def _of_the_rest(inputs: ReportInputs) -> list[Bar]:
                 f"{name}: accuracy on held-out pairs",
                 judges[name].accuracy if name in judges else None,
                 "at least",
-                0.75,
+                0.65,
             )
             for name in (cast.helpful, cast.safety)
         ),

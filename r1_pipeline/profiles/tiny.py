@@ -178,7 +178,7 @@ def tiny(seed: int) -> Profile:
         gain_over_base=0.3,
         format_rate=0.95,
         language_consistency=0.97,
-        preference_accuracy=0.75,
+        preference_accuracy=0.6,
         licences=PERMISSIVE,
         unknown_characters=0.001,
     )
@@ -335,7 +335,7 @@ def _sft(seed: int, size: Size) -> SftRecipe:
 
 def _reward_model(seed: int, size: Size) -> RewardModelRecipe:
     return RewardModelRecipe(
-        epochs=size.sft_epochs,
+        epochs=min(2, size.sft_epochs),
         batch=64,
         learning_rate=3e-4,
         max_grad_norm=1.0,
