@@ -1,4 +1,4 @@
-"""The gates of the graph as blocking asset checks: a failed one stops everything below, with the value and the limit.
+"""The gates of the graph as asset checks: a failed one stops everything below, with the value and the limit, or warns.
 
 What is measured of what is the graph's to say (`r1_pipeline.graph.gates`); limits are the profile's.
 """
@@ -17,7 +17,7 @@ from r1_pipeline.profiles import Profile
 
 
 def graph_checks(profile: Profile) -> list[dg.AssetChecksDefinition]:
-    """A blocking check for every gate of every node."""
+    """A check for every gate of every node."""
     return [node_check(profile, node, check) for node in profile.graph for check in node.checks]
 
 
@@ -27,23 +27,28 @@ def node_check(profile: Profile, node: Node, check: Check) -> dg.AssetChecksDefi
     @dg.asset_check(
         asset=asset_key(node.name),
         name=check.name,
-        blocking=True,
+        blocking=not check.warns,
         pool=DEVICE if check.scores else None,
         partitions_def=partitions_of(profile, node.name),
-        description=check.about,
+        description=f"{check.about} It says no to: {check.fails[0].lower()}{check.fails[1:]}",
     )
     def decide(
         context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline], artifact: Any
     ) -> dg.AssetCheckResult:
         [subject] = handles([artifact])
-        found = check.measure(pipeline.judged(context, subject))
+        found = check.decide(pipeline.judged(context, subject))
         metadata: dict[str, Any] = {}
         for gate in found:
             name = f"{gate.name} " if len(found) > 1 else ""
             metadata |= {f"{name}value": gate.value, f"{name}limit": gate.limit, f"{name}must be": gate.sense}
+        failed = failures(found)
+        if check.warns:
+            for gate in failed:
+                pipeline.warn(context, subject.name, f"gate {gate}")
         return dg.AssetCheckResult(
-            passed=not failures(found),
-            description="; ".join(map(str, failures(found) or found)) or "no limit is set in this profile",
+            passed=not failed,
+            severity=dg.AssetCheckSeverity.WARN if check.warns else dg.AssetCheckSeverity.ERROR,
+            description="; ".join(map(str, failed or found)) or "nothing that this profile sets a limit for",
             metadata=metadata,
         )
 

@@ -100,4 +100,5 @@ def passed_checks(instance: DagsterInstance, key: AssetKey, storage_id: int, blo
 
 def blocking_checks(graph: Graph) -> Mapping[AssetKey, frozenset[str]]:
     """Asset key -> names of its blocking checks."""
-    return {asset_key(node.name): frozenset(check.name for check in node.checks) for node in graph if node.checks}
+    blocking = {node.name: frozenset(check.name for check in node.checks if not check.warns) for node in graph}
+    return {asset_key(name): checks for name, checks in blocking.items() if checks}

@@ -73,8 +73,7 @@ class Pipeline:
             tags["dagster.partition"] = name.partition
 
         def warn(message: str) -> None:
-            context.log.warning(message)
-            Observers(self._watching).noted(str(name), message)
+            self.warn(context, str(name), message)
 
         tracked = TrackedStage(self.tracking, pipeline_run, tags, warn)
         runs = _RunIds({"dagster_run_id": run.run_id, PIPELINE_RUN: pipeline_run})
@@ -82,6 +81,11 @@ class Pipeline:
         observers = Observers([runs, tracked, told, *self._watching])
         store = Store(self.settings.home, observers, device=self.profile.runtime.device)
         return Workshop(store, self.profile.runtime, str(name), StartUnderPipes(context))
+
+    def warn(self, context: Context, name: str, message: str) -> None:
+        """Says something that a person should read of the artifact `name`."""
+        context.log.warning(message)
+        Observers(self._watching).noted(name, message)
 
     def materialize(
         self, context: AssetExecutionContext, name: AssetName, inputs: Sequence[Artifact]

@@ -93,7 +93,7 @@ VERSIONS: Mapping[str, int] = {
     "distill": 3,
     "ask": 5,
     "evaluate": 4,
-    "compare_preferences": 2,
+    "compare_preferences": 3,
 }
 
 verb = Verbs(VERSIONS)

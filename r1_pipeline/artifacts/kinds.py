@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ASKED = "asked.json"
 COMPLETIONS = "completions.parquet"
+PREFERRED = "answers.parquet"
 PROBLEMS = "problems.parquet"
 SCORES = "scores.json"
 VERDICTS = "verdicts.parquet"
@@ -236,6 +237,10 @@ class PreferenceScores(Artifact):
     """What reward models think of several models' answers to general prompts."""
 
     kind = "preference_scores"
+
+    def answers(self) -> "pl.DataFrame":
+        """One row an answer: `model`, `kind`, `problem_id`, `fact`, `sample_index`, `score` in (0, 1)."""
+        return read_table(self.path / PREFERRED)
 
     def scores(self) -> dict[str, dict[str, dict[str, float]]]:
         """Model -> kind of preference -> `mean` score in (0, 1) and `n` answers."""

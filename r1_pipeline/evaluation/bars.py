@@ -1,23 +1,33 @@
 """The bars that a full run of the profile `tiny` must clear, measured on the values of a report.
 
 Pass@1 is on held-out maths unless a claim says otherwise; format, language and tokens are a model's overall numbers.
-Other profiles make no claims and have no bars. A bar whose models were not trained has no value, and neither passes nor
-fails. How long a run takes says something about the machine and nothing about a model, so it is no bar.
+A difference between two models is taken problem by problem, and stands beside its 95% interval (`paired`). Other
+profiles make no claims and have no bars, and neither has a domain that this machine has no problems of. A bar whose
+models were not trained has no value: it is not met. How long a run takes says something about the machine and nothing
+about a model, so it is no bar.
+
+A further bar is one more function of `ReportInputs` in `CLAIMS`.
 """
 
-from collections.abc import Callable
-from typing import Literal, assert_never
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, TypeVar, assert_never
 
+from r1_pipeline.evaluation.comparisons import students
+from r1_pipeline.evaluation.estimators import Difference
 from r1_pipeline.evaluation.inputs import ReportInputs
+from r1_pipeline.evaluation.paired import differences, mean_difference
 from r1_pipeline.evaluation.scores import EvalScores
-from r1_pipeline.records import Record
+from r1_pipeline.records import DOMAINS, Domain, Record
 
+T = TypeVar("T")
 Sense = Literal["at least", "at most", "above", "below"]
 
 CLAIMED = "tiny"
 """The profile that the limits are set for."""
 CLEARLY = 0.05
 """How far apart two language consistencies are to be called clearly apart."""
+BESIDE_MATHS: tuple[Domain, ...] = ("code", "stem", "logic")
+"""Domains in which every trained model must be above its base."""
 
 
 class Bar(Record):
@@ -30,6 +40,8 @@ class Bar(Record):
     limit: float
     decimals: int
     """With which the value is shown."""
+    interval: tuple[float, float] | None = None
+    """The 95% interval of the value, where it is a difference between two models."""
 
     @property
     def passed(self) -> bool | None:
@@ -51,80 +63,129 @@ class Bar(Record):
 
 def bars(inputs: ReportInputs) -> list[Bar]:
     """All bars, in the order of the stages; none for another profile than `CLAIMED`."""
-    if inputs.profile != CLAIMED:
-        return []
-    return [*_of_models(inputs), *_of_students(inputs), *_of_the_rest(inputs)]
+    return [bar for claims in CLAIMS for bar in claims(inputs)] if inputs.profile == CLAIMED else []
+
+
+def _of_models(inputs: ReportInputs) -> Iterator[Bar]:
+    maths = _each(inputs, _maths)
+    tokens = _each(inputs, lambda s: s.overall.mean_tokens)
+    form = _each(inputs, lambda s: s.overall.format_rate)
+    tongue = _each(inputs, lambda s: s.overall.language_consistency)
+    cast = inputs.cast
+    base, zero, language, final = cast.base, cast.zero, cast.language, cast.final
+    yield _bar(f"{base}: pass@1", maths(base), "at most", 0.30)
+    yield _bar(f"{zero}: pass@1", maths(zero), "at least", 0.70)
+    yield _gain(f"{zero} − {base}: pass@1", _in_maths(inputs, zero, base), 0.40)
+    yield _bar(f"{zero}: format rate", form(zero), "at least", 0.97)
+    yield _bar(f"{zero} − {base}: mean tokens", _less(tokens, zero, base), "at least", 0.0, 1)
+    yield _bar(f"{zero}: clipped share of tokens, greatest of a step", _clipped(inputs), "above", 0.0)
+    yield _bar(f"{zero}: language consistency", tongue(zero), "below", 0.90)
+    yield _bar(f"{language}: language consistency", tongue(language), "at least", 0.98)
+    yield _bar(f"{final}: language consistency", tongue(final), "at least", 0.98)
+    apart = _less(tongue, language, cast.unrewarded)
+    yield _bar(f"{language} − {cast.unrewarded}: language consistency", apart, "at least", CLEARLY)
+    others = (zero, language)
+    best = _lowest(_in_maths(inputs, final, other) for other in others)
+    yield _gain(f"{final} − best of {zero}, {language}: pass@1", best, -0.02)
+    best = _lowest(_over_domains(inputs, final, other) for other in others)
+    yield _gain(f"{final} − best of {zero}, {language}: mean over domains", best, 0.0)
+
+
+def _of_domains(inputs: ReportInputs) -> Iterator[Bar]:
+    """Beside maths too, every trained model is above the base that its line started from, with intervals apart."""
+    cast = inputs.cast
+    pairs = [(name, cast.base) for name in (cast.zero, cast.language, cast.final)] + students(inputs)
+    for domain in BESIDE_MATHS:
+        if domain not in inputs.left_out:
+            for name, base in pairs:
+                claim = f"{name}: lower end of {DOMAINS[domain].title}, above the upper end of {base}"
+                yield _bar(claim, _apart(inputs, domain, name, base), "above", 0.0)
+
+
+def _of_students(inputs: ReportInputs) -> Iterator[Bar]:
+    for name, base in students(inputs):
+        yield _gain(f"{name} − its base: pass@1", _in_maths(inputs, name, base), 0.30)
+
+
+def _of_answers(inputs: ReportInputs) -> Iterator[Bar]:
+    """No trained model gives one letter to most STEM problems, which is how guessing looks once it is reinforced."""
+    bases = (inputs.cast.base, inputs.cast.student_base)
+    letters = {
+        name: found["stem"]
+        for name, found in inputs.favourites.items()
+        if "stem" in found and inputs.node_of[name] not in bases
+    }
+    share = max((each.share for each in letters.values()), default=None)
+    yield _bar("STEM: most frequent letter of any trained model", share, "at most", 0.45)
+
+
+def _of_the_rest(inputs: ReportInputs) -> Iterator[Bar]:
+    corpus, judges = inputs.corpus, inputs.reward_models
+    agreement = corpus.agreed / corpus.rechecked if corpus.rechecked else None
+    cast = inputs.cast
+    for name in (cast.helpful, cast.safety):
+        accuracy = judges[name].accuracy if name in judges else None
+        yield _bar(f"{name}: accuracy on held-out pairs", accuracy, "at least", 0.75)
+        yield _bar(f"{name}: accuracy on held-out pairs, which are not all easy", accuracy, "at most", 0.95)
+    liked = _both(inputs.liked, cast.final, cast.broad)
+    more = mean_difference(*liked, counts=False) if liked else None
+    claim = f"{cast.final} − {cast.broad}: reward-model score on general prompts, lower end"
+    yield _bar(claim, more.lo if more else None, "above", 0.0)
+    yield _bar(f"{cast.corpus}: share of re-checked rows that agree", agreement, "at least", 1.0)
+    yield _bar(f"{cast.corpus}: problems shared with the held-out set", corpus.heldout_overlap, "at most", 0, 0)
+
+
+CLAIMS: tuple[Callable[[ReportInputs], Iterable[Bar]], ...] = (
+    _of_models,
+    _of_domains,
+    _of_students,
+    _of_answers,
+    _of_the_rest,
+)
+"""What is claimed, in the order in which it is shown."""
 
 
 def _bar(claim: str, value: float | None, sense: Sense, limit: float, decimals: int = 3) -> Bar:
     return Bar(claim=claim, value=value, sense=sense, limit=limit, decimals=decimals)
 
 
-def _of_models(inputs: ReportInputs) -> list[Bar]:
-    maths = _each(inputs, _maths)
-    mean = _each(inputs, lambda s: s.overall.pass_at_1)
-    tokens = _each(inputs, lambda s: s.overall.mean_tokens)
-    form = _each(inputs, lambda s: s.overall.format_rate)
-    tongue = _each(inputs, lambda s: s.overall.language_consistency)
-    cast = inputs.cast
-    base, zero, language, final = cast.base, cast.zero, cast.language, cast.final
-    return [
-        _bar(f"{base}: pass@1", maths(base), "at most", 0.30),
-        _bar(f"{zero}: pass@1", maths(zero), "at least", 0.70),
-        _bar(f"{zero} − {base}: pass@1", _gain(maths, zero, base), "at least", 0.40),
-        _bar(f"{zero}: format rate", form(zero), "at least", 0.97),
-        _bar(f"{zero} − {base}: mean tokens", _gain(tokens, zero, base), "at least", 0.0, 1),
-        _bar(f"{zero}: language consistency", tongue(zero), "below", 0.90),
-        _bar(f"{language}: language consistency", tongue(language), "at least", 0.98),
-        _bar(f"{final}: language consistency", tongue(final), "at least", 0.98),
-        _bar(
-            f"{language} − {cast.unrewarded}: language consistency",
-            _gain(tongue, language, cast.unrewarded),
-            "at least",
-            CLEARLY,
-        ),
-        _bar(f"{final} − best of {zero}, {language}: pass@1", _gain(maths, final, zero, language), "at least", -0.02),
-        _bar(
-            f"{final} − best of {zero}, {language}: mean over domains",
-            _gain(mean, final, zero, language),
-            "at least",
-            0.0,
-        ),
-    ]
+def _gain(claim: str, found: Difference | None, limit: float) -> Bar:
+    bar = _bar(claim, found.value if found else None, "at least", limit)
+    return bar.model_copy(update={"interval": (found.lo, found.hi)}) if found else bar
 
 
-def _of_students(inputs: ReportInputs) -> list[Bar]:
-    maths, cast = _each(inputs, _maths), inputs.cast
-    students = [
-        (name, name.replace(cast.distilled, cast.student_base, 1))
-        for name in inputs.models
-        if inputs.node_of[name] == cast.distilled
-    ]
-    return [
-        _bar(f"{name} − its base: pass@1", _gain(maths, name, base), "at least", 0.30)
-        for name, base in sorted(students)
-    ]
+def _both(known: dict[str, T], after: str, before: str) -> tuple[T, T] | None:
+    return (known[after], known[before]) if after in known and before in known else None
 
 
-def _of_the_rest(inputs: ReportInputs) -> list[Bar]:
-    corpus, judges = inputs.corpus, inputs.reward_models
-    agreement = corpus.agreed / corpus.rechecked if corpus.rechecked else None
-    cast = inputs.cast
-    preference = _gain(inputs.general_preference.get, cast.final, cast.broad)
-    return [
-        *(
-            _bar(
-                f"{name}: accuracy on held-out pairs",
-                judges[name].accuracy if name in judges else None,
-                "at least",
-                0.65,
-            )
-            for name in (cast.helpful, cast.safety)
-        ),
-        _bar(f"{cast.final} − {cast.broad}: reward-model score on general prompts", preference, "above", 0.0),
-        _bar(f"{cast.corpus}: share of re-checked rows that agree", agreement, "at least", 1.0),
-        _bar(f"{cast.corpus}: problems shared with the held-out set", corpus.heldout_overlap, "at most", 0, 0),
-    ]
+def _in_maths(inputs: ReportInputs, after: str, before: str) -> Difference | None:
+    marks = _both(inputs.marks, after, before)
+    return differences(*marks).get("math") if marks else None
+
+
+def _over_domains(inputs: ReportInputs, after: str, before: str) -> Difference | None:
+    marks = _both(inputs.marks, after, before)
+    return mean_difference(*marks) if marks else None
+
+
+def _lowest(found: Iterable[Difference | None]) -> Difference | None:
+    """The difference to the best of the others; None unless all are measured."""
+    each = list(found)
+    known = [one for one in each if one]
+    return min(known, key=lambda one: one.value) if known and len(known) == len(each) else None
+
+
+def _apart(inputs: ReportInputs, domain: Domain, name: str, base: str) -> float | None:
+    models = _both(inputs.models, name, base)
+    if models is None or not all(domain in model.by_domain for model in models):
+        return None
+    after, before = (model.by_domain[domain].pass_at_1_ci for model in models)
+    return after.lo - before.hi
+
+
+def _clipped(inputs: ReportInputs) -> float | None:
+    steps = inputs.training.get(inputs.cast.zero, ())
+    return max((step["clipped"] for step in steps if "clipped" in step), default=None)
 
 
 def _maths(scores: EvalScores) -> float | None:
@@ -138,7 +199,6 @@ def _each(inputs: ReportInputs, number: Callable[[EvalScores], float | None]) ->
     return lambda name: number(inputs.models[name]) if name in inputs.models else None
 
 
-def _gain(number: _Number, name: str, *others: str) -> float | None:
-    """`name` less the best of `others`; None unless all are measured."""
-    value, known = number(name), [v for v in map(number, others) if v is not None]
-    return value - max(known) if value is not None and len(known) == len(others) else None
+def _less(number: _Number, name: str, other: str) -> float | None:
+    value, known = number(name), number(other)
+    return value - known if value is not None and known is not None else None

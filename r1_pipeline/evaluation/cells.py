@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from r1_pipeline.evaluation.estimators import Difference
 from r1_pipeline.evaluation.scores import Scores
 
 
@@ -45,6 +46,13 @@ def estimate(scores: Scores | None) -> Cell:
         return number(None, 1)
     half = (scores.pass_at_1_ci.hi - scores.pass_at_1_ci.lo) / 2
     return number(100 * scores.pass_at_1, 1, margin=f"{100 * half:.1f}")
+
+
+def difference(found: Difference | None) -> Cell:
+    """A paired difference of pass@1 in percentage points, with half the width of its interval."""
+    if found is None:
+        return number(None, 1)
+    return number(100 * found.value, 1, margin=f"{100 * (found.hi - found.lo) / 2:.1f}")
 
 
 def clock(seconds: float) -> str:

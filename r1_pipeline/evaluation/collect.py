@@ -25,6 +25,7 @@ from r1_pipeline.artifacts.manifest import Manifest
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
 from r1_pipeline.artifacts.whole import write_text_whole
 from r1_pipeline.errors import ArtifactError
+from r1_pipeline.evaluation.favourites import favourites
 from r1_pipeline.evaluation.gates import Gate, heldout_overlap
 from r1_pipeline.evaluation.inputs import (
     Cast,
@@ -35,6 +36,7 @@ from r1_pipeline.evaluation.inputs import (
     RewardModelScore,
     StageFacts,
 )
+from r1_pipeline.evaluation.paired import marks_of
 from r1_pipeline.evaluation.preferences import overall
 from r1_pipeline.evaluation.report import ReportRecipe, build_report, exchanges
 from r1_pipeline.evaluation.scores import scores_of
@@ -85,12 +87,19 @@ def collect(material: Material, run: RunFacts, recipe: ReportRecipe) -> ReportIn
         home=str(run.home),
         left_out={domain: why for problems in problem_sets.values() for domain, why in problems.left_out.items()},
         models={name: scores_of(report) for name, report in models.items()},
+        marks={name: marks_of(report.completions(), "domain") for name, report in models.items()},
+        favourites={name: favourites(report.completions()) for name, report in models.items()},
         benchmarks={b: {name: scores_of(report) for name, report in material.evaluations[b].items()} for b in others},
         reward_models={name: _accuracy(model) for name, model in _of(RewardModel, artifacts).items()},
         general_preference={
             model: overall(kinds)
             for scores in _of(PreferenceScores, artifacts).values()
             for model, kinds in scores.scores().items()
+        },
+        liked={
+            str(model): marks_of(answers, "kind")
+            for scores in _of(PreferenceScores, artifacts).values()
+            for (model,), answers in scores.answers().group_by("model", maintain_order=True)
         },
         corpus=_corpus(corpus, heldout, material.decisions.get(cast.corpus, {})),
         sizes={
@@ -186,7 +195,7 @@ def _corpus(corpus: Corpus, heldout: ProblemSet, decisions: Mapping[str, list[Ga
 
 
 def _decision(gate: Gate) -> GateResult:
-    return GateResult(passed=gate.passed, value=gate.value, limit=gate.limit)
+    return GateResult(passed=gate.passed, blocking=gate.blocking, value=gate.value, limit=gate.limit)
 
 
 def _curves(model: Checkpoint) -> tuple[dict[str, float], ...]:

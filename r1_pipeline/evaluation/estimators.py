@@ -1,4 +1,4 @@
-"""Numbers from judged answers: pass@k, majority vote, and an interval that knows which samples belong together.
+"""Numbers from judged answers: pass@k, majority vote, and intervals that know which samples belong together.
 
 Pure functions over counts. Every average here is an average over problems. Samples of one problem share its difficulty,
 and so do problems about one fact, such as a sum that is asked in two languages: they are not independent draws, and the
@@ -9,11 +9,9 @@ Not covered: where the counts come from (`evaluation.runner`), which answers are
 
 import math
 from collections.abc import Hashable, Iterable, Sequence
+from statistics import NormalDist
 
 from r1_pipeline.records import Record
-
-Z95 = 1.959963984540054
-"""97.5th percentile of the standard normal: two-sided 95%."""
 
 
 class Tally(Record):
@@ -31,6 +29,25 @@ class Interval(Record):
 
     lo: float
     hi: float
+
+
+class Gap(Record):
+    """What one problem scored with one model less what it scored with another."""
+
+    fact: str
+    """What the problem is about; problems about one fact are not independent."""
+    gap: float
+    """In [-1, 1]."""
+
+
+class Difference(Record):
+    """How much higher one model scores than another on the same problems, with a two-sided 95% interval."""
+
+    value: float
+    lo: float
+    hi: float
+    facts: int
+    """Distinct facts that both were asked about."""
 
 
 def pass_at_1(tallies: Sequence[Tally]) -> float:
@@ -90,18 +107,62 @@ def _effective_n(tallies: Sequence[Tally]) -> float:
     return min(total, p * (1 - p) / variance) if variance > 0 else total
 
 
-def interval(strata: Sequence[Sequence[Tally]]) -> Interval:
+def interval(strata: Sequence[Sequence[Tally]], comparisons: int = 1) -> Interval:
     """95% interval for the unweighted mean over `strata` (domains) of pass@1, clustered by fact.
 
     Wilson's score interval at the effective sample size n. One stratum: n as in `_effective_n`. Several, D of them:
     n = D² p(1-p) / Σ p_d(1-p_d)/n_d, the size at which a binomial has the variance of the mean; where every p_d is 0
-    or 1, n = D² / Σ 1/n_d.
+    or 1, n = D² / Σ 1/n_d. Of `comparisons` intervals all hold at once with 95% (Bonferroni).
     """
+    z = _z(comparisons)
     rates = [pass_at_1(tallies) for tallies in strata]
     sizes = [_effective_n(tallies) for tallies in strata]
     p = math.fsum(rates) / len(rates)
     spread = math.fsum(rate * (1 - rate) / size for rate, size in zip(rates, sizes, strict=True))
     n = len(rates) ** 2 * p * (1 - p) / spread if spread > 0 else len(rates) ** 2 / math.fsum(1 / s for s in sizes)
-    centre = (p + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
-    half = Z95 * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n * n)) / (1 + Z95**2 / n)
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n * n)) / (1 + z**2 / n)
     return Interval(lo=max(0.0, centre - half), hi=min(1.0, centre + half))
+
+
+def paired(strata: Sequence[Sequence[Gap]], comparisons: int = 1, counts: bool = True) -> Difference:
+    """The unweighted mean over `strata` (domains) of the mean gap, with a 95% interval clustered by fact.
+
+    The variance of a stratum is that of a mean over clusters, as in `interval`; one fact alone says nothing of it. For
+    shares of right answers (`counts`) two made-up facts are added to each stratum: half a fact of gap 1, half of gap
+    -1 and one of gap 0 (Agresti and Min 2005 for matched pairs, with facts in the place of subjects), so that a few
+    facts which happen to agree prove nothing. Of `comparisons` intervals all hold at once with 95% (Bonferroni).
+    Raises `ValueError` for a stratum without a problem.
+    """
+    parts = [_gap(gaps, counts) for gaps in strata]
+    centre = math.fsum(mean for mean, _ in parts) / len(parts)
+    half = _z(comparisons) * math.sqrt(math.fsum(variance for _, variance in parts)) / len(parts)
+    values = [math.fsum(each.gap for each in gaps) / len(gaps) for gaps in strata]
+    return Difference(
+        value=math.fsum(values) / len(values),
+        lo=max(-1.0, centre - half),
+        hi=min(1.0, centre + half),
+        facts=sum(len({each.fact for each in gaps}) for gaps in strata),
+    )
+
+
+def _gap(gaps: Sequence[Gap], counts: bool) -> tuple[float, float]:
+    """(mean, its variance) of a stratum, made-up facts included; each of those has as many problems as a real one."""
+    if not gaps:
+        raise ValueError("no problem was answered by both models; ask them the same ones")
+    sums: dict[str, list[float]] = {}
+    for each in gaps:
+        sums.setdefault(each.fact, []).append(each.gap)
+    weight = len(gaps) / len(sums) if counts else 0.0
+    count, problems = len(sums) + 2 * counts, len(gaps) + 2 * weight
+    if count < 2:
+        return gaps[0].gap, math.inf
+    mean = math.fsum(each.gap for each in gaps) / problems
+    squares = math.fsum((math.fsum(found) - len(found) * mean) ** 2 for found in sums.values())
+    squares += weight**2 * ((1 - mean) ** 2 / 2 + (-1 - mean) ** 2 / 2 + mean**2)
+    return mean, count / (count - 1) * squares / problems**2
+
+
+def _z(comparisons: int) -> float:
+    """Half the width, in standard errors, of intervals that all hold with 95%."""
+    return NormalDist().inv_cdf(1 - 0.025 / comparisons)

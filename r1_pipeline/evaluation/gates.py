@@ -64,6 +64,12 @@ class GateLimits(Recipe):
     """Greatest share of the characters of a set that the tokenizer of a model that reads it does not know."""
     licences: tuple[str, ...]
     """SPDX licences that the corpus may hold; an expression of them may, where they suffice for it."""
+    regression: float
+    """Greatest loss of a model against the one that it came from, in pass@1 of a domain or score of the reward models;
+    a model fails that surely loses more: 0 where any sure loss fails."""
+    answer_excess: float
+    """Greatest share, beyond its share of the problems' references, that one answer to multiple choice may surely have
+    among the rows of a corpus."""
 
 
 class Gate(Record):
@@ -76,6 +82,8 @@ class Gate(Record):
     detail: str
     looked_at: int | None = None
     """Out of how many, where the value is a count."""
+    blocking: bool = True
+    """Whether a failure stops what lies below; one that does not is a warning."""
 
     @property
     def passed(self) -> bool:
@@ -252,5 +260,5 @@ def _worst(
 
 
 def failures(gates: Iterable[Gate]) -> list[Gate]:
-    """The gates that say no."""
+    """The gates that say no, warnings among them."""
     return [gate for gate in gates if not gate.passed]

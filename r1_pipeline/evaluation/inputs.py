@@ -1,5 +1,7 @@
 """Everything a report is made of, as plain values: it can be built from artifacts or by hand in a test."""
 
+from r1_pipeline.evaluation.favourites import Favourite
+from r1_pipeline.evaluation.paired import Mark
 from r1_pipeline.evaluation.scores import EvalScores
 from r1_pipeline.evaluation.sizes import Sizes
 from r1_pipeline.records import Domain, Language, Outcome, Record
@@ -54,9 +56,11 @@ class StageFacts(Record):
 
 
 class GateResult(Record):
-    """A blocking check."""
+    """What a gate decided."""
 
     passed: bool
+    blocking: bool
+    """Whether a failure stops what lies below; else it warns."""
     value: float | str
     limit: float | str
 
@@ -127,11 +131,17 @@ class ReportInputs(Record):
     """Domains without problems in this run -> why."""
     models: dict[str, EvalScores]
     """Scores on the held-out problems."""
+    marks: dict[str, tuple[Mark, ...]]
+    """Model -> what each held-out problem scored, by domain: models are compared problem by problem."""
+    favourites: dict[str, dict[Domain, Favourite]]
+    """Model -> domain -> its most frequent answer to held-out multiple choice."""
     benchmarks: dict[str, dict[str, EvalScores]]
     """Further benchmark -> model -> scores."""
     reward_models: dict[str, RewardModelScore]
     general_preference: dict[str, float]
     """Model -> mean score in (0, 1) that the reward models give its answers to general prompts; may be empty."""
+    liked: dict[str, tuple[Mark, ...]]
+    """Model -> what the reward models give its answers to each general prompt, by kind of preference; may be empty."""
     corpus: CorpusStats
     sizes: dict[str, Sizes]
     """Of the bases."""

@@ -13,14 +13,13 @@ from markupsafe import Markup
 
 from r1_pipeline.data.templates import TAGS
 from r1_pipeline.data.words import LANGUAGES
-from r1_pipeline.evaluation import paper
+from r1_pipeline.evaluation import paper, rows
 from r1_pipeline.evaluation.bars import Bar, bars
 from r1_pipeline.evaluation.cells import Cell, Row, clock, estimate, number, percent
 from r1_pipeline.evaluation.inputs import Cast, ReportInputs
 from r1_pipeline.evaluation.plots import Dot, Line, curves, dots
 from r1_pipeline.evaluation.preference_plots import calibrations, optimization
-from r1_pipeline.evaluation.scores import EvalScores
-from r1_pipeline.records import DOMAINS, UNSCORED, Outcome
+from r1_pipeline.records import DOMAINS, Outcome
 
 SENSES = {"at least": "≥", "at most": "≤", "above": ">", "below": "<"}
 ZERO_CURVES = (
@@ -54,18 +53,19 @@ def render(inputs: ReportInputs) -> str:
         headline=_headline(inputs),
         bars=[_bar(bar) for bar in bars(inputs)],
         ladder=_ladder(inputs),
+        differences=rows.differences(inputs),
         stage_groups=_stage_groups(inputs),
-        benchmarks=_benchmarks(inputs),
+        benchmarks=rows.benchmarks(inputs),
         zero=_zero(inputs),
         language=_language(inputs),
         language_curve=_language_curve(inputs),
-        students=_students(inputs),
+        students=rows.students(inputs),
         outcomes=[outcome.replace("_", " ") for outcome in Outcome],
-        verdicts=_verdicts(inputs),
-        corpus=_corpus(inputs),
+        verdicts=rows.verdicts(inputs),
+        corpus=rows.corpus(inputs),
         calibrations=calibrations(inputs),
         optimization=optimization(inputs),
-        sizes=_sizes(inputs),
+        sizes=rows.sizes(inputs),
         longest=max((stage.seconds for stage in inputs.stages.values()), default=0.0) or 1.0,
         exchanges=[
             (exchange, {name: (_spans(r.text), r.outcome) for name, r in exchange.replies.items()})
@@ -105,20 +105,20 @@ def _headline(inputs: ReportInputs) -> list[tuple[str, str, str]]:
     ]
 
 
-def _bar(bar: Bar) -> tuple[Bar, Cell, Cell]:
+def _bar(bar: Bar) -> tuple[Bar, Cell, str, Cell]:
     limit = number(bar.limit, min(bar.decimals, 2), 2)
-    return bar, number(bar.value, bar.decimals, 3), replace(limit, text=f"{SENSES[bar.sense]} {limit.text}")
+    ends = [number(end, bar.decimals).text for end in bar.interval or ()]
+    return (
+        bar,
+        number(bar.value, bar.decimals, 3),
+        " to ".join(ends),
+        replace(limit, text=f"{SENSES[bar.sense]} {limit.text}"),
+    )
 
 
 def _columns(cast: Cast) -> tuple[str, ...]:
     """Our models of the paper's columns (`paper.COLUMNS`)."""
     return (cast.base, cast.zero, cast.cold, cast.language, cast.broad, cast.final)
-
-
-def _ordered(inputs: ReportInputs) -> dict[str, EvalScores]:
-    """The line of R1 first, then all other models in the order of the graph."""
-    line = [name for name in inputs.cast.line if name in inputs.models]
-    return {name: inputs.models[name] for name in dict.fromkeys([*line, *inputs.models])}
 
 
 def _ladder(inputs: ReportInputs) -> Markup:
@@ -133,7 +133,7 @@ def _ladder(inputs: ReportInputs) -> Markup:
     return dots(
         [
             Dot(name, s.pass_at_1, s.pass_at_1_ci.lo, s.pass_at_1_ci.hi, ink(name))
-            for name, model in _ordered(inputs).items()
+            for name, model in rows.ordered(inputs).items()
             if (s := model.by_domain.get("math"))
         ],
         "pass@1 on held-out maths with 95% intervals, by model",
@@ -149,12 +149,12 @@ def _stage_groups(inputs: ReportInputs) -> list[tuple[str, list[Row]]]:
 
     groups = []
     for domain in DOMAINS:
-        rows = [ours("ours, pass@1", lambda m, d=domain: estimate(m.by_domain.get(d)))]
+        lines = [ours("ours, pass@1", lambda m, d=domain: estimate(m.by_domain.get(d)))]
         for theirs in paper.STAGE_TABLE:
             if theirs.domain == domain:
                 cells = tuple(number(score, theirs.decimals, 1) for score in theirs.scores)
-                rows.append(Row(theirs.benchmark, cells, "theirs"))
-        groups.append((DOMAINS[domain].title, rows))
+                lines.append(Row(theirs.benchmark, cells, "theirs"))
+        groups.append((DOMAINS[domain].title, lines))
     groups.append(
         (
             "All domains",
@@ -170,32 +170,9 @@ def _stage_groups(inputs: ReportInputs) -> list[tuple[str, list[Row]]]:
     return groups
 
 
-def _benchmarks(inputs: ReportInputs) -> list[tuple[str, list[Row]]]:
-    """Every further benchmark: a row a model, with its interval, majority vote, form, tokens and completions."""
-    return [
-        (
-            name,
-            [
-                Row(
-                    model,
-                    (
-                        estimate(scores.overall),
-                        percent(scores.overall.cons_at_k),
-                        percent(scores.overall.format_rate),
-                        number(scores.overall.mean_tokens, 1),
-                        number(scores.overall.n, 0),
-                    ),
-                )
-                for model, scores in models.items()
-            ],
-        )
-        for name, models in inputs.benchmarks.items()
-    ]
-
-
 def _series(inputs: ReportInputs, model: str, metric: str, style: str) -> Line | None:
-    rows = [row for row in inputs.training.get(model, ()) if metric in row]
-    return Line(model, [r["step"] for r in rows], [r[metric] for r in rows], style) if len(rows) > 1 else None
+    steps = [step for step in inputs.training.get(model, ()) if metric in step]
+    return Line(model, [s["step"] for s in steps], [s[metric] for s in steps], style) if len(steps) > 1 else None
 
 
 def _zero(inputs: ReportInputs) -> list[tuple[str, Markup]]:
@@ -227,88 +204,6 @@ def _language_curve(inputs: ReportInputs) -> Markup | None:
     pairs = ((inputs.cast.language, "a"), (inputs.cast.unrewarded, "b"))
     lines = [line for name, style in pairs if (line := _series(inputs, name, "reward/language", style))]
     return curves(lines, "Language consistency of training samples", 2) if lines else None
-
-
-def _students(inputs: ReportInputs) -> list[Row]:
-    """Bases, reinforcement on the student, distillation; the teacher last."""
-    models, cast = inputs.models, inputs.cast
-    students = (cast.student_base, cast.reinforced_student, cast.distilled)
-    order = [name for node in (*students, cast.final) for name in models if inputs.node_of[name] == node]
-    rows = []
-    for name in order:
-        model, stage = models[name], inputs.stages.get(name)
-        rows.append(
-            Row(
-                name,
-                (
-                    *(estimate(model.by_domain.get(domain)) for domain in DOMAINS),
-                    estimate(model.overall),
-                    number(stage.tokens / 1e6 if stage and stage.tokens is not None else None, 2),
-                ),
-                "ours" if inputs.node_of[name] in (cast.distilled, cast.reinforced_student) else "",
-            )
-        )
-    return rows
-
-
-def _verdicts(inputs: ReportInputs) -> list[Row]:
-    """Completions of every model by outcome; last, the share that has no score."""
-    rows = []
-    for name, model in _ordered(inputs).items():
-        counts = model.overall.outcomes
-        unscored = sum(counts.get(outcome, 0) for outcome in UNSCORED)
-        cells = (number(counts.get(outcome, 0), 0) for outcome in Outcome)
-        rows.append(Row(name, (*cells, percent(unscored / sum(counts.values())))))
-    return rows
-
-
-def _corpus(inputs: ReportInputs) -> list[Row]:
-    """Per domain: rows, share, mean tokens and rounds, ours then the paper's."""
-    ours, theirs = inputs.corpus.by_domain, {row.domain: row for row in paper.CORPUS}
-    total = sum(d.rows for d in ours.values())
-    rows = []
-    for domain in DOMAINS:
-        own, other = ours.get(domain), theirs.get(domain)
-        mean = own.tokens / own.rows if own and own.rows else None
-        cells = _share_cells(own.rows if own else 0, total, mean, own.rounds if own else 1)
-        paper_row = (other.mean_tokens, other.rounds) if other else (None, None)
-        theirs_cells = _share_cells(other.samples if other else 0, paper.CORPUS_SAMPLES, *paper_row)
-        rows.append(Row(DOMAINS[domain].title, cells + theirs_cells))
-    mean = sum(d.tokens for d in ours.values()) / total if total else None
-    rounds = sum(d.rounds * d.rows for d in ours.values()) / total if total else None
-    totals = _share_cells(total, total, mean, rounds)
-    whole = paper.CORPUS_SAMPLES
-    return [
-        *rows,
-        Row(
-            "Total",
-            totals + _share_cells(whole, whole, paper.CORPUS_MEAN_TOKENS, paper.CORPUS_ROUNDS),
-            "total",
-        ),
-    ]
-
-
-def _share_cells(rows: int, total: int, tokens: float | None, rounds: float | None) -> tuple[Cell, ...]:
-    return number(rows, 0), percent(rows / total if total else None), number(tokens, 1), number(rounds, 1)
-
-
-def _sizes(inputs: ReportInputs) -> list[Row]:
-    """Parameters, those of a token and their share; bytes of KV cache a token, of plain attention, and their ratio."""
-    return [
-        Row(
-            name,
-            (
-                number(sizes.parameters, 0),
-                number(sizes.active_parameters, 0),
-                percent(sizes.active_parameters / sizes.parameters),
-                number(sizes.kv_bytes, 0),
-                number(sizes.plain_kv_bytes, 0),
-                number(sizes.plain_kv_bytes / sizes.kv_bytes, 1),
-            ),
-            "ours" if name == inputs.cast.base else "",
-        )
-        for name, sizes in sorted(inputs.sizes.items())
-    ]
 
 
 _TAGS = re.compile("(" + "|".join(map(re.escape, TAGS)) + ")")

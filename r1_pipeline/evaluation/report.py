@@ -5,24 +5,29 @@
     schema profile seed home total_seconds environment
     left_out      DOMAIN -> why this machine has no problems of it
     models        NAME -> pass_at_1 pass_at_1_ci pass_at_k cons_at_k format_rate language_consistency mean_tokens n
-                          outcomes {OUTCOME: n} by_domain {DOMAIN: {pass_at_1, n}} digest
+                          outcomes {OUTCOME: n} by_domain {DOMAIN: {pass_at_1, pass_at_1_ci, n}} digest
+                          favourites {DOMAIN: {answer, share, answers}} of multiple choice
+    differences   "AFTER − BEFORE" -> {DOMAIN or "overall": {value, lo, hi, facts}} of pass@1, problem by problem
     benchmarks    BENCHMARK -> models, as above, for every benchmark beside the held-out problems
     reward_models NAME -> accuracy n calibration [{predicted, observed, pairs}] calibration_error
     corpus        rows by_domain {DOMAIN: rows} mean_tokens {DOMAIN: tokens a row} dropped {REASON: n} heldout_overlap
     sizes         NAME -> parameters active_parameters kv_bytes plain_kv_bytes, of the bases, bytes a token
     stages        ASSET -> seconds reused fingerprint digest tokens
-    gates         NAME -> passed value limit
+    gates         NAME -> passed blocking value limit
+    bars          claim value interval sense limit passed, of every bar; passed is null where nothing was measured
 
 Names are asset keys, the partition after a slash. A model's own numbers are unweighted means over all domains that it
 was asked; format rate and language consistency are over reasoning domains only. The issue's bars are on maths:
 `by_domain.math.pass_at_1`. `n` counts judged completions: problems x samples, less those that the grader could not
-judge. `digest` is the content digest of the checkpoint.
+judge. Intervals are 95%, clustered by fact; a difference is paired. `digest` is the content digest of the checkpoint.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.data.subset import shuffled
+from r1_pipeline.evaluation.bars import bars
+from r1_pipeline.evaluation.comparisons import comparisons
 from r1_pipeline.evaluation.inputs import Exchange, Reply, ReportInputs
 from r1_pipeline.evaluation.page import render
 from r1_pipeline.evaluation.scores import EvalScores
@@ -58,7 +63,17 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
         "seed": inputs.seed,
         "home": inputs.home,
         "left_out": inputs.left_out,
-        "models": {name: _model(scores) for name, scores in inputs.models.items()},
+        "models": {
+            name: {
+                **_model(scores),
+                "favourites": {d: each.model_dump() for d, each in inputs.favourites.get(name, {}).items()},
+            }
+            for name, scores in inputs.models.items()
+        },
+        "differences": {
+            each.name: {domain: found.model_dump() for domain, found in each.by_domain.items()}
+            for each in comparisons(inputs)
+        },
         "benchmarks": {
             benchmark: {name: _model(scores) for name, scores in models.items()}
             for benchmark, models in inputs.benchmarks.items()
@@ -74,6 +89,7 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
         "sizes": {name: sizes.model_dump() for name, sizes in inputs.sizes.items()},
         "stages": {name: stage.model_dump() for name, stage in inputs.stages.items()},
         "gates": {name: gate.model_dump() for name, gate in inputs.gates.items()},
+        "bars": [bar.model_dump(exclude={"decimals"}) | {"passed": bar.passed} for bar in bars(inputs)],
         "total_seconds": inputs.total_seconds,
         "environment": inputs.environment,
     }
@@ -91,7 +107,10 @@ def _model(scores: EvalScores) -> dict[str, Any]:
         "mean_tokens": overall.mean_tokens,
         "n": overall.n,
         "outcomes": {str(outcome): overall.outcomes.get(outcome, 0) for outcome in Outcome},
-        "by_domain": {name: {"pass_at_1": s.pass_at_1, "n": s.n} for name, s in scores.by_domain.items()},
+        "by_domain": {
+            name: {"pass_at_1": s.pass_at_1, "pass_at_1_ci": [s.pass_at_1_ci.lo, s.pass_at_1_ci.hi], "n": s.n}
+            for name, s in scores.by_domain.items()
+        },
         "digest": scores.identity.model_digest,
     }
 

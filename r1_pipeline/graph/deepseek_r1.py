@@ -78,7 +78,7 @@ cold_start_answers = node(
 cold_start = node(
     "cold_start_data", draft_cold_start, group="cold_start", answers=cold_start_answers, problems=problems,
     about="Long reasoning to start from: R1-Zero's right and readable samples, rewritten (paper, section B.3.2).",
-    checks=[gates.known_characters()],
+    checks=[gates.known_characters(), gates.answer_distribution(problems, warns=True)],
 )
 
 # Dev1 and Dev2 (section 3): cold start, then reasoning RL with a language-consistency reward.
@@ -90,7 +90,9 @@ dev1 = node(
 dev2 = node(
     "dev2", reinforce, group="reasoning", policy=dev1, problems=problems, paper_cost="R1",
     about="Dev2: reasoning RL of Dev1 with accuracy, format and language-consistency rewards (paper, section 3).",
-    checks=[gates.language_consistency(), gates.same_tokenizer(base), gates.training_guards()],
+    checks=[
+        gates.language_consistency(), gates.no_regression(dev1), gates.same_tokenizer(base), gates.training_guards(),
+    ],
 )
 
 # The corpus (B.3.3): the place of the paper's 800k.
@@ -112,7 +114,7 @@ corpus = node(
     about="The corpus that Dev3 and all students learn from: every row once, with its provenance, none held out.",
     checks=[
         gates.all_verified(), gates.no_heldout(heldout), gates.licences_allowed(),
-        gates.recheck_agrees(problems, prompts), gates.known_characters(),
+        gates.recheck_agrees(problems, prompts), gates.known_characters(), gates.answer_distribution(problems),
     ],
 )
 
@@ -136,20 +138,26 @@ r1 = node(
     "r1", reinforce, group="alignment", policy=dev3, problems=problems, general=prompts, paper_cost="R1",
     reward_models={"helpful": helpful_rm, "safety": safety_rm},
     about="R1: RL over all scenarios; preference rewards come in near the end only (paper, section B.5).",
-    checks=[gates.language_consistency(), gates.same_tokenizer(base), gates.training_guards()],
+    checks=[
+        gates.language_consistency(), gates.no_regression(dev3, warns=True), gates.same_tokenizer(base),
+        gates.training_guards(),
+    ],
 )
 
 # Distillation (B.4.3, F.1) and ablations.
 distilled = node(
     "distilled", distill, group="distilled", each="students", base=student_base, corpus=corpus,
     about="A student: SFT of its own base on R1's corpus, no RL (paper, section B.4.3).",
-    checks=[gates.same_tokenizer(student_base)],
+    checks=[gates.no_regression(student_base, warns=True), gates.same_tokenizer(student_base)],
 )
 student_rl_only = node(
     "student_rl_only", reinforce, group="ablations", policy=first(student_base), problems=problems,
     budget=first(distilled),
     about="RL on a student's base until it has cost as many tokens as distilling it (paper, section F.1).",
-    checks=[gates.same_tokenizer(first(student_base)), gates.training_guards()],
+    checks=[
+        gates.no_regression(first(student_base), warns=True), gates.same_tokenizer(first(student_base)),
+        gates.training_guards(),
+    ],
 )
 dev2_no_language_reward = page.add(derived(
     dev2, "dev2_no_language_reward", {"rubric.language": 0.0},
@@ -163,6 +171,7 @@ preference_scores = node(
     reward_models={"helpful": helpful_rm, "safety": safety_rm}, heldout=heldout,
     evaluations={model.name: Ref(f"{evaluation.name}/{model.name}") for model in (dev3, r1)},
     about="What the reward models think of Dev3's and R1's answers to held-out general prompts.",
+    checks=[gates.no_less_preferred(r1, dev3)],
 )
 report = node(
     "report", None, group="evaluation",

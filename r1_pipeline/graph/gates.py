@@ -1,10 +1,12 @@
-"""The gates that the graph attaches to its nodes: what each measures of which artifacts.
+"""The gates that the graph attaches to its nodes: what each measures of which artifacts, and what it says no to.
 
-Measurements and limits are `evaluation.gates`; here stands which artifacts they are taken from. A gate that needs
-scores asks for them under the name of the evaluation node, which later finds them made.
+Measurements and limits are in `evaluation` (`gates`, `regression`, `favourites`); here stands which artifacts they are
+taken from. A gate that needs scores asks for them under the name of the evaluation node, which later finds them made.
+A gate stops what lies below. Where nothing is trained on that, and only its evaluation and the report follow, it warns:
+the report must be able to show what went wrong.
 """
 
-from r1_pipeline.evaluation import gates
+from r1_pipeline.evaluation import favourites, gates, regression
 from r1_pipeline.evaluation.rejudge import DRAWN, drawn, rejudge_samples
 from r1_pipeline.graph.node import Check, Node, Ref, Subject, ref
 from r1_pipeline.rewards.graders import default_grader
@@ -17,8 +19,50 @@ def beats(base: Node) -> Check:
         "beats_base",
         "It solves clearly more held-out maths than the base that it started from.",
         lambda subject: [gates.beats_base(subject.scores(), subject.scores(ref(base)), subject.limits)],
+        fails="A policy whose pass@1 on held-out maths is its base's.",
         scores=True,
         quality=True,
+    )
+
+
+def no_regression(before: Node | Ref, *, warns: bool = False) -> Check:
+    """A model may not surely solve fewer held-out problems of any domain than the one that it came from."""
+    return Check(
+        "no_regression",
+        "In no domain does it surely solve fewer held-out problems than the model that it came from.",
+        lambda subject: regression.no_regression(subject.scores(), subject.scores(ref(before)), subject.limits),
+        fails="A model that answers the logic problems wrong which the one that it came from answers right.",
+        scores=True,
+        quality=True,
+        warns=warns,
+    )
+
+
+def no_less_preferred(after: Node, before: Node) -> Check:
+    """The reward models may not surely like a model's answers less than those of the one that it came from."""
+    return Check(
+        "no_less_preferred",
+        f"The reward models do not surely like the answers of {after.name} less than those of {before.name}.",
+        lambda subject: [
+            regression.no_less_preferred(subject.artifact, after.name, before.name, subject.limits),
+        ],
+        fails="A policy whose answers to general prompts the reward models score lower than its parent's.",
+        quality=True,
+        warns=True,
+    )
+
+
+def answer_distribution(problems: Node, *, warns: bool = False) -> Check:
+    """No answer to multiple choice may be much more frequent among the rows than among the references."""
+    return Check(
+        "answer_distribution",
+        "Among the rows no answer to multiple choice is much more frequent than among the problems' references.",
+        lambda subject: favourites.answer_distribution(
+            subject.artifact, subject.input(ref(problems)).problems(), subject.limits
+        ),
+        fails="A corpus that says D in 184 of 185 rows, each of them right, where a quarter of the references are D.",
+        quality=True,
+        warns=warns,
     )
 
 
@@ -28,6 +72,7 @@ def format_rate() -> Check:
         "format_rate",
         "Its replies have the form that the cold start relies on.",
         lambda subject: [gates.format_rate(subject.scores(), subject.limits)],
+        fails="A policy that never closes its reasoning.",
         scores=True,
         quality=True,
     )
@@ -39,6 +84,7 @@ def language_consistency() -> Check:
         "language_consistency",
         "The reasoning stays in the language of the question.",
         lambda subject: [gates.language_consistency(subject.scores(), subject.limits)],
+        fails="A policy that answers an English question with Chinese words between the English ones.",
         scores=True,
         quality=True,
     )
@@ -50,6 +96,7 @@ def same_tokenizer(base: Node | Ref) -> Check:
         "same_tokenizer",
         "Tokenizer and chat template are, byte for byte, those of the base.",
         lambda subject: [gates.same_tokenizer(subject.artifact, subject.input(ref(base)))],
+        fails="A student published with the tokenizer of another student.",
     )
 
 
@@ -61,7 +108,10 @@ def training_guards() -> Check:
         return gates.training_guards(subject.artifact, subject.recipe.grpo.guards)
 
     return Check(
-        "training_guards", "Entropy, KL and empty reasoning stayed inside the guards all through training.", measure
+        "training_guards",
+        "Entropy, KL and empty reasoning stayed inside the guards all through training.",
+        measure,
+        fails="A run whose KL came to 0.3 at one step, under a recipe whose ceiling is 0.25.",
     )
 
 
@@ -71,6 +121,7 @@ def preference_accuracy() -> Check:
         "preference_accuracy",
         "The reward model prefers the better reply of held-out pairs.",
         lambda subject: [gates.preference_accuracy(subject.artifact, subject.limits)],
+        fails="A reward model that prefers the better reply of 6 pairs in 8, where 9 in 10 are asked for.",
         quality=True,
     )
 
@@ -82,7 +133,12 @@ def reward_hacks() -> Check:
         with default_grader(subject.runtime) as grader:
             return [gates.reward_hacks(subject.artifact.problems(), subject.templates, grader)]
 
-    return Check("reward_hacks", "Replies that solve nothing are not rewarded.", measure)
+    return Check(
+        "reward_hacks",
+        "Replies that solve nothing are not rewarded.",
+        measure,
+        fails="A maths problem judged by keywords, where a reply that lists many numbers holds the right one.",
+    )
 
 
 def known_characters() -> Check:
@@ -91,6 +147,7 @@ def known_characters() -> Check:
         "known_characters",
         "The tokenizers of the models that read the set know its characters.",
         lambda subject: [gates.known_characters(subject.artifact, subject.tokenizers(), subject.limits)],
+        fails="Problems with digits, for a base whose tokenizer has none.",
     )
 
 
@@ -100,6 +157,7 @@ def all_verified() -> Check:
         "all_verified",
         "Every row was judged correct, or was written to a prompt that has no reference.",
         lambda subject: [gates.all_verified(subject.artifact)],
+        fails="A corpus with one row whose verdict is `wrong`.",
     )
 
 
@@ -109,6 +167,7 @@ def no_heldout(heldout: Node) -> Check:
         "no_heldout",
         "No row is about a held-out problem.",
         lambda subject: [gates.no_heldout(subject.artifact, subject.input(ref(heldout)))],
+        fails="A corpus with one row about a held-out problem.",
     )
 
 
@@ -118,6 +177,7 @@ def licences_allowed() -> Check:
         "licences_allowed",
         "No row has a licence that the profile does not allow.",
         lambda subject: [gates.licences_allowed(subject.artifact, subject.limits)],
+        fails="A corpus with one row under CC-BY-NC-4.0, which no profile allows.",
     )
 
 
@@ -129,4 +189,9 @@ def recheck_agrees(*problems: Node) -> Check:
         with default_grader(subject.runtime) as grader:
             return [gates.recheck_agrees(rejudge_samples(drawn(subject.artifact.scan(), DRAWN), sets, grader))]
 
-    return Check("recheck_agrees", "Random rows, judged once more, get the verdict that they were kept for.", measure)
+    return Check(
+        "recheck_agrees",
+        "Random rows, judged once more, get the verdict that they were kept for.",
+        measure,
+        fails="A corpus with a row that answers B and says it was judged correct, where the reference is A.",
+    )

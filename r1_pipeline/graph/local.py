@@ -81,8 +81,10 @@ def run_graph(
             write_graph_report(bound, name, {each: find(each) for each in bound.reads(name)}, profile, run)
             continue
         decisions = decide(Judged(bound, name, find(name), profile.gates, profile.runtime, find))
-        if failed := [gate for gates in decisions.values() for gate in failures(gates)]:
-            raise GateFailedError(f"{name}: gate {failed[0]}; correct its recipe or inputs, and run again")
+        for gate in (gate for gates in decisions.values() for gate in failures(gates)):
+            if gate.blocking:
+                raise GateFailedError(f"{name}: gate {gate}; correct its recipe or inputs, and run again")
+            store.observer.noted(str(name), f"gate {gate}")
     return {str(name): artifact for name, artifact in made.items()}
 
 
@@ -151,9 +153,10 @@ def _tokenizer(recipe: Recipe | None, runtime: Runtime) -> Any:
     return _tokenizers[key]
 
 
-def decide(judged: Judged) -> Mapping[str, list[Gate]]:
-    """Check -> what its gates measured, of one artifact."""
-    return {check.name: check.measure(judged) for check in judged.bound.graph.node(judged.name.asset).checks}
+def decide(judged: Judged, *, warnings: bool = True) -> Mapping[str, list[Gate]]:
+    """Check -> what its gates measured, of one artifact; without `warnings` only of those that can stop anything."""
+    checks = judged.bound.graph.node(judged.name.asset).checks
+    return {check.name: check.decide(judged) for check in checks if warnings or not check.warns}
 
 
 def lineage_of(artifact: Artifact, home: Path, bound: Bound) -> dict[AssetName, Path]:

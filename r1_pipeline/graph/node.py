@@ -102,15 +102,23 @@ class Subject(Protocol):
 
 @dataclass(frozen=True)
 class Check:
-    """A gate on a node: a failed one stops everything below, with the value and the limit."""
+    """A gate on a node: a failed one stops everything below, with the value and the limit, or warns."""
 
     name: str
     about: str
     measure: Callable[[Subject], list[Gate]]
+    fails: str
+    """An artifact that it says no to, in a sentence."""
     scores: bool = False
     """Whether it needs scores, and so a device where they are not there yet."""
     quality: bool = False
     """Whether it asks for success, which an ablation may lack; any other asks for soundness."""
+    warns: bool = False
+    """Whether a failure stops nothing and is only said aloud: where nothing is trained on what lies below."""
+
+    def decide(self, subject: Subject) -> list[Gate]:
+        """What its gates measure of a finished artifact."""
+        return [gate.model_copy(update={"blocking": not self.warns}) for gate in self.measure(subject)]
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ def node(seed: int) -> Profile:
             preference_accuracy=0.7,
             licences=PERMISSIVE,
             unknown_characters=0.001,
+            regression=0.0,
+            answer_excess=0.1,
         ),
         BY_COST,
         Machine(accelerator="h100", devices=8, memory_gib=75, sequence_devices=1),

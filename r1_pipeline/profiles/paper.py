@@ -54,6 +54,8 @@ def paper(seed: int) -> Profile:
             preference_accuracy=0.7,
             licences=PERMISSIVE,
             unknown_characters=0.001,
+            regression=0.0,
+            answer_excess=0.1,
         ),
         BY_COST,
         Machine(accelerator="h800", devices=512, memory_gib=79, sequence_devices=8),  # 64 x 8 H800, [S] B.4.4

@@ -78,6 +78,8 @@ def small(seed: int) -> Profile:
             preference_accuracy=0.7,
             licences=PERMISSIVE,
             unknown_characters=0.001,
+            regression=0.0,
+            answer_excess=0.1,
         ),
         BY_COST,
         Machine(accelerator="h100", devices=1, memory_gib=20, sequence_devices=1),

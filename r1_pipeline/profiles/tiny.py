@@ -181,6 +181,8 @@ def tiny(seed: int) -> Profile:
         preference_accuracy=0.6,
         licences=PERMISSIVE,
         unknown_characters=0.001,
+        regression=0.05,  # one more run with another seed moves a domain by as much, and intervals know of one run only
+        answer_excess=0.15,
     )
     guards = Guards(entropy_floor=0.001, kl_ceiling=10.0, empty_think_ceiling=0.5, grader_error_ceiling=0.02)
     return _toy_world(seed, size, limits, guards)
@@ -238,6 +240,8 @@ def smoke(seed: int) -> Profile:
         preference_accuracy=0.0,
         licences=PERMISSIVE,
         unknown_characters=0.001,
+        regression=1.0,  # two steps on a few problems teach nothing: what they do to a domain is noise
+        answer_excess=1.0,
     )
     return _toy_world(seed, size, limits, Guards(grader_error_ceiling=0.02))
 

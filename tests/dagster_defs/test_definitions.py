@@ -97,6 +97,7 @@ def test_what_loads_a_model_is_in_the_pool_of_the_device_and_nothing_else(graph:
     checks = graph.asset_checks or []
     assert {check.node_def.name for check in checks if check.node_def.pool == "device"} == {
         "r1_zero_beats_base", "r1_zero_format_rate", "dev2_language_consistency", "r1_language_consistency",
+        "dev2_no_regression", "r1_no_regression", "distilled_no_regression", "student_rl_only_no_regression",
     }  # fmt: skip
 
 

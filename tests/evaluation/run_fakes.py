@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import polars as pl
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -22,7 +23,7 @@ from r1_pipeline.artifacts.kinds import (
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
 from r1_pipeline.artifacts.store import Facts, Spec, Store
-from r1_pipeline.artifacts.tables import write_records
+from r1_pipeline.artifacts.tables import write_records, write_table
 from r1_pipeline.data.corpus import corpus_statistics, write_samples
 from r1_pipeline.data.templates import TemplateName, reply
 from r1_pipeline.evaluation.runner import GradeRecipe, grade
@@ -147,17 +148,28 @@ class FakeRun:
 
         return self.add(Checkpoint, name, make)
 
-    def evaluation(self, model: str, template: TemplateName, says: Callable[[Request], str], run: str = RUN) -> None:
+    def evaluation(
+        self,
+        model: str,
+        template: TemplateName,
+        says: Callable[[Request], str],
+        run: str = RUN,
+        problems: list[Problem] | None = None,
+    ) -> None:
+        """What `model` says to these held-out problems, or to the first of `HELDOUT`."""
+        asked_of = problems or HELDOUT
+        recipe = ASK.model_copy(update={"problems": dict.fromkeys(ASK.problems, len(asked_of))}) if problems else ASK
         with Grader({"math": ChoiceVerifier(), "logic": ChoiceVerifier()}) as grader:
 
             def answer(draft: Draft) -> Facts:
                 subject = Subject(model=model, model_digest="m", problems_digest="p")
-                said = ask(FakeEngine(says), select(HELDOUT, ASK, draft), template, ASK, subject, draft)
+                chosen = select(asked_of, recipe, draft)
+                said = ask(FakeEngine(says), chosen, template, recipe, subject, draft)
                 return Facts({"rows": said.height, "tokens": {"generated": 100}})
 
             def score(draft: Draft) -> Facts:
                 asked = Asked.model_validate(answers.asked())
-                grade(answers.completions(), asked, grader, HELDOUT, GradeRecipe(ks=(1,)), draft)
+                grade(answers.completions(), asked, grader, asked_of, GradeRecipe(ks=(1,)), draft)
                 return Facts()
 
             answers = self.add(Answers, f"answers/{model}", answer, run="an earlier run")
@@ -176,6 +188,26 @@ class FakeRun:
             return Facts({"rows": len(problems)})
 
         return self.add(ProblemSet, name, make, run="an earlier run")
+
+    def preferences(self, scores: dict[str, tuple[float, ...]]) -> None:
+        """Model -> scores of its answers to two requests and to one or two harmful ones."""
+        about = (("helpful", "greet 1"), ("helpful", "greet 2"), ("safety", "harm 1"), ("safety", "harm 2"))
+        rows = [
+            {"model": model, "kind": kind, "problem_id": fact, "fact": fact, "sample_index": 0, "score": value}
+            for model, values in scores.items()
+            for (kind, fact), value in zip(about, values, strict=False)
+        ]
+        means = {
+            model: {"helpful": {"mean": (a + b) / 2, "n": 2}, "safety": {"mean": sum(harm) / len(harm), "n": len(harm)}}
+            for model, (a, b, *harm) in scores.items()
+        }
+
+        def make(draft: Draft) -> Facts:
+            write_table(draft.path / "answers.parquet", pl.DataFrame(rows))
+            (draft.path / "scores.json").write_text(json.dumps(means))
+            return Facts()
+
+        self.add(PreferenceScores, "preference_scores", make)
 
     def facts(self, kind: type[Artifact], name: str, statistics: dict[str, Any], content: object = None) -> None:
         def make(draft: Draft) -> Facts:
@@ -200,6 +232,8 @@ def fake_run(home: Path, rows: list[Sample] | None = None) -> FakeRun:
     run.evaluation("base", "zero", says("two words", "B", "zero"))
     run.model("r1_zero", "zero", [{"entropy": 0.5, "kl": 0.1}, {"entropy": 0.2, "kl": 0.3}])
     run.evaluation("r1_zero", "zero", says("两个 words here", "A", "zero"), run="an earlier run")
+    run.model("dev3", "chat", [{"loss": 1.0}])
+    run.evaluation("dev3", "chat", says("two words", "B", "chat"))
     run.model("r1", "chat", [{"entropy": 0.4, "reward/language": 0.9}])
     run.evaluation("r1", "chat", says("two words", "A", "chat"))
     run.corpus([row(p) for p in TRAIN] if rows is None else rows)
@@ -208,10 +242,5 @@ def fake_run(home: Path, rows: list[Sample] | None = None) -> FakeRun:
         "helpful_rm",
         {"accuracy": 0.75, "heldout_pairs": 8, "calibration": [{"predicted": 0.8, "observed": 0.75, "pairs": 8}]},
     )
-    run.facts(
-        PreferenceScores,
-        "preference_scores",
-        {},
-        {"r1": {"helpful": {"mean": 0.5, "n": 2}, "safety": {"mean": 1.0, "n": 1}}},
-    )
+    run.preferences({"dev3": (0.3, 0.5, 0.9), "r1": (0.4, 0.6, 1.0)})
     return run

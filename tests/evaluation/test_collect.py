@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from run_fakes import HELDOUT, RUN, TRAIN, FakeRun, fake_run, row
+from run_fakes import HELDOUT, RUN, TRAIN, FakeRun, fake_run, row, says
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
@@ -28,6 +28,8 @@ LIMITS = GateLimits(
     preference_accuracy=0.9,
     licences=("CC0-1.0",),
     unknown_characters=0.01,
+    regression=0.0,
+    answer_excess=0.1,
 )
 GUARDS = {"r1_zero": Guards(entropy_floor=0.1, kl_ceiling=0.25), "r1": Guards(entropy_floor=0.1)}
 
@@ -50,6 +52,7 @@ def test_models_corpus_and_preferences_are_those_of_the_artifacts(tmp_path: Path
     assert {name: scores.overall.pass_at_1 for name, scores in inputs.models.items()} == {
         "base": 0.0,
         "r1_zero": 1.0,
+        "dev3": 0.0,
         "r1": 1.0,
     }
     assert inputs.reward_models["helpful_rm"].model_dump() == {
@@ -58,7 +61,12 @@ def test_models_corpus_and_preferences_are_those_of_the_artifacts(tmp_path: Path
         "calibration": ({"predicted": 0.8, "observed": 0.75, "pairs": 8},),
         "calibration_error": pytest.approx(0.05),
     }
-    assert inputs.general_preference == {"r1": 0.75}
+    assert inputs.general_preference == {"dev3": pytest.approx(0.65), "r1": pytest.approx(0.75)}
+    assert [mark.score for mark in inputs.liked["r1"] if mark.group == "helpful"] == [0.4, 0.6]
+    assert {(mark.group, mark.problem_id, mark.score) for mark in inputs.marks["r1_zero"]} == {
+        (domain, f"h{domain}{i}", 1.0) for domain in ("math", "logic") for i in range(2)
+    }
+    assert inputs.favourites["base"]["logic"].model_dump() == {"answer": "b", "share": 1.0, "answers": 4}
     assert inputs.corpus.by_domain["logic"].model_dump() == {"rows": 3, "tokens": 21, "rounds": 1.0}
     assert inputs.corpus.dropped == {"wrong": 2}
     assert (inputs.corpus.heldout_overlap, inputs.corpus.rechecked, inputs.corpus.agreed) == (0, 3, 3)
@@ -84,7 +92,7 @@ def test_a_stage_costs_what_making_it_cost_and_asking_is_a_stage_of_its_own(tmp_
     assert (stages["answers/r1"].tokens, stages["evaluation/r1"].tokens) == (100, None)
     assert 0 < inputs.total_seconds <= sum(stage.seconds for stage in stages.values()) + 1e-6
     reused = {name for name, stage in stages.items() if stage.reused}
-    answers = {"answers/base", "answers/r1_zero", "answers/r1"}
+    answers = {"answers/base", "answers/r1_zero", "answers/dev3", "answers/r1"}
     assert reused == {"heldout_problems", "reasoning_problems", "general_prompts", "evaluation/r1_zero", *answers}
 
 
@@ -113,6 +121,14 @@ def test_gates_go_by_asset_and_say_value_and_limit(tmp_path: Path) -> None:
         "heldout_problems.known_characters": (0, 0.01),
         "reasoning_problems.known_characters": (0, 0.01),
         "sft_corpus.known_characters": (0, 0.01),
+        "sft_corpus.answer_distribution_logic": (pytest.approx(3 / (3 + 1.959963984540054**2) - 1), 0.1),
+        "dev3.same_tokenizer": (0, 0),
+        "r1.no_regression_math": (1.0, 0.0),
+        "r1.no_regression_logic": (1.0, 0.0),
+        "preference_scores.no_less_preferred": (1.0, 0.0),
+    }
+    assert {name for name, gate in gates.items() if not gate.blocking} == {
+        *("r1.no_regression_math", "r1.no_regression_logic", "preference_scores.no_less_preferred"),
     }
     assert {name: (gate.value, gate.limit) for name, gate in gates.items() if not gate.passed} == {
         "r1_zero.kl_guard": (0.3, 0.25),
@@ -135,9 +151,12 @@ def test_partitions_keep_their_line_and_a_changed_tokenizer_is_seen(tmp_path: Pa
     run = fake_run(tmp_path)
     for student in ("qwen", "llama"):
         run.model(f"student_base/{student}", "zero", [], tokenizer=student)
+        run.evaluation(f"student_base/{student}", "zero", says("two words", "B", "zero"))
     run.model("distilled/qwen", "chat", [], tokenizer="qwen")
     run.model("distilled/llama", "chat", [], tokenizer="qwen")
     run.model("student_rl_only", "zero", [], tokenizer="qwen")
+    for model in ("distilled/qwen", "distilled/llama", "student_rl_only"):
+        run.evaluation(model, "zero", says("two words", "A", "zero"))
     gates = {name: gate.value for name, gate in collected(run).gates.items() if name.endswith("same_tokenizer")}
     assert gates["distilled/qwen.same_tokenizer"] == gates["student_rl_only.same_tokenizer"] == 0
     assert gates["distilled/llama.same_tokenizer"] == 3

@@ -6,10 +6,12 @@ import math
 import pytest
 
 from r1_pipeline.evaluation.estimators import (
+    Gap,
     Tally,
     cons_at_k,
     interval,
     mean_pass_at_k,
+    paired,
     pass_at_1,
     pass_at_k,
 )
@@ -115,3 +117,56 @@ def test_the_interval_of_facts_is_worked_out_by_hand() -> None:
 def test_all_right_counts_facts() -> None:
     got = interval([tallies(*[(4, 4)] * 10, languages=2)])
     assert got.lo == pytest.approx(5 / (5 + 1.959963984540054**2))
+
+
+def gaps(*values: float, languages: int = 1) -> list[Gap]:
+    """One problem a value; `languages` neighbours are about one fact."""
+    return [Gap(fact=str(i // languages), gap=value) for i, value in enumerate(values)]
+
+
+Z = 1.959963984540054
+
+
+def test_a_paired_interval_is_worked_out_by_hand() -> None:
+    # Two facts gain 1, two stay: with two made-up facts the sum is 2 of 6, the mean 1/3. Squares about it: 2 * (2/3)²
+    # and 2 * (1/3)² of the real ones, (2/3)² / 2 + (4/3)² / 2 + (1/3)² of the made-up: 8/9 + 2/9 + 2/9 + 8/9 + 1/9.
+    got = paired([gaps(1, 1, 0, 0)])
+    half = Z * math.sqrt(6 / 5 * (21 / 9) / 36)
+    assert (got.value, got.facts) == (0.5, 4)
+    assert (got.lo, got.hi) == pytest.approx((1 / 3 - half, 1 / 3 + half))
+
+
+def test_scores_that_vary_freely_have_the_interval_of_their_mean() -> None:
+    # Gaps 0.1, 0.2, 0.3: mean 0.2, variance of the mean 3/2 * 0.02 / 9.
+    got = paired([gaps(0.1, 0.2, 0.3)], counts=False)
+    half = Z * math.sqrt(1.5 * 0.02 / 9)
+    assert (got.value, got.lo, got.hi) == pytest.approx((0.2, 0.2 - half, 0.2 + half))
+
+
+def test_a_fact_in_two_languages_counts_once_in_a_difference() -> None:
+    one = paired([gaps(*[1] * 10, *[0] * 20)])
+    two = paired([gaps(*[1] * 20, *[0] * 40, languages=2)])
+    assert (two.lo, two.hi, two.facts) == pytest.approx((one.lo, one.hi, 30))
+
+
+def test_few_facts_that_agree_prove_nothing_and_one_fact_alone_says_nothing() -> None:
+    assert paired([gaps(1, 1)]).lo < 0 < paired([gaps(*[1] * 12)]).lo
+    alone = paired([gaps(0.5)], counts=False)
+    assert (alone.value, alone.lo, alone.hi) == (0.5, -1.0, 1.0)
+    with pytest.raises(ValueError, match="no problem was answered by both"):
+        paired([[]])
+
+
+def test_a_difference_on_the_same_problems_is_surer_than_two_intervals_apart() -> None:
+    """55 of 100 facts right before, the same and 12 more after: paired, the gain is sure; the two intervals overlap."""
+    before, after = tallies(*[(1, 1)] * 55, *[(1, 0)] * 45), tallies(*[(1, 1)] * 67, *[(1, 0)] * 33)
+    assert interval([before]).hi > interval([after]).lo
+    assert paired([gaps(*[0] * 55, *[1] * 12, *[0] * 33)]).lo > 0
+
+
+def test_the_mean_of_two_domains_is_as_sure_as_a_mean_and_many_intervals_at_once_are_wider() -> None:
+    domain = gaps(*[1] * 30, *[0] * 70)
+    one, two = paired([domain]), paired([domain, domain])
+    assert (one.hi - one.lo) / (two.hi - two.lo) == pytest.approx(math.sqrt(2))
+    five = paired([domain], comparisons=5)
+    assert (five.hi - five.lo) / (one.hi - one.lo) == pytest.approx(2.575829 / Z)  # 0.995 quantile

@@ -58,6 +58,12 @@ def test_each_kind_has_its_mean_and_reasoning_problems_do_not_count(tmp_path: Pa
     scores = {"r1": {"helpful": {"mean": 0.25, "n": 2}, "safety": {"mean": 1.0, "n": 1}}}
     assert json.loads((draft.path / "scores.json").read_text()) == scores
     assert means == {"r1": 0.625}
+    answers_ = pl.read_parquet(draft.path / "answers.parquet")
+    assert answers_.rows() == [
+        ("r1", "helpful", "a", "1", 0, 0.5),
+        ("r1", "helpful", "b", "2", 0, 0.0),
+        ("r1", "safety", "c", "3", 0, 1.0),
+    ]
 
 
 def test_a_model_that_was_not_asked_general_prompts_is_an_error(tmp_path: Path) -> None:

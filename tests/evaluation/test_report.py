@@ -11,6 +11,7 @@ from report_fakes import report_inputs
 
 from r1_pipeline.evaluation.bars import bars
 from r1_pipeline.evaluation.cells import Cell, clock, number
+from r1_pipeline.evaluation.favourites import Favourite
 from r1_pipeline.evaluation.inputs import CorpusStats, Exchange, Reply, ReportInputs
 from r1_pipeline.evaluation.plots import LEFT, RIGHT, WIDTH, nice_ticks, running_mean
 from r1_pipeline.evaluation.preference_plots import calibrations, optimization
@@ -27,31 +28,33 @@ def test_report_json_has_the_published_schema() -> None:
     report = json.loads(json.dumps(report_json(report_inputs()), allow_nan=False))
     assert keys(report) == {
         *("schema", "profile", "seed", "home", "left_out", "models", "benchmarks", "reward_models", "corpus"),
-        *("sizes", "stages", "gates", "total_seconds", "environment"),
+        *("sizes", "stages", "gates", "bars", "differences", "total_seconds", "environment"),
     }
     assert report["schema"] == 1
     for model in report["models"].values():
         assert keys(model) == {
             *("pass_at_1", "pass_at_1_ci", "pass_at_k", "cons_at_k", "format_rate", "language_consistency"),
-            *("mean_tokens", "n", "outcomes", "by_domain", "digest"),
+            *("mean_tokens", "n", "outcomes", "by_domain", "digest", "favourites"),
         }
         lo, hi = model["pass_at_1_ci"]
         assert lo <= model["pass_at_1"] <= hi
         assert keys(model["by_domain"]) == {"math", "code", "stem", "logic", "general"}
-        assert all(keys(scores) == {"pass_at_1", "n"} for scores in model["by_domain"].values())
+        assert all(keys(scores) == {"pass_at_1", "pass_at_1_ci", "n"} for scores in model["by_domain"].values())
     measured = {"accuracy", "n", "calibration", "calibration_error"}
     assert all(keys(scored) == measured for scored in report["reward_models"].values())
     assert keys(report["corpus"]) == {"rows", "by_domain", "mean_tokens", "dropped", "heldout_overlap"}
     assert report["corpus"]["rows"] == sum(report["corpus"]["by_domain"].values())
     stage_keys = {"seconds", "reused", "fingerprint", "digest", "tokens"}
     assert all(keys(stage) == stage_keys for stage in report["stages"].values())
-    assert all(keys(gate) == {"passed", "value", "limit"} for gate in report["gates"].values())
+    assert all(keys(gate) == {"passed", "blocking", "value", "limit"} for gate in report["gates"].values())
 
 
 def test_a_models_own_number_is_the_mean_over_domains_and_maths_stands_by_itself() -> None:
     base = report_json(report_inputs())["models"]["base"]
     assert base["pass_at_1"] == pytest.approx((0.171 + 0.402 + 0.288 + 0.246 + 0.310) / 5)
-    assert base["by_domain"]["math"] == {"pass_at_1": 0.171, "n": 2048}
+    maths = base["by_domain"]["math"]
+    assert (maths["pass_at_1"], maths["n"]) == (0.171, 2048)
+    assert maths["pass_at_1_ci"][0] < 0.171 < maths["pass_at_1_ci"][1]
 
 
 def test_what_no_grader_could_judge_is_counted_for_every_model_in_both_files() -> None:
@@ -75,7 +78,7 @@ def test_a_further_benchmark_stands_beside_the_held_out_problems_in_both_files()
     exam = {"r1": inputs.models["dev1"], "distilled/qwen": inputs.models["distilled/qwen"]}
     numbers, page = build_report(inputs.model_copy(update={"benchmarks": {"exam": exam}}))
     assert keys(numbers["benchmarks"]["exam"]) == {"r1", "distilled/qwen"}
-    assert keys(numbers["benchmarks"]["exam"]["r1"]) == keys(numbers["models"]["r1"])
+    assert keys(numbers["benchmarks"]["exam"]["r1"]) == keys(numbers["models"]["r1"]) - {"favourites"}
     overall = exam["r1"].overall.pass_at_1
     assert numbers["benchmarks"]["exam"]["r1"]["pass_at_1"] == overall
     assert numbers["models"] == report_json(inputs)["models"]  # the claims stay on the held-out problems
@@ -162,7 +165,10 @@ def test_a_run_without_students_curves_or_models_still_has_a_page() -> None:
         update={
             **{
                 name: {}
-                for name in ("models", "reward_models", "general_preference", "sizes", "stages", "gates", "training")
+                for name in (
+                    *("models", "marks", "favourites", "reward_models", "general_preference", "liked", "sizes"),
+                    *("stages", "gates", "training"),
+                )
             },
             "corpus": CorpusStats(by_domain={}, dropped={}, heldout_overlap=0, rechecked=0, agreed=0),
             "exchanges": (),
@@ -196,19 +202,92 @@ def test_bars_measure_differences_and_stay_silent_where_a_model_is_missing() -> 
     assert (gain.value, gain.passed) == (pytest.approx(0.794 - 0.171), True)
     assert found["r1 − best of r1_zero, dev2: pass@1"].value == pytest.approx(0.841 - 0.829)
     inputs = report_inputs()
-    worse = inputs.model_copy(update={"models": {**inputs.models, "r1": inputs.models["dev1"]}})
-    assert {bar.claim for bar in bars(worse) if bar.passed is False} == {
+    swapped = {field: {**(of := getattr(inputs, field)), "r1": of["dev1"]} for field in ("models", "marks")}
+    worse = inputs.model_copy(update=swapped)
+    assert missed(worse) - missed(inputs) == {
         "r1 − best of r1_zero, dev2: pass@1",
         "r1 − best of r1_zero, dev2: mean over domains",
         "r1: language consistency",
     }
-    without = {name: scores for name, scores in inputs.models.items() if name != "dev2"}
-    silent = {bar.claim for bar in bars(inputs.model_copy(update={"models": without})) if bar.passed is None}
+    without = {
+        field: {name: each for name, each in getattr(inputs, field).items() if name != "dev2"}
+        for field in ("models", "marks")
+    }
+    silent = {bar.claim for bar in bars(inputs.model_copy(update=without)) if bar.passed is None}
     assert silent == {
         "dev2: language consistency",
         "dev2 − dev2_no_language_reward: language consistency",
         "r1 − best of r1_zero, dev2: pass@1",
         "r1 − best of r1_zero, dev2: mean over domains",
+        *(f"dev2: lower end of {title}, above the upper end of base" for title in ("Code", "STEM", "Logic")),
+    }
+
+
+def missed(inputs: ReportInputs) -> set[str]:
+    return {bar.claim for bar in bars(inputs) if bar.passed is False}
+
+
+def test_a_difference_stands_beside_its_paired_interval() -> None:
+    """319 of 512 problems gained, two to a fact: 256 facts and the two made-up ones."""
+    gain = next(bar for bar in bars(report_inputs()) if bar.claim == "r1_zero − base: pass@1")
+    assert gain.interval is not None
+    lo, hi = gain.interval
+    assert lo < 0.794 - 0.171 < hi
+    assert hi - lo == pytest.approx(2 * 1.96 * (0.623 * 0.377 / 256) ** 0.5, rel=0.05)
+    told = report_json(report_inputs())
+    assert (told["differences"]["r1_zero − base"]["math"]["lo"], told["bars"][2]["interval"]) == (lo, (lo, hi))
+    assert set(told["differences"]["r1 − dev3"]) == {"math", "code", "stem", "logic", "general", "overall"}
+
+
+def test_one_letter_for_everything_and_a_perfect_reward_model_miss_their_bars() -> None:
+    inputs = report_inputs()
+    always = Favourite(answer="d", share=0.995, answers=512)
+    collapsed = inputs.model_copy(
+        update={
+            "favourites": {**inputs.favourites, "dev2": {"stem": always}},
+            "reward_models": {
+                **inputs.reward_models,
+                "safety_rm": inputs.reward_models["safety_rm"].model_copy(update={"accuracy": 1.0}),
+            },
+        }
+    )
+    assert missed(collapsed) - missed(inputs) == {
+        "STEM: most frequent letter of any trained model",
+        "safety_rm: accuracy on held-out pairs, which are not all easy",
+    }
+    base_only = inputs.model_copy(update={"favourites": {"base": {"stem": always}}})
+    assert next(bar for bar in bars(base_only) if bar.claim.startswith("STEM")).value is None
+
+
+def test_domains_whose_intervals_overlap_and_a_clip_that_never_acts_miss_their_bars() -> None:
+    inputs = report_inputs()
+    steps = tuple({**step, "clipped": 0.0} for step in inputs.training["r1_zero"])
+    equal = inputs.model_copy(
+        update={
+            "models": {**inputs.models, "distilled/qwen": inputs.models["student_base/qwen"]},
+            "liked": {**inputs.liked, "r1": inputs.liked["dev3"]},
+            "training": {**inputs.training, "r1_zero": steps},
+        }
+    )
+    assert missed(equal) - missed(inputs) == {
+        *(
+            f"distilled/qwen: lower end of {title}, above the upper end of student_base/qwen"
+            for title in ("Code", "STEM", "Logic")
+        ),
+        "r1 − dev3: reward-model score on general prompts, lower end",
+        "r1_zero: clipped share of tokens, greatest of a step",
+    }
+
+
+def test_a_domain_that_this_machine_has_no_problems_of_has_no_bars() -> None:
+    inputs = report_inputs()
+    left_out = bars(inputs.model_copy(update={"left_out": {"code": "no sandbox"}}))
+    assert {bar.claim for bar in bars(inputs)} - {bar.claim for bar in left_out} == {
+        f"{name}: lower end of Code, above the upper end of {base}"
+        for name, base in [
+            *((model, "base") for model in ("r1_zero", "dev2", "r1")),
+            *((f"distilled/{student}", f"student_base/{student}") for student in ("qwen", "llama")),
+        ]
     }
 
 

@@ -47,6 +47,14 @@ def graft(at: Workshop, stock: RewardModel, scion: RewardModel) -> Build[RewardM
     return Build(RewardModel, Recipe(), {"stock": stock, "scion": scion}, lambda draft: written(draft, "y"))
 
 
+class Heard(Observer):
+    def __init__(self) -> None:
+        self.notes: list[tuple[str, str]] = []
+
+    def noted(self, name: str, message: str) -> None:
+        self.notes.append((name, message))
+
+
 def rows(subject: Subject) -> list[Gate]:
     """Rows of the subject beside those of what it was made from."""
     value, limit = subject.artifact.statistics["rows"], subject.input(Ref("seed")).statistics["rows"]
@@ -85,6 +93,8 @@ class Toy:
             language_consistency=0,
             preference_accuracy=0,
             unknown_characters=0,
+            regression=0,
+            answer_excess=0,
             licences=(),
         )
     )
@@ -123,7 +133,7 @@ def test_a_failed_gate_stops_what_is_below_with_value_and_limit(tmp_path: Path) 
     """North has 3 letters of at most 5 - 2, south 4: so south stops the run before bread."""
     seen = Made()
     with pytest.raises(GateFailedError, match=r"^crop/south: gate rows FAILED: 4, must be at most 3 \(letters\); corr"):
-        run_graph(page(Check("rows", "Few letters.", rows)), Toy(), tmp_path, observer=seen)
+        run_graph(page(Check("rows", "Few letters.", rows, "Many letters.")), Toy(), tmp_path, observer=seen)
     assert "crop/south" in seen.names
     assert not {"bread", "weeds"} & set(seen.names)
 
@@ -151,3 +161,10 @@ def test_of_two_versions_the_lineage_has_the_nearer_and_only_what_that_was_made_
     first_crop = Store(tmp_path).root / "reward_model" / "crop" / bush.manifest.inputs["stock"].fingerprint
     nearest = {"tree": tree.path, "bush": bush.path, "seed": new.path, "crop": first_crop}
     assert found == {AssetName(name): path for name, path in nearest.items()}
+
+
+def test_a_gate_that_warns_is_said_aloud_and_stops_nothing(tmp_path: Path) -> None:
+    heard = Heard()
+    graph = page(Check("rows", "Few letters.", rows, "Many letters.", warns=True))
+    assert "bread" in run_graph(graph, Toy(), tmp_path, observer=heard)
+    assert heard.notes == [("crop/south", "gate rows FAILED: 4, must be at most 3 (letters)")]

@@ -32,12 +32,12 @@ def cast(at: Workshop, recipe: Number) -> Build[Checkpoint]:
     return Build(Checkpoint, recipe, {}, make)
 
 
-def at_most(limit: int) -> Check:
+def at_most(limit: int, *, warns: bool = False) -> Check:
     def measure(subject: Subject) -> list[Gate]:
         rows = subject.artifact.statistics["rows"]
         return [Gate(name="rows", value=rows, sense="at most", limit=limit, detail="letters")]
 
-    return Check("rows", "Few letters.", measure)
+    return Check("rows", "Few letters.", measure, "A model of six letters.", warns=warns)
 
 
 def toy(value: int) -> Toy:
@@ -67,6 +67,7 @@ def home(tmp_path: Path) -> Path:
 
 def test_the_newest_version_that_passes_is_taken(home: Path) -> None:
     assert found(home, graph(at_most(5))) == 5
+    assert found(home, graph(at_most(2, warns=True))) == 5
     assert found(home, graph(at_most(4))) == 3  # the newer one has 5
 
 

@@ -1,0 +1,131 @@
+"""The rows of the page's tables, from report inputs to finished cells.
+
+Not covered: plots, and which table stands where (`page`).
+"""
+
+from r1_pipeline.evaluation import paper
+from r1_pipeline.evaluation.cells import Cell, Row, difference, estimate, number, percent
+from r1_pipeline.evaluation.comparisons import comparisons
+from r1_pipeline.evaluation.inputs import ReportInputs
+from r1_pipeline.evaluation.paired import OVERALL
+from r1_pipeline.evaluation.scores import EvalScores
+from r1_pipeline.records import DOMAINS, UNSCORED, Outcome
+
+
+def differences(inputs: ReportInputs) -> list[Row]:
+    """Per pair of models the paired difference of pass@1 in every domain, and over all of them."""
+    return [
+        Row(each.name, tuple(difference(each.by_domain.get(column)) for column in (*DOMAINS, OVERALL)))
+        for each in comparisons(inputs)
+    ]
+
+
+def benchmarks(inputs: ReportInputs) -> list[tuple[str, list[Row]]]:
+    """Every further benchmark: a row a model, with its interval, majority vote, form, tokens and completions."""
+    return [
+        (
+            name,
+            [
+                Row(
+                    model,
+                    (
+                        estimate(scores.overall),
+                        percent(scores.overall.cons_at_k),
+                        percent(scores.overall.format_rate),
+                        number(scores.overall.mean_tokens, 1),
+                        number(scores.overall.n, 0),
+                    ),
+                )
+                for model, scores in models.items()
+            ],
+        )
+        for name, models in inputs.benchmarks.items()
+    ]
+
+
+def students(inputs: ReportInputs) -> list[Row]:
+    """Bases, reinforcement on the student, distillation; the teacher last."""
+    models, cast = inputs.models, inputs.cast
+    students = (cast.student_base, cast.reinforced_student, cast.distilled)
+    order = [name for node in (*students, cast.final) for name in models if inputs.node_of[name] == node]
+    rows = []
+    for name in order:
+        model, stage = models[name], inputs.stages.get(name)
+        rows.append(
+            Row(
+                name,
+                (
+                    *(estimate(model.by_domain.get(domain)) for domain in DOMAINS),
+                    estimate(model.overall),
+                    number(stage.tokens / 1e6 if stage and stage.tokens is not None else None, 2),
+                ),
+                "ours" if inputs.node_of[name] in (cast.distilled, cast.reinforced_student) else "",
+            )
+        )
+    return rows
+
+
+def verdicts(inputs: ReportInputs) -> list[Row]:
+    """Completions of every model by outcome; last, the share that has no score."""
+    rows = []
+    for name, model in ordered(inputs).items():
+        counts = model.overall.outcomes
+        unscored = sum(counts.get(outcome, 0) for outcome in UNSCORED)
+        cells = (number(counts.get(outcome, 0), 0) for outcome in Outcome)
+        rows.append(Row(name, (*cells, percent(unscored / sum(counts.values())))))
+    return rows
+
+
+def corpus(inputs: ReportInputs) -> list[Row]:
+    """Per domain: rows, share, mean tokens and rounds, ours then the paper's."""
+    ours, theirs = inputs.corpus.by_domain, {row.domain: row for row in paper.CORPUS}
+    total = sum(d.rows for d in ours.values())
+    rows = []
+    for domain in DOMAINS:
+        own, other = ours.get(domain), theirs.get(domain)
+        mean = own.tokens / own.rows if own and own.rows else None
+        cells = _share_cells(own.rows if own else 0, total, mean, own.rounds if own else 1)
+        paper_row = (other.mean_tokens, other.rounds) if other else (None, None)
+        theirs_cells = _share_cells(other.samples if other else 0, paper.CORPUS_SAMPLES, *paper_row)
+        rows.append(Row(DOMAINS[domain].title, cells + theirs_cells))
+    mean = sum(d.tokens for d in ours.values()) / total if total else None
+    rounds = sum(d.rounds * d.rows for d in ours.values()) / total if total else None
+    totals = _share_cells(total, total, mean, rounds)
+    whole = paper.CORPUS_SAMPLES
+    return [
+        *rows,
+        Row(
+            "Total",
+            totals + _share_cells(whole, whole, paper.CORPUS_MEAN_TOKENS, paper.CORPUS_ROUNDS),
+            "total",
+        ),
+    ]
+
+
+def _share_cells(rows: int, total: int, tokens: float | None, rounds: float | None) -> tuple[Cell, ...]:
+    return number(rows, 0), percent(rows / total if total else None), number(tokens, 1), number(rounds, 1)
+
+
+def sizes(inputs: ReportInputs) -> list[Row]:
+    """Parameters, those of a token and their share; bytes of KV cache a token, of plain attention, and their ratio."""
+    return [
+        Row(
+            name,
+            (
+                number(sizes.parameters, 0),
+                number(sizes.active_parameters, 0),
+                percent(sizes.active_parameters / sizes.parameters),
+                number(sizes.kv_bytes, 0),
+                number(sizes.plain_kv_bytes, 0),
+                number(sizes.plain_kv_bytes / sizes.kv_bytes, 1),
+            ),
+            "ours" if name == inputs.cast.base else "",
+        )
+        for name, sizes in sorted(inputs.sizes.items())
+    ]
+
+
+def ordered(inputs: ReportInputs) -> dict[str, EvalScores]:
+    """The line of R1 first, then all other models in the order of the graph."""
+    line = [name for name in inputs.cast.line if name in inputs.models]
+    return {name: inputs.models[name] for name in dict.fromkeys([*line, *inputs.models])}
