@@ -1,75 +1,111 @@
-"""The measured figures of one or more finished `tiny` homes as one Markdown table, a column a home.
+"""Five seeds of `tiny` on this version of the code, one after the other, and their figures as ranges.
 
-python benchmarks/seeds.py .r1 .r1-seed1 .r1-seed2
+    python benchmarks/seeds.py FOLDER              runs what is missing, then prints the table
+    python benchmarks/seeds.py FOLDER --seeds 3
+
+Each seed has a home of its own, `FOLDER/seed-N`. A seed counts as finished once `FOLDER/seed-N.json` is there: its
+report, with the processor and the commit. A finished seed is not repeated; an interrupted one goes on where it stopped.
+Seeds of different commits are refused: their spread would say nothing.
 """
 
+import argparse
 import json
+import os
+import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 Report = dict[str, Any]
 
 
-def maths(report: Report, model: str) -> float:
-    """Held-out maths pass@1."""
-    return float(report["models"][model]["by_domain"]["math"]["pass_at_1"])
+def processor() -> str:
+    """Its name, and how many of its cores this process may use."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else os.uname().machine}, {len(os.sched_getaffinity(0))} cores"
 
 
-def mean(report: Report, model: str) -> float:
-    """Mean over all domains."""
-    return float(report["models"][model]["pass_at_1"])
+def commit() -> str:
+    """The commit that is checked out, with a plus where files differ from it."""
+
+    def git(*arguments: str) -> str:
+        root = Path(__file__).parent.parent
+        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
+    return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
 
 
-def of(report: Report, model: str, key: str) -> float:
-    """One of a model's own numbers."""
-    return float(report["models"][model][key])
+def measure(folder: Path, seed: int) -> None:
+    """Runs one seed to its report and stores what it says; raises `CalledProcessError` where the run fails."""
+    home = folder / f"seed-{seed}"
+    program = "from dagster_defs.cli import main; main()"
+    command = [sys.executable, "-c", program, "run", "--profile", "tiny", "--seed", str(seed), "--home", str(home)]
+    subprocess.run(command, check=True)
+    report = json.loads((home / "report" / "report.json").read_text(encoding="utf-8"))
+    made = {"processor": processor(), "commit": commit(), "report": report}
+    part = folder / f"seed-{seed}.json.part"
+    part.write_text(json.dumps(made, indent=1), encoding="utf-8")
+    part.rename(folder / f"seed-{seed}.json")
 
 
-ROWS: dict[str, Callable[[Report], float]] = {
-    "`base` maths pass@1 (at most 0.30)": lambda r: maths(r, "base"),
-    "`r1_zero` maths pass@1 (at least 0.70)": lambda r: maths(r, "r1_zero"),
-    "`r1_zero` − `base` (at least 0.40)": lambda r: maths(r, "r1_zero") - maths(r, "base"),
-    "`r1_zero` format rate (at least 0.97)": lambda r: of(r, "r1_zero", "format_rate"),
-    "`base` mean tokens": lambda r: of(r, "base", "mean_tokens"),
-    "`r1_zero` mean tokens (not below `base`)": lambda r: of(r, "r1_zero", "mean_tokens"),
-    "`r1_zero` language consistency (below 0.90)": lambda r: of(r, "r1_zero", "language_consistency"),
-    "`dev2` language consistency (at least 0.98)": lambda r: of(r, "dev2", "language_consistency"),
-    "`dev2_no_language_reward` (clearly below)": lambda r: of(r, "dev2_no_language_reward", "language_consistency"),
-    "`r1` language consistency (at least 0.98)": lambda r: of(r, "r1", "language_consistency"),
-    "`dev1` maths pass@1": lambda r: maths(r, "dev1"),
-    "`dev2` maths pass@1": lambda r: maths(r, "dev2"),
-    "`dev3` maths pass@1": lambda r: maths(r, "dev3"),
-    "`r1` maths pass@1": lambda r: maths(r, "r1"),
-    "`r1` − best of `r1_zero`, `dev2` (at least −0.02)": lambda r: (
-        maths(r, "r1") - max(maths(r, "r1_zero"), maths(r, "dev2"))
-    ),
-    "`r1` mean over domains": lambda r: mean(r, "r1"),
-    "best of `r1_zero`, `dev2`, mean over domains (at most `r1`)": lambda r: max(mean(r, "r1_zero"), mean(r, "dev2")),
-    "`distilled/qwen` − its base (at least 0.30)": lambda r: maths(r, "distilled/qwen") - maths(r, "student_base/qwen"),
-    "`distilled/llama` − its base (at least 0.30)": lambda r: (
-        maths(r, "distilled/llama") - maths(r, "student_base/llama")
-    ),
-    "`distilled/qwen` maths pass@1": lambda r: maths(r, "distilled/qwen"),
-    "`student_rl_only` maths pass@1 (same tokens)": lambda r: maths(r, "student_rl_only"),
-    "`helpful_rm` accuracy (at least 0.90)": lambda r: float(r["reward_models"]["helpful_rm"]["accuracy"]),
-    "`safety_rm` accuracy (at least 0.90)": lambda r: float(r["reward_models"]["safety_rm"]["accuracy"]),
-    "corpus rows": lambda r: float(r["corpus"]["rows"]),
-    "held-out overlap (0)": lambda r: float(r["corpus"]["heldout_overlap"]),
-    "seconds in which at least one stage was computed": lambda r: float(r["total_seconds"]),
-}
+def figures(report: Report) -> dict[str, float | None]:
+    """Name -> value of everything that the table shows: every bar, pass@1 of every model and domain, differences."""
+    bars = report["bars"]
+    found: dict[str, float | None] = {f"{b['claim']} ({b['sense']} {b['limit']:g})": b["value"] for b in bars}
+    for name, model in report["models"].items():
+        found |= {f"`{name}` {domain} pass@1": scores["pass_at_1"] for domain, scores in model["by_domain"].items()}
+    for name, by_domain in report["differences"].items():
+        found |= {f"{name}, {domain}": each["value"] for domain, each in by_domain.items()}
+    met = sum(bar["passed"] is True for bar in bars)
+    return found | {"bars met": met, "bars": len(bars), "corpus rows": report["corpus"]["rows"]}
 
 
-def main(homes: list[str]) -> None:
-    """Print the table."""
-    reports = [json.loads((Path(home) / "report" / "report.json").read_text(encoding="utf-8")) for home in homes]
-    print("| figure | " + " | ".join(f"seed {report['seed']}" for report in reports) + " |")
-    print("| --- |" + " --- |" * len(reports))
-    for name, measure in ROWS.items():
-        values = [measure(report) for report in reports]
-        print(f"| {name} | " + " | ".join(f"{v:.3f}" if abs(v) < 100 else f"{v:.0f}" for v in values) + " |")
+def table(measured: list[Report]) -> str:
+    """Markdown: a row a figure, with its mean, least and greatest over the seeds, then each seed."""
+    each = [figures(made["report"]) for made in measured]
+    heads = ["figure", "mean", "min", "max", *(f"seed {made['report']['seed']}" for made in measured)]
+    lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
+    for name in each[0]:
+        values = [seed.get(name) for seed in each]
+        known = [value for value in values if value is not None]
+        spread = [sum(known) / len(known), min(known), max(known)] if known else [None] * 3
+        lines.append(f"| {name} | {' | '.join(map(shown, [*spread, *values]))} |")
+    return "\n".join(lines)
+
+
+def shown(value: float | None) -> str:
+    """Three places, none where the number is large, a dash where nothing was measured."""
+    return "–" if value is None else f"{value:.0f}" if abs(value) >= 100 else f"{value:.3f}"
+
+
+def one_version(measured: list[Report]) -> None:
+    """Raises `SystemExit` where the seeds were not all made with one commit."""
+    commits = {made["commit"] for made in measured}
+    if len(commits) > 1:
+        raise SystemExit(f"seeds of different versions ({', '.join(sorted(commits))}); delete the older seed-N.json")
+
+
+def main(arguments: list[str]) -> None:
+    """Run what is missing and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seeds", type=int, default=5)
+    chosen = parser.parse_args(arguments)
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    files = [chosen.folder / f"seed-{seed}.json" for seed in range(chosen.seeds)]
+    for seed, file in enumerate(files):
+        if not file.exists():
+            measure(chosen.folder, seed)
+    measured = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    one_version(measured)
+    print(table(measured))
+    for name in sorted({made["processor"] for made in measured}):
+        seconds = [made["report"]["total_seconds"] for made in measured if made["processor"] == name]
+        print(
+            f"\n{name}: {min(seconds) / 60:.0f} to {max(seconds) / 60:.0f} minutes of work a seed, {len(seconds)} seeds"
+        )
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or [".r1"])
+    main(sys.argv[1:])

@@ -1,11 +1,13 @@
 """Commands that make the graph and say how it stands: run, status."""
 
+import json
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from dagster_defs.settings import Settings
+from r1_pipeline.cli import claims
 from r1_pipeline.cli.common import (
     HomeOption,
     JsonOption,
@@ -59,6 +61,9 @@ def run(
     say(f"{len(watching.computed)} computed, {len(watching.taken)} reused, {seconds:.1f} s")
     page = settings.report_directory / "report.html"
     if page.exists():
+        if select is None:  # else it may be older than what was just made
+            for line in claims.summary(json.loads(page.with_name("report.json").read_text(encoding="utf-8"))):
+                say(line)
         say(f"report: {page}")
 
 

@@ -1,11 +1,13 @@
 """Commands that ask what is there, of the folder alone: trace, audit, export, report."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from r1_pipeline.cli import claims
 from r1_pipeline.cli.common import (
     HomeOption,
     JsonOption,
@@ -82,10 +84,25 @@ def export(
 
 
 @command
-def report(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Path of the newest report, or its numbers. Example: r1 report --json"""
+def report(
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Leave with 1 where a bar is missed or a gate failed.")
+    ] = False,
+) -> None:
+    """Path of the newest report, its numbers, or whether its claims hold. Example: r1 report --check"""
     directory = kept_in(HomeSettings, home).report_directory
-    path = directory / ("report.json" if as_json else "report.html")
+    path = directory / ("report.json" if as_json or check else "report.html")
     if not path.is_file():
         fail(f"no report in {directory}; make one: r1 run")
-    sys.stdout.write(path.read_text(encoding="utf-8") if as_json else f"{path}\n")
+    if not check:
+        sys.stdout.write(path.read_text(encoding="utf-8") if as_json else f"{path}\n")
+        return
+    numbers = json.loads(path.read_text(encoding="utf-8"))
+    if not numbers.get("bars"):
+        fail(f"the report of the profile {numbers['profile']} makes no claims to check; only tiny's does: r1 run")
+    for line in claims.summary(numbers):
+        say(line)
+    if failed := len(claims.missed(numbers)):
+        fail(f"{failed} of the claims of {path} do not hold; each is named above")
