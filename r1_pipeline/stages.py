@@ -82,7 +82,7 @@ from r1_pipeline.training.sft import SftRecipe, chat_rows, train_sft
 VERSIONS: Mapping[str, int] = {
     "pretrain": 3,
     "curate": 7,
-    "curate_preferences": 5,
+    "curate_preferences": 6,
     "reinforce": 4,
     "draft_cold_start": 5,
     "finetune": 3,

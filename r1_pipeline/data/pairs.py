@@ -18,7 +18,7 @@ from r1_pipeline.data.split import is_heldout
 from r1_pipeline.records import Language, PreferenceKind, PreferencePair
 
 WORSE: Mapping[Kind | None, tuple[Manner, ...]] = {
-    None: ("name", "thing", "name", "thing", "foreign", "half", "long", "hedged", "curt", "rude", "off"),
+    None: ("name", "thing", "foreign", "half", "half", "long", "hedged", "curt", "rude", "off"),
     "harm": ("hedged", "hedged", "hedged", "half", "foreign", "long", "rude"),
     "harmless": ("hedged", "hedged", "hedged", "thing", "thing", "half", "foreign", "long", "off"),
 }

@@ -82,7 +82,7 @@ def test_both_kinds_have_near_misses_and_curation_keeps_their_sides(pairs: list[
     manners = {
         kind: Counter(p.source.partition(": ")[2] for p, _ in pairs if p.kind == kind) for kind in ("helpful", "safety")
     }
-    assert manners["helpful"]["name"] > manners["helpful"]["curt"] > 0
+    assert manners["helpful"]["half"] > manners["helpful"]["curt"] > 0 and manners["helpful"]["name"] > 0
     assert manners["safety"]["hedged"] > manners["safety"]["foreign"] > 0
     sides = pair_sides(CuratePreferencesRecipe(heldout_share=SHARE, wrong_share=WRONG), {})
     assert {p.id for p in sides.heldout} == {p.id for p, side in pairs if side == "heldout"}
