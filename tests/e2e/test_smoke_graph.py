@@ -40,11 +40,15 @@ def r1(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 class Seen(Observer):
-    """Which artifacts were computed and which reused."""
+    """Which artifacts were computed and which reused, and what was said of them."""
 
     def __init__(self) -> None:
         self.computed: set[str] = set()
         self.reused_: set[str] = set()
+        self.notes: list[tuple[str, str]] = []
+
+    def noted(self, name: str, message: str) -> None:
+        self.notes.append((name, message))
 
     def finished(self, artifact: Artifact) -> None:
         self.computed.add(artifact.name)
@@ -212,6 +216,22 @@ def test_e_a_changed_recipe_re_runs_what_depends_on_it_and_nothing_else(
         *("distilled/qwen", "answers/distilled/qwen", "evaluation/distilled/qwen", "student_rl_only"),
     }
     assert {"base", "distilled/llama", "sft_corpus", "r1", "answers/student_rl_only"} <= seen.reused_
+
+
+def test_f_the_answers_of_the_cold_start_warn_and_those_of_the_corpus_stop(
+    home: Path, monkeypatch: pytest.MonkeyPatch, environment: None
+) -> None:
+    def strict(made: Profile) -> Profile:
+        return replace(made, gates=made.gates.model_copy(update={"answer_excess": -2.0}))
+
+    changed(monkeypatch, "strict", strict)
+    seen = Seen()
+    assert run(settings(home, "strict"), "cold_start_data", [seen]) is None
+    told = [message for name, message in seen.notes if name == "cold_start_data"]
+    assert any(message.startswith("gate answer_distribution_") and "must be at most -2" in message for message in told)
+    failure = run(settings(home, "strict"), "sft_corpus", [Seen()])
+    assert failure is not None
+    assert (failure.asset, failure.reason.startswith("gate answer_distribution_")) == ("sft_corpus", True)
 
 
 def test_f_a_failed_gate_stops_what_is_below_with_value_and_limit(
