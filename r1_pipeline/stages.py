@@ -83,7 +83,7 @@ VERSIONS: Mapping[str, int] = {
     "pretrain": 3,
     "curate": 7,
     "curate_preferences": 6,
-    "reinforce": 4,
+    "reinforce": 5,
     "draft_cold_start": 5,
     "finetune": 3,
     "rejection_sample": 5,

@@ -133,6 +133,8 @@ class Size:
     r1_general_steps: int
     student_rl_steps: int
     prompts_per_step: int
+    minibatches: int
+    """Of a rollout, one optimizer step each."""
     group_size: int
     cold_start_problems: int
     trace_problems: int
@@ -160,8 +162,9 @@ def tiny(seed: int) -> Profile:
         dev2_steps=84,
         r1_steps=56,
         r1_general_steps=40,
-        student_rl_steps=150,
+        student_rl_steps=152,
         prompts_per_step=8,
+        minibatches=4,
         group_size=16,
         cold_start_problems=150,
         trace_problems=500,
@@ -221,6 +224,7 @@ def smoke(seed: int) -> Profile:
         r1_general_steps=2,
         student_rl_steps=2,
         prompts_per_step=2,
+        minibatches=1,
         group_size=4,
         cold_start_problems=8,
         trace_problems=8,
@@ -366,12 +370,12 @@ def _reinforcements(seed: int, size: Size, guards: Guards) -> dict[str, Reinforc
             steps=steps,
             prompts_per_step=size.prompts_per_step,
             group_size=size.group_size,
-            steps_per_generation=1,
+            steps_per_generation=size.minibatches,
             num_iterations=1,
             learning_rate=learning_rate,
             schedule="constant_with_warmup",
             warmup_steps=min(5, steps // 2),
-            epsilon=0.2,
+            epsilon=0.2,  # at the paper's 10 only a ratio of 11 would be clipped
             beta=0.001,
             reference_sync_steps=32,
             temperature=temperature,
@@ -379,7 +383,7 @@ def _reinforcements(seed: int, size: Size, guards: Guards) -> dict[str, Reinforc
             max_completion_tokens=MAX_TOKENS,
             max_grad_norm=1.0,
             weight_decay=0.0,
-            save_steps=SAVE_STEPS,
+            save_steps=SAVE_STEPS // size.minibatches * size.minibatches,
             seed=seed,
             guards=guards,
         )

@@ -90,6 +90,8 @@ class Objective(Recipe):
     """Bound of the ratio also where the advantage is negative and the clip has none [4 in INTELLECT-2, 2505.07291]."""
     mask_truncated: bool = False
     """Whether replies that were cut off leave the loss instead of counting as wrong [DAPO: yes]."""
+    unbiased_kl: bool = False
+    """Whether the ratio multiplies the KL term, so that its gradient is unbiased [DeepSeek-V3.2, arXiv 2512.02556]."""
     gate_temperatures: tuple[float, float] | None = None
     """`sapo`: steepness of the gate for positive and for other advantages [1.0, 1.05]."""
     gamma_weights: tuple[float, float, float, float] | None = None
@@ -108,12 +110,8 @@ class Objective(Recipe):
             )
         if self.loss == "luspo" and self.importance != "sequence":
             raise RecipeError("loss 'luspo' is a loss of whole replies; set importance to 'sequence'")
-        if self.surrogate is not None and self.importance != "token":
-            raise RecipeError("a surrogate is given the log-probabilities of tokens; leave importance at 'token'")
-        if self.surrogate is not None and self.loss not in CLIPPED:
-            raise RecipeError(
-                f"a surrogate replaces a clipped ratio; take loss {' or '.join(CLIPPED[:3])} for its mean"
-            )
+        if self.surrogate is not None:
+            self._check_surrogate()
         if not clips and self.epsilon_low is not None:
             raise RecipeError(f"epsilon_low is {self.epsilon_low:g} and nothing is clipped below; leave it out")
         if not (clips or (self.loss == "cispo" and self.surrogate is None)) and self.epsilon_high is not None:
@@ -125,6 +123,16 @@ class Objective(Recipe):
             if (getattr(self, name) is not None) != (self.loss == loss):
                 verb = "needs" if self.loss == loss else "does not know"
                 raise RecipeError(f"loss {self.loss!r} {verb} {name}; they belong to {loss!r}")
+
+    def _check_surrogate(self) -> None:
+        if self.importance != "token":
+            raise RecipeError("a surrogate is given the log-probabilities of tokens; leave importance at 'token'")
+        if self.unbiased_kl:
+            raise RecipeError("unbiased_kl needs TRL's ratio, and a surrogate has its own; leave it out")
+        if self.loss not in CLIPPED:
+            raise RecipeError(
+                f"a surrogate replaces a clipped ratio; take loss {' or '.join(CLIPPED[:3])} for its mean"
+            )
 
     def _check_bounds(self, clips: bool) -> None:
         for name in ("epsilon_low", "epsilon_high"):
@@ -185,6 +193,7 @@ def objective_arguments(objective: Objective, epsilon: float) -> dict[str, Any]:
         "epsilon": epsilon if low is None else low,
         "epsilon_high": epsilon if high is None else high,
         "delta": objective.ratio_ceiling,
+        "use_bias_correction_kl": objective.unbiased_kl,  # TRL's default is not the paper's equation 2
     }
     for names, values in (
         (("sapo_temperature_pos", "sapo_temperature_neg"), objective.gate_temperatures),

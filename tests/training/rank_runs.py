@@ -23,9 +23,11 @@ from r1_pipeline.training.reward_model import train_reward_model
 from r1_pipeline.training.sft import train_sft
 
 RANKS = 2
-ON_POLICY = runs.GRPO.model_copy(update={"steps_per_generation": 1, "num_iterations": 2, "learning_rate": 1e-3})
-"""A rollout is one minibatch: it does not matter who shuffles what; ratios move in the second iteration. The low rate
-keeps rounding from sending a token to another expert."""
+TWICE = runs.GRPO.model_copy(
+    update={"steps_per_generation": 1, "num_iterations": 2, "learning_rate": 1e-3, "epsilon": 0.02}
+)
+"""A rollout is one minibatch: it does not matter who shuffles what; ratios move, and are clipped, in the second
+iteration. The low rate keeps rounding from sending a token to another expert."""
 
 
 def runtime_of(keeps: Sharding | None) -> Runtime:
@@ -61,7 +63,7 @@ def grpo_on_fixed_rollouts(base: Path, draft: Draft, runtime: Runtime) -> None:
 
     sampled, GRPOTrainer._generate_single_turn = GRPOTrainer._generate_single_turn, drawn
     try:
-        grpo(base, draft, runtime, ON_POLICY)
+        grpo(base, draft, runtime, TWICE)
     finally:
         GRPOTrainer._generate_single_turn = sampled
 

@@ -107,6 +107,7 @@ def test_a_surrogate_is_refused_where_it_would_not_be_what_it_says(own: Objectiv
         ({"importance": "sequence"}, "leave importance at 'token'"),
         ({"loss": "cispo", "epsilon_high": 5.0}, "take loss grpo or dr_grpo or dapo for its mean"),
         ({"epsilon_low": 0.2}, "nothing is clipped below"),
+        ({"unbiased_kl": True}, "unbiased_kl needs TRL's ratio"),
     ):
         with pytest.raises(ValueError, match=words):
             own.but(**fields)
