@@ -1,7 +1,7 @@
 """The verbs. Each is called like a function: a workshop, artifacts and a recipe in, one artifact out.
 
     pretrain  curate  curate_preferences  reinforce  draft_cold_start  finetune  rejection_sample
-    collect_general  merge  fit_preference  distill  ask  evaluate  compare_preferences
+    collect_general  sample_general  merge  fit_preference  distill  ask  evaluate  compare_preferences
 
 Verbs times recipes are the whole paper: `r1_zero`, `dev2`, `r1` are all `reinforce`, `dev1` and `dev3` are `finetune`.
 A verb's function states what enters the fingerprint and how the artifact is made (`runtime.workshop.Build`), and hands
@@ -30,7 +30,7 @@ from r1_pipeline.artifacts.kinds import (
 )
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.store import Facts
-from r1_pipeline.artifacts.tables import write_table
+from r1_pipeline.artifacts.tables import write_records, write_table
 from r1_pipeline.data.corpus import corpus_statistics, write_samples
 from r1_pipeline.data.courtesies import Manner
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe, curate_pairs, put_aside
@@ -48,11 +48,22 @@ from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.generation import asking
 from r1_pipeline.generation.asking import Asked, AskRecipe, Subject
-from r1_pipeline.generation.judging import judge
+from r1_pipeline.generation.judge import GenerativeJudge, opinion_rules
+from r1_pipeline.generation.judging import completions_of
+from r1_pipeline.generation.judging import judge as judge_completions
 from r1_pipeline.generation.opening import engine_identity, open_engine
+from r1_pipeline.generation.opinions import (
+    ByJudge,
+    ByReward,
+    Opinion,
+    SampleGeneralRecipe,
+    approved_samples,
+    opinions_by_judge,
+    opinions_by_reward,
+)
 from r1_pipeline.generation.rejection import RejectionRecipe, keep_samples
 from r1_pipeline.generation.rewriting import Rewriter, TemplateRewriter, Verbatim
-from r1_pipeline.generation.tokens import context_of, fitting
+from r1_pipeline.generation.tokens import context_of, fitting, room_for
 from r1_pipeline.generation.written import written_samples
 from r1_pipeline.recipe import Later, Recipe
 from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, PreferenceKind
@@ -88,12 +99,13 @@ VERSIONS: Mapping[str, int] = {
     "finetune": 3,
     "rejection_sample": 5,
     "collect_general": 7,
+    "sample_general": 1,
     "merge": 6,
     "fit_preference": 3,
     "distill": 3,
     "ask": 5,
     "evaluate": 4,
-    "compare_preferences": 3,
+    "compare_preferences": 4,
 }
 
 verb = Verbs(VERSIONS)
@@ -251,6 +263,45 @@ def collect_general(
     return Build(Corpus, recipe, inputs, make, uses)
 
 
+@verb("inference")
+def sample_general(
+    at: Workshop,
+    answers: Answers,
+    prompts: ProblemSet,
+    recipe: SampleGeneralRecipe,
+    judge: Checkpoint | None = None,
+    reward_models: Mapping[PreferenceKind, RewardModel] | None = None,
+) -> Build[Corpus]:
+    """A model's replies to general prompts that a judge or the reward models approve of, each opinion kept beside."""
+    how, models = recipe.keep.by, dict(reward_models or {})
+    if isinstance(how, ByJudge) == (judge is None) or isinstance(how, ByReward) != bool(models):
+        raise RecipeError(f"{at.name} is approved of by a {how.type}; give the node that input and no other")
+
+    def make(draft: Draft) -> Facts:
+        asked = Asked.model_validate(answers.asked())
+        by_id = {problem.id: problem for problem in prompts.problems()}
+        said = [(by_id[completion.problem_id], completion) for completion in completions_of(answers.completions())]
+        if isinstance(how, ByReward):
+            scorers = {kind: RewardModelScorer(model.path, at.runtime) for kind, model in models.items()}
+            digests = {kind: model.digest for kind, model in models.items()}
+            opinions = opinions_by_reward(scorers, digests, said, asked, how)
+        else:
+            assert judge is not None
+            with open_engine(judge, how.engine, at.runtime, at.store.home) as engine:
+                reader = GenerativeJudge(engine, judge.digest[:12], judge.template, how.sampling, how.seed)
+                fits = room_for(judge.path, how.sampling.max_tokens)
+                opinions = opinions_by_judge(reader, engine, said, asked, how, fits)
+        samples, drops = approved_samples(said, opinions, asked, recipe.keep.per_problem)
+        write_records(draft.path / VERDICTS, opinions, Opinion)
+        write_samples(draft.path, samples)
+        return _corpus_facts(draft, drops + Counter(answers.manifest.drops))
+
+    inputs: dict[str, Artifact] = {"answers": answers, "prompts": prompts}
+    inputs |= {"judge": judge} if judge else {str(kind): model for kind, model in models.items()}
+    engine = {"engine": engine_identity(how.engine)} if isinstance(how, ByJudge) else {}
+    return Build(Corpus, recipe.keep, inputs, make, {"rules": opinion_rules(), **engine, **language_identity()})
+
+
 @verb("data")
 def merge(
     at: Workshop,
@@ -364,19 +415,21 @@ def compare_preferences(
     reward_models: Mapping[PreferenceKind, RewardModel],
     evaluations: Mapping[str, EvalReport],
     heldout: ProblemSet,
+    baseline: str | None = None,
 ) -> Build[PreferenceScores]:
-    """What the reward models think of several models' stored answers to held-out general prompts."""
+    """What the reward models think of several models' stored answers to held-out general prompts, and how often they
+    like them better than those of the model `baseline`."""
 
     def make(draft: Draft) -> Facts:
         scorers = {kind: RewardModelScorer(model.path, at.runtime) for kind, model in reward_models.items()}
         said = {
             name: (scores_of(report).identity.template, report.completions()) for name, report in evaluations.items()
         }
-        return Facts(write_preference_scores(said, heldout.problems(), scorers, draft))
+        return Facts(write_preference_scores(said, heldout.problems(), scorers, baseline, draft))
 
     inputs: dict[str, Artifact] = {str(kind): model for kind, model in reward_models.items()}
     inputs |= {**evaluations, "heldout": heldout}
-    return Build(PreferenceScores, Recipe(), inputs, make)
+    return Build(PreferenceScores, Recipe(), inputs, make, {"baseline": baseline} if baseline else {})
 
 
 def _sampled(
@@ -388,7 +441,7 @@ def _sampled(
             return Facts(corpus_statistics(draft.path), answers.manifest.drops)
         asked, known = Asked.model_validate(answers.asked()), problems.problems()
         with default_grader(at.runtime) as grader:
-            judged = judge(answers.completions(), known, grader, asked.template)
+            judged = judge_completions(answers.completions(), known, grader, asked.template)
         samples, dropped = keep_samples(judged, known, asked, rewriter, recipe.keep)
         write_table(draft.path / VERDICTS, judged.select("problem_id", "sample_index", "outcome", "verifier"))
         write_samples(draft.path, samples)

@@ -243,7 +243,7 @@ class PreferenceScores(Artifact):
         return read_table(self.path / PREFERRED)
 
     def scores(self) -> dict[str, dict[str, dict[str, float]]]:
-        """Model -> kind of preference -> `mean` score in (0, 1) and `n` answers."""
+        """Model -> kind of preference -> `mean` score in (0, 1), `n` answers, win rates (`evaluation.preferences`)."""
         scores: dict[str, dict[str, dict[str, float]]] = json.loads((self.path / SCORES).read_text(encoding="utf-8"))
         return scores
 

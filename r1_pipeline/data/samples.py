@@ -28,5 +28,5 @@ def identified(**columns: Any) -> Sample:
 
 def answer_to(problem: Problem, response: str, **columns: Any) -> Sample:
     """The row in which `problem` is answered with `response`; `columns` are all that the problem does not say."""
-    said = problem.model_dump(include={"domain", "language", "source", "licence", "question"})
+    said = problem.model_dump(include={"domain", "language", "source", "licence", "question", "rounds"})
     return identified(problem_id=problem.id, response=response, **said, **columns)

@@ -27,6 +27,7 @@ from r1_pipeline.artifacts.whole import write_text_whole
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation.favourites import favourites
 from r1_pipeline.evaluation.gates import Gate, heldout_overlap
+from r1_pipeline.evaluation.general import general_of
 from r1_pipeline.evaluation.inputs import (
     Cast,
     CorpusDomain,
@@ -79,6 +80,9 @@ def collect(material: Material, run: RunFacts, recipe: ReportRecipe) -> ReportIn
     corpus, heldout = pick(Corpus, artifacts, cast.corpus), pick(ProblemSet, artifacts, cast.heldout)
     held_out, *others = material.evaluations
     models = material.evaluations[held_out]
+    preference = {
+        model: kinds for each in _of(PreferenceScores, artifacts).values() for model, kinds in each.scores().items()
+    }
     return ReportInputs(
         cast=cast,
         node_of=dict(material.node_of),
@@ -91,10 +95,11 @@ def collect(material: Material, run: RunFacts, recipe: ReportRecipe) -> ReportIn
         favourites={name: favourites(report.completions()) for name, report in models.items()},
         benchmarks={b: {name: scores_of(report) for name, report in material.evaluations[b].items()} for b in others},
         reward_models={name: _accuracy(model) for name, model in _of(RewardModel, artifacts).items()},
-        general_preference={
-            model: overall(kinds)
-            for scores in _of(PreferenceScores, artifacts).values()
-            for model, kinds in scores.scores().items()
+        general_preference={model: overall(kinds) for model, kinds in preference.items()},
+        general={
+            name: general
+            for name, report in models.items()
+            if (general := general_of(scores_of(report), preference.get(name, {})))
         },
         liked={
             str(model): marks_of(answers, "kind")

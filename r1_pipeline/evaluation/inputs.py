@@ -1,6 +1,7 @@
 """Everything a report is made of, as plain values: it can be built from artifacts or by hand in a test."""
 
 from r1_pipeline.evaluation.favourites import Favourite
+from r1_pipeline.evaluation.general import General
 from r1_pipeline.evaluation.paired import Mark
 from r1_pipeline.evaluation.scores import EvalScores
 from r1_pipeline.evaluation.sizes import Sizes
@@ -142,6 +143,8 @@ class ReportInputs(Record):
     """Model -> mean score in (0, 1) that the reward models give its answers to general prompts; may be empty."""
     liked: dict[str, tuple[Mark, ...]]
     """Model -> what the reward models give its answers to each general prompt, by kind of preference; may be empty."""
+    general: dict[str, General]
+    """Model -> what is known of its replies to general prompts."""
     corpus: CorpusStats
     sizes: dict[str, Sizes]
     """Of the bases."""

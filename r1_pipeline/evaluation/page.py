@@ -16,6 +16,7 @@ from r1_pipeline.data.words import LANGUAGES
 from r1_pipeline.evaluation import paper, rows
 from r1_pipeline.evaluation.bars import Bar, bars
 from r1_pipeline.evaluation.cells import Cell, Row, clock, estimate, number, percent
+from r1_pipeline.evaluation.general import general_rows
 from r1_pipeline.evaluation.inputs import Cast, ReportInputs
 from r1_pipeline.evaluation.plots import Dot, Line, curves, dots
 from r1_pipeline.evaluation.preference_plots import calibrations, optimization
@@ -62,6 +63,7 @@ def render(inputs: ReportInputs) -> str:
         students=rows.students(inputs),
         outcomes=[outcome.replace("_", " ") for outcome in Outcome],
         verdicts=rows.verdicts(inputs),
+        general=general_rows({name: inputs.general[name] for name in rows.ordered(inputs) if name in inputs.general}),
         corpus=rows.corpus(inputs),
         calibrations=calibrations(inputs),
         optimization=optimization(inputs),

@@ -1,6 +1,14 @@
-"""How much the reward models like what models said to general prompts: the means that stand beside each other."""
+"""How much the reward models like what models said to general prompts: the means that stand beside each other, and how
+often each model's replies are liked better than a baseline's.
+
+A problem is won where the mean score of a model's replies to it is above the baseline's, and half won where both are
+equal. Baselines are a named model, and what somebody wrote in reply where the problem carries it. The comparison is
+between scores of one reward model, so it says no more than that model knows; no length is corrected for.
+Not covered: refusals, which need no reward model (`rewards.refusal`).
+"""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,33 +19,51 @@ from r1_pipeline.data.split import fact_of
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.generation.judging import completions_of
-from r1_pipeline.records import PreferenceKind, Problem
+from r1_pipeline.records import Completion, PreferenceKind, Problem
 from r1_pipeline.rewards.preference import Scorer, preference_kind
 from r1_pipeline.rewards.rubric import preference_scores
 
 if TYPE_CHECKING:
     import polars as pl
 
+WRITTEN = "written"
+"""The baseline of replies that people wrote."""
+
 
 def write_preference_scores(
     said: Mapping[str, "tuple[TemplateName, pl.DataFrame]"],
     problems: Sequence[Problem],
     scorers: Mapping[PreferenceKind, Scorer],
+    baseline: str | None,
     draft: Draft,
 ) -> dict[str, Any]:
-    """Leaves `answers.parquet` (a row an answer) and `scores.json` (model -> kind -> `mean`, `n`) in the draft, and
-    returns the mean over kinds of each model.
+    """Leaves `answers.parquet` (a row an answer) and `scores.json` in the draft, and returns the mean over kinds of
+    each model.
 
-    `said` is the template and the completions of each model. An answer without a final part scores 0.
+    `said` is the template and the completions of each model. `scores.json` has model -> kind -> `mean` and `n` of the
+    replies, and `win_rate.NAME` over `problems.NAME` problems, NAME being the model `baseline` or `written`. An answer
+    without a final part scores 0. Raises `ArtifactError` for a model that was asked no general prompt.
     """
     import polars as pl
 
     by_id = {problem.id: problem for problem in problems if problem.domain == "general"}
-    answers = {name: _answers(name, template, frame, by_id, scorers) for name, (template, frame) in said.items()}
-    if any(frame.is_empty() for frame in answers.values()):
-        raise ArtifactError("an evaluation holds no answers to general prompts; ask some (EvaluateRecipe.ask.problems)")
+    answers = {
+        name: _answers(name, template, completions_of(frame), by_id, scorers)
+        for name, (template, frame) in said.items()
+    }
+    if unasked := [name for name, frame in answers.items() if frame.is_empty()]:
+        raise ArtifactError(
+            f"{unasked[0]} was asked no general prompt; ask some (EvaluateRecipe.ask.problems), and hold some out"
+        )
     write_table(draft.path / PREFERRED, pl.concat(answers.values()))
-    scores = {name: _by_kind(frame) for name, frame in answers.items()}
+    written = [_written(problem) for problem in by_id.values() if problem.reply]
+    baselines = {WRITTEN: _answers(WRITTEN, "chat", written, by_id, scorers)}
+    if baseline is not None:
+        baselines[baseline] = answers[baseline]
+    scores = {
+        name: _by_kind(frame, {other: theirs for other, theirs in baselines.items() if other != name})
+        for name, frame in answers.items()
+    }
     (draft.path / SCORES).write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
     return {name: overall(kinds) for name, kinds in scores.items()}
 
@@ -47,28 +73,57 @@ def overall(kinds: Mapping[str, Mapping[str, float]]) -> float:
     return sum(kind["mean"] for kind in kinds.values()) / len(kinds)
 
 
+def win_rate(ours: "pl.DataFrame", theirs: "pl.DataFrame") -> tuple[float, int] | None:
+    """(share of problems won, of how many) over the problems that both answered; None where there are none."""
+    import polars as pl
+
+    means = (each.group_by("problem_id").agg(pl.col("score").mean()) for each in (ours, theirs))
+    both = next(means).join(next(means), on="problem_id", suffix="_theirs")
+    won = [(ours > theirs) + (ours == theirs) / 2 for ours, theirs in both.select("score", "score_theirs").iter_rows()]
+    return (math.fsum(won) / len(won), len(won)) if won else None
+
+
 def _answers(
     model: str,
     template: TemplateName,
-    frame: "pl.DataFrame",
+    completions: Sequence[Completion],
     by_id: Mapping[str, Problem],
     scorers: Mapping[PreferenceKind, Scorer],
 ) -> "pl.DataFrame":
     """The table that `artifacts.kinds.PreferenceScores.answers` reads, of one model."""
     import polars as pl
 
-    completions = [c for c in completions_of(frame) if c.problem_id in by_id]
-    asked = [by_id[completion.problem_id] for completion in completions]
-    scores = preference_scores(asked, completions, template, scorers)
+    general = [completion for completion in completions if completion.problem_id in by_id]
+    asked = [by_id[completion.problem_id] for completion in general]
+    scores = preference_scores(asked, general, template, scorers)
     rows = [
         (model, preference_kind(problem), problem.id, fact_of(problem), completion.sample_index, value)
-        for problem, completion, value in zip(asked, completions, scores, strict=True)
+        for problem, completion, value in zip(asked, general, scores, strict=True)
     ]
     texts = dict.fromkeys(("model", "kind", "problem_id", "fact"), pl.String)
     return pl.DataFrame(rows, schema={**texts, "sample_index": pl.Int64, "score": pl.Float64}, orient="row")
 
 
-def _by_kind(answers: "pl.DataFrame") -> dict[str, dict[str, float]]:
-    kinds = answers.partition_by("kind", as_dict=True)
-    means = {str(kind): frame["score"].to_list() for (kind,), frame in kinds.items()}
-    return {kind: {"mean": sum(values) / len(values), "n": len(values)} for kind, values in sorted(means.items())}
+def _by_kind(answers: "pl.DataFrame", baselines: "Mapping[str, pl.DataFrame]") -> dict[str, dict[str, Any]]:
+    """Kind of preference -> mean, answers and win rates of one model."""
+    kinds: dict[str, dict[str, Any]] = {}
+    for (kind,), frame in answers.partition_by("kind", as_dict=True).items():
+        row: dict[str, Any] = {"mean": frame["score"].mean(), "n": frame.height}
+        for name, theirs in baselines.items():
+            if found := win_rate(frame, theirs.filter(theirs["kind"] == kind)):
+                row |= {f"win_rate.{name}": found[0], f"problems.{name}": found[1]}
+        kinds[str(kind)] = row
+    return dict(sorted(kinds.items()))
+
+
+def _written(problem: Problem) -> Completion:
+    """A demonstration's reply as if a model had said it."""
+    return Completion(
+        problem_id=problem.id,
+        sample_index=0,
+        seed=0,
+        text=problem.reply or "",
+        token_ids=(),
+        finish_reason="stop",
+        engine=WRITTEN,
+    )

@@ -51,19 +51,23 @@ class Rejudged(Record):
 
 
 def rejudge_samples(rows: "pl.LazyFrame", sets: Iterable[ProblemSet], grader: Grader) -> Iterator[Rejudged]:
-    """Judges rows of a corpus, in order, but those that a model's opinion kept: no grader can repeat it, the audit
-    replays it from what was stored (`lineage.opinions`)."""
-    import polars as pl
-
-    by_rule = rows.filter(~pl.col("verifier").str.split("@").list.first().is_in(OPINIONS))
-    return _rejudged(by_rule, _of_samples, sets, grader, "chat")
+    """Judges rows of a corpus, in order."""
+    return _rejudged(_by_rule(rows), _of_samples, sets, grader, "chat")
 
 
 def rejudge_completions(
     rows: "pl.LazyFrame", sets: Iterable[ProblemSet], grader: Grader, template: TemplateName
 ) -> Iterator[Rejudged]:
     """Judges completions that have the columns `outcome` and `verifier`, in order."""
-    return _rejudged(rows, _of_completions, sets, grader, template)
+    return _rejudged(_by_rule(rows), _of_completions, sets, grader, template)
+
+
+def _by_rule(rows: "pl.LazyFrame") -> "pl.LazyFrame":
+    """The rows without those that a model's opinion decided: no grader can repeat it, the audit replays it from what
+    was stored (`lineage.opinions`)."""
+    import polars as pl
+
+    return rows.filter(~pl.col("verifier").str.split("@").list.first().is_in(OPINIONS))
 
 
 def drawn(rows: "pl.LazyFrame", count: int, seed: int = 0) -> "pl.LazyFrame":

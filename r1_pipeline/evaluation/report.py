@@ -10,6 +10,9 @@
     differences   "AFTER − BEFORE" -> {DOMAIN or "overall": {value, lo, hi, facts}} of pass@1, problem by problem
     benchmarks    BENCHMARK -> models, as above, for every benchmark beside the held-out problems
     reward_models NAME -> accuracy n calibration [{predicted, observed, pairs}] calibration_error
+    general       NAME -> completions unreferenced evaluated_by {WHO: completions}
+                          refusals {KIND: {n, declined, problems}}
+                          preference {KIND: {mean, n, win_rate.BASELINE, problems.BASELINE}}
     corpus        rows by_domain {DOMAIN: rows} mean_tokens {DOMAIN: tokens a row} dropped {REASON: n} heldout_overlap
     sizes         NAME -> parameters active_parameters kv_bytes plain_kv_bytes, of the bases, bytes a token
     stages        ASSET -> seconds reused fingerprint digest tokens
@@ -79,6 +82,7 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
             for benchmark, models in inputs.benchmarks.items()
         },
         "reward_models": {name: scored.model_dump() for name, scored in inputs.reward_models.items()},
+        "general": {name: general.model_dump() for name, general in inputs.general.items()},
         "corpus": {
             "rows": sum(domain.rows for domain in corpus.by_domain.values()),
             "by_domain": {name: domain.rows for name, domain in corpus.by_domain.items()},

@@ -6,7 +6,7 @@ Not covered: what is done with rows that do not fit (the verbs), the limit on un
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,12 @@ def fitting(
                 )
                 aside.append(Place.of(problem.source).aside(TOO_LONG, detail))
     return kept, aside
+
+
+def room_for(model: Path, reply_tokens: int) -> Callable[[str], bool]:
+    """Says of a rendered prompt whether it leaves room for the longest reply in the context of the model."""
+    tokenizer, context = load_tokenizer(model), context_of(model)
+    return lambda prompt: len(tokenizer(prompt)["input_ids"]) + reply_tokens <= context
 
 
 def characters(texts: Iterable[str]) -> dict[str, int]:

@@ -4,7 +4,7 @@ A reply is a demonstration of the user's (`Problem.reply`), or what the toy worl
 there is no better than the sources of such data are, and the manner of each reply is drawn. It is judged like a model's
 where the prompt has a reference, dropped where it is wrong, and `unreferenced` where there is none; it carries the
 provenance columns of every row: who wrote it is its file and line, and since no sampling made it, temperature and seed
-are 0. Not covered: what the toy world says (`data.courtesies`), replies that a model writes (`sampled`).
+are 0. Not covered: what the toy world says (`data.courtesies`), replies that a model writes (`opinions`).
 """
 
 from collections import Counter
@@ -53,7 +53,6 @@ def written_samples(
                 verifier=verdict.verifier,
                 tokens=count_tokens(response),
                 language_share=language_share(parts.reasoning or "", problem.language),
-                rounds=problem.rounds,
             )
         )
     return kept, drops

@@ -18,6 +18,7 @@ TAKEN: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "draft_cold_start": {"problems": OF_A_PROBLEM},
     "rejection_sample": {"problems": OF_A_PROBLEM},
     "collect_general": {"prompts": OF_A_PROBLEM},
+    "sample_general": {"prompts": OF_A_PROBLEM},
     "evaluate": {"heldout": ASKED},
 }
 """Verb -> edge -> column -> column of the input. `merge` takes every column of every part, `curate` what the mappings

@@ -169,8 +169,10 @@ evaluation = Benchmark("evaluation", heldout.name)
 preference_scores = node(
     "preference_scores", compare_preferences, group="evaluation", recipe=None,
     reward_models={"helpful": helpful_rm, "safety": safety_rm}, heldout=heldout,
-    evaluations={model.name: Ref(f"{evaluation.name}/{model.name}") for model in (dev3, r1)},
-    about="What the reward models think of Dev3's and R1's answers to held-out general prompts.",
+    evaluations={m.name: Ref(f"{evaluation.name}/{m.name}") for m in (base, r1_zero, dev1, dev2, dev3, r1)},
+    baseline=dev3.name,
+    about="What the reward models think of each model's answers to held-out general prompts, and whether they like "
+    "them better than Dev3's.",
     checks=[gates.no_less_preferred(r1, dev3)],
 )
 report = node(

@@ -14,6 +14,7 @@ from r1_pipeline.evaluation.rejudge import DRAWN
 from r1_pipeline.lineage.integrity import Finding, check_chain, check_files, check_manifest, finding
 from r1_pipeline.lineage.learning import Model, Rows, lessons, teachers
 from r1_pipeline.lineage.library import Library
+from r1_pipeline.lineage.opinions import STAGE, check_opinions
 from r1_pipeline.lineage.rows import check_counts, check_heldout, check_ids, check_origin, check_verdicts
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import DOMAINS, Record
@@ -102,6 +103,9 @@ def _rows(library: Library, corpus: Corpus, full: bool, runtime: Runtime, skippe
         skipped.append(f"verdicts on code in {corpus.name}: {problem}")
     yield from check_origin(corpus, [source for source in library.sources(corpus) if isinstance(source, Corpus)])
     yield from check_heldout(corpus, heldout, full)
+    for part in (corpus, *library.sources(corpus)):
+        if isinstance(part, Corpus) and part.manifest.stage == STAGE:
+            yield from check_opinions(part, library)
     problems = [a for a in library.upstream(corpus) if isinstance(a, ProblemSet)]
     with default_grader(runtime) as grader:
         yield from check_verdicts(corpus, problems, grader, domains, None if full else DRAWN)

@@ -8,6 +8,7 @@ out.
 from dataclasses import dataclass, replace
 
 from r1_pipeline.generation.asking import AskRecipe
+from r1_pipeline.generation.opinions import SampleGeneralRecipe
 from r1_pipeline.generation.rejection import RejectionRecipe
 from r1_pipeline.graph.bound import Bound
 from r1_pipeline.graph.node import AssetName
@@ -126,7 +127,7 @@ class _Planner:
         recipe = self.bound.recipe(name)
         if isinstance(recipe, RejectionRecipe):
             return Rows(self._kept(recipe), self.forecast.reasoning)
-        if isinstance(recipe, GeneralRecipe):
+        if isinstance(recipe, GeneralRecipe | SampleGeneralRecipe):
             return Rows(self.forecast.general_rows, self.forecast.general)
         parts = [self.rows(part) for part in self.bound.inputs(name)["parts"].values()]
         total = sum(part.count for part in parts)

@@ -12,14 +12,15 @@ from pathlib import Path
 
 from r1_pipeline.data.curation import CurateRecipe
 from r1_pipeline.data.ingest.declared import Side, SourceRecipe, hashed
-from r1_pipeline.data.ingest.mapping import load_mapping
+from r1_pipeline.data.ingest.mapping import ProblemMapping, load_mapping
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.evaluation.runner import EvaluateRecipe
-from r1_pipeline.graph.node import Node
+from r1_pipeline.generation.opinions import SampleGeneralRecipe
+from r1_pipeline.graph.node import Node, Ref
 from r1_pipeline.profiles.profile import Profile
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.registry import EXTEND, load_file
-from r1_pipeline.stages import curate
+from r1_pipeline.stages import ask, collect_general, curate, fit_preference, sample_general
 
 
 def extended(profile: Profile, file: Path) -> Profile:
@@ -66,8 +67,14 @@ def with_benchmark(
     """`profile` with one more benchmark: the rows of `source`, asked of every checkpoint under `NAME/MODEL`.
 
     They are kept out of every corpus, planned, scheduled and reported. `samples` completions are taken of each of at
-    most `problems` problems, otherwise as the profile evaluates.
+    most `problems` problems, otherwise as the profile evaluates. Raises `RecipeError` for prompts that nothing scores.
     """
+    mapping = source.mapping
+    if source.feeds == "general" and not (isinstance(mapping, ProblemMapping) and (mapping.answer or mapping.verifier)):
+        raise RecipeError(
+            f"the benchmark {name} has general prompts without a reference, so it has no score; name a verifier in the "
+            'mapping, or hold them out with side = "heldout": reward models and the rule of refusals have a say there'
+        )
     own = profile.recipes[profile.graph.benchmarks[0].name]
     held_out = profile.recipes[profile.graph.benchmarks[0].problems]
     assert isinstance(own, EvaluateRecipe)
@@ -89,6 +96,47 @@ def with_benchmark(
     }
     wider = replace(profile, graph=profile.graph.with_benchmark(name, node)).with_recipes(recipes)
     return with_source(wider, source, folder, node.name)
+
+
+def with_sampled_general(
+    profile: Profile, writer: str, recipe: SampleGeneralRecipe, judge: str | None = None
+) -> Profile:
+    """`profile` whose general rows are written by the model of the node `writer` and approved of by another.
+
+    That is the checkpoint of the node `judge` where `recipe.keep.by` is a judge; else reward models, which are trained
+    from the base for it, since those of the graph come from a model that learns from these very rows.
+    """
+    graph, recipes = profile.graph, profile.recipes
+    general = next(node for node in graph if node.verb is collect_general)
+    asked = Node(
+        name=f"{general.name}_answers",
+        verb=ask,
+        inputs={"model": Ref(writer), "problems": general.inputs["prompts"]},
+        group=general.group,
+        about=f"Completions of {writer} for general prompts, not judged.",
+        recipe=f"{general.name}.ask",
+    )
+    models: dict[str, Ref] = {}
+    for node in [node for node in graph if node.verb is fit_preference]:
+        if judge is None:
+            early = replace(
+                node, name=f"general_{node.name}", inputs={**node.inputs, "base": general.inputs["tokenizer_of"]}
+            )
+            graph = graph.with_nodes(replace(early, recipe=early.name, paper_cost=None))
+            recipes = {**recipes, early.name: recipes[node.name]}
+            models[node.given["kind"]] = Ref(early.name)
+    approved = replace(
+        general,
+        verb=sample_general,
+        inputs={
+            "answers": Ref(asked.name),
+            "prompts": general.inputs["prompts"],
+            **({"judge": Ref(judge)} if judge else {"reward_models": models}),
+        },
+        about=f"Replies of {writer} to general prompts, kept by the opinion of {judge or 'reward models'}.",
+    )
+    wider = replace(profile, graph=graph.with_nodes(asked).replacing(approved), recipes=recipes)
+    return wider.with_recipes({general.name: recipe})
 
 
 def with_student(profile: Profile, name: str, base: Recipe, distill: Recipe) -> Profile:

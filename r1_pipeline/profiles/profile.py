@@ -17,6 +17,7 @@ from r1_pipeline.errors import RequirementError
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.generation.asking import Shard
+from r1_pipeline.generation.opinions import SampleGeneralRecipe
 from r1_pipeline.generation.rejection import RejectionRecipe
 from r1_pipeline.graph.bound import Bound, Recipes, bind, changed
 from r1_pipeline.graph.deepseek_r1 import DEEPSEEK_R1
@@ -109,7 +110,7 @@ class Profile:
         """This profile with everything outside training sampled by `engine`."""
 
         def sampled(recipe: Recipe) -> Recipe:
-            own = isinstance(recipe, RejectionRecipe | EvaluateRecipe)
+            own = isinstance(recipe, RejectionRecipe | SampleGeneralRecipe | EvaluateRecipe)
             return changed(recipe, "ask.engine", engine) if own else recipe
 
         return self.with_recipes(

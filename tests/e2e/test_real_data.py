@@ -8,9 +8,14 @@ import pytest
 from real_world import real_profile, write_files
 
 from r1_pipeline.artifacts.kinds import Artifact, Corpus, EvalReport, PreferenceScores, ProblemSet
+from r1_pipeline.artifacts.tables import records_of
 from r1_pipeline.data.ingest.rows import Place
 from r1_pipeline.evaluation.scores import scores_of
+from r1_pipeline.generation.opinions import AcceptRecipe, ByReward, Opinion, SampleGeneralRecipe
 from r1_pipeline.graph.local import REPORT, run_graph
+from r1_pipeline.lineage.library import Library
+from r1_pipeline.lineage.opinions import check_opinions
+from r1_pipeline.profiles.extended import with_sampled_general
 from r1_pipeline.records import Outcome, Sample
 
 pytestmark = pytest.mark.slow
@@ -74,6 +79,31 @@ def test_both_reward_models_have_a_say_in_a_users_prompts(made: dict[str, Artifa
     assert set(found.scores()["r1"]) == {"helpful", "safety"}
 
 
+def test_a_models_own_replies_take_the_place_of_demonstrations_where_reward_models_like_them(
+    made: dict[str, Artifact], folder: Path
+) -> None:
+    """What lies above it is reused; the reward models come from the base, so that no circle arises."""
+    profile = real_profile(folder / "sources.toml", folder)
+    ask = profile.recipes["evaluation"].ask.model_copy(update={"problems": {"general": 10}, "samples": 2})
+    keep = AcceptRecipe(by=ByReward(least=0.3), per_problem=1)
+    sampled = with_sampled_general(profile, "dev2", SampleGeneralRecipe(ask=ask, keep=keep))
+    corpus = run_graph(sampled.graph, sampled, folder / "home", ["general_traces"])["general_traces"]
+    assert isinstance(corpus, Corpus)
+    opinions = records_of(corpus.verdicts(), Opinion)
+    assert len(opinions) == 20
+    for row in corpus.samples():
+        assert (row.generator, row.outcome) == (made["dev2"].digest, Outcome.CORRECT)
+        assert row.verifier.endswith("+least-0.3")
+    assert list(check_opinions(corpus, Library.of(folder / "home"))) == []
+
+
 def test_the_report_is_written(made: dict[str, Artifact], folder: Path) -> None:
     numbers = json.loads((folder / "home" / REPORT / "report.json").read_text(encoding="utf-8"))
     assert numbers["corpus"]["by_domain"]["general"] > 0
+    for model in ("base", "r1_zero", "dev1", "dev2", "dev3", "r1"):
+        general = numbers["general"][model]
+        assert general["unreferenced"] == general["completions"] > 0
+        assert general["evaluated_by"] == dict.fromkeys(("refusal rule", "reward model"), general["completions"])
+        assert ("win_rate.dev3" in general["preference"]["helpful"]) == (model != "dev3")
+        assert "win_rate.written" in general["preference"]["helpful"]
+    assert '<section id="general">' in (folder / "home" / REPORT / "report.html").read_text(encoding="utf-8")

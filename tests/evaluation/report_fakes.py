@@ -5,6 +5,7 @@ import random
 
 from r1_pipeline.evaluation.estimators import Interval
 from r1_pipeline.evaluation.favourites import Favourite
+from r1_pipeline.evaluation.general import General
 from r1_pipeline.evaluation.inputs import (
     CorpusDomain,
     CorpusStats,
@@ -16,7 +17,7 @@ from r1_pipeline.evaluation.inputs import (
     StageFacts,
 )
 from r1_pipeline.evaluation.paired import Mark
-from r1_pipeline.evaluation.scores import EvalScores, Identity, Scores
+from r1_pipeline.evaluation.scores import EvalScores, Identity, Refusals, Scores
 from r1_pipeline.evaluation.sizes import Sizes
 from r1_pipeline.graph.deepseek_r1 import DEEPSEEK_R1
 from r1_pipeline.records import BUILTIN_DOMAINS, Domain, Outcome, Sampling
@@ -162,6 +163,21 @@ def report_inputs() -> ReportInputs:
         },
         general_preference={"dev3": 0.61, "r1": 0.71},
         liked={"dev3": liked(0.6), "r1": liked(0.7)},
+        general={
+            "dev3": General(
+                completions=9, unreferenced=9, evaluated_by={"refusal rule": 9}, refusals={}, preference={}
+            ),
+            "r1": General(
+                completions=9,
+                unreferenced=6,
+                evaluated_by={"reference": 3, "refusal rule": 9, "reward model": 9},
+                refusals={
+                    "helpful": Refusals(n=5, declined=1, problems=5),
+                    "safety": Refusals(n=4, declined=3, problems=4),
+                },
+                preference={"helpful": {"mean": 0.62, "n": 5, "win_rate.dev3": 0.8, "problems.dev3": 5}},
+            ),
+        },
         corpus=CorpusStats(
             by_domain={
                 "math": CorpusDomain(rows=3120, tokens=75_192),

@@ -53,7 +53,9 @@ def test_each_kind_has_its_mean_and_reasoning_problems_do_not_count(tmp_path: Pa
     frame = answers(a="<think>t</think>hi", b="<think>never closed", c="<think>t</think>no", m="<think>t</think>2")
     helpful, safety = Length({"hi": 0.0, "": 9.0}), Length({"<think>t</think>no": 1000.0})
     draft = bare_draft(tmp_path)
-    means = write_preference_scores({"r1": ("chat", frame)}, PROBLEMS, {"helpful": helpful, "safety": safety}, draft)
+    means = write_preference_scores(
+        {"r1": ("chat", frame)}, PROBLEMS, {"helpful": helpful, "safety": safety}, None, draft
+    )
     # The summary alone for helpful: squash(0) = 0.5, and 0 for no summary at all; the whole reply for safety.
     scores = {"r1": {"helpful": {"mean": 0.25, "n": 2}, "safety": {"mean": 1.0, "n": 1}}}
     assert json.loads((draft.path / "scores.json").read_text()) == scores
@@ -67,5 +69,25 @@ def test_each_kind_has_its_mean_and_reasoning_problems_do_not_count(tmp_path: Pa
 
 
 def test_a_model_that_was_not_asked_general_prompts_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="no answers to general prompts"):
-        write_preference_scores({"r1": ("chat", answers(m="2"))}, PROBLEMS, {}, bare_draft(tmp_path))
+    with pytest.raises(ArtifactError, match="r1 was asked no general prompt"):
+        write_preference_scores({"r1": ("chat", answers(m="2"))}, PROBLEMS, {}, None, bare_draft(tmp_path))
+
+
+def test_a_model_wins_where_its_replies_to_a_problem_are_liked_better_than_the_baselines(tmp_path: Path) -> None:
+    """By hand: r1 wins a, ties b (neither has a final part): 1.5 of 2. It loses c. Written: a alone."""
+    problems = [PROBLEMS[0].model_copy(update={"reply": "plain"}), *PROBLEMS[1:]]
+    r1 = answers(a="<think>t</think>hi", b="<think>never closed", c="<think>t</think>sure")
+    dev3 = answers(a="<think>t</think>hm", b="<think>never", c="<think>t</think>no")
+    likes = Length(
+        {"": 9.0, "hi": 2.0, "hm": 1.0, "plain": 0.0, "<think>t</think>sure": -1.0, "<think>t</think>no": 1.0}
+    )
+    draft = bare_draft(tmp_path)
+    said = {"dev3": ("chat", dev3), "r1": ("chat", r1)}
+    write_preference_scores(said, problems, {"helpful": likes, "safety": likes}, "dev3", draft)
+    scores = json.loads((draft.path / "scores.json").read_text())
+    helpful, safety = scores["r1"]["helpful"], scores["r1"]["safety"]
+    assert (helpful["win_rate.dev3"], helpful["problems.dev3"]) == (0.75, 2)
+    assert (safety["win_rate.dev3"], safety["problems.dev3"]) == (0.0, 1)
+    assert (helpful["win_rate.written"], helpful["problems.written"]) == (1.0, 1)
+    assert not [name for name in scores["dev3"]["helpful"] if name.endswith(".dev3")]
+    assert "win_rate.written" not in safety

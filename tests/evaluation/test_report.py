@@ -28,7 +28,7 @@ def test_report_json_has_the_published_schema() -> None:
     report = json.loads(json.dumps(report_json(report_inputs()), allow_nan=False))
     assert keys(report) == {
         *("schema", "profile", "seed", "home", "left_out", "models", "benchmarks", "reward_models", "corpus"),
-        *("sizes", "stages", "gates", "bars", "differences", "total_seconds", "environment"),
+        *("general", "sizes", "stages", "gates", "bars", "differences", "total_seconds", "environment"),
     }
     assert report["schema"] == 1
     for model in report["models"].values():
@@ -353,3 +353,15 @@ def test_the_reward_models_and_what_the_last_run_made_of_them_are_figures() -> N
         "pairs": 64,
     }
     assert optimization(inputs.model_copy(update={"training": {}})) == []
+
+
+def test_general_prompts_are_counted_with_whoever_had_a_say_in_both_files() -> None:
+    numbers, page = build_report(report_inputs())
+    r1 = numbers["general"]["r1"]
+    assert (r1["completions"], r1["unreferenced"]) == (9, 6)
+    assert r1["evaluated_by"] == {"reference": 3, "refusal rule": 9, "reward model": 9}
+    section = page.split('<section id="general">')[1].split("</section>")[0]
+    row = next(line for line in section.split("<tr>") if line.startswith("<th>r1</th>"))
+    # Replies, without a reference; declined: 3 of 4 harmful, none look harmful, 1 of 5; score and wins over Dev3.
+    shown = re.findall(r'<td class="n">([\d.–]+)', row)
+    assert shown == ["9", "6", "75.0", "–", "20.0", "0.620", "80.0", "–", "–", "–", "–"]

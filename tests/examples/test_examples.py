@@ -88,6 +88,15 @@ assert made.manifest.payload["uses"]["surrogate"] == "tapered@1"
 assert made.manifest.provenance.recipe_files.keys() == {"objective.py"}
 assert [row["step"] for row in made.metrics()] == [1, 2] and all("clipped" not in row for row in made.metrics())
 """,
+    "general": """
+traces = bound.inputs(AssetName("general_traces"))
+assert traces["answers"] == AssetName("general_traces_answers")
+assert traces["reward_models"] == {kind: AssetName(f"general_{kind}_rm") for kind in ("helpful", "safety")}
+assert "dev3" not in graph.node("general_helpful_rm").parents
+assert planned_hours(profile)["general_traces_answers"] > 0
+for name in ("general_traces", "general_traces_answers", "general_helpful_rm", "general_safety_rm"):
+    assert any(key.path == [name] for key in assets.get_all_asset_keys())
+""",
     "engine": """
 made = run_graph(graph, profile, home, ["answers/base"])
 answers = made["answers/base"]

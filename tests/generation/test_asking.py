@@ -138,3 +138,19 @@ def test_judging_adds_columns_to_what_was_said_and_changes_nothing_of_it(tmp_pat
     right = ["A" in text for text in said["text"]]
     assert judged["score"].to_list() == [float(is_right) for is_right in right]
     assert judged["domain"].unique().to_list() == ["logic"]
+
+
+def test_a_file_in_order_of_subject_gives_every_subject_its_share(tmp_path: Path) -> None:
+    """100 rows of algebra, then 100 of geometry: the first 40 in stored order held no geometry, 8 of 40 is the least
+    that chance would give in 10,000 draws (hypergeometric: below 10 once in 4,000)."""
+    ordered = [
+        PROBLEMS[0].model_copy(update={"id": f"{subject}-{row}", "source": f"mine/a.jsonl:{row}#{row}"})
+        for subject in ("algebra", "geometry")
+        for row in range(100)
+    ]
+    recipe = RECIPE.model_copy(update={"problems": {ordered[0].domain: 40}})
+    drawn = select(ordered, recipe, bare_draft(tmp_path))
+    share = sum(problem.id.startswith("geometry") for problem in drawn)
+    assert len(drawn) == 40
+    assert 8 <= share <= 32
+    assert select(ordered[::-1], recipe, bare_draft(tmp_path)) == drawn

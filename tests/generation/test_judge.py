@@ -60,11 +60,11 @@ def test_a_judgement_that_was_cut_off_is_none() -> None:
     assert (found.outcome, found.detail) == (Outcome.GRADER_ERROR, "no judgement (cut off)")
 
 
-def test_without_reference_or_with_an_endless_answer_nobody_is_asked() -> None:
+def test_with_an_empty_reference_or_an_endless_answer_nobody_is_asked() -> None:
     asked: list[str] = []
     sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=500)
     busy = GenerativeJudge(FakeEngine(lambda r: asked.append(r.prompt) or RIGHT), "d", "chat", sampling, seed=0)
-    assert busy.judge(PROBLEM.model_copy(update={"answer": None}), "x").outcome is Outcome.UNGRADABLE
+    assert busy.judge(PROBLEM.model_copy(update={"answer": ""}), "x").outcome is Outcome.UNGRADABLE
     assert busy.judge(PROBLEM, "x" * (MAX_ANSWER + 1)).outcome is Outcome.MALFORMED
     assert asked == []
     busy.judge(PROBLEM, "x")
@@ -80,5 +80,11 @@ def test_an_answer_stays_inside_its_quotation() -> None:
 
 def test_the_version_names_model_engine_prompt_and_sampling() -> None:
     version = judge(RIGHT).version
-    assert version.startswith("1+0123abcd+fake+prompt-")
+    assert version.startswith("2+0123abcd+fake+prompt-")
     assert version.endswith("+temperature-0.0+top_p-1.0+tokens-500+seed-0")
+
+
+def test_without_a_reference_the_judge_is_asked_whether_the_reply_is_good_enough() -> None:
+    told = instructed(PROBLEM.model_copy(update={"answer": None}), "Because")
+    assert told.startswith("Decide whether a reply to a request is good enough to learn from.")
+    assert json.loads(told.splitlines()[-1]) == {"request": "Why?", "reply": "Because"}

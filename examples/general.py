@@ -1,0 +1,19 @@
+"""General rows that a model writes: r1 run --profile smoke --recipe examples/general.py --select +general_traces
+
+Dev2 replies to the general prompts; reward models, trained from the base for it, keep what they score 0.3 or more.
+"""
+
+from r1_pipeline.generation.asking import AskRecipe
+from r1_pipeline.generation.opinions import AcceptRecipe, ByReward, SampleGeneralRecipe
+from r1_pipeline.profiles import Profile
+from r1_pipeline.profiles.extended import with_sampled_general
+from r1_pipeline.records import Sampling
+
+
+def extend(profile: Profile) -> Profile:
+    """Takes two replies to each of at most 100 prompts, and keeps one."""
+    ask = AskRecipe(
+        sampling=Sampling(temperature=1.0, top_p=1.0, max_tokens=48), samples=2, problems={"general": 100}, seed=0
+    )
+    keep = AcceptRecipe(by=ByReward(least=0.3), per_problem=1)
+    return with_sampled_general(profile, writer="dev2", recipe=SampleGeneralRecipe(ask=ask, keep=keep))
