@@ -38,7 +38,7 @@ REPLY = 320
 """Tokens of a reply, at most."""
 LONGEST = 420
 """Characters of a row that is taken, all its columns together."""
-EPOCHS = 14
+EPOCHS = 40
 """Passes over the training problems that the base is shown."""
 
 PROMPTS = """
