@@ -1,5 +1,7 @@
 """Everything a report is made of, as plain values: it can be built from artifacts or by hand in a test."""
 
+from statistics import fmean
+
 from r1_pipeline.evaluation.favourites import Favourite
 from r1_pipeline.evaluation.general import General
 from r1_pipeline.evaluation.paired import Mark
@@ -7,6 +9,8 @@ from r1_pipeline.evaluation.scores import EvalScores
 from r1_pipeline.evaluation.sizes import Sizes
 from r1_pipeline.records import Domain, Language, Outcome, Record
 from r1_pipeline.rewards.preference import Confidence
+from r1_pipeline.training.callbacks import WINDOW
+from r1_pipeline.training.experts import LOAD
 
 
 class RewardModelScore(Record):
@@ -155,3 +159,9 @@ class ReportInputs(Record):
     exchanges: tuple[Exchange, ...]
     total_seconds: float
     environment: dict[str, str]
+
+    @property
+    def expert_load(self) -> dict[str, float]:
+        """Model with experts -> tokens of its busiest expert over those of the mean one, at the end of its training."""
+        loads = {name: [row[LOAD] for row in rows if LOAD in row] for name, rows in self.training.items()}
+        return {name: fmean(last[-WINDOW:]) for name, last in loads.items() if last}

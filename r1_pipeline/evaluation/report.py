@@ -15,6 +15,7 @@
                           preference {KIND: {mean, n, win_rate.BASELINE, problems.BASELINE}}
     corpus        rows by_domain {DOMAIN: rows} mean_tokens {DOMAIN: tokens a row} dropped {REASON: n} heldout_overlap
     sizes         NAME -> parameters active_parameters kv_bytes plain_kv_bytes, of the bases, bytes a token
+    expert_load   NAME -> tokens of the busiest expert over the mean, of models with experts, mean of their last 20 steps
     stages        ASSET -> seconds reused fingerprint digest tokens
     gates         NAME -> passed blocking value limit
     bars          claim value interval sense limit passed, of every bar; passed is null where nothing was measured
@@ -91,6 +92,7 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
             "heldout_overlap": corpus.heldout_overlap,
         },
         "sizes": {name: sizes.model_dump() for name, sizes in inputs.sizes.items()},
+        "expert_load": inputs.expert_load,
         "stages": {name: stage.model_dump() for name, stage in inputs.stages.items()},
         "gates": {name: gate.model_dump() for name, gate in inputs.gates.items()},
         "bars": [bar.model_dump(exclude={"decimals"}) | {"passed": bar.passed} for bar in bars(inputs)],

@@ -118,6 +118,7 @@ def sizes(inputs: ReportInputs) -> list[Row]:
                 number(sizes.kv_bytes, 0),
                 number(sizes.plain_kv_bytes, 0),
                 number(sizes.plain_kv_bytes / sizes.kv_bytes, 1),
+                number(inputs.expert_load.get(name), 2),
             ),
             "ours" if name == inputs.cast.base else "",
         )

@@ -16,6 +16,7 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.errors import GuardTrippedError
 from r1_pipeline.recipe import Later, Recipe
 from r1_pipeline.training.checkpoints import prune, seal
+from r1_pipeline.training.experts import LOAD
 from r1_pipeline.training.ranks import wait
 from r1_pipeline.training.sharding import layout
 
@@ -42,6 +43,7 @@ METRICS = {
     "mean_token_accuracy": "token_accuracy",
     "accuracy": "pair_accuracy",
     "margin": "margin",
+    LOAD: LOAD,
 }
 """Library name -> our name; `rewards/NAME/mean` becomes `reward/NAME`, `outcome/NAME` stays; the rest is dropped."""
 WINDOW = 20

@@ -21,6 +21,7 @@ from r1_pipeline.errors import GuardTrippedError, RecipeError
 from r1_pipeline.recipe import Precision, Runtime
 from r1_pipeline.training.callbacks import Guards, watch
 from r1_pipeline.training.checkpoints import newest_valid_checkpoint, step_of
+from r1_pipeline.training.experts import balance
 from r1_pipeline.training.facts import WEIGHTS
 from r1_pipeline.training.ranks import agreed, wait
 from r1_pipeline.training.sharding import layout, require_sharded, sharding_arguments, whole
@@ -88,13 +89,21 @@ def micro_batch(batch: int, runtime: Runtime) -> int:
     return next(size for size in range(min(share, runtime.micro_batch), 0, -1) if share % size == 0)
 
 
-def fit(trainer: "Trainer", draft: Draft, runtime: Runtime, total: int, guards: Guards | None = None) -> None:
+def fit(
+    trainer: "Trainer",
+    draft: Draft,
+    runtime: Runtime,
+    total: int,
+    guards: Guards | None = None,
+    expert_bias_rate: float = 0.0,
+) -> None:
     """Train to step `total`, from the newest valid checkpoint in `draft.scratch` where there is one."""
     from transformers import PrinterCallback
 
     require_sharded(trainer, runtime)
     trainer.args.warmup_steps = warm_up(trainer.args.warmup_steps, total)
     trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(balance(trainer.model, expert_bias_rate))
     trainer.add_callback(watch(draft, total, guards or Guards()))
     cut = layout(trainer.args)
     start = agreed(newest_valid_checkpoint(draft.scratch, cut, draft.note) if draft.leads else None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.data.templates import TemplateName, render
-from r1_pipeline.engines import AnyRollouts, Transformers
+from r1_pipeline.engines import AnyRollouts, Transformers, VllmRollouts
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.recipe import Later, Precision, Recipe, Runtime
@@ -20,6 +20,7 @@ from r1_pipeline.records import Completion, Problem
 from r1_pipeline.rewards.fmt import empty_think, whole_reply
 from r1_pipeline.rewards.rubric import Log, Part, PartFn
 from r1_pipeline.training.callbacks import METRICS, Guards
+from r1_pipeline.training.experts import copy_biases
 from r1_pipeline.training.fit import UNCHANGED, changed, common_arguments, fit, publish
 from r1_pipeline.training.objectives import OBJECTIVES, AnyObjective, objective_arguments, trainer_class
 from r1_pipeline.training.precision import with_precision
@@ -78,6 +79,8 @@ class GrpoRecipe(Recipe):
     """Of the matrix products; not published for this stage."""
     rollouts: Annotated[AnyRollouts, Later()] = Transformers()
     """What generates the completions: the trainer's own model, or vLLM with importance sampling."""
+    expert_bias_rate: Annotated[float, Later()] = 0.0
+    """Step of the routers' biases towards even expert load (`training.experts`) [not published]; 0 leaves them alone."""
 
     def model_post_init(self, _: Any) -> None:
         self.check()
@@ -107,6 +110,8 @@ class GrpoRecipe(Recipe):
             raise RecipeError("beta is 0, so there is no reference to refresh; set reference_sync_steps to None")
         if self.objective.loss == "vespo" and not isinstance(self.rollouts, Transformers):
             raise RecipeError("loss 'vespo' needs a weight for each token, and vLLM's rollouts have one for each reply")
+        if self.expert_bias_rate and isinstance(self.rollouts, VllmRollouts):
+            raise RecipeError("vLLM is sent parameters, no routers' biases; set expert_bias_rate to 0")
 
 
 def train_grpo(
@@ -152,7 +157,7 @@ def train_grpo(
         trainer.add_callback(_keep_reference(trainer))
     if token_budget is not None:
         trainer.add_callback(_stop_at(token_budget, recipe))
-    fit(trainer, draft, runtime, recipe.steps, recipe.guards)
+    fit(trainer, draft, runtime, recipe.steps, recipe.guards, recipe.expert_bias_rate)
     publish(trainer, policy, draft)
     if draft.leads and not changed(policy, draft.path):  # honest where a policy never earns a reward: so no error
         draft.note(f"{UNCHANGED}: in every group all replies were rewarded alike, or the learning rate is too low")
@@ -250,13 +255,18 @@ def _stop_at(budget: int, recipe: GrpoRecipe) -> "TrainerCallback":
 
 
 def _keep_reference(trainer: "GRPOTrainer") -> "TrainerCallback":
-    """Carries the refreshed reference through checkpoints: TRL rebuilds it from the initial policy on resume."""
+    """Refreshes the reference's routing biases, which TRL leaves out, and carries the reference through checkpoints:
+    TRL rebuilds it from the initial policy on resume."""
     from transformers import TrainerCallback
 
     def checkpoint(args: Any, state: Any) -> Path:
         return Path(args.output_dir) / f"checkpoint-{state.global_step}"
 
     class KeepReference(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step % args.ref_model_sync_steps == 0:
+                copy_biases(trainer.model, trainer.ref_model)
+
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             save_second(trainer, trainer.ref_model, checkpoint(args, state))
 

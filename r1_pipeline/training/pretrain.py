@@ -11,7 +11,7 @@ from pydantic import Field
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.data.toy import ToyRecipe, toy_texts
-from r1_pipeline.recipe import Recipe, Runtime
+from r1_pipeline.recipe import Later, Recipe, Runtime
 from r1_pipeline.training.fit import common_arguments, fit, write_model
 from r1_pipeline.training.ranks import wait
 from r1_pipeline.training.sft import IGNORED
@@ -97,6 +97,8 @@ class PretrainRecipe(Recipe):
     """Steps between checkpoints."""
     seed: int
     """Of the weights and the order of texts."""
+    expert_bias_rate: Annotated[float, Later()] = 0.0
+    """Step of the routers' biases towards even expert load (`training.experts`) [0.001, near the end 0]; 0 leaves them alone."""
 
     @property
     def shape(self) -> Shape:
@@ -178,7 +180,7 @@ def train_base(recipe: PretrainRecipe, runtime: Runtime, draft: Draft) -> None:
         ),
         data_collator=DataCollatorForTokenClassification(tokenizer, label_pad_token_id=IGNORED),
     )
-    fit(trainer, draft, runtime, recipe.steps)
+    fit(trainer, draft, runtime, recipe.steps, expert_bias_rate=recipe.expert_bias_rate)
     write_model(trainer.model, draft, whole(trainer, trainer.model_wrapped))
     wait()
 

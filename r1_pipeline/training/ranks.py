@@ -4,7 +4,10 @@ Who starts them is the launcher's business (`r1_pipeline.runtime`). A run of one
 all of this is free.
 """
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 T = TypeVar("T")
 
@@ -33,3 +36,12 @@ def agreed(value: T) -> T:
         dist.broadcast_object_list(values, src=0)
     agreed: T = values[0]
     return agreed
+
+
+def summed(tensor: "Tensor") -> "Tensor":
+    """`tensor`, which becomes the sum of those of all ranks."""
+    import torch.distributed as dist
+
+    if together():
+        dist.all_reduce(tensor)
+    return tensor

@@ -56,6 +56,8 @@ class SftRecipe(Recipe):
     """Order of the rows."""
     precision: Annotated[Precision, Later()] = "float32"
     """Of the matrix products; not published for this stage."""
+    expert_bias_rate: Annotated[float, Later()] = 0.0
+    """Step of the routers' biases towards even expert load (`training.experts`) [not published]; 0 leaves them alone."""
 
     def steps(self, rows: int) -> int:
         """Optimizer steps in all."""
@@ -123,7 +125,7 @@ def train_sft(
         train_dataset=examples,
         processing_class=tokenizer,
     )
-    fit(trainer, draft, runtime, recipe.steps(len(examples)))
+    fit(trainer, draft, runtime, recipe.steps(len(examples)), expert_bias_rate=recipe.expert_bias_rate)
     publish(trainer, base, draft)
     require_change(base, draft)
     return drops

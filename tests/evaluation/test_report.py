@@ -28,7 +28,7 @@ def test_report_json_has_the_published_schema() -> None:
     report = json.loads(json.dumps(report_json(report_inputs()), allow_nan=False))
     assert keys(report) == {
         *("schema", "profile", "seed", "home", "left_out", "models", "benchmarks", "reward_models", "corpus"),
-        *("general", "sizes", "stages", "gates", "bars", "differences", "total_seconds", "environment"),
+        *("general", "sizes", "expert_load", "stages", "gates", "bars", "differences", "total_seconds", "environment"),
     }
     assert report["schema"] == 1
     for model in report["models"].values():
@@ -365,3 +365,12 @@ def test_general_prompts_are_counted_with_whoever_had_a_say_in_both_files() -> N
     # Replies, without a reference; declined: 3 of 4 harmful, none look harmful, 1 of 5; score and wins over Dev3.
     shown = re.findall(r'<td class="n">([\d.–]+)', row)
     assert shown == ["9", "6", "75.0", "–", "20.0", "0.620", "80.0", "–", "–", "–", "–"]
+
+
+def test_the_report_says_how_evenly_experts_shared_the_last_steps_of_training() -> None:
+    rows = tuple({"step": float(step), "expert_load_max_over_mean": 4.0 if step <= 10 else 1.5} for step in range(1, 31))
+    inputs = report_inputs().model_copy(update={"training": {"base": rows, "distilled/qwen": ({"step": 1.0},)}})
+    assert report_json(inputs)["expert_load"] == {"base": 1.5}  # steps 11 to 30; a dense model has no experts
+    html = build_report(inputs)[1]
+    section = html[html.index('id="sizes"') : html.index('id="replies"')]
+    assert re.findall(r'<td class="n">([\d.,–]+)', section)[6] == "1.50"

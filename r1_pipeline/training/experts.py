@@ -1,0 +1,95 @@
+"""The experts of a mixture share the work evenly: DeepSeek-V3's load balancing without an auxiliary loss.
+
+A router picks experts by score plus a bias, and weighs them by the score alone. After every optimizer step the bias of
+an expert that saw more tokens than the mean goes down by `rate`, that of one that saw fewer goes up (DeepSeek-V3,
+arXiv 2412.19437, section 2.1.2: 0.001, and 0 near the end of pre-training). transformers keeps the bias as a buffer
+that no trainer moves. Padding and tokens that are only sampled do not count; the ranks of a run count together.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from r1_pipeline.errors import RecipeError
+from r1_pipeline.training.ranks import summed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+    from transformers import PreTrainedModel, TrainerCallback
+
+BIAS = "e_score_correction_bias"
+LOAD = "expert_load_max_over_mean"
+"""Metric: tokens of the busiest expert over those of the mean one, in the layer where that is worst; 1 is even."""
+
+
+def routers(model: "Module") -> list["Module"]:
+    """The routers of a model whose bias can be moved, layer by layer; none for a dense model.
+
+    What transformers calls a router returns logits, weights and the chosen experts of every token.
+    """
+    named = [module for module in model.modules() if "Router" in type(module).__name__]
+    return [module for module in named if BIAS in dict(module.named_buffers(recurse=False))]
+
+
+def moved(bias: "Tensor", load: "Tensor", rate: float) -> "Tensor":
+    """The bias of every expert after a step in which they saw `load` tokens."""
+    return bias + rate * (load.sum() - load * len(load)).sign().to(bias.dtype)
+
+
+def max_over_mean(load: "Tensor") -> float:
+    """How many times as many tokens as the mean expert the busiest one saw."""
+    return int(load.max()) * len(load) / int(load.sum())
+
+
+def copy_biases(model: "Module", to: "Module") -> None:
+    """Gives the routers of another copy of a model the biases of this one."""
+    for ours, theirs in zip(routers(model), routers(to), strict=True):
+        getattr(theirs, BIAS).copy_(getattr(ours, BIAS))
+
+
+def balance(model: "PreTrainedModel", rate: float) -> "TrainerCallback":
+    """A callback that moves the biases of a model's routers after every step and adds `LOAD` to its log.
+
+    Raises `RecipeError` where biases are to move and the model has none. Must be added before `callbacks.watch`.
+    """
+    import torch
+    from transformers import TrainerCallback
+
+    found = routers(model)
+    if rate and not found:
+        raise RecipeError(f"{type(model).__name__} has no routers whose bias could move; set expert_bias_rate to 0")
+
+    class Balance(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, *_: Any, **__: Any) -> None:
+            self.mask: Tensor | None = None
+            self.worst: float | None = None
+            self.loads = [torch.zeros_like(getattr(router, BIAS), dtype=torch.int64) for router in found]
+            self.hooks = [model.base_model.register_forward_pre_hook(self.note_mask, with_kwargs=True)] if found else []
+            self.hooks += [router.register_forward_hook(self.count) for router in found]
+
+        def note_mask(self, _: Any, __: Any, kwargs: dict[str, Any]) -> None:
+            mask = kwargs.get("attention_mask")
+            self.mask = mask.flatten().bool() if isinstance(mask, torch.Tensor) and mask.dim() == 2 else None
+
+        def count(self, router: "Module", _: Any, routed: "tuple[Tensor, Tensor, Tensor]") -> None:
+            if torch.is_grad_enabled():  # else the model samples, or is only asked
+                chosen = routed[2] if self.mask is None else routed[2][self.mask]
+                load = self.loads[found.index(router)]
+                load += torch.bincount(chosen.flatten(), minlength=len(load))
+
+        def on_optimizer_step(self, *_: Any, **__: Any) -> None:
+            for router, load in zip(found, self.loads, strict=True):
+                bias = getattr(router, BIAS)
+                bias.copy_(moved(bias, summed(load), rate))
+            self.worst = max(map(max_over_mean, self.loads), default=None)
+            for load in self.loads:
+                load.zero_()
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
+            if self.worst is not None:
+                logs[LOAD] = self.worst
+
+        def on_train_end(self, *_: Any, **__: Any) -> None:
+            for hook in self.hooks:
+                hook.remove()
+
+    return Balance()
