@@ -15,7 +15,7 @@
                           preference {KIND: {mean, n, win_rate.BASELINE, problems.BASELINE}}
     corpus        rows by_domain {DOMAIN: rows} mean_tokens {DOMAIN: tokens a row} dropped {REASON: n} heldout_overlap
     sizes         NAME -> parameters active_parameters kv_bytes plain_kv_bytes, of the bases, bytes a token
-    expert_load   NAME -> tokens of the busiest expert over the mean, of models with experts, mean of their last 20 steps
+    expert_load   NAME -> busiest expert over the mean, in tokens: models with experts, mean of their last 20 steps
     stages        ASSET -> seconds reused fingerprint digest tokens
     gates         NAME -> passed blocking value limit
     bars          claim value interval sense limit passed, of every bar; passed is null where nothing was measured

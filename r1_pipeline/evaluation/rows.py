@@ -107,7 +107,7 @@ def _share_cells(rows: int, total: int, tokens: float | None, rounds: float | No
 
 
 def sizes(inputs: ReportInputs) -> list[Row]:
-    """Parameters, those of a token and their share; bytes of KV cache a token, of plain attention, and their ratio."""
+    """Parameters, those of a token and their share; bytes of KV cache a token, of plain attention, ratio; load."""
     return [
         Row(
             name,

@@ -46,42 +46,57 @@ def copy_biases(model: "Module", to: "Module") -> None:
         getattr(theirs, BIAS).copy_(getattr(ours, BIAS))
 
 
+class Loads:
+    """Counts, while it watches a model learn, the tokens that every expert sees."""
+
+    def __init__(self, model: "PreTrainedModel") -> None:
+        import torch
+
+        self.routers = routers(model)
+        self.counts = [torch.zeros_like(getattr(router, BIAS), dtype=torch.int64) for router in self.routers]
+        self._mask: Tensor | None = None
+        body = [model.base_model.register_forward_pre_hook(self._note_mask, with_kwargs=True)] if self.routers else []
+        self._hooks = [*body, *(router.register_forward_hook(self._count) for router in self.routers)]
+
+    def close(self) -> None:
+        """Watches no longer."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def _note_mask(self, _: "Module", __: Any, given: dict[str, Any]) -> None:
+        mask = given.get("attention_mask")
+        self._mask = mask.flatten().bool() if mask is not None and mask.dim() == 2 else None
+
+    def _count(self, router: "Module", _: Any, routed: "tuple[Tensor, Tensor, Tensor]") -> None:
+        import torch
+
+        if torch.is_grad_enabled():  # else the model samples, or is only asked
+            chosen = routed[2] if self._mask is None else routed[2][self._mask]
+            count = self.counts[self.routers.index(router)]
+            count += torch.bincount(chosen.flatten(), minlength=len(count))
+
+
 def balance(model: "PreTrainedModel", rate: float) -> "TrainerCallback":
     """A callback that moves the biases of a model's routers after every step and adds `LOAD` to its log.
 
     Raises `RecipeError` where biases are to move and the model has none. Must be added before `callbacks.watch`.
     """
-    import torch
     from transformers import TrainerCallback
 
-    found = routers(model)
-    if rate and not found:
+    if rate and not routers(model):
         raise RecipeError(f"{type(model).__name__} has no routers whose bias could move; set expert_bias_rate to 0")
 
     class Balance(TrainerCallback):  # type: ignore[misc]
         def on_train_begin(self, *_: Any, **__: Any) -> None:
-            self.mask: Tensor | None = None
+            self.loads = Loads(model)
             self.worst: float | None = None
-            self.loads = [torch.zeros_like(getattr(router, BIAS), dtype=torch.int64) for router in found]
-            self.hooks = [model.base_model.register_forward_pre_hook(self.note_mask, with_kwargs=True)] if found else []
-            self.hooks += [router.register_forward_hook(self.count) for router in found]
-
-        def note_mask(self, _: Any, __: Any, kwargs: dict[str, Any]) -> None:
-            mask = kwargs.get("attention_mask")
-            self.mask = mask.flatten().bool() if isinstance(mask, torch.Tensor) and mask.dim() == 2 else None
-
-        def count(self, router: "Module", _: Any, routed: "tuple[Tensor, Tensor, Tensor]") -> None:
-            if torch.is_grad_enabled():  # else the model samples, or is only asked
-                chosen = routed[2] if self.mask is None else routed[2][self.mask]
-                load = self.loads[found.index(router)]
-                load += torch.bincount(chosen.flatten(), minlength=len(load))
 
         def on_optimizer_step(self, *_: Any, **__: Any) -> None:
-            for router, load in zip(found, self.loads, strict=True):
+            for router, load in zip(self.loads.routers, self.loads.counts, strict=True):
                 bias = getattr(router, BIAS)
                 bias.copy_(moved(bias, summed(load), rate))
-            self.worst = max(map(max_over_mean, self.loads), default=None)
-            for load in self.loads:
+            self.worst = max(map(max_over_mean, self.loads.counts), default=None)
+            for load in self.loads.counts:
                 load.zero_()
 
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
@@ -89,7 +104,6 @@ def balance(model: "PreTrainedModel", rate: float) -> "TrainerCallback":
                 logs[LOAD] = self.worst
 
         def on_train_end(self, *_: Any, **__: Any) -> None:
-            for hook in self.hooks:
-                hook.remove()
+            self.loads.close()
 
     return Balance()

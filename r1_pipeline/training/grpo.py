@@ -80,7 +80,7 @@ class GrpoRecipe(Recipe):
     rollouts: Annotated[AnyRollouts, Later()] = Transformers()
     """What generates the completions: the trainer's own model, or vLLM with importance sampling."""
     expert_bias_rate: Annotated[float, Later()] = 0.0
-    """Step of the routers' biases towards even expert load (`training.experts`) [not published]; 0 leaves them alone."""
+    """Step of routers' biases towards even expert load [not published]; 0 moves none (`training.experts`)."""
 
     def model_post_init(self, _: Any) -> None:
         self.check()

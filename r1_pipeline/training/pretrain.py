@@ -98,7 +98,7 @@ class PretrainRecipe(Recipe):
     seed: int
     """Of the weights and the order of texts."""
     expert_bias_rate: Annotated[float, Later()] = 0.0
-    """Step of the routers' biases towards even expert load (`training.experts`) [0.001, near the end 0]; 0 leaves them alone."""
+    """Step of routers' biases towards even expert load [0.001, near the end 0]; 0 moves none (`training.experts`)."""
 
     @property
     def shape(self) -> Shape:

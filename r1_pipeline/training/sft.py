@@ -57,7 +57,7 @@ class SftRecipe(Recipe):
     precision: Annotated[Precision, Later()] = "float32"
     """Of the matrix products; not published for this stage."""
     expert_bias_rate: Annotated[float, Later()] = 0.0
-    """Step of the routers' biases towards even expert load (`training.experts`) [not published]; 0 leaves them alone."""
+    """Step of routers' biases towards even expert load [not published]; 0 moves none (`training.experts`)."""
 
     def steps(self, rows: int) -> int:
         """Optimizer steps in all."""

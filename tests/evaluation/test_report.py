@@ -368,7 +368,9 @@ def test_general_prompts_are_counted_with_whoever_had_a_say_in_both_files() -> N
 
 
 def test_the_report_says_how_evenly_experts_shared_the_last_steps_of_training() -> None:
-    rows = tuple({"step": float(step), "expert_load_max_over_mean": 4.0 if step <= 10 else 1.5} for step in range(1, 31))
+    rows = tuple(
+        {"step": float(step), "expert_load_max_over_mean": 4.0 if step <= 10 else 1.5} for step in range(1, 31)
+    )
     inputs = report_inputs().model_copy(update={"training": {"base": rows, "distilled/qwen": ({"step": 1.0},)}})
     assert report_json(inputs)["expert_load"] == {"base": 1.5}  # steps 11 to 30; a dense model has no experts
     html = build_report(inputs)[1]

@@ -26,12 +26,13 @@ from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.errors import LaunchError, RecipeError, RequirementError
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.settings.launchers import Sharding, Torchrun
+from r1_pipeline.training.experts import LOAD
 from r1_pipeline.training.fit import micro_batch
 from r1_pipeline.training.sharding import ZERO3, require_sharded, sharding_arguments
 
 slow = pytest.mark.slow
 EQUAL = 1e-4
-COMPARED = ("sft", "reward_model", "grpo_on_fixed_rollouts")
+COMPARED = ("sft", "sft_balanced", "reward_model", "grpo_on_fixed_rollouts")
 INSTALLED = importlib.util.find_spec("deepspeed") is not None
 KEPT = (
     "ddp",
@@ -68,7 +69,12 @@ def draft_of(directory: Path, method: str) -> Draft:
 @pytest.mark.parametrize("method", COMPARED)
 def test_two_ranks_compute_what_one_process_computes(method: str, alone: Path, shared: tuple[Sharding, Path]) -> None:
     one, two = (read_metrics(draft_of(directory, method).metrics) for directory in (alone, shared[1]))
-    for name in ("loss", "grad_norm", *(("kl", "reward", "clipped") if "grpo" in method else ())):
+    for name in (
+        "loss",
+        "grad_norm",
+        *((LOAD,) if "balanced" in method else ()),
+        *(("kl", "reward", "clipped") if "grpo" in method else ()),
+    ):
         values = [row[name] for row in one if name in row]
         assert len(set(values)) > 1
         assert [row[name] for row in two if name in row] == pytest.approx(values, abs=EQUAL), name
