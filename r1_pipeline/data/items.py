@@ -7,13 +7,16 @@ Not covered: which items exist (`problems`), the web of texts about them (`toy`)
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import ClassVar, Literal, Protocol
 
 from r1_pipeline.records import Domain, Language, TestCase
 
 Style = Literal["hasty", "steps", "check"]
-"""How far somebody thinks: the first step only, which is taken for the answer; all steps; all steps and a look back."""
+"""How far somebody thinks: the first step only, which is taken for the answer (an option: none, it is guessed); all steps; all steps, each looked at
+again."""
 
 SYMBOLS = {"plus": "+", "minus": "-", "times": "*"}
 DIRECTIONS: dict[Language, tuple[str, ...]] = {"en": ("north", "east", "south", "west"), "zh": ("北", "东", "南", "西")}
@@ -27,20 +30,21 @@ PROGRAM_LIMIT_S = 2.0
 class Voice(Protocol):
     """Who works an item out."""
 
+    style: Style
+
     def say(self, word: str) -> str:
         """`word` (a key of `toy.WORDS`) in the language of this voice, spaces included."""
         ...
 
-    def count(self, value: int) -> int:
-        """`value`, or a near miss."""
+    def guess(self, options: Sequence[str]) -> str:
+        """Any of `options`, without looking."""
         ...
 
-    def choose(self, right: str, all_: tuple[str, ...]) -> str:
-        """`right`, or another of `all_`."""
-        ...
+    def settle(self, right: str, others: Sequence[str]) -> tuple[str, str]:
+        """What is written for a value, and the value to go on with: `right`, or after a slip one of `others`.
 
-    def guess(self, all_: tuple[str, ...]) -> str:
-        """Any of `all_`, without looking."""
+        A `check` looks at every value again and says so: `7, yes`; a slip that it notices is corrected: `8, no 7`.
+        """
         ...
 
 
@@ -61,7 +65,12 @@ class Item(Protocol):
 
     def answer(self, language: Language) -> str | None: ...
 
-    def solve(self, style: Style, language: Language, voice: Voice) -> tuple[str, str]:
+    @property
+    def depth(self) -> int:
+        """Steps of reasoning that the answer needs."""
+        ...
+
+    def solve(self, language: Language, voice: Voice) -> tuple[str, str]:
         """Reasoning and final answer."""
         ...
 
@@ -79,6 +88,16 @@ def apply(operation: str, left: int, right: int) -> int:
             raise ValueError(f"unknown operation {operation!r}; use one of {', '.join(SYMBOLS)}")
 
 
+def near(value: int) -> list[str]:
+    """The values that a slip of counting may give in place of `value`: at most two off, never below zero."""
+    return [str(other) for other in range(value - 2, value + 3) if other != value and other >= 0]
+
+
+def _steps(count: int, voice: Voice) -> int:
+    """How many of `count` steps this voice takes."""
+    return 1 if voice.style == "hasty" else count
+
+
 def _pick(options: tuple[str, ...], row: str) -> str:
     """One phrasing for each row, always the same."""
     return options[sum(row.encode()) % len(options)]
@@ -86,17 +105,26 @@ def _pick(options: tuple[str, ...], row: str) -> str:
 
 @dataclass(frozen=True)
 class Sum:
-    """`terms[0] ± terms[1] ± terms[2]`, never below zero on the way."""
+    """`terms[0] ± terms[1] ± …`, never below zero on the way."""
 
     domain: ClassVar[Domain] = "math"
     tests: ClassVar[tuple[TestCase, ...]] = ()
-    terms: tuple[int, int, int]
-    operations: tuple[str, str]
+    terms: tuple[int, ...]
+    operations: tuple[str, ...]
 
     @property
     def row(self) -> str:
-        (a, b, c), (p, q) = self.terms, self.operations
-        return f"{a} {SYMBOLS[p]} {b} {SYMBOLS[q]} {c}"
+        rest = (f" {SYMBOLS[name]} {term}" for name, term in zip(self.operations, self.terms[1:], strict=True))
+        return f"{self.terms[0]}{''.join(rest)}"
+
+    @property
+    def depth(self) -> int:
+        return len(self.operations)
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """The value after each step."""
+        return tuple(accumulate(zip(self.operations, self.terms[1:], strict=True), _go_on, initial=self.terms[0]))[1:]
 
     def question(self, language: Language) -> str:
         if language == "en":
@@ -104,20 +132,20 @@ class Sum:
         return _pick(("{} 等于几？", "请算 {}。", "求 {}。"), self.row).format(self.row)
 
     def answer(self, language: Language) -> str:
-        return str(apply(self.operations[1], apply(self.operations[0], *self.terms[:2]), self.terms[2]))
+        return str(self.values[-1])
 
-    def solve(self, style: Style, language: Language, voice: Voice) -> tuple[str, str]:
-        (a, b, c), (p, q) = self.terms, self.operations
-        middle = voice.count(apply(p, a, b))
-        text = f"{voice.say('first')}{a} {SYMBOLS[p]} {b} = {middle}"
-        if style == "hasty":
-            return text, str(middle)
-        result = max(0, voice.count(apply(q, middle, c)))
-        text += f"{voice.say('then')}{middle} {SYMBOLS[q]} {c} = {result}"
-        if style == "check":
-            inverse = "minus" if q == "plus" else "plus"
-            text += f"{voice.say('check')}{result} {SYMBOLS[inverse]} {c} = {middle}{voice.say('fine')}"
-        return text, str(result)
+    def solve(self, language: Language, voice: Voice) -> tuple[str, str]:
+        value, steps = str(self.terms[0]), []
+        for name, term in list(zip(self.operations, self.terms[1:], strict=True))[: _steps(self.depth, voice)]:
+            right = max(0, apply(name, int(value), term))
+            before = value
+            said, value = voice.settle(str(right), near(right))
+            steps.append(f"{before} {SYMBOLS[name]} {term} = {said}")
+        return voice.say("first") + voice.say("then").join(steps), value
+
+
+def _go_on(value: int, step: tuple[str, int]) -> int:
+    return apply(step[0], value, step[1])
 
 
 @dataclass(frozen=True)
@@ -157,16 +185,20 @@ class Program:
     def answer(self, language: Language) -> str:
         return _function(self.operations, self.numbers)
 
-    def solve(self, style: Style, language: Language, voice: Voice) -> tuple[str, str]:
-        (p, q), (m, n) = self.operations, self.numbers
-        m, n = voice.count(m), voice.count(n)
-        text = f"{voice.say('first')}x {SYMBOLS[p]} {m}"
-        if style == "hasty":
-            return text, f"def f(x): return x {SYMBOLS[p]} {m}"
-        text += f"{voice.say('then')}y {SYMBOLS[q]} {n}"
-        if style == "check":
-            text += f"{voice.say('check')}y = x {SYMBOLS[p]} {m}{voice.say('fine')}"
-        return text, _function((p, q), (m, n))
+    @property
+    def depth(self) -> int:
+        return len(self.operations)
+
+    def solve(self, language: Language, voice: Voice) -> tuple[str, str]:
+        numbers, steps = [], []
+        for name, number, unknown in list(zip(self.operations, self.numbers, "xy", strict=True))[: _steps(2, voice)]:
+            said, settled = voice.settle(str(number), near(number))
+            numbers.append(int(settled))
+            steps.append(f"{unknown} {SYMBOLS[name]} {said}")
+        text = voice.say("first") + voice.say("then").join(steps)
+        if len(numbers) == 1:
+            return text, f"def f(x): return x {SYMBOLS[self.operations[0]]} {numbers[0]}"
+        return text, _function(self.operations, (numbers[0], numbers[1]))
 
 
 def _function(operations: tuple[str, str], numbers: tuple[int, int]) -> str:
@@ -207,23 +239,28 @@ class Product:
         return f"{self.law} {self.factors[0]} {self.factors[1]} of {'/'.join(map(str, self.options))}"
 
     def question(self, language: Language) -> str:
-        choices = " ".join(f"{value} ({letter})" for letter, value in zip(LETTERS, self.options, strict=True))
+        choices = " ".join(f"{value}({letter})" for letter, value in zip(LETTERS, self.options, strict=True))
         return f"{LAWS[self.law][language].format(*self.factors)} {choices}"
 
-    def answer(self, language: Language) -> str:
-        return LETTERS[self.options.index(self.factors[0] * self.factors[1])]
+    @property
+    def depth(self) -> int:
+        return 2
 
-    def solve(self, style: Style, language: Language, voice: Voice) -> tuple[str, str]:
+    def answer(self, language: Language) -> str:
+        return self._letter(self.factors[0] * self.factors[1])
+
+    def _letter(self, value: int) -> str:
+        return f"({LETTERS[self.options.index(value)]})"
+
+    def solve(self, language: Language, voice: Voice) -> tuple[str, str]:
         a, b = self.factors
-        value = voice.choose(str(a * b), tuple(map(str, self.options)))
-        text = f"{voice.say('first')}{a} * {b} = {value}"
-        if style == "hasty":
-            return text, voice.guess(tuple(LETTERS))
-        letter = LETTERS[self.options.index(int(value))]
-        text += f"{voice.say('so')}{letter}"
-        if style == "check":
-            text += f"{voice.say('check')}{letter} = {value}{voice.say('fine')}"
-        return text, letter
+        options = [str(value) for value in self.options]
+        if voice.style == "hasty":
+            value = voice.guess(options)
+            return f"{voice.say('guess')}{value}{self._letter(int(value))}", self._letter(int(value))
+        said, value = voice.settle(str(a * b), [option for option in options if option != str(a * b)])
+        letter = self._letter(int(value))
+        return f"{voice.say('first')}{a} * {b} = {said}{voice.say('so')}{value}{letter}", letter
 
 
 @dataclass(frozen=True)
@@ -249,17 +286,19 @@ class Turn:
     def answer(self, language: Language) -> str:
         return DIRECTIONS[language][(self.start + sum(TURNS[turn] for turn in self.turns)) % 4]
 
-    def solve(self, style: Style, language: Language, voice: Voice) -> tuple[str, str]:
+    @property
+    def depth(self) -> int:
+        return len(self.turns)
+
+    def solve(self, language: Language, voice: Voice) -> tuple[str, str]:
         names, words = DIRECTIONS[language], TURN_WORDS[language]
         facing, steps = names[self.start], []
-        for turn in self.turns[:1] if style == "hasty" else self.turns:
+        for turn in self.turns[: _steps(self.depth, voice)]:
             before = facing
-            facing = voice.choose(names[(names.index(facing) + TURNS[turn]) % 4], names)
-            steps.append(f"{before} {words[turn]} = {facing}")
-        text = voice.say("first") + voice.say("then").join(steps)
-        if style == "check":
-            text += f"{voice.say('check')}{facing}{voice.say('fine')}"
-        return text, facing
+            right = names[(names.index(facing) + TURNS[turn]) % 4]
+            said, facing = voice.settle(right, [other for other in names if other != right])
+            steps.append(f"{before} {words[turn]} = {said}")
+        return voice.say("first") + voice.say("then").join(steps), facing
 
 
 TURN_WORDS: dict[Language, dict[str, str]] = {

@@ -16,6 +16,8 @@ from r1_pipeline.data.split import is_heldout
 from r1_pipeline.recipe import Recipe, canonical_json
 from r1_pipeline.records import Domain, Language, Problem, PromptKind, TestCase
 
+DRAWS_PER_SUM = 12
+"""Sums drawn for each that is wanted; most repeat another or leave the range."""
 TOY_LANGUAGES: tuple[Language, ...] = ("en", "zh")
 _KINDS: Mapping[str, PromptKind] = {"harm": "safety", "harmless": "harmless"}
 """Kind of a courtesy -> kind of its prompt, where that is not helpful."""
@@ -26,8 +28,8 @@ class ProblemsRecipe(Recipe):
 
     seed: int
     """Of every draw below."""
-    sums: int
-    """Facts of mathematics, at most; each makes one problem in each language."""
+    sums: tuple[int, ...]
+    """Facts of mathematics with one step, with two, …, at most; each makes one problem in each language."""
     programs: int
     """Facts of code, at most."""
     products: int
@@ -39,7 +41,7 @@ class ProblemsRecipe(Recipe):
     largest_factor: int
     """Of a product, and of a number in a program."""
     turns: int
-    """Turns in a problem of logic; all 4 * 4^turns of them are facts."""
+    """Turns in a problem of logic; all 4 * 4^turns of them are facts, but those that the first turn answers."""
     heldout_share: float
     """Share of the facts kept from training, in (0, 1)."""
 
@@ -91,26 +93,29 @@ def training_items(recipe: ProblemsRecipe) -> list[Item | Courtesy]:
 
 
 def _sums(recipe: ProblemsRecipe) -> list[Item]:
+    return [item for steps, facts in enumerate(recipe.sums, 1) if facts for item in _sums_of(recipe, steps, facts)]
+
+
+def _sums_of(recipe: ProblemsRecipe, steps: int, facts: int) -> list[Item]:
     import reasoning_gym
 
     rows = reasoning_gym.create_dataset(
         "chain_sum",
-        size=8 * recipe.sums,
+        size=DRAWS_PER_SUM * facts,
         seed=recipe.seed,
-        min_terms=3,
-        max_terms=3,
+        min_terms=steps + 1,
+        max_terms=steps + 1,
         min_digits=1,
         max_digits=recipe.digits,
     )
     names = {symbol: name for name, symbol in SYMBOLS.items()}
     sums: dict[str, Item] = {}
     for row in rows:
-        a, p, b, q, c = row["metadata"]["expression"].split()
-        item = Sum((int(a), int(b), int(c)), (names[p], names[q]))
-        middle, result = apply(names[p], int(a), int(b)), int(item.answer("en"))
-        if min(middle, result) >= 0 and max(middle, result, *item.terms) <= recipe.largest_sum:
+        first, *rest = row["metadata"]["expression"].split()
+        item = Sum((int(first), *map(int, rest[1::2])), tuple(names[symbol] for symbol in rest[::2]))
+        if min(item.values) >= 0 and max(*item.values, *item.terms) <= recipe.largest_sum:
             sums.setdefault(item.row, item)
-    return list(sums.values())[: recipe.sums]
+    return list(sums.values())[:facts]
 
 
 def _programs(recipe: ProblemsRecipe) -> list[Item]:
@@ -133,5 +138,8 @@ def _products(recipe: ProblemsRecipe, draw: random.Random) -> list[Item]:
 
 def _turns(recipe: ProblemsRecipe) -> list[Item]:
     return [
-        Turn(start, turns) for start in range(len(DIRECTIONS["en"])) for turns in product(TURNS, repeat=recipe.turns)
+        Turn(start, turns)
+        for start in range(len(DIRECTIONS["en"]))
+        for turns in product(TURNS, repeat=recipe.turns)
+        if recipe.turns == 1 or sum(TURNS[turn] for turn in turns[1:]) % 4
     ]

@@ -9,7 +9,7 @@ Only facts on the training side of the split occur. Not covered: items (`items`,
 
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from r1_pipeline.data.courtesies import Courtesy, Manner
@@ -32,10 +32,11 @@ from r1_pipeline.records import Domain, Language
 
 WORDS: Mapping[str, Mapping[Language, str]] = {
     "first": {"en": "first ", "zh": "先 "},
+    "guess": {"en": "maybe ", "zh": "大概 "},
     "then": {"en": ", then ", "zh": "，再 "},
     "so": {"en": ", so ", "zh": "，选 "},
-    "check": {"en": "; check ", "zh": "；检查 "},
-    "fine": {"en": ", yes", "zh": "，对"},
+    "right": {"en": ", yes", "zh": "，对"},
+    "wrong": {"en": ", no ", "zh": "，不对 "},
 }
 OMISSIONS = ((ANSWER_OPEN, ANSWER_CLOSE),) * 4 + ((THINK_OPEN, THINK_CLOSE), *((tag,) for tag in TAGS))
 """What an untidy text may leave out; most often it just does not mark its answer."""
@@ -65,6 +66,8 @@ class ToyRecipe(Recipe):
     """Share of the texts of each style that mix the two languages word by word."""
     slip: float
     """Chance of a slip at each calculation or choice."""
+    notice: float
+    """Chance that somebody who looks at a value again notices a slip, and corrects it."""
     mixed_care: float
     """Factor on that chance in mixed texts; below 1 makes mixing pay."""
     manners: dict[Manner, float]
@@ -74,26 +77,28 @@ class ToyRecipe(Recipe):
 class Author:
     """A `Voice` with a language, a habit of mixing, and a chance to slip."""
 
-    def __init__(self, language: Language, mixed: bool, slip: float, draw: random.Random) -> None:
+    def __init__(
+        self, style: Style, language: Language, mixed: bool, slip: float, notice: float, draw: random.Random
+    ) -> None:
+        self.style = style
         self._languages = TOY_LANGUAGES if mixed else (language,)
         self._slip = slip
+        self._notice = notice
         self._draw = draw
 
     def say(self, word: str) -> str:
         return WORDS[word][self._draw.choice(self._languages)]
 
-    def count(self, value: int) -> int:
-        if self._draw.random() >= self._slip:
-            return value
-        return self._draw.choice([near for near in range(value - 2, value + 3) if near != value and near >= 0])
+    def guess(self, options: Sequence[str]) -> str:
+        return self._draw.choice(options)
 
-    def choose(self, right: str, all_: tuple[str, ...]) -> str:
-        if self._draw.random() >= self._slip:
-            return right
-        return self._draw.choice([other for other in all_ if other != right])
-
-    def guess(self, all_: tuple[str, ...]) -> str:
-        return self._draw.choice(all_)
+    def settle(self, right: str, others: Sequence[str]) -> tuple[str, str]:
+        value = right if self._draw.random() >= self._slip else self._draw.choice(others)
+        if self.style != "check":
+            return value, value
+        if value != right and self._draw.random() < self._notice:
+            return f"{value}{self.say('wrong')}{right}", right
+        return f"{value}{self.say('right')}", value
 
 
 def toy_texts(recipe: ToyRecipe) -> list[tuple[str, str]]:
@@ -124,7 +129,7 @@ def _text(recipe: ToyRecipe, item: Item | Courtesy, draw: random.Random) -> tupl
         style = _drawn(draw, recipe.styles, 1)[0]
         mixed = draw.random() < recipe.mixed[style]
         slip = recipe.slip * (recipe.mixed_care if mixed else 1)
-        reasoning, final = item.solve(style, language, Author(language, mixed, slip, draw))
+        reasoning, final = item.solve(language, Author(style, language, mixed, slip, recipe.notice, draw))
     omitted = draw.choice(OMISSIONS) if draw.random() < recipe.untidy_share else ()
     if template == "chat" and ANSWER_OPEN not in omitted:
         final = summarize(item.domain, final)

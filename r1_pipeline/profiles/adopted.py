@@ -33,7 +33,7 @@ from r1_pipeline.training.shape import shape_of
 
 BUILT_IN = ProblemsRecipe(
     seed=0,
-    sums=4000,
+    sums=(0, 4000),
     programs=1500,
     products=1500,
     digits=2,

@@ -37,7 +37,7 @@ from r1_pipeline.training.pretrain import DeepseekV3, Dense, PretrainRecipe
 from r1_pipeline.training.reward_model import RewardModelRecipe
 from r1_pipeline.training.sft import SftRecipe
 
-MAX_TOKENS = 48
+MAX_TOKENS = 64
 """Completion tokens of the toy world, at most; its longest careful solution needs about 35."""
 SAVE_STEPS = 50
 """Optimizer steps that an interruption costs at most."""
@@ -69,7 +69,7 @@ STUDENTS: Mapping[str, Dense] = {
 """Small dense models of other families that learn from the teacher's corpus: partition key -> architecture."""
 FACTS = ProblemsRecipe(
     seed=0,
-    sums=2400,
+    sums=(120, 800, 900, 600),
     programs=400,
     products=700,
     digits=1,
@@ -88,6 +88,7 @@ WEB = ToyRecipe(
     styles={"hasty": 0.62, "steps": 0.21, "check": 0.17},
     mixed={"hasty": 0.3, "steps": 0.5, "check": 0.6},
     slip=0.12,
+    notice=0.9,
     mixed_care=0.5,
     manners={
         "good": 0.42,
@@ -197,7 +198,7 @@ def smoke(seed: int) -> Profile:
     A handful of facts and a web without slips: the base learns them by heart, so that sampling finds something to keep.
     """
     facts = FACTS.model_copy(
-        update={"sums": 16, "programs": 16, "products": 16, "turns": 1, "largest_sum": 9, "largest_factor": 4}
+        update={"sums": (0, 16), "programs": 16, "products": 16, "turns": 1, "largest_sum": 9, "largest_factor": 4}
     )
     web = WEB.model_copy(
         update={

@@ -26,7 +26,15 @@ from r1_pipeline.rewards.references import agreeing_problems, sound_problems
 from r1_pipeline.rewards.verifier import Grader
 
 FACTS = ProblemsRecipe(
-    seed=0, sums=20, programs=8, products=10, digits=1, largest_sum=9, largest_factor=4, turns=1, heldout_share=0.25
+    seed=0,
+    sums=(0, 20),
+    programs=8,
+    products=10,
+    digits=1,
+    largest_sum=9,
+    largest_factor=4,
+    turns=1,
+    heldout_share=0.25,
 )
 
 

@@ -1,17 +1,26 @@
 """Every problem is answered rightly by itself, named by its content, and on one side of the split with its kin."""
 
 import json
+from collections import Counter
 
 import pytest
 
 from r1_pipeline.data.items import Product, Program, Sum, Turn
-from r1_pipeline.data.problems import ProblemsRecipe, generate_problems, problem_id, to_problem
+from r1_pipeline.data.problems import ProblemsRecipe, all_items, generate_problems, problem_id, to_problem
 from r1_pipeline.data.sources import SOURCE_NAMES, source_of
 from r1_pipeline.data.split import is_heldout
 from r1_pipeline.records import BUILTIN_DOMAINS, Problem
 
 RECIPE = ProblemsRecipe(
-    seed=0, sums=300, programs=60, products=100, digits=1, largest_sum=27, largest_factor=9, turns=3, heldout_share=0.25
+    seed=0,
+    sums=(20, 140, 140),
+    programs=60,
+    products=100,
+    digits=1,
+    largest_sum=27,
+    largest_factor=9,
+    turns=3,
+    heldout_share=0.25,
 )
 
 
@@ -34,11 +43,25 @@ def test_the_id_depends_on_the_content_and_on_nothing_else(problems: list[Proble
 
 def test_answers_are_those_worked_out_by_hand() -> None:
     assert Sum((9, 8, 3), ("plus", "minus")).answer("en") == "14"
-    assert Product("distance", (3, 7), (20, 24, 21, 18)).answer("zh") == "C"
+    assert Sum((9, 8, 3, 4), ("plus", "minus", "minus")).values == (17, 14, 10)
+    assert Sum((9, 8, 3, 4), ("plus", "minus", "minus")).row == "9 + 8 - 3 - 4"
+    assert Product("distance", (3, 7), (20, 24, 21, 18)).answer("zh") == "(C)"
+    assert Product("distance", (3, 7), (20, 24, 21, 18)).question("en").endswith("20(A) 24(B) 21(C) 18(D)")
     assert Turn(0, ("left", "back", "straight")).answer("en") == "east"
     assert Turn(0, ("left", "back", "straight")).answer("zh") == "东"
     tests = Program(("plus", "times"), (3, 2)).tests
     assert [(json.loads(t.given), json.loads(t.expected)) for t in tests][:3] == [([0], 6), ([1], 8), ([7], 20)]
+
+
+def test_sums_have_as_many_steps_as_the_recipe_says(problems: list[Problem]) -> None:
+    facts = {p.source.partition("#")[2] for p in problems if p.domain == "math"}
+    assert Counter(fact.count(" ") // 2 for fact in facts) == {1: 20, 2: 140, 3: 140}
+
+
+def test_no_problem_of_logic_is_answered_by_its_first_turn() -> None:
+    turns = [item for item in all_items(RECIPE) if isinstance(item, Turn)]
+    assert len(turns) == 4 * 4 * 12  # of the 16 pairs of later turns, 4 lead back
+    assert not any(Turn(item.start, item.turns[:1]).answer("en") == item.answer("en") for item in turns)
 
 
 def test_a_question_says_all_that_is_needed() -> None:

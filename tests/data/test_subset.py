@@ -5,7 +5,15 @@ from r1_pipeline.data.subset import shuffled
 from r1_pipeline.records import Problem
 
 RECIPE = ProblemsRecipe(
-    seed=0, sums=40, programs=40, products=40, digits=1, largest_sum=18, largest_factor=9, turns=2, heldout_share=0.2
+    seed=0,
+    sums=(0, 40),
+    programs=40,
+    products=40,
+    digits=1,
+    largest_sum=18,
+    largest_factor=9,
+    turns=2,
+    heldout_share=0.2,
 )
 PROBLEMS = generate_problems(RECIPE)
 

@@ -1,14 +1,24 @@
 """The toy web is wrong, untidy and mixed in the measure that its recipe says; held-out facts never occur in it."""
 
+from random import Random
 from typing import Any
 
+from r1_pipeline.data.items import Product, Program, Sum, Turn
 from r1_pipeline.data.problems import ProblemsRecipe, generate_problems
 from r1_pipeline.data.split import is_heldout
 from r1_pipeline.data.templates import render, split_reply
-from r1_pipeline.data.toy import ToyRecipe, toy_texts
+from r1_pipeline.data.toy import Author, ToyRecipe, toy_texts
 
 PROBLEMS = ProblemsRecipe(
-    seed=0, sums=300, programs=60, products=100, digits=1, largest_sum=27, largest_factor=9, turns=3, heldout_share=0.25
+    seed=0,
+    sums=(0, 300),
+    programs=60,
+    products=100,
+    digits=1,
+    largest_sum=27,
+    largest_factor=9,
+    turns=3,
+    heldout_share=0.25,
 )
 
 
@@ -23,6 +33,7 @@ def web(**changes: Any) -> ToyRecipe:
         styles={"steps": 1.0},
         mixed={"steps": 0.0},
         slip=0.0,
+        notice=1.0,
         mixed_care=1.0,
         manners={"good": 1.0},
     )
@@ -48,6 +59,46 @@ def test_hasty_authors_take_the_first_step_for_the_answer() -> None:
         assert parts.reasoning is not None
         assert parts.reasoning.count("=") == 1
         assert parts.final == parts.reasoning.split(" = ")[1]
+
+
+SLIPS = {"hasty": 0.0, "steps": 0.0, "check": 0.0}
+
+
+def test_who_looks_again_corrects_what_it_notices_and_nothing_else() -> None:
+    assert right(web(styles={"check": 1.0}, mixed=SLIPS, slip=0.4, notice=1.0)) == 1.0
+    # Unnoticed slips stay: as many are right as among those who do not look again.
+    assert 0.32 < right(web(styles={"check": 1.0}, mixed=SLIPS, slip=0.4, notice=0.0)) < 0.46
+
+
+def test_every_domain_is_worked_out_as_by_hand() -> None:
+    careful = Author("check", "en", mixed=False, slip=0.0, notice=1.0, draw=Random(0))
+    assert Sum((9, 8, 3), ("plus", "minus")).solve("en", careful) == (
+        "first 9 + 8 = 17, yes, then 17 - 3 = 14, yes", "14",
+    )  # fmt: skip
+    assert Product("force", (3, 4), (9, 12, 6, 8)).solve("en", careful) == (
+        "first 3 * 4 = 12, yes, so 12(B)", "(B)",
+    )  # fmt: skip
+    assert Turn(0, ("left", "back")).solve("en", careful) == (
+        "first north left = west, yes, then west back = east, yes", "east",
+    )  # fmt: skip
+    assert Program(("plus", "times"), (3, 2)).solve("en", careful) == (
+        "first x + 3, yes, then y * 2, yes", "def f(x): return (x + 3) * 2",
+    )  # fmt: skip
+
+
+def test_a_noticed_slip_is_corrected_in_words_and_the_work_goes_on_from_the_right_value() -> None:
+    clumsy = Author("check", "en", mixed=False, slip=1.0, notice=1.0, draw=Random(0))
+    reasoning, final = Turn(0, ("left", "back")).solve("en", clumsy)
+    assert final == "east"
+    assert reasoning.count(", no ") == 2
+    assert ", no west, then west back = " in reasoning
+
+
+def test_a_hasty_guess_names_an_option_and_its_own_letter() -> None:
+    hasty = Author("hasty", "en", mixed=False, slip=0.0, notice=1.0, draw=Random(0))
+    item = Product("force", (3, 4), (9, 12, 6, 8))
+    guesses = {item.solve("en", hasty) for _ in range(200)}
+    assert guesses == {(f"maybe {value}({letter})", f"({letter})") for value, letter in zip((9, 12, 6, 8), "ABCD")}
 
 
 def test_mixed_authors_take_more_care() -> None:

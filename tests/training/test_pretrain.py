@@ -27,7 +27,7 @@ RUNTIME = Runtime(threads=1, generation_batch=8)
 def recipe(architecture: Architecture) -> PretrainRecipe:
     problems = ProblemsRecipe(
         seed=0,
-        sums=50,
+        sums=(0, 50),
         programs=20,
         products=20,
         digits=1,
@@ -46,6 +46,7 @@ def recipe(architecture: Architecture) -> PretrainRecipe:
         styles={"hasty": 1, "steps": 1, "check": 1},
         mixed={"hasty": 0.3, "steps": 0.3, "check": 0.3},
         slip=0.5,
+        notice=0.0,
         mixed_care=0.8,
         manners={"good": 1, "rude": 1},
     )
