@@ -91,7 +91,7 @@ from r1_pipeline.training.rollouts import rollout_identity
 from r1_pipeline.training.sft import SftRecipe, chat_rows, train_sft
 
 VERSIONS: Mapping[str, int] = {
-    "pretrain": 3,
+    "pretrain": 4,
     "curate": 7,
     "curate_preferences": 6,
     "reinforce": 5,

@@ -36,12 +36,12 @@ class Voice(Protocol):
         """`word` (a key of `toy.WORDS`) in the language of this voice, spaces included."""
         ...
 
-    def guess(self, options: Sequence[str]) -> str:
-        """Any of `options`, without looking."""
+    def waver(self, options: Sequence[str]) -> Sequence[str]:
+        """Some of `options` in any order, without looking; the last is taken."""
         ...
 
-    def settle(self, right: str, others: Sequence[str]) -> tuple[str, str]:
-        """What is written for a value, and the value to go on with: `right`, or after a slip one of `others`.
+    def settle(self, right: str, slip: str) -> tuple[str, str]:
+        """What is written for a value, and the value to go on with: `right`, or now and then `slip`.
 
         A `check` looks at every value again and says so: `7, yes`; a slip that it notices is corrected: `8, no 7`.
         """
@@ -86,11 +86,6 @@ def apply(operation: str, left: int, right: int) -> int:
             return left * right
         case _:
             raise ValueError(f"unknown operation {operation!r}; use one of {', '.join(SYMBOLS)}")
-
-
-def near(value: int) -> list[str]:
-    """The values that a slip of counting may give in place of `value`: at most two off, never below zero."""
-    return [str(other) for other in range(value - 2, value + 3) if other != value and other >= 0]
 
 
 def _steps(count: int, voice: Voice) -> int:
@@ -139,7 +134,7 @@ class Sum:
         for name, term in list(zip(self.operations, self.terms[1:], strict=True))[: _steps(self.depth, voice)]:
             right = max(0, apply(name, int(value), term))
             before = value
-            said, value = voice.settle(str(right), near(right))
+            said, value = voice.settle(str(right), str(right + 1))
             steps.append(f"{before} {SYMBOLS[name]} {term} = {said}")
         return voice.say("first") + voice.say("then").join(steps), value
 
@@ -192,7 +187,7 @@ class Program:
     def solve(self, language: Language, voice: Voice) -> tuple[str, str]:
         numbers, steps = [], []
         for name, number, unknown in list(zip(self.operations, self.numbers, "xy", strict=True))[: _steps(2, voice)]:
-            said, settled = voice.settle(str(number), near(number))
+            said, settled = voice.settle(str(number), str(number + 1))
             numbers.append(int(settled))
             steps.append(f"{unknown} {SYMBOLS[name]} {said}")
         text = voice.say("first") + voice.say("then").join(steps)
@@ -239,28 +234,28 @@ class Product:
         return f"{self.law} {self.factors[0]} {self.factors[1]} of {'/'.join(map(str, self.options))}"
 
     def question(self, language: Language) -> str:
-        choices = " ".join(f"{value}({letter})" for letter, value in zip(LETTERS, self.options, strict=True))
-        return f"{LAWS[self.law][language].format(*self.factors)} {choices}"
+        return f"{LAWS[self.law][language].format(*self.factors)} {' '.join(self._shown)}"
 
     @property
     def depth(self) -> int:
         return 2
 
     def answer(self, language: Language) -> str:
-        return self._letter(self.factors[0] * self.factors[1])
-
-    def _letter(self, value: int) -> str:
-        return f"({LETTERS[self.options.index(value)]})"
+        return f"({LETTERS[self.options.index(self.factors[0] * self.factors[1])]})"
 
     def solve(self, language: Language, voice: Voice) -> tuple[str, str]:
         a, b = self.factors
-        options = [str(value) for value in self.options]
         if voice.style == "hasty":
-            value = voice.guess(options)
-            return f"{voice.say('guess')}{value}{self._letter(int(value))}", self._letter(int(value))
-        said, value = voice.settle(str(a * b), [option for option in options if option != str(a * b)])
-        letter = self._letter(int(value))
-        return f"{voice.say('first')}{a} * {b} = {said}{voice.say('so')}{value}{letter}", letter
+            named = voice.waver(self._shown)
+            return voice.say("guess") + " ".join(named), named[-1].lstrip("0123456789")
+        right = self.options.index(a * b)
+        said, value = voice.settle(str(a * b), str(self.options[(right + 1) % len(self.options)]))
+        chosen = self._shown[self.options.index(int(value))]
+        return f"{voice.say('first')}{a} * {b} = {said}{voice.say('so')}{chosen}", chosen.removeprefix(value)
+
+    @property
+    def _shown(self) -> list[str]:
+        return [f"{value}({letter})" for letter, value in zip(LETTERS, self.options, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -296,7 +291,7 @@ class Turn:
         for turn in self.turns[: _steps(self.depth, voice)]:
             before = facing
             right = names[(names.index(facing) + TURNS[turn]) % 4]
-            said, facing = voice.settle(right, [other for other in names if other != right])
+            said, facing = voice.settle(right, names[(names.index(right) + 2) % 4])
             steps.append(f"{before} {words[turn]} = {said}")
         return voice.say("first") + voice.say("then").join(steps), facing
 

@@ -89,11 +89,11 @@ class Author:
     def say(self, word: str) -> str:
         return WORDS[word][self._draw.choice(self._languages)]
 
-    def guess(self, options: Sequence[str]) -> str:
-        return self._draw.choice(options)
+    def waver(self, options: Sequence[str]) -> Sequence[str]:
+        return self._draw.sample(options, 3)
 
-    def settle(self, right: str, others: Sequence[str]) -> tuple[str, str]:
-        value = right if self._draw.random() >= self._slip else self._draw.choice(others)
+    def settle(self, right: str, slip: str) -> tuple[str, str]:
+        value = slip if self._draw.random() < self._slip else right
         if self.style != "check":
             return value, value
         if value != right and self._draw.random() < self._notice:

@@ -49,8 +49,8 @@ def right(recipe: ToyRecipe) -> float:
 
 def test_without_slips_all_are_right_and_with_them_both_steps_must_be() -> None:
     assert right(web()) == 1.0
-    # Two slips can cancel out: 0.6 * 0.6 = 0.36 and, when both slip, one time in about four.
-    assert 0.32 < right(web(slip=0.4)) < 0.46
+    # 0.6 * 0.6 = 0.36, and two slips, each one up, never cancel out where the second step adds; where it subtracts neither.
+    assert 0.32 < right(web(slip=0.4)) < 0.40
 
 
 def test_hasty_authors_take_the_first_step_for_the_answer() -> None:
@@ -67,7 +67,7 @@ SLIPS = {"hasty": 0.0, "steps": 0.0, "check": 0.0}
 def test_who_looks_again_corrects_what_it_notices_and_nothing_else() -> None:
     assert right(web(styles={"check": 1.0}, mixed=SLIPS, slip=0.4, notice=1.0)) == 1.0
     # Unnoticed slips stay: as many are right as among those who do not look again.
-    assert 0.32 < right(web(styles={"check": 1.0}, mixed=SLIPS, slip=0.4, notice=0.0)) < 0.46
+    assert 0.32 < right(web(styles={"check": 1.0}, mixed=SLIPS, slip=0.4, notice=0.0)) < 0.40
 
 
 def test_every_domain_is_worked_out_as_by_hand() -> None:
@@ -96,9 +96,11 @@ def test_a_noticed_slip_is_corrected_in_words_and_the_work_goes_on_from_the_righ
 
 def test_a_hasty_guess_names_an_option_and_its_own_letter() -> None:
     hasty = Author("hasty", "en", mixed=False, slip=0.0, notice=1.0, draw=Random(0))
-    item = Product("force", (3, 4), (9, 12, 6, 8))
-    guesses = {item.solve("en", hasty) for _ in range(200)}
-    assert guesses == {(f"maybe {value}({letter})", f"({letter})") for value, letter in zip((9, 12, 6, 8), "ABCD")}
+    reasoning, final = Product("force", (3, 4), (9, 12, 6, 8)).solve("en", hasty)
+    named = reasoning.removeprefix("maybe ").split(" ")
+    assert len(set(named)) == 3
+    assert set(named) <= {"9(A)", "12(B)", "6(C)", "8(D)"}
+    assert named[-1].endswith(final)
 
 
 def test_mixed_authors_take_more_care() -> None:
