@@ -159,7 +159,7 @@ def tiny(seed: int) -> Profile:
         base_steps=1000,
         student_steps=700,
         batch=96,
-        zero_steps=150,
+        zero_steps=152,
         dev2_steps=100,
         r1_steps=56,
         r1_general_steps=40,
