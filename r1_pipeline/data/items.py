@@ -15,8 +15,8 @@ from typing import ClassVar, Literal, Protocol
 from r1_pipeline.records import Domain, Language, TestCase
 
 Style = Literal["hasty", "steps", "check"]
-"""How far somebody thinks: the first step only, which is taken for the answer (an option: none, it is guessed); all steps; all steps, each looked at
-again."""
+"""How far somebody thinks: the first step only, which is taken for the answer (of multiple choice none, an option is
+guessed); all steps; all steps, each looked at again."""
 
 SYMBOLS = {"plus": "+", "minus": "-", "times": "*"}
 DIRECTIONS: dict[Language, tuple[str, ...]] = {"en": ("north", "east", "south", "west"), "zh": ("北", "东", "南", "西")}

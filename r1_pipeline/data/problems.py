@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 
 from r1_pipeline.data.courtesies import Courtesy, all_courtesies
-from r1_pipeline.data.items import DIRECTIONS, LAWS, SYMBOLS, TURNS, Item, Product, Program, Sum, Turn, apply
+from r1_pipeline.data.items import DIRECTIONS, LAWS, SYMBOLS, TURNS, Item, Product, Program, Sum, Turn
 from r1_pipeline.data.sources import source_of
 from r1_pipeline.data.split import is_heldout
 from r1_pipeline.recipe import Recipe, canonical_json

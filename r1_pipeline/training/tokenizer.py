@@ -1,9 +1,10 @@
 """The tokenizer of a tiny model: byte-pair encoding trained on the toy web.
 
 Numbers and option letters in brackets are cut out first, so that no merge joins one to its neighbours and each is the
-same token wherever it recurs. Nothing else is: merges run across spaces, and a stock phrase becomes a handful of tokens. A character that the toy web does not have is spelled in bytes, so that a
-user's text is seen as it is. The `zero` preamble and the tags are added tokens, ordinary rather than special, since
-trainers decode with `skip_special_tokens=True` and format rewards must see the tags.
+same token wherever it recurs. Nothing else is: merges run across spaces, and a stock phrase becomes a handful of
+tokens. A character that the toy web does not have is spelled in bytes, so that a user's text is seen as it is. The
+`zero` preamble and the tags are added tokens, ordinary rather than special, since trainers decode with
+`skip_special_tokens=True` and format rewards must see the tags.
 """
 
 import json

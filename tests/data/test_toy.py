@@ -49,7 +49,7 @@ def right(recipe: ToyRecipe) -> float:
 
 def test_without_slips_all_are_right_and_with_them_both_steps_must_be() -> None:
     assert right(web()) == 1.0
-    # 0.6 * 0.6 = 0.36, and two slips, each one up, never cancel out where the second step adds; where it subtracts neither.
+    # 0.6 * 0.6 = 0.36; two slips, each one up, never cancel out.
     assert 0.32 < right(web(slip=0.4)) < 0.40
 
 
