@@ -123,7 +123,7 @@ def test_answers_know_no_verifier_and_scores_no_sampling_but_that_of_their_answe
     identity = report.scores()["identity"]
     assert identity["model_digest"] == made[1].digest
     assert identity["problems_digest"] == made[2].digest
-    assert identity["sampling"] == {"temperature": 0.6, "top_p": 0.95, "max_tokens": 48}
+    assert identity["sampling"] == {"temperature": 0.6, "top_p": 0.95, "max_tokens": 64}
     assert {**answers.asked(), "verifiers": identity["verifiers"]} == identity
 
 
@@ -169,7 +169,7 @@ def test_a_question_too_long_for_the_model_is_not_asked_and_is_named(
     assert answers.manifest.drops == report.manifest.drops == {"too_long": 1}
     [aside] = read_records(answers.path / "logs/set_aside.parquet", SetAside)
     assert (aside.where, aside.reason) == ("longs/a.jsonl:7", "too_long")
-    assert aside.detail.endswith("the reply up to 48; the context is 128")
+    assert aside.detail.endswith("the reply up to 64; the context is 128")
 
 
 def test_where_no_question_fits_nothing_is_scored(
