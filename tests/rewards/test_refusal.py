@@ -61,7 +61,7 @@ def replies(data: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def test_on_public_replies_it_finds_what_docs_data_says(public_data: Path) -> None:
-    """Every one of the 10 and 17 of Alpaca declines indeed ("as an AI I have no access to …"): read one by one."""
+    """Most of the 10 and 17 of Alpaca decline indeed ("as an AI I have no access to …"); at least two do not."""
     found = {name: (sum(map(declines, texts)), len(texts)) for name, texts in replies(public_data)}
     assert found == {
         "ifeval": (0, 541),
