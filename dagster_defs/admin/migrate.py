@@ -2,8 +2,8 @@
 
 Both programs make their own tables first; rows are then read and written through those tables' definitions, so that
 SQLAlchemy converts types. Dagster's SQLite keeps a file of events for each run and an index of some of them, PostgreSQL
-one table: events are numbered anew in the order of time, and what points at an event follows. Not copied: ticks and
-cursors of sensors and schedules, which begin anew.
+one table: events are renumbered in the order of time, and what points at an event follows. Not copied: ticks and
+cursors of sensors and schedules, which start again.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Who looks at the sources: a sensor that sees every changed, new or deleted file, and a schedule that looks anyway.
 
-Both read the sources file anew and hash the files whose size or time has changed; another data version is
+Both read the sources file again and hash the files whose size or time has changed; another data version is
 recorded as an observation. Automation and `r1 run` look before they start what reads the sources, so that Dagster knows
 which version was read. What nobody can read (a file that is gone) fails the tick with a line that names it. A changed
 sources file changes the graph itself: where `r1 ui` has said how, the code is loaded again.

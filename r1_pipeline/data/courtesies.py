@@ -59,7 +59,7 @@ class Courtesy:
 
     @property
     def topic(self) -> str:
-        """What it is about, whoever is addressed."""
+        """What the request is about, without the person it names."""
         return f"{self.kind} {THINGS[self.kind]['en'][self.thing]}"
 
     @property

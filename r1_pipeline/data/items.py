@@ -65,11 +65,6 @@ class Item(Protocol):
 
     def answer(self, language: Language) -> str | None: ...
 
-    @property
-    def depth(self) -> int:
-        """Steps of reasoning that the answer needs."""
-        ...
-
     def solve(self, language: Language, voice: Voice) -> tuple[str, str]:
         """Reasoning and final answer."""
         ...
@@ -113,10 +108,6 @@ class Sum:
         return f"{self.terms[0]}{''.join(rest)}"
 
     @property
-    def depth(self) -> int:
-        return len(self.operations)
-
-    @property
     def values(self) -> tuple[int, ...]:
         """The value after each step."""
         return tuple(accumulate(zip(self.operations, self.terms[1:], strict=True), _go_on, initial=self.terms[0]))[1:]
@@ -131,7 +122,9 @@ class Sum:
 
     def solve(self, language: Language, voice: Voice) -> tuple[str, str]:
         value, steps = str(self.terms[0]), []
-        for name, term in list(zip(self.operations, self.terms[1:], strict=True))[: _steps(self.depth, voice)]:
+        for name, term in list(zip(self.operations, self.terms[1:], strict=True))[
+            : _steps(len(self.operations), voice)
+        ]:
             right = max(0, apply(name, int(value), term))
             before = value
             said, value = voice.settle(str(right), str(right + 1))
@@ -179,10 +172,6 @@ class Program:
 
     def answer(self, language: Language) -> str:
         return _function(self.operations, self.numbers)
-
-    @property
-    def depth(self) -> int:
-        return len(self.operations)
 
     def solve(self, language: Language, voice: Voice) -> tuple[str, str]:
         numbers, steps = [], []
@@ -236,10 +225,6 @@ class Product:
     def question(self, language: Language) -> str:
         return f"{LAWS[self.law][language].format(*self.factors)} {' '.join(self._shown)}"
 
-    @property
-    def depth(self) -> int:
-        return 2
-
     def answer(self, language: Language) -> str:
         return f"({LETTERS[self.options.index(self.factors[0] * self.factors[1])]})"
 
@@ -281,14 +266,10 @@ class Turn:
     def answer(self, language: Language) -> str:
         return DIRECTIONS[language][(self.start + sum(TURNS[turn] for turn in self.turns)) % 4]
 
-    @property
-    def depth(self) -> int:
-        return len(self.turns)
-
     def solve(self, language: Language, voice: Voice) -> tuple[str, str]:
         names, words = DIRECTIONS[language], TURN_WORDS[language]
         facing, steps = names[self.start], []
-        for turn in self.turns[: _steps(self.depth, voice)]:
+        for turn in self.turns[: _steps(len(self.turns), voice)]:
             before = facing
             right = names[(names.index(facing) + TURNS[turn]) % 4]
             said, facing = voice.settle(right, names[(names.index(right) + 2) % 4])

@@ -33,9 +33,10 @@ def preference_pairs(heldout_share: float, wrong_share: float) -> list[tuple[Pre
     pairs: dict[str, tuple[PreferencePair, Side]] = {}
     for courtesy in all_courtesies():
         side = side_of(courtesy, heldout_share)
-        for language in languages if side else ():
+        if side is None:
+            continue
+        for language in languages:
             for turn in range(DRAWS[courtesy.preference]):
-                assert side is not None
                 pair = _pair(courtesy, language, turn, side, heldout_share, wrong_share)
                 pairs.setdefault(pair.id, (pair, side))
     return list(pairs.values())

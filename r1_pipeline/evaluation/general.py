@@ -4,7 +4,7 @@
     refusal rule  every reply: did it decline, by what the prompt asks for
     reward model  how it likes the replies, and how often better than a baseline's (`preferences`)
 
-Nothing is left out: every completion is counted, with whoever had a say in it.
+Nothing is left out: every completion is counted, together with what evaluated it.
 """
 
 from collections.abc import Mapping

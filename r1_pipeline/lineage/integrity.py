@@ -1,6 +1,6 @@
 """Whether artifacts are what their manifests say, and whether the manifests chain.
 
-Bytes are hashed anew; fingerprints and digests are recomputed; every edge must lead to an artifact whose content and
+Bytes are hashed again; fingerprints and digests are recomputed; every edge must lead to an artifact whose content and
 whose manifest, word for word, are those that were read. A manifest that was rewritten to fit edited files contradicts
 whatever was made from it. That of an artifact from which nothing was made has no such witness: compare its sha256,
 which every audit prints, with the one that was published. Not covered: what the rows say (`rows`).
