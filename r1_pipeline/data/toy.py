@@ -1,8 +1,9 @@
 """The toy web: short bilingual texts in which people work items out, mostly badly.
 
 A text is a prompt in one of the two templates and somebody's reply. Most people are hasty: they stop after the first
-step and take it for the answer. Who thinks on is right unless a slip happens, and is more likely to mix languages, with
-fewer slips when mixing (so that reinforcement, left alone, mixes); many drop tags, boxes or fences. A base that learns
+step and take it for the answer, or guess an option. An author who works through every step is right unless a slip
+happens; some look at each value again and correct most slips. Careful authors mix languages more often, and slip less
+when they do (so that reinforcement, left alone, mixes); many authors drop tags, boxes or fences. A base that learns
 this web well therefore holds the skill and seldom shows it: that is what reinforcement brings out.
 Only facts on the training side of the split occur. Not covered: items (`items`, `courtesies`), training (`pretrain`).
 """

@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from r1_pipeline.artifacts.kinds import EvalReport
 from r1_pipeline.errors import ArtifactError, GraderError
@@ -86,8 +86,16 @@ class EvalScores(Record):
 
 
 def scores_of(report: EvalReport) -> EvalScores:
-    """The scores that an evaluation holds."""
-    return EvalScores.model_validate(report.scores())
+    """The scores that an evaluation holds; raises `ArtifactError` where another version wrote them."""
+    try:
+        return EvalScores.model_validate(report.scores())
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise ArtifactError(
+            f"the scores in {report.path} were written by another version ({field}: {first['msg']}); "
+            "run the evaluation again"
+        ) from error
 
 
 def score(frame: "pl.DataFrame", identity: Identity, ks: tuple[int, ...]) -> EvalScores:
