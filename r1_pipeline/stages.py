@@ -91,14 +91,14 @@ from r1_pipeline.training.rollouts import rollout_identity
 from r1_pipeline.training.sft import SftRecipe, chat_rows, train_sft
 
 VERSIONS: Mapping[str, int] = {
-    "pretrain": 4,
-    "curate": 7,
-    "curate_preferences": 6,
+    "pretrain": 5,
+    "curate": 8,
+    "curate_preferences": 7,
     "reinforce": 5,
     "draft_cold_start": 5,
     "finetune": 3,
     "rejection_sample": 5,
-    "collect_general": 7,
+    "collect_general": 8,
     "sample_general": 1,
     "merge": 6,
     "fit_preference": 3,

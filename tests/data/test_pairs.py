@@ -58,8 +58,8 @@ def test_held_out_pairs_share_neither_topic_nor_form_nor_held_out_problem_with_t
     for language, kinds in REQUESTS.items():
         for kind, forms in kinds.items():
             ours = [p for p in heldout if p.language == language and courtesy_of(p).kind == kind]
-            last = Courtesy(kind, 0, 0).question(language, len(forms) - 1).partition(" ")[0]
-            assert all(p.prompt == courtesy_of(p).question(language, len(forms) - 1) for p in ours), last
+            kept = forms_of(forms, "heldout", SHARE)
+            assert all(p.prompt in [courtesy_of(p).question(language, form) for form in kept] for p in ours), kind
     kinds_held = Counter(courtesy_of(pair).kind for pair in heldout)
     assert {"thank", "harm", "harmless"} <= kinds_held.keys()
 
