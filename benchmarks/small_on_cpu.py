@@ -29,8 +29,7 @@ from r1_pipeline.generation import asking
 from r1_pipeline.generation.asking import Asked, Subject
 from r1_pipeline.generation.engine import Progress
 from r1_pipeline.generation.judging import judge
-from r1_pipeline.generation.rejection import RejectionRecipe, keep_samples
-from r1_pipeline.generation.rewriting import Verbatim
+from r1_pipeline.generation.rejection import RejectionRecipe, keep_samples, screened
 from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.profiles.sources import with_sources
@@ -140,9 +139,10 @@ def worked(at: Workshop, file: Path, base: Checkpoint, problems: ProblemSet, rec
             said = asking.ask(Solutions(file, problems, base), chosen, "chat", recipe.ask, subject, draft)
             judged = judge(said, problems.problems(), grader, "chat")
         asked = Asked.model_validate_json((draft.path / "asked.json").read_text(encoding="utf-8"))
-        rows, dropped = keep_samples(judged, problems.problems(), asked, Verbatim(), recipe.keep)
+        passed, dropped = screened(judged, recipe.keep.rules)
+        rows, others = keep_samples(passed, problems.problems(), asked, recipe.keep.per_problem)
         write_samples(draft.path, rows)
-        return Facts({"rows": len(rows), "dropped": dropped.height})
+        return Facts({"rows": len(rows), "dropped": len(dropped) + len(others)})
 
     return at.store.build(Corpus, Spec(at.name, "worked", 1, recipe, {"problems": problems}), make)
 

@@ -24,6 +24,21 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def optional_inputs(self) -> frozenset[str] | None:
+        """Those of its verb's optional inputs that a node must have, and no other; None: the recipe has no say."""
+        return None
+
+
+def require_optional(name: str, recipe: Recipe, given: Mapping[str, object]) -> None:
+    """Raises `RecipeError` unless exactly those of the optional inputs are there that the recipe of `name` wants."""
+    wanted = recipe.optional_inputs()
+    found = frozenset(edge for edge, value in given.items() if value)
+    if wanted is not None and found != wanted:
+        raise RecipeError(
+            f"{name} is given {' and '.join(sorted(found)) or 'none'} of the inputs {', '.join(sorted(given))}, and "
+            f"its recipe takes {' and '.join(sorted(wanted)) or 'none'}; give the node that and no other"
+        )
+
 
 class Runtime(BaseModel):
     """How and where work runs; can change bytes only by accident, so it never enters a fingerprint."""

@@ -237,6 +237,9 @@ class Sample(Record):
     """Share of words of the reasoning that are in `language` (paper eq. 7)."""
     rounds: Annotated[int | None, Sparse()] = Field(default=None, exclude_if=_is_none)
     """Requests of the user in a dialogue whose earlier turns are part of `question`; None: the one."""
+    writer: Annotated[str | None, Sparse()] = Field(default=None, exclude_if=_is_none)
+    """Who put the generator's reply into other words: `template@VERSION`, the content digest of a checkpoint, or
+    `server/RUNS/MODEL`; None: nobody did."""
 
 
 class PreferencePair(Record):

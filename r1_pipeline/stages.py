@@ -1,6 +1,6 @@
 """The verbs. Each is called like a function: a workshop, artifacts and a recipe in, one artifact out.
 
-    pretrain  curate  curate_preferences  reinforce  draft_cold_start  finetune  rejection_sample
+    pretrain  curate  curate_preferences  reinforce  draft_cold_start  rewrite_cold_start  finetune  rejection_sample
     collect_general  sample_general  merge  fit_preference  distill  ask  evaluate  compare_preferences
 
 Verbs times recipes are the whole paper: `r1_zero`, `dev2`, `r1` are all `reinforce`, `dev1` and `dev3` are `finetune`.
@@ -10,7 +10,8 @@ makes it write other bytes from the same inputs.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Annotated
 
@@ -36,7 +37,7 @@ from r1_pipeline.data.courtesies import Manner
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe, curate_pairs, put_aside
 from r1_pipeline.data.merge import MergeRecipe, merge_parts
 from r1_pipeline.data.mix import PromptSchedule, order_prompts
-from r1_pipeline.data.screening.aside import write_dropped
+from r1_pipeline.data.screening.aside import aside, write_dropped
 from r1_pipeline.data.screening.rows import screening_identity
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.data.templates import TemplateName, template_hash
@@ -61,11 +62,19 @@ from r1_pipeline.generation.opinions import (
     opinions_by_judge,
     opinions_by_reward,
 )
-from r1_pipeline.generation.rejection import RejectionRecipe, keep_samples
-from r1_pipeline.generation.rewriting import Rewriter, TemplateRewriter, Verbatim
-from r1_pipeline.generation.tokens import context_of, fitting, room_for
+from r1_pipeline.generation.rejection import RejectionRecipe, RewriteRecipe, keep_samples, reworded, screened
+from r1_pipeline.generation.rewriting import (
+    REWRITES,
+    VERBATIM,
+    Rewrite,
+    Rewriter,
+    TemplateRewriter,
+    rewriting_rules,
+)
+from r1_pipeline.generation.tokens import context_of, fitting, room_for, tokenize_with
+from r1_pipeline.generation.writers import open_rewriter
 from r1_pipeline.generation.written import written_samples
-from r1_pipeline.recipe import Later, Recipe
+from r1_pipeline.recipe import Later, Recipe, require_optional
 from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, PreferenceKind
 from r1_pipeline.rewards import refusal
 from r1_pipeline.rewards.graders import default_grader, grader_identity, verifier_identity
@@ -95,7 +104,8 @@ VERSIONS: Mapping[str, int] = {
     "curate": 8,
     "curate_preferences": 7,
     "reinforce": 5,
-    "draft_cold_start": 5,
+    "draft_cold_start": 6,
+    "rewrite_cold_start": 1,
     "finetune": 3,
     "rejection_sample": 5,
     "collect_general": 8,
@@ -228,15 +238,43 @@ def reinforce(
 
 
 @verb("data")
-def draft_cold_start(at: Workshop, answers: Answers, problems: ProblemSet, recipe: RejectionRecipe) -> Build[Corpus]:
-    """R1-Zero's own right and readable solutions, rewritten into think-then-summary form (paper, section B.3.2)."""
-    return _sampled(at, answers, problems, recipe, TemplateRewriter())
+def draft_cold_start(
+    at: Workshop, answers: Answers, problems: ProblemSet, tokenizer_of: Checkpoint, recipe: RejectionRecipe
+) -> Build[Corpus]:
+    """R1-Zero's own right and readable solutions, brought into think-then-summary form by a template (paper, section
+    B.3.2), judged and measured again; tokens are counted with the tokenizer of a model."""
+    rewriter = TemplateRewriter()
+    return _sampled(at, answers, problems, recipe, rewriter.writer, lambda _: nullcontext(rewriter), tokenizer_of)
+
+
+@verb("inference")
+def rewrite_cold_start(
+    at: Workshop,
+    answers: Answers,
+    problems: ProblemSet,
+    tokenizer_of: Checkpoint,
+    recipe: RewriteRecipe,
+    writer: Checkpoint | None = None,
+) -> Build[Corpus]:
+    """R1-Zero's own right and readable solutions in the words of a model, judged and measured again (paper, section
+    B.3.2); what the model was asked and what it said are kept beside."""
+    how, rules = recipe.keep.writer, rewriting_rules()
+    require_optional(at.name, recipe, {"writer": writer})
+
+    def rewriter(draft: Draft) -> AbstractContextManager[Rewriter]:
+        return open_rewriter(writer, how, at.runtime, at.store.home, draft)
+
+    uses = {"engine": engine_identity(how.engine)}
+    uses |= {"template": template_hash(writer.template)} if writer else {}
+    made = _sampled(at, answers, problems, recipe, rules, rewriter, tokenizer_of)
+    inputs = {**made.inputs, **({"writer": writer} if writer else {})}
+    return replace(made, inputs=inputs, uses={**made.uses, **uses})
 
 
 @verb("data")
 def rejection_sample(at: Workshop, answers: Answers, problems: ProblemSet, recipe: RejectionRecipe) -> Build[Corpus]:
     """The policy's verified-correct, readable completions, word for word (paper, section B.3.3)."""
-    return _sampled(at, answers, problems, recipe, Verbatim())
+    return _sampled(at, answers, problems, recipe, VERBATIM)
 
 
 @verb("data")
@@ -274,8 +312,7 @@ def sample_general(
 ) -> Build[Corpus]:
     """A model's replies to general prompts that a judge or the reward models approve of, each opinion kept beside."""
     how, models = recipe.keep.by, dict(reward_models or {})
-    if isinstance(how, ByJudge) == (judge is None) or isinstance(how, ByReward) != bool(models):
-        raise RecipeError(f"{at.name} is approved of by a {how.type}; give the node that input and no other")
+    require_optional(at.name, recipe, {"judge": judge, "reward_models": models})
 
     def make(draft: Draft) -> Facts:
         asked = Asked.model_validate(answers.asked())
@@ -433,8 +470,16 @@ def compare_preferences(
 
 
 def _sampled(
-    at: Workshop, answers: Answers, problems: ProblemSet, recipe: RejectionRecipe, rewriter: Rewriter
+    at: Workshop,
+    answers: Answers,
+    problems: ProblemSet,
+    recipe: RejectionRecipe,
+    rewriter: str,
+    open_rewriter: Callable[[Draft], AbstractContextManager[Rewriter]] | None = None,
+    tokenizer_of: Checkpoint | None = None,
 ) -> Build[Corpus]:
+    """The rows of `recipe`: in the words of a rewriter, counted with the tokenizer of a model, or word for word."""
+
     def make(draft: Draft) -> Facts:
         if not answers.row_count:  # all its domains are left out, or their problems are too long
             write_samples(draft.path, [])
@@ -442,14 +487,25 @@ def _sampled(
         asked, known = Asked.model_validate(answers.asked()), problems.problems()
         with default_grader(at.runtime) as grader:
             judged = judge_completions(answers.completions(), known, grader, asked.template)
-        samples, dropped = keep_samples(judged, known, asked, rewriter, recipe.keep)
+            passed, dropped = screened(judged, recipe.keep.rules)
+            writer = None
+            if open_rewriter and tokenizer_of:
+                tokenize = tokenize_with(tokenizer_of.path)
+                with open_rewriter(draft) as by:
+                    passed, more, rewrites, writer = reworded(passed, known, by, tokenize, grader, recipe.keep.rules)
+                write_records(draft.path / REWRITES, rewrites, Rewrite)
+                dropped += more
+        samples, others = keep_samples(passed, known, asked, recipe.keep.per_problem, writer)
         write_table(draft.path / VERDICTS, judged.select("problem_id", "sample_index", "outcome", "verifier"))
         write_samples(draft.path, samples)
-        return _corpus_facts(draft, write_dropped(draft, dropped) + Counter(answers.manifest.drops))
+        drops = write_dropped(draft, aside([*dropped, *others]))
+        return _corpus_facts(draft, drops + Counter(answers.manifest.drops))
 
     judges = grader_identity(recipe.ask.problems, problems)
-    uses = {"rewriter": rewriter.identity, **judges, **language_identity()}
-    return Build(Corpus, recipe.keep, {"answers": answers, "problems": problems}, make, uses)
+    uses = {"rewriter": rewriter, **judges, **language_identity()}
+    inputs: dict[str, Artifact] = {"answers": answers, "problems": problems}
+    inputs |= {"tokenizer_of": tokenizer_of} if tokenizer_of else {}
+    return Build(Corpus, recipe.keep, inputs, make, uses)
 
 
 def _finetuned(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:

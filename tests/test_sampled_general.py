@@ -185,7 +185,9 @@ def test_a_kind_of_prompt_without_its_model_and_the_wrong_input_are_refused(
         stages.sample_general(
             at(store, "x"), answers, prompts, recipe(ByReward(least=0.5)), reward_models={"safety": reward_model}
         )
-    with pytest.raises(RecipeError, match="x is approved of by a judge; give the node that input"):
+    with pytest.raises(
+        RecipeError, match="x is given none of the inputs judge, reward_models, and its recipe takes judge; g"
+    ):
         stages.sample_general(
             at(store, "x"), answers, prompts, recipe(ByJudge(sampling=JUDGING, seed=0)), reward_models={}
         )

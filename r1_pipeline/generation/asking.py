@@ -120,9 +120,17 @@ def sample(
     shard: int = SHARD,
 ) -> "pl.DataFrame":
     """One row a completion, problem by problem; the columns are the fields of `Completion`."""
+    return answered(
+        engine, requests_for(problems, template, recipe.samples, recipe.seed), recipe.sampling, draft, shard
+    )
+
+
+def answered(
+    engine: Engine, requests: Sequence[Request], sampling: Sampling, draft: Draft, shard: int = SHARD
+) -> "pl.DataFrame":
+    """One row a request, in order, as `sample` gives them; what an interrupted run was answered is not asked again."""
     import polars as pl
 
-    requests = requests_for(problems, template, recipe.samples, recipe.seed)
     shards = [requests[i : i + shard] for i in range(0, len(requests), shard)]
     paths = [draft.scratch / f"answers-{index:05d}.parquet" for index in range(len(shards))]
     frames = {
@@ -131,7 +139,7 @@ def sample(
         if (frame := _finished(path, part, draft)) is not None
     }
     missing = [index for index in range(len(shards)) if index not in frames]
-    for at, said in _answers(engine, [shards[index] for index in missing], recipe.sampling):
+    for at, said in _answers(engine, [shards[index] for index in missing], sampling):
         index = missing[at]
         frames[index] = pl.DataFrame([completion.model_dump() for completion in said], schema=schema())
         write_whole(paths[index], partial(write_table, frame=frames[index]))

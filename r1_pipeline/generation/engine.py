@@ -44,6 +44,11 @@ def sample_seed(run_seed: int, problem_id: str, sample_index: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
+def request_hash(prompt: str) -> str:
+    """What stands for all that a model was asked: the sha256 of the rendered prompt."""
+    return hashlib.sha256(prompt.encode()).hexdigest()
+
+
 def requests_for(problems: Sequence[Problem], template: TemplateName, samples: int, run_seed: int) -> list[Request]:
     """`samples` requests for each problem, problem by problem."""
     return [

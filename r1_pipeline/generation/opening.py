@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from r1_pipeline.artifacts.kinds import Checkpoint
-from r1_pipeline.engines import ENGINE_SPECS, EngineSpec
+from r1_pipeline.engines import ENGINE_SPECS, EngineSpec, OpenAi
 from r1_pipeline.errors import RequirementError
 from r1_pipeline.generation import hf, openai, vllm
 from r1_pipeline.generation.engine import Engine
 from r1_pipeline.generation.fleet import Fleet
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.registry import Registry
+from r1_pipeline.settings.engines import OpenAiSettings
+
+ANSWERED = "answers.sqlite"
+"""What servers said, below the home."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,14 @@ def _vllm(model: Checkpoint, spec: Any, runtime: Runtime, _: Path) -> Engine:
 
 
 def _openai(model: Checkpoint, spec: Any, runtime: Runtime, home: Path) -> Engine:
+    name = openai.served_name(model.digest)
+    return openai.OpenAiEngine(spec, _server(runtime), name, model.path, home / ANSWERED)
+
+
+def _server(runtime: Runtime) -> OpenAiSettings:
     if runtime.openai is None:
         raise RequirementError("the recipe asks a server and the runtime names none; add [openai] to runtime.toml")
-    name = openai.served_name(model.digest)
-    return openai.OpenAiEngine(spec, runtime.openai, name, model.path, home / "answers.sqlite")
+    return runtime.openai
 
 
 ENGINES: Registry[EngineKind] = Registry(
@@ -82,6 +90,11 @@ def open_engine(model: Checkpoint, spec: EngineSpec, runtime: Runtime, home: Pat
     finally:
         if close := getattr(engine, "close", None):
             close()
+
+
+def open_server(spec: OpenAi, model: str, runtime: Runtime, home: Path) -> Engine:
+    """Anybody's `model` on the server that the runtime names, asked as text; raises `RequirementError` without one."""
+    return openai.OpenAiEngine(spec, _server(runtime), model, None, home / ANSWERED)
 
 
 def engine_identity(spec: EngineSpec) -> str:

@@ -9,7 +9,6 @@ scores it, and every opinion is kept beside the corpus, so that an audit can rep
 Not covered: whether a judge or reward model is right; the replay (`lineage.opinions`).
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal
@@ -21,7 +20,7 @@ from r1_pipeline.data.templates import reply, split_reply
 from r1_pipeline.engines import AnyEngine, Transformers
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.asking import Asked, AskRecipe
-from r1_pipeline.generation.engine import Engine
+from r1_pipeline.generation.engine import Engine, request_hash
 from r1_pipeline.generation.judge import MAX_ANSWER, GenerativeJudge
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Completion, Outcome, PreferenceKind, Problem, Record, Request, Sample, Sampling
@@ -65,6 +64,10 @@ class SampleGeneralRecipe(Recipe):
 
     ask: AskRecipe
     keep: AcceptRecipe
+
+    def optional_inputs(self) -> frozenset[str]:
+        """Whoever approves."""
+        return frozenset({"judge" if isinstance(self.keep.by, ByJudge) else "reward_models"})
 
 
 class Opinion(Record):
@@ -122,11 +125,6 @@ def opinions_by_judge(
                 finish_reason=answer.finish_reason,
             )
     return [found[row] for row in range(len(said))]
-
-
-def request_hash(prompt: str) -> str:
-    """What stands for all that a judge was asked."""
-    return hashlib.sha256(prompt.encode()).hexdigest()
 
 
 def opinions_by_reward(

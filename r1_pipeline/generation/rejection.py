@@ -1,23 +1,28 @@
 """From judged completions to corpus rows: screen, rewrite, keep the first few of each problem, count the others.
 
 Rejection sampling as in section B.3.3 of the paper's supplement, and cold-start drafting (B.3.2), which differs only in
-the policy and the rewriter: only verified-correct, well-formed, readable completions in one language survive.
+the policy and the rewriter: only verified-correct, well-formed, readable completions in one language survive. A text
+that was rewritten is judged, measured and screened once more, and its reasons start with `rewritten_`.
 Not covered: sampling (`asking`), judging (`judging`), the rules (`data.screening.replies`), the wording (`rewriting`).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from r1_pipeline.data.samples import answer_to
-from r1_pipeline.data.screening.aside import aside
 from r1_pipeline.data.screening.replies import ReplyRecipe, screen_replies
-from r1_pipeline.generation.asking import Asked, AskRecipe
-from r1_pipeline.generation.rewriting import Accepted, Rewriter
+from r1_pipeline.generation.asking import Asked, AskRecipe, schema
+from r1_pipeline.generation.judging import judge
+from r1_pipeline.generation.rewriting import Accepted, ByCheckpoint, Rewrite, Rewriter, Writer
 from r1_pipeline.recipe import Recipe
-from r1_pipeline.records import Outcome, Problem, Sample
+from r1_pipeline.records import STORED, Outcome, Problem, Sample
+from r1_pipeline.rewards.verifier import Grader
 
 if TYPE_CHECKING:
     import polars as pl
+
+Drop = Mapping[str, Any]
+"""A dropped row, with `id` and `reason`."""
 
 
 class KeepRecipe(Recipe):
@@ -35,40 +40,93 @@ class RejectionRecipe(Recipe):
     keep: KeepRecipe
 
 
-def keep_samples(
-    judged: "pl.DataFrame", problems: Sequence[Problem], asked: Asked, rewriter: Rewriter, recipe: KeepRecipe
-) -> tuple[list[Sample], "pl.DataFrame"]:
-    """(rows, dropped replies) of judged completions, each in their order."""
+class RewriteKeepRecipe(KeepRecipe):
+    """Which completions become corpus rows, and which model puts them into other words."""
+
+    writer: Writer
+
+
+class RewriteRecipe(RejectionRecipe):
+    """How a policy's completions become corpus rows in a model's words."""
+
+    keep: RewriteKeepRecipe
+
+    def optional_inputs(self) -> frozenset[str]:
+        """The writer, where it is a checkpoint."""
+        return frozenset({"writer"} if isinstance(self.keep.writer, ByCheckpoint) else ())
+
+
+class Reworded(NamedTuple):
+    """Rows in other words, judged again."""
+
+    passed: "pl.DataFrame"
+    dropped: list[Drop]
+    rewrites: list[Rewrite]
+    writer: str
+
+
+def screened(judged: "pl.DataFrame", rules: ReplyRecipe, before: str = "") -> tuple["pl.DataFrame", list[Drop]]:
+    """(rows that pass, dropped rows), each in their order; `before` starts every reason."""
+    import polars as pl
+
+    marked, passes = screen_replies(judged, rules), pl.col("reason").is_null()
+    dropped = marked.filter(~passes).iter_rows(named=True)
+    return marked.filter(passes).select(judged.columns), [_dropped(row, before + row["reason"]) for row in dropped]
+
+
+def reworded(
+    passed: "pl.DataFrame",
+    problems: Sequence[Problem],
+    rewriter: Rewriter,
+    tokenize: Callable[[str], Sequence[int]],
+    grader: Grader,
+    rules: ReplyRecipe,
+) -> Reworded:
+    """Rows that passed, in the rewriter's words: those that pass again when the new text is judged and measured."""
+    import polars as pl
+
     by_id = {problem.id: problem for problem in problems}
-    dropped: list[Mapping[str, Any]] = []
-    passed: list[tuple[Mapping[str, Any], Accepted]] = []
-    for row in screen_replies(judged, recipe.rules).iter_rows(named=True):
-        if row["reason"]:
-            dropped.append(_dropped(row, row["reason"]))
+    rows = list(passed.iter_rows(named=True))
+    rewrites = rewriter.rewrite([_accepted(by_id[row["problem_id"]], row) for row in rows])
+    said: list[Mapping[str, Any]] = []
+    dropped: list[Drop] = []
+    for row, made in zip(rows, rewrites, strict=True):
+        if made.response is None:
+            dropped.append(_dropped({**row, "text": row["text"] if made.said is None else made.said}, str(made.reason)))
         else:
-            passed.append((row, _accepted(by_id[row["problem_id"]], row)))
-    responses = rewriter.rewrite([accepted for _, accepted in passed])
+            own = {"text": made.response, "token_ids": tokenize(made.response), "finish_reason": "stop"}
+            said.append({**{name: row[name] for name in STORED}, **own})
+    again = judge(pl.DataFrame(said, schema=schema()), problems, grader, "chat")
+    kept, more = screened(again, rules, "rewritten_")
+    return Reworded(kept, [*dropped, *more], rewrites, rewriter.writer)
+
+
+def keep_samples(
+    passed: "pl.DataFrame", problems: Sequence[Problem], asked: Asked, per_problem: int, writer: str | None = None
+) -> tuple[list[Sample], list[Drop]]:
+    """(rows, dropped rows), each in their order: the first distinct replies of each problem. `writer` has put them into
+    other words."""
+    by_id = {problem.id: problem for problem in problems}
     kept: list[Sample] = []
+    dropped: list[Drop] = []
     said: dict[str, set[str]] = {}
-    for (said_row, accepted), response in zip(passed, responses, strict=True):
-        before = said.setdefault(accepted.problem.id, set())
-        if response is None:
-            dropped.append(_dropped(said_row, "not_rewritten"))
-        elif response in before:
-            dropped.append(_dropped(said_row, "duplicate"))
-        elif len(before) == recipe.per_problem:
-            dropped.append(_dropped(said_row, "enough_of_this_problem"))
+    for row in passed.iter_rows(named=True):
+        before, response = said.setdefault(row["problem_id"], set()), row["text"].strip()
+        if response in before:
+            dropped.append(_dropped(row, "duplicate"))
+        elif len(before) == per_problem:
+            dropped.append(_dropped(row, "enough_of_this_problem"))
         else:
             before.add(response)
-            kept.append(_sample(accepted.problem, response, said_row, asked))
-    return kept, aside(dropped)
+            kept.append(_sample(by_id[row["problem_id"]], response, row, asked, writer))
+    return kept, dropped
 
 
-def _dropped(row: Mapping[str, Any], reason: str) -> Mapping[str, Any]:
+def _dropped(row: Mapping[str, Any], reason: str) -> Drop:
     return {**row, "id": f"{row['problem_id']}/{row['sample_index']}", "reason": reason}
 
 
-def _sample(problem: Problem, response: str, row: Mapping[str, Any], asked: Asked) -> Sample:
+def _sample(problem: Problem, response: str, row: Mapping[str, Any], asked: Asked, writer: str | None) -> Sample:
     return answer_to(
         problem,
         response,
@@ -81,13 +139,13 @@ def _sample(problem: Problem, response: str, row: Mapping[str, Any], asked: Aske
         verifier=row["verifier"],
         tokens=row["tokens"],
         language_share=row["language_share"],
+        writer=writer,
     )
 
 
 def _accepted(problem: Problem, row: Mapping[str, Any]) -> Accepted:
     return Accepted(
         problem=problem,
-        text=row["text"],
         reasoning=row["reasoning"] or "",
         final=row["final"],
         sample_index=row["sample_index"],

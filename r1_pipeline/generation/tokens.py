@@ -86,6 +86,12 @@ def room_for(model: Path, reply_tokens: int) -> Callable[[str], bool]:
     return lambda prompt: len(tokenizer(prompt)["input_ids"]) + reply_tokens <= context
 
 
+def tokenize_with(model: Path) -> Callable[[str], list[int]]:
+    """Gives the token ids of a text under the tokenizer of the model in this directory."""
+    tokenizer = load_tokenizer(model)
+    return lambda text: list(tokenizer(text)["input_ids"])
+
+
 def characters(texts: Iterable[str]) -> dict[str, int]:
     """How often each character occurs in `texts`; the most frequent comes first."""
     counts = np.zeros(CODE_POINTS, dtype=np.int64)

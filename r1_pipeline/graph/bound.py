@@ -4,18 +4,19 @@ The profile maps the name of a node to its recipe, or to one recipe for each par
 the verbs before any work. Not covered: who makes the artifacts (`local`, Dagster), and where they lie.
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
 from r1_pipeline.artifacts.kinds import Artifact
-from r1_pipeline.errors import GraphError, UnknownNameError
+from r1_pipeline.errors import GraphError, RecipeError, UnknownNameError
 from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.graph.node import AssetName, Benchmark, Derived, Graph, Node, Ref
-from r1_pipeline.recipe import Recipe
+from r1_pipeline.recipe import Recipe, require_optional
 from r1_pipeline.runtime.workshop import Build, Workshop
 
 NodeRecipe = Recipe | Mapping[str, Recipe]
@@ -186,6 +187,7 @@ def bind(graph: Graph, recipes: Recipes) -> Bound:
         except GraphError as error:
             raise GraphError(f"{name}: {error}") from error
         _check_type(graph.node(name.asset), name, recipe)
+        _check_inputs(graph, graph.node(name.asset), name, recipe)
     return bound
 
 
@@ -221,6 +223,39 @@ def _check_type(node: Node, name: AssetName, recipe: Recipe | None) -> None:
             f"{name} has a recipe of type {type(recipe).__name__}, and {node.verb.name if node.verb else 'it'} takes "
             f"{getattr(wanted, '__name__', wanted)}; correct the profile"
         )
+
+
+def _check_inputs(graph: Graph, node: Node, name: AssetName, recipe: Recipe | None) -> None:
+    """Every input of a node is a parameter of its verb and of the kind that the verb takes; the recipe has its say."""
+    if node.verb is None:
+        return
+    parameters = dict(list(inspect.signature(node.verb.function).parameters.items())[1:])
+    needed = {each for each, own in parameters.items() if own.default is own.empty} - {"recipe"}
+    given = {*node.inputs, *node.given}
+    if wrong := sorted(needed - given) or sorted(given - set(parameters)):
+        have = "lacks" if wrong[0] in needed else "has"
+        raise GraphError(f"{name} {have} {wrong[0]}, and {node.verb.name} takes {', '.join(parameters)}; correct it")
+    hints = get_type_hints(node.verb.function)
+    for edge, source in node.inputs.items():
+        for ref in [source] if isinstance(source, Ref) else source.values():
+            found, kinds = graph.node(ref.node).verb, kinds_in(hints[edge])
+            if kinds and (found is None or found.kind not in kinds):
+                wanted = " or ".join(sorted(kind.kind for kind in kinds))
+                kind = found.kind.kind if found else "report"
+                raise GraphError(f"{name} reads {ref.node} ({kind}) as {edge}, which must be {wanted}; correct it")
+    if recipe is not None:
+        optional = {edge: edge in given for edge in set(parameters) - needed - {"recipe"}}
+        try:
+            require_optional(str(name), recipe, optional)
+        except RecipeError as error:
+            raise GraphError(str(error)) from error
+
+
+def kinds_in(hint: Any) -> set[type[Artifact]]:
+    """The kinds of artifacts that an annotation names."""
+    if isinstance(hint, type):
+        return {hint} if issubclass(hint, Artifact) else set()
+    return set().union(*map(kinds_in, get_args(hint)))
 
 
 def walk(bound: Bound, chosen: set[str] | None = None) -> Iterator[AssetName]:

@@ -16,6 +16,7 @@ ASKED = {"problem_id": "id", "domain": "domain", "language": "language"}
 OF_A_PROBLEM = {**ASKED, **{name: name for name in ("source", "licence", "question")}}
 TAKEN: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "draft_cold_start": {"problems": OF_A_PROBLEM},
+    "rewrite_cold_start": {"problems": OF_A_PROBLEM},
     "rejection_sample": {"problems": OF_A_PROBLEM},
     "collect_general": {"prompts": OF_A_PROBLEM},
     "sample_general": {"prompts": OF_A_PROBLEM},

@@ -77,6 +77,7 @@ cold_start_answers = node(
 )
 cold_start = node(
     "cold_start_data", draft_cold_start, group="cold_start", answers=cold_start_answers, problems=problems,
+    tokenizer_of=base,
     about="Long reasoning to start from: R1-Zero's right and readable samples, rewritten (paper, section B.3.2).",
     checks=[gates.known_characters(), gates.answer_distribution(problems, warns=True)],
 )

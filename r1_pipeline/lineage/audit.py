@@ -15,6 +15,7 @@ from r1_pipeline.lineage.integrity import Finding, check_chain, check_files, che
 from r1_pipeline.lineage.learning import Model, Rows, lessons, teachers
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.lineage.opinions import STAGE, check_opinions
+from r1_pipeline.lineage.rewrites import check_rewrites
 from r1_pipeline.lineage.rows import check_counts, check_heldout, check_ids, check_origin, check_verdicts
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import DOMAINS, Record
@@ -106,6 +107,8 @@ def _rows(library: Library, corpus: Corpus, full: bool, runtime: Runtime, skippe
     for part in (corpus, *library.sources(corpus)):
         if isinstance(part, Corpus) and part.manifest.stage == STAGE:
             yield from check_opinions(part, library)
+        if isinstance(part, Corpus):
+            yield from check_rewrites(part, library)
     problems = [a for a in library.upstream(corpus) if isinstance(a, ProblemSet)]
     with default_grader(runtime) as grader:
         yield from check_verdicts(corpus, problems, grader, domains, None if full else DRAWN)

@@ -11,9 +11,10 @@ from typing import Any
 from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, Corpus, ProblemSet
 from r1_pipeline.artifacts.tables import records_of
 from r1_pipeline.data.templates import render, split_reply
+from r1_pipeline.generation.engine import request_hash
 from r1_pipeline.generation.judge import instructed, read_judgement
 from r1_pipeline.generation.judging import completions_of
-from r1_pipeline.generation.opinions import Opinion, request_hash, signature
+from r1_pipeline.generation.opinions import Opinion, signature
 from r1_pipeline.lineage.integrity import Finding, finding
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.records import Completion, Outcome, Problem

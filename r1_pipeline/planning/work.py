@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from r1_pipeline.generation.asking import AskRecipe
 from r1_pipeline.generation.opinions import SampleGeneralRecipe
-from r1_pipeline.generation.rejection import RejectionRecipe
+from r1_pipeline.generation.rejection import RejectionRecipe, RewriteRecipe
+from r1_pipeline.generation.rewriting import INSTRUCTIONS, ByCheckpoint
 from r1_pipeline.graph.bound import Bound
 from r1_pipeline.graph.node import AssetName
 from r1_pipeline.profiles import Forecast, Profile
@@ -109,6 +110,8 @@ class _Planner:
             return self._reinforce(name, recipe)
         if isinstance(recipe, AskRecipe):
             return self._sample(name, recipe)
+        if isinstance(recipe, RewriteRecipe) and isinstance(recipe.keep.writer, ByCheckpoint):
+            return self._rewrite(name, recipe, recipe.keep.writer)
         if isinstance(recipe, SftRecipe):
             return self._tune(name, recipe)
         if isinstance(recipe, RewardModelRecipe):
@@ -179,6 +182,14 @@ class _Planner:
         share = recipe.shard.of if recipe.shard else 1
         completions = -(-(reasoning + general) * recipe.samples // share)
         return Work(self.shape(name), Sampled(completions, self.forecast.prompt, min(mean, limit), limit, None))
+
+    def _rewrite(self, name: AssetName, recipe: RewriteRecipe, how: ByCheckpoint) -> Work:
+        """Every completion that is right and readable is asked for again; instructions count a token a word."""
+        completions = round(sum(recipe.ask.problems.values()) * recipe.ask.samples * self.forecast.kept)
+        prompt = len(INSTRUCTIONS.split()) + self.forecast.prompt + self.forecast.reasoning
+        limit = how.sampling.max_tokens
+        mean = min(self.forecast.reasoning, limit)
+        return Work(self.shape(self._input(name, "writer")), Sampled(completions, prompt, mean, limit, None))
 
     def _kept(self, recipe: RejectionRecipe) -> float:
         """Rows that rejection sampling is expected to keep."""

@@ -16,11 +16,21 @@ from r1_pipeline.data.ingest.mapping import ProblemMapping, load_mapping
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.generation.opinions import SampleGeneralRecipe
+from r1_pipeline.generation.rejection import RejectionRecipe, RewriteKeepRecipe, RewriteRecipe
+from r1_pipeline.generation.rewriting import ByCheckpoint, ByServer
 from r1_pipeline.graph.node import Node, Ref
 from r1_pipeline.profiles.profile import Profile
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.registry import EXTEND, load_file
-from r1_pipeline.stages import ask, collect_general, curate, fit_preference, sample_general
+from r1_pipeline.stages import (
+    ask,
+    collect_general,
+    curate,
+    draft_cold_start,
+    fit_preference,
+    rewrite_cold_start,
+    sample_general,
+)
 
 
 def extended(profile: Profile, file: Path) -> Profile:
@@ -137,6 +147,31 @@ def with_sampled_general(
     )
     wider = replace(profile, graph=graph.with_nodes(asked).replacing(approved), recipes=recipes)
     return wider.with_recipes({general.name: recipe})
+
+
+def with_writer(profile: Profile, how: ByCheckpoint | ByServer, writer: str | None = None) -> Profile:
+    """`profile` whose cold start is put into words by a model: the checkpoint of the node `writer`, or a server's.
+
+    Raises `UnknownNameError` for a node that is not there, and `GraphError` for one that is no checkpoint, or learns
+    from these very rows.
+    """
+    graph = profile.graph
+    draft = next(node for node in graph if node.verb is draft_cold_start)
+    own = profile.recipes[draft.name]
+    assert isinstance(own, RejectionRecipe)
+    reader = {"writer": Ref(graph.node(writer).name)} if writer else {}
+    who = writer or (how.model if isinstance(how, ByServer) else "nobody")
+    rewritten = replace(
+        draft,
+        verb=rewrite_cold_start,
+        inputs={**draft.inputs, **reader},
+        about=f"Long reasoning to start from: R1-Zero's right and readable samples in the words of {who}.",
+    )
+    keep = RewriteKeepRecipe(rules=own.keep.rules, per_problem=own.keep.per_problem, writer=how)
+    wider = replace(profile, graph=graph.replacing(rewritten))
+    changed = wider.with_recipes({draft.name: RewriteRecipe(ask=own.ask, keep=keep)})
+    assert changed.bound  # raises before any work
+    return changed
 
 
 def with_student(profile: Profile, name: str, base: Recipe, distill: Recipe) -> Profile:

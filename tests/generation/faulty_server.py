@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,17 +28,19 @@ class Script:
     busiest: int = 0
     """Most requests under way at once."""
     under_way: int = 0
+    replies: Callable[[str], str] = lambda prompt: prompt.split()[-1]
+    """What it says to a message: by default its last word."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def said(body: dict[str, Any], without_ids: bool) -> dict[str, Any]:
-    """The answer to a request: its last word, or its last prompt token and the end of sequence (2)."""
+def said(body: dict[str, Any], script: Script) -> dict[str, Any]:
+    """What the script replies to a message; to tokens the last of them and the end of sequence (2)."""
     if "messages" in body:
-        choice: dict[str, Any] = {"message": {"content": body["messages"][0]["content"].split()[-1]}}
+        choice: dict[str, Any] = {"message": {"content": script.replies(body["messages"][0]["content"])}}
     else:
         ids = [body["prompt"][-1], 2]
         choice = {"text": "?", "logprobs": {"token_logprobs": [-0.5, -0.25]}}
-        if not without_ids:
+        if not script.without_ids:
             choice["token_ids"] = ids
     return {
         "choices": [{"finish_reason": "stop", **choice}],
@@ -64,7 +66,7 @@ def serving(script: Script) -> Iterator[str]:
             time.sleep(script.linger_s)
             with script.lock:
                 script.under_way -= 1
-            self._answer(fault, json.dumps(said(body, script.without_ids)).encode())
+            self._answer(fault, json.dumps(said(body, script)).encode())
 
         def _answer(self, fault: Fault | None, whole: bytes) -> None:
             if fault == "silent":

@@ -1,0 +1,86 @@
+"""Whether the rows of a cold start say what their rewriter said, without the model that rewrote them.
+
+What a writer was asked is built again from the stored problem and completion, and its sha256 compared; what it said is
+read again; the template's text is made again; a row must be one of these texts, and name its writer. Not covered:
+whether the text is right, which `rows` judges again, and whether the model would say it again, which needs the model.
+"""
+
+from collections.abc import Iterator
+
+from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, Corpus, ProblemSet
+from r1_pipeline.artifacts.tables import read_records
+from r1_pipeline.data.templates import split_reply
+from r1_pipeline.generation.engine import request_hash
+from r1_pipeline.generation.judging import completions_of
+from r1_pipeline.generation.rewriting import (
+    REWRITES,
+    Accepted,
+    Rewrite,
+    TemplateRewriter,
+    asked_to_rewrite,
+    read_rewrite,
+    templated,
+)
+from r1_pipeline.lineage.integrity import Finding, finding
+from r1_pipeline.lineage.library import Library
+from r1_pipeline.records import Completion, Problem
+
+
+def check_rewrites(corpus: Corpus, library: Library) -> Iterator[Finding]:
+    """Every rewriting of a corpus that its own record does not bear out, and rows that no record has; nothing for a
+    corpus in which nobody rewrote."""
+    if not (corpus.path / REWRITES).exists():
+        return
+    inputs = {edge.name: edge.source for edge in library.edges(corpus)}
+    answers, problems = inputs.get("answers"), inputs.get("problems")
+    if not isinstance(answers, Answers) or not isinstance(problems, ProblemSet):
+        yield finding(corpus, REWRITES, "the completions or problems behind its texts are not in this folder")
+        return
+    template, known = answers.asked()["template"], {problem.id: problem for problem in problems.problems()}
+    said = {(c.problem_id, c.sample_index): c for c in completions_of(answers.completions())}
+    texts: dict[tuple[str, int], str | None] = {}
+    for made in read_records(corpus.path / REWRITES, Rewrite):
+        key = (made.problem_id, made.sample_index)
+        if key not in said or made.problem_id not in known:
+            yield finding(corpus, f"rewriting {key[0]}/{key[1]}", "is about a completion that is not among the answers")
+        elif fault := _fault(made, _accepted(known[made.problem_id], said[key], template), inputs):
+            yield finding(corpus, f"rewriting {key[0]}/{key[1]}", fault)
+        texts[key] = made.response
+    writer = _writer(corpus, inputs)
+    for sample in corpus.samples():
+        if texts.get((sample.problem_id, sample.sample_index)) != sample.response:
+            yield finding(corpus, f"row {sample.sample_id}", "says what its rewriter did not")
+        elif sample.writer is None or not sample.writer.startswith(writer):
+            yield finding(corpus, f"row {sample.sample_id}", f"names {sample.writer} as its writer, not {writer}")
+
+
+def _fault(made: Rewrite, row: Accepted, inputs: dict[str, Artifact | None]) -> str | None:
+    """What is wrong with a rewriting; None where it follows from its record."""
+    if made.request is None:
+        unasked = made.response is None or made.response == templated(row)
+        return None if unasked else "is neither the template's text nor any model's"
+    writer = inputs.get("writer")
+    form = writer.template if isinstance(writer, Checkpoint) else None
+    if request_hash(asked_to_rewrite(form, row)) != made.request:
+        return "its writer was asked something else than this problem and completion"
+    if read_rewrite(form, made.said or "", made.finish_reason or "") != (made.response, made.reason):
+        return "what its writer said reads otherwise"
+    return None
+
+
+def _writer(corpus: Corpus, inputs: dict[str, Artifact | None]) -> str:
+    """How every row must name its writer, or how the name must begin."""
+    writer = inputs.get("writer")
+    if isinstance(writer, Checkpoint):
+        return writer.digest
+    return "server/" if "writer" in corpus.manifest.payload["recipe"] else TemplateRewriter.writer
+
+
+def _accepted(problem: Problem, completion: Completion, template: str) -> Accepted:
+    parts = split_reply(template, completion.text)
+    return Accepted(
+        problem=problem,
+        reasoning=parts.reasoning or "",
+        final=parts.final or "",
+        sample_index=completion.sample_index,
+    )
