@@ -27,6 +27,7 @@ from r1_pipeline.generation.rewriting import REWRITES, ByCheckpoint, ByServer, R
 from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.lineage.rewrites import check_rewrites
+from r1_pipeline.lineage.trace import trace
 from r1_pipeline.planning.work import work_of
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.profiles.extended import with_writer
@@ -172,6 +173,13 @@ def test_what_a_writer_says_is_judged_and_measured_again_and_every_loss_has_its_
         "rewritten_malformed": 1,
         "rewritten_repetition": 1,
     }
+
+
+def test_a_trace_names_who_wrote_a_row_and_who_rewrote_it(store: Store, rewritten: Corpus, base: Checkpoint) -> None:
+    [row] = rewritten.samples()
+    found = {node.part: node for node in trace(Library.of(store.home), row.sample_id).below}
+    assert found["written by"].name == "z" * 64
+    assert found["rewritten by"].facts["digest"] == base.digest
 
 
 def test_what_the_writer_was_asked_and_said_stands_beside_and_its_engine_and_form_in_the_fingerprint(

@@ -4,7 +4,7 @@ what that had learned, and so on to the base. A tree of `Node`s, for the termina
 Not covered: questions about whole models (`learning`), whether any of it is true (`audit`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ class Node(Record):
     """Something that had a part in the row."""
 
     part: str
-    """What it was to the node above: `problem`, `written by`, or the name of an edge of the graph."""
+    """What it was to the node above: `problem`, `written by`, `rewritten by`, or the name of an edge of the graph."""
     name: str
     facts: dict[str, Fact]
     below: tuple["Node", ...]
@@ -41,13 +41,6 @@ def trace(library: Library, wanted: str) -> Node:
             f"no corpus under {library.root} has a row {wanted!r}; ids are the column sample_id of samples.parquet"
         )
     row, corpora = rows[0][1], [corpus for corpus, _ in rows]
-    known = (a for corpus in reversed(corpora) for a in library.upstream(corpus) if a.digest == row["generator"])
-    generator = next(known, None)
-    writer = (
-        _artifact(library, "written by", generator, set())
-        if generator
-        else Node(part="written by", name=row["generator"], facts={}, below=())
-    )
     return Node(
         part="row",
         name=wanted,
@@ -57,9 +50,17 @@ def trace(library: Library, wanted: str) -> Node:
             Node(part="sampling", name=row["engine"], facts={name: row[name] for name in SAMPLING[1:]}, below=()),
             Node(part="verdict", name=row["outcome"], facts={name: row[name] for name in VERDICT[1:]}, below=()),
             *(Node(part="stands in", name=c.name, facts=_facts(c), below=()) for c in corpora),
-            writer,
+            _author(library, corpora, "written by", row["generator"]),
+            *([_author(library, corpora, "rewritten by", row["writer"])] if row.get("writer") else []),
         ),
     )
+
+
+def _author(library: Library, corpora: Sequence[Corpus], part: str, author: str) -> Node:
+    """Who wrote a row: the model with this digest, with all behind it, or whatever else has this name."""
+    known = (a for corpus in reversed(corpora) for a in library.upstream(corpus) if a.digest == author)
+    model = next(known, None)
+    return _artifact(library, part, model, set()) if model else Node(part=part, name=author, facts={}, below=())
 
 
 def _problem(library: Library, row: Mapping[str, Any]) -> Node:
