@@ -40,7 +40,7 @@ WEEKLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=15), warn_win
 """Overdue after one missed schedule, failed after two."""
 FRESHNESS: Mapping[str, dg.FreshnessPolicy] = {"problems": WEEKLY, "evaluation": NIGHTLY}
 """Groups that a schedule refreshes. Sources have none: Dagster counts materializations only, not observations."""
-REPORT_VERSION = 3
+REPORT_VERSION = 4
 """Bumped when the report shows something else."""
 
 

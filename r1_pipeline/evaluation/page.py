@@ -21,6 +21,7 @@ from r1_pipeline.evaluation.inputs import Cast, ReportInputs
 from r1_pipeline.evaluation.plots import Dot, Line, curves, dots
 from r1_pipeline.evaluation.preference_plots import calibrations, optimization
 from r1_pipeline.records import DOMAINS, Outcome
+from r1_pipeline.training.experts import LOAD
 
 SENSES = {"at least": "≥", "at most": "≤", "above": ">", "below": "<"}
 ZERO_CURVES = (
@@ -68,6 +69,7 @@ def render(inputs: ReportInputs) -> str:
         calibrations=calibrations(inputs),
         optimization=optimization(inputs),
         sizes=rows.sizes(inputs),
+        loads=_loads(inputs),
         longest=max((stage.seconds for stage in inputs.stages.values()), default=0.0) or 1.0,
         exchanges=[
             (exchange, {name: (_spans(r.text), r.outcome) for name, r in exchange.replies.items()})
@@ -206,6 +208,12 @@ def _language_curve(inputs: ReportInputs) -> Markup | None:
     pairs = ((inputs.cast.language, "a"), (inputs.cast.unrewarded, "b"))
     lines = [line for name, style in pairs if (line := _series(inputs, name, "reward/language", style))]
     return curves(lines, "Language consistency of training samples", 2) if lines else None
+
+
+def _loads(inputs: ReportInputs) -> list[tuple[str, Markup]]:
+    """(model, plot of its busiest expert over the mean one) of every model with experts, in the order of the graph."""
+    lines = [line for name in inputs.training if (line := _series(inputs, name, LOAD, "a"))]
+    return [(line.label, curves([line], f"Load of the busiest expert: {line.label}", 2)) for line in lines]
 
 
 _TAGS = re.compile("(" + "|".join(map(re.escape, TAGS)) + ")")

@@ -376,3 +376,6 @@ def test_the_report_says_how_evenly_experts_shared_the_last_steps_of_training() 
     html = build_report(inputs)[1]
     section = html[html.index('id="sizes"') : html.index('id="replies"')]
     assert re.findall(r'<td class="n">([\d.,–]+)', section)[6] == "1.50"
+    [plot] = re.findall(r"<figure>.*?</figure>", section, re.DOTALL)
+    assert "base in training: busiest expert over the mean" in plot
+    assert plot.count('<path class="raw') == 1 and ">1.50</text>" in plot  # the last mean, written at the line's end
