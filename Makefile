@@ -6,6 +6,7 @@
 # make test-services   the surfaces in a real browser, the records in a real PostgreSQL (Debian packages, installed first)
 # make test-vllm   vLLM's CPU build for real, in an environment of its own (.venv-vllm)
 # make test-deepspeed   ZeRO-3 on two CPU ranks, in an environment of its own (.venv-deepspeed)
+# make test-install   the wheel, installed without extras in an empty environment
 # make test-cluster   a Ray cluster of two nodes, and a Slurm of two, on this machine
 
 PYTHON ?= python3.11
@@ -15,7 +16,7 @@ READY := $(VENV)/.ready
 export R1_HOME ?= $(CURDIR)/.r1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-tiny seeds test-services test-vllm test-deepspeed test-cluster services lint bench setup sandbox clean
+.PHONY: demo test test-tiny seeds test-install test-services test-vllm test-deepspeed test-cluster services lint bench setup sandbox clean
 
 setup: $(READY)
 
@@ -70,6 +71,9 @@ PACKAGES := $(AS_ROOT) apt-get install -qq -y --no-install-recommends chromium n
 services: sandbox
 	@(command -v chromium && command -v openssl && ls /usr/sbin/nginx && command -v slurmctld && ls /usr/lib/postgresql/*/bin/initdb) >/dev/null 2>&1 \
 	  || ($(AS_ROOT) apt-get update -qq && $(PACKAGES)) >/dev/null
+
+test-install: $(READY)
+	@$(BIN)/python -m pytest -m slow tests/cli/test_installed.py
 
 test-services: $(READY) services
 	@$(BIN)/python -m pytest -m slow $(addprefix tests/dagster_defs/test_,browser.py mlflow_lineage.py openlineage.py postgres.py proxy.py surfaces.py)

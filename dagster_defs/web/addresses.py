@@ -11,9 +11,6 @@ import re
 import socket
 from dataclasses import dataclass
 
-import httpx
-import psutil
-
 from r1_pipeline.errors import R1Error, RequirementError
 
 LOOPBACK = "127.0.0.1"
@@ -68,6 +65,8 @@ class Address:
 
 def public_origin(text: str) -> str:
     """The origin as browsers write it: lower case, no port where it is the scheme's own; raises `R1Error`."""
+    import httpx
+
     try:
         origin = _origin(text)
         plain = str(httpx.URL(text)).rstrip("/").lower() == origin
@@ -79,6 +78,8 @@ def public_origin(text: str) -> str:
 
 
 def _origin(text: str) -> str:
+    import httpx
+
     url = httpx.URL(text)
     return f"{url.scheme}://{url.netloc.decode('ascii').lower()}"
 
@@ -106,6 +107,8 @@ def _names(host: str) -> list[str]:
 
 def _own(version: int) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
     """This machine's addresses; those with a zone (`fe80::1%eth0`), which no browser can name, are left out."""
+    import psutil
+
     every = (each for interface in psutil.net_if_addrs().values() for each in interface)
     return [
         ipaddress.ip_address(each.address)

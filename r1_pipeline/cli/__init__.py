@@ -15,9 +15,15 @@ __all__ = ["app", "asking", "judging", "main", "models"]
 INTERRUPTED = 130
 """What shells report of a process that SIGINT ended."""
 EXTRAS = {
-    **dict.fromkeys(("dagster", "dagster_pipes", "dagster_webserver", "mlflow", "openlineage"), "dagster"),
-    **dict.fromkeys(("accelerate", "datasets", "torch", "transformers", "trl"), "train"),
+    **dict.fromkeys(("dagster", "dagster_pipes", "dagster_webserver", "mlflow", "openlineage", "psutil"), "dagster"),
+    **dict.fromkeys(("accelerate", "datasets", "matplotlib", "reasoning_gym", "safetensors", "tokenizers"), "train"),
+    **dict.fromkeys(("torch", "transformers", "trl"), "train"),
+    **dict.fromkeys(("sqlalchemy", "starlette", "uvicorn"), "dagster"),
     "dagster_postgres": "postgres",
+    "deepspeed": "deepspeed",
+    "ray": "ray",
+    "torchao": "fp8",
+    "vllm": "vllm",
 }
 """Package -> the extra of ours that brings it."""
 

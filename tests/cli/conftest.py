@@ -9,11 +9,10 @@ import pytest
 from bare_command import Bare
 
 from r1_pipeline.artifacts.store import Store
+from r1_pipeline.cli import EXTRAS
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.runtime.workshop import Workshop
 from r1_pipeline.stages import curate
-
-ABSENT = ("dagster", "dagster_pipes", "dagster_webserver", "mlflow", "openlineage", "torch", "transformers", "trl")
 
 
 @pytest.fixture(scope="session")
@@ -26,10 +25,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Bare:
-    """Runs `r1 ARGUMENTS` in a process in which importing any of `ABSENT` fails as if it were not installed."""
+    """Runs `r1 ARGUMENTS` in a process in which importing any package of an extra fails as if it were not installed."""
     site = tmp_path_factory.mktemp("site")
     (site / "sitecustomize.py").write_text(
-        f"import sys\nfor name in {ABSENT}:\n    sys.modules[name] = None\n", encoding="utf-8"
+        f"import sys\nfor name in {tuple(EXTRAS)}:\n    sys.modules[name] = None\n", encoding="utf-8"
     )
     root = Path(__file__).parents[2]
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("R1_", "MLFLOW_", "DAGSTER_"))}
