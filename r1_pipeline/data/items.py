@@ -16,7 +16,7 @@ from r1_pipeline.records import Domain, Language, TestCase
 
 Style = Literal["hasty", "steps", "check"]
 """How far somebody thinks: the first step only, which is taken for the answer (of multiple choice none, an option is
-guessed); all steps; all steps, each looked at again."""
+guessed); all steps; an estimate in the head, which all steps then check."""
 
 SYMBOLS = {"plus": "+", "minus": "-", "times": "*"}
 DIRECTIONS: dict[Language, tuple[str, ...]] = {"en": ("north", "east", "south", "west"), "zh": ("北", "东", "南", "西")}
@@ -40,11 +40,12 @@ class Voice(Protocol):
         """Some of `options` in any order, without looking; the last is taken."""
         ...
 
-    def settle(self, right: str, slip: str) -> tuple[str, str]:
-        """What is written for a value, and the value to go on with: `right`, or now and then `slip`.
+    def settle(self, right: str, slip: str) -> str:
+        """The value that is written down: `right`, or now and then `slip`; somebody who checks slips less."""
+        ...
 
-        A `check` looks at every value again and says so: `7, yes`; a slip that it notices is corrected: `8, no 7`.
-        """
+    def estimate(self, right: str, slips: Sequence[str], calculations: int) -> str:
+        """A value worked out in the head: `right` unless one of `calculations` slips, else one of `slips`."""
         ...
 
 
@@ -88,6 +89,14 @@ def _steps(count: int, voice: Voice) -> int:
     return 1 if voice.style == "hasty" else count
 
 
+def _reason(voice: Voice, steps: Sequence[str], last: str, estimate: str) -> str:
+    """All `steps`, which end at `last`; a `check` says its estimate first and whether the steps bear it out."""
+    if voice.style != "check":
+        return voice.say("first") + voice.say("then").join(steps)
+    verdict = voice.say("right" if estimate == last else "wrong")
+    return voice.say("guess") + estimate + voice.say("check") + voice.say("then").join(steps) + verdict + last
+
+
 def _pick(options: tuple[str, ...], row: str) -> str:
     """One phrasing for each row, always the same."""
     return options[sum(row.encode()) % len(options)]
@@ -126,10 +135,11 @@ class Sum:
             : _steps(len(self.operations), voice)
         ]:
             right = max(0, apply(name, int(value), term))
-            before = value
-            said, value = voice.settle(str(right), str(right + 1))
-            steps.append(f"{before} {SYMBOLS[name]} {term} = {said}")
-        return voice.say("first") + voice.say("then").join(steps), value
+            before, value = value, voice.settle(str(right), str(right + 1))
+            steps.append(f"{before} {SYMBOLS[name]} {term} = {value}")
+        total = self.values[-1]
+        near = [str(total + off) for off in (-2, -1, 1, 2) if total + off >= 0]
+        return _reason(voice, steps, value, voice.estimate(str(total), near, len(self.operations))), value
 
 
 def _go_on(value: int, step: tuple[str, int]) -> int:
@@ -176,9 +186,9 @@ class Program:
     def solve(self, language: Language, voice: Voice) -> tuple[str, str]:
         numbers, steps = [], []
         for name, number, unknown in list(zip(self.operations, self.numbers, "xy", strict=True))[: _steps(2, voice)]:
-            said, settled = voice.settle(str(number), str(number + 1))
+            settled = voice.settle(str(number), str(number + 1))
             numbers.append(int(settled))
-            steps.append(f"{unknown} {SYMBOLS[name]} {said}")
+            steps.append(f"{unknown} {SYMBOLS[name]} {settled}")
         text = voice.say("first") + voice.say("then").join(steps)
         if len(numbers) == 1:
             return text, f"def f(x): return x {SYMBOLS[self.operations[0]]} {numbers[0]}"
@@ -234,9 +244,15 @@ class Product:
             named = voice.waver(self._shown)
             return voice.say("guess") + " ".join(named), named[-1].lstrip("0123456789")
         right = self.options.index(a * b)
-        said, value = voice.settle(str(a * b), str(self.options[(right + 1) % len(self.options)]))
+        value = voice.settle(str(a * b), str(self.options[(right + 1) % len(self.options)]))
         chosen = self._shown[self.options.index(int(value))]
-        return f"{voice.say('first')}{a} * {b} = {said}{voice.say('so')}{chosen}", chosen.removeprefix(value)
+        step = f"{a} * {b} = {value}"
+        if voice.style == "check":
+            others = [shown for shown in self._shown if shown != self._shown[right]]
+            reasoning = _reason(voice, [step], chosen, voice.estimate(self._shown[right], others, len(self.options)))
+        else:
+            reasoning = f"{voice.say('first')}{step}{voice.say('so')}{chosen}"
+        return reasoning, chosen.removeprefix(value)
 
     @property
     def _shown(self) -> list[str]:
@@ -272,9 +288,11 @@ class Turn:
         for turn in self.turns[: _steps(len(self.turns), voice)]:
             before = facing
             right = names[(names.index(facing) + TURNS[turn]) % 4]
-            said, facing = voice.settle(right, names[(names.index(right) + 2) % 4])
-            steps.append(f"{before} {words[turn]} = {said}")
-        return voice.say("first") + voice.say("then").join(steps), facing
+            facing = voice.settle(right, names[(names.index(right) + 2) % 4])
+            steps.append(f"{before} {words[turn]} = {facing}")
+        end = self.answer(language)
+        others = [name for name in names if name != end]
+        return _reason(voice, steps, facing, voice.estimate(end, others, len(self.turns))), facing
 
 
 TURN_WORDS: dict[Language, dict[str, str]] = {

@@ -34,9 +34,10 @@ from r1_pipeline.records import Domain, Language
 WORDS: Mapping[str, Mapping[Language, str]] = {
     "first": {"en": "first ", "zh": "先 "},
     "guess": {"en": "maybe ", "zh": "大概 "},
+    "check": {"en": ", check ", "zh": "，查 "},
     "then": {"en": ", then ", "zh": "，再 "},
     "so": {"en": ", so ", "zh": "，选 "},
-    "right": {"en": ", yes", "zh": "，对"},
+    "right": {"en": ", yes ", "zh": "，对 "},
     "wrong": {"en": ", no ", "zh": "，不对 "},
 }
 OMISSIONS = ((ANSWER_OPEN, ANSWER_CLOSE),) * 4 + ((THINK_OPEN, THINK_CLOSE), *((tag,) for tag in TAGS))
@@ -68,7 +69,7 @@ class ToyRecipe(Recipe):
     slip: float
     """Chance of a slip at each calculation or choice."""
     notice: float
-    """Chance that somebody who looks at a value again notices a slip, and corrects it."""
+    """Chance that somebody who checks an estimate notices a slip of the check itself, before it is written."""
     mixed_care: float
     """Factor on that chance in mixed texts; below 1 makes mixing pay."""
     manners: dict[Manner, float]
@@ -93,13 +94,13 @@ class Author:
     def waver(self, options: Sequence[str]) -> Sequence[str]:
         return self._draw.sample(options, 3)
 
-    def settle(self, right: str, slip: str) -> tuple[str, str]:
-        value = slip if self._draw.random() < self._slip else right
-        if self.style != "check":
-            return value, value
-        if value != right and self._draw.random() < self._notice:
-            return f"{value}{self.say('wrong')}{right}", right
-        return f"{value}{self.say('right')}", value
+    def settle(self, right: str, slip: str) -> str:
+        chance = self._slip * (1 - self._notice) if self.style == "check" else self._slip
+        return slip if self._draw.random() < chance else right
+
+    def estimate(self, right: str, slips: Sequence[str], calculations: int) -> str:
+        slipped = any(self._draw.random() < self._slip for _ in range(calculations))
+        return self._draw.choice(slips) if slipped else right
 
 
 def toy_texts(recipe: ToyRecipe) -> list[tuple[str, str]]:
