@@ -89,9 +89,12 @@ def _steps(count: int, voice: Voice) -> int:
     return 1 if voice.style == "hasty" else count
 
 
-def _reason(voice: Voice, steps: Sequence[str], last: str, estimate: str) -> str:
-    """All `steps`, which end at `last`; a `check` says its estimate first and whether the steps bear it out."""
-    if voice.style != "check":
+def _reason(voice: Voice, steps: Sequence[str], last: str, estimate: str | None) -> str:
+    """All `steps`, which end at `last`; a `check` says its `estimate` first, then whether the steps bear it out.
+
+    None: the problem is not worth an estimate.
+    """
+    if voice.style != "check" or estimate is None:
         return voice.say("first") + voice.say("then").join(steps)
     verdict = voice.say("right" if estimate == last else "wrong")
     return voice.say("guess") + estimate + voice.say("check") + voice.say("then").join(steps) + verdict + last
@@ -139,7 +142,9 @@ class Sum:
             steps.append(f"{before} {SYMBOLS[name]} {term} = {value}")
         total = self.values[-1]
         near = [str(total + off) for off in (-2, -1, 1, 2) if total + off >= 0]
-        return _reason(voice, steps, value, voice.estimate(str(total), near, len(self.operations))), value
+        deep = len(self.operations) > 1
+        estimate = voice.estimate(str(total), near, len(self.operations)) if deep else None
+        return _reason(voice, steps, value, estimate), value
 
 
 def _go_on(value: int, step: tuple[str, int]) -> int:

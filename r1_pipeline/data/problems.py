@@ -11,6 +11,7 @@ from itertools import product
 
 from r1_pipeline.data.courtesies import Courtesy, all_courtesies
 from r1_pipeline.data.items import DIRECTIONS, LAWS, SYMBOLS, TURNS, Item, Product, Program, Sum, Turn
+from r1_pipeline.data.origin import Origin
 from r1_pipeline.data.sources import source_of
 from r1_pipeline.data.split import is_heldout
 from r1_pipeline.recipe import Recipe, canonical_json
@@ -72,6 +73,14 @@ def to_problem(item: Item | Courtesy, language: Language) -> Problem:
         licence=source.licence,
         kind=_KINDS.get(item.kind) if isinstance(item, Courtesy) else None,
     )
+
+
+def steps_of(problem: Problem) -> int | None:
+    """Calculations that a sum of the toy world needs; None for any other problem."""
+    origin = Origin.of(problem.source)
+    if origin.source != source_of(Sum.domain).name:
+        return None
+    return len(origin.fact.split()) // 2
 
 
 def all_items(recipe: ProblemsRecipe) -> list[Item | Courtesy]:

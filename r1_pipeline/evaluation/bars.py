@@ -9,13 +9,14 @@ about a model, so it is no bar.
 A further bar is one more function of `ReportInputs` in `CLAIMS`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, TypeVar, assert_never
 
 from r1_pipeline.evaluation.comparisons import students
 from r1_pipeline.evaluation.estimators import Difference
 from r1_pipeline.evaluation.inputs import ReportInputs
 from r1_pipeline.evaluation.paired import differences, mean_difference
+from r1_pipeline.evaluation.reflection import Depth, corrected_share
 from r1_pipeline.evaluation.scores import EvalScores
 from r1_pipeline.records import DOMAINS, Domain, Record
 
@@ -26,6 +27,8 @@ CLAIMED = "tiny"
 """The profile that the limits are set for."""
 CLEARLY = 0.05
 """How far apart two language consistencies are to be called clearly apart."""
+NO_LONGER = 1.25
+"""How many times as long a reply may be where one calculation is all: the form that a base leaves out costs tokens."""
 BESIDE_MATHS: tuple[Domain, ...] = ("code", "stem", "logic")
 """Domains in which every trained model must be above its base."""
 
@@ -119,6 +122,24 @@ def _of_answers(inputs: ReportInputs) -> Iterator[Bar]:
     yield _bar("STEM: most frequent letter of any trained model", share, "at most", 0.45)
 
 
+def _of_thought(inputs: ReportInputs) -> Iterator[Bar]:
+    """Reinforcement makes the replies longer where that pays, and lets the model find and correct its slips."""
+    base, zero = inputs.cast.beginning
+    found = _both(inputs.depths, zero, base)
+    deepest, shallowest, corrected = _growth(*found) if found else (None, None, None)
+    yield _bar(f"{zero} over {base}: share of sums with a slip found and corrected", corrected, "at least", 3.0, 2)
+    yield _bar(f"{zero} over {base}: mean tokens on the deepest sums", deepest, "at least", 1.5, 2)
+    yield _bar(f"{zero} over {base}: mean tokens on the shallowest sums", shallowest, "at most", NO_LONGER, 2)
+
+
+def _growth(after: Sequence[Depth], before: Sequence[Depth]) -> tuple[float, float, float | None]:
+    """After over before: mean tokens on the deepest sums, on the shallowest, and the share with a corrected slip, which
+    is None where there was none before."""
+    shares = corrected_share(after), corrected_share(before)
+    growth = shares[0] / shares[1] if shares[0] is not None and shares[1] else None
+    return after[-1].mean_tokens / before[-1].mean_tokens, after[0].mean_tokens / before[0].mean_tokens, growth
+
+
 def _of_the_rest(inputs: ReportInputs) -> Iterator[Bar]:
     corpus, judges = inputs.corpus, inputs.reward_models
     agreement = corpus.agreed / corpus.rechecked if corpus.rechecked else None
@@ -140,6 +161,7 @@ CLAIMS: tuple[Callable[[ReportInputs], Iterable[Bar]], ...] = (
     _of_domains,
     _of_students,
     _of_answers,
+    _of_thought,
     _of_the_rest,
 )
 """What is claimed, in the order in which it is shown."""

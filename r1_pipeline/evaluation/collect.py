@@ -39,6 +39,7 @@ from r1_pipeline.evaluation.inputs import (
 )
 from r1_pipeline.evaluation.paired import marks_of
 from r1_pipeline.evaluation.preferences import overall
+from r1_pipeline.evaluation.reflection import depths
 from r1_pipeline.evaluation.report import ReportRecipe, build_report, exchanges
 from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.evaluation.sizes import sizes_of
@@ -79,6 +80,7 @@ def collect(material: Material, run: RunFacts, recipe: ReportRecipe) -> ReportIn
     problem_sets = _of(ProblemSet, artifacts)
     corpus, heldout = pick(Corpus, artifacts, cast.corpus), pick(ProblemSet, artifacts, cast.heldout)
     held_out, *others = material.evaluations
+    held_out_problems = heldout.problems()
     models = material.evaluations[held_out]
     preference = {
         model: kinds for each in _of(PreferenceScores, artifacts).values() for model, kinds in each.scores().items()
@@ -93,6 +95,9 @@ def collect(material: Material, run: RunFacts, recipe: ReportRecipe) -> ReportIn
         models={name: scores_of(report) for name, report in models.items()},
         marks={name: marks_of(report.completions(), "domain") for name, report in models.items()},
         favourites={name: favourites(report.completions()) for name, report in models.items()},
+        depths={
+            name: found for name, report in models.items() if (found := depths(report.completions(), held_out_problems))
+        },
         benchmarks={b: {name: scores_of(report) for name, report in material.evaluations[b].items()} for b in others},
         reward_models={name: _accuracy(model) for name, model in _of(RewardModel, artifacts).items()},
         general_preference={model: overall(kinds) for model, kinds in preference.items()},
@@ -120,9 +125,7 @@ def collect(material: Material, run: RunFacts, recipe: ReportRecipe) -> ReportIn
             for gate in gates
         },
         training={name: _curves(model) for name, model in _of(Checkpoint, artifacts).items()},
-        exchanges=exchanges(
-            recipe, heldout.problems(), {name: report.completions() for name, report in models.items()}
-        ),
+        exchanges=exchanges(recipe, held_out_problems, {name: report.completions() for name, report in models.items()}),
         total_seconds=busy_seconds([_span(artifact) for artifact in artifacts.values()]),
         environment=_environment([artifact.manifest for artifact in artifacts.values()]),
     )

@@ -5,6 +5,7 @@ from statistics import fmean
 from r1_pipeline.evaluation.favourites import Favourite
 from r1_pipeline.evaluation.general import General
 from r1_pipeline.evaluation.paired import Mark
+from r1_pipeline.evaluation.reflection import Depth
 from r1_pipeline.evaluation.scores import EvalScores
 from r1_pipeline.evaluation.sizes import Sizes
 from r1_pipeline.records import Domain, Language, Outcome, Record
@@ -118,6 +119,11 @@ class Cast(Record):
     heldout: str
 
     @property
+    def beginning(self) -> tuple[str, str]:
+        """The base and what reinforcement alone makes of it."""
+        return (self.base, self.zero)
+
+    @property
     def line(self) -> tuple[str, ...]:
         """The line of R1 with its ablation, in the paper's order."""
         return (self.base, self.zero, self.cold, self.unrewarded, self.language, self.broad, self.final)
@@ -140,6 +146,8 @@ class ReportInputs(Record):
     """Model -> what each held-out problem scored, by domain: models are compared problem by problem."""
     favourites: dict[str, dict[Domain, Favourite]]
     """Model -> domain -> its most frequent answer to held-out multiple choice."""
+    depths: dict[str, tuple[Depth, ...]]
+    """Model -> its replies to held-out sums of the toy world, by the calculations that those need; may be empty."""
     benchmarks: dict[str, dict[str, EvalScores]]
     """Further benchmark -> model -> scores."""
     reward_models: dict[str, RewardModelScore]

@@ -28,6 +28,7 @@ ZERO_CURVES = (
     ("reward/accuracy", "Accuracy of training samples", 2),
     ("reward/format", "Well-formed replies", 2),
     ("mean_tokens", "Tokens a reply", 1),
+    ("reward/reflection", "Replies with a reflective word", 2),
     ("kl", "KL from the reference, nats a token", 3),
     ("entropy", "Entropy, nats a token", 2),
 )
@@ -59,6 +60,7 @@ def render(inputs: ReportInputs) -> str:
         stage_groups=_stage_groups(inputs),
         benchmarks=rows.benchmarks(inputs),
         zero=_zero(inputs),
+        depths=rows.depths(inputs),
         language=_language(inputs),
         language_curve=_language_curve(inputs),
         students=rows.students(inputs),

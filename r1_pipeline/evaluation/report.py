@@ -7,6 +7,7 @@
     models        NAME -> pass_at_1 pass_at_1_ci pass_at_k cons_at_k format_rate language_consistency mean_tokens n
                           outcomes {OUTCOME: n} by_domain {DOMAIN: {pass_at_1, pass_at_1_ci, n}} digest
                           favourites {DOMAIN: {answer, share, answers}} of multiple choice
+                          depths [{steps, replies, right, mean_tokens, reflective, corrected}] of the toy sums
     differences   "AFTER − BEFORE" -> {DOMAIN or "overall": {value, lo, hi, facts}} of pass@1, problem by problem
     benchmarks    BENCHMARK -> models, as above, for every benchmark beside the held-out problems
     reward_models NAME -> accuracy n calibration [{predicted, observed, pairs}] calibration_error
@@ -70,6 +71,7 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
         "models": {
             name: {
                 **_model(scores),
+                "depths": [depth.model_dump() for depth in inputs.depths.get(name, ())],
                 "favourites": {d: each.model_dump() for d, each in inputs.favourites.get(name, {}).items()},
             }
             for name, scores in inputs.models.items()

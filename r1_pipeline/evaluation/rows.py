@@ -43,6 +43,22 @@ def benchmarks(inputs: ReportInputs) -> list[tuple[str, list[Row]]]:
     ]
 
 
+def depths(inputs: ReportInputs) -> list[Row]:
+    """Base and R1-Zero on the sums of each depth: pass@1, tokens, reflective replies, corrected slips."""
+    found = {name: {depth.steps: depth for depth in inputs.depths.get(name, ())} for name in inputs.cast.beginning}
+    rows = []
+    for steps in sorted({steps for each in found.values() for steps in each}):
+        both = [each.get(steps) for each in found.values()]
+        cells = [
+            *(percent(depth.right if depth else None) for depth in both),
+            *(number(depth.mean_tokens if depth else None, 1) for depth in both),
+            *(percent(depth.reflective if depth else None) for depth in both),
+            *(percent(depth.corrected if depth else None) for depth in both),
+        ]
+        rows.append(Row(str(steps), tuple(cells)))
+    return rows
+
+
 def students(inputs: ReportInputs) -> list[Row]:
     """Bases, reinforcement on the student, distillation; the teacher last."""
     models, cast = inputs.models, inputs.cast

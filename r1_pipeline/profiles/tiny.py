@@ -355,7 +355,7 @@ def _reward_model(seed: int, size: Size) -> RewardModelRecipe:
 
 
 def _reinforcements(seed: int, size: Size, guards: Guards) -> dict[str, ReinforceRecipe]:
-    rules = Rubric(accuracy=1.0, format=0.1, language=0.0, preference=0.0, watched=("language",))
+    rules = Rubric(accuracy=1.0, format=0.1, language=0.0, preference=0.0, watched=("language", "reflection"))
     with_language = rules.model_copy(update={"language": 1.0})
     reasoning = PromptSchedule(shares=RL_SHARES, general_steps=0, general_share=0.5, seed=seed)
 

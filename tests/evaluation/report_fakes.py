@@ -17,6 +17,7 @@ from r1_pipeline.evaluation.inputs import (
     StageFacts,
 )
 from r1_pipeline.evaluation.paired import Mark
+from r1_pipeline.evaluation.reflection import Depth
 from r1_pipeline.evaluation.scores import EvalScores, Identity, Refusals, Scores
 from r1_pipeline.evaluation.sizes import Sizes
 from r1_pipeline.graph.deepseek_r1 import DEEPSEEK_R1
@@ -112,6 +113,14 @@ def liked(score: float) -> tuple[Mark, ...]:
     )
 
 
+def depths(shallow: float, deep: float, corrected: float) -> tuple[Depth, ...]:
+    """Sums of one and of three calculations; only the deeper ones have slips to correct."""
+    return (
+        Depth(steps=1, replies=100, right=0.9, mean_tokens=shallow, reflective=0.1, corrected=0.0),
+        Depth(steps=3, replies=300, right=0.5, mean_tokens=deep, reflective=0.2 + corrected, corrected=corrected),
+    )
+
+
 def curve(start: float, end: float, at: float, noise: random.Random, wobble: float) -> float:
     return start + (end - start) / (1 + math.exp(-(at - 0.35) * 9)) + noise.gauss(0, wobble)
 
@@ -156,6 +165,7 @@ def report_inputs() -> ReportInputs:
         models={name: eval_scores(name) for name in MODELS},
         marks={name: marks(name) for name in MODELS},
         favourites={name: {"stem": Favourite(answer="b", share=0.3, answers=512)} for name in MODELS},
+        depths={"base": depths(13.0, 13.0, 0.02), "r1_zero": depths(14.0, 26.0, 0.3)},
         benchmarks={},
         reward_models={
             "helpful_rm": reward_model(0.86, 256),

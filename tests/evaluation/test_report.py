@@ -34,7 +34,7 @@ def test_report_json_has_the_published_schema() -> None:
     for model in report["models"].values():
         assert keys(model) == {
             *("pass_at_1", "pass_at_1_ci", "pass_at_k", "cons_at_k", "format_rate", "language_consistency"),
-            *("mean_tokens", "n", "outcomes", "by_domain", "digest", "favourites"),
+            *("mean_tokens", "n", "outcomes", "by_domain", "digest", "favourites", "depths"),
         }
         lo, hi = model["pass_at_1_ci"]
         assert lo <= model["pass_at_1"] <= hi
@@ -78,7 +78,7 @@ def test_a_further_benchmark_stands_beside_the_held_out_problems_in_both_files()
     exam = {"r1": inputs.models["dev1"], "distilled/qwen": inputs.models["distilled/qwen"]}
     numbers, page = build_report(inputs.model_copy(update={"benchmarks": {"exam": exam}}))
     assert keys(numbers["benchmarks"]["exam"]) == {"r1", "distilled/qwen"}
-    assert keys(numbers["benchmarks"]["exam"]["r1"]) == keys(numbers["models"]["r1"]) - {"favourites"}
+    assert keys(numbers["benchmarks"]["exam"]["r1"]) == keys(numbers["models"]["r1"]) - {"favourites", "depths"}
     overall = exam["r1"].overall.pass_at_1
     assert numbers["benchmarks"]["exam"]["r1"]["pass_at_1"] == overall
     assert numbers["models"] == report_json(inputs)["models"]  # the claims stay on the held-out problems
