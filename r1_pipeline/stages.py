@@ -100,15 +100,15 @@ from r1_pipeline.training.rollouts import rollout_identity
 from r1_pipeline.training.sft import SftRecipe, chat_rows, train_sft
 
 VERSIONS: Mapping[str, int] = {
-    "pretrain": 5,
-    "curate": 8,
-    "curate_preferences": 7,
+    "pretrain": 6,
+    "curate": 9,
+    "curate_preferences": 8,
     "reinforce": 5,
     "draft_cold_start": 6,
     "rewrite_cold_start": 1,
     "finetune": 3,
     "rejection_sample": 5,
-    "collect_general": 8,
+    "collect_general": 9,
     "sample_general": 1,
     "merge": 6,
     "fit_preference": 3,

@@ -30,7 +30,7 @@ class Source(Record):
         return fingerprint(self)
 
 
-TOY_VERSION = 4
+TOY_VERSION = 5
 """Bump when the wording or the items of the toy world change."""
 
 _ABOUT: Mapping[str, tuple[str, str]] = {

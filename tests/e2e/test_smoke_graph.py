@@ -134,7 +134,7 @@ def test_b_every_corpus_row_carries_its_provenance(home: Path) -> None:
         assert sample.licence
         assert sample.source
         assert sample.verifier
-        assert sample.generator == (dev2.digest if sample.domain != "general" else "r1-toy/courtesies@4")
+        assert sample.generator == (dev2.digest if sample.domain != "general" else "r1-toy/courtesies@5")
 
 
 def test_b_tables_say_what_their_columns_are_and_where_they_come_from(home: Path) -> None:
