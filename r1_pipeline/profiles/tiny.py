@@ -59,7 +59,7 @@ BASE = DeepseekV3(
     experts=4,
     experts_per_token=2,
     latent=64,
-    rope_dim=16,
+    rope_dim=32,  # at 16 the look-up of an option's letter was learned by the end of pre-training on one seed of two
     value_dim=32,
 )
 STUDENTS: Mapping[str, Dense] = {
@@ -109,6 +109,8 @@ DEMONSTRATED: tuple[tuple[Manner, float], ...] = (
 )  # fmt: skip
 """How people write general demonstrations; the verifier drops some of what is not good, as it does for real ones."""
 
+EXPERT_BIAS_RATE = 0.001
+"""Of the model with experts, in every stage that trains it; DeepSeek-V3's value (its report, section 4.2)."""
 RL_SHARES: Mapping[Domain, float] = {"math": 0.4, "code": 0.1, "stem": 0.3, "logic": 0.2}
 """Of the prompts of reasoning RL; the paper's: 0.30, 0.28, 0.25, 0.17 (supplement, table 4, with bug fixing)."""
 
@@ -156,11 +158,11 @@ def tiny(seed: int) -> Profile:
         students=STUDENTS,
         web=WEB,
         vocabulary=1280,
-        base_steps=1000,
+        base_steps=900,
         student_steps=700,
         batch=96,
-        zero_steps=152,
-        dev2_steps=100,
+        zero_steps=128,
+        dev2_steps=80,
         r1_steps=56,
         r1_general_steps=40,
         student_rl_steps=152,
@@ -265,6 +267,7 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
         )
 
     sft = _sft(seed, size)
+    balanced = sft.model_copy(update={"expert_bias_rate": EXPERT_BIAS_RATE})
     reinforce = _reinforcements(seed, size, guards)
     recipes: Recipes = {
         "reasoning_problems": CurateRecipe(
@@ -277,12 +280,12 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
         "student_base": {name: _pretrain(seed + 1, size, size.students[name], size.student_steps) for name in STUDENTS},
         "r1_zero": reinforce["r1_zero"],
         "cold_start_data": rejection(dict.fromkeys(REASONING_DOMAINS, size.cold_start_problems), per_problem=1),
-        "dev1": sft.model_copy(update={"epochs": size.cold_start_epochs}),
+        "dev1": balanced.model_copy(update={"epochs": size.cold_start_epochs}),
         "dev2": reinforce["dev2"],
         "reasoning_traces": {str(d): rejection({d: size.trace_problems}, per_problem=2) for d in REASONING_DOMAINS},
         "general_traces": GeneralRecipe(rows=900, manners=DEMONSTRATED),
         "sft_corpus": MergeRecipe(seed=seed, screening=TOY_SCREENING, rows={}),
-        "dev3": sft,
+        "dev3": balanced,
         "helpful_rm": _reward_model(seed, size),
         "safety_rm": _reward_model(seed, size),
         "r1": reinforce["r1"],
@@ -324,6 +327,7 @@ def _pretrain(seed: int, size: Size, shape: DeepseekV3 | Dense, steps: int) -> P
         max_grad_norm=1.0,
         save_steps=SAVE_STEPS,
         seed=seed,
+        expert_bias_rate=EXPERT_BIAS_RATE if isinstance(shape, DeepseekV3) else 0.0,
     )
 
 
@@ -366,6 +370,7 @@ def _reinforcements(seed: int, size: Size, guards: Guards) -> dict[str, Reinforc
         temperature: float,
         schedule: PromptSchedule = reasoning,
         learning_rate: float = 3e-4,
+        expert_bias_rate: float = EXPERT_BIAS_RATE,
     ) -> ReinforceRecipe:
         grpo = GrpoRecipe(
             steps=steps,
@@ -387,6 +392,7 @@ def _reinforcements(seed: int, size: Size, guards: Guards) -> dict[str, Reinforc
             save_steps=SAVE_STEPS // size.minibatches * size.minibatches,
             seed=seed,
             guards=guards,
+            expert_bias_rate=expert_bias_rate,
         )
         return ReinforceRecipe(template=template, rubric=rubric, schedule=schedule, grpo=grpo)
 
@@ -402,5 +408,5 @@ def _reinforcements(seed: int, size: Size, guards: Guards) -> dict[str, Reinforc
             last,
             1.5e-4,
         ),
-        "student_rl_only": run(size.student_rl_steps, rules, "zero", 1.0),
+        "student_rl_only": run(size.student_rl_steps, rules, "zero", 1.0, expert_bias_rate=0.0),
     }
