@@ -214,7 +214,7 @@ def smoke(seed: int) -> Profile:
         }
     )
     size = Size(
-        base=BASE.model_copy(update={"width": 64, "layers": 2, "intermediate": 128}),
+        base=BASE.model_copy(update={"width": 64, "layers": 2, "intermediate": 128, "rope_dim": 16}),
         students={k: v.model_copy(update={"width": 64, "layers": 2}) for k, v in STUDENTS.items()},
         web=web,
         vocabulary=768,
