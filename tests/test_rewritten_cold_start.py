@@ -23,7 +23,7 @@ from r1_pipeline.generation.asking import Asked, schema
 from r1_pipeline.generation.fake import FakeEngine
 from r1_pipeline.generation.opening import ENGINES, EngineKind, add_engine
 from r1_pipeline.generation.rejection import RewriteKeepRecipe, RewriteRecipe
-from r1_pipeline.generation.rewriting import REWRITES, ByCheckpoint, ByServer, Rewrite
+from r1_pipeline.generation.rewriting import REWRITES, Accepted, ByCheckpoint, ByServer, Rewrite, asked_to_rewrite
 from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.lineage.rewrites import check_rewrites
@@ -35,7 +35,10 @@ from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import Completion, Outcome, Problem, Sampling
 from r1_pipeline.runtime.workshop import Workshop
 from r1_pipeline.settings.engines import OpenAiSettings
+from r1_pipeline.training.facts import model_facts
+from r1_pipeline.training.sft import Row, train_sft
 from tests.generation.faulty_server import Script, serving
+from tests.training.training_runs import SFT
 
 SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_tokens=64)
 WRITING = Sampling(temperature=0.0, top_p=1.0, max_tokens=150)
@@ -248,6 +251,27 @@ def test_a_model_on_a_server_is_asked_as_text_and_named_in_every_row(
     first = next(body for body in script.asked if "What is 3 + 3?" in body["messages"][0]["content"])
     assert shown(first["messages"][0]["content"])["ending"] == "\\boxed{6}"
     assert made.manifest.payload["uses"]["engine"] == "openai/test-1"
+    assert list(check_rewrites(made, Library.of(store.home))) == []
+
+
+def test_a_real_model_that_has_learned_to_rewrite_writes_rows_on_its_own_engine(
+    store: Store, answers: Answers, problems: ProblemSet, base: Checkpoint
+) -> None:
+    """It has learned what to say to one request, and says it to all: right for one problem, wrong for the others."""
+    own = Accepted(problem=problem(3), reasoning="3 and 3", final="6", sample_index=0)
+    lesson = Row(asked_to_rewrite("chat", own), "<think>twice 3 is that</think>\\boxed{6}", "")
+
+    def make(draft: Draft) -> Facts:
+        learning = SFT.model_copy(update={"epochs": 24, "batch": 1, "max_tokens": 1000, "save_steps": 24})
+        train_sft(base.path, [[lesson]], learning, Runtime(), draft)
+        return model_facts(draft, "chat")
+
+    writer = store.build(Checkpoint, Spec("writer", "finetune", 1, SFT, {"base": base}), make)
+    how = ByCheckpoint(sampling=WRITING.model_copy(update={"max_tokens": 40}), seed=0)
+    made = stages.rewrite_cold_start(at(store, "learned"), answers, problems, base, recipe(how), writer=writer)
+    assert [(row.question, row.response) for row in made.samples()] == [("What is 3 + 3?", lesson.response)]
+    assert made.manifest.drops == {"wrong": 1, "rewritten_wrong": len(REPLIES) - 1}
+    assert made.manifest.payload["uses"]["engine"].startswith("transformers-")
     assert list(check_rewrites(made, Library.of(store.home))) == []
 
 
