@@ -17,7 +17,7 @@ from r1_pipeline.artifacts.kinds import Answers, Checkpoint, Corpus, ProblemSet
 from r1_pipeline.artifacts.store import Facts, Spec, Store
 from r1_pipeline.artifacts.tables import read_records, write_records, write_table
 from r1_pipeline.data.problems import problem_id
-from r1_pipeline.engines import ENGINE_SPECS, EngineSpec, OpenAi
+from r1_pipeline.engines import ENGINE_SPECS, EngineSpec, OpenAi, Vllm
 from r1_pipeline.errors import GraphError, RecipeError, RequirementError, UnknownNameError
 from r1_pipeline.generation.asking import Asked, schema
 from r1_pipeline.generation.fake import FakeEngine
@@ -325,6 +325,16 @@ def test_a_writer_that_is_not_there_or_cannot_write_is_refused_in_one_line_befor
     with pytest.raises(error, match=said) as found:
         with_writer(profile, how, writer)
     assert "\n" not in str(found.value)
+
+
+def test_a_server_or_vllm_that_the_runtime_does_not_name_is_missed_before_any_work(profile: Profile) -> None:
+    said = "the recipe asks a server and the runtime names none; add [openai] to runtime.toml"
+    with pytest.raises(RequirementError) as found:
+        with_writer(profile, BY_SERVER).require()
+    assert str(found.value) == said
+    with pytest.raises(RequirementError, match=r"^the recipe samples with vLLM and .* add \[vllm\]"):
+        profile.with_engine(Vllm(dtype="float32")).require()
+    profile.require()
 
 
 def test_a_node_that_lacks_an_input_of_its_verb_or_has_one_too_many_is_refused(profile: Profile) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from r1_pipeline.artifacts.kinds import Checkpoint
 from r1_pipeline.engines import ENGINE_SPECS, EngineSpec, OpenAi
 from r1_pipeline.errors import RequirementError
@@ -21,6 +23,8 @@ from r1_pipeline.settings.engines import OpenAiSettings
 
 ANSWERED = "answers.sqlite"
 """What servers said, below the home."""
+NO_VLLM = "the recipe samples with vLLM and the runtime says nothing of it; add [vllm] to runtime.toml"
+NO_SERVER = "the recipe asks a server and the runtime names none; add [openai] to runtime.toml"
 
 
 @dataclass(frozen=True)
@@ -33,13 +37,13 @@ class EngineKind:
     """(model, spec, runtime, home) -> the engine, answering as the model."""
     spreads: bool = True
     """Whether a Ray cluster holds copies of it; a server is asked from this process either way."""
+    lacks: Callable[[Runtime], str | None] = lambda _: None
+    """What it needs of the runtime, which the runtime does not have, and the remedy; None: nothing."""
 
 
 def _vllm(model: Checkpoint, spec: Any, runtime: Runtime, _: Path) -> Engine:
     if runtime.vllm is None:
-        raise RequirementError(
-            "the recipe samples with vLLM and the runtime says nothing of it; add [vllm] to runtime.toml"
-        )
+        raise RequirementError(NO_VLLM)
     return vllm.VllmEngine(model.path, spec, runtime.vllm, runtime)
 
 
@@ -50,7 +54,7 @@ def _openai(model: Checkpoint, spec: Any, runtime: Runtime, home: Path) -> Engin
 
 def _server(runtime: Runtime) -> OpenAiSettings:
     if runtime.openai is None:
-        raise RequirementError("the recipe asks a server and the runtime names none; add [openai] to runtime.toml")
+        raise RequirementError(NO_SERVER)
     return runtime.openai
 
 
@@ -60,8 +64,10 @@ ENGINES: Registry[EngineKind] = Registry(
         "transformers": EngineKind(
             lambda _: hf.engine_identity(), lambda model, _, runtime, __: hf.HfEngine(model.path, runtime)
         ),
-        "vllm": EngineKind(vllm.engine_identity, _vllm),
-        "openai": EngineKind(openai.engine_identity, _openai, spreads=False),
+        "vllm": EngineKind(vllm.engine_identity, _vllm, lacks=lambda runtime: None if runtime.vllm else NO_VLLM),
+        "openai": EngineKind(
+            openai.engine_identity, _openai, spreads=False, lacks=lambda runtime: None if runtime.openai else NO_SERVER
+        ),
     },
 )
 """Every engine, by the `type` of its spec."""
@@ -95,6 +101,16 @@ def open_engine(model: Checkpoint, spec: EngineSpec, runtime: Runtime, home: Pat
 def open_server(spec: OpenAi, model: str, runtime: Runtime, home: Path) -> Engine:
     """Anybody's `model` on the server that the runtime names, asked as text; raises `RequirementError` without one."""
     return openai.OpenAiEngine(spec, _server(runtime), model, None, home / ANSWERED)
+
+
+def engines_in(recipe: BaseModel) -> Iterator[EngineSpec]:
+    """The engines that a recipe names, wherever in it they stand."""
+    for name in type(recipe).model_fields:
+        value = getattr(recipe, name)
+        if type(value) in ENGINE_SPECS.values():
+            yield value
+        elif isinstance(value, BaseModel):
+            yield from engines_in(value)
 
 
 def engine_identity(spec: EngineSpec) -> str:

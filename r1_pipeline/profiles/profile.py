@@ -17,6 +17,7 @@ from r1_pipeline.errors import RequirementError
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.generation.asking import Shard
+from r1_pipeline.generation.opening import ENGINES, engines_in
 from r1_pipeline.generation.opinions import SampleGeneralRecipe
 from r1_pipeline.generation.rejection import RejectionRecipe
 from r1_pipeline.graph.bound import Bound, Recipes, bind, changed
@@ -123,7 +124,10 @@ class Profile:
     def require(self) -> None:
         """Raises `RequirementError` naming everything that this machine lacks, before any work is done."""
         devices = list(self._devices())
-        lacking = [*devices, *self._models(), *self._shares(), *([] if devices else self._precision())]
+        lacking = [
+            *(*devices, *self._models(), *self._engines(), *self._shares()),
+            *([] if devices else self._precision()),
+        ]
         if lacking:
             raise RequirementError("\n".join(lacking))
 
@@ -152,6 +156,11 @@ class Profile:
                 require_model(source, self.runtime)
             except RequirementError as error:
                 yield str(error)
+
+    def _engines(self) -> Iterator[str]:
+        for kind in sorted({spec.type for _, recipe in self._recipes() for spec in engines_in(recipe)}):
+            if lacking := ENGINES[kind].lacks(self.runtime):
+                yield lacking
 
     def _shares(self) -> Iterator[str]:
         ranks = self.runtime.launcher.ranks
