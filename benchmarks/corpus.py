@@ -43,7 +43,7 @@ from r1_pipeline.data.ingest.mapping import ProblemMapping
 from r1_pipeline.data.merge import MergeRecipe
 from r1_pipeline.data.problems import problem_id
 from r1_pipeline.data.samples import sample_id
-from r1_pipeline.data.screening.rows import STANDARD
+from r1_pipeline.data.screening.rows import STANDARD_SCREENING
 from r1_pipeline.data.templates import summarize
 from r1_pipeline.evaluation.paper import CORPUS
 from r1_pipeline.lineage.audit import audit
@@ -182,7 +182,7 @@ def build(data: Path, home: Path) -> dict[str, Any]:
         parts = dict(zip(map(str, QUESTIONS), lanes.map(partial(ingest, home), QUESTIONS), strict=True))
     ingested = time.perf_counter()
     at = Workshop(store, Runtime(threads=2), "sft_corpus")
-    corpus = merge(at, parts, heldout, MergeRecipe(seed=0, screening=STANDARD, rows={}))
+    corpus = merge(at, parts, heldout, MergeRecipe(seed=0, screening=STANDARD_SCREENING, rows={}))
     ended = time.perf_counter()
     screened, copied, written = (row["time"] for row in corpus.metrics())
     committed = corpus.manifest.provenance.seconds

@@ -27,7 +27,7 @@ import polars as pl
 
 from r1_pipeline.data.screening.contamination import contaminated, index, pairs_sharing
 from r1_pipeline.data.screening.grams import tokenize
-from r1_pipeline.data.screening.rows import STANDARD, screen_rows
+from r1_pipeline.data.screening.rows import STANDARD_SCREENING, screen_rows
 from r1_pipeline.data.screening.text import FIGURE
 
 SETS = {  # file: (question, answer)
@@ -90,7 +90,7 @@ def planted(train: pl.DataFrame, held: pl.DataFrame, items: pl.DataFrame) -> dic
     draw = random.Random(0)
     alike = look_alikes(train, held)
     rows = train.join(alike, on="id", how="anti").select("id", text=pl.concat_str("question", "answer", separator="\n"))
-    dropped = screen_rows(as_rows(rows), items, STANDARD, 1)
+    dropped = screen_rows(as_rows(rows), items, STANDARD_SCREENING, 1)
     base = rows.join(dropped, on="id", how="anti")
     texts = base.filter(pl.col("text").str.contains(CLAUSE_IN_RUST))["text"].to_list()
     exact = draw.sample(base["text"].to_list(), EXACT)
@@ -99,7 +99,7 @@ def planted(train: pl.DataFrame, held: pl.DataFrame, items: pl.DataFrame) -> dic
     plants = {"exact": exact, "near": near, "leak": leaks, "alike": alike["question"].to_list()}
     planted_rows = [(f"{kind}:{i}", text) for kind, of_kind in plants.items() for i, text in enumerate(of_kind)]
     extra = pl.DataFrame(planted_rows, schema=["id", "text"], orient="row")
-    found = screen_rows(as_rows(pl.concat([base, extra])), items, STANDARD, 1)
+    found = screen_rows(as_rows(pl.concat([base, extra])), items, STANDARD_SCREENING, 1)
     text_of = dict(planted_rows)
     reasons = Counter(
         (row["id"].split(":")[0], row["reason"]) for row in found.iter_rows(named=True) if ":" in row["id"]
@@ -128,7 +128,7 @@ def edited(held: pl.DataFrame, items: pl.DataFrame) -> dict[str, tuple[int, int]
     found: dict[str, tuple[int, int]] = {}
     for kind, change in (("one edit", one_edit), ("another number", another_number)):
         rows = pl.DataFrame({"id": list(texts), "text": [change(text, draw) for text in texts.values()]})
-        dropped = screen_rows(as_rows(rows), items, STANDARD, 1).filter(reason="contaminated")
+        dropped = screen_rows(as_rows(rows), items, STANDARD_SCREENING, 1).filter(reason="contaminated")
         found[kind] = (rows.height, dropped.filter(pl.col("id") == pl.col("against")).height)
     return found
 
@@ -213,7 +213,7 @@ def rate(data: Path, items: pl.DataFrame, rows: int) -> dict[str, Any]:
     text = pl.select(pl.concat_str(*(parts.gather(pick) for pick in picks)).alias("text"))
     frame = text.select(id=pl.int_range(pl.len()).cast(pl.String), text="text", reasoning="text", language=pl.lit("en"))
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
-    found = screen_rows(frame.lazy(), items, STANDARD, 1)
+    found = screen_rows(frame.lazy(), items, STANDARD_SCREENING, 1)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
@@ -231,7 +231,7 @@ def beside_datatrove(train: pl.DataFrame, items: pl.DataFrame) -> dict[str, Any]
     """Both on the questions of the training sets and the items, planted among them once reformatted."""
     leaked = items.with_columns(id=pl.lit("leak:") + pl.col("id"), text=pl.Series(map(reformatted, items["text"])))
     rows = pl.concat([train.select("id", text="question"), leaked])
-    held = index(items, STANDARD.contamination)
+    held = index(items, STANDARD_SCREENING.contamination)
     started = time.perf_counter()
     found = contaminated(rows["text"], tokenize(rows["text"]), held)
     ours_seconds = time.perf_counter() - started
@@ -239,7 +239,7 @@ def beside_datatrove(train: pl.DataFrame, items: pl.DataFrame) -> dict[str, Any]
     ours = {rows["id"][row]: item for row, item in found.select("row", "against").iter_rows()}
     pairs = pairs_sharing(tokenize(rows["text"]), held).join(held.items, on="item").sort("value")
     shares = {rows["id"][row]: (item, value) for row, item, value in pairs.select("row", "id", "value").iter_rows()}
-    short = set(held.items.filter(pl.col("words").list.len() < STANDARD.contamination.window)["id"])
+    short = set(held.items.filter(pl.col("words").list.len() < STANDARD_SCREENING.contamination.window)["id"])
     only_ours = {
         row: "item below the window" if ours[row] in short else "typeset otherwise" for row in ours.keys() - theirs
     }
@@ -270,7 +270,7 @@ def _cause(row: str, shares: dict[str, tuple[str, float]]) -> tuple[str, Any]:
     if row not in shares:
         return "no n-gram in common in our form", None
     item, share = shares[row]
-    if share < STANDARD.contamination.min_share:
+    if share < STANDARD_SCREENING.contamination.min_share:
         return "shares a phrase, not the problem", (item, round(share, 2))
     return "same wording, other words or numbers", (item, round(share, 2))
 
@@ -281,7 +281,7 @@ def datatrove(rows: pl.DataFrame, items: pl.DataFrame) -> tuple[dict[str, str], 
     from datatrove.pipeline.decont.n_grams import NGramsDecontConfig, NGramsDecontFilter
     from datatrove.utils.text import ngrams, simplify_text
 
-    config = NGramsDecontConfig(n_grams=STANDARD.contamination.window, find_query_ngrams=True)
+    config = NGramsDecontConfig(n_grams=STANDARD_SCREENING.contamination.window, find_query_ngrams=True)
     judge = NGramsDecontFilter(index_folder=".", config=config)
 
     def hashes(text: str) -> Iterable[int]:

@@ -146,6 +146,7 @@ class Request(Record):
     prompt: str
     """The rendered prompt, complete; the engine adds nothing to it."""
     sample_index: int
+    """Number of the sample among those of one problem, from 0."""
     seed: int
     """63-bit seed of this very sample (see `generation.engine.sample_seed`)."""
 
@@ -155,7 +156,9 @@ class Completion(Record):
 
     problem_id: str
     sample_index: int
+    """Number of the sample among those of one problem, from 0."""
     seed: int
+    """63-bit seed of this very sample."""
     text: str
     """Decoded completion without the prompt and without the end-of-sequence token."""
     token_ids: tuple[int, ...]
@@ -225,10 +228,15 @@ class Sample(Record):
     """Content digest of the checkpoint that wrote it, or `template@version`."""
     engine: str
     temperature: float
+    """At which it was sampled; 0 is greedy."""
     top_p: float
+    """Nucleus mass in (0, 1]."""
     max_tokens: int
+    """Completion tokens, at most."""
     seed: int
+    """63-bit seed of this very sample."""
     sample_index: int
+    """Number of the sample among those of one problem, from 0."""
     outcome: Outcome
     verifier: str
     tokens: int

@@ -145,7 +145,12 @@ BaseRecipe = PretrainRecipe | AdoptRecipe
 
 @verb("training")
 def pretrain(at: Workshop, recipe: BaseRecipe) -> Build[Checkpoint]:
-    """A base model with its tokenizer: trained on the toy web, or one that was pretrained elsewhere."""
+    """Makes a base model with its tokenizer: trained on the toy web, or one that was pretrained elsewhere.
+
+    It stands where the paper has DeepSeek-V3-Base (paper, section 2), or a student's Qwen or Llama base.
+
+    Raises `RequirementError` for a model that this machine lacks, `RecipeError` for one of another shape.
+    """
 
     def make(draft: Draft) -> Facts:
         if isinstance(recipe, AdoptRecipe):
@@ -160,7 +165,12 @@ def pretrain(at: Workshop, recipe: BaseRecipe) -> Build[Checkpoint]:
 
 @verb("data")
 def curate(at: Workshop, recipe: CurateRecipe) -> Build[ProblemSet]:
-    """Problems on one side of the split; what does not enter, for whatever reason, is set aside with the reason."""
+    """Collects the problems on one side of the split, each of which passed its own verifier (paper, section B.3.1).
+
+    What does not enter, for whatever reason, is set aside with the reason.
+
+    Raises `SourceError` for a file that cannot be used, `GraderError` where nothing can be judged on this machine.
+    """
 
     def make(draft: Draft) -> Facts:
         return curate_problems(recipe, at.runtime, draft)
@@ -170,7 +180,10 @@ def curate(at: Workshop, recipe: CurateRecipe) -> Build[ProblemSet]:
 
 @verb("data")
 def curate_preferences(at: Workshop, recipe: CuratePreferencesRecipe) -> Build[PreferenceSet]:
-    """Preference pairs for both reward models, split by topic and form, or by fact."""
+    """Collects preference pairs for both reward models, split by topic and form, or by fact (paper, section B.2).
+
+    Raises `SourceError` for a file that cannot be used.
+    """
 
     def make(draft: Draft) -> Facts:
         return curate_pairs(recipe, at.runtime, draft)
@@ -188,9 +201,12 @@ def reinforce(
     reward_models: Mapping[PreferenceKind, RewardModel] | None = None,
     budget: Checkpoint | None = None,
 ) -> Build[Checkpoint]:
-    """GRPO from `policy` (paper, sections 2 and B.5): no critic; rules judge reasoning, reward models general replies.
+    """Trains `policy` by GRPO on `problems` and `general` prompts (paper, sections 2 and B.5), without a critic.
 
-    With `budget`, training stops once it has generated and trained as many tokens as making `budget` took.
+    Rules judge reasoning; `reward_models`, one a kind of preference, judge replies to `general`. With `budget`, it
+    stops once it has generated and trained as many tokens as making `budget` took.
+
+    Raises `RecipeError` for sets that do not fill the schedule, `GuardTrippedError` where a guard of the run stops it.
     """
     models = dict(reward_models or {})
     inputs: dict[str, Artifact] = {"policy": policy, "problems": problems}
@@ -241,8 +257,13 @@ def reinforce(
 def draft_cold_start(
     at: Workshop, answers: Answers, problems: ProblemSet, tokenizer_of: Checkpoint, recipe: RejectionRecipe
 ) -> Build[Corpus]:
-    """R1-Zero's own right and readable solutions, brought into think-then-summary form by a template (paper, section
-    B.3.2), judged and measured again; tokens are counted with the tokenizer of a model."""
+    """Keeps R1-Zero's right and readable `answers` to `problems`, in think-then-summary form (paper, section B.3.2).
+
+    A template rewrites them; the new text is judged and measured again. Tokens are counted with the tokenizer of the
+    model `tokenizer_of`.
+
+    Raises `ArtifactError` where no row would be kept, `GraderError` where nothing can be judged on this machine.
+    """
     rewriter = TemplateRewriter()
     return _sampled(at, answers, problems, recipe, rewriter.writer, lambda _: nullcontext(rewriter), tokenizer_of)
 
@@ -256,8 +277,13 @@ def rewrite_cold_start(
     recipe: RewriteRecipe,
     writer: Checkpoint | None = None,
 ) -> Build[Corpus]:
-    """R1-Zero's own right and readable solutions in the words of a model, judged and measured again (paper, section
-    B.3.2); what the model was asked and what it said are kept beside."""
+    """Keeps R1-Zero's right and readable `answers` to `problems` in the words of a model (paper, section B.3.2).
+
+    The new text is judged and measured again, its tokens counted with the tokenizer of `tokenizer_of`. The model is the
+    checkpoint `writer`, or where that is None the server of the recipe; its prompts and replies are stored beside.
+
+    Raises `ArtifactError` where no row would be kept, `EngineError` where the model cannot be asked.
+    """
     how, rules = recipe.keep.writer, rewriting_rules()
     require_optional(at.name, recipe, {"writer": writer})
 
@@ -273,7 +299,10 @@ def rewrite_cold_start(
 
 @verb("data")
 def rejection_sample(at: Workshop, answers: Answers, problems: ProblemSet, recipe: RejectionRecipe) -> Build[Corpus]:
-    """The policy's verified-correct, readable completions, word for word (paper, section B.3.3)."""
+    """Keeps the verified-correct, readable `answers` to `problems`, word for word (paper, section B.3.3).
+
+    Raises `ArtifactError` where no row would be kept, `GraderError` where nothing can be judged on this machine.
+    """
     return _sampled(at, answers, problems, recipe, VERBATIM)
 
 
@@ -281,8 +310,13 @@ def rejection_sample(at: Workshop, answers: Answers, problems: ProblemSet, recip
 def collect_general(
     at: Workshop, prompts: ProblemSet, tokenizer_of: Checkpoint, recipe: GeneralRecipe
 ) -> Build[Corpus]:
-    """Written replies to general prompts, demonstrations or the toy world's own, in the place of the paper's share of
-    DeepSeek-V3's SFT data."""
+    """Collects written replies to general `prompts`, demonstrations or the toy world's own.
+
+    They stand where the paper reuses DeepSeek-V3's SFT data (paper, section B.3.3). Tokens are counted with the
+    tokenizer of the model `tokenizer_of`.
+
+    Raises `ArtifactError` where no prompt has a reply that may be kept.
+    """
 
     def make(draft: Draft) -> Facts:
         asked = shuffled(prompts.problems())[: recipe.rows]
@@ -310,7 +344,13 @@ def sample_general(
     judge: Checkpoint | None = None,
     reward_models: Mapping[PreferenceKind, RewardModel] | None = None,
 ) -> Build[Corpus]:
-    """A model's replies to general prompts that a judge or the reward models approve of, each opinion kept beside."""
+    """Keeps a model's `answers` to general `prompts` that a judge or reward models approve of (paper, section B.3.3).
+
+    `judge` is a checkpoint that is asked for its opinion, `reward_models` have one model a kind of preference; the
+    recipe says which of them it takes. Every opinion is stored beside.
+
+    Raises `RecipeError` for another input than the recipe takes, `ArtifactError` where no row would be kept.
+    """
     how, models = recipe.keep.by, dict(reward_models or {})
     require_optional(at.name, recipe, {"judge": judge, "reward_models": models})
 
@@ -347,9 +387,12 @@ def merge(
     recipe: MergeRecipe,
     benchmarks: Mapping[str, ProblemSet] | None = None,
 ) -> Build[Corpus]:
-    """The SFT corpus: all parts, screened for held-out text, repeats and unreadable rows, in an order of the seed.
+    """Merges all `parts` into the SFT corpus, in an order of the seed (paper, section B.3.3).
 
-    The problems of `benchmarks` are kept out like held-out ones.
+    Rows with text of `heldout` or of a problem set of `benchmarks`, repeated and unreadable rows are dropped, each with
+    its proof.
+
+    Raises `ArtifactError` where no row would be left.
     """
     others = {keep_out(name): problems for name, problems in (benchmarks or {}).items()}
 
@@ -366,13 +409,19 @@ def merge(
 
 @verb("training")
 def finetune(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
-    """SFT of the base, not of any later model, on a corpus in chat form (paper, section B.4.2)."""
+    """Trains `base`, not any later model, on `corpus` in chat form by SFT (paper, section B.4.2).
+
+    Raises `RecipeError` where no row fits the model, `GuardTrippedError` where no weight has changed.
+    """
     return _finetuned(at, base, corpus, recipe)
 
 
 @verb("training")
 def distill(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
-    """SFT of a student's base on the teacher's corpus, no RL (paper, section B.4.3)."""
+    """Trains `base`, a student's, on the teacher's `corpus` by SFT, without RL (paper, section B.4.3).
+
+    Raises `RecipeError` where no row fits the model, `GuardTrippedError` where no weight has changed.
+    """
     return _finetuned(at, base, corpus, recipe)
 
 
@@ -380,7 +429,12 @@ def distill(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -
 def fit_preference(
     at: Workshop, base: Checkpoint, preferences: PreferenceSet, kind: PreferenceKind, recipe: RewardModelRecipe
 ) -> Build[RewardModel]:
-    """A scalar reward model for one kind of preference, measured on held-out pairs (paper, section B.2)."""
+    """Trains `base` into a scalar reward model for one `kind` of preference (paper, section B.2).
+
+    It learns from the training pairs of `preferences` and is measured on the held-out ones.
+
+    Raises `RecipeError` where too few pairs fit the model.
+    """
 
     def make(draft: Draft) -> Facts:
         ours, theirs = ([p for p in preferences.pairs(s) if p.kind == kind] for s in ("train", "heldout"))
@@ -407,8 +461,13 @@ def fit_preference(
 
 @verb("inference")
 def ask(at: Workshop, model: Checkpoint, problems: ProblemSet, recipe: AskRecipe) -> Build[Answers]:
-    """What a model says to problems, asked in its own template: below every evaluation and every sampled corpus, so
-    that a changed verifier judges the stored answers and asks nothing again."""
+    """Asks `model` every problem of `problems` in the model's own template, and stores what it says, not judged.
+
+    It lies below every evaluation and every sampled corpus (paper, sections B.3.2, B.3.3 and D.1), so that a changed
+    verifier judges the stored answers and asks nothing again.
+
+    Raises `RequirementError` for an engine that this machine lacks, `EngineError` where text cannot be generated.
+    """
     template = model.template
 
     def make(draft: Draft) -> Facts:
@@ -426,7 +485,10 @@ def ask(at: Workshop, model: Checkpoint, problems: ProblemSet, recipe: AskRecipe
 
 @verb("data")
 def evaluate(at: Workshop, answers: Answers, heldout: ProblemSet, recipe: EvaluateRecipe) -> Build[EvalReport]:
-    """Scores of a model's stored answers to held-out problems (paper, section D.1)."""
+    """Scores a model's stored `answers` to the problems of `heldout` (paper, section D.1).
+
+    Raises `ArtifactError` where `answers` holds none, `GraderError` where nothing can be judged on this machine.
+    """
 
     def make(draft: Draft) -> Facts:
         if not answers.row_count:
@@ -454,8 +516,13 @@ def compare_preferences(
     heldout: ProblemSet,
     baseline: str | None = None,
 ) -> Build[PreferenceScores]:
-    """What the reward models think of several models' stored answers to held-out general prompts, and how often they
-    like them better than those of the model `baseline`."""
+    """Scores several models' stored answers to general prompts of `heldout` by reward models (paper, section D.1).
+
+    `evaluations` has the answers by model, `reward_models` one model a kind of preference. With `baseline`, the name of
+    one of the models, it also says how often the others' answers are liked better.
+
+    Raises `ArtifactError` for a model that was asked no general prompt.
+    """
 
     def make(draft: Draft) -> Facts:
         scorers = {kind: RewardModelScorer(model.path, at.runtime) for kind, model in reward_models.items()}

@@ -268,5 +268,9 @@ def kind_of(manifest: Manifest, path: Path) -> type[Artifact]:
 
 
 def open_artifact(path: Path) -> Artifact:
-    """The handle of whatever kind lies at `path`; raises like `Artifact.open`."""
+    """Opens the artifact that lies at `path`, of whatever kind, and verifies every file against its manifest.
+
+    Raises `WrongKindError` for a kind that this version does not know, `CorruptArtifactError` for a file that has
+    changed, `SchemaVersionError` for an artifact of another schema version.
+    """
     return kind_of(read_manifest(path), path).open(path)

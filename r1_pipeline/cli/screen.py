@@ -21,7 +21,7 @@ from r1_pipeline.artifacts.tables import ShardWriter
 from r1_pipeline.cli.screened import Proof, write_rows
 from r1_pipeline.data.ingest.files import READERS, Broken, format_of, read_rows
 from r1_pipeline.data.screening.common import loss
-from r1_pipeline.data.screening.rows import BATCH_CHARACTERS, ROW_REASONS, STANDARD, screen_rows
+from r1_pipeline.data.screening.rows import BATCH_CHARACTERS, ROW_REASONS, STANDARD_SCREENING, screen_rows
 from r1_pipeline.data.screening.text import tokens
 from r1_pipeline.errors import R1Error, RecipeError
 from r1_pipeline.recipe import canonical_value
@@ -54,7 +54,11 @@ def screen_file(
     threads: int,
     say: Say = on_standard_error,
 ) -> dict[str, Any]:
-    """Screen `source`, write `out`, give the summary; rows that cannot be read and great losses are told to `say`.
+    """Screens the file `source` against the files `references`, writes the folder `out` and returns the summary.
+
+    Rows with text of a reference, repeated and unreadable rows are dropped, each with its reason and proof (paper,
+    sections B.3.3 and D.1). `columns` are read as text, or where there are none, those of known names. `threads` work
+    at once. `say` is told of rows that cannot be read and of great losses, a line each.
 
     Raises `RecipeError` or `SourceError` for a file that cannot be screened.
     """
@@ -69,7 +73,7 @@ def screen_file(
     try:
         with TemporaryDirectory(dir=out) as scratch:
             texts = _stored(asked, Path(scratch))
-            found = screen_rows(texts, items, STANDARD, threads)
+            found = screen_rows(texts, items, STANDARD_SCREENING, threads)
             lost = loss(found, texts)
     except R1Error:
         if not known:
@@ -90,7 +94,7 @@ def screen_file(
         "unreadable": dict(+unreadable),
         "lost": lost,
         "against": [path.name for path in references],
-        "recipe": canonical_value(STANDARD),
+        "recipe": canonical_value(STANDARD_SCREENING),
     }
     (out / "summary.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return summary
@@ -182,5 +186,5 @@ def _items(readings: Sequence[_Reading]) -> "pl.DataFrame":
         for name, text in found.items()
     ]
     table = pl.DataFrame(items, {"id": pl.String, "said": pl.Boolean, "text": pl.String}, orient="row")
-    long = tokens(pl.col("text")).list.len() >= STANDARD.contamination.window
+    long = tokens(pl.col("text")).list.len() >= STANDARD_SCREENING.contamination.window
     return table.filter(~pl.col("said") | long).select("id", "text")

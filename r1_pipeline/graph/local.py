@@ -63,8 +63,11 @@ def run_graph(
 ) -> dict[str, Artifact]:
     """Makes every artifact of `graph`, or of the nodes of `select` and all that they need; returns them by name.
 
+    `profile` has the recipes and the runtime. Artifacts are kept in the folder `home`, which is made where it does not
+    exist; what is finished there is reused. `observer` is told what begins, ends and is reused.
+
     Raises `GateFailedError` at the first gate that says no, `GraphError` for a profile that does not fit, and what
-    verbs raise. What is finished is kept and reused.
+    verbs raise.
     """
     bound = bind(graph, profile.recipes)
     store = Store(home, observer, device=profile.runtime.device)

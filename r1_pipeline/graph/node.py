@@ -148,7 +148,7 @@ class Node:
 
     @property
     def refs(self) -> Iterator[tuple[str, Ref]]:
-        """(edge, input) of every input; inputs given by name have edges of their own."""
+        """Pairs of edge and input, one for every input; inputs given by name have edges of their own."""
         for edge, source in self.inputs.items():
             if isinstance(source, Ref):
                 yield edge, source

@@ -13,7 +13,7 @@ from r1_pipeline.data.merge import MergeRecipe
 from r1_pipeline.data.mix import PromptSchedule
 from r1_pipeline.data.problems import ProblemsRecipe
 from r1_pipeline.data.screening.replies import ReplyRecipe
-from r1_pipeline.data.screening.rows import STANDARD
+from r1_pipeline.data.screening.rows import STANDARD_SCREENING
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import RecipeError, RequirementError
 from r1_pipeline.evaluation.report import ReportRecipe
@@ -119,7 +119,7 @@ def pipeline(seed: int, scale: Scale) -> Recipes:
             scale.trace_shards,
         ),
         "general_traces": GeneralRecipe(rows=scale.general_rows),
-        "sft_corpus": MergeRecipe(seed=seed, screening=STANDARD, rows=scale.corpus_rows),
+        "sft_corpus": MergeRecipe(seed=seed, screening=STANDARD_SCREENING, rows=scale.corpus_rows),
         "dev3": scale.sft,
         "helpful_rm": scale.reward_model,
         "safety_rm": scale.reward_model,

@@ -16,7 +16,7 @@ from r1_pipeline.data.merge import MergeRecipe
 from r1_pipeline.data.mix import PromptSchedule
 from r1_pipeline.data.problems import ProblemsRecipe
 from r1_pipeline.data.screening.replies import ReplyRecipe
-from r1_pipeline.data.screening.rows import STANDARD, RowsRecipe
+from r1_pipeline.data.screening.rows import STANDARD_SCREENING, RowsRecipe
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.data.toy import ToyRecipe
 from r1_pipeline.evaluation.gates import GateLimits
@@ -42,9 +42,9 @@ MAX_TOKENS = 64
 SAVE_STEPS = 50
 """Optimizer steps that an interruption costs at most."""
 TOY_SCREENING = RowsRecipe(
-    contamination=STANDARD.contamination.model_copy(update={"window": MAX_TOKENS}),
-    quality=STANDARD.quality,
-    duplicates=STANDARD.duplicates.model_copy(
+    contamination=STANDARD_SCREENING.contamination.model_copy(update={"window": MAX_TOKENS}),
+    quality=STANDARD_SCREENING.quality,
+    duplicates=STANDARD_SCREENING.duplicates.model_copy(
         update={"similarity": 1.0, "number_similarity": 1.0, "common_share": 1.0}
     ),
 )

@@ -18,7 +18,10 @@ from pydantic import BeforeValidator, ConfigDict, ValidationError
 
 from r1_pipeline.data.ingest.files import Broken, Row
 from r1_pipeline.data.problems import problem_id
+from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Domain, Language, Outcome, Problem, Record, TestCase
+from r1_pipeline.rewards.extract import Rule
+from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.rewards.verifier import Grader, template_of
 from r1_pipeline.settings.threads import in_order
 
@@ -80,12 +83,14 @@ class Graded(Record):
     """The verdict on one line."""
 
     id: str | int
+    """As the row has it."""
     outcome: Outcome
     score: float | None
+    """1.0 for correct, 0.0 for wrong, malformed and truncated, None for outcomes that say nothing about the answer."""
     extracted: str | None
     detail: str
     seconds: float
-    """Wall time of judging."""
+    """Wall time of judging, in seconds."""
 
 
 def read_lines(rows: Iterable[Row | Broken]) -> Iterator[tuple[int, Line | BadLine]]:
@@ -117,6 +122,21 @@ def grade_lines(
         return line if isinstance(line, BadLine) else _graded(grader, line)
 
     return in_order(judged, lines, workers, _AHEAD * workers, lambda sized: sized[0], _AHEAD_BYTES)
+
+
+def grade_rows(
+    rows: Iterable[Mapping[str, Any]], *, workers: int = 1, rule: Rule = "lenient"
+) -> Iterator[Graded | BadLine]:
+    """Judges answers as `r1 grade` does and yields, in order, a `Graded` or a `BadLine` for each row.
+
+    Each of `rows` has `id`, `domain`, `answer` and, as its domain needs, `reference`, `tests`, `language` and
+    `question`, as lines of a file have them. `workers` answers are judged at once. `rule` says how an answer is found:
+    "strict" as in training, or "lenient". The children that judge end with the iteration.
+
+    Raises `GraderError` where nothing can be judged on this machine.
+    """
+    with default_grader(Runtime(threads=workers), rule) as grader:
+        yield from grade_lines(grader, ((len(str(row)), parse(n, row)) for n, row in enumerate(rows, 1)), workers)
 
 
 def _graded(grader: Grader, line: Line) -> Graded:

@@ -32,9 +32,13 @@ file may add its own."""
 
 
 def default_grader(runtime: Runtime, rule: Rule = "strict") -> Grader:
-    """The verifiers of all domains, with `runtime.threads` children each where they need children.
+    """Opens a grader with the verifiers of all domains, with `runtime.threads` children each where they need children.
 
     `rule` says how mathematics and letters find the answer of a reply (`extract`); training and curation are strict.
+    Its verdicts are the accuracy reward (paper, section B.3.1). Use it in a `with` block, which ends the children.
+
+    Raises `UnknownNameError` for a domain whose verifier does not exist; a child is started, and may raise
+    `GraderError`, when an answer first needs it.
     """
     names = dict.fromkeys(domain.verifier for domain in DOMAINS.values())
     verifiers = {name: VERIFIERS[name](runtime, rule) for name in names}

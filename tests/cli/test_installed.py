@@ -19,7 +19,7 @@ MOST = 40
 HEAVY = {"dagster", "mlflow", "torch", "transformers", "trl", "datasets", "matplotlib", "reasoning-gym", "ray", "vllm"}
 EVERY_MODULE = """
 import importlib, pkgutil, sys, r1_pipeline
-SCRIPTS = ("r1_pipeline.rewards.sandbox.driver", "r1_pipeline.rewards.sandbox.supervisor")
+SCRIPTS = [f"r1_pipeline.rewards.{name}" for name in ("maths_child", "sandbox.driver", "sandbox.supervisor")]
 for module in pkgutil.walk_packages(r1_pipeline.__path__, "r1_pipeline."):
     if module.name not in SCRIPTS:
         importlib.import_module(module.name)

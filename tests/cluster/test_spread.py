@@ -13,7 +13,7 @@ from r1_pipeline.artifacts.draft import bare_draft
 from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Store
-from r1_pipeline.data.screening.rows import STANDARD, TASK_ROWS, screen_rows
+from r1_pipeline.data.screening.rows import STANDARD_SCREENING, TASK_ROWS, screen_rows
 from r1_pipeline.errors import EngineError
 from r1_pipeline.generation.asking import AskRecipe, sample
 from r1_pipeline.generation.engine import requests_for
@@ -120,7 +120,7 @@ def test_screening_over_workers_drops_what_one_process_drops(nodes: Any, tmp_pat
     )
     rows, items = pl.scan_parquet(tmp_path / "rows.parquet"), pl.DataFrame({"id": ["leak"], "text": [LEAK]})
     settings = runtime_on(nodes).cluster
-    spread, alone = (screen_rows(rows, items, STANDARD, 1, cluster=cluster) for cluster in (settings, None))
+    spread, alone = (screen_rows(rows, items, STANDARD_SCREENING, 1, cluster=cluster) for cluster in (settings, None))
     assert spread.equals(alone)
     found = {row["row"]: (row["reason"], row["against"]) for row in spread.iter_rows(named=True)}
     assert found[TASK_ROWS + 5] == ("contaminated", "leak")

@@ -21,11 +21,11 @@ from r1_pipeline.data import merge
 from r1_pipeline.data.corpus import corpus_statistics, write_samples
 from r1_pipeline.data.merge import MergeRecipe, merge_parts, order_keys
 from r1_pipeline.data.samples import identified
-from r1_pipeline.data.screening.rows import STANDARD
+from r1_pipeline.data.screening.rows import STANDARD_SCREENING
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Domain, Outcome, Problem, Sample
 
-MERGE = MergeRecipe(seed=0, screening=STANDARD, rows={})
+MERGE = MergeRecipe(seed=0, screening=STANDARD_SCREENING, rows={})
 WORDS = ("amber", "basil", "cedar", "delta", "ember", "fjord", "grove", "hazel", "inlet", "jetty")
 
 

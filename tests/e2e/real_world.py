@@ -17,7 +17,7 @@ import reasoning_gym
 from r1_pipeline.artifacts.draft import bare_draft
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe, problem_sides
 from r1_pipeline.data.ingest.declared import read_sources
-from r1_pipeline.data.screening.rows import STANDARD
+from r1_pipeline.data.screening.rows import STANDARD_SCREENING
 from r1_pipeline.data.templates import render, solution, summarize
 from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.generation.rejection import RejectionRecipe
@@ -124,7 +124,7 @@ def real_profile(sources: Path, folder: Path, seed: int = 0) -> Profile:
     """`smoke` with room for real rows, the sources of the file and a base that has seen the training problems."""
     smoke = with_sources(load_profile("smoke", seed), read_sources(sources))
     roomy = smoke.with_recipes({name: _with_room(recipe) for name, recipe in smoke.recipes.items()})
-    merged = changed(roomy.recipes["sft_corpus"], "screening", STANDARD)
+    merged = changed(roomy.recipes["sft_corpus"], "screening", STANDARD_SCREENING)
     directory = _shown(roomy, folder)
     config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     source = LocalModel(digest=digest_of(directory))

@@ -51,7 +51,7 @@ class RowsRecipe(Recipe):
     duplicates: DuplicatesRecipe
 
 
-STANDARD = RowsRecipe(
+STANDARD_SCREENING = RowsRecipe(
     contamination=ContaminationRecipe(
         window=10, min_share=0.8, min_vocabulary=0.92, min_likeness=0.6, common=10, min_item=4
     ),
@@ -83,12 +83,15 @@ def screen_rows(
     known: "pl.DataFrame | None" = None,
     cluster: Cluster | None = None,
 ) -> "pl.DataFrame":
-    """The dropped rows, in order: `row` (number), `id`, `reason`, `against`, `ngram`, `value`.
+    """Screens a table and returns the dropped rows, in order: `row`, `id`, `reason`, `against`, `ngram`, `value`.
 
-    `rows` has `id`, `text`, `reasoning` and `language` (both may be null), `references` has `id` and `text`. `against`
-    is the item or the earlier row that proves the drop, `ngram` words that they share, `value` the share of the item
-    that was found, the similarity, or what was measured. `known` has faults that others found (`row`, `reason`,
-    `against`); they count first. With a cluster its workers look at the rows, else `threads` of this process.
+    `rows` has `id`, `text`, `reasoning` and `language` (both may be null), `references` has `id` and `text`, `recipe`
+    the limits. Of what is returned, `row` is the number of the row, from 0, `against` the item or the earlier row that
+    proves the drop, `ngram` words that they share, `value` the share of the item that was found, the similarity, or
+    what was measured. `known` has faults that others found (`row`, `reason`, `against`); they count first. With
+    `cluster` its workers look at the rows, else `threads` of this process.
+
+    Raises `RequirementError` for a cluster that cannot be joined.
     """
     import polars as pl
 
