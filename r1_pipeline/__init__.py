@@ -52,6 +52,7 @@ if TYPE_CHECKING:  # `__getattr__` reads these lines too: they are the one list 
     )
     from r1_pipeline.rewards.batch import BadLine, Graded, grade_rows
     from r1_pipeline.rewards.graders import default_grader
+    from r1_pipeline.rewards.rubric import Rubric
     from r1_pipeline.rewards.verifier import Grader
     from r1_pipeline.runtime.workshop import Workshop
     from r1_pipeline.stages import (
@@ -74,14 +75,13 @@ if TYPE_CHECKING:  # `__getattr__` reads these lines too: they are the one list 
     )
 
 __all__ = [
-    "DEEPSEEK_R1",
-    "STANDARD_SCREENING",
     "Answers",
     "Artifact",
     "BadLine",
     "Checkpoint",
     "Completion",
     "Corpus",
+    "DEEPSEEK_R1",
     "EvalReport",
     "Graded",
     "Grader",
@@ -99,7 +99,9 @@ __all__ = [
     "Request",
     "RewardModel",
     "RowsRecipe",
+    "Rubric",
     "Runtime",
+    "STANDARD_SCREENING",
     "Sample",
     "Sampling",
     "Store",
