@@ -75,13 +75,14 @@ if TYPE_CHECKING:  # `__getattr__` reads these lines too: they are the one list 
     )
 
 __all__ = [
+    "DEEPSEEK_R1",
+    "STANDARD_SCREENING",
     "Answers",
     "Artifact",
     "BadLine",
     "Checkpoint",
     "Completion",
     "Corpus",
-    "DEEPSEEK_R1",
     "EvalReport",
     "Graded",
     "Grader",
@@ -101,7 +102,6 @@ __all__ = [
     "RowsRecipe",
     "Rubric",
     "Runtime",
-    "STANDARD_SCREENING",
     "Sample",
     "Sampling",
     "Store",

@@ -50,7 +50,9 @@ def names(statement: ast.stmt) -> list[str]:
 
 
 def is_public(statement: ast.stmt) -> bool:
-    return any(not name.startswith("_") or name in ("__init__", "__enter__", "__call__") for name in names(statement))
+    """True for what users name; Pydantic's hooks (`model_config`, `model_post_init`) are none of it."""
+    called = ("__init__", "__enter__", "__call__")
+    return any(name in called or not name.startswith(("_", "model_")) for name in names(statement))
 
 
 def signature(function: ast.FunctionDef, word: str) -> str:
