@@ -1,7 +1,8 @@
 """A home and what is computed in it: which profile, seed, sources and recipe file; what is asked of a folder first.
 
-    R1_HOME (./.r1)   R1_PROFILE (tiny)   R1_SEED (0)   R1_SOURCES (sources.toml in the home, where there is one)
+    R1_HOME (./.r1)   R1_PROFILE (tiny)   R1_SEED (0)
     R1_RECIPE (recipe.py in the home, where there is one)
+    R1_SOURCES (sources.toml in the home, else beside the recipe file, where there is one)
 
 The command line sets the same variables, so the user interface and the terminal see one and the same graph. Not
 covered: who runs the graph and keeps records of it (`dagster_defs.settings`).
@@ -53,16 +54,19 @@ class HomeSettings:
     @classmethod
     def _read(cls, home: Path) -> dict[str, Any]:
         """The fields of the settings of `home`, as the environment gives them."""
+        recipe = _named("R1_RECIPE") or _kept("recipe.py", home)
         return {
             "home": home,
             "profile": os.environ.get("R1_PROFILE", "tiny"),
             "seed": _seed(os.environ.get("R1_SEED", "0")),
-            "sources": _named_or_kept(home, "R1_SOURCES", "sources.toml"),
-            "recipe": _named_or_kept(home, "R1_RECIPE", "recipe.py"),
+            "sources": _named("R1_SOURCES") or _kept("sources.toml", home, recipe),
+            "recipe": recipe,
         }
 
     def load(self) -> "Profile":
-        """The profile, with the user's sources in it, on this machine (`runtime.toml` in the home, where there is one).
+        """The profile, with the user's sources in it, on this machine.
+
+        `runtime.toml` in the home says what differs here, else the one beside the recipe file.
 
         Raises `UnknownNameError`, `RecipeError` or `SourceError`; fetches what a source names on the Hub and its cache
         lacks, before `announce` takes this process offline.
@@ -77,7 +81,7 @@ class HomeSettings:
         if self.recipe:
             load_file(self.recipe)  # it may bring the profile
         profile = load_profile(self.profile, self.seed)
-        if (machine := self.home / "runtime.toml").exists():
+        if machine := _kept("runtime.toml", self.home, self.recipe):
             profile = with_runtime(profile, machine)
         if self.recipe:
             profile = extended(profile, self.recipe)
@@ -127,9 +131,12 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def _named_or_kept(home: Path, variable: str, file: str) -> Path | None:
-    """The file that the environment names, or the one that is kept in the home."""
-    if named := os.environ.get(variable):
-        return Path(named).resolve()
-    kept = home / file
-    return kept if kept.exists() else None
+def _named(variable: str) -> Path | None:
+    """The file that the environment names."""
+    return Path(named).resolve() if (named := os.environ.get(variable)) else None
+
+
+def _kept(file: str, home: Path, recipe: Path | None = None) -> Path | None:
+    """The file of this name in the home, or else beside the recipe file."""
+    folders = [home, *([recipe.parent] if recipe else [])]
+    return next((path for folder in folders if (path := folder / file).exists()), None)

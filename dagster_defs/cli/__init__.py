@@ -11,7 +11,21 @@ from r1_pipeline.cli.orchestrator import Orchestrator
 __all__ = ["app", "main", "making", "operating"]
 
 ORDER = (
-    *("trace", "audit", "export", "run", "status", "plan", "cost", "report", "chat", "grade", "regrade", "screen"),
+    *(
+        "init",
+        "trace",
+        "audit",
+        "export",
+        "run",
+        "status",
+        "plan",
+        "cost",
+        "report",
+        "chat",
+        "grade",
+        "regrade",
+        "screen",
+    ),
     *("ui", "promote", "rollback", "prune", "migrate"),
 )
 """Of the list of commands."""

@@ -5,12 +5,12 @@ import sys
 
 from typer.exceptions import TyperException
 
-from r1_pipeline.cli import asking, judging, models
+from r1_pipeline.cli import asking, judging, models, starting
 from r1_pipeline.cli.common import app, fail, quiet
 from r1_pipeline.cli.orchestrator import Orchestrator
 from r1_pipeline.errors import R1Error
 
-__all__ = ["app", "asking", "judging", "main", "models"]
+__all__ = ["app", "asking", "judging", "main", "models", "starting"]
 
 INTERRUPTED = 130
 """What shells report of a process that SIGINT ended."""

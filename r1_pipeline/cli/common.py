@@ -40,7 +40,10 @@ ProfileOption = Annotated[
 ]
 SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Root of all seeds [R1_SEED, else 0].")]
 SourcesOption = Annotated[
-    Path | None, typer.Option("--sources", help="Your own problems [R1_SOURCES, else sources.toml in the home].")
+    Path | None,
+    typer.Option(
+        "--sources", help="Your own problems [R1_SOURCES, else sources.toml in the home or beside the recipe]."
+    ),
 ]
 RecipeOption = Annotated[
     Path | None,

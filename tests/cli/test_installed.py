@@ -75,8 +75,8 @@ def test_it_brings_few_distributions_and_nothing_heavy(environment: Path) -> Non
 def test_every_module_of_the_library_can_be_imported(environment: Path) -> None:
     ended = ran(environment / "python", "-c", EVERY_MODULE)
     assert ended.returncode == 0, ended.stderr
-    files = [file for file in (ROOT / "r1_pipeline").rglob("*.py") if file != ROOT / "r1_pipeline" / "__init__.py"]
-    assert int(ended.stdout) == len(files)
+    files = [file for file in (ROOT / "r1_pipeline").rglob("*.py") if file.parent.joinpath("__init__.py").exists()]
+    assert int(ended.stdout) == len(files) - 1  # the package itself is no module of its own
 
 
 def test_a_file_is_graded(environment: Path, tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ MISTAKES = (
     *("run --sources typo", "run --sources folder", "run --sources bad.toml", "run --sources file"),
     *("run --sources binary", "ui --sources typo", "plan --profile small:file", "status --seed x"),
     *("chat r1 --temperature -1 --prompt x", "ui --dagster-port 0", "ui --mlflow-port 65536", "ui --dagster-origin x"),
+    *("init", "init file", "init file/x", "init /proc/nowhere", "init a b"),
     *("grade typo", "grade folder", "grade good.jsonl --out folder", "grade good.jsonl --out typo/x"),
     *("grade good.jsonl --out file", "grade good.jsonl --out file/x", "grade good.jsonl --workers 0"),
     *("screen typo --out o", "screen folder --out o", "screen file --out o"),
