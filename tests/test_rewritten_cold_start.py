@@ -25,6 +25,7 @@ from r1_pipeline.generation.opening import ENGINES, EngineKind, add_engine
 from r1_pipeline.generation.rejection import RewriteKeepRecipe, RewriteRecipe
 from r1_pipeline.generation.rewriting import REWRITES, Accepted, ByCheckpoint, ByServer, Rewrite, asked_to_rewrite
 from r1_pipeline.generation.tokens import load_tokenizer
+from r1_pipeline.lineage.audit import audit
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.lineage.rewrites import check_rewrites
 from r1_pipeline.lineage.trace import trace
@@ -223,6 +224,15 @@ def test_the_audit_replays_rewritings_and_finds_each_that_its_record_does_not_be
         monkeypatch.setattr("r1_pipeline.lineage.rewrites.read_records", lambda *_: changed)
         return {each.what for each in check_rewrites(rewritten, library)}
 
+    def audited() -> set[str]:
+        """What `r1 audit` says of the corpus; the problems, which a test wrote, have no card."""
+        findings = audit(library, [rewritten], full=True, runtime=Runtime()).findings
+        return {each.what for each in findings if each.artifact.startswith("cold_start_data")}
+
+    assert audited() == set()
+    monkeypatch.setattr("r1_pipeline.lineage.rewrites.request_hash", lambda _: "another")
+    assert audited() == {"its writer was asked something else than this problem and completion"}
+    monkeypatch.undo()
     other = "says what its rewriter did not"
     assert found(request="0" * 64) == {"its writer was asked something else than this problem and completion"}
     assert found(said="<think>a</think> <answer>b</answer>") == {"what its writer said reads otherwise"}
