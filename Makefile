@@ -3,6 +3,7 @@
 # make test-tiny   the whole graph on `tiny`, and every bar of its report (the home stays where one is missed)
 # make seeds  five seeds of `tiny` in .r1-seeds, their figures as ranges; an hour or more, goes on where it stopped
 # make bench  the measurements in benchmarks/, each prints JSON
+# make gpu    what one GPU does, in half an hour: DATA=GSM8K_FOLDER, MODEL=DIRECTORY|FILE.gguf|OWNER/NAME@COMMIT; TOY=1: in miniature on a CPU
 # make test-services   the surfaces in a real browser, the records in a real PostgreSQL (Debian packages, installed first)
 # make test-vllm   vLLM's CPU build for real, in an environment of its own (.venv-vllm)
 # make test-deepspeed   ZeRO-3 on two CPU ranks, in an environment of its own (.venv-deepspeed)
@@ -16,7 +17,7 @@ READY := $(VENV)/.ready
 export R1_HOME ?= $(CURDIR)/.r1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-tiny seeds test-install test-services test-vllm test-deepspeed test-cluster services lint bench setup sandbox clean
+.PHONY: demo test test-tiny seeds test-install test-services test-vllm test-deepspeed test-cluster services lint bench gpu setup sandbox clean
 
 setup: $(READY)
 
@@ -95,6 +96,9 @@ lint: $(READY)
 
 bench: $(READY)
 	@for script in benchmarks/sandbox.py benchmarks/format_weight.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+gpu: $(READY)
+	@$(BIN)/python benchmarks/gpu.py .r1-gpu$(if $(TOY),-toy --toy,$(if $(DATA), --gsm8k "$(DATA)")$(if $(MODEL), --model "$(MODEL)"))
 
 clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist *.egg-info

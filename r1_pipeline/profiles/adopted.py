@@ -3,7 +3,6 @@
 Problems are the built-in ones unless a sources file replaces or extends them; `Scale.problems` says how many are taken.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from r1_pipeline.profiles.profile import Profile, sharded
 from r1_pipeline.records import BUILTIN_DOMAINS, REASONING_DOMAINS, Domain, Sampling
 from r1_pipeline.rewards.rubric import Rubric
 from r1_pipeline.stages import GeneralRecipe, ReinforceRecipe, pretrain
-from r1_pipeline.training.adopt import AdoptRecipe, HubModel, LocalModel, digest_of, require_model
+from r1_pipeline.training.adopt import AdoptRecipe, HubModel, LocalModel, config_of, digest_of, require_model
 from r1_pipeline.training.grpo import GrpoRecipe
 from r1_pipeline.training.reward_model import RewardModelRecipe
 from r1_pipeline.training.sft import SftRecipe
@@ -140,7 +139,7 @@ def pipeline(seed: int, scale: Scale) -> Recipes:
 
 
 def with_base(profile: Profile, base: str) -> Profile:
-    """`profile` with another base: a directory, or `OWNER/NAME@REVISION` of a hub model on this machine.
+    """`profile` with another base: a directory, a GGUF file, or `OWNER/NAME@REVISION` of a hub model on this machine.
 
     The base is the model that is not a student's: the one node that pretrains and has no partitions. Raises
     `RecipeError` for a profile that makes its own base, `RequirementError` for a model that is not here.
@@ -152,16 +151,18 @@ def with_base(profile: Profile, base: str) -> Profile:
         raise RecipeError(f"this profile makes its own base, {base!r} cannot take its place; use small, node or paper")
     directory, runtime = Path(base).resolve(), profile.runtime
     source: HubModel | LocalModel
-    if directory.is_dir():
+    if directory.is_dir() or (directory.suffix == ".gguf" and directory.is_file()):
         source = LocalModel(digest=digest_of(directory))
         runtime = runtime.model_copy(update={"models": {**runtime.models, source.digest: str(directory)}})
     else:
         repository, _, revision = base.partition("@")
         if not revision:
-            raise RequirementError(f"{base} is no directory; name a hub model with its commit: OWNER/NAME@REVISION")
+            raise RequirementError(
+                f"{base} is no directory and no GGUF file; name a hub model with its commit: OWNER/NAME@REVISION"
+            )
         source = HubModel(repository=repository, revision=revision)
         directory = require_model(source, runtime)
-    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    config = config_of(directory)
     adopted = own.model_copy(
         update={"source": source, "shape": shape_of(config), "layers": None, "architecture": config["model_type"]}
     )

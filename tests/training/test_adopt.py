@@ -1,6 +1,7 @@
 """A model that exists becomes a base: the same function, our templates, the expected shape or nothing."""
 
 import json
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from r1_pipeline.artifacts.draft import bare_draft
 from r1_pipeline.data.templates import CHAT_TEMPLATE
 from r1_pipeline.errors import RecipeError, RequirementError
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.training.adopt import AdoptRecipe, LocalModel, adopt_base, digest_of, require_model
+from r1_pipeline.training.adopt import AdoptRecipe, LocalModel, adopt_base, config_of, digest_of, require_model
 from r1_pipeline.training.shape import shape_in
 
 
@@ -75,3 +76,29 @@ def test_a_model_of_another_shape_is_refused(llama: Path, tmp_path: Path) -> Non
 def test_a_directory_that_nobody_named_is_refused() -> None:
     with pytest.raises(RequirementError, match="no directory is known for the model abc"):
         require_model(LocalModel(digest="abc"), Runtime())
+
+
+def test_a_gguf_file_is_known_by_its_bytes_and_refused_without_its_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "model.gguf"
+    file.write_bytes(b"abc")
+    assert digest_of(file) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert require_model(LocalModel(digest="it"), Runtime(models={"it": str(file)})) == file
+
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("r1_pipeline.training.adopt.metadata.version", absent)
+    with pytest.raises(RequirementError, match="needs the package gguf; install it: pip install gguf"):
+        config_of(file)
+
+
+def test_a_file_that_is_no_whole_gguf_file_is_refused_in_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("gguf", reason="the reader of GGUF files is not installed")
+    file = tmp_path / "model.gguf"
+    for content in (b"abc\n", b"GGUF" + (3).to_bytes(4, "little") + (7).to_bytes(8, "little")):
+        file.write_bytes(content)
+        with pytest.raises(RequirementError, match=r"model\.gguf is no whole GGUF file") as refused:
+            config_of(file)
+        assert len(str(refused.value).splitlines()) == 1
