@@ -11,10 +11,8 @@
 version. A name is loaded when it is first used; none of them loads torch before a verb trains or samples.
 """
 
-import ast
 from functools import cache
 from importlib import import_module
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # `__getattr__` reads these lines too: they are the one list of where a name lives
@@ -134,12 +132,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Loads a public name when it is first used; raises `AttributeError` for any other."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; its public names are in __all__")
-    value = globals()[name] = getattr(import_module(_modules()[name]), name)
-    return value
+if not TYPE_CHECKING:  # type checkers would take any name for granted
+
+    def __getattr__(name: str) -> Any:
+        """Loads a public name when it is first used; raises `AttributeError` for any other."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}; its public names are in __all__")
+        value = globals()[name] = getattr(import_module(_modules()[name]), name)
+        return value
 
 
 def __dir__() -> list[str]:
@@ -150,6 +150,9 @@ def __dir__() -> list[str]:
 @cache
 def _modules() -> dict[str, str]:
     """Public name -> the module that it is imported from above."""
+    import ast  # these two cost a command that names nothing of the API more than all the rest of this module
+    from importlib.resources import files
+
     statements = ast.walk(ast.parse(files(__name__).joinpath("__init__.py").read_text(encoding="utf-8")))
     found = (node for node in statements if isinstance(node, ast.ImportFrom))
     return {alias.name: node.module for node in found if node.module for alias in node.names}
