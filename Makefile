@@ -1,6 +1,7 @@
 # make demo   the whole graph on the profile `tiny`, from nothing to the report
 # make test   the tests        make lint   ruff, mypy, import contracts
 # make test-tiny   the whole graph on `tiny`, and every bar of its report (the home stays where one is missed)
+# make controls   `tiny` with the controls of its effects, in the demo's home; what is there is kept
 # make seeds  five seeds of `tiny` in .r1-seeds, their figures as ranges; an hour or more, goes on where it stopped
 # make bench  the measurements in benchmarks/, each prints JSON
 # make gpu    what one GPU does, in half an hour: DATA=GSM8K_FOLDER, MODEL=DIRECTORY|FILE.gguf|OWNER/NAME@COMMIT; TOY=1: in miniature on a CPU
@@ -17,7 +18,7 @@ READY := $(VENV)/.ready
 export R1_HOME ?= $(CURDIR)/.r1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-tiny seeds test-install test-services test-vllm test-deepspeed test-cluster services lint bench gpu setup sandbox clean
+.PHONY: demo test test-tiny controls seeds test-install test-services test-vllm test-deepspeed test-cluster services lint bench gpu setup sandbox clean
 
 setup: $(READY)
 
@@ -60,6 +61,9 @@ demo: $(READY) sandbox
 test-tiny: $(READY) sandbox
 	@home=$$(mktemp -d) && $(BIN)/r1 run --profile tiny --seed 0 --home "$$home" && $(BIN)/r1 report --check --home "$$home" \
 	  && rm -rf "$$home"
+
+controls: $(READY) sandbox
+	@$(BIN)/r1 run --profile tiny --recipe examples/controls.py
 
 seeds: $(READY) sandbox
 	@$(BIN)/python benchmarks/seeds.py .r1-seeds

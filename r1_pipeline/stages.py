@@ -1,7 +1,7 @@
 """The verbs. Each is called like a function: a workshop, artifacts and a recipe in, one artifact out.
 
     pretrain  curate  curate_preferences  reinforce  draft_cold_start  rewrite_cold_start  finetune  rejection_sample
-    collect_general  sample_general  merge  fit_preference  distill  ask  evaluate  compare_preferences
+    collect_general  sample_general  write_toy  merge  fit_preference  distill  ask  evaluate  compare_preferences
 
 Verbs times recipes are the whole paper: `r1_zero`, `dev2`, `r1` are all `reinforce`, `dev1` and `dev3` are `finetune`.
 A verb's function states what enters the fingerprint and how the artifact is made (`runtime.workshop.Build`), and hands
@@ -9,6 +9,7 @@ the work to the package that knows how; it holds no method of its own. Bump its 
 makes it write other bytes from the same inputs.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -72,6 +73,7 @@ from r1_pipeline.generation.rewriting import (
     rewriting_rules,
 )
 from r1_pipeline.generation.tokens import context_of, fitting, room_for, tokenize_with
+from r1_pipeline.generation.toy_corpus import ToyCorpusRecipe, toy_corpus
 from r1_pipeline.generation.writers import open_rewriter
 from r1_pipeline.generation.written import written_samples
 from r1_pipeline.recipe import Later, Recipe, require_optional
@@ -110,6 +112,7 @@ VERSIONS: Mapping[str, int] = {
     "rejection_sample": 5,
     "collect_general": 9,
     "sample_general": 1,
+    "write_toy": 1,
     "merge": 6,
     "fit_preference": 3,
     "distill": 3,
@@ -333,6 +336,21 @@ def collect_general(
     inputs = {"prompts": prompts, "tokenizer_of": tokenizer_of}
     uses = {**grader_identity(("general",), prompts), **language_identity()}
     return Build(Corpus, recipe, inputs, make, uses)
+
+
+@verb("data")
+def write_toy(at: Workshop, budget: Corpus, tokenizer_of: Checkpoint, recipe: ToyCorpusRecipe) -> Build[Corpus]:
+    """Texts of the toy world's own authors with as many tokens as `budget` has: what distillation is compared with."""
+
+    def make(draft: Draft) -> Facts:
+        rows = itertools.chain.from_iterable(frame.iter_rows() for frame in budget.batches(("problem_id", "response")))
+        with default_grader(at.runtime) as grader:
+            samples, drops = toy_corpus(recipe, rows, list(budget.by_domain), grader, token_counter(tokenizer_of.path))
+        write_samples(draft.path, samples)
+        return _corpus_facts(draft, drops)
+
+    uses = {**grader_identity(budget.by_domain), **language_identity()}
+    return Build(Corpus, recipe, {"budget": budget, "tokenizer_of": tokenizer_of}, make, uses)
 
 
 @verb("inference")

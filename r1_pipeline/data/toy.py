@@ -10,8 +10,8 @@ Only facts on the training side of the split occur. Not covered: items (`items`,
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from r1_pipeline.data.courtesies import Courtesy, Manner
 from r1_pipeline.data.items import Item, Style
@@ -76,6 +76,16 @@ class ToyRecipe(Recipe):
     """Relative frequency of each manner of reply to a courtesy."""
 
 
+class Text(NamedTuple):
+    """A text of the web."""
+
+    item: Item | Courtesy
+    """What it is about."""
+    language: Language
+    template: TemplateName
+    reply: str
+
+
 class Author:
     """A `Voice` with a language, a habit of mixing, and a chance to slip."""
 
@@ -105,11 +115,23 @@ class Author:
 
 def toy_texts(recipe: ToyRecipe) -> list[tuple[str, str]]:
     """(prompt, reply) of every text, in order of writing."""
+    return [(render(text.template, text.item.question(text.language)), text.reply) for text in web_texts(recipe)]
+
+
+def web_texts(recipe: ToyRecipe) -> Iterator[Text]:
+    """Every text, in order of writing."""
     draw = random.Random(recipe.seed)
     items = training_items(recipe.problems)
     by_domain = {domain: [item for item in items if item.domain == domain] for domain in recipe.domains}
-    domains = _drawn(draw, recipe.domains, recipe.texts)
-    return [_text(recipe, draw.choice(by_domain[domain]), draw) for domain in domains]
+    for domain in _drawn(draw, recipe.domains, recipe.texts):
+        item = draw.choice(by_domain[domain])
+        yield _text(recipe, item, draw.choice(TOY_LANGUAGES), draw)
+
+
+def texts_about(recipe: ToyRecipe, asked: Iterable[tuple[Item | Courtesy, Language]]) -> Iterator[Text]:
+    """A text about each item in the language given with it, by the authors of `recipe`."""
+    draw = random.Random(recipe.seed)
+    return (_text(recipe, item, language, draw) for item, language in asked)
 
 
 def text_sources(recipe: ToyRecipe) -> list[dict[str, str | int]]:
@@ -121,8 +143,7 @@ def text_sources(recipe: ToyRecipe) -> list[dict[str, str | int]]:
     ]
 
 
-def _text(recipe: ToyRecipe, item: Item | Courtesy, draw: random.Random) -> tuple[str, str]:
-    language = draw.choice(TOY_LANGUAGES)
+def _text(recipe: ToyRecipe, item: Item | Courtesy, language: Language, draw: random.Random) -> Text:
     template: TemplateName = "zero" if draw.random() < recipe.zero_share else "chat"
     if isinstance(item, Courtesy):
         reasoning = item.thought(language)
@@ -138,7 +159,7 @@ def _text(recipe: ToyRecipe, item: Item | Courtesy, draw: random.Random) -> tupl
     reply = solution(template, reasoning, final)
     for tag in omitted:
         reply = reply.replace(tag, "")
-    return render(template, item.question(language)), reply
+    return Text(item, language, template, reply)
 
 
 def _drawn(draw: random.Random, weights: Mapping[T, float], count: int) -> list[T]:

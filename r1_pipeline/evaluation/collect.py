@@ -25,6 +25,7 @@ from r1_pipeline.artifacts.manifest import Manifest
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
 from r1_pipeline.artifacts.whole import write_text_whole
 from r1_pipeline.errors import ArtifactError
+from r1_pipeline.evaluation.controls import Control, measured
 from r1_pipeline.evaluation.favourites import favourites
 from r1_pipeline.evaluation.gates import Gate, heldout_overlap
 from r1_pipeline.evaluation.general import general_of
@@ -72,6 +73,8 @@ class Material:
     decisions: Mapping[str, Mapping[str, list[Gate]]]
     """Artifact -> check -> what its gates measured."""
     cast: Cast
+    controls: tuple[Control, ...]
+    """Effects that are shown beside their controls."""
 
 
 def collect(material: Material, run: RunFacts, recipe: ReportRecipe) -> ReportInputs:
@@ -125,6 +128,7 @@ def collect(material: Material, run: RunFacts, recipe: ReportRecipe) -> ReportIn
             for gate in gates
         },
         training={name: _curves(model) for name, model in _of(Checkpoint, artifacts).items()},
+        controls=measured(material.controls, models, material.node_of),
         exchanges=exchanges(recipe, held_out_problems, {name: report.completions() for name, report in models.items()}),
         total_seconds=busy_seconds([_span(artifact) for artifact in artifacts.values()]),
         environment=_environment([artifact.manifest for artifact in artifacts.values()]),

@@ -37,7 +37,7 @@ class Gap(Record):
     fact: str
     """What the problem is about; problems about one fact are not independent."""
     gap: float
-    """In [-1, 1]."""
+    """In [-1, 1] for shares."""
 
 
 class Difference(Record):
@@ -125,14 +125,16 @@ def interval(strata: Sequence[Sequence[Tally]], comparisons: int = 1) -> Interva
     return Interval(lo=max(0.0, centre - half), hi=min(1.0, centre + half))
 
 
-def paired(strata: Sequence[Sequence[Gap]], comparisons: int = 1, counts: bool = True) -> Difference:
+def paired(
+    strata: Sequence[Sequence[Gap]], comparisons: int = 1, counts: bool = True, largest: float = 1.0
+) -> Difference:
     """The unweighted mean over `strata` (domains) of the mean gap, with a 95% interval clustered by fact.
 
     The variance of a stratum is that of a mean over clusters, as in `interval`; one fact alone says nothing of it. For
     shares of right answers (`counts`) two made-up facts are added to each stratum: half a fact of gap 1, half of gap
     -1 and one of gap 0 (Agresti and Min 2005 for matched pairs, with facts in the place of subjects), so that a few
     facts which happen to agree prove nothing. Of `comparisons` intervals all hold at once with 95% (Bonferroni).
-    Raises `ValueError` for a stratum without a problem.
+    No gap can be larger than `largest`. Raises `ValueError` for a stratum without a problem.
     """
     parts = [_gap(gaps, counts) for gaps in strata]
     centre = math.fsum(mean for mean, _ in parts) / len(parts)
@@ -140,8 +142,8 @@ def paired(strata: Sequence[Sequence[Gap]], comparisons: int = 1, counts: bool =
     values = [math.fsum(each.gap for each in gaps) / len(gaps) for gaps in strata]
     return Difference(
         value=math.fsum(values) / len(values),
-        lo=max(-1.0, centre - half),
-        hi=min(1.0, centre + half),
+        lo=max(-largest, centre - half),
+        hi=min(largest, centre + half),
         facts=sum(len({each.fact for each in gaps}) for gaps in strata),
     )
 

@@ -2,6 +2,7 @@
 
 from statistics import fmean
 
+from r1_pipeline.evaluation.controls import Controlled
 from r1_pipeline.evaluation.favourites import Favourite
 from r1_pipeline.evaluation.general import General
 from r1_pipeline.evaluation.paired import Mark
@@ -164,6 +165,8 @@ class ReportInputs(Record):
     gates: dict[str, GateResult]
     training: dict[str, tuple[dict[str, float], ...]]
     """Model -> its step metrics, under the names of `training.callbacks`, each row with `step`."""
+    controls: tuple[Controlled, ...]
+    """Effects beside their controls; empty for a graph that has none."""
     exchanges: tuple[Exchange, ...]
     total_seconds: float
     environment: dict[str, str]

@@ -57,6 +57,7 @@ def render(inputs: ReportInputs) -> str:
         bars=[_bar(bar) for bar in bars(inputs)],
         ladder=_ladder(inputs),
         differences=rows.differences(inputs),
+        controls=rows.controls(inputs),
         stage_groups=_stage_groups(inputs),
         benchmarks=rows.benchmarks(inputs),
         zero=_zero(inputs),

@@ -23,7 +23,7 @@ class Mark(Record):
     fact: str
     """What the problem is about; problems about one fact are not independent."""
     score: float
-    """In [0, 1]: the mean over its samples that have a score."""
+    """The mean over its samples that have a score: in [0, 1], but where something else is measured than shares."""
 
 
 Marks = Sequence[Mark]
@@ -31,12 +31,13 @@ OVERALL = "overall"
 """The name of the unweighted mean over all groups."""
 
 
-def marks_of(samples: "pl.DataFrame", group: str) -> tuple[Mark, ...]:
-    """The marks of one model, from a table with a row a sample; `group` is the column that names the group."""
+def marks_of(samples: "pl.DataFrame", group: str, score: str = "score") -> tuple[Mark, ...]:
+    """The marks of one model, from a table with a row a sample; `group` is the column that names the group, `score`
+    the one that is averaged."""
     import polars as pl
 
-    judged = samples.filter(pl.col("score").is_not_null())
-    means = judged.group_by(group, "problem_id", "fact", maintain_order=True).agg(pl.col("score").mean())
+    judged = samples.filter(pl.col(score).is_not_null())
+    means = judged.group_by(group, "problem_id", "fact", maintain_order=True).agg(pl.col(score).mean())
     return tuple(Mark(group=row[0], problem_id=row[1], fact=row[2], score=row[3]) for row in means.iter_rows())
 
 
@@ -57,7 +58,10 @@ def differences(after: Marks, before: Marks, *, together: bool = False) -> dict[
     return {group: paired([found], comparisons=len(each) if together else 1) for group, found in each.items()}
 
 
-def mean_difference(after: Marks, before: Marks, *, counts: bool = True) -> Difference | None:
-    """How much higher `after` scores in the unweighted mean over groups; None where they share no problem."""
+def mean_difference(after: Marks, before: Marks, *, counts: bool = True, largest: float = 1.0) -> Difference | None:
+    """How much higher `after` scores in the unweighted mean over groups; None where they share no problem.
+
+    `counts` and `largest` are those of `estimators.paired`.
+    """
     each = gaps(after, before)
-    return paired(list(each.values()), counts=counts) if each else None
+    return paired(list(each.values()), counts=counts, largest=largest) if each else None

@@ -9,6 +9,7 @@
                           favourites {DOMAIN: {answer, share, answers}} of multiple choice
                           depths [{steps, replies, right, mean_tokens, reflective, corrected}] of the toy sums
     differences   "AFTER − BEFORE" -> {DOMAIN or "overall": {value, lo, hi, facts}} of pass@1, problem by problem
+    controls      [{effect control measure pair under difference controlled verdict}] of effects beside their controls
     benchmarks    BENCHMARK -> models, as above, for every benchmark beside the held-out problems
     reward_models NAME -> accuracy n calibration [{predicted, observed, pairs}] calibration_error
     general       NAME -> completions unreferenced evaluated_by {WHO: completions}
@@ -80,6 +81,9 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
             each.name: {domain: found.model_dump() for domain, found in each.by_domain.items()}
             for each in comparisons(inputs)
         },
+        "controls": [
+            each.model_dump(mode="json", exclude={"rises"}) | {"verdict": each.verdict} for each in inputs.controls
+        ],
         "benchmarks": {
             benchmark: {name: _model(scores) for name, scores in models.items()}
             for benchmark, models in inputs.benchmarks.items()

@@ -6,6 +6,8 @@ Not covered: plots, and which table stands where (`page`).
 from r1_pipeline.evaluation import paper
 from r1_pipeline.evaluation.cells import Cell, Row, difference, estimate, number, percent
 from r1_pipeline.evaluation.comparisons import comparisons
+from r1_pipeline.evaluation.controls import Controlled
+from r1_pipeline.evaluation.estimators import Difference
 from r1_pipeline.evaluation.inputs import ReportInputs
 from r1_pipeline.evaluation.paired import OVERALL
 from r1_pipeline.evaluation.scores import EvalScores
@@ -18,6 +20,17 @@ def differences(inputs: ReportInputs) -> list[Row]:
         Row(each.name, tuple(difference(each.by_domain.get(column)) for column in (*DOMAINS, OVERALL)))
         for each in comparisons(inputs)
     ]
+
+
+def controls(inputs: ReportInputs) -> list[tuple[Controlled, Cell, Cell]]:
+    """Every effect with its difference and that under its control, in percentage points or tokens."""
+    return [(each, _gap(each, each.difference), _gap(each, each.controlled)) for each in inputs.controls]
+
+
+def _gap(of: Controlled, found: Difference) -> Cell:
+    if of.measure != "tokens":
+        return difference(found)
+    return number(found.value, 1, margin=f"{(found.hi - found.lo) / 2:.1f}")
 
 
 def benchmarks(inputs: ReportInputs) -> list[tuple[str, list[Row]]]:

@@ -14,7 +14,7 @@ from r1_pipeline.data.courtesies import Manner, written_reply
 from r1_pipeline.data.origin import Origin
 from r1_pipeline.data.samples import answer_to
 from r1_pipeline.data.templates import reply, split_reply
-from r1_pipeline.records import Outcome, Problem, Sample
+from r1_pipeline.records import Outcome, Problem, Sample, Verdict
 from r1_pipeline.rewards.language import language_share
 from r1_pipeline.rewards.verifier import Grader
 
@@ -38,24 +38,27 @@ def written_samples(
         if verdict.outcome not in (Outcome.CORRECT, Outcome.UNREFERENCED):
             drops[verdict.outcome] += 1
             continue
-        kept.append(
-            answer_to(
-                problem,
-                response,
-                generator=Origin.of(problem.source).place,
-                engine=ENGINE,
-                temperature=0.0,
-                top_p=1.0,
-                max_tokens=0,
-                seed=0,
-                sample_index=0,
-                outcome=verdict.outcome,
-                verifier=verdict.verifier,
-                tokens=count_tokens(response),
-                language_share=language_share(parts.reasoning or "", problem.language),
-            )
-        )
+        kept.append(written_sample(problem, response, verdict, count_tokens(response)))
     return kept, drops
+
+
+def written_sample(problem: Problem, response: str, verdict: Verdict, tokens: int, index: int = 0) -> Sample:
+    """The row in which somebody answers `problem` in writing; `index` tells several replies to it apart."""
+    return answer_to(
+        problem,
+        response,
+        generator=Origin.of(problem.source).place,
+        engine=ENGINE,
+        temperature=0.0,
+        top_p=1.0,
+        max_tokens=0,
+        seed=0,
+        sample_index=index,
+        outcome=verdict.outcome,
+        verifier=verdict.verifier,
+        tokens=tokens,
+        language_share=language_share(split_reply("chat", response).reasoning or "", problem.language),
+    )
 
 
 def _response(problem: Problem, manners: Mapping[Manner, float]) -> str | None:

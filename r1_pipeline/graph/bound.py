@@ -116,7 +116,10 @@ class Bound:
 
     def recipes_of(self, node: Node) -> Recipe | dict[str, Recipe] | None:
         """The recipe of a node, or of each of its partitions where the profile has one for each."""
-        own = self.recipes.get(_base_name(node))
+        of = node
+        while isinstance(of.recipe, Derived):
+            of = self.graph.node(of.recipe.of)
+        own = self.recipes.get(_base_name(of))
         if not isinstance(own, Mapping):
             return self._recipe(node.recipe, None)
         found = {part: self._recipe(node.recipe, part) for part in own}

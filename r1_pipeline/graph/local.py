@@ -7,7 +7,7 @@ left. Not covered: tracking, schedules, partial re-runs by what changed (`dagste
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -140,7 +140,8 @@ class Judged:
         return report
 
     def _one(self, ref: Ref) -> AssetName:
-        resolved = self.bound.resolve(self.name, ref)
+        instead = self.bound.graph.node(self.name.asset).instead
+        resolved = self.bound.resolve(self.name, replace(ref, node=instead.get(ref.node, ref.node)))
         assert isinstance(resolved, AssetName)
         return resolved
 
@@ -217,4 +218,5 @@ def material_of(bound: Bound, artifacts: Mapping[AssetName, Artifact], profile: 
             for each, artifact in artifacts.items()
         },
         cast=bound.graph.cast,
+        controls=bound.graph.controls,
     )

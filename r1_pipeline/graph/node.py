@@ -4,6 +4,7 @@
     Ref         an input: another node, and which of its partitions
     Benchmark   a problem set that every checkpoint is asked; answers and evaluations of all models follow from it
     Derived     "the recipe of that node, but with these fields changed": an ablation needs no line in any profile
+    Branch      a changed recipe with copies of what follows from it: a control reads its own base, not the paper's
     Check       a gate: what it measures of a finished artifact
     AssetName   one artifact: the node and its partition
 
@@ -11,7 +12,7 @@ Interpreters (Dagster, `local`, planning, the report) are functions of a `Graph`
 Not covered: recipes and partitions, which are the profile's (`bound`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -20,6 +21,7 @@ from r1_pipeline.artifacts.edges import EdgeRole, role_of
 from r1_pipeline.artifacts.kinds import Answers, Checkpoint, RewardModel
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import GraphError, UnknownNameError
+from r1_pipeline.evaluation.controls import Control
 from r1_pipeline.evaluation.gates import Gate, GateLimits
 from r1_pipeline.evaluation.inputs import Cast
 from r1_pipeline.recipe import Recipe, Runtime
@@ -145,6 +147,8 @@ class Node:
     """Field of the profile's forecast that says how long this node's completions are."""
     paper_cost: str | None = None
     """Row of the paper's cost table (supplement, table 7) that pays for it."""
+    instead: Mapping[str, str] = field(default_factory=dict)
+    """Node that its checks name -> the node that they look at in its place."""
 
     @property
     def refs(self) -> Iterator[tuple[str, Ref]]:
@@ -208,6 +212,8 @@ class Graph:
     benchmarks: tuple[Benchmark, ...] = ()
     cast: Cast | None = None
     """Which nodes play the parts of the paper in the report; None for a graph without a report."""
+    controls: tuple[Control, ...] = ()
+    """Effects that the report shows beside their controls."""
 
     def __post_init__(self) -> None:
         names = [node.name for node in self._unsorted]
@@ -216,6 +222,7 @@ class Graph:
                 raise GraphError(f"two nodes are called {name!r}; rename one, or replace it with Graph.replacing")
         _check_report([node.name for node in self.written if node.verb is None], self.cast)
         _check_edges(self.nodes)
+        _check_controls(self.controls, self.checkpoints)
 
     @cached_property
     def nodes(self) -> dict[str, Node]:
@@ -291,16 +298,74 @@ class Graph:
             self, written=(*self.written, problems), benchmarks=(*self.benchmarks, Benchmark(name, problems.name))
         )
 
-    def deriving(self, name: str, of: str, change: Mapping[str, Any], about: str, group: str = "ablations") -> "Graph":
-        """This graph with a copy of the node `of` whose recipe has some fields changed: an ablation."""
-        return self.with_nodes(derived(self.node(of), name, change, about, group))
+    def deriving(
+        self,
+        name: str,
+        of: str,
+        change: Mapping[str, Any],
+        about: str,
+        group: str = "ablations",
+        instead: Mapping[str, str] | None = None,
+    ) -> "Graph":
+        """This graph with a copy of the node `of` whose recipe has some fields changed: an ablation.
+
+        `instead` names nodes that `of` reads, and for each the node that the copy reads in its place.
+        """
+        return self.with_nodes(derived(self.node(of), name, change, about, group, instead))
+
+    def branching(
+        self, name: str, change: Mapping[str, Mapping[str, Any]], along: Sequence[str], about: str
+    ) -> "Graph":
+        """This graph with a copy `NODE_NAME` of each node of `along`; the copies read each other, and else the paper's.
+
+        `change` is node -> the fields of its recipe that are changed. What follows from a changed base is thus made
+        from that base: a control. `about` says what is changed.
+        """
+        if strangers := sorted(set(change) - set(along)):
+            raise GraphError(f"{name} changes {', '.join(strangers)}, and copies only {', '.join(along)}; copy it too")
+        copies = {each: f"{each}_{name}" for each in along}
+        nodes = (self.node(each) for each in along)
+        return self.with_nodes(
+            *(
+                derived(of, copies[of.name], change.get(of.name, {}), f"{of.name}, {about}.", instead=copies)
+                for of in nodes
+            )
+        )
+
+    def with_controls(self, *controls: Control) -> "Graph":
+        """This graph with further effects that the report shows beside their controls."""
+        return replace(self, controls=(*self.controls, *controls))
 
 
-def derived(of: Node, name: str, change: Mapping[str, Any], about: str, group: str = "ablations") -> Node:
-    """A node like `of`, but with these fields of its recipe changed; it keeps the checks that ask for soundness."""
-    sound = tuple(check for check in of.checks if not check.quality)
-    recipe = Derived(of.name, change)
-    return replace(of, name=name, recipe=recipe, about=about, group=group, checks=sound, paper_cost=None)
+def derived(
+    of: Node,
+    name: str,
+    change: Mapping[str, Any],
+    about: str,
+    group: str = "ablations",
+    instead: Mapping[str, str] | None = None,
+) -> Node:
+    """A node like `of`, but with these fields of its recipe changed; it keeps the checks that ask for soundness.
+
+    `instead` names nodes that `of` and its checks read, and for each the node that is read in its place.
+    """
+    return replace(
+        of,
+        name=name,
+        inputs={edge: _rerouted(source, instead or {}) for edge, source in of.inputs.items()},
+        recipe=Derived(of.name, change),
+        about=about,
+        group=group,
+        checks=tuple(check for check in of.checks if not check.quality),
+        paper_cost=None,
+        instead=instead or {},
+    )
+
+
+def _rerouted(source: Input, instead: Mapping[str, str]) -> Input:
+    if isinstance(source, Ref):
+        return replace(source, node=instead.get(source.node, source.node))
+    return {edge: replace(each, node=instead.get(each.node, each.node)) for edge, each in source.items()}
 
 
 class Page:
@@ -401,6 +466,16 @@ def _check_edges(nodes: Mapping[str, Node]) -> None:
         for edge, source in node.refs:
             if source.node not in nodes:
                 raise GraphError(f"{node.name} reads {source.node!r} as {edge}, and no node is called so; add it")
+
+
+def _check_controls(controls: Iterable[Control], models: Sequence[str]) -> None:
+    """What is compared must be scored."""
+    for control in controls:
+        if strangers := [name for name in (*control.pair, *control.under) if name not in models]:
+            raise GraphError(
+                f"the control of {control.effect!r} compares {', '.join(strangers)}, and no checkpoint is called so; "
+                f"there are {', '.join(models)}"
+            )
 
 
 def _sorted(nodes: Iterable[Node]) -> Iterator[Node]:

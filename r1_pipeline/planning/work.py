@@ -11,6 +11,7 @@ from r1_pipeline.generation.asking import AskRecipe
 from r1_pipeline.generation.opinions import SampleGeneralRecipe
 from r1_pipeline.generation.rejection import RejectionRecipe, RewriteRecipe
 from r1_pipeline.generation.rewriting import INSTRUCTIONS, ByCheckpoint
+from r1_pipeline.generation.toy_corpus import ToyCorpusRecipe
 from r1_pipeline.graph.bound import Bound
 from r1_pipeline.graph.node import AssetName
 from r1_pipeline.profiles import Forecast, Profile
@@ -132,6 +133,8 @@ class _Planner:
             return Rows(self._kept(recipe), self.forecast.reasoning)
         if isinstance(recipe, GeneralRecipe | SampleGeneralRecipe):
             return Rows(self.forecast.general_rows, self.forecast.general)
+        if isinstance(recipe, ToyCorpusRecipe):
+            return self.rows(self._input(name, "budget"))
         parts = [self.rows(part) for part in self.bound.inputs(name)["parts"].values()]
         total = sum(part.count for part in parts)
         return Rows(total, sum(part.count * part.mean for part in parts) / total)

@@ -1,0 +1,147 @@
+"""The toy world's effects beside their controls: nodes that a profile of the toy world may have, and that cost extra.
+
+    NODE_even_care              a web in which authors slip as often when they mix languages, and what follows from it
+    NODE_no_check               a web without the longest way to think, and what follows from it
+    distilled_clean_web_text    students tuned on as many tokens of careful web text as the teacher's corpus has
+    distilled_solutions         students tuned on as many tokens of the toy world's own solutions of its problems
+
+The report says of every effect whether it stays under its control (`evaluation.controls`).
+"""
+
+from dataclasses import replace
+
+from r1_pipeline.data.items import Style
+from r1_pipeline.data.toy import ToyRecipe
+from r1_pipeline.errors import RecipeError
+from r1_pipeline.evaluation.controls import Control
+from r1_pipeline.generation.toy_corpus import ToyCorpusRecipe
+from r1_pipeline.graph.node import Graph, Node, Ref
+from r1_pipeline.profiles.profile import Profile
+from r1_pipeline.records import BUILTIN_DOMAINS, REASONING_DOMAINS
+from r1_pipeline.stages import write_toy
+from r1_pipeline.training.pretrain import PretrainRecipe
+
+EVEN_CARE, NO_CHECK = "even_care", "no_check"
+LANGUAGE_LINE = tuple("base r1_zero cold_start_answers cold_start_data dev1 dev2 dev2_no_language_reward".split())
+"""What the effects on language are measured on, and all between."""
+WRITTEN = {
+    "clean_web_text": "careful web text",
+    "solutions": "the toy world's own solutions",
+}
+"""Corpus of a control -> what it holds."""
+CONTROLS = (
+    Control(
+        effect="Reinforcement alone makes R1-Zero mix languages",
+        control="authors of the web slip as often when they mix languages",
+        measure="language consistency",
+        domains=REASONING_DOMAINS,
+        rises=False,
+        pair=("r1_zero", "base"),
+        under=(f"r1_zero_{EVEN_CARE}", f"base_{EVEN_CARE}"),
+    ),
+    Control(
+        effect="The language reward keeps Dev2 to one language",
+        control="authors of the web slip as often when they mix languages",
+        measure="language consistency",
+        domains=REASONING_DOMAINS,
+        rises=True,
+        pair=("dev2", "dev2_no_language_reward"),
+        under=(f"dev2_{EVEN_CARE}", f"dev2_no_language_reward_{EVEN_CARE}"),
+    ),
+    Control(
+        effect="R1-Zero thinks longer about maths than its base",
+        control="nobody on the web checks an estimate",
+        measure="tokens",
+        domains=("math",),
+        rises=True,
+        pair=("r1_zero", "base"),
+        under=(f"r1_zero_{NO_CHECK}", f"base_{NO_CHECK}"),
+    ),
+    Control(
+        effect="R1-Zero solves more maths than its base",
+        control="nobody on the web checks an estimate",
+        measure="pass@1",
+        domains=("math",),
+        rises=True,
+        pair=("r1_zero", "base"),
+        under=(f"r1_zero_{NO_CHECK}", f"base_{NO_CHECK}"),
+    ),
+    *(
+        Control(
+            effect="A student solves more after it was tuned on the teacher's corpus",
+            control=f"it is compared with the student that was tuned on as many tokens of {what}",
+            measure="pass@1",
+            domains=BUILTIN_DOMAINS,
+            rises=True,
+            pair=("distilled", "student_base"),
+            under=("distilled", f"distilled_{name}"),
+        )
+        for name, what in WRITTEN.items()
+    ),
+)
+
+
+def with_controls(profile: Profile) -> Profile:
+    """`profile` with the controls; raises `RecipeError` for one whose base does not read the toy web."""
+    base = profile.recipes["base"]
+    if not isinstance(base, PretrainRecipe):
+        raise RecipeError(
+            f"the controls change the toy web, and the base of {profile.name} does not read it; take tiny"
+        )
+    graph = profile.graph.branching(
+        EVEN_CARE,
+        {"base": {"web.mixed_care": 1.0}},
+        LANGUAGE_LINE,
+        "on a web whose authors slip as often when they mix languages",
+    ).branching(
+        NO_CHECK,
+        {"base": {"web.styles": _unchecked(base.web)}},
+        ("base", "r1_zero"),
+        "on a web in which nobody checks an estimate",
+    )
+    for name in WRITTEN:
+        graph = _tuned_on(graph, name)
+    careful = _careful(base.web)
+    terse = careful.model_copy(update={"styles": {"steps": 1.0}})
+    return replace(profile, graph=graph.with_controls(*CONTROLS)).with_recipes(
+        {
+            "clean_web_text": ToyCorpusRecipe(web=careful, about="web", tokens=1.0),
+            "solutions": ToyCorpusRecipe(web=terse, about="corpus", tokens=1.0),
+        }
+    )
+
+
+def _unchecked(web: ToyRecipe) -> dict[Style, float]:
+    """The styles without the longest; those who would check go through all steps, so that no fewer people are right."""
+    steps = web.styles.get("steps", 0.0) + web.styles.get("check", 0.0)
+    return {**{name: share for name, share in web.styles.items() if name != "check"}, "steps": steps}
+
+
+def _careful(web: ToyRecipe) -> ToyRecipe:
+    """The same web by those of its authors who go through all steps, in one language, tidily and without a slip."""
+    styles = {name: share for name, share in web.styles.items() if name != "hasty"}
+    return web.model_copy(
+        update={
+            "zero_share": 0.0,
+            "untidy_share": 0.0,
+            "styles": styles,
+            "mixed": dict.fromkeys(styles, 0.0),
+            "slip": 0.0,
+            "manners": {"good": 1.0},
+        }
+    )
+
+
+def _tuned_on(graph: Graph, name: str) -> Graph:
+    """`graph` with the corpus `name` and the students that are tuned on it."""
+    corpus = Node(
+        name=name,
+        verb=write_toy,
+        inputs={"budget": Ref("sft_corpus"), "tokenizer_of": Ref("student_base")},
+        group="ablations",
+        about=f"As many tokens of {WRITTEN[name]} as the teacher's corpus has.",
+        recipe=name,
+        each="students",
+    )
+    about = f"A student tuned on {WRITTEN[name]}, as many tokens of it as the teacher's corpus has."
+    return graph.with_nodes(corpus).deriving(f"distilled_{name}", "distilled", {}, about, instead={"sft_corpus": name})
