@@ -22,7 +22,8 @@ from r1_pipeline.stages import write_toy
 from r1_pipeline.training.pretrain import PretrainRecipe
 
 EVEN_CARE, NO_CHECK = "even_care", "no_check"
-LANGUAGE_LINE = tuple("base r1_zero cold_start_answers cold_start_data dev1 dev2 dev2_no_language_reward".split())
+COLD_START = ("cold_start_answers", "cold_start_data")
+LANGUAGE_LINE = ("base", "r1_zero", *COLD_START, "dev1", "dev2", "dev2_no_language_reward")
 """What the effects on language are measured on, and all between."""
 WRITTEN = {
     "clean_web_text": "careful web text",

@@ -233,6 +233,7 @@ def report_inputs() -> ReportInputs:
                 for step in range(21, 61)
             ),
         },
+        controls=(),
         exchanges=(
             Exchange(
                 question="What is 7 + 15 - 4?",

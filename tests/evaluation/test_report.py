@@ -29,6 +29,7 @@ def test_report_json_has_the_published_schema() -> None:
     assert keys(report) == {
         *("schema", "profile", "seed", "home", "left_out", "models", "benchmarks", "reward_models", "corpus"),
         *("general", "sizes", "expert_load", "stages", "gates", "bars", "differences", "total_seconds", "environment"),
+        "controls",
     }
     assert report["schema"] == 1
     for model in report["models"].values():

@@ -77,6 +77,14 @@ assert (zero.rubric.format, without.rubric.format) == (0.1, 0.0)
 assert "evaluation/r1_zero_no_format" in graph.nodes
 assert any(key.path == ["r1_zero_no_format"] for key in assets.get_all_asset_keys())
 """,
+    "controls": """
+names = {f"{node}_even_care" for node in ("base", "cold_start_data", "dev2", "dev2_no_language_reward")}
+names |= {"base_no_check", "r1_zero_no_check", "clean_web_text/qwen", "solutions/llama"}
+assert names | {"evaluation/dev2_even_care", "evaluation/distilled_solutions/qwen"} <= set(bound.names)
+assert planned_hours(profile)["distilled_clean_web_text/qwen"] == planned_hours(profile)["distilled/qwen"] > 0
+assert any(key.path == ["solutions"] for key in assets.get_all_asset_keys())
+assert len(graph.controls) == 6
+""",
     "objective": """
 dev2, gspo, topr = (bound.recipe(AssetName(name)).grpo for name in ("dev2", "dev2_gspo", "dev2_topr"))
 assert (dev2.objective.importance, gspo.objective.importance) == ("token", "sequence")

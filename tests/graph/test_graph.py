@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from r1_pipeline.errors import GraphError, UnknownNameError
+from r1_pipeline.evaluation.controls import Control
 from r1_pipeline.graph import gates
 from r1_pipeline.graph.deepseek_r1 import DEEPSEEK_R1
-from r1_pipeline.graph.node import Graph, Node, Ref
+from r1_pipeline.graph.node import Derived, Graph, Node, Ref
 from r1_pipeline.stages import curate, distill, finetune
 
 
@@ -98,6 +99,28 @@ def test_a_derived_node_reads_what_the_other_reads_and_keeps_the_checks_of_sound
     assert [check.name for check in zero.checks] == ["beats_base", "format_rate", "same_tokenizer", "training_guards"]
     assert [check.name for check in cold.checks] == ["same_tokenizer", "training_guards"]
     assert {"answers/r1_zero_cold", "evaluation/r1_zero_cold"} <= set(graph.nodes)
+
+
+def test_a_branch_is_a_copy_whose_nodes_read_each_other_and_whose_checks_look_at_the_copies() -> None:
+    graph = DEEPSEEK_R1.branching("b", {"base": {"seed": 1}}, ("base", "r1_zero"), "on another seed")
+    zero = graph.node("r1_zero_b")
+    assert zero.inputs == {"policy": Ref("base_b"), "problems": Ref("reasoning_problems")}
+    assert (zero.about, zero.instead) == ("r1_zero, on another seed.", {"base": "base_b", "r1_zero": "r1_zero_b"})
+    assert (zero.recipe, graph.node("base_b").recipe) == (Derived("r1_zero", {}), Derived("base", {"seed": 1}))
+    assert {"evaluation/base_b", "evaluation/r1_zero_b"} <= set(graph.nodes)
+    mapped = DEEPSEEK_R1.deriving("r1_b", "r1", {}, "Another.", instead={"helpful_rm": "safety_rm"}).node("r1_b")
+    assert mapped.inputs["reward_models"] == {"helpful": Ref("safety_rm"), "safety": Ref("safety_rm")}
+    with pytest.raises(GraphError, match=r"^b changes base, and copies only r1_zero; copy it too$"):
+        DEEPSEEK_R1.branching("b", {"base": {"seed": 1}}, ("r1_zero",), "on another seed")
+
+
+def test_a_control_compares_models_that_are_scored() -> None:
+    control = Control(
+        effect="It grows", control="it cannot", measure="tokens", domains=("math",), rises=True,
+        pair=("r1_zero", "base"), under=("r1_zero", "basis"),
+    )  # fmt: skip
+    with pytest.raises(GraphError, match=r"^the control of 'It grows' compares basis, and no checkpoint is called so"):
+        DEEPSEEK_R1.with_controls(control)
 
 
 def test_a_benchmark_is_asked_of_every_checkpoint_and_kept_out_of_every_corpus() -> None:
