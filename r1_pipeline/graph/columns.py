@@ -20,7 +20,6 @@ TAKEN: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "rejection_sample": {"problems": OF_A_PROBLEM},
     "collect_general": {"prompts": OF_A_PROBLEM},
     "sample_general": {"prompts": OF_A_PROBLEM},
-    "write_toy": {},
     "evaluate": {"heldout": ASKED},
 }
 """Verb -> edge -> column -> column of the input. `merge` takes every column of every part, `curate` what the mappings
