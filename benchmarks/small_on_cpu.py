@@ -139,7 +139,7 @@ def worked(at: Workshop, file: Path, base: Checkpoint, problems: ProblemSet, rec
             said = asking.ask(Solutions(file, problems, base), chosen, "chat", recipe.ask, subject, draft)
             judged = judge(said, problems.problems(), grader, "chat")
         asked = Asked.model_validate_json((draft.path / "asked.json").read_text(encoding="utf-8"))
-        passed, dropped = screened(judged, recipe.keep.rules)
+        passed, dropped = screened(judged, problems.problems(), recipe.keep)
         rows, others = keep_samples(passed, problems.problems(), asked, recipe.keep.per_problem)
         write_samples(draft.path, rows)
         return Facts({"rows": len(rows), "dropped": len(dropped) + len(others)})

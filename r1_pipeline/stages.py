@@ -53,6 +53,7 @@ from r1_pipeline.generation.asking import Asked, AskRecipe, Subject
 from r1_pipeline.generation.judge import GenerativeJudge, opinion_rules
 from r1_pipeline.generation.judging import completions_of
 from r1_pipeline.generation.judging import judge as judge_completions
+from r1_pipeline.generation.luck import IDENTITY as luck_identity
 from r1_pipeline.generation.opening import engine_identity, open_engine
 from r1_pipeline.generation.opinions import (
     ByJudge,
@@ -302,7 +303,7 @@ def rewrite_cold_start(
 
 @verb("data")
 def rejection_sample(at: Workshop, answers: Answers, problems: ProblemSet, recipe: RejectionRecipe) -> Build[Corpus]:
-    """Keeps the verified-correct, readable `answers` to `problems`, word for word (paper, section B.3.3).
+    """Keeps the correct, readable `answers` to `problems` but lucky guesses, word for word (paper, section B.3.3).
 
     Raises `ArtifactError` where no row would be kept, `GraderError` where nothing can be judged on this machine.
     """
@@ -572,7 +573,7 @@ def _sampled(
         asked, known = Asked.model_validate(answers.asked()), problems.problems()
         with default_grader(at.runtime) as grader:
             judged = judge_completions(answers.completions(), known, grader, asked.template)
-            passed, dropped = screened(judged, recipe.keep.rules)
+            passed, dropped = screened(judged, known, recipe.keep)
             writer = None
             if open_rewriter and tokenizer_of:
                 tokenize = tokenize_with(tokenizer_of.path)
@@ -590,6 +591,7 @@ def _sampled(
     uses = {"rewriter": rewriter, **judges, **language_identity()}
     inputs: dict[str, Artifact] = {"answers": answers, "problems": problems}
     inputs |= {"tokenizer_of": tokenizer_of} if tokenizer_of else {}
+    uses |= {"luck": luck_identity} if recipe.keep.luck else {}
     return Build(Corpus, recipe.keep, inputs, make, uses)
 
 

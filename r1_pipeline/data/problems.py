@@ -83,6 +83,15 @@ def steps_of(problem: Problem) -> int | None:
     return len(origin.fact.split()) // 2
 
 
+def product_of(source: str) -> Product | None:
+    """The toy world's multiple choice that a row of `source` is about; None for any other row."""
+    origin = Origin.of(source)
+    if origin.source != source_of(Product.domain).name:
+        return None
+    law, left, right, _, options = origin.fact.split()
+    return Product(law, (int(left), int(right)), tuple(map(int, options.split("/"))))
+
+
 def all_items(recipe: ProblemsRecipe) -> list[Item | Courtesy]:
     """Every fact of the recipe, domain by domain, without repeats."""
     draw = random.Random(recipe.seed)

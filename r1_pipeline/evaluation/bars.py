@@ -153,6 +153,9 @@ def _of_the_rest(inputs: ReportInputs) -> Iterator[Bar]:
     claim = f"{cast.final} − {cast.broad}: reward-model score on general prompts, lower end"
     yield _bar(claim, more.lo if more else None, "above", 0.0)
     yield _bar(f"{cast.corpus}: share of re-checked rows that agree", agreement, "at least", 1.0)
+    if "stem" not in inputs.left_out:
+        lucky = corpus.support.unsupported / corpus.support.rows if corpus.support.rows else None
+        yield _bar(f"{cast.corpus}: STEM rows whose reasoning does not support their answer", lucky, "at most", 0.02)
     yield _bar(f"{cast.corpus}: problems shared with the held-out set", corpus.heldout_overlap, "at most", 0, 0)
 
 

@@ -44,6 +44,7 @@ from r1_pipeline.evaluation.reflection import depths
 from r1_pipeline.evaluation.report import ReportRecipe, build_report, exchanges
 from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.evaluation.sizes import sizes_of
+from r1_pipeline.evaluation.support import support
 from r1_pipeline.records import DOMAINS, Record
 from r1_pipeline.rewards.preference import Confidence, calibration_error
 
@@ -203,6 +204,7 @@ def _corpus(corpus: Corpus, heldout: ProblemSet, decisions: Mapping[str, list[Ga
         heldout_overlap=heldout_overlap(corpus, heldout),
         rechecked=sum(gate.looked_at or 0 for gate in rechecked),
         agreed=sum((gate.looked_at or 0) - round(gate.value) for gate in rechecked),
+        support=support(corpus),
     )
 
 

@@ -9,6 +9,7 @@ from r1_pipeline.evaluation.paired import Mark
 from r1_pipeline.evaluation.reflection import Depth
 from r1_pipeline.evaluation.scores import EvalScores
 from r1_pipeline.evaluation.sizes import Sizes
+from r1_pipeline.evaluation.support import Support
 from r1_pipeline.records import Domain, Language, Outcome, Record
 from r1_pipeline.rewards.preference import Confidence
 from r1_pipeline.training.callbacks import WINDOW
@@ -48,6 +49,7 @@ class CorpusStats(Record):
     """Random rows judged once more; 0: not done."""
     agreed: int
     """Of those, rows whose verdict was the same."""
+    support: Support
 
 
 class StageFacts(Record):

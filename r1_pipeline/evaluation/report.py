@@ -16,6 +16,7 @@
                           refusals {KIND: {n, declined, problems}}
                           preference {KIND: {mean, n, win_rate.BASELINE, problems.BASELINE}}
     corpus        rows by_domain {DOMAIN: rows} mean_tokens {DOMAIN: tokens a row} dropped {REASON: n} heldout_overlap
+                  toy_choices {rows, unsupported}: toy multiple choice, and rows whose reasoning does not support it
     sizes         NAME -> parameters active_parameters kv_bytes plain_kv_bytes, of the bases, bytes a token
     expert_load   NAME -> busiest expert over the mean, in tokens: models with experts, mean of their last 20 steps
     stages        ASSET -> seconds reused fingerprint digest tokens
@@ -96,6 +97,7 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
             "mean_tokens": {name: domain.tokens / domain.rows for name, domain in corpus.by_domain.items()},
             "dropped": corpus.dropped,
             "heldout_overlap": corpus.heldout_overlap,
+            "toy_choices": corpus.support.model_dump(),
         },
         "sizes": {name: sizes.model_dump() for name, sizes in inputs.sizes.items()},
         "expert_load": inputs.expert_load,

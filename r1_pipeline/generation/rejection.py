@@ -1,20 +1,23 @@
 """From judged completions to corpus rows: screen, rewrite, keep the first few of each problem, count the others.
 
 Rejection sampling as in section B.3.3 of the paper's supplement, and cold-start drafting (B.3.2), which differs only in
-the policy and the rewriter: only verified-correct, well-formed, readable completions in one language survive. A text
-that was rewritten is judged, measured and screened once more, and its reasons start with `rewritten_`.
-Not covered: sampling (`asking`), judging (`judging`), the rules (`data.screening.replies`), the wording (`rewriting`).
+the policy and the rewriter: only verified-correct, well-formed, readable completions in one language survive, and where
+the recipe asks for it only those that luck does not explain. A text that was rewritten is judged, measured and screened
+once more, and its reasons start with `rewritten_`.
+Not covered: sampling (`asking`), judging (`judging`), the rules (`data.screening.replies`, `luck`), the wording
+(`rewriting`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from r1_pipeline.data.samples import answer_to
 from r1_pipeline.data.screening.replies import ReplyRecipe, screen_replies
 from r1_pipeline.generation.asking import Asked, AskRecipe, schema
 from r1_pipeline.generation.judging import judge
+from r1_pipeline.generation.luck import LuckRecipe, screen_luck
 from r1_pipeline.generation.rewriting import Accepted, ByCheckpoint, Rewrite, Rewriter, Writer
-from r1_pipeline.recipe import Recipe
+from r1_pipeline.recipe import Later, Recipe
 from r1_pipeline.records import STORED, Outcome, Problem, Sample
 from r1_pipeline.rewards.verifier import Grader
 
@@ -31,6 +34,8 @@ class KeepRecipe(Recipe):
     rules: ReplyRecipe
     per_problem: int
     """Distinct rows kept of one problem, at most."""
+    luck: Annotated[LuckRecipe | None, Later()] = None
+    """When a right answer among few counts; None: always."""
 
 
 class RejectionRecipe(Recipe):
@@ -65,13 +70,12 @@ class Reworded(NamedTuple):
     writer: str
 
 
-def screened(judged: "pl.DataFrame", rules: ReplyRecipe, before: str = "") -> tuple["pl.DataFrame", list[Drop]]:
-    """(rows that pass, dropped rows), each in their order; `before` starts every reason."""
-    import polars as pl
-
-    marked, passes = screen_replies(judged, rules), pl.col("reason").is_null()
-    dropped = marked.filter(~passes).iter_rows(named=True)
-    return marked.filter(passes).select(judged.columns), [_dropped(row, before + row["reason"]) for row in dropped]
+def screened(
+    judged: "pl.DataFrame", problems: Sequence[Problem], recipe: KeepRecipe
+) -> tuple["pl.DataFrame", list[Drop]]:
+    """(rows that pass, dropped rows), each in their order."""
+    marked = screen_replies(judged, recipe.rules)
+    return _parted(screen_luck(marked, problems, recipe.luck) if recipe.luck else marked, judged.columns)
 
 
 def reworded(
@@ -97,7 +101,7 @@ def reworded(
             own = {"text": made.response, "token_ids": tokenize(made.response), "finish_reason": "stop"}
             said.append({**{name: row[name] for name in STORED}, **own})
     again = judge(pl.DataFrame(said, schema=schema()), problems, grader, "chat")
-    kept, more = screened(again, rules, "rewritten_")
+    kept, more = _parted(screen_replies(again, rules), again.columns, "rewritten_")
     return Reworded(kept, [*dropped, *more], rewrites, rewriter.writer)
 
 
@@ -120,6 +124,15 @@ def keep_samples(
             before.add(response)
             kept.append(_sample(by_id[row["problem_id"]], response, row, asked, writer))
     return kept, dropped
+
+
+def _parted(marked: "pl.DataFrame", columns: Sequence[str], before: str = "") -> tuple["pl.DataFrame", list[Drop]]:
+    """(these columns of the rows without a reason, the others); `before` starts every reason."""
+    import polars as pl
+
+    passes = pl.col("reason").is_null()
+    dropped = marked.filter(~passes).iter_rows(named=True)
+    return marked.filter(passes).select(columns), [_dropped(row, before + row["reason"]) for row in dropped]
 
 
 def _dropped(row: Mapping[str, Any], reason: str) -> Drop:

@@ -18,6 +18,7 @@ from r1_pipeline.errors import RecipeError, RequirementError
 from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.evaluation.runner import EvaluateRecipe, GradeRecipe
 from r1_pipeline.generation.asking import AskRecipe
+from r1_pipeline.generation.luck import LuckRecipe
 from r1_pipeline.generation.rejection import KeepRecipe, RejectionRecipe
 from r1_pipeline.graph.bound import Recipes
 from r1_pipeline.profiles.profile import Profile, sharded
@@ -42,6 +43,10 @@ BUILT_IN = ProblemsRecipe(
     heldout_share=0.25,
 )
 """Too easy for a real model: name real problem sets in a sources file."""
+
+LUCK = LuckRecipe(level=0.05, answers=8, stated=False)
+"""Not published. Of four options, 4 of 4, 5 of 8 or 8 of 16 samples are above chance; the options of real questions are
+seldom repeated word for word, so that their value is not asked for."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def pipeline(seed: int, scale: Scale) -> Recipes:
         sampling = Sampling(temperature=1.0, top_p=1.0, max_tokens=scale.max_tokens)
         return RejectionRecipe(
             ask=AskRecipe(sampling=sampling, samples=scale.trace_samples, problems=problems, seed=seed),
-            keep=KeepRecipe(rules=scale.readable, per_problem=per_problem),
+            keep=KeepRecipe(rules=scale.readable, per_problem=per_problem, luck=LUCK),
         )
 
     return {

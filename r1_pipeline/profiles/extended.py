@@ -167,7 +167,7 @@ def with_writer(profile: Profile, how: ByCheckpoint | ByServer, writer: str | No
         inputs={**draft.inputs, **reader},
         about=f"Long reasoning to start from: R1-Zero's right and readable samples in the words of {who}.",
     )
-    keep = RewriteKeepRecipe(rules=own.keep.rules, per_problem=own.keep.per_problem, writer=how)
+    keep = RewriteKeepRecipe(**{**dict(own.keep), "writer": how})
     wider = replace(profile, graph=graph.replacing(rewritten))
     changed = wider.with_recipes({draft.name: RewriteRecipe(ask=own.ask, keep=keep)})
     assert changed.bound  # raises before any work

@@ -23,6 +23,7 @@ from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.evaluation.runner import EvaluateRecipe, GradeRecipe
 from r1_pipeline.generation.asking import AskRecipe
+from r1_pipeline.generation.luck import LuckRecipe
 from r1_pipeline.generation.rejection import KeepRecipe, RejectionRecipe
 from r1_pipeline.graph.bound import Recipes
 from r1_pipeline.profiles.profile import Forecast, Machine, Profile
@@ -142,6 +143,8 @@ class Size:
     cold_start_problems: int
     trace_problems: int
     trace_samples: int
+    luck_level: float
+    """At which a problem of few answers is solved better than by guessing."""
     heldout_maths: int
     heldout_others: int
     eval_samples: int
@@ -172,6 +175,7 @@ def tiny(seed: int) -> Profile:
         cold_start_problems=150,
         trace_problems=500,
         trace_samples=3,
+        luck_level=0.2,  # two of three samples; at 0.05 a third of the sound logic traces is lost (decision 65)
         heldout_maths=512,
         heldout_others=96,
         eval_samples=4,
@@ -232,6 +236,7 @@ def smoke(seed: int) -> Profile:
         cold_start_problems=8,
         trace_problems=8,
         trace_samples=4,
+        luck_level=1.0,  # eight problems say nothing about how a policy guesses
         heldout_maths=6,
         heldout_others=3,
         eval_samples=2,
@@ -263,7 +268,11 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
         sampling = Sampling(temperature=1.0, top_p=1.0, max_tokens=MAX_TOKENS)
         return RejectionRecipe(
             ask=AskRecipe(sampling=sampling, samples=size.trace_samples, problems=problems, seed=seed),
-            keep=KeepRecipe(rules=readable, per_problem=per_problem),
+            keep=KeepRecipe(
+                rules=readable,
+                per_problem=per_problem,
+                luck=LuckRecipe(level=size.luck_level, answers=8, stated=size.luck_level < 1),
+            ),
         )
 
     sft = _sft(seed, size)

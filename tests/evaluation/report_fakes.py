@@ -20,6 +20,7 @@ from r1_pipeline.evaluation.paired import Mark
 from r1_pipeline.evaluation.reflection import Depth
 from r1_pipeline.evaluation.scores import EvalScores, Identity, Refusals, Scores
 from r1_pipeline.evaluation.sizes import Sizes
+from r1_pipeline.evaluation.support import Support
 from r1_pipeline.graph.deepseek_r1 import DEEPSEEK_R1
 from r1_pipeline.records import BUILTIN_DOMAINS, Domain, Outcome, Sampling
 from r1_pipeline.rewards.preference import Confidence, calibration_error
@@ -200,6 +201,7 @@ def report_inputs() -> ReportInputs:
             heldout_overlap=0,
             rechecked=500,
             agreed=500,
+            support=Support(rows=180, unsupported=1),
         ),
         sizes={
             "base": Sizes(parameters=627_340, active_parameters=529_036, kv_bytes=288, plain_kv_bytes=1536),

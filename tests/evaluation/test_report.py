@@ -16,6 +16,7 @@ from r1_pipeline.evaluation.inputs import CorpusStats, Exchange, Reply, ReportIn
 from r1_pipeline.evaluation.plots import LEFT, RIGHT, WIDTH, nice_ticks, running_mean
 from r1_pipeline.evaluation.preference_plots import calibrations, optimization
 from r1_pipeline.evaluation.report import ReportRecipe, build_report, exchanges, report_json
+from r1_pipeline.evaluation.support import Support
 from r1_pipeline.records import Domain, Language, Outcome, Problem
 from r1_pipeline.records import TestCase as Case
 
@@ -43,7 +44,7 @@ def test_report_json_has_the_published_schema() -> None:
         assert all(keys(scores) == {"pass_at_1", "pass_at_1_ci", "n"} for scores in model["by_domain"].values())
     measured = {"accuracy", "n", "calibration", "calibration_error"}
     assert all(keys(scored) == measured for scored in report["reward_models"].values())
-    assert keys(report["corpus"]) == {"rows", "by_domain", "mean_tokens", "dropped", "heldout_overlap"}
+    assert keys(report["corpus"]) == {"rows", "by_domain", "mean_tokens", "dropped", "heldout_overlap", "toy_choices"}
     assert report["corpus"]["rows"] == sum(report["corpus"]["by_domain"].values())
     stage_keys = {"seconds", "reused", "fingerprint", "digest", "tokens"}
     assert all(keys(stage) == stage_keys for stage in report["stages"].values())
@@ -171,7 +172,14 @@ def test_a_run_without_students_curves_or_models_still_has_a_page() -> None:
                     *("stages", "gates", "training"),
                 )
             },
-            "corpus": CorpusStats(by_domain={}, dropped={}, heldout_overlap=0, rechecked=0, agreed=0),
+            "corpus": CorpusStats(
+                by_domain={},
+                dropped={},
+                heldout_overlap=0,
+                rechecked=0,
+                agreed=0,
+                support=Support(rows=0, unsupported=0),
+            ),
             "exchanges": (),
         }
     )

@@ -1,0 +1,54 @@
+"""How many corpus rows of multiple choice have a reasoning that does not support their answer, where that is known.
+
+In the toy world the truth of every step is known, so a rule can tell a worked answer ("first 3 * 5 = 15, so 15(B)")
+from a lucky one ("maybe 25(A) 15(B)"). Rows of any other source are not judged.
+"""
+
+import re
+
+from r1_pipeline.artifacts.kinds import Corpus
+from r1_pipeline.data.items import LETTERS, Product
+from r1_pipeline.data.problems import product_of
+from r1_pipeline.data.templates import split_reply
+from r1_pipeline.records import Record
+from r1_pipeline.rewards.choice import normal
+from r1_pipeline.rewards.extract import final_answer
+
+_EQUATION = re.compile(r"(\d+) \* (\d+) = (\d+)")
+_OPTION = re.compile(rf"(\d+)\(([{LETTERS}])\)")
+
+
+class Support(Record):
+    """Rows of toy multiple choice in a corpus."""
+
+    rows: int
+    unsupported: int
+    """Of these, rows whose reasoning does not support their answer."""
+
+
+def support(corpus: Corpus) -> Support:
+    """Counts the rows of toy multiple choice in `corpus`; linear, in bounded memory."""
+    rows = unsupported = 0
+    for frame in corpus.batches(["source", "response"]):
+        for source, response in frame.iter_rows():
+            if about := product_of(source):
+                rows += 1
+                unsupported += not supported(about, response)
+    return Support(rows=rows, unsupported=unsupported)
+
+
+def supported(about: Product, response: str) -> bool:
+    """Whether the last equation multiplies what was asked and is true, the last option that the reasoning names holds
+    its value, and that option is the answer."""
+    said = split_reply("chat", response)
+    reasoning, answer = said.reasoning or "", final_answer(said.final or "", normal, "strict", letter=True).answer
+    equations, named = _EQUATION.findall(reasoning), _OPTION.findall(reasoning)
+    if not (equations and named and answer):
+        return False
+    *factors, value = map(int, equations[-1])
+    number, letter = named[-1]
+    return (
+        sorted(factors) == sorted(about.factors)
+        and factors[0] * factors[1] == value == int(number) == about.options[LETTERS.index(letter)]
+        and normal(answer) == letter.casefold()
+    )
