@@ -37,7 +37,7 @@ class Voice(Protocol):
         ...
 
     def waver(self, options: Sequence[str]) -> Sequence[str]:
-        """Some of `options` in any order, without looking; the last is taken."""
+        """All of `options` in any order, then one of them, which is taken; no step of the solution is worked out."""
         ...
 
     def settle(self, right: str, slip: str) -> str:

@@ -102,7 +102,7 @@ class Author:
         return WORDS[word][self._draw.choice(self._languages)]
 
     def waver(self, options: Sequence[str]) -> Sequence[str]:
-        return self._draw.sample(options, 3)
+        return [*self._draw.sample(options, len(options)), self._draw.choice(options)]
 
     def settle(self, right: str, slip: str) -> str:
         chance = self._slip * (1 - self._notice) if self.style == "check" else self._slip

@@ -1,7 +1,8 @@
 """The tokenizer of a tiny model: byte-pair encoding trained on the toy web.
 
-Numbers and option letters in brackets are cut out first, so that no merge joins one to its neighbours and each is the
-same token wherever it recurs. Nothing else is: merges run across spaces, and a stock phrase becomes a handful of
+Numbers, letters in brackets, and options (a number with its letter, `24(C)`) are cut out first, so that no merge joins
+one to its neighbours and each is the same token wherever it recurs: to find the option that holds a value is then one
+look at the question, and needs no second layer that looks at the token beside it. Nothing else is cut out: merges run across spaces, and a stock phrase becomes a handful of
 tokens. A character that the toy web does not have is spelled in bytes, so that a user's text is seen as it is. The
 `zero` preamble and the tags are added tokens, ordinary rather than special, since trainers decode with
 `skip_special_tokens=True` and format rewards must see the tags.
@@ -29,7 +30,7 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, context: int) -> "Pre
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\d+|\([A-Z]\)"), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\d+\([A-Z]\)|\d+|\([A-Z]\)"), "isolated")
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     trainer = trainers.BpeTrainer(
         vocab_size=max(0, vocabulary - len(BYTES) - 1 - len(TAGS)),
