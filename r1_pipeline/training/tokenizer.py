@@ -2,10 +2,10 @@
 
 Numbers, letters in brackets, and options (a number with its letter, `24(C)`) are cut out first, so that no merge joins
 one to its neighbours and each is the same token wherever it recurs: to find the option that holds a value is then one
-look at the question, and needs no second layer that looks at the token beside it. Nothing else is cut out: merges run across spaces, and a stock phrase becomes a handful of
-tokens. A character that the toy web does not have is spelled in bytes, so that a user's text is seen as it is. The
-`zero` preamble and the tags are added tokens, ordinary rather than special, since trainers decode with
-`skip_special_tokens=True` and format rewards must see the tags.
+look at the question, without a second one at the token beside it. Nothing else is cut out: merges run across spaces,
+and a stock phrase becomes a handful of tokens. A character that the toy web does not have is spelled in bytes, so that
+a user's text is seen as it is. The `zero` preamble and the tags are added tokens, ordinary rather than special, since
+trainers decode with `skip_special_tokens=True` and format rewards must see the tags.
 """
 
 import json
