@@ -70,6 +70,7 @@ if TYPE_CHECKING:  # `__getattr__` reads these lines too: they are the one list 
         rejection_sample,
         rewrite_cold_start,
         sample_general,
+        write_toy,
     )
 
 __all__ = [
@@ -129,6 +130,7 @@ __all__ = [
     "sample_general",
     "screen_file",
     "screen_rows",
+    "write_toy",
 ]
 
 

@@ -341,7 +341,14 @@ def collect_general(
 
 @verb("data")
 def write_toy(at: Workshop, budget: Corpus, tokenizer_of: Checkpoint, recipe: ToyCorpusRecipe) -> Build[Corpus]:
-    """Texts of the toy world's own authors with as many tokens as `budget` has: what distillation is compared with."""
+    """Writes texts of the toy world's own authors, as many tokens of them as the corpus `budget` has.
+
+    A student that is tuned on them is what distillation (paper, section B.4.3) is compared with. Tokens are counted
+    with the tokenizer of the model `tokenizer_of`.
+
+    Raises `RecipeError` for a web that is too short, not right or not in the chat form, and for a problem of `budget`
+    that is not of the toy world.
+    """
 
     def make(draft: Draft) -> Facts:
         rows = itertools.chain.from_iterable(frame.iter_rows() for frame in budget.batches(("problem_id", "response")))
