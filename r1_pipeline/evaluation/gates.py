@@ -29,7 +29,7 @@ from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Domain, Language, Outcome, Problem, Record
 from r1_pipeline.rewards.probes import escapes
 from r1_pipeline.rewards.verifier import Grader
-from r1_pipeline.training.callbacks import Guards
+from r1_pipeline.training.callbacks import Guards, medians
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -235,11 +235,12 @@ def same_tokenizer(model: Checkpoint, base: Checkpoint) -> Gate:
 def training_guards(model: Checkpoint, guards: Guards) -> list[Gate]:
     """The worst value that a run came to, beside the guard that would have stopped it."""
     rows = model.metrics()
+    kl = medians([row["kl"] for row in rows if "kl" in row])
     gates = []
     if guards.entropy_floor is not None:
         gates.append(_worst(rows, "entropy", min, "at least", guards.entropy_floor))
     if guards.kl_ceiling is not None:
-        gates.append(_worst(rows, "kl", max, "at most", guards.kl_ceiling))
+        gates.append(_worst([{"kl": value} for value in kl], "kl", max, "at most", guards.kl_ceiling))
     if guards.empty_think_ceiling is not None:
         gates.append(_worst(rows, "empty_think", max, "at most", guards.empty_think_ceiling))
     return [gate for gate in gates if gate]

@@ -111,7 +111,7 @@ def training_guards() -> Check:
         "training_guards",
         "Entropy, KL and empty reasoning stayed inside the guards all through training.",
         measure,
-        fails="A run whose KL came to 0.3 at one step, under a recipe whose ceiling is 0.25.",
+        fails="A run whose KL was 0.3 at three steps in a row, under a recipe whose ceiling is 0.25.",
     )
 
 

@@ -8,8 +8,9 @@ Not covered: what a checkpoint must contain (`training.checkpoints`), who shows 
 import math
 import time
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 from r1_pipeline.artifacts.draft import Draft
@@ -50,6 +51,8 @@ METRICS = {
 """Library name -> our name; `rewards/NAME/mean` becomes `reward/NAME`, `outcome/NAME` stays; the rest is dropped."""
 WINDOW = 20
 """Logged steps over which the share of grader errors is taken."""
+KL_WINDOW = 5
+"""Logged steps over which the median of the KL is taken."""
 
 
 class Guards(Recipe):
@@ -58,7 +61,9 @@ class Guards(Recipe):
     entropy_floor: float | None = None
     """Nats a token; below it the policy has collapsed and explores no more."""
     kl_ceiling: float | None = None
-    """Nats a token from the reference; above it the policy has run away."""
+    """Nats a token from the reference, median of the last 5 steps (those before the first count as 0): above it the
+    policy has run away. The estimate (equation 2) is right in the mean and heavy-tailed: one token that the policy has
+    given up adds e to the power of the gap between the two log-probabilities, so one step says little."""
     empty_think_ceiling: float | None = None
     """Share of completions with nothing between the think tags; above it the format reward is being gamed."""
     grader_error_ceiling: Annotated[float | None, Later()] = None
@@ -73,6 +78,7 @@ def watch(draft: Draft, total: int, guards: Guards) -> "TrainerCallback":
         def on_train_begin(self, *_: Any, **__: Any) -> None:
             self.mark = time.monotonic()
             self.errors: deque[float] = deque([0.0] * WINDOW, WINDOW)
+            self.kl: list[float] = []
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **_: Any) -> None:
             if "loss" not in logs:  # the closing summary of the whole run
@@ -82,7 +88,11 @@ def watch(draft: Draft, total: int, guards: Guards) -> "TrainerCallback":
             self.mark = now
             if GRADER_ERROR in metrics:
                 self.errors.append(metrics[GRADER_ERROR])
-            check(guards, state.global_step, metrics)
+            watched = dict(metrics)
+            if "kl" in metrics:
+                self.kl.append(metrics["kl"])
+                watched["kl"] = medians(self.kl)[-1]
+            check(guards, state.global_step, watched)
             check_grader(guards, state.global_step, self.errors)
             draft.log(state.global_step, total, metrics)
 
@@ -95,8 +105,17 @@ def watch(draft: Draft, total: int, guards: Guards) -> "TrainerCallback":
     return Watch()
 
 
+def medians(values: Sequence[float]) -> list[float]:
+    """After each value the median of the last `KL_WINDOW`, where those before the first count as 0.
+
+    What is not finite stays as it is, so that it is seen at once.
+    """
+    known = [0.0] * (KL_WINDOW - 1) + list(values)
+    return [median(known[at : at + KL_WINDOW]) if math.isfinite(value) else value for at, value in enumerate(values)]
+
+
 def check(guards: Guards, step: int, metrics: Mapping[str, float]) -> None:
-    """Raises `GuardTrippedError` with value and limit if the metrics of one step are beyond a limit."""
+    """Raises `GuardTrippedError` with value and limit if `metrics`, the KL as a median, are beyond a limit."""
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise GuardTrippedError(f"{name} is {value} at step {step}; lower the learning rate or clip harder")

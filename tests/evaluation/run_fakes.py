@@ -230,7 +230,7 @@ def fake_run(home: Path, rows: list[Sample] | None = None) -> FakeRun:
     run.problems("general_prompts", [])
     run.model("base", "zero", [{"loss": 2.0}])
     run.evaluation("base", "zero", says("two words", "B", "zero"))
-    run.model("r1_zero", "zero", [{"entropy": 0.5, "kl": 0.1}, {"entropy": 0.2, "kl": 0.3}])
+    run.model("r1_zero", "zero", [{"entropy": 0.5, "kl": 0.1}, {"entropy": 0.2}, *[{"kl": 0.3}] * 3])
     run.evaluation("r1_zero", "zero", says("两个 words here", "A", "zero"), run="an earlier run")
     run.model("dev3", "chat", [{"loss": 1.0}])
     run.evaluation("dev3", "chat", says("two words", "B", "chat"))

@@ -56,7 +56,7 @@ def foreign_tokenizer(run: FakeRun) -> None:
 
 
 def far_from_its_reference(run: FakeRun) -> None:
-    run.model("r1_zero", "zero", [{"kl": 0.1}, {"kl": 0.3}])
+    run.model("r1_zero", "zero", [{"kl": 0.1}, *[{"kl": 0.3}] * 3])
 
 
 def six_of_eight(run: FakeRun) -> None:

@@ -1,9 +1,11 @@
 """Guards stop at their limit and not before; metrics go by our names."""
 
+import math
+
 import pytest
 
 from r1_pipeline.errors import GuardTrippedError
-from r1_pipeline.training.callbacks import WINDOW, Guards, check, check_grader, renamed
+from r1_pipeline.training.callbacks import WINDOW, Guards, check, check_grader, medians, renamed
 
 GUARDS = Guards(entropy_floor=0.05, kl_ceiling=0.5, empty_think_ceiling=0.2)
 
@@ -50,3 +52,9 @@ def test_the_grader_may_fail_on_two_percent_of_a_window_and_no_more() -> None:
     with pytest.raises(GuardTrippedError, match=r"failed on 2\.05% of the answers of the last 20 steps, above 2\.00%"):
         check_grader(guards, 7, [most + 0.01, *[0.0] * (WINDOW - 1)])
     check_grader(Guards(), 7, [1.0] * WINDOW)
+
+
+def test_one_token_that_the_policy_gave_up_is_no_runaway_and_three_steps_of_five_are() -> None:
+    assert medians([0.1, 12.5, 0.1, 0.2, 0.1]) == [0.0, 0.0, 0.1, 0.1, 0.1]
+    assert medians([12.5, 12.5, 12.5]) == [0.0, 0.0, 12.5]
+    assert math.isnan(medians([0.1, math.nan])[-1])
