@@ -16,7 +16,7 @@ from r1_pipeline.rewards.reflection import REFLECTIVE
 if TYPE_CHECKING:
     import polars as pl
 
-_SLIP = "|".join(sorted(WORDS["wrong"].values()))
+_ESTIMATE, _CORRECTION = (f"(?:{'|'.join(sorted(WORDS[word].values()))})([0-9]+)" for word in ("guess", "wrong"))
 
 
 class Depth(Record):
@@ -31,7 +31,8 @@ class Depth(Record):
     reflective: float
     """Share of replies with at least one reflective word."""
     corrected: float
-    """Share of replies that find a slip and correct it: an estimate is called wrong, and the answer is correct."""
+    """Share of replies that find a slip and correct it: an estimate is called wrong, another value is put in its place,
+    and the answer is correct."""
 
 
 def depths(judged: "pl.DataFrame", problems: Sequence[Problem]) -> tuple[Depth, ...]:
@@ -43,7 +44,8 @@ def depths(judged: "pl.DataFrame", problems: Sequence[Problem]) -> tuple[Depth, 
 
     known = {problem.id: steps for problem in problems if (steps := steps_of(problem))}
     replies = judged.filter(pl.col("problem_id").is_in(list(known)))
-    right = pl.col("outcome") == Outcome.CORRECT
+    right, text = pl.col("outcome") == Outcome.CORRECT, pl.col("text")
+    corrected = text.str.extract(_ESTIMATE) != text.str.extract(_CORRECTION)
     found = (
         replies.with_columns(steps=pl.col("problem_id").replace_strict(known, return_dtype=pl.Int64))
         .group_by("steps")
@@ -51,8 +53,8 @@ def depths(judged: "pl.DataFrame", problems: Sequence[Problem]) -> tuple[Depth, 
             replies=pl.len(),
             right=right.mean(),
             mean_tokens=pl.col("token_ids").list.len().mean(),
-            reflective=pl.col("text").str.contains(f"(?i){REFLECTIVE.pattern}").mean(),
-            corrected=(right & pl.col("text").str.contains(_SLIP)).mean(),
+            reflective=text.str.contains(f"(?i){REFLECTIVE.pattern}").mean(),
+            corrected=(right & corrected.fill_null(value=False)).mean(),
         )
         .sort("steps")
     )

@@ -32,6 +32,11 @@ def test_a_sum_is_as_deep_as_it_has_calculations() -> None:
     assert [steps_of(to_problem(item, "zh")) for item in items] == [1, 3, None]
 
 
+def test_an_estimate_that_is_called_wrong_and_kept_is_no_correction() -> None:
+    told = "maybe 7, check 3 + 5 = 8, then 8 - 1 = 7, no 7"
+    assert [each.corrected for each in depths(judged((DEEP, told, 20, "correct")), (DEEP,))] == [0.0]
+
+
 def test_replies_are_counted_by_depth_and_a_wrong_answer_corrects_nothing() -> None:
     found = depths(
         judged(
@@ -39,14 +44,14 @@ def test_replies_are_counted_by_depth_and_a_wrong_answer_corrects_nothing() -> N
             (DEEP, "maybe 6, check 3 + 5 = 8, then 8 - 1 = 7, no 7", 20, "correct"),
             (DEEP, "大概 6，查 3 + 5 = 9，再 9 - 1 = 8，不对 8", 20, "wrong"),
             (DEEP, "maybe 7, check 3 + 5 = 8, then 8 - 1 = 7, yes 7", 20, "correct"),
-            (DEEP, "first 3 + 5 = 8", 8, "wrong"),
+            (DEEP, "maybe 7, check 3 + 5 = 8, then 8 - 1 = 7, no 7", 8, "wrong"),
             (OTHER, "maybe east, check north left = west, then west back = east, no east", 30, "correct"),
         ),
         (SHALLOW, DEEP, OTHER),
     )
     assert [each.model_dump() for each in found] == [
         {"steps": 1, "replies": 1, "right": 1.0, "mean_tokens": 6.0, "reflective": 0.0, "corrected": 0.0},
-        {"steps": 2, "replies": 4, "right": 0.5, "mean_tokens": 17.0, "reflective": 0.75, "corrected": 0.25},
+        {"steps": 2, "replies": 4, "right": 0.5, "mean_tokens": 17.0, "reflective": 1.0, "corrected": 0.25},
     ]
     assert corrected_share(found) == pytest.approx(1 / 5)
 
