@@ -127,10 +127,13 @@ def _store(file: Path, facts: Facts) -> None:
 
 
 def claim(given: Options, ready: Bench) -> None:
-    """Makes the home that of these recipes; raises `RecipeError` where its parts were measured with others."""
-    file, mine = given.home / "parts" / "settings.json", {"recipes": fingerprint(ready.recipes)}
+    """Makes the home that of these recipes on this machine; raises `RecipeError` where its parts are of others."""
+    file = given.home / "parts" / "settings.json"
+    mine = {"recipes": fingerprint(ready.recipes), "machine": machine(given)}
     if file.exists() and json.loads(file.read_text(encoding="utf-8")) != mine:
-        raise RecipeError(f"{given.home} holds parts of another base, size or version; name another home, or remove it")
+        raise RecipeError(
+            f"{given.home} holds parts of another base, size, version or machine; name another home, or remove it"
+        )
     _store(file, mine)
 
 

@@ -89,11 +89,13 @@ def test_a_second_call_repeats_no_part(home: Path, found: dict[str, Any]) -> Non
 
 def test_parts_of_other_settings_are_not_mixed_in(home: Path, tmp_path: Path) -> None:
     base = next((home / "toy" / "artifacts").rglob("config.json"))
+    theirs = json.loads((home / "parts" / "settings.json").read_text(encoding="utf-8"))
+    theirs["machine"]["card"] = "another"
     (tmp_path / "parts").mkdir()
-    (tmp_path / "parts" / "settings.json").write_text('{"recipes": "others"}', encoding="utf-8")
+    (tmp_path / "parts" / "settings.json").write_text(json.dumps(theirs), encoding="utf-8")
     done = run(str(tmp_path), "--toy", "--model", str(base.parent))
     assert done.returncode != 0
-    assert "holds parts of another base, size or version; name another home" in done.stderr.splitlines()[-1]
+    assert "parts of another base, size, version or machine; name another home" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
