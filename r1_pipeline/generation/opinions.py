@@ -66,7 +66,7 @@ class SampleGeneralRecipe(Recipe):
     keep: AcceptRecipe
 
     def optional_inputs(self) -> frozenset[str]:
-        """Whoever approves."""
+        """What approves: a judge or reward models."""
         return frozenset({"judge" if isinstance(self.keep.by, ByJudge) else "reward_models"})
 
 

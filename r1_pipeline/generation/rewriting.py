@@ -112,7 +112,7 @@ def templated(row: Accepted) -> str:
 
 
 class EngineRewriter:
-    """A model rewrites; whoever it is, a reply that was cut off or lacks a part is no text."""
+    """A checkpoint or a model on a server rewrites; a reply that was cut off or lacks a part is not used."""
 
     def __init__(
         self,

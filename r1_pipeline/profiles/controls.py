@@ -17,7 +17,7 @@ from r1_pipeline.evaluation.controls import Control
 from r1_pipeline.generation.toy_corpus import ToyCorpusRecipe
 from r1_pipeline.graph.node import Graph, Node, Ref
 from r1_pipeline.profiles.profile import Profile
-from r1_pipeline.records import BUILTIN_DOMAINS, REASONING_DOMAINS
+from r1_pipeline.records import REASONING_DOMAINS
 from r1_pipeline.stages import write_toy
 from r1_pipeline.training.pretrain import PretrainRecipe
 
@@ -72,7 +72,7 @@ CONTROLS = (
             effect="A student solves more after it was tuned on the teacher's corpus",
             control=f"it is compared with the student that was tuned on as many tokens of {what}",
             measure="pass@1",
-            domains=BUILTIN_DOMAINS,
+            domains=REASONING_DOMAINS,  # general rows of the corpora are written in other manners
             rises=True,
             pair=("distilled", "student_base"),
             under=("distilled", f"distilled_{name}"),
