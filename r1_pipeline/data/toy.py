@@ -2,9 +2,10 @@
 
 A text is a prompt in one of the two templates and somebody's reply. Most people are hasty: they stop after the first
 step and take it for the answer, or guess an option. An author who works through every step is right unless a slip
-happens; some estimate the answer first, and correct the estimate where the steps do not bear it out. Careful authors mix languages more often, and slip less
-when they do (so that reinforcement, left alone, mixes); many authors drop tags, boxes or fences. A base that learns
-this web well therefore holds the skill and seldom shows it: that is what reinforcement brings out.
+happens; some estimate the answer first, and correct the estimate where the steps do not bear it out. Careful authors
+mix languages more often, and slip less when they do (so that reinforcement, left alone, mixes); many authors drop tags,
+boxes or fences. A base that learns this web well therefore holds the skill and seldom shows it: that is what
+reinforcement brings out.
 Only facts on the training side of the split occur. Not covered: items (`items`, `courtesies`), training (`pretrain`).
 """
 
