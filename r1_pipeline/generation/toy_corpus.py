@@ -1,7 +1,7 @@
 """A corpus that the toy world's own authors write, as large as another one: what distillation is compared with.
 
-A model that is tuned on a teacher's corpus also gets better by more text alone, and by right solutions of any
-origin. So the same student is tuned on as many tokens of either: texts of the web by careful authors, or the world's own
+A model that is tuned on a teacher's corpus also gets better by more text alone, and by right solutions of any origin.
+So the same student is tuned on as many tokens of either: texts of the web by careful authors, or the world's own
 solutions of the very problems of the teacher's corpus. How careful they are is said by the recipe. Every row is judged,
 and one that is not right is dropped. Tokens are those that are learned, counted with the student's tokenizer.
 """
