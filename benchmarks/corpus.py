@@ -51,7 +51,8 @@ from r1_pipeline.lineage.cards import write_data_card
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import Domain, Problem, Sample
-from r1_pipeline.stages import Workshop, merge
+from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.verbs import merge
 
 A = TypeVar("A", bound=Artifact)
 T = TypeVar("T")

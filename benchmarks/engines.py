@@ -38,7 +38,7 @@ from r1_pipeline.records import Request, Sampling
 from r1_pipeline.runtime.workshop import Workshop
 from r1_pipeline.settings.cluster import Cluster
 from r1_pipeline.settings.engines import VllmSettings
-from r1_pipeline.stages import ask, curate, pretrain, reinforce, rejection_sample
+from r1_pipeline.verbs import ask, curate, pretrain, reinforce, rejection_sample
 
 CORES, SAMPLES, TURNS = 2, 16, 3
 SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_tokens=64)

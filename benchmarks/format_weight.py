@@ -13,7 +13,7 @@ from r1_pipeline.artifacts.kinds import Checkpoint
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.runtime.workshop import Workshop
-from r1_pipeline.stages import ask, curate, evaluate, pretrain, reinforce
+from r1_pipeline.verbs import ask, curate, evaluate, pretrain, reinforce
 
 WEIGHT, LEARNING_RATE = 1.0, 1e-3
 

@@ -22,8 +22,8 @@ from r1_pipeline.generation.opening import open_engine
 from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.recipe import Precision
 from r1_pipeline.records import Completion, Request
-from r1_pipeline.stages import GeneralRecipe, ask, collect_general, curate, evaluate, finetune, pretrain, reinforce
 from r1_pipeline.training.precision import require_precision
+from r1_pipeline.verbs import GeneralRecipe, ask, collect_general, curate, evaluate, finetune, pretrain, reinforce
 
 GIB = 2.0**30
 SHOWN = (

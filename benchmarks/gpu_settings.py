@@ -20,10 +20,10 @@ from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Sampling
 from r1_pipeline.runtime.workshop import Workshop
 from r1_pipeline.settings.engines import Colocated, VllmSettings
-from r1_pipeline.stages import ReinforceRecipe, pretrain
 from r1_pipeline.training.adopt import AdoptRecipe, HubModel
 from r1_pipeline.training.pretrain import PretrainRecipe
 from r1_pipeline.training.sft import SftRecipe
+from r1_pipeline.verbs import ReinforceRecipe, pretrain
 
 SEED = 0
 Facts = dict[str, Any]

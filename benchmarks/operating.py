@@ -34,7 +34,8 @@ from r1_pipeline.artifacts.observer import Observer  # noqa: E402
 from r1_pipeline.artifacts.store import Store  # noqa: E402
 from r1_pipeline.graph.node import AssetName  # noqa: E402
 from r1_pipeline.lineage.library import Library  # noqa: E402
-from r1_pipeline.stages import Workshop, curate, curate_preferences, pretrain  # noqa: E402
+from r1_pipeline.runtime.workshop import Workshop  # noqa: E402
+from r1_pipeline.verbs import curate, curate_preferences, pretrain  # noqa: E402
 
 TURNS = 5
 HEAVY = ("torch", "transformers", "trl", "vllm", "ray", "mlflow")

@@ -36,7 +36,7 @@ from r1_pipeline.profiles.sources import with_sources
 from r1_pipeline.records import Completion, Request, Sampling
 from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.runtime.workshop import Workshop
-from r1_pipeline.stages import ask, curate, evaluate, finetune, pretrain, reinforce
+from r1_pipeline.verbs import ask, curate, evaluate, finetune, pretrain, reinforce
 
 SOURCES = """
 builtin = ["general", "preference"]

@@ -53,7 +53,7 @@ if TYPE_CHECKING:  # `__getattr__` reads these lines too: they are the one list 
     from r1_pipeline.rewards.rubric import Rubric
     from r1_pipeline.rewards.verifier import Grader
     from r1_pipeline.runtime.workshop import Workshop
-    from r1_pipeline.stages import (
+    from r1_pipeline.verbs import (
         ask,
         collect_general,
         compare_preferences,

@@ -62,7 +62,7 @@ def test_the_contract_is_what_type_checkers_see() -> None:
 
 
 def test_every_verb_is_public() -> None:
-    from r1_pipeline.stages import VERSIONS
+    from r1_pipeline.verbs import VERSIONS
 
     assert {name for name in functions if isinstance(getattr(r1_pipeline, name), Verb)} == set(VERSIONS)
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import polars as pl
 import pytest
 
-from r1_pipeline import stages
+from r1_pipeline import verbs
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Answers, Checkpoint, Corpus, ProblemSet
 from r1_pipeline.artifacts.store import Facts, Spec, Store
@@ -110,7 +110,7 @@ def base(store: Store) -> Checkpoint:
     own = load_profile("smoke", 0).recipes["base"]
     web = own.web.model_copy(update={"texts": 200})
     barely = own.model_copy(update={"web": web, "steps": 2, "warmup_steps": 1, "context": 1024})
-    return stages.pretrain(at(store, "base"), barely)
+    return verbs.pretrain(at(store, "base"), barely)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ BY_SERVER = ByServer(sampling=WRITING, seed=0, model="scribe-v3", engine=OpenAi(
 
 @pytest.fixture(scope="module")
 def rewritten(store: Store, answers: Answers, problems: ProblemSet, base: Checkpoint) -> Corpus:
-    return stages.rewrite_cold_start(at(store), answers, problems, base, recipe(BY_BASE), writer=base)
+    return verbs.rewrite_cold_start(at(store), answers, problems, base, recipe(BY_BASE), writer=base)
 
 
 def test_what_a_writer_says_is_judged_and_measured_again_and_every_loss_has_its_reason(
@@ -203,7 +203,7 @@ def test_the_template_is_judged_and_counted_again_and_every_row_names_it(
     store: Store, answers: Answers, problems: ProblemSet, base: Checkpoint
 ) -> None:
     own = load_profile("smoke", 0).recipes["cold_start_data"]
-    made = stages.draft_cold_start(at(store), answers, problems, base, own)
+    made = verbs.draft_cold_start(at(store), answers, problems, base, own)
     rows = made.samples()
     assert rows[0].response == "<think>3 and 3</think>\\boxed{6}"
     assert len(rows) == len(REPLIES) and {row.writer for row in rows} == {"template@1"}
@@ -254,7 +254,7 @@ def test_a_model_on_a_server_is_asked_as_text_and_named_in_every_row(
             usd_per_million_prompt_tokens=0.0, usd_per_million_completion_tokens=0.0,
         )  # fmt: skip
         runtime = Runtime(openai=server)
-        made = stages.rewrite_cold_start(at(store, runtime=runtime), answers, problems, base, recipe(BY_SERVER))
+        made = verbs.rewrite_cold_start(at(store, runtime=runtime), answers, problems, base, recipe(BY_SERVER))
     [row] = [row for row in made.samples() if row.question == "What is 3 + 3?"]
     assert (row.response, row.writer) == (REPLIES[3], "server/openai/test-1/scribe-v3")
     assert {body["model"] for body in script.asked} == {"scribe-v3"}
@@ -278,7 +278,7 @@ def test_a_real_model_that_has_learned_to_rewrite_writes_rows_on_its_own_engine(
 
     writer = store.build(Checkpoint, Spec("writer", "finetune", 1, SFT, {"base": base}), make)
     how = ByCheckpoint(sampling=WRITING.model_copy(update={"max_tokens": 40}), seed=0)
-    made = stages.rewrite_cold_start(at(store, "learned"), answers, problems, base, recipe(how), writer=writer)
+    made = verbs.rewrite_cold_start(at(store, "learned"), answers, problems, base, recipe(how), writer=writer)
     assert [(row.question, row.response) for row in made.samples()] == [("What is 3 + 3?", lesson.response)]
     assert made.manifest.drops == {"wrong": 1, "rewritten_wrong": len(REPLIES) - 1}
     assert made.manifest.payload["uses"]["engine"].startswith("transformers-")
@@ -289,11 +289,11 @@ def test_a_server_that_the_runtime_does_not_name_and_the_wrong_input_are_refused
     store: Store, answers: Answers, problems: ProblemSet, base: Checkpoint
 ) -> None:
     with pytest.raises(RequirementError, match="the recipe asks a server and the runtime names none"):
-        stages.rewrite_cold_start(at(store, "other"), answers, problems, base, recipe(BY_SERVER))
+        verbs.rewrite_cold_start(at(store, "other"), answers, problems, base, recipe(BY_SERVER))
     with pytest.raises(RecipeError, match="is given none of the inputs writer, and its recipe takes writer; give"):
-        stages.rewrite_cold_start(at(store), answers, problems, base, recipe(BY_BASE))
+        verbs.rewrite_cold_start(at(store), answers, problems, base, recipe(BY_BASE))
     with pytest.raises(RecipeError, match="is given writer of the inputs writer, and its recipe takes none"):
-        stages.rewrite_cold_start(at(store), answers, problems, base, recipe(BY_SERVER), writer=base)
+        verbs.rewrite_cold_start(at(store), answers, problems, base, recipe(BY_SERVER), writer=base)
 
 
 @pytest.fixture(scope="module")
@@ -304,7 +304,7 @@ def profile() -> Profile:
 def test_a_recipe_file_gives_a_checkpoint_or_a_server_the_pen_and_the_plan_counts_it(profile: Profile) -> None:
     wider = with_writer(profile, BY_BASE, "r1_zero")
     node = wider.graph.node("cold_start_data")
-    assert node.verb is stages.rewrite_cold_start and node.verb.work == "inference"
+    assert node.verb is verbs.rewrite_cold_start and node.verb.work == "inference"
     assert dict(node.refs)["writer"].node == "r1_zero"
     name = wider.bound.name("cold_start_data")
     own = profile.recipes["cold_start_data"].ask

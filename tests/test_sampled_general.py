@@ -11,7 +11,7 @@ from typing import Any, Literal
 import polars as pl
 import pytest
 
-from r1_pipeline import stages
+from r1_pipeline import verbs
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Answers, Checkpoint, Corpus, PreferenceSet, ProblemSet, RewardModel
 from r1_pipeline.artifacts.store import Facts, Spec, Store
@@ -79,7 +79,7 @@ def judge(store: Store) -> Checkpoint:
     barely = own.model_copy(
         update={"web": own.web.model_copy(update={"texts": 200}), "steps": 2, "warmup_steps": 1, "context": 2048}
     )
-    return stages.pretrain(at(store, "judge"), barely)
+    return verbs.pretrain(at(store, "judge"), barely)
 
 
 def at(store: Store, name: str) -> Workshop:
@@ -126,15 +126,15 @@ def recipe(by: ByJudge | ByReward) -> SampleGeneralRecipe:
 @pytest.fixture(scope="module")
 def by_judge(store: Store, answers: Answers, prompts: ProblemSet, judge: Checkpoint) -> Corpus:
     how = recipe(ByJudge(sampling=JUDGING, seed=0, engine=Scripted()))
-    return stages.sample_general(at(store, "general_traces"), answers, prompts, how, judge=judge)
+    return verbs.sample_general(at(store, "general_traces"), answers, prompts, how, judge=judge)
 
 
 @pytest.fixture(scope="module")
 def reward_model(store: Store, judge: Checkpoint) -> RewardModel:
     profile = load_profile("smoke", 0)
-    pairs = stages.curate_preferences(at(store, "preference_pairs"), profile.recipes["preference_pairs"])
+    pairs = verbs.curate_preferences(at(store, "preference_pairs"), profile.recipes["preference_pairs"])
     assert isinstance(pairs, PreferenceSet)
-    return stages.fit_preference(at(store, "helpful_rm"), judge, pairs, "helpful", profile.recipes["helpful_rm"])
+    return verbs.fit_preference(at(store, "helpful_rm"), judge, pairs, "helpful", profile.recipes["helpful_rm"])
 
 
 def test_what_a_judge_approves_of_is_kept_once_and_the_rest_is_counted(by_judge: Corpus) -> None:
@@ -160,7 +160,7 @@ def test_a_reward_model_keeps_what_it_scores_high_enough_and_its_score_is_on_rec
 ) -> None:
     def kept(least: float) -> tuple[Corpus, list[Opinion]]:
         models = {"helpful": reward_model}
-        made = stages.sample_general(
+        made = verbs.sample_general(
             at(store, f"general_{least}"), answers, prompts, recipe(ByReward(least=least)), reward_models=models
         )
         return made, records_of(made.verdicts(), Opinion)
@@ -182,13 +182,13 @@ def test_a_kind_of_prompt_without_its_model_and_the_wrong_input_are_refused(
     store: Store, answers: Answers, prompts: ProblemSet, reward_model: RewardModel
 ) -> None:
     with pytest.raises(RecipeError, match="helpful prompts and no reward model for them; give one"):
-        stages.sample_general(
+        verbs.sample_general(
             at(store, "x"), answers, prompts, recipe(ByReward(least=0.5)), reward_models={"safety": reward_model}
         )
     with pytest.raises(
         RecipeError, match="x is given none of the inputs judge, reward_models, and its recipe takes judge; g"
     ):
-        stages.sample_general(
+        verbs.sample_general(
             at(store, "x"), answers, prompts, recipe(ByJudge(sampling=JUDGING, seed=0)), reward_models={}
         )
 

@@ -9,7 +9,7 @@ a further benchmark or model is one line, and it is kept out of the corpus, plan
 from r1_pipeline.evaluation.inputs import Cast
 from r1_pipeline.graph import gates
 from r1_pipeline.graph.node import Benchmark, Graph, Page, Ref, derived, every, first
-from r1_pipeline.stages import (
+from r1_pipeline.verbs import (
     ask,
     collect_general,
     compare_preferences,

@@ -10,7 +10,7 @@ from r1_pipeline.evaluation import favourites, gates, regression
 from r1_pipeline.evaluation.rejudge import DRAWN, drawn, rejudge_samples
 from r1_pipeline.graph.node import Check, Node, Ref, Subject, ref
 from r1_pipeline.rewards.graders import default_grader
-from r1_pipeline.stages import ReinforceRecipe
+from r1_pipeline.verbs import ReinforceRecipe
 
 
 def beats(base: Node) -> Check:

@@ -24,10 +24,10 @@ from r1_pipeline.graph.bound import Bound, Recipes, bind, walk
 from r1_pipeline.graph.node import AssetName, Graph, Ref
 from r1_pipeline.recipe import Recipe, Runtime, fingerprint
 from r1_pipeline.runtime.workshop import Workshop
-from r1_pipeline.stages import ReinforceRecipe
 from r1_pipeline.training.adopt import AdoptRecipe
 from r1_pipeline.training.base_tokenizer import base_tokenizer
 from r1_pipeline.training.pretrain import PretrainRecipe
+from r1_pipeline.verbs import ReinforceRecipe
 
 Find = Callable[[AssetName], Artifact]
 REPORT = "report"

@@ -26,7 +26,7 @@ from r1_pipeline.evaluation.gates import Gate, GateLimits
 from r1_pipeline.evaluation.inputs import Cast
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.runtime.workshop import Verb
-from r1_pipeline.stages import ask, evaluate
+from r1_pipeline.verbs import ask, evaluate
 
 _MODELS = (Checkpoint, RewardModel, Answers)
 """Kinds of artifacts that are made by a model, or are one."""

@@ -16,12 +16,12 @@ from r1_pipeline.graph.bound import Bound
 from r1_pipeline.graph.node import AssetName
 from r1_pipeline.profiles import Forecast, Profile
 from r1_pipeline.recipe import Precision
-from r1_pipeline.stages import GeneralRecipe, ReinforceRecipe
 from r1_pipeline.training.adopt import AdoptRecipe
 from r1_pipeline.training.pretrain import PretrainRecipe
 from r1_pipeline.training.reward_model import RewardModelRecipe
 from r1_pipeline.training.sft import SftRecipe
 from r1_pipeline.training.shape import Shape
+from r1_pipeline.verbs import GeneralRecipe, ReinforceRecipe
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,12 @@ from r1_pipeline.graph.bound import Recipes
 from r1_pipeline.profiles.profile import Profile, sharded
 from r1_pipeline.records import BUILTIN_DOMAINS, REASONING_DOMAINS, Domain, Sampling
 from r1_pipeline.rewards.rubric import Rubric
-from r1_pipeline.stages import GeneralRecipe, ReinforceRecipe, pretrain
 from r1_pipeline.training.adopt import AdoptRecipe, HubModel, LocalModel, config_of, digest_of, require_model
 from r1_pipeline.training.grpo import GrpoRecipe
 from r1_pipeline.training.reward_model import RewardModelRecipe
 from r1_pipeline.training.sft import SftRecipe
 from r1_pipeline.training.shape import shape_of
+from r1_pipeline.verbs import GeneralRecipe, ReinforceRecipe, pretrain
 
 BUILT_IN = ProblemsRecipe(
     seed=0,

@@ -18,8 +18,8 @@ from r1_pipeline.generation.toy_corpus import ToyCorpusRecipe
 from r1_pipeline.graph.node import Graph, Node, Ref
 from r1_pipeline.profiles.profile import Profile
 from r1_pipeline.records import REASONING_DOMAINS
-from r1_pipeline.stages import write_toy
 from r1_pipeline.training.pretrain import PretrainRecipe
+from r1_pipeline.verbs import write_toy
 
 EVEN_CARE, NO_CHECK = "even_care", "no_check"
 COLD_START = ("cold_start_answers", "cold_start_data")

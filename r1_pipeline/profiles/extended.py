@@ -22,7 +22,7 @@ from r1_pipeline.graph.node import Node, Ref
 from r1_pipeline.profiles.profile import Profile
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.registry import EXTEND, load_file
-from r1_pipeline.stages import (
+from r1_pipeline.verbs import (
     ask,
     collect_general,
     curate,

@@ -27,12 +27,12 @@ from r1_pipeline.recipe import Precision, Recipe, Runtime
 from r1_pipeline.records import Domain, Record
 from r1_pipeline.settings.launchers import RayTrain, Torchrun
 from r1_pipeline.settings.reruns import Reruns
-from r1_pipeline.stages import ReinforceRecipe
 from r1_pipeline.training.adopt import AdoptRecipe, require_model
 from r1_pipeline.training.precision import require_precision
 from r1_pipeline.training.pretrain import PretrainRecipe
 from r1_pipeline.training.reward_model import RewardModelRecipe
 from r1_pipeline.training.sft import SftRecipe
+from r1_pipeline.verbs import ReinforceRecipe
 
 
 def sharded(traces: Mapping[Domain, RejectionRecipe], shards: Mapping[Domain, int]) -> dict[str, RejectionRecipe]:

@@ -9,7 +9,7 @@ from r1_pipeline.errors import RecipeError
 from r1_pipeline.graph.bound import NodeRecipe
 from r1_pipeline.profiles.profile import Profile
 from r1_pipeline.records import DOMAINS
-from r1_pipeline.stages import collect_general, curate, curate_preferences
+from r1_pipeline.verbs import collect_general, curate, curate_preferences
 
 
 def with_sources(profile: Profile, declared: Declared) -> Profile:

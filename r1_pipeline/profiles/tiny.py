@@ -31,12 +31,12 @@ from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import BUILTIN_DOMAINS, REASONING_DOMAINS, Domain, Sampling
 from r1_pipeline.rewards.rubric import Rubric
 from r1_pipeline.settings.reruns import BY_COST
-from r1_pipeline.stages import GeneralRecipe, ReinforceRecipe
 from r1_pipeline.training.callbacks import Guards
 from r1_pipeline.training.grpo import GrpoRecipe
 from r1_pipeline.training.pretrain import DeepseekV3, Dense, PretrainRecipe
 from r1_pipeline.training.reward_model import RewardModelRecipe
 from r1_pipeline.training.sft import SftRecipe
+from r1_pipeline.verbs import GeneralRecipe, ReinforceRecipe
 
 MAX_TOKENS = 64
 """Completion tokens of the toy world, at most; its longest careful solution needs about 35."""

@@ -12,7 +12,7 @@ from r1_pipeline.artifacts.store import Store
 from r1_pipeline.cli import EXTRAS
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.runtime.workshop import Workshop
-from r1_pipeline.stages import curate
+from r1_pipeline.verbs import curate
 
 
 @pytest.fixture(scope="session")

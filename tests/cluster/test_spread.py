@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from r1_pipeline import stages
+from r1_pipeline import verbs
 from r1_pipeline.artifacts.draft import bare_draft
 from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
 from r1_pipeline.artifacts.observer import Observer
@@ -41,12 +41,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def base(home: Path) -> Checkpoint:
-    return stages.pretrain(Workshop(Store(home), PROFILE.runtime, "base"), PROFILE.recipes["base"])
+    return verbs.pretrain(Workshop(Store(home), PROFILE.runtime, "base"), PROFILE.recipes["base"])
 
 
 @pytest.fixture(scope="module")
 def problems(home: Path) -> ProblemSet:
-    return stages.curate(
+    return verbs.curate(
         Workshop(Store(home), PROFILE.runtime, "reasoning_problems"), PROFILE.recipes["reasoning_problems"]
     )
 
@@ -96,9 +96,9 @@ def test_a_verb_makes_the_same_artifact_and_an_error_of_a_worker_arrives_as_it_w
     made = []
     for folder, runtime in ((home, PROFILE.runtime), (tmp_path, runtime_on(nodes))):
         store = Store(folder)
-        answers = stages.ask(Workshop(store, runtime, "reasoning_answers/math"), base, problems, recipe.ask)
+        answers = verbs.ask(Workshop(store, runtime, "reasoning_answers/math"), base, problems, recipe.ask)
         at = Workshop(store, runtime, "reasoning_traces/math")
-        made.append(stages.rejection_sample(at, answers, problems, recipe))
+        made.append(verbs.rejection_sample(at, answers, problems, recipe))
     assert made[0].path != made[1].path and made[0].samples()
     assert (made[0].digest, made[0].manifest.fingerprint) == (made[1].digest, made[1].manifest.fingerprint)
     short = recipe.ask.sampling.model_copy(update={"max_tokens": 10_000})

@@ -9,7 +9,7 @@ from r1_pipeline.artifacts.store import Store
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.runtime.workshop import Workshop
 from r1_pipeline.settings.launchers import RayTrain
-from r1_pipeline.stages import pretrain
+from r1_pipeline.verbs import pretrain
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,7 @@ from homes import Automation, changed, smoke_settings
 
 from dagster_defs.cli.status import survey
 from dagster_defs.staleness.drift import Drifts
-from r1_pipeline import stages
+from r1_pipeline import verbs
 from r1_pipeline.generation.rejection import RejectionRecipe
 from r1_pipeline.graph.bound import NodeRecipe
 from r1_pipeline.graph.node import AssetName
@@ -65,7 +65,7 @@ def test_a_recipe_number_reruns_its_stage_and_what_reads_it_once_each(
 def test_a_recipe_change_that_makes_the_same_bytes_stops_where_it_began(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def more(recipe: stages.GeneralRecipe) -> stages.GeneralRecipe:
+    def more(recipe: verbs.GeneralRecipe) -> verbs.GeneralRecipe:
         return recipe.model_copy(update={"rows": recipe.rows + 10**6})
 
     changed(monkeypatch, with_recipe("general_traces", more))
@@ -75,7 +75,7 @@ def test_a_recipe_change_that_makes_the_same_bytes_stops_where_it_began(
 def test_a_stage_version_reruns_its_stage_and_nothing_where_the_bytes_stay(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(stages.VERSIONS, "merge", stages.VERSIONS["merge"] + 1)  # type: ignore[arg-type]
+    monkeypatch.setitem(verbs.VERSIONS, "merge", verbs.VERSIONS["merge"] + 1)  # type: ignore[arg-type]
     assert Automation(home).settle() == ["sft_corpus"]
 
 

@@ -18,7 +18,8 @@ from r1_pipeline.artifacts.store import Store
 from r1_pipeline.errors import SourceError
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.profiles.sources import fed_nodes
-from r1_pipeline.stages import Workshop, curate_preferences
+from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.verbs import curate_preferences
 
 READERS = fed_nodes(load_profile("smoke", 0))
 SOURCES = """

@@ -26,11 +26,11 @@ from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.profiles.sources import with_sources
 from r1_pipeline.records import Problem
 from r1_pipeline.rewards.solutions import own_answer
-from r1_pipeline.stages import ReinforceRecipe
 from r1_pipeline.training.adopt import AdoptRecipe, LocalModel, digest_of
 from r1_pipeline.training.pretrain import PretrainRecipe, train_base
 from r1_pipeline.training.sft import Row, SftRecipe, train_sft
 from r1_pipeline.training.shape import shape_of
+from r1_pipeline.verbs import ReinforceRecipe
 
 CONTEXT = 1024
 """Positions of every model."""

@@ -6,7 +6,7 @@ from importlib import metadata
 import pytest
 import reasoning_gym
 
-from r1_pipeline import stages
+from r1_pipeline import verbs
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
 from r1_pipeline.artifacts.store import Facts, Spec, Store
@@ -17,7 +17,7 @@ from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Problem
 from r1_pipeline.runtime.workshop import Workshop
-from r1_pipeline.stages import ReinforceRecipe
+from r1_pipeline.verbs import ReinforceRecipe
 
 pytestmark = pytest.mark.slow
 STEPS = 2
@@ -43,7 +43,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def base(profile: Profile, store: Store) -> Checkpoint:
-    return stages.pretrain(Workshop(store, profile.runtime, "base"), profile.recipes["base"])
+    return verbs.pretrain(Workshop(store, profile.runtime, "base"), profile.recipes["base"])
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_smollm2_is_reinforced_and_its_cost_is_known(
     profile: Profile, store: Store, base: Checkpoint, problems: ProblemSet
 ) -> None:
     at = Workshop(store, profile.runtime, "r1_zero")
-    zero = stages.reinforce(at, base, problems, few_steps(profile.recipes["r1_zero"]))
+    zero = verbs.reinforce(at, base, problems, few_steps(profile.recipes["r1_zero"]))
     assert [row["step"] for row in zero.metrics()] == [1, 2]
     assert 0 < zero.statistics["tokens"]["generated"] <= STEPS * 2 * 4 * 48
     cost = cost_of_lineage(zero, store.home, 1, {})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from r1_pipeline import stages
+from r1_pipeline import verbs
 from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.engines import OpenAi, Transformers, Vllm
@@ -50,13 +50,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def base(home: Path) -> Checkpoint:
-    return stages.pretrain(Workshop(Store(home), PROFILE.runtime, "base"), PROFILE.recipes["base"])
+    return verbs.pretrain(Workshop(Store(home), PROFILE.runtime, "base"), PROFILE.recipes["base"])
 
 
 @pytest.fixture(scope="module")
 def problems(home: Path) -> ProblemSet:
     """Those that the base of `smoke` has learned by heart: it is right now and then."""
-    return stages.curate(
+    return verbs.curate(
         Workshop(Store(home), PROFILE.runtime, "reasoning_problems"), PROFILE.recipes["reasoning_problems"]
     )
 
@@ -107,8 +107,8 @@ def test_the_verbs_run_on_it_and_pass_at_1_agrees(
     scores = {}
     for name, engine, runtime in (("vllm", SPEC, RUNTIME), ("transformers", Transformers(), PROFILE.runtime)):
         asked = recipe.ask.model_copy(update={"engine": engine})
-        answers = stages.ask(Workshop(Store(home), runtime, f"answers/{name}"), base, problems, asked)
-        report = stages.evaluate(Workshop(Store(home), runtime, f"evaluation/{name}"), answers, problems, recipe)
+        answers = verbs.ask(Workshop(Store(home), runtime, f"answers/{name}"), base, problems, asked)
+        report = verbs.evaluate(Workshop(Store(home), runtime, f"evaluation/{name}"), answers, problems, recipe)
         scores[name] = report.scores()["overall"]
         assert report.scores()["identity"]["engine"].startswith(name)
     assert scores["vllm"]["pass_at_1"] > 0.1
@@ -125,8 +125,8 @@ def test_rejection_sampling_keeps_what_vllm_got_right(
     recipe = recipe.model_copy(
         update={"ask": recipe.ask.model_copy(update={"samples": 128, "engine": SPEC})}
     )  # the base is seldom right
-    answers = stages.ask(Workshop(Store(home), RUNTIME, "reasoning_answers/math"), base, problems, recipe.ask)
-    corpus = stages.rejection_sample(Workshop(Store(home), RUNTIME, "reasoning_traces/math"), answers, problems, recipe)
+    answers = verbs.ask(Workshop(Store(home), RUNTIME, "reasoning_answers/math"), base, problems, recipe.ask)
+    corpus = verbs.rejection_sample(Workshop(Store(home), RUNTIME, "reasoning_traces/math"), answers, problems, recipe)
     assert corpus.samples()
     right = {problem.id: problem.answer for problem in problems.problems()}
     for sample in corpus.samples():

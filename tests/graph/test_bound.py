@@ -17,7 +17,7 @@ from r1_pipeline.planning.plan import planned_hours
 from r1_pipeline.planning.work import work_of
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.registry import Registry
-from r1_pipeline.stages import curate
+from r1_pipeline.verbs import curate
 
 SMOKE = load_profile("smoke", 0)
 GRAPH, RECIPES = SMOKE.graph, SMOKE.recipes

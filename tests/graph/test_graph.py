@@ -10,7 +10,7 @@ from r1_pipeline.evaluation.controls import Control
 from r1_pipeline.graph import gates
 from r1_pipeline.graph.deepseek_r1 import DEEPSEEK_R1
 from r1_pipeline.graph.node import Derived, Graph, Node, Ref
-from r1_pipeline.stages import curate, distill, finetune
+from r1_pipeline.verbs import curate, distill, finetune
 
 
 def node(name: str, **inputs: str) -> Node:

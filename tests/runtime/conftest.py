@@ -10,7 +10,7 @@ from r1_pipeline.artifacts.store import Spec, Store
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.runtime.workshop import Workshop
-from r1_pipeline.stages import pretrain
+from r1_pipeline.verbs import pretrain
 
 
 @pytest.fixture(scope="session")

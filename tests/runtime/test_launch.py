@@ -16,8 +16,8 @@ from r1_pipeline.runtime.launch import command
 from r1_pipeline.runtime.rank import Launched, work
 from r1_pipeline.runtime.workshop import Workshop
 from r1_pipeline.settings.launchers import AnyLauncher, Inline, RayTrain, Subprocess, Torchrun
-from r1_pipeline.stages import finetune
 from r1_pipeline.training.sft import SftRecipe
+from r1_pipeline.verbs import finetune
 
 
 def test_a_subprocess_makes_the_same_bytes_and_is_heard(home: Homes, profile: Profile) -> None:
@@ -41,7 +41,7 @@ def test_an_error_in_a_subprocess_is_raised_as_the_error_that_it_was(home: Homes
 def job(launcher: AnyLauncher, ranks: int) -> Job:
     runtime = Runtime(launcher=launcher)
     return Job(
-        verb="r1_pipeline.stages:finetune",
+        verb="r1_pipeline.verbs.tuning:finetune",
         arguments={},
         ranks=ranks,
         name="dev1",

@@ -9,7 +9,7 @@ from launched import Heard, Homes, sft
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.profiles import Profile
 from r1_pipeline.settings.launchers import Inline, Torchrun
-from r1_pipeline.stages import finetune
+from r1_pipeline.verbs import finetune
 
 pytestmark = pytest.mark.slow
 TWO = Torchrun(processes=2, sharding="ddp")

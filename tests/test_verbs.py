@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from r1_pipeline import stages
+from r1_pipeline import verbs
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, Corpus, EvalReport, ProblemSet
 from r1_pipeline.artifacts.observer import Observer
@@ -18,6 +18,7 @@ from r1_pipeline.artifacts.tables import read_records, write_records
 from r1_pipeline.cli.regrade import regraded
 from r1_pipeline.data.ingest.rows import SetAside
 from r1_pipeline.errors import ArtifactError, GraderBusyError, GraderError, NoSandboxError, RecipeError
+from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.generation.fake import FakeEngine
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.lineage.trace import trace
@@ -55,8 +56,8 @@ def built(profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     web = profile.recipes["base"].web.model_copy(update={"texts": 200})
     barely = profile.recipes["base"].model_copy(update={"web": web, "steps": 4, "warmup_steps": 1})
     store = Store(home)
-    base = stages.pretrain(Workshop(store, profile.runtime, "base"), barely)
-    heldout = stages.curate(Workshop(store, profile.runtime, "heldout_problems"), profile.recipes["heldout_problems"])
+    base = verbs.pretrain(Workshop(store, profile.runtime, "base"), barely)
+    heldout = verbs.curate(Workshop(store, profile.runtime, "heldout_problems"), profile.recipes["heldout_problems"])
     return home, base, heldout
 
 
@@ -71,13 +72,13 @@ def made(built: tuple[Path, Checkpoint, ProblemSet], tmp_path: Path) -> tuple[Pa
 
 
 def evaluated(
-    profile: Profile, made: tuple[Path, Checkpoint, ProblemSet], recipe: stages.EvaluateRecipe | None = None
+    profile: Profile, made: tuple[Path, Checkpoint, ProblemSet], recipe: EvaluateRecipe | None = None
 ) -> tuple[EvalReport, Watching]:
     home, base, heldout = made
     store, recipe = Store(home, watching := Watching()), recipe or profile.recipes["evaluation"]
-    answers = stages.ask(Workshop(store, profile.runtime, "answers/base"), base, heldout, recipe.ask)
+    answers = verbs.ask(Workshop(store, profile.runtime, "answers/base"), base, heldout, recipe.ask)
     at = Workshop(store, profile.runtime, "evaluation/base")
-    return stages.evaluate(at, answers, heldout, recipe), watching
+    return verbs.evaluate(at, answers, heldout, recipe), watching
 
 
 def test_a_changed_verifier_scores_the_stored_answers_again(
@@ -86,7 +87,7 @@ def test_a_changed_verifier_scores_the_stored_answers_again(
     before, watching = evaluated(profile, made)
     assert watching.made == ["answers", "evaluation"]
     monkeypatch.setattr(ChoiceVerifier, "version", "another")
-    monkeypatch.setattr(stages, "open_engine", lambda *_: pytest.fail("a model was asked again"))
+    monkeypatch.setattr("r1_pipeline.verbs.measuring.open_engine", lambda *_: pytest.fail("a model was asked again"))
     after, watching = evaluated(profile, made)
     assert (watching.found, watching.made) == (["answers"], ["evaluation"])
     assert after.manifest.inputs["answers"] == before.manifest.inputs["answers"]
@@ -185,21 +186,21 @@ def test_reinforcement_sets_aside_what_has_no_room_for_a_reply_before_it_trains(
 ) -> None:
     home, base, _ = made
     at = Workshop(Store(home), profile.runtime, "r1_zero")
-    model = stages.reinforce(at, base, with_long, profile.recipes["r1_zero"])
+    model = verbs.reinforce(at, base, with_long, profile.recipes["r1_zero"])
     assert model.manifest.drops == {"too_long": 1}
     assert model.statistics["steps"] == profile.recipes["r1_zero"].grpo.steps
     with pytest.raises(RecipeError, match="there are none"):
-        stages.reinforce(at, base, stored(home, "only_long", with_long.problems()[-1:]), profile.recipes["r1_zero"])
+        verbs.reinforce(at, base, stored(home, "only_long", with_long.problems()[-1:]), profile.recipes["r1_zero"])
 
 
 def test_a_reward_model_without_pairs_that_fit_is_refused_before_it_trains(
     profile: Profile, made: tuple[Path, Checkpoint, ProblemSet]
 ) -> None:
     home, base, _ = made
-    pairs = stages.curate_preferences(Workshop(Store(home), profile.runtime, "p"), profile.recipes["preference_pairs"])
+    pairs = verbs.curate_preferences(Workshop(Store(home), profile.runtime, "p"), profile.recipes["preference_pairs"])
     short = profile.recipes["helpful_rm"].model_copy(update={"max_tokens": 2})
     with pytest.raises(RecipeError, match=r"0 pairs are left to train on and [1-9]\d* to measure with"):
-        stages.fit_preference(Workshop(Store(home), profile.runtime, "rm"), base, pairs, "helpful", short)
+        verbs.fit_preference(Workshop(Store(home), profile.runtime, "rm"), base, pairs, "helpful", short)
 
 
 def test_a_changed_verifier_makes_traces_from_the_stored_completions(
@@ -222,14 +223,14 @@ def test_a_changed_verifier_makes_traces_from_the_stored_completions(
 
     def traces() -> tuple[Corpus, list[str]]:
         store = Store(home, watching := Watching())
-        answers = stages.ask(Workshop(store, profile.runtime, "reasoning_answers/logic"), base, problems, recipe.ask)
+        answers = verbs.ask(Workshop(store, profile.runtime, "reasoning_answers/logic"), base, problems, recipe.ask)
         at = Workshop(store, profile.runtime, "reasoning_traces/logic")
-        return stages.rejection_sample(at, answers, problems, recipe), watching.made
+        return verbs.rejection_sample(at, answers, problems, recipe), watching.made
 
-    monkeypatch.setattr(stages, "open_engine", half_right)
+    monkeypatch.setattr("r1_pipeline.verbs.measuring.open_engine", half_right)
     before, made_first = traces()
     monkeypatch.setattr(ChoiceVerifier, "version", "another")
-    monkeypatch.setattr(stages, "open_engine", lambda *_: pytest.fail("a model was asked again"))
+    monkeypatch.setattr("r1_pipeline.verbs.measuring.open_engine", lambda *_: pytest.fail("a model was asked again"))
     after, made_then = traces()
     assert (made_first, made_then) == (["answers", "corpus"], ["corpus"])
     assert {sample.verifier for sample in before.samples()} == {"choice@3+strict"}
@@ -256,7 +257,7 @@ def test_where_programs_cannot_be_run_safely_code_is_left_out_and_said_to_be(
     profile: Profile, tmp_path: Path, no_sandbox: None
 ) -> None:
     at = Workshop(Store(tmp_path / "home"), profile.runtime, "heldout_problems")
-    made = stages.curate(at, profile.recipes["heldout_problems"])
+    made = verbs.curate(at, profile.recipes["heldout_problems"])
     assert {problem.domain for problem in made.problems()} == {"math", "stem", "logic", "general"}
     assert "install the package bubblewrap" in made.left_out["code"]
     assert made.manifest.drops == {"no_verifier_of_code": 10}
@@ -272,7 +273,7 @@ def test_a_home_in_which_code_was_graded_does_not_go_on_without_it(
     assert heldout.statistics["by_domain"]["code"] == 10
     for recipe in (profile.recipes["heldout_problems"], profile.recipes["reasoning_problems"]):
         with pytest.raises(NoSandboxError, match=r"heldout_problems in .* programs that were graded.*another --home"):
-            stages.curate(Workshop(Store(home), profile.runtime, "heldout_problems"), recipe)
+            verbs.curate(Workshop(Store(home), profile.runtime, "heldout_problems"), recipe)
     with pytest.raises(NoSandboxError, match="install the package bubblewrap"):
         evaluated(profile, made)
     assert len(list((home / "artifacts/problems/heldout_problems").iterdir())) == 1
@@ -282,7 +283,7 @@ def test_what_needs_no_programs_is_made_in_such_a_home_too(
     profile: Profile, made: tuple[Path, Checkpoint, ProblemSet], no_sandbox: None
 ) -> None:
     at = Workshop(Store(made[0]), profile.runtime, "general_prompts")
-    assert stages.curate(at, profile.recipes["general_prompts"]).problems()
+    assert verbs.curate(at, profile.recipes["general_prompts"]).problems()
 
 
 @pytest.fixture
@@ -305,10 +306,10 @@ def test_a_sandbox_that_cannot_be_tried_now_stops_the_stage_and_changes_no_finge
 ) -> None:
     at = Workshop(Store(tmp_path / "home"), profile.runtime, "heldout_problems")
     with pytest.raises(GraderBusyError, match="run the same command again"):
-        stages.curate(at, profile.recipes["heldout_problems"])
+        verbs.curate(at, profile.recipes["heldout_problems"])
     assert not list((tmp_path / "home").rglob("manifest.json"))
     busy.unlink()
-    made = stages.curate(at, profile.recipes["heldout_problems"])
+    made = verbs.curate(at, profile.recipes["heldout_problems"])
     assert made.left_out == {} and "refused" not in made.manifest.payload["uses"]["verifier.code"]
 
 
@@ -317,7 +318,7 @@ def test_where_code_is_not_optional_it_is_refused_with_instructions(
 ) -> None:
     recipe = profile.recipes["heldout_problems"].model_copy(update={"optional": ()})
     with pytest.raises(GraderError, match="install the package bubblewrap"):
-        stages.curate(Workshop(Store(tmp_path / "home"), profile.runtime, "heldout_problems"), recipe)
+        verbs.curate(Workshop(Store(tmp_path / "home"), profile.runtime, "heldout_problems"), recipe)
 
 
 def test_what_was_graded_carries_the_self_test_of_its_sandbox(made: tuple[Path, Checkpoint, ProblemSet]) -> None:

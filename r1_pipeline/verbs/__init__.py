@@ -1,0 +1,44 @@
+"""The verbs. Each is called like a function: a workshop, artifacts and a recipe in, one artifact out.
+
+    pretrain  curate  curate_preferences  reinforce  draft_cold_start  rewrite_cold_start  finetune  rejection_sample
+    collect_general  sample_general  write_toy  merge  fit_preference  distill  ask  evaluate  compare_preferences
+
+Verbs times recipes are the whole paper: `r1_zero`, `dev2`, `r1` are all `reinforce`, `dev1` and `dev3` are `finetune`.
+A verb's function states what enters the fingerprint and how the artifact is made (`runtime.workshop.Build`), and hands
+the work to the package that knows how; it holds no method of its own. Bump its entry in `VERSIONS` whenever a change
+makes it write other bytes from the same inputs.
+"""
+
+from r1_pipeline.verbs.bases import BaseRecipe, pretrain
+from r1_pipeline.verbs.corpora import merge, write_toy
+from r1_pipeline.verbs.general_rows import GeneralRecipe, collect_general, sample_general
+from r1_pipeline.verbs.measuring import ask, compare_preferences, evaluate
+from r1_pipeline.verbs.problems import curate, curate_preferences
+from r1_pipeline.verbs.reasoning_rows import draft_cold_start, rejection_sample, rewrite_cold_start
+from r1_pipeline.verbs.reinforcement import ReinforceRecipe, reinforce
+from r1_pipeline.verbs.tuning import distill, finetune, fit_preference
+from r1_pipeline.verbs.versions import VERSIONS
+
+__all__ = [
+    "VERSIONS",
+    "BaseRecipe",
+    "GeneralRecipe",
+    "ReinforceRecipe",
+    "ask",
+    "collect_general",
+    "compare_preferences",
+    "curate",
+    "curate_preferences",
+    "distill",
+    "draft_cold_start",
+    "evaluate",
+    "finetune",
+    "fit_preference",
+    "merge",
+    "pretrain",
+    "reinforce",
+    "rejection_sample",
+    "rewrite_cold_start",
+    "sample_general",
+    "write_toy",
+]

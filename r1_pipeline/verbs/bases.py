@@ -1,0 +1,38 @@
+"""Bases: made by the profile, or models that exist."""
+
+from dataclasses import replace
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import (
+    Checkpoint,
+)
+from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.data.toy import text_sources
+from r1_pipeline.runtime.workshop import Build, Workshop
+from r1_pipeline.training.adopt import AdoptRecipe, adopt_base
+from r1_pipeline.training.facts import model_facts
+from r1_pipeline.training.pretrain import PretrainRecipe, train_base
+from r1_pipeline.verbs.versions import verb
+
+BaseRecipe = PretrainRecipe | AdoptRecipe
+"""A base of the profile's own making, or one that exists."""
+
+
+@verb("training")
+def pretrain(at: Workshop, recipe: BaseRecipe) -> Build[Checkpoint]:
+    """Makes a base model with its tokenizer: trained on the toy web, or one that was pretrained elsewhere.
+
+    It stands where the paper has DeepSeek-V3-Base (paper, section 2), or a student's Qwen or Llama base.
+
+    Raises `RequirementError` for a model that this machine lacks, `RecipeError` for one of another shape.
+    """
+
+    def make(draft: Draft) -> Facts:
+        if isinstance(recipe, AdoptRecipe):
+            adopt_base(recipe, at.runtime, draft)
+            return model_facts(draft, "zero")
+        train_base(recipe, at.runtime, draft)
+        facts = model_facts(draft, "zero")
+        return replace(facts, statistics={**facts.statistics, "sources": text_sources(recipe.web)})
+
+    return Build(Checkpoint, recipe, {}, make)

@@ -1,0 +1,80 @@
+"""Corpora: merged from parts; what is counted of any of them."""
+
+import itertools
+from collections.abc import Mapping
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.edges import keep_out
+from r1_pipeline.artifacts.kinds import (
+    Checkpoint,
+    Corpus,
+    ProblemSet,
+)
+from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.data.corpus import corpus_statistics, write_samples
+from r1_pipeline.data.merge import MergeRecipe, merge_parts
+from r1_pipeline.data.screening.rows import screening_identity
+from r1_pipeline.errors import ArtifactError
+from r1_pipeline.generation.toy_corpus import ToyCorpusRecipe, toy_corpus
+from r1_pipeline.rewards.graders import default_grader, grader_identity
+from r1_pipeline.rewards.language import language_identity
+from r1_pipeline.runtime.workshop import Build, Workshop
+from r1_pipeline.training.facts import token_counter
+from r1_pipeline.verbs.versions import verb
+
+
+@verb("data")
+def merge(
+    at: Workshop,
+    parts: Mapping[str, Corpus],
+    heldout: ProblemSet,
+    recipe: MergeRecipe,
+    benchmarks: Mapping[str, ProblemSet] | None = None,
+) -> Build[Corpus]:
+    """Merges all `parts` into the SFT corpus, in an order of the seed (paper, section B.3.3).
+
+    Rows with text of `heldout` or of a problem set of `benchmarks`, repeated and unreadable rows are dropped, each with
+    its proof.
+
+    Raises `ArtifactError` where no row would be left.
+    """
+    others = {keep_out(name): problems for name, problems in (benchmarks or {}).items()}
+
+    def make(draft: Draft) -> Facts:
+        ordered = [parts[name] for name in sorted(parts)]
+        kept_out = [problem for problems in (heldout, *others.values()) for problem in problems.problems()]
+        drops = merge_parts(ordered, kept_out, recipe, at.runtime.threads, draft, at.runtime.cluster)
+        for part in ordered:
+            drops.update(part.manifest.drops)
+        return corpus_facts(draft, drops)
+
+    return Build(Corpus, recipe, {**parts, "heldout": heldout, **others}, make, screening_identity())
+
+
+@verb("data")
+def write_toy(at: Workshop, budget: Corpus, tokenizer_of: Checkpoint, recipe: ToyCorpusRecipe) -> Build[Corpus]:
+    """Writes texts of the toy world's own authors, as many tokens of them as the corpus `budget` has.
+
+    A student that is tuned on them is what distillation (paper, section B.4.3) is compared with. Tokens are counted
+    with the tokenizer of the model `tokenizer_of`.
+
+    Raises `RecipeError` for a web that is too short, not right or not in the chat form, and for a problem of `budget`
+    that is not of the toy world.
+    """
+
+    def make(draft: Draft) -> Facts:
+        rows = itertools.chain.from_iterable(frame.iter_rows() for frame in budget.batches(("problem_id", "response")))
+        with default_grader(at.runtime) as grader:
+            samples, drops = toy_corpus(recipe, rows, list(budget.by_domain), grader, token_counter(tokenizer_of.path))
+        write_samples(draft.path, samples)
+        return corpus_facts(draft, drops)
+
+    uses = {**grader_identity(budget.by_domain), **language_identity()}
+    return Build(Corpus, recipe, {"budget": budget, "tokenizer_of": tokenizer_of}, make, uses)
+
+
+def corpus_facts(draft: Draft, drops: Mapping[str, int]) -> Facts:
+    facts = corpus_statistics(draft.path)
+    if not facts["rows"]:
+        raise ArtifactError(f"{draft.name} would be empty (dropped: {dict(drops)}); loosen its rules or train further")
+    return Facts(facts, dict(drops))

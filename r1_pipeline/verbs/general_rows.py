@@ -1,0 +1,130 @@
+"""Rows of a corpus from general prompts: written by people, or by a model that another approves of."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import (
+    VERDICTS,
+    Answers,
+    Artifact,
+    Checkpoint,
+    Corpus,
+    ProblemSet,
+    RewardModel,
+)
+from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.tables import write_records
+from r1_pipeline.data.corpus import write_samples
+from r1_pipeline.data.courtesies import Manner
+from r1_pipeline.data.subset import shuffled
+from r1_pipeline.errors import ArtifactError
+from r1_pipeline.generation.asking import Asked
+from r1_pipeline.generation.judge import GenerativeJudge, opinion_rules
+from r1_pipeline.generation.judging import completions_of
+from r1_pipeline.generation.opening import engine_identity, open_engine
+from r1_pipeline.generation.opinions import (
+    ByJudge,
+    ByReward,
+    Opinion,
+    SampleGeneralRecipe,
+    approved_samples,
+    opinions_by_judge,
+    opinions_by_reward,
+)
+from r1_pipeline.generation.tokens import room_for
+from r1_pipeline.generation.written import written_samples
+from r1_pipeline.recipe import Later, Recipe, require_optional
+from r1_pipeline.records import PreferenceKind
+from r1_pipeline.rewards.graders import default_grader, grader_identity
+from r1_pipeline.rewards.language import language_identity
+from r1_pipeline.runtime.workshop import Build, Workshop
+from r1_pipeline.training.facts import token_counter
+from r1_pipeline.training.reward_model import (
+    RewardModelScorer,
+)
+from r1_pipeline.verbs.corpora import corpus_facts
+from r1_pipeline.verbs.versions import verb
+
+
+class GeneralRecipe(Recipe):
+    """How much of the general prompts is taken."""
+
+    rows: int
+    """Rows, at most, of prompts drawn by the hash of their ids (`data.subset`)."""
+    manners: Annotated[tuple[tuple[Manner, float], ...], Later()] = (("good", 1.0),)
+    """(manner, relative frequency) of the built-in replies, before the verifier drops what is wrong."""
+
+
+@verb("data")
+def collect_general(
+    at: Workshop, prompts: ProblemSet, tokenizer_of: Checkpoint, recipe: GeneralRecipe
+) -> Build[Corpus]:
+    """Collects written replies to general `prompts`, demonstrations or the toy world's own.
+
+    They stand where the paper reuses DeepSeek-V3's SFT data (paper, section B.3.3). Tokens are counted with the
+    tokenizer of the model `tokenizer_of`.
+
+    Raises `ArtifactError` where no prompt has a reply that may be kept.
+    """
+
+    def make(draft: Draft) -> Facts:
+        asked = shuffled(prompts.problems())[: recipe.rows]
+        with default_grader(at.runtime) as grader:
+            samples, drops = written_samples(asked, dict(recipe.manners), grader, token_counter(tokenizer_of.path))
+        if not samples:
+            raise ArtifactError(
+                f"no prompt of {prompts.name} has a written reply that may be kept (dropped: {dict(drops)}); give a "
+                'source whose mapping makes = "demonstration", or have a model reply (docs/data.md, "General data")'
+            )
+        write_samples(draft.path, samples)
+        return corpus_facts(draft, drops)
+
+    inputs = {"prompts": prompts, "tokenizer_of": tokenizer_of}
+    uses = {**grader_identity(("general",), prompts), **language_identity()}
+    return Build(Corpus, recipe, inputs, make, uses)
+
+
+@verb("inference")
+def sample_general(
+    at: Workshop,
+    answers: Answers,
+    prompts: ProblemSet,
+    recipe: SampleGeneralRecipe,
+    judge: Checkpoint | None = None,
+    reward_models: Mapping[PreferenceKind, RewardModel] | None = None,
+) -> Build[Corpus]:
+    """Keeps a model's `answers` to general `prompts` that a judge or reward models approve of (paper, section B.3.3).
+
+    `judge` is a checkpoint that is asked for its opinion, `reward_models` have one model a kind of preference; the
+    recipe says which of them it takes. Every opinion is stored beside.
+
+    Raises `RecipeError` for another input than the recipe takes, `ArtifactError` where no row would be kept.
+    """
+    how, models = recipe.keep.by, dict(reward_models or {})
+    require_optional(at.name, recipe, {"judge": judge, "reward_models": models})
+
+    def make(draft: Draft) -> Facts:
+        asked = Asked.model_validate(answers.asked())
+        by_id = {problem.id: problem for problem in prompts.problems()}
+        said = [(by_id[completion.problem_id], completion) for completion in completions_of(answers.completions())]
+        if isinstance(how, ByReward):
+            scorers = {kind: RewardModelScorer(model.path, at.runtime) for kind, model in models.items()}
+            digests = {kind: model.digest for kind, model in models.items()}
+            opinions = opinions_by_reward(scorers, digests, said, asked, how)
+        else:
+            assert judge is not None
+            with open_engine(judge, how.engine, at.runtime, at.store.home) as engine:
+                reader = GenerativeJudge(engine, judge.digest[:12], judge.template, how.sampling, how.seed)
+                fits = room_for(judge.path, how.sampling.max_tokens)
+                opinions = opinions_by_judge(reader, engine, said, asked, how, fits)
+        samples, drops = approved_samples(said, opinions, asked, recipe.keep.per_problem)
+        write_records(draft.path / VERDICTS, opinions, Opinion)
+        write_samples(draft.path, samples)
+        return corpus_facts(draft, drops + Counter(answers.manifest.drops))
+
+    inputs: dict[str, Artifact] = {"answers": answers, "prompts": prompts}
+    inputs |= {"judge": judge} if judge else {str(kind): model for kind, model in models.items()}
+    engine = {"engine": engine_identity(how.engine)} if isinstance(how, ByJudge) else {}
+    return Build(Corpus, recipe.keep, inputs, make, {"rules": opinion_rules(), **engine, **language_identity()})

@@ -1,0 +1,41 @@
+"""What is asked and preferred: problem sets and preference pairs."""
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import (
+    PreferenceSet,
+    ProblemSet,
+)
+from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe, curate_pairs
+from r1_pipeline.rewards.graders import verifier_identity
+from r1_pipeline.rewards.references import curate_problems
+from r1_pipeline.runtime.workshop import Build, Workshop
+from r1_pipeline.verbs.versions import verb
+
+
+@verb("data")
+def curate(at: Workshop, recipe: CurateRecipe) -> Build[ProblemSet]:
+    """Collects the problems on one side of the split, each of which passed its own verifier (paper, section B.3.1).
+
+    What does not enter, for whatever reason, is set aside with the reason.
+
+    Raises `SourceError` for a file that cannot be used, `GraderError` where nothing can be judged on this machine.
+    """
+
+    def make(draft: Draft) -> Facts:
+        return curate_problems(recipe, at.runtime, draft)
+
+    return Build(ProblemSet, recipe, {}, make, verifier_identity(recipe.domains, recipe.verifiers))
+
+
+@verb("data")
+def curate_preferences(at: Workshop, recipe: CuratePreferencesRecipe) -> Build[PreferenceSet]:
+    """Collects preference pairs for both reward models, split by topic and form, or by fact (paper, section B.2).
+
+    Raises `SourceError` for a file that cannot be used.
+    """
+
+    def make(draft: Draft) -> Facts:
+        return curate_pairs(recipe, at.runtime, draft)
+
+    return Build(PreferenceSet, recipe, {}, make)

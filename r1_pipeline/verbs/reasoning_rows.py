@@ -1,0 +1,135 @@
+"""Rows of a corpus from answers to reasoning problems: word for word, or rewritten for the cold start."""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import (
+    VERDICTS,
+    Answers,
+    Artifact,
+    Checkpoint,
+    Corpus,
+    ProblemSet,
+)
+from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.tables import write_records, write_table
+from r1_pipeline.data.corpus import corpus_statistics, write_samples
+from r1_pipeline.data.screening.aside import aside, write_dropped
+from r1_pipeline.data.templates import template_hash
+from r1_pipeline.generation.asking import Asked
+from r1_pipeline.generation.judging import judge as judge_completions
+from r1_pipeline.generation.luck import IDENTITY as luck_identity
+from r1_pipeline.generation.opening import engine_identity
+from r1_pipeline.generation.rejection import RejectionRecipe, RewriteRecipe, keep_samples, reworded, screened
+from r1_pipeline.generation.rewriting import (
+    REWRITES,
+    VERBATIM,
+    Rewrite,
+    Rewriter,
+    TemplateRewriter,
+    rewriting_rules,
+)
+from r1_pipeline.generation.tokens import tokenize_with
+from r1_pipeline.generation.writers import open_rewriter
+from r1_pipeline.recipe import require_optional
+from r1_pipeline.rewards.graders import default_grader, grader_identity
+from r1_pipeline.rewards.language import language_identity
+from r1_pipeline.runtime.workshop import Build, Workshop
+from r1_pipeline.verbs.corpora import corpus_facts
+from r1_pipeline.verbs.versions import verb
+
+
+@verb("data")
+def draft_cold_start(
+    at: Workshop, answers: Answers, problems: ProblemSet, tokenizer_of: Checkpoint, recipe: RejectionRecipe
+) -> Build[Corpus]:
+    """Keeps R1-Zero's right and readable `answers` to `problems`, in think-then-summary form (paper, section B.3.2).
+
+    A template rewrites them; the new text is judged and measured again. Tokens are counted with the tokenizer of the
+    model `tokenizer_of`.
+
+    Raises `ArtifactError` where no row would be kept, `GraderError` where nothing can be judged on this machine.
+    """
+    rewriter = TemplateRewriter()
+    return _sampled(at, answers, problems, recipe, rewriter.writer, lambda _: nullcontext(rewriter), tokenizer_of)
+
+
+@verb("inference")
+def rewrite_cold_start(
+    at: Workshop,
+    answers: Answers,
+    problems: ProblemSet,
+    tokenizer_of: Checkpoint,
+    recipe: RewriteRecipe,
+    writer: Checkpoint | None = None,
+) -> Build[Corpus]:
+    """Keeps R1-Zero's right and readable `answers` to `problems` in the words of a model (paper, section B.3.2).
+
+    The new text is judged and measured again, its tokens counted with the tokenizer of `tokenizer_of`. The model is the
+    checkpoint `writer`, or where that is None the server of the recipe; its prompts and replies are stored beside.
+
+    Raises `ArtifactError` where no row would be kept, `EngineError` where the model cannot be asked.
+    """
+    how, rules = recipe.keep.writer, rewriting_rules()
+    require_optional(at.name, recipe, {"writer": writer})
+
+    def rewriter(draft: Draft) -> AbstractContextManager[Rewriter]:
+        return open_rewriter(writer, how, at.runtime, at.store.home, draft)
+
+    uses = {"engine": engine_identity(how.engine)}
+    uses |= {"template": template_hash(writer.template)} if writer else {}
+    made = _sampled(at, answers, problems, recipe, rules, rewriter, tokenizer_of)
+    inputs = {**made.inputs, **({"writer": writer} if writer else {})}
+    return replace(made, inputs=inputs, uses={**made.uses, **uses})
+
+
+@verb("data")
+def rejection_sample(at: Workshop, answers: Answers, problems: ProblemSet, recipe: RejectionRecipe) -> Build[Corpus]:
+    """Keeps the correct, readable `answers` to `problems` but lucky guesses, word for word (paper, section B.3.3).
+
+    Raises `ArtifactError` where no row would be kept, `GraderError` where nothing can be judged on this machine.
+    """
+    return _sampled(at, answers, problems, recipe, VERBATIM)
+
+
+def _sampled(
+    at: Workshop,
+    answers: Answers,
+    problems: ProblemSet,
+    recipe: RejectionRecipe,
+    rewriter: str,
+    open_rewriter: Callable[[Draft], AbstractContextManager[Rewriter]] | None = None,
+    tokenizer_of: Checkpoint | None = None,
+) -> Build[Corpus]:
+    """The rows of `recipe`: in the words of a rewriter, counted with the tokenizer of a model, or word for word."""
+
+    def make(draft: Draft) -> Facts:
+        if not answers.row_count:  # all its domains are left out, or their problems are too long
+            write_samples(draft.path, [])
+            return Facts(corpus_statistics(draft.path), answers.manifest.drops)
+        asked, known = Asked.model_validate(answers.asked()), problems.problems()
+        with default_grader(at.runtime) as grader:
+            judged = judge_completions(answers.completions(), known, grader, asked.template)
+            passed, dropped = screened(judged, known, recipe.keep)
+            writer = None
+            if open_rewriter and tokenizer_of:
+                tokenize = tokenize_with(tokenizer_of.path)
+                with open_rewriter(draft) as by:
+                    passed, more, rewrites, writer = reworded(passed, known, by, tokenize, grader, recipe.keep.rules)
+                write_records(draft.path / REWRITES, rewrites, Rewrite)
+                dropped += more
+        samples, others = keep_samples(passed, known, asked, recipe.keep.per_problem, writer)
+        write_table(draft.path / VERDICTS, judged.select("problem_id", "sample_index", "outcome", "verifier"))
+        write_samples(draft.path, samples)
+        drops = write_dropped(draft, aside([*dropped, *others]))
+        return corpus_facts(draft, drops + Counter(answers.manifest.drops))
+
+    judges = grader_identity(recipe.ask.problems, problems)
+    uses = {"rewriter": rewriter, **judges, **language_identity()}
+    inputs: dict[str, Artifact] = {"answers": answers, "problems": problems}
+    inputs |= {"tokenizer_of": tokenizer_of} if tokenizer_of else {}
+    uses |= {"luck": luck_identity} if recipe.keep.luck else {}
+    return Build(Corpus, recipe.keep, inputs, make, uses)

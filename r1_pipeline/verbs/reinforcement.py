@@ -1,0 +1,103 @@
+"""Reinforcement learning of a policy."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import (
+    Artifact,
+    Checkpoint,
+    ProblemSet,
+    RewardModel,
+)
+from r1_pipeline.artifacts.metrics import read_metrics
+from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.data.curation import put_aside
+from r1_pipeline.data.mix import PromptSchedule, order_prompts
+from r1_pipeline.data.templates import TemplateName
+from r1_pipeline.generation.tokens import fitting
+from r1_pipeline.recipe import Recipe
+from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, PreferenceKind
+from r1_pipeline.rewards.graders import default_grader, grader_identity
+from r1_pipeline.rewards.language import language_identity
+from r1_pipeline.rewards.rubric import Rubric, part_functions
+from r1_pipeline.runtime.workshop import Build, Workshop
+from r1_pipeline.training.facts import model_facts
+from r1_pipeline.training.grpo import GrpoRecipe, tokens_spent, train_grpo
+from r1_pipeline.training.objectives import objective_identity
+from r1_pipeline.training.reward_model import (
+    RewardModelScorer,
+)
+from r1_pipeline.training.rollouts import rollout_identity
+from r1_pipeline.verbs.versions import verb
+
+
+class ReinforceRecipe(Recipe):
+    """One reinforcement run: what is asked, what is rewarded, how the policy moves."""
+
+    template: TemplateName
+    rubric: Rubric
+    schedule: PromptSchedule
+    grpo: GrpoRecipe
+
+
+@verb("training")
+def reinforce(
+    at: Workshop,
+    policy: Checkpoint,
+    problems: ProblemSet,
+    recipe: ReinforceRecipe,
+    general: ProblemSet | None = None,
+    reward_models: Mapping[PreferenceKind, RewardModel] | None = None,
+    budget: Checkpoint | None = None,
+) -> Build[Checkpoint]:
+    """Trains `policy` by GRPO on `problems` and `general` prompts (paper, sections 2 and B.5), without a critic.
+
+    Rules judge reasoning; `reward_models`, one a kind of preference, judge replies to `general`. With `budget`, it
+    stops once it has generated and trained as many tokens as making `budget` took.
+
+    Raises `RecipeError` for sets that do not fill the schedule, `GuardTrippedError` where a guard of the run stops it.
+    """
+    models = dict(reward_models or {})
+    inputs: dict[str, Artifact] = {"policy": policy, "problems": problems}
+    inputs |= {str(kind): model for kind, model in models.items()}
+    if general is not None:
+        inputs["general"] = general
+    if budget is not None:
+        inputs["budget"] = budget
+
+    def make(draft: Draft) -> Facts:
+        asked, aside = fitting(problems.problems(), policy.path, recipe.template, recipe.grpo.max_completion_tokens)
+        others, also = fitting(
+            general.problems() if general else [], policy.path, recipe.template, recipe.grpo.max_completion_tokens
+        )
+        drops = put_aside(draft, [*aside, *also])
+        prompts = order_prompts(
+            recipe.schedule,
+            asked,
+            others,
+            steps=recipe.grpo.problems // recipe.grpo.prompts_per_step,
+            prompts_per_step=recipe.grpo.prompts_per_step,
+        )
+        scorers = {kind: RewardModelScorer(model.path, at.runtime) for kind, model in models.items()}
+        with default_grader(at.runtime) as grader:
+            parts = part_functions(recipe.rubric, grader, recipe.template, scorers)
+            train_grpo(
+                policy.path,
+                prompts,
+                recipe.template,
+                parts,
+                recipe.rubric.weights,
+                recipe.grpo,
+                at.runtime,
+                draft,
+                token_budget=sum(budget.tokens.values()) if budget else None,
+            )
+        facts = model_facts(draft, recipe.template, tokens_spent(read_metrics(draft.metrics), recipe.grpo))
+        return replace(facts, drops=drops)
+
+    consistency = language_identity() if "language" in recipe.rubric.weights else {}
+    judged = {*REASONING_DOMAINS, *(name for name in problems.by_domain if DOMAINS[name].reasoning)}
+    judges, drawn = grader_identity(judged, problems), rollout_identity(recipe.grpo.rollouts)
+    uses = {**judges, **consistency, **drawn, **objective_identity(recipe.grpo.objective)}
+    return Build(Checkpoint, recipe, inputs, make, uses)

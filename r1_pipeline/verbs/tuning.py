@@ -1,0 +1,89 @@
+"""Supervised learning: of a corpus, for a base or a student, and of preferences, for a reward model."""
+
+from dataclasses import replace
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import (
+    Checkpoint,
+    Corpus,
+    PreferenceSet,
+    RewardModel,
+)
+from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.data.curation import put_aside
+from r1_pipeline.errors import RecipeError
+from r1_pipeline.generation.tokens import context_of
+from r1_pipeline.records import PreferenceKind
+from r1_pipeline.rewards.preference import calibration, calibration_error
+from r1_pipeline.runtime.workshop import Build, Workshop
+from r1_pipeline.training.facts import model_facts
+from r1_pipeline.training.reward_model import (
+    RewardModelRecipe,
+    RewardModelScorer,
+    accuracy,
+    fitting_pairs,
+    pairwise_margins,
+    train_reward_model,
+)
+from r1_pipeline.training.sft import SftRecipe, chat_rows, train_sft
+from r1_pipeline.verbs.versions import verb
+
+
+@verb("training")
+def finetune(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
+    """Trains `base`, not any later model, on `corpus` in chat form by SFT (paper, section B.4.2).
+
+    Raises `RecipeError` where no row fits the model, `GuardTrippedError` where no weight has changed.
+    """
+    return _finetuned(at, base, corpus, recipe)
+
+
+@verb("training")
+def distill(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
+    """Trains `base`, a student's, on the teacher's `corpus` by SFT, without RL (paper, section B.4.3).
+
+    Raises `RecipeError` where no row fits the model, `GuardTrippedError` where no weight has changed.
+    """
+    return _finetuned(at, base, corpus, recipe)
+
+
+@verb("training")
+def fit_preference(
+    at: Workshop, base: Checkpoint, preferences: PreferenceSet, kind: PreferenceKind, recipe: RewardModelRecipe
+) -> Build[RewardModel]:
+    """Trains `base` into a scalar reward model for one `kind` of preference (paper, section B.2).
+
+    It learns from the training pairs of `preferences` and is measured on the held-out ones.
+
+    Raises `RecipeError` where too few pairs fit the model.
+    """
+
+    def make(draft: Draft) -> Facts:
+        ours, theirs = ([p for p in preferences.pairs(s) if p.kind == kind] for s in ("train", "heldout"))
+        train, aside = fitting_pairs(base.path, ours, recipe.max_tokens)
+        heldout, also = fitting_pairs(base.path, theirs, context_of(base.path))
+        drops = put_aside(draft, [*aside, *also])
+        if not (train and heldout):
+            raise RecipeError(
+                f"{len(train)} pairs are left to train on and {len(heldout)} to measure with ({dict(drops)}); add some"
+            )
+        train_reward_model(base.path, train, recipe, at.runtime, draft)
+        margins = pairwise_margins(RewardModelScorer(draft.path, at.runtime), heldout)
+        sure = calibration(margins, bins=10)
+        measured = {
+            "accuracy": accuracy(margins),
+            "calibration": [group.model_dump() for group in sure],
+            "calibration_error": calibration_error(sure),
+        }
+        counts = {"heldout_pairs": len(heldout), "train_pairs": len(train)}
+        return Facts({"kind": kind, **measured, **counts}, drops)
+
+    return Build(RewardModel, recipe, {"base": base, "preferences": preferences}, make, {"kind": kind})
+
+
+def _finetuned(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
+    def make(draft: Draft) -> Facts:
+        drops = train_sft(base.path, chat_rows(corpus), recipe, at.runtime, draft)
+        return replace(model_facts(draft, "chat"), drops=drops)
+
+    return Build(Checkpoint, recipe, {"base": base, "corpus": corpus}, make)
