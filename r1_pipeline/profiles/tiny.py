@@ -1,7 +1,7 @@
 """The toy world: bases made from nothing, problems made up, everything on two CPU cores.
 
     smoke   seconds a stage, learns nothing, touches everything: what the tests run
-    tiny    some 18 minutes on two idle cores: shows the paper's effects in miniature
+    tiny    some 27 minutes on two idle cores: shows the paper's effects in miniature
 
 `smoke` is `tiny` with smaller numbers, so both run the same code.
 """
