@@ -41,10 +41,10 @@ from r1_pipeline.data.corpus import SAMPLES, corpus_statistics
 from r1_pipeline.data.ingest.files import Row, read_rows
 from r1_pipeline.data.ingest.mapping import ProblemMapping
 from r1_pipeline.data.merge import MergeRecipe
-from r1_pipeline.data.problems import problem_id
 from r1_pipeline.data.samples import sample_id
 from r1_pipeline.data.screening.rows import STANDARD_SCREENING
 from r1_pipeline.data.templates import summarize
+from r1_pipeline.data.toy_problems import problem_id
 from r1_pipeline.evaluation.paper import CORPUS
 from r1_pipeline.lineage.audit import audit
 from r1_pipeline.lineage.cards import write_data_card

@@ -26,9 +26,9 @@ import numpy as np
 import polars as pl
 
 from r1_pipeline.data.screening.contamination import contaminated, index, pairs_sharing
-from r1_pipeline.data.screening.grams import tokenize
+from r1_pipeline.data.screening.ngrams import tokenize
+from r1_pipeline.data.screening.normalization import FIGURE
 from r1_pipeline.data.screening.rows import STANDARD_SCREENING, screen_rows
-from r1_pipeline.data.screening.text import FIGURE
 
 SETS = {  # file: (question, answer)
     "math/math_train_deepscaler.parquet": ("problem", "answer"),

@@ -2,7 +2,7 @@
 
 `fingerprint` hashes canonical JSON. Canonical JSON raises on whatever it cannot represent exactly: nothing falls
 back to `str()`, because a value that prints differently tomorrow would fork every artifact below it.
-Concrete recipes stand beside their consumers (`training/grpo.py`, `data/toy.py`, …).
+Concrete recipes stand beside their consumers (`training/grpo.py`, `data/toy_corpus.py`, …).
 """
 
 import hashlib

@@ -16,7 +16,7 @@ Language = Literal[
     "en", "zh", "ja", "ko", "fr", "de", "es", "it", "pt", "nl", "sv", "da", "no", "fi", "pl", "cs", "hu", "ro", "tr",
     "vi", "id", "ru", "uk", "bg", "el", "he", "ar", "fa", "ur", "hi", "mr", "ne", "bn", "ta", "te", "th", "ka", "hy",
 ]  # fmt: skip
-"""ISO 639-1; what of a text is in a language: `data.words`."""
+"""ISO 639-1; what of a text is in a language: `data.language_id`."""
 FinishReason = Literal["stop", "length"]
 
 
@@ -104,7 +104,7 @@ class Problem(Record):
     """A question with the means to check an answer. Not a prompt: that is the rendered string."""
 
     id: str
-    """Content hash of question, answer, tests and domain (see `data.problems.problem_id`); 16 hex digits."""
+    """Content hash of question, answer, tests and domain (see `data.toy_problems.problem_id`); 16 hex digits."""
     question: str
     answer: str | None
     """Reference answer; for `general` the required words, comma-separated; for `code` a passing program."""

@@ -16,7 +16,7 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Answers, Checkpoint, Corpus, ProblemSet
 from r1_pipeline.artifacts.store import Facts, Spec, Store
 from r1_pipeline.artifacts.tables import read_records, write_records, write_table
-from r1_pipeline.data.problems import problem_id
+from r1_pipeline.data.toy_problems import problem_id
 from r1_pipeline.engines import ENGINE_SPECS, EngineSpec, OpenAi, Vllm
 from r1_pipeline.errors import GraphError, RecipeError, RequirementError, UnknownNameError
 from r1_pipeline.generation.asking import Asked, schema

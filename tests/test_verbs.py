@@ -16,7 +16,7 @@ from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Facts, Spec, Store
 from r1_pipeline.artifacts.tables import read_records, write_records
 from r1_pipeline.cli.regrade import regraded
-from r1_pipeline.data.ingest.rows import SetAside
+from r1_pipeline.data.ingest.rows import DroppedRow
 from r1_pipeline.errors import ArtifactError, GraderBusyError, GraderError, NoSandboxError, RecipeError
 from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.generation.fake import FakeEngine
@@ -168,9 +168,9 @@ def test_a_question_too_long_for_the_model_is_not_asked_and_is_named(
     edge = report.manifest.inputs["answers"]
     answers = Answers.open(made[0] / "artifacts" / edge.kind / edge.name / edge.fingerprint)
     assert answers.manifest.drops == report.manifest.drops == {"too_long": 1}
-    [aside] = read_records(answers.path / "logs/set_aside.parquet", SetAside)
-    assert (aside.where, aside.reason) == ("longs/a.jsonl:7", "too_long")
-    assert aside.detail.endswith("the reply up to 64; the context is 128")
+    [dropped] = read_records(answers.path / "logs/set_aside.parquet", DroppedRow)
+    assert (dropped.where, dropped.reason) == ("longs/a.jsonl:7", "too_long")
+    assert dropped.detail.endswith("the reply up to 64; the context is 128")
 
 
 def test_where_no_question_fits_nothing_is_scored(

@@ -119,8 +119,8 @@ def list_files(directory: Path) -> tuple[FileEntry, ...]:
 
 def content_digest(files: Iterable[FileEntry]) -> str:
     """sha256 over the sorted (path, sha256) list, `logs/` and `card/` excluded."""
-    aside = (f"{LOGS}/", f"{CARD}/")
-    return fingerprint(sorted([f.path, f.sha256] for f in files if not f.path.startswith(aside)))
+    excluded = (f"{LOGS}/", f"{CARD}/")
+    return fingerprint(sorted([f.path, f.sha256] for f in files if not f.path.startswith(excluded)))
 
 
 def seal_of(manifest: Mapping[str, Any]) -> str:

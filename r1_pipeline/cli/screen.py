@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from r1_pipeline.artifacts.tables import ShardWriter
 from r1_pipeline.cli.screened import Proof, write_rows
 from r1_pipeline.data.ingest.files import READERS, Broken, format_of, read_rows
-from r1_pipeline.data.screening.common import loss
+from r1_pipeline.data.screening.boilerplate import loss
+from r1_pipeline.data.screening.normalization import tokens
 from r1_pipeline.data.screening.rows import BATCH_CHARACTERS, ROW_REASONS, STANDARD_SCREENING, screen_rows
-from r1_pipeline.data.screening.text import tokens
 from r1_pipeline.errors import R1Error, RecipeError
 from r1_pipeline.recipe import canonical_value
 

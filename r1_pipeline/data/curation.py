@@ -19,16 +19,16 @@ from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.data.ingest.declared import Side, SourceRecipe
 from r1_pipeline.data.ingest.mapping import ProblemMapping
-from r1_pipeline.data.ingest.rows import Place, SetAside, place_of, read_source
+from r1_pipeline.data.ingest.rows import DroppedRow, Place, place_of, read_source
 from r1_pipeline.data.origin import Origin
-from r1_pipeline.data.pairs import preference_pairs
-from r1_pipeline.data.problems import ProblemsRecipe, generate_problems
 from r1_pipeline.data.split import is_heldout
+from r1_pipeline.data.toy_pairs import preference_pairs
+from r1_pipeline.data.toy_problems import ProblemsRecipe, generate_problems
 from r1_pipeline.recipe import Later, Recipe, Runtime
 from r1_pipeline.records import BUILTIN_DOMAINS, Domain, PreferencePair, Problem
 
 T = TypeVar("T", Problem, PreferencePair)
-SET_ASIDE = "set_aside.parquet"
+DROPPED_ROWS = "set_aside.parquet"
 CONTRADICTORY = "contradictory"
 """Reason for which rows are set aside that say opposite things about one question."""
 
@@ -77,7 +77,7 @@ class Sides(Generic[T]):
 
     train: list[T] = field(default_factory=list)
     heldout: list[T] = field(default_factory=list)
-    aside: list[SetAside] = field(default_factory=list)
+    dropped: list[DroppedRow] = field(default_factory=list)
 
 
 def problem_sides(recipe: CurateRecipe, folders: Mapping[str, str]) -> Sides[Problem]:
@@ -111,11 +111,11 @@ def _sides(
 ) -> Sides[T]:
     sides: Sides[T] = Sides()
     first: dict[tuple[bool, str], str] = {}
-    for row, side in _rows(kind, builtin, sources, folders, sides.aside):
+    for row, side in _rows(kind, builtin, sources, folders, sides.dropped):
         held = is_heldout(row.source, share) if side == "split" else side == "heldout"
         known = first.setdefault((held, row.id), row.source)
         if known is not row.source:
-            sides.aside.append(Place.of(row.source).aside("repeated", f"the same as {place_of(known)}"))
+            sides.dropped.append(Place.of(row.source).drop("repeated", f"the same as {place_of(known)}"))
         else:
             (sides.heldout if held else sides.train).append(row)
     return _without_overlap(sides)
@@ -126,15 +126,15 @@ def _rows(
     builtin: Iterable[tuple[T, Side]],
     sources: Iterable[SourceRecipe],
     folders: Mapping[str, str],
-    aside: list[SetAside],
+    dropped: list[DroppedRow],
 ) -> Iterable[tuple[T, Side]]:
     yield from builtin
     for source in sources:
         for row_or_not in read_source(source, Path(folders[source.name])):
             if isinstance(row_or_not, kind):
                 yield row_or_not, source.side
-            elif isinstance(row_or_not, SetAside):
-                aside.append(row_or_not)
+            elif isinstance(row_or_not, DroppedRow):
+                dropped.append(row_or_not)
 
 
 def _without_overlap(sides: Sides[T]) -> Sides[T]:
@@ -143,10 +143,10 @@ def _without_overlap(sides: Sides[T]) -> Sides[T]:
     kept = []
     for row in sides.train:
         if other := next((held[name] for name in _names(row) if name in held), None):
-            sides.aside.append(Place.of(row.source).aside("also_heldout", f"as {place_of(other)}"))
+            sides.dropped.append(Place.of(row.source).drop("also_heldout", f"as {place_of(other)}"))
         else:
             kept.append(row)
-    return Sides(kept, sides.heldout, sides.aside)
+    return Sides(kept, sides.heldout, sides.dropped)
 
 
 def _names(row: Problem | PreferencePair) -> tuple[str, str, str]:
@@ -167,28 +167,30 @@ def curate_pairs(recipe: CuratePreferencesRecipe, runtime: Runtime, draft: Draft
         write_records(draft.path / f"{name}.parquet", pairs, PreferencePair)
     taken = [*sides.train, *sides.heldout]
     facts = {"rows": len(taken), "train": len(sides.train), "heldout": len(sides.heldout)}
-    drops = put_aside(draft, sides.aside)
-    return Facts({**facts, "ingested": ingested(recipe, taken, sides.aside)}, drops)
+    drops = record_dropped(draft, sides.dropped)
+    return Facts({**facts, "ingested": ingested(recipe, taken, sides.dropped)}, drops)
 
 
 def _without_opposites(sides: Sides[PreferencePair]) -> Sides[PreferencePair]:
     """Pairs of which another prefers what they reject, set aside with it: nobody can say which is right."""
     said = {(row.kind, asked(row), row.chosen, row.rejected): row.source for row in (*sides.train, *sides.heldout)}
-    aside = list(sides.aside)
+    dropped = list(sides.dropped)
 
     def sound(rows: Iterable[PreferencePair]) -> Iterable[PreferencePair]:
         for row in rows:
             if other := said.get((row.kind, asked(row), row.rejected, row.chosen)):
-                aside.append(Place.of(row.source).aside(CONTRADICTORY, f"{place_of(other)} prefers the other reply"))
+                dropped.append(Place.of(row.source).drop(CONTRADICTORY, f"{place_of(other)} prefers the other reply"))
             else:
                 yield row
 
-    return Sides(list(sound(sides.train)), list(sound(sides.heldout)), aside)
+    return Sides(list(sound(sides.train)), list(sound(sides.heldout)), dropped)
 
 
-def ingested(recipe: _Sourced, taken: Iterable[Problem | PreferencePair], aside: Sequence[SetAside]) -> dict[str, Any]:
+def ingested(
+    recipe: _Sourced, taken: Iterable[Problem | PreferencePair], dropped: Sequence[DroppedRow]
+) -> dict[str, Any]:
     """Facts about the user's sources: how many of their rows were taken, and how many set aside."""
-    rows, others = (Counter(Place.of(row.source).source for row in taken), Counter(row.source for row in aside))
+    rows, others = (Counter(Place.of(row.source).source for row in taken), Counter(row.source for row in dropped))
     return {
         source.name: {
             "licence": source.licence,
@@ -201,10 +203,12 @@ def ingested(recipe: _Sourced, taken: Iterable[Problem | PreferencePair], aside:
     }
 
 
-def put_aside(draft: Draft, aside: Sequence[SetAside]) -> Counter[str]:
+def record_dropped(draft: Draft, dropped: Sequence[DroppedRow]) -> Counter[str]:
     """Writes rows to `logs/`, which is no part of the content, and says so; returns how many had which reason."""
-    if aside and draft.leads:
+    if dropped and draft.leads:
         (draft.path / LOGS).mkdir(exist_ok=True)
-        write_records(draft.path / LOGS / SET_ASIDE, aside, SetAside)
-        draft.note(f"{len(aside)} rows set aside, see {LOGS}/{SET_ASIDE}; first: {aside[0].where}: {aside[0].detail}")
-    return Counter(row.reason for row in aside)
+        write_records(draft.path / LOGS / DROPPED_ROWS, dropped, DroppedRow)
+        draft.note(
+            f"{len(dropped)} rows set aside, see {LOGS}/{DROPPED_ROWS}; first: {dropped[0].where}: {dropped[0].detail}"
+        )
+    return Counter(row.reason for row in dropped)

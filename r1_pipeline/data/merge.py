@@ -25,8 +25,8 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Corpus
 from r1_pipeline.artifacts.tables import ShardWriter, schema_of, stored_bytes
 from r1_pipeline.data.corpus import SAMPLES, heldout_problem
-from r1_pipeline.data.screening.aside import DROPPED, aside
-from r1_pipeline.data.screening.common import loss
+from r1_pipeline.data.screening.boilerplate import loss
+from r1_pipeline.data.screening.dropped import DROPPED, dropped_frame
 from r1_pipeline.data.screening.rows import RowsRecipe, screen_rows
 from r1_pipeline.data.templates import chat_reasoning
 from r1_pipeline.recipe import Recipe
@@ -143,13 +143,13 @@ def _copy(parts: Sequence[Corpus], places: Rows, dropped: "pl.DataFrame", draft:
     paths = [draft.scratch / f"bucket-{number:05d}.arrow" for number in range(count)]
     files: dict[int, Any] = {}
     row, complete = 0, partial(_with_columns, _sparse_of(parts))
-    with ExitStack() as open_files, ShardWriter(draft.path, DROPPED) as aside_writer:
-        aside_writer.write(aside([]))
+    with ExitStack() as open_files, ShardWriter(draft.path, DROPPED) as dropped_writer:
+        dropped_writer.write(dropped_frame([]))
         for part in parts:
             for frame in map(complete, part.batches()):
                 there = pl.Series("place", places[row : row + frame.height])
                 found = dropped.filter(pl.col("row").is_between(row, row + frame.height - 1))
-                aside_writer.write(_with_text(found, frame, row))
+                dropped_writer.write(_with_text(found, frame, row))
                 kept = frame.with_columns(there, bucket=there // height).filter(pl.col("place") >= 0)
                 for (bucket,), piece in kept.partition_by("bucket", as_dict=True, include_key=False).items():
                     table = piece.to_arrow(compat_level=pl.CompatLevel.oldest())
@@ -200,4 +200,4 @@ def _with_text(found: "pl.DataFrame", frame: "pl.DataFrame", start: int) -> "pl.
     rows = frame[(found["row"] - start).to_list()]
     text = rows.select(text=pl.concat_str("question", "response", separator="\n")).to_series()
     whole = found.with_columns(rows["sample_id"].alias("id"), text)
-    return whole.select(aside([]).columns)
+    return whole.select(dropped_frame([]).columns)

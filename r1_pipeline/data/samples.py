@@ -1,7 +1,7 @@
 """The identity of a corpus row: `sample_id` is the hash of all its other columns.
 
 Equal rows have equal ids wherever they lie, and an id that does not fit its row betrays an edit.
-Not covered: which rows are kept (`generation.rejection`), in what order (`mix`).
+Not covered: which rows are kept (`generation.rejection`), in what order (`prompt_schedule`).
 """
 
 from collections.abc import Mapping

@@ -3,7 +3,7 @@
 A file of problems is often in order, by subject or by difficulty, so its first rows are no fair sample. The draw
 depends on the ids alone: every model is asked the same problems, a smaller draw is part of a larger one, and adding or
 removing a problem moves no other.
-Not covered: which side of the split a problem is on (`split`), and the order of training prompts (`mix`).
+Not covered: which side of the split a problem is on (`split`), and the order of training prompts (`prompt_schedule`).
 """
 
 import hashlib

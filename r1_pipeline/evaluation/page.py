@@ -11,8 +11,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from r1_pipeline.data.language_id import LANGUAGES
 from r1_pipeline.data.templates import TAGS
-from r1_pipeline.data.words import LANGUAGES
 from r1_pipeline.evaluation import paper, rows
 from r1_pipeline.evaluation.bars import Bar, bars
 from r1_pipeline.evaluation.cells import Cell, Row, clock, estimate, number, percent

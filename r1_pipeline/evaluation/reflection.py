@@ -8,8 +8,8 @@ checks estimates in words: "maybe 7, check 3 + 5 = 8, no 8" finds a slip and cor
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from r1_pipeline.data.problems import steps_of
-from r1_pipeline.data.toy import WORDS
+from r1_pipeline.data.toy_corpus import WORDS
+from r1_pipeline.data.toy_problems import steps_of
 from r1_pipeline.records import Outcome, Problem, Record
 from r1_pipeline.rewards.reflection import REFLECTIVE
 

@@ -7,9 +7,9 @@ from a lucky one ("maybe 25(A) 15(B)"). Rows of any other source are not judged.
 import re
 
 from r1_pipeline.artifacts.kinds import Corpus
-from r1_pipeline.data.items import LETTERS, Product
-from r1_pipeline.data.problems import product_of
 from r1_pipeline.data.templates import split_reply
+from r1_pipeline.data.toy_problems import product_of
+from r1_pipeline.data.toy_tasks import LETTERS, Product
 from r1_pipeline.records import Record
 from r1_pipeline.rewards.choice import normal
 from r1_pipeline.rewards.extract import final_answer

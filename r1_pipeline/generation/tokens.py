@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from r1_pipeline.data.ingest.rows import Place, SetAside
+from r1_pipeline.data.ingest.rows import DroppedRow, Place
 from r1_pipeline.data.templates import TemplateName, render
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.records import Problem
@@ -61,11 +61,11 @@ def context_of(model: Path) -> int:
 
 def fitting(
     problems: Sequence[Problem], model: Path, template: TemplateName, reply_tokens: int
-) -> tuple[list[Problem], list[SetAside]]:
+) -> tuple[list[Problem], list[DroppedRow]]:
     """(problems that leave room for the longest reply in the context of the model, the others), each in order."""
     tokenizer, context = load_tokenizer(model), context_of(model)
     kept: list[Problem] = []
-    aside: list[SetAside] = []
+    dropped: list[DroppedRow] = []
     for start in range(0, len(problems), ROWS):
         batch = problems[start : start + ROWS]
         prompts = tokenizer([render(template, problem.question) for problem in batch])["input_ids"]
@@ -76,8 +76,8 @@ def fitting(
                 detail = (
                     f"the prompt has {len(prompt)} tokens, the reply up to {reply_tokens}; the context is {context}"
                 )
-                aside.append(Place.of(problem.source).aside(TOO_LONG, detail))
-    return kept, aside
+                dropped.append(Place.of(problem.source).drop(TOO_LONG, detail))
+    return kept, dropped
 
 
 def room_for(model: Path, reply_tokens: int) -> Callable[[str], bool]:

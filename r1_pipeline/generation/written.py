@@ -4,16 +4,16 @@ A reply is a demonstration of the user's (`Problem.reply`), or what the toy worl
 there is no better than the sources of such data are, and the manner of each reply is drawn. It is judged like a model's
 where the prompt has a reference, dropped where it is wrong, and `unreferenced` where there is none; it carries the
 provenance columns of every row: who wrote it is its file and line, and since no sampling made it, temperature and seed
-are 0. Not covered: what the toy world says (`data.courtesies`), replies that a model writes (`opinions`).
+are 0. Not covered: what the toy world says (`data.toy_general`), replies that a model writes (`opinions`).
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from r1_pipeline.data.courtesies import Manner, written_reply
 from r1_pipeline.data.origin import Origin
 from r1_pipeline.data.samples import answer_to
 from r1_pipeline.data.templates import reply, split_reply
+from r1_pipeline.data.toy_general import Manner, written_reply
 from r1_pipeline.records import Outcome, Problem, Sample, Verdict
 from r1_pipeline.rewards.language import language_share
 from r1_pipeline.rewards.verifier import Grader

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from r1_pipeline.artifacts.kinds import Artifact, Corpus, ProblemSet
 from r1_pipeline.artifacts.manifest import CARD, MANIFEST
 from r1_pipeline.data.corpus import heldout_problem
-from r1_pipeline.data.problems import problem_id
 from r1_pipeline.data.samples import sample_id
-from r1_pipeline.data.screening.text import plain
+from r1_pipeline.data.screening.normalization import plain
+from r1_pipeline.data.toy_problems import problem_id
 from r1_pipeline.evaluation.rejudge import BATCH, Rejudged, drawn, rejudge_samples
 from r1_pipeline.lineage.cards import README, stated
 from r1_pipeline.lineage.integrity import Finding, finding

@@ -8,10 +8,10 @@ out.
 from dataclasses import dataclass, replace
 
 from r1_pipeline.generation.asking import AskRecipe
+from r1_pipeline.generation.control_corpus import ToyCorpusRecipe
 from r1_pipeline.generation.opinions import SampleGeneralRecipe
 from r1_pipeline.generation.rejection import RejectionRecipe, RewriteRecipe
 from r1_pipeline.generation.rewriting import INSTRUCTIONS, ByCheckpoint
-from r1_pipeline.generation.toy_corpus import ToyCorpusRecipe
 from r1_pipeline.graph.bound import Bound
 from r1_pipeline.graph.node import AssetName
 from r1_pipeline.profiles import Forecast, Profile

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
 from r1_pipeline.data.merge import MergeRecipe
-from r1_pipeline.data.mix import PromptSchedule
-from r1_pipeline.data.problems import ProblemsRecipe
+from r1_pipeline.data.prompt_schedule import PromptSchedule
 from r1_pipeline.data.screening.replies import ReplyRecipe
 from r1_pipeline.data.screening.rows import STANDARD_SCREENING
 from r1_pipeline.data.templates import TemplateName
+from r1_pipeline.data.toy_problems import ProblemsRecipe
 from r1_pipeline.errors import RecipeError, RequirementError
 from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.evaluation.runner import EvaluateRecipe, GradeRecipe

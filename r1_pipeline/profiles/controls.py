@@ -10,11 +10,11 @@ The report says of every effect whether it stays under its control (`evaluation.
 
 from dataclasses import replace
 
-from r1_pipeline.data.items import Style
-from r1_pipeline.data.toy import ToyRecipe
+from r1_pipeline.data.toy_corpus import ToyRecipe
+from r1_pipeline.data.toy_tasks import Style
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.evaluation.controls import Control
-from r1_pipeline.generation.toy_corpus import ToyCorpusRecipe
+from r1_pipeline.generation.control_corpus import ToyCorpusRecipe
 from r1_pipeline.graph.node import Graph, Node, Ref
 from r1_pipeline.profiles.profile import Profile
 from r1_pipeline.records import REASONING_DOMAINS

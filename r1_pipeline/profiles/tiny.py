@@ -9,16 +9,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from r1_pipeline.data.courtesies import Manner
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
 from r1_pipeline.data.licences import PERMISSIVE
 from r1_pipeline.data.merge import MergeRecipe
-from r1_pipeline.data.mix import PromptSchedule
-from r1_pipeline.data.problems import ProblemsRecipe
+from r1_pipeline.data.prompt_schedule import PromptSchedule
 from r1_pipeline.data.screening.replies import ReplyRecipe
 from r1_pipeline.data.screening.rows import STANDARD_SCREENING, RowsRecipe
 from r1_pipeline.data.templates import TemplateName
-from r1_pipeline.data.toy import ToyRecipe
+from r1_pipeline.data.toy_corpus import ToyRecipe
+from r1_pipeline.data.toy_general import Manner
+from r1_pipeline.data.toy_problems import ProblemsRecipe
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.evaluation.runner import EvaluateRecipe, GradeRecipe

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, ValidationError
 
 from r1_pipeline.data.ingest.files import Broken, Row
-from r1_pipeline.data.problems import problem_id
+from r1_pipeline.data.toy_problems import problem_id
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Domain, Language, Outcome, Problem, Record, TestCase
 from r1_pipeline.rewards.extract import Rule

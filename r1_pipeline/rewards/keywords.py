@@ -1,14 +1,14 @@
 """General replies at toy scale: all required words present, and the reply not padded until they are.
 
 The reference is a comma-separated list. A required word matches whole words without regard to case; one in Chinese
-characters matches anywhere. A reply of more than `max_words` words (`data.words`) is wrong whatever it says.
+characters matches anywhere. A reply of more than `max_words` words (`data.language_id`) is wrong whatever it says.
 A problem without a reference has nothing to compare with: its replies are `unreferenced`, whatever they say.
 For evaluation only: in training, general replies are scored by reward models (`preference`).
 """
 
 import re
 
-from r1_pipeline.data.words import count_words
+from r1_pipeline.data.language_id import count_words
 from r1_pipeline.records import Outcome, Problem, Verdict
 from r1_pipeline.rewards.verifier import verdict
 

@@ -1,10 +1,10 @@
-"""Language consistency: the share of words in the target language (paper, equation 7); what a word is: `data.words`.
+"""Language consistency: the share of words in the target language (paper, equation 7; words: `data.language_id`).
 
 A text without words is consistent with every language: 1.0. English and Chinese cost regular expressions only, 2 to 5
 MB/s; other languages that share a script with another one cost an identification of every sentence, 0.3 MB/s.
 """
 
-from r1_pipeline.data.words import rule, words_in
+from r1_pipeline.data.language_id import rule, words_in
 from r1_pipeline.records import Language
 
 

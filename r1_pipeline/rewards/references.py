@@ -18,8 +18,8 @@ from r1_pipeline.artifacts.kinds import PROBLEMS, ProblemSet, peek_artifact
 from r1_pipeline.artifacts.manifest import ARTIFACTS, MANIFEST
 from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.artifacts.tables import write_records
-from r1_pipeline.data.curation import CONTRADICTORY, CurateRecipe, asked, ingested, problem_sides, put_aside, unfed
-from r1_pipeline.data.ingest.rows import Place, SetAside, place_of
+from r1_pipeline.data.curation import CONTRADICTORY, CurateRecipe, asked, ingested, problem_sides, record_dropped, unfed
+from r1_pipeline.data.ingest.rows import DroppedRow, Place, place_of
 from r1_pipeline.data.templates import summarize
 from r1_pipeline.errors import GraderError, NoSandboxError, SourceError
 from r1_pipeline.recipe import Runtime
@@ -42,31 +42,31 @@ def curate_problems(recipe: CurateRecipe, runtime: Runtime, draft: Draft) -> Fac
     with default_grader(runtime) as grader:
         sound, unsound = sound_problems(grader, [p for p in wanted if p.domain not in left_out], runtime.threads)
         kept, contradictory = agreeing_problems(grader, sound)
-    _require_general(recipe, kept, sides.aside)
+    _require_general(recipe, kept, sides.dropped)
     write_records(draft.path / PROBLEMS, kept, Problem)
-    aside = [*sides.aside, *unsound, *contradictory]
-    drops = put_aside(draft, aside)
+    dropped = [*sides.dropped, *unsound, *contradictory]
+    drops = record_dropped(draft, dropped)
     drops.update(f"no_verifier_of_{problem.domain}" for problem in wanted if problem.domain in left_out)
     facts = {"rows": len(kept), "by_domain": dict(Counter(p.domain for p in kept)), "left_out": left_out}
     if recipe.verifiers:
         facts["verifiers"] = list(recipe.verifiers)
-    return Facts({**facts, "ingested": ingested(recipe, kept, aside)}, drops)
+    return Facts({**facts, "ingested": ingested(recipe, kept, dropped)}, drops)
 
 
-def _require_general(recipe: CurateRecipe, kept: Sequence[Problem], aside: Sequence[SetAside]) -> None:
+def _require_general(recipe: CurateRecipe, kept: Sequence[Problem], dropped: Sequence[DroppedRow]) -> None:
     """Raises `SourceError` where sources feed the general domain and nothing is left of it on this side."""
     names = [source.name for source in recipe.sources if source.feeds == "general"]
     if not names or "general" not in recipe.domains or any(problem.domain == "general" for problem in kept):
         return
     side, other = ("held-out", "train") if recipe.heldout else ("training", "heldout")
-    first = next((row for row in aside if row.source in names), None)
+    first = next((row for row in dropped if row.source in names), None)
     why = f"{first.where} is set aside: {first.detail}" if first else f"all rows of {', '.join(names)} are {other} ones"
     raise SourceError(
         f'no general prompt is left on the {side} side ({why}); correct the rows, or give one source side = "split"'
     )
 
 
-def sound_problems(grader: Grader, problems: Iterable[Problem], threads: int) -> tuple[list[Problem], list[SetAside]]:
+def sound_problems(grader: Grader, problems: Iterable[Problem], threads: int) -> tuple[list[Problem], list[DroppedRow]]:
     """(problems that may be asked, the others with the verdict on their references), each in the order given.
 
     A formula may have no value in the grader's time; a program that cannot even be run raises `GraderError`.
@@ -75,7 +75,7 @@ def sound_problems(grader: Grader, problems: Iterable[Problem], threads: int) ->
     with ThreadPoolExecutor(threads) as pool:
         verdicts = list(pool.map(lambda problem: _first_verdict(grader, problem), rows))
     kept: list[Problem] = []
-    aside: list[SetAside] = []
+    dropped: list[DroppedRow] = []
     for problem, first in zip(rows, verdicts, strict=True):
         verdict = None if first is None else _settled(first, partial(reference_verdict, grader, problem))
         if verdict is not None and verdict.outcome is Outcome.GRADER_ERROR and problem.domain == "code":
@@ -83,11 +83,11 @@ def sound_problems(grader: Grader, problems: Iterable[Problem], threads: int) ->
         if verdict is None or verdict.outcome is Outcome.CORRECT:
             kept.append(problem)
         else:
-            aside.append(Place.of(problem.source).aside(f"reference_{verdict.outcome}", verdict.detail))
-    return kept, aside
+            dropped.append(Place.of(problem.source).drop(f"reference_{verdict.outcome}", verdict.detail))
+    return kept, dropped
 
 
-def agreeing_problems(grader: Grader, problems: Sequence[Problem]) -> tuple[list[Problem], list[SetAside]]:
+def agreeing_problems(grader: Grader, problems: Sequence[Problem]) -> tuple[list[Problem], list[DroppedRow]]:
     """(problems whose reference no row with the same question contradicts, the others), each in the order given.
 
     Tests and programs do not contradict each other: several of them may be right.
@@ -101,13 +101,13 @@ def agreeing_problems(grader: Grader, problems: Sequence[Problem]) -> tuple[list
         if differing := [other for other in others if not _agree(grader, first, other)]:
             rivals |= dict.fromkeys((first.id, *(other.id for other in others)), differing[0])
             rivals |= dict.fromkeys((other.id for other in differing), first)
-    aside = [_contradicted(problem, rivals[problem.id]) for problem in problems if problem.id in rivals]
-    return [problem for problem in problems if problem.id not in rivals], aside
+    dropped = [_contradicted(problem, rivals[problem.id]) for problem in problems if problem.id in rivals]
+    return [problem for problem in problems if problem.id not in rivals], dropped
 
 
-def _contradicted(problem: Problem, rival: Problem) -> SetAside:
+def _contradicted(problem: Problem, rival: Problem) -> DroppedRow:
     detail = f"the reference is {own_answer(problem)!r}, and {own_answer(rival)!r} in {place_of(rival.source)}"
-    return Place.of(problem.source).aside(CONTRADICTORY, detail)
+    return Place.of(problem.source).drop(CONTRADICTORY, detail)
 
 
 def _agree(grader: Grader, one: Problem, other: Problem) -> bool:

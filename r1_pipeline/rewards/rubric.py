@@ -20,7 +20,6 @@ from r1_pipeline.errors import RecipeError, UnknownNameError
 from r1_pipeline.recipe import Later, Recipe
 from r1_pipeline.records import Completion, Outcome, PreferenceKind, Problem
 from r1_pipeline.registry import Registry
-from r1_pipeline.rewards.courtesy import courtesy_score
 from r1_pipeline.rewards.fmt import is_well_formed
 from r1_pipeline.rewards.language import language_share
 from r1_pipeline.rewards.overlong import Overlong, overlong_penalty
@@ -28,6 +27,7 @@ from r1_pipeline.rewards.preference import Scorer, preference_kind, squash
 from r1_pipeline.rewards.reflection import is_reflective
 from r1_pipeline.rewards.repetition import repetition
 from r1_pipeline.rewards.tags import tag_share
+from r1_pipeline.rewards.toy_general_score import general_score
 from r1_pipeline.rewards.verifier import Grader
 
 Part = str
@@ -38,7 +38,7 @@ Log = Callable[[str, float], None]
 PartFn = Callable[[Sequence[Problem], Sequence[Completion], Log], list[float | None]]
 Measure = Callable[[Problem, Completion, TemplateName], float | None]
 """A value in [-1, 1] of one completion, from its text alone; None where it does not apply."""
-PARTS: Registry[Measure] = Registry("reward part", {"courtesy": courtesy_score, "reflection": is_reflective})
+PARTS: Registry[Measure] = Registry("reward part", {"courtesy": general_score, "reflection": is_reflective})
 """Further reward parts, to which recipe files add; a rubric weighs them in `others`, or watches them."""
 
 

@@ -5,7 +5,7 @@ Sets are judged by it before the base exists. Not covered: the base itself (`pre
 
 from typing import TYPE_CHECKING
 
-from r1_pipeline.data.toy import toy_texts
+from r1_pipeline.data.toy_corpus import toy_texts
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.training.adopt import AdoptRecipe, require_model, source_tokenizer
 from r1_pipeline.training.pretrain import PretrainRecipe

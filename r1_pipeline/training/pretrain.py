@@ -2,7 +2,7 @@
 
 The paper starts from DeepSeek-V3-Base; a laptop has to make its base first. transformers' `Trainer`; only replies are
 learned, since the numbers in a question are noise.
-Not covered: what the web says (`data.toy`), the tokenizer (`training.tokenizer`).
+Not covered: what the web says (`data.toy_corpus`), the tokenizer (`training.tokenizer`).
 """
 
 from typing import TYPE_CHECKING, Annotated, Literal, assert_never
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, assert_never
 from pydantic import Field
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.data.toy import ToyRecipe, toy_texts
+from r1_pipeline.data.toy_corpus import ToyRecipe, toy_texts
 from r1_pipeline.recipe import Later, Recipe, Runtime
 from r1_pipeline.training.fit import common_arguments, fit, write_model
 from r1_pipeline.training.ranks import wait

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.data.ingest.rows import SetAside
+from r1_pipeline.data.ingest.rows import DroppedRow
 from r1_pipeline.generation.tokens import context_of, load_tokenizer
 from r1_pipeline.recipe import Later, Recipe, Runtime
 from r1_pipeline.records import PreferencePair
@@ -49,7 +49,7 @@ class RewardModelRecipe(Recipe):
 
 def fitting_pairs(
     base: Path, pairs: Sequence[PreferencePair], max_tokens: int
-) -> tuple[list[PreferencePair], list[SetAside]]:
+) -> tuple[list[PreferencePair], list[DroppedRow]]:
     """(pairs that the model in `base` can read, each reply with at most `max_tokens`; the others), each in order."""
     tokenizer, limit = load_tokenizer(base), min(max_tokens, context_of(base))
     chosen, rejected = (encoded(tokenizer, [(p.prompt, getattr(p, side)) for p in pairs]) for side in SIDES)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Corpus
-from r1_pipeline.data.curation import put_aside
-from r1_pipeline.data.ingest.rows import Place, SetAside
+from r1_pipeline.data.curation import record_dropped
+from r1_pipeline.data.ingest.rows import DroppedRow, Place
 from r1_pipeline.data.templates import render
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.tokens import TOO_LONG, context_of, load_tokenizer
@@ -96,8 +96,8 @@ def train_sft(
     from trl import SFTConfig, SFTTrainer
 
     tokenizer = load_tokenizer(base)
-    examples, aside = _examples(tokenizer, batches, min(recipe.max_tokens, context_of(base)), draft)
-    drops = put_aside(draft, aside)
+    examples, dropped = _examples(tokenizer, batches, min(recipe.max_tokens, context_of(base)), draft)
+    drops = record_dropped(draft, dropped)
     if not len(examples):
         raise RecipeError(f"no row is left to finetune on ({dict(drops)}); raise max_tokens or shorten the rows")
     arguments = SFTConfig(
@@ -133,12 +133,12 @@ def train_sft(
 
 def _examples(
     tokenizer: "PreTrainedTokenizerBase", batches: Iterable[Sequence[Row]], limit: int, draft: Draft
-) -> "tuple[Dataset, list[SetAside]]":
+) -> "tuple[Dataset, list[DroppedRow]]":
     """(tokens and labels of the rows within `limit`, in a file of this process's own in the scratch; the others)."""
     import pyarrow as pa
     from datasets import Dataset
 
-    aside: list[SetAside] = []
+    dropped: list[DroppedRow] = []
     numbers = pa.list_(pa.int32())
     schema = pa.schema({"input_ids": numbers, "labels": numbers})
     with (
@@ -149,13 +149,13 @@ def _examples(
             pairs = []
             for row, pair in zip(rows, encoded(tokenizer, [(row.prompt, row.response) for row in rows]), strict=True):
                 if fault := too_long(row.source, limit, pair):
-                    aside.append(fault)
+                    dropped.append(fault)
                 else:
                     pairs.append(pair)
             ids = pa.array([prompt + response for prompt, response in pairs], numbers)
             labels = pa.array([[IGNORED] * len(prompt) + response for prompt, response in pairs], numbers)
             stream.write_batch(pa.record_batch([ids, labels], schema))
-    return Dataset.from_file(file.name), aside
+    return Dataset.from_file(file.name), dropped
 
 
 def encoded(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[tuple[str, str]]) -> list[Pair]:
@@ -173,12 +173,12 @@ def tokenized(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[tuple[str, st
     return pairs
 
 
-def too_long(source: str, limit: int, *pairs: Pair) -> SetAside | None:
+def too_long(source: str, limit: int, *pairs: Pair) -> DroppedRow | None:
     """The row from `source`, set aside, if one of its pairs is longer than `limit` tokens."""
     tokens = max(map(length, pairs))
     if tokens <= limit:
         return None
-    return Place.of(source).aside(TOO_LONG, f"{tokens} tokens, prompt and reply together; at most {limit} are read")
+    return Place.of(source).drop(TOO_LONG, f"{tokens} tokens, prompt and reply together; at most {limit} are read")
 
 
 def length(pair: Pair) -> int:

@@ -7,7 +7,7 @@ from r1_pipeline.artifacts.kinds import (
     Checkpoint,
 )
 from r1_pipeline.artifacts.store import Facts
-from r1_pipeline.data.toy import text_sources
+from r1_pipeline.data.toy_corpus import text_sources
 from r1_pipeline.runtime.workshop import Build, Workshop
 from r1_pipeline.training.adopt import AdoptRecipe, adopt_base
 from r1_pipeline.training.facts import model_facts

@@ -15,7 +15,7 @@ from r1_pipeline.data.corpus import corpus_statistics, write_samples
 from r1_pipeline.data.merge import MergeRecipe, merge_parts
 from r1_pipeline.data.screening.rows import screening_identity
 from r1_pipeline.errors import ArtifactError
-from r1_pipeline.generation.toy_corpus import ToyCorpusRecipe, toy_corpus
+from r1_pipeline.generation.control_corpus import ToyCorpusRecipe, toy_corpus
 from r1_pipeline.rewards.graders import default_grader, grader_identity
 from r1_pipeline.rewards.language import language_identity
 from r1_pipeline.runtime.workshop import Build, Workshop

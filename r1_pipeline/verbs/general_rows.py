@@ -17,8 +17,8 @@ from r1_pipeline.artifacts.kinds import (
 from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.data.corpus import write_samples
-from r1_pipeline.data.courtesies import Manner
 from r1_pipeline.data.subset import shuffled
+from r1_pipeline.data.toy_general import Manner
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.generation.asking import Asked
 from r1_pipeline.generation.judge import GenerativeJudge, opinion_rules

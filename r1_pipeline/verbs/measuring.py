@@ -13,7 +13,7 @@ from r1_pipeline.artifacts.kinds import (
     RewardModel,
 )
 from r1_pipeline.artifacts.store import Facts
-from r1_pipeline.data.curation import put_aside
+from r1_pipeline.data.curation import record_dropped
 from r1_pipeline.data.templates import template_hash
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation import runner
@@ -50,8 +50,8 @@ def ask(at: Workshop, model: Checkpoint, problems: ProblemSet, recipe: AskRecipe
     def make(draft: Draft) -> Facts:
         subject = Subject(model=model.name, model_digest=model.digest, problems_digest=problems.digest)
         chosen = asking.select(problems.problems(), recipe, draft)
-        fit, aside = fitting(chosen, model.path, template, recipe.sampling.max_tokens)
-        drops = put_aside(draft, aside)
+        fit, dropped = fitting(chosen, model.path, template, recipe.sampling.max_tokens)
+        drops = record_dropped(draft, dropped)
         with open_engine(model, recipe.engine, at.runtime, at.store.home) as engine:
             said = asking.ask(engine, fit, template, recipe, subject, draft)
         return Facts({"rows": said.height, "tokens": {"generated": int(said["token_ids"].list.len().sum())}}, drops)

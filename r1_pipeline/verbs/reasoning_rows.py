@@ -17,7 +17,7 @@ from r1_pipeline.artifacts.kinds import (
 from r1_pipeline.artifacts.store import Facts
 from r1_pipeline.artifacts.tables import write_records, write_table
 from r1_pipeline.data.corpus import corpus_statistics, write_samples
-from r1_pipeline.data.screening.aside import aside, write_dropped
+from r1_pipeline.data.screening.dropped import dropped_frame, write_dropped
 from r1_pipeline.data.templates import template_hash
 from r1_pipeline.generation.asking import Asked
 from r1_pipeline.generation.judging import judge as judge_completions
@@ -124,7 +124,7 @@ def _sampled(
         samples, others = keep_samples(passed, known, asked, recipe.keep.per_problem, writer)
         write_table(draft.path / VERDICTS, judged.select("problem_id", "sample_index", "outcome", "verifier"))
         write_samples(draft.path, samples)
-        drops = write_dropped(draft, aside([*dropped, *others]))
+        drops = write_dropped(draft, dropped_frame([*dropped, *others]))
         return corpus_facts(draft, drops + Counter(answers.manifest.drops))
 
     judges = grader_identity(recipe.ask.problems, problems)

@@ -12,8 +12,8 @@ from r1_pipeline.artifacts.kinds import (
 )
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.store import Facts
-from r1_pipeline.data.curation import put_aside
-from r1_pipeline.data.mix import PromptSchedule, order_prompts
+from r1_pipeline.data.curation import record_dropped
+from r1_pipeline.data.prompt_schedule import PromptSchedule, order_prompts
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.generation.tokens import fitting
 from r1_pipeline.recipe import Recipe
@@ -67,11 +67,11 @@ def reinforce(
         inputs["budget"] = budget
 
     def make(draft: Draft) -> Facts:
-        asked, aside = fitting(problems.problems(), policy.path, recipe.template, recipe.grpo.max_completion_tokens)
+        asked, dropped = fitting(problems.problems(), policy.path, recipe.template, recipe.grpo.max_completion_tokens)
         others, also = fitting(
             general.problems() if general else [], policy.path, recipe.template, recipe.grpo.max_completion_tokens
         )
-        drops = put_aside(draft, [*aside, *also])
+        drops = record_dropped(draft, [*dropped, *also])
         prompts = order_prompts(
             recipe.schedule,
             asked,

@@ -10,7 +10,7 @@ from r1_pipeline.artifacts.kinds import (
     RewardModel,
 )
 from r1_pipeline.artifacts.store import Facts
-from r1_pipeline.data.curation import put_aside
+from r1_pipeline.data.curation import record_dropped
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.tokens import context_of
 from r1_pipeline.records import PreferenceKind
@@ -60,9 +60,9 @@ def fit_preference(
 
     def make(draft: Draft) -> Facts:
         ours, theirs = ([p for p in preferences.pairs(s) if p.kind == kind] for s in ("train", "heldout"))
-        train, aside = fitting_pairs(base.path, ours, recipe.max_tokens)
+        train, dropped = fitting_pairs(base.path, ours, recipe.max_tokens)
         heldout, also = fitting_pairs(base.path, theirs, context_of(base.path))
-        drops = put_aside(draft, [*aside, *also])
+        drops = record_dropped(draft, [*dropped, *also])
         if not (train and heldout):
             raise RecipeError(
                 f"{len(train)} pairs are left to train on and {len(heldout)} to measure with ({dict(drops)}); add some"

@@ -18,8 +18,8 @@ from r1_pipeline.data.curation import (
 )
 from r1_pipeline.data.ingest.declared import SourceRecipe, hashed
 from r1_pipeline.data.ingest.mapping import load_mapping
-from r1_pipeline.data.ingest.rows import SetAside
-from r1_pipeline.data.problems import ProblemsRecipe
+from r1_pipeline.data.ingest.rows import DroppedRow
+from r1_pipeline.data.toy_problems import ProblemsRecipe
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import BUILTIN_DOMAINS, Problem
 from r1_pipeline.rewards.references import agreeing_problems, sound_problems
@@ -74,7 +74,7 @@ def test_of_rows_that_are_alike_the_first_counts_and_the_others_are_set_aside(tm
     b = source(tmp_path, "b", "train", [("1 + 1?", "2")])
     found = sides(tmp_path, a, b)
     assert [(p.question, p.answer) for p in found.train] == [("1 + 1?", "2"), ("1 + 1?", "3")]
-    assert [(row.where, row.reason, row.detail) for row in found.aside] == [
+    assert [(row.where, row.reason, row.detail) for row in found.dropped] == [
         ("a/a.jsonl:2", "repeated", "the same as a/a.jsonl:1"),
         ("b/b.jsonl:1", "repeated", "the same as a/a.jsonl:1"),
     ]
@@ -86,7 +86,7 @@ def test_what_is_held_out_leaves_training_whatever_its_source_says(tmp_path: Pat
     found = sides(tmp_path, train, test)
     assert [p.question for p in found.train] == ["1 + 2?"]
     assert [p.question for p in found.heldout] == ["1 + 1?"]
-    assert [(row.where, row.reason, row.detail) for row in found.aside] == [
+    assert [(row.where, row.reason, row.detail) for row in found.dropped] == [
         ("a/a.jsonl:1", "also_heldout", "as b/b.jsonl:1")
     ]
 
@@ -107,7 +107,7 @@ def test_a_training_question_that_is_held_out_as_another_fact_leaves_training(tm
     test = source(tmp_path, "b", "heldout", [(" How much is 1 + 1?", "two"), ("Caf\u00e9: 1 + 3?", "four")])
     found = sides(tmp_path, train, test)
     assert [p.question for p in found.train] == ["1 + 2?"]
-    assert [(row.where, row.reason) for row in found.aside] == [
+    assert [(row.where, row.reason) for row in found.dropped] == [
         ("a/a.jsonl:1", "also_heldout"),
         ("a/a.jsonl:2", "also_heldout"),
     ]
@@ -124,9 +124,9 @@ def test_equal_questions_with_different_references_are_set_aside_with_each_other
         ("2?", "C"),
     ]
     problems = sides(tmp_path, source(tmp_path, "a", "train", rows)).train
-    kept, aside = agreeing_problems(grader, problems)
+    kept, dropped = agreeing_problems(grader, problems)
     assert [problem.question for problem in kept] == ["1?", "2?"]
-    assert [(row.where, row.reason, row.detail) for row in aside] == [
+    assert [(row.where, row.reason, row.detail) for row in dropped] == [
         ("a/a.jsonl:1", "contradictory", "the reference is 'A', and 'B' in a/a.jsonl:4"),
         ("a/a.jsonl:3", "contradictory", "the reference is '(A)', and 'B' in a/a.jsonl:4"),
         ("a/a.jsonl:4", "contradictory", "the reference is 'B', and 'A' in a/a.jsonl:1"),
@@ -164,8 +164,8 @@ def test_pairs_that_prefer_opposite_replies_are_set_aside_on_both_sides(tmp_path
     draft = bare_draft(tmp_path)
     facts = curate_pairs(recipe, Runtime(folders={"p": str(tmp_path)}), draft)
     assert (facts.statistics["train"], facts.drops) == (2, {"contradictory": 2})
-    aside = read_records(draft.path / "logs/set_aside.parquet", SetAside)
-    assert [(row.where, row.detail) for row in aside] == [
+    dropped = read_records(draft.path / "logs/set_aside.parquet", DroppedRow)
+    assert [(row.where, row.detail) for row in dropped] == [
         ("p/p.jsonl:1", "p/p.jsonl:3 prefers the other reply"),
         ("p/p.jsonl:3", "p/p.jsonl:1 prefers the other reply"),
     ]
@@ -175,8 +175,8 @@ def test_a_builtin_problem_that_a_user_holds_out_leaves_training(tmp_path: Path)
     first = next(p for p in sides(tmp_path, builtin=("math",)).train if p.language == "en")
     found = sides(tmp_path, source(tmp_path, "a", "heldout", [(first.question, str(first.answer))]), builtin=("math",))
     assert first.id not in {p.id for p in found.train}
-    [aside] = found.aside
-    assert aside.where == first.source.rpartition("#")[0]
+    [dropped] = found.dropped
+    assert dropped.where == first.source.rpartition("#")[0]
 
 
 def test_domains_that_nothing_feeds_are_named(tmp_path: Path) -> None:
@@ -233,6 +233,6 @@ def test_a_problem_without_a_reference_is_asked_only_where_it_can_be_judged_othe
     tested = sound.model_copy(update={"answer": None, "domain": "code", "tests": tests})
     unanswered = sound.model_copy(update={"answer": None})
     untested = sound.model_copy(update={"answer": None, "domain": "code"})
-    kept, aside = sound_problems(grader, [sound, prompt, tested, unanswered, untested], threads=2)
+    kept, dropped = sound_problems(grader, [sound, prompt, tested, unanswered, untested], threads=2)
     assert kept == [sound, prompt, tested]
-    assert [(row.where, row.reason) for row in aside] == [("a/a.jsonl:1", "reference_ungradable")] * 2
+    assert [(row.where, row.reason) for row in dropped] == [("a/a.jsonl:1", "reference_ungradable")] * 2

@@ -11,7 +11,7 @@ from r1_pipeline.data.curation import CurateRecipe
 from r1_pipeline.data.ingest.declared import SourceRecipe, hashed, read_sources
 from r1_pipeline.data.ingest.mapping import DemonstrationMapping, load_mapping
 from r1_pipeline.data.ingest.rendering import RowError
-from r1_pipeline.data.ingest.rows import SetAside, read_source
+from r1_pipeline.data.ingest.rows import DroppedRow, read_source
 from r1_pipeline.data.templates import dialogue, render
 from r1_pipeline.errors import RecipeError, SourceError
 from r1_pipeline.profiles import load_profile
@@ -121,8 +121,8 @@ def test_a_mapping_without_kind_reply_or_prompt_is_refused_by_field(tmp_path: Pa
 
 def test_a_row_without_a_reply_is_set_aside_with_its_line_and_a_file_of_such_stops(tmp_path: Path) -> None:
     [own] = read_sources(declare(tmp_path, WRITTEN, [{"q": "Hi", "a": "Yo"}, {"q": "Ho", "a": ""}])).recipes
-    aside = [row for row in read_source(own, tmp_path) if isinstance(row, SetAside)]
-    assert [(row.where, row.reason, row.detail) for row in aside] == [
+    dropped = [row for row in read_source(own, tmp_path) if isinstance(row, DroppedRow)]
+    assert [(row.where, row.reason, row.detail) for row in dropped] == [
         ("mine/a.jsonl:2", "unmapped", "the reply is empty (columns: q, a)")
     ]
     [own] = read_sources(declare(tmp_path, WRITTEN, [{"q": "Ho", "a": ""}])).recipes

@@ -4,7 +4,7 @@ typesetting of it."""
 import polars as pl
 
 from r1_pipeline.data.corpus import heldout_problem
-from r1_pipeline.data.screening.text import plain
+from r1_pipeline.data.screening.normalization import plain
 from r1_pipeline.records import Problem
 
 

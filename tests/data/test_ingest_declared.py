@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from r1_pipeline.data.ingest.declared import Declared, read_sources
-from r1_pipeline.data.ingest.rows import Place, SetAside, read_source
+from r1_pipeline.data.ingest.rows import DroppedRow, Place, read_source
 from r1_pipeline.errors import RecipeError, SourceError, UnknownNameError
 from r1_pipeline.records import Problem
 
@@ -113,12 +113,12 @@ def test_rows_that_do_not_fit_are_set_aside_with_file_line_and_reason(folder: Pa
     lines = (folder / "a.jsonl").read_text(encoding="utf-8").splitlines()
     lines[1:2] = ["{broken", '{"question": "no mark?", "answer": "5"}']
     (folder / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    aside = [row for row in read_source(declare(folder).recipes[0], folder) if isinstance(row, SetAside)]
-    assert [(row.where, row.reason) for row in aside] == [
+    dropped = [row for row in read_source(declare(folder).recipes[0], folder) if isinstance(row, DroppedRow)]
+    assert [(row.where, row.reason) for row in dropped] == [
         ("mine/a.jsonl:2", "unreadable"),
         ("mine/a.jsonl:3", "unmapped"),
     ]
-    assert aside[1].detail == "'####' does not occur (columns: question, answer)"
+    assert dropped[1].detail == "'####' does not occur (columns: question, answer)"
 
 
 def test_a_file_of_which_no_row_fits_is_refused_with_the_first(folder: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from r1_pipeline.data.ingest.declared import SourceRecipe, hashed
 from r1_pipeline.data.ingest.mapping import load_mapping
-from r1_pipeline.data.ingest.rows import SetAside, read_source
+from r1_pipeline.data.ingest.rows import DroppedRow, read_source
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Problem
 from r1_pipeline.rewards.graders import default_grader
@@ -73,13 +73,13 @@ def declared(path: Path, mapping: str) -> SourceRecipe:
     )
 
 
-@pytest.mark.parametrize(("name", "mapping", "fitting", "aside"), SETS, ids=[name for name, *_ in SETS])
+@pytest.mark.parametrize(("name", "mapping", "fitting", "dropped"), SETS, ids=[name for name, *_ in SETS])
 def test_every_row_fits_or_is_set_aside(
-    name: str, mapping: str, fitting: int, aside: dict[str, int], public_data: Path
+    name: str, mapping: str, fitting: int, dropped: dict[str, int], public_data: Path
 ) -> None:
     rows = list(read_source(declared(public_data / name, mapping), (public_data / name).parent))
-    assert Counter(row.reason for row in rows if isinstance(row, SetAside)) == aside
-    assert len(rows) - sum(aside.values()) == fitting
+    assert Counter(row.reason for row in rows if isinstance(row, DroppedRow)) == dropped
+    assert len(rows) - sum(dropped.values()) == fitting
 
 
 REFERENCES: list[tuple[str, str, dict[str, int]]] = [
@@ -94,12 +94,12 @@ REFERENCES: list[tuple[str, str, dict[str, int]]] = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "mapping", "aside"), REFERENCES, ids=[name for name, *_ in REFERENCES])
+@pytest.mark.parametrize(("name", "mapping", "dropped"), REFERENCES, ids=[name for name, *_ in REFERENCES])
 def test_references_pass_their_verifiers_but_for_those_that_are_known(
-    name: str, mapping: str, aside: dict[str, int], public_data: Path
+    name: str, mapping: str, dropped: dict[str, int], public_data: Path
 ) -> None:
     source = declared(public_data / name, mapping)
     problems = [row for row in read_source(source, (public_data / name).parent) if isinstance(row, Problem)]
     with default_grader(Runtime(threads=2)) as grader:
         _, unsound = sound_problems(grader, problems, threads=2)
-    assert Counter(row.reason for row in unsound) == aside
+    assert Counter(row.reason for row in unsound) == dropped

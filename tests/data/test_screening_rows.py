@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from r1_pipeline.data.screening import common
+from r1_pipeline.data.screening import boilerplate
 from r1_pipeline.data.screening import rows as screening
 from r1_pipeline.data.screening.contamination import ContaminationRecipe
 from r1_pipeline.data.screening.duplicates import DuplicatesRecipe
@@ -237,8 +237,8 @@ def test_near_copies_are_found_behind_a_template() -> None:
 
 
 def test_a_template_counts_in_a_table_of_which_a_sample_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(common, "SAMPLE", 64)
-    sample = common.sampled_rows(1000)
+    monkeypatch.setattr(boilerplate, "SAMPLE", 64)
+    sample = boilerplate.sampled_rows(1000)
     assert len(set(sample.tolist())) == 64 and sample.min() >= 0 and sample.max() < 1000
     assert dropped(frame(*ASKED), items()) == []
 
@@ -247,13 +247,13 @@ def test_most_rows_lost_are_told_with_the_words_that_they_share() -> None:
     rows = frame(*ASKED[:10])  # too few to tell a template
     found = screen_rows(rows, items(), RECIPE, 1)
     assert found["reason"].to_list() == ["near_duplicate"] * 9
-    assert common.loss(found, rows) == (
+    assert boilerplate.loss(found, rows) == (
         "9 of 10 rows are dropped, 9 of them as near_duplicate; most of these share the words: solve the following math"
         " problem step by step the last line of your response should be of the form answer answer without quotes where"
         " …"
     )
-    assert common.loss(found.head(5), rows) == ""
-    assert common.loss(found.with_columns(reason=pl.lit("empty")), frame(*("…" * i for i in range(10)))).endswith(
+    assert boilerplate.loss(found.head(5), rows) == ""
+    assert boilerplate.loss(found.with_columns(reason=pl.lit("empty")), frame(*("…" * i for i in range(10)))).endswith(
         "9 of them as empty"
     )
 

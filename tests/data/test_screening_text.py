@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
-from r1_pipeline.data.screening.grams import tokenize
-from r1_pipeline.data.screening.text import tokens
+from r1_pipeline.data.screening.ngrams import tokenize
+from r1_pipeline.data.screening.normalization import tokens
 
 
 def words(text: str) -> list[str]:
@@ -57,10 +57,10 @@ def test_a_chinese_character_is_a_word_and_letters_and_digits_part() -> None:
 
 def test_n_grams_stay_within_their_row() -> None:
     found = tokenize(pl.Series(["a b c d", "", "a b", "b c d = 4"]))
-    triples = found.words.of(3)
+    trigrams = found.words.of(3)
     assert found.all.lengths.tolist() == [4, 0, 2, 5]
     assert found.words.lengths.tolist() == [4, 0, 2, 4]
     assert found.numbers.lengths.tolist() == [0, 0, 0, 1]
-    assert triples.lengths.tolist() == [2, 0, 0, 2]
-    assert triples.values[1] == triples.values[2]  # "b c d" in the first and in the last row
+    assert trigrams.lengths.tolist() == [2, 0, 0, 2]
+    assert trigrams.values[1] == trigrams.values[2]  # "b c d" in the first and in the last row
     assert found.words.of(9).lengths.tolist() == [0, 0, 0, 0]

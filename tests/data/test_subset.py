@@ -1,7 +1,7 @@
 """Drawing some of many problems: fair whatever the order of the file, and steady when the file grows."""
 
-from r1_pipeline.data.problems import ProblemsRecipe, generate_problems
 from r1_pipeline.data.subset import shuffled
+from r1_pipeline.data.toy_problems import ProblemsRecipe, generate_problems
 from r1_pipeline.records import Problem
 
 RECIPE = ProblemsRecipe(

@@ -9,8 +9,8 @@ from test_smoke_graph import materialization, r1
 
 from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, ProblemSet, open_artifact
 from r1_pipeline.artifacts.tables import read_records
-from r1_pipeline.data.ingest.rows import Place, SetAside
-from r1_pipeline.data.problems import generate_problems
+from r1_pipeline.data.ingest.rows import DroppedRow, Place
+from r1_pipeline.data.toy_problems import generate_problems
 from r1_pipeline.profiles import load_profile
 
 SOURCES = """
@@ -76,8 +76,8 @@ def test_the_manifest_counts_what_was_taken_and_what_was_set_aside(home: Path, l
         assert isinstance(one, ProblemSet)
         assert one.manifest.drops == {"unreadable": 1}
         assert one.left_out["code"] == "no source has problems of this domain"
-        [aside] = read_records(one.path / "logs/set_aside.parquet", SetAside)
-        assert (aside.where, aside.reason) == (f"my_sums/sums.jsonl:{len(lines)}", "unreadable")
+        [dropped] = read_records(one.path / "logs/set_aside.parquet", DroppedRow)
+        assert (dropped.where, dropped.reason) == (f"my_sums/sums.jsonl:{len(lines)}", "unreadable")
 
 
 @pytest.mark.slow

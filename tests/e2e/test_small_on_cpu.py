@@ -11,7 +11,7 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
 from r1_pipeline.artifacts.store import Facts, Spec, Store
 from r1_pipeline.artifacts.tables import write_records
-from r1_pipeline.data.problems import problem_id
+from r1_pipeline.data.toy_problems import problem_id
 from r1_pipeline.planning.spent import cost_of_lineage
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.recipe import Recipe

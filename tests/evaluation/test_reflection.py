@@ -7,8 +7,8 @@ import pytest
 from report_fakes import depths as faked
 from report_fakes import report_inputs
 
-from r1_pipeline.data.items import Item, Sum, Turn
-from r1_pipeline.data.problems import steps_of, to_problem
+from r1_pipeline.data.toy_problems import steps_of, to_problem
+from r1_pipeline.data.toy_tasks import Sum, ToyTask, Turn
 from r1_pipeline.evaluation.bars import Bar, bars
 from r1_pipeline.evaluation.reflection import corrected_share, depths
 from r1_pipeline.records import Completion, Problem
@@ -28,7 +28,7 @@ def judged(*rows: tuple[Problem, str, int, str]) -> pl.DataFrame:
 
 
 def test_a_sum_is_as_deep_as_it_has_calculations() -> None:
-    items: list[Item] = [Sum((3, 5), ("plus",)), Sum((3, 5, 1, 2), ("plus", "minus", "plus")), Turn(0, ("left",))]
+    items: list[ToyTask] = [Sum((3, 5), ("plus",)), Sum((3, 5, 1, 2), ("plus", "minus", "plus")), Turn(0, ("left",))]
     assert [steps_of(to_problem(item, "zh")) for item in items] == [1, 3, None]
 
 

@@ -7,9 +7,9 @@ from report_fakes import report_inputs
 from run_fakes import FakeRun, problem, row
 
 from r1_pipeline.artifacts.kinds import Corpus
-from r1_pipeline.data.items import Product
-from r1_pipeline.data.problems import product_of, to_problem
 from r1_pipeline.data.templates import reply
+from r1_pipeline.data.toy_problems import product_of, to_problem
+from r1_pipeline.data.toy_tasks import Product
 from r1_pipeline.evaluation.bars import Bar, bars
 from r1_pipeline.evaluation.report import report_json
 from r1_pipeline.evaluation.support import Support, support, supported

@@ -8,9 +8,9 @@ from itertools import product
 import polars as pl
 import pytest
 
-from r1_pipeline.data.items import TURNS, Item, Product, Turn
-from r1_pipeline.data.problems import to_problem
 from r1_pipeline.data.screening.replies import ReplyRecipe
+from r1_pipeline.data.toy_problems import to_problem
+from r1_pipeline.data.toy_tasks import TURNS, Product, ToyTask, Turn
 from r1_pipeline.generation.asking import Asked
 from r1_pipeline.generation.luck import LuckRecipe, above_chance, guessables, options_of, screen_luck, states
 from r1_pipeline.generation.rejection import KeepRecipe, keep_samples, screened
@@ -50,7 +50,7 @@ def products(count: int) -> list[Problem]:
 
 def turns() -> list[Problem]:
     """A quarter of them ends at each direction."""
-    items: list[Item] = [Turn(start, turned) for start in range(4) for turned in product(TURNS, repeat=2)]
+    items: list[ToyTask] = [Turn(start, turned) for start in range(4) for turned in product(TURNS, repeat=2)]
     return [to_problem(item, "en") for item in items]
 
 

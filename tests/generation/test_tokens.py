@@ -73,14 +73,14 @@ def test_problems_without_room_for_the_longest_reply_are_set_aside(model: Path) 
         for n in range(1, 40)
     ]  # fmt: skip
     lengths = [len(tokenizer(render("chat", problem.question))["input_ids"]) for problem in problems]
-    kept, aside = fitting(problems, model, "chat", reply_tokens=16)
+    kept, dropped = fitting(problems, model, "chat", reply_tokens=16)
     assert context_of(model) == 64
     assert kept == [p for p, tokens in zip(problems, lengths, strict=True) if tokens + 16 <= 64]
     assert 0 < len(kept) < len(problems)
-    assert {row.reason for row in aside} == {"too_long"}
+    assert {row.reason for row in dropped} == {"too_long"}
     first = len(kept)
-    assert (aside[0].source, aside[0].file, aside[0].line) == ("longs", "a.jsonl", first + 1)
-    assert aside[0].detail == f"the prompt has {lengths[first]} tokens, the reply up to 16; the context is 64"
+    assert (dropped[0].source, dropped[0].file, dropped[0].line) == ("longs", "a.jsonl", first + 1)
+    assert dropped[0].detail == f"the prompt has {lengths[first]} tokens, the reply up to 16; the context is 64"
 
 
 def test_characters_are_counted_the_most_frequent_first() -> None:

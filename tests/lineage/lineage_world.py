@@ -12,9 +12,9 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, Corpus, PreferenceSet, ProblemSet
 from r1_pipeline.artifacts.store import Facts, Spec, Store
 from r1_pipeline.artifacts.tables import write_records, write_shards
-from r1_pipeline.data.problems import problem_id
 from r1_pipeline.data.samples import identified
-from r1_pipeline.data.screening.aside import DROPPED, aside
+from r1_pipeline.data.screening.dropped import DROPPED, dropped_frame
+from r1_pipeline.data.toy_problems import problem_id
 from r1_pipeline.lineage.cards import write_data_card
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.recipe import Recipe
@@ -134,7 +134,9 @@ class Shop:
         def make(draft: Draft) -> Facts:
             for table in range(tables):
                 write_records(draft.path / f"samples-{table}.parquet", rows[table::tables], Sample)
-            write_shards(draft.path, DROPPED, [aside([{"id": "d", "reason": "wrong", "text": "2 + 2 = 5"}] * 2)])
+            write_shards(
+                draft.path, DROPPED, [dropped_frame([{"id": "d", "reason": "wrong", "text": "2 + 2 = 5"}] * 2)]
+            )
             return Facts({"rows": len(rows), "by_domain": {"math": len(rows)}}, {"wrong": 2})
 
         return self._described(Corpus, Spec(name, stage, 1, Seeded(), inputs), make)

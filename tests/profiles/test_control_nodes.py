@@ -9,7 +9,7 @@ import pytest
 from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, EvalReport
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.evaluation.controls import measured
-from r1_pipeline.generation.toy_corpus import END
+from r1_pipeline.generation.control_corpus import END
 from r1_pipeline.graph.bound import changed
 from r1_pipeline.graph.local import run_graph
 from r1_pipeline.graph.node import AssetName, Ref

@@ -5,7 +5,7 @@ from decimal import Decimal, localcontext
 
 import pytest
 
-from r1_pipeline.data.problems import problem_id
+from r1_pipeline.data.toy_problems import problem_id
 from r1_pipeline.records import Outcome, TestCase
 from r1_pipeline.rewards.sandbox import jail
 from r1_pipeline.rewards.sandbox.self_test import sandbox_problem

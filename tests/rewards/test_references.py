@@ -7,9 +7,9 @@ def test_a_reference_without_a_value_is_set_aside_with_its_reason_and_a_solution
     nothing = ["1/(1-1)", "0^{-1}", "See the figure.", "We have no closed form; see the figure.", "\\boxed{}"]
     stated = ["5", "So the sum is \\[ \\boxed{4217} \\]", "She has 3 + 2 of them.\n#### 5", "\\boxed{1} and \\boxed{2}"]
     letters = [problem(reference, "stem") for reference in ("\\boxed{B}", "C. red", "It cools.\nAnswer: D")]
-    kept, aside = sound_problems(grader, [problem(each) for each in (*nothing, *stated)] + letters, threads=2)
+    kept, dropped = sound_problems(grader, [problem(each) for each in (*nothing, *stated)] + letters, threads=2)
     assert [each.answer for each in kept] == [*stated, *(each.answer for each in letters)]
-    assert [row.reason for row in aside] == ["reference_ungradable"] * len(nothing)
+    assert [row.reason for row in dropped] == ["reference_ungradable"] * len(nothing)
 
 
 def test_a_solution_and_its_answer_do_not_contradict_each_other(grader, problem):

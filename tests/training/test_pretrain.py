@@ -8,9 +8,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from r1_pipeline.artifacts.draft import bare_draft
 from r1_pipeline.artifacts.metrics import read_metrics
-from r1_pipeline.data.problems import ProblemsRecipe
 from r1_pipeline.data.templates import TAGS, render, solution
-from r1_pipeline.data.toy import ToyRecipe
+from r1_pipeline.data.toy_corpus import ToyRecipe
+from r1_pipeline.data.toy_problems import ProblemsRecipe
 from r1_pipeline.generation.engine import sample_seed
 from r1_pipeline.generation.hf import HfEngine, legs, load_tokenizer
 from r1_pipeline.recipe import Runtime

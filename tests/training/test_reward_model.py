@@ -41,10 +41,10 @@ def test_a_pair_with_a_reply_that_is_too_long_is_set_aside(tiny: Path) -> None:
     short, long, edge = runs.pairs(3)
     long = long.model_copy(update={"rejected": "no" * 30, "source": "mine/p.jsonl:7#x"})
     edge = edge.model_copy(update={"chosen": "y" * 7})  # with "2?" and the end: 10 tokens
-    kept, aside = fitting_pairs(tiny, [short, long, edge], max_tokens=10)
+    kept, dropped = fitting_pairs(tiny, [short, long, edge], max_tokens=10)
     assert kept == [short, edge]
-    assert [(row.where, row.reason) for row in aside] == [("mine/p.jsonl:7", "too_long")]
-    assert "63 tokens" in aside[0].detail
+    assert [(row.where, row.reason) for row in dropped] == [("mine/p.jsonl:7", "too_long")]
+    assert "63 tokens" in dropped[0].detail
     assert fitting_pairs(tiny, [short.model_copy(update={"prompt": "1" * 600})], max_tokens=1000)[0] == []
 
 

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from r1_pipeline.artifacts.draft import bare_draft
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.tables import read_records
-from r1_pipeline.data.ingest.rows import SetAside
+from r1_pipeline.data.ingest.rows import DroppedRow
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.recipe import Runtime
@@ -72,10 +72,10 @@ def test_rows_too_long_for_recipe_or_model_are_set_aside_and_the_rest_is_learned
         draft = bare_draft(tmp_path / str(limit))
         recipe = ONE_STEP.model_copy(update={"max_tokens": limit, "batch": 2})
         assert train_sft(tiny, [[short, long], [fits]], recipe, runs.RUNTIME, draft) == {"too_long": 1}
-        [aside] = read_records(draft.path / "logs/set_aside.parquet", SetAside)
+        [dropped] = read_records(draft.path / "logs/set_aside.parquet", DroppedRow)
         most = min(limit, context)
-        assert (aside.where, aside.reason) == (f"mine/a.jsonl:{longest - 1}", "too_long")
-        assert aside.detail == f"{most + 1} tokens, prompt and reply together; at most {most} are read"
+        assert (dropped.where, dropped.reason) == (f"mine/a.jsonl:{longest - 1}", "too_long")
+        assert dropped.detail == f"{most + 1} tokens, prompt and reply together; at most {most} are read"
         assert len(read_metrics(draft.metrics)) == 1
 
 

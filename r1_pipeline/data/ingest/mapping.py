@@ -35,9 +35,9 @@ from r1_pipeline.data.ingest.rendering import (
     stripped,
     text_of,
 )
-from r1_pipeline.data.problems import problem_id
+from r1_pipeline.data.language_id import LANGUAGES
 from r1_pipeline.data.templates import dialogue, reply, split_reply
-from r1_pipeline.data.words import LANGUAGES
+from r1_pipeline.data.toy_problems import problem_id
 from r1_pipeline.errors import RecipeError, UnknownNameError
 from r1_pipeline.recipe import Later, Recipe
 from r1_pipeline.records import Domain, Language, PreferenceKind, PreferencePair, Problem, PromptKind, TestCase
@@ -99,7 +99,7 @@ class TestsMapping(Recipe):
 
 class _Mapping(Recipe):
     language: Template
-    """Comes out as a code of `data.words.LANGUAGES`, such as `en`."""
+    """Comes out as a code of `data.language_id.LANGUAGES`, such as `en`."""
     require: Expression | None = None
     """Rows for which this is false are set aside."""
     fact: Template | None = None

@@ -1,7 +1,7 @@
 """The rows of a user's source as problems or preference pairs, and what was set aside of it, and why.
 
-Nothing is dropped silently: every row either fits or becomes a `SetAside` with file, line and reason. A row says where
-it stands: `NAME/FILE:LINE#FACT`. Not covered: the split, repeats and reference answers (`curation`).
+Nothing is dropped silently: every row either fits or becomes a `DroppedRow` with file, line and reason. A row says
+where it stands: `NAME/FILE:LINE#FACT`. Not covered: the split, repeats and reference answers (`curation`).
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from r1_pipeline.errors import SourceError
 from r1_pipeline.records import PreferencePair, Problem, Record
 
 
-class SetAside(Record):
+class DroppedRow(Record):
     """A row that does not enter a set."""
 
     source: str
@@ -52,9 +52,9 @@ class Place(Record):
         origin = Origin.of(source)
         return cls(source=origin.source, file=origin.file, line=origin.line)
 
-    def aside(self, reason: str, detail: str) -> SetAside:
+    def drop(self, reason: str, detail: str) -> DroppedRow:
         """The row that stands here, set aside."""
-        return SetAside(source=self.source, file=self.file, line=self.line, reason=reason, detail=detail)
+        return DroppedRow(source=self.source, file=self.file, line=self.line, reason=reason, detail=detail)
 
 
 def place_of(source: str) -> str:
@@ -62,7 +62,7 @@ def place_of(source: str) -> str:
     return Origin.of(source).place
 
 
-def read_source(source: SourceRecipe, folder: Path) -> Iterator[Problem | PreferencePair | SetAside]:
+def read_source(source: SourceRecipe, folder: Path) -> Iterator[Problem | PreferencePair | DroppedRow]:
     """Every row of `source`, in order of files and lines.
 
     Raises `SourceError` for files that are not those of the recipe any more, that cannot be read, or of which no row
@@ -74,11 +74,11 @@ def read_source(source: SourceRecipe, folder: Path) -> Iterator[Problem | Prefer
         yield from _read_file(source, folder, file.name)
 
 
-def _read_file(source: SourceRecipe, folder: Path, name: str) -> Iterator[Problem | PreferencePair | SetAside]:
+def _read_file(source: SourceRecipe, folder: Path, name: str) -> Iterator[Problem | PreferencePair | DroppedRow]:
     fits, first = False, " has no rows; leave it out"
     for row in read_rows(folder / name):
         made = _read_row(source, Place(source=source.name, file=name, line=row.line), row)
-        if not isinstance(made, SetAside):
+        if not isinstance(made, DroppedRow):
             fits = True
         elif not fits and first.startswith(" "):
             first = f":{made.line}: {made.detail}; mend the mapping or the file"
@@ -87,10 +87,10 @@ def _read_file(source: SourceRecipe, folder: Path, name: str) -> Iterator[Proble
         raise SourceError(f"no row of source {source.name} fits: {folder / name}{first}")
 
 
-def _read_row(source: SourceRecipe, place: Place, row: Row | Broken) -> Problem | PreferencePair | SetAside:
+def _read_row(source: SourceRecipe, place: Place, row: Row | Broken) -> Problem | PreferencePair | DroppedRow:
     if isinstance(row, Broken):
-        return place.aside("unreadable", row.fault)
+        return place.drop("unreadable", row.fault)
     try:
         return source.mapping.record(row.columns, str(place), source.licence)
     except RowError as error:
-        return place.aside("unmapped", f"{error} (columns: {', '.join(row.columns)})"[:500])
+        return place.drop("unmapped", f"{error} (columns: {', '.join(row.columns)})"[:500])

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, NamedTuple
 
-from r1_pipeline.data.screening.text import TOKEN, forms
+from r1_pipeline.data.screening.normalization import TOKEN, forms
 
 if TYPE_CHECKING:
     import polars as pl

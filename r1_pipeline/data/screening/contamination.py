@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from r1_pipeline.data.screening.alignment import NUMBER_WORDS, comparable_words, stands_in
-from r1_pipeline.data.screening.grams import BUCKETS, TRIPLE, Grams, Mask, Tokens, bucket, tokenize
-from r1_pipeline.data.screening.text import FIGURE, SENTENCE_END, SIGNS, TOKEN, forms
+from r1_pipeline.data.screening.ngrams import BUCKETS, TRIGRAM, Mask, Ngrams, Tokens, bucket, tokenize
+from r1_pipeline.data.screening.normalization import FIGURE, SENTENCE_END, SIGNS, TOKEN, forms
 from r1_pipeline.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Index:
     grams: "pl.DataFrame"
     """`gram` (hash), `item`, `start` (its first word)."""
     table: np.ndarray[tuple[int], np.dtype[np.bool_]]
-    triples: "pl.DataFrame"
+    trigrams: "pl.DataFrame"
     words: "pl.DataFrame"
     numbered: "pl.DataFrame"
     """`item`, `value`: the different ones of each item; the last, its triples with a number."""
@@ -96,11 +96,11 @@ def index(references: "pl.DataFrame", recipe: ContaminationRecipe) -> Index:
     table[bucket(known)] = True
     size = pl.col("words").list.len()
     short = items.filter(size < recipe.window).select("item", "plain", embedded=size >= recipe.min_item)
-    with_number = tokens.words.of(TRIPLE, touching=_says_number(tokens.words, tokens.is_number[tokens.is_word]))
-    triples, words, numbered = (
-        _table(found, "item").unique() for found in (tokens.words.of(TRIPLE), tokens.words, with_number)
+    with_number = tokens.words.of(TRIGRAM, touching=_says_number(tokens.words, tokens.is_number[tokens.is_word]))
+    trigrams, words, numbered = (
+        _table(found, "item").unique() for found in (tokens.words.of(TRIGRAM), tokens.words, with_number)
     )
-    return Index(recipe, items, grams, table, triples, words, numbered, short)
+    return Index(recipe, items, grams, table, trigrams, words, numbered, short)
 
 
 def contaminated(texts: "pl.Series", tokens: Tokens, index: Index) -> "pl.DataFrame":
@@ -130,9 +130,9 @@ def pairs_sharing(tokens: Tokens, index: Index) -> "pl.DataFrame":
     words, is_number = words.where(among), tokens.is_number[tokens.is_word][among]
     is_number = _says_number(words, is_number)
     for name, mine, theirs in (
-        ("value", words.of(TRIPLE), index.triples),
+        ("value", words.of(TRIGRAM), index.trigrams),
         ("words", words, index.words),
-        ("numbered", words.of(TRIPLE, touching=is_number), index.numbered),
+        ("numbered", words.of(TRIGRAM, touching=is_number), index.numbered),
     ):
         pairs = pairs.join(_held(mine, theirs, pairs, name), on=["row", "item"], how="left")
     return pairs
@@ -170,7 +170,7 @@ def _stands_in(pairs: "pl.DataFrame", texts: "pl.Series", index: Index) -> "pl.S
     return pl.Series(stands, dtype=pl.Boolean)
 
 
-def _says_number(words: Grams, is_number: Mask) -> Mask:
+def _says_number(words: Ngrams, is_number: Mask) -> Mask:
     """Which of `words` are numbers, in digits or not."""
     import polars as pl
 
@@ -178,7 +178,7 @@ def _says_number(words: Grams, is_number: Mask) -> Mask:
     return said
 
 
-def _held(grams: Grams, of_items: "pl.DataFrame", pairs: "pl.DataFrame", name: str) -> "pl.DataFrame":
+def _held(grams: Ngrams, of_items: "pl.DataFrame", pairs: "pl.DataFrame", name: str) -> "pl.DataFrame":
     """`row`, `item`, share of the item's values (`of_items`) that the row (`grams`) has, for each pair."""
     import polars as pl
 
@@ -228,7 +228,7 @@ def _stands(short: str, sentences: str) -> bool:
     return re.search(f"¶ {inside} ¶", sentences) is not None
 
 
-def _table(grams: Grams, name: str) -> "pl.DataFrame":
+def _table(grams: Ngrams, name: str) -> "pl.DataFrame":
     import polars as pl
 
     key = pl.Series(name, grams.rows, dtype=pl.UInt32 if name == "item" else pl.Int64)

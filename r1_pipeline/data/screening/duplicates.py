@@ -6,8 +6,8 @@ duplicates where the estimated Jaccard similarity of their triples reaches `simi
 reaches `number_similarity`: "3 + 5" and "3 + 8" are two problems. Two texts of similarity s are compared with
 probability 1 - (1 - s^(permutations / bands))^bands; the estimate is off by sqrt(s (1 - s) / permutations). Of each
 slot eight bits are kept (b-bit MinHash, Li and König 2010): slots of unrelated texts agree once in 256, which the
-estimate takes off. Triples that many rows have (`common`) are no part of a text's set, nor are numbers that stand in
-such triples only: a prompt template does not make two questions alike, and one question in two templates is one.
+estimate takes off. Triples that many rows have (`boilerplate`) are no part of a text's set, nor are numbers that stand
+in such triples only: a prompt template does not make two questions alike, and one question in two templates is one.
 
 Within a band a text is compared with the first of its kind and with the one before it, so that the work grows with the
 rows and not with their square. The earlier text stays. Texts below `min_tokens` tokens have exact duplicates only.
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from r1_pipeline.data.screening.common import Common, own_triples
-from r1_pipeline.data.screening.grams import MULTIPLIER, TRIPLE, Grams, Tokens
+from r1_pipeline.data.screening.boilerplate import Boilerplate, without_boilerplate
+from r1_pipeline.data.screening.ngrams import MULTIPLIER, TRIGRAM, Ngrams, Tokens
 from r1_pipeline.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Sketches:
     """What is remembered of a text: permutations + NUMBER_SLOTS + 9 bytes."""
 
     exact: NDArray[np.uint64]
-    triples: Slots
+    trigrams: Slots
     """(rows, permutations)"""
     numbers: Slots
     """(rows, NUMBER_SLOTS); zeros where there are none."""
@@ -67,14 +67,14 @@ class Sketches:
     """Whether long enough for near duplicates."""
 
 
-def sketch(tokens: Tokens, common: Common, recipe: DuplicatesRecipe) -> Sketches:
+def sketch(tokens: Tokens, common: Boilerplate, recipe: DuplicatesRecipe) -> Sketches:
     """Sketches of a column of texts without what is `common`."""
-    triples, standing = own_triples(tokens.all, common)
+    trigrams, standing = without_boilerplate(tokens.all, common)
     return Sketches(
         tokens.plain.hash().to_numpy(),
-        _minhash(triples, recipe.permutations),
+        _minhash(trigrams, recipe.permutations),
         _minhash(tokens.all.where(tokens.is_number & standing), NUMBER_SLOTS),
-        triples.lengths >= max(recipe.min_tokens - TRIPLE + 1, 1),
+        trigrams.lengths >= max(recipe.min_tokens - TRIGRAM + 1, 1),
     )
 
 
@@ -82,7 +82,7 @@ def join_sketches(parts: Sequence[Sketches]) -> Sketches:
     """Those of several batches, in their order."""
     return Sketches(
         np.concatenate([part.exact for part in parts]),
-        np.concatenate([part.triples for part in parts]),
+        np.concatenate([part.trigrams for part in parts]),
         np.concatenate([part.numbers for part in parts]),
         np.concatenate([part.comparable for part in parts]),
     )
@@ -112,7 +112,7 @@ def _similar(sketches: Sketches, rows: Rows, recipe: DuplicatesRecipe) -> list[t
     width = recipe.permutations // recipe.bands
     found: dict[tuple[int, int], float] = {}
     for band in range(recipe.bands):
-        key = _band_key(sketches.triples[rows, band * width : (band + 1) * width])
+        key = _band_key(sketches.trigrams[rows, band * width : (band + 1) * width])
         order = np.argsort(key, kind="stable")
         same = np.flatnonzero(key[order[1:]] == key[order[:-1]])
         starts = np.maximum.accumulate(np.where(np.isin(np.arange(len(order)), same + 1), 0, np.arange(len(order))))
@@ -129,7 +129,7 @@ def _verified(
     found = []
     for start in range(0, len(later), 65_536):
         a, b = later[start : start + 65_536], earlier[start : start + 65_536]
-        value = _similarity(sketches.triples[a], sketches.triples[b])
+        value = _similarity(sketches.trigrams[a], sketches.trigrams[b])
         numbers = _similarity(sketches.numbers[a], sketches.numbers[b])
         ok = (value >= recipe.similarity) & (numbers >= recipe.number_similarity)
         found += list(zip(zip(a[ok].tolist(), b[ok].tolist(), strict=True), value[ok].tolist(), strict=True))
@@ -150,7 +150,7 @@ def _band_key(slots: Slots) -> NDArray[np.uint64]:
     return key
 
 
-def _minhash(grams: Grams, slots: int) -> Slots:
+def _minhash(grams: Ngrams, slots: int) -> Slots:
     """(rows, slots); rows without values are zeros."""
     from rensa import RMinHash
 

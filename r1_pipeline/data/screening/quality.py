@@ -1,12 +1,12 @@
 """What makes reasoning unreadable: mixed languages, long paragraphs, code blocks (paper, supplement B.3.3); and length.
 
-The paper names the three and no limits. Words are those of `data.words`; of English and Chinese rows, which are many,
-they are counted in expressions, by script alone: foreign text in Latin letters is seen where a reply is judged.
+The paper names the three and no limits. Words are those of `data.language_id`; of English and Chinese rows, which are
+many, they are counted in expressions, by script alone: foreign text in Latin letters is seen where a reply is judged.
 """
 
 from typing import TYPE_CHECKING
 
-from r1_pipeline.data.words import words_in
+from r1_pipeline.data.language_id import words_in
 from r1_pipeline.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from r1_pipeline.data.screening.common import NOTHING_COMMON, Common, common_triples, sampled_rows
+from r1_pipeline.data.screening.boilerplate import NO_BOILERPLATE, Boilerplate, boilerplate_trigrams, sampled_rows
 from r1_pipeline.data.screening.contamination import ContaminationRecipe, Index, contaminated, index
 from r1_pipeline.data.screening.duplicates import DuplicatesRecipe, Sketches, duplicates, join_sketches, sketch
-from r1_pipeline.data.screening.grams import tokenize
+from r1_pipeline.data.screening.ngrams import tokenize
 from r1_pipeline.data.screening.quality import QualityRecipe, flaws
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.settings.cluster import Cluster, spread
@@ -121,20 +121,22 @@ def screening_identity() -> dict[str, str]:
     return {"screening": "/".join(f"{package}-{version(package)}" for package in ("polars", "rensa"))}
 
 
-def _common(rows: "pl.LazyFrame", recipe: DuplicatesRecipe) -> Common:
+def _common(rows: "pl.LazyFrame", recipe: DuplicatesRecipe) -> Boilerplate:
     """Triples that carry no weight, as a sample of the rows tells."""
     import polars as pl
 
     if recipe.common_share >= 1:
-        return NOTHING_COMMON
+        return NO_BOILERPLATE
     height = rows.select(pl.len()).collect(engine="streaming").item()
     sample = pl.Series(sampled_rows(height)).implode()
     texts = rows.with_row_index("place").filter(pl.col("place").cast(pl.Int64).is_in(sample)).drop("place")
-    return common_triples((batch["text"] for batch in _batches(texts)), height, recipe.common_share, recipe.common_rows)
+    return boilerplate_trigrams(
+        (batch["text"] for batch in _batches(texts)), height, recipe.common_share, recipe.common_rows
+    )
 
 
 def _seen_by_workers(
-    rows: "pl.LazyFrame", references: "pl.DataFrame", common: Common, recipe: RowsRecipe, cluster: Cluster
+    rows: "pl.LazyFrame", references: "pl.DataFrame", common: Boilerplate, recipe: RowsRecipe, cluster: Cluster
 ) -> list[_Seen]:
     """What workers of the cluster see, in order; each reads its rows itself."""
     import polars as pl
@@ -150,7 +152,7 @@ def _seen_by_workers(
     return [seen for task in range(len(parts)) for seen in parts[task]]
 
 
-def _look(batch: "pl.DataFrame", held: Index, common: Common, recipe: RowsRecipe) -> _Seen:
+def _look(batch: "pl.DataFrame", held: Index, common: Boilerplate, recipe: RowsRecipe) -> _Seen:
     """Faults and sketches of a batch, which has `row` beside the columns of `screen_rows`."""
     import polars as pl
 

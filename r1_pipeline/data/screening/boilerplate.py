@@ -1,7 +1,7 @@
 """What many rows share: a prompt template, a system prompt, the text of a tool; it says nothing of how alike they are.
 
-`common_triples` counts in how many rows of a sample each token triple stands, in a table of fixed size, so that memory
-does not grow with the rows. `loss` says to people that most rows are dropped, with the words that these share.
+`boilerplate_trigrams` counts in how many rows of a sample each token triple stands, in a table of fixed size, so that
+memory does not grow with the rows. `loss` says to people that most rows are dropped, with the words that these share.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from r1_pipeline.data.screening.grams import BUCKETS, TRIPLE, Grams, Hashes, Mask, bucket, tokenize
+from r1_pipeline.data.screening.ngrams import BUCKETS, TRIGRAM, Hashes, Mask, Ngrams, bucket, tokenize
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,7 +28,7 @@ _STRIDE = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True)
-class Common:
+class Boilerplate:
     """Token triples that carry no weight, by the buckets of their hashes."""
 
     buckets: NDArray[np.int64]
@@ -45,7 +45,7 @@ class Common:
         return held
 
 
-NOTHING_COMMON = Common(np.empty(0, dtype=np.int64))
+NO_BOILERPLATE = Boilerplate(np.empty(0, dtype=np.int64))
 
 
 def sampled_rows(height: int) -> NDArray[np.int64]:
@@ -56,28 +56,28 @@ def sampled_rows(height: int) -> NDArray[np.int64]:
     return ((strata + strata * _STRIDE % 1) * height / SAMPLE).astype(np.int64)
 
 
-def common_triples(texts: Iterable["pl.Series"], height: int, share: float, least: int) -> Common:
+def boilerplate_trigrams(texts: Iterable["pl.Series"], height: int, share: float, least: int) -> Boilerplate:
     """Triples of at least `share` of all `height` rows, and of `least` rows, as the sample `texts` tells."""
     counts = np.zeros(BUCKETS, dtype=np.uint16)  # of `SAMPLE` rows at most
     seen = 0
     for piece in texts:
-        triples = tokenize(piece).all.of(TRIPLE)
-        found = np.sort(triples.rows * BUCKETS + bucket(triples.values).astype(np.int64))
+        trigrams = tokenize(piece).all.of(TRIGRAM)
+        found = np.sort(trigrams.rows * BUCKETS + bucket(trigrams.values).astype(np.int64))
         once = found[np.diff(found, prepend=-1) > 0]  # np.unique hashes, which is slower
         np.add.at(counts, once % BUCKETS, np.uint16(1))
         seen += len(piece)
     enough = max(share * height, least) * seen / max(height, 1)
-    return Common(np.flatnonzero(counts >= max(enough, 1)))
+    return Boilerplate(np.flatnonzero(counts >= max(enough, 1)))
 
 
-def own_triples(tokens: Grams, common: Common) -> tuple[Grams, Mask]:
+def without_boilerplate(tokens: Ngrams, common: Boilerplate) -> tuple[Ngrams, Mask]:
     """The triples of `tokens` that are not common, and which of the tokens stand in one of them."""
-    runs, within = tokens.runs(TRIPLE)
+    runs, within = tokens.runs(TRIGRAM)
     wanted = within & ~common.holds(runs)
     standing = np.zeros(len(tokens.values), dtype=np.bool_)
-    for i in range(TRIPLE):
+    for i in range(TRIGRAM):
         standing[i : i + len(runs)] |= wanted
-    return tokens.starting(TRIPLE, runs, wanted), standing
+    return tokens.starting(TRIGRAM, runs, wanted), standing
 
 
 def loss(dropped: "pl.DataFrame", rows: "pl.LazyFrame") -> str:
@@ -106,13 +106,13 @@ def shared_phrase(texts: "pl.Series") -> str:
     A long phrase is cut.
     """
     words = [plain.split() for plain in tokenize(texts).plain]
-    triples = [list(zip(row, row[1:], row[2:], strict=False)) for row in words]
-    counts = Counter(triple for row in triples for triple in set(row))
+    trigrams = [list(zip(row, row[1:], row[2:], strict=False)) for row in words]
+    counts = Counter(triple for row in trigrams for triple in set(row))
     best, start = (0, 0), 0
-    for place, triple in enumerate(triples[0]):
+    for place, triple in enumerate(trigrams[0]):
         if counts[triple] <= len(words) / 2:
             start = place + 1
         best = max(best, (place - start + 1, -start))
     length, start = best[0], -best[1]
-    phrase = words[0][start : start + length + TRIPLE - 1] if length else []
+    phrase = words[0][start : start + length + TRIGRAM - 1] if length else []
     return " ".join(phrase[:PHRASE_WORDS]) + (" …" if len(phrase) > PHRASE_WORDS else "")

@@ -4,14 +4,14 @@ from collections import Counter
 
 import pytest
 
-from r1_pipeline.data.courtesies import Courtesy, all_courtesies
-from r1_pipeline.data.courtesy_words import REPLIES, REQUESTS, THINGS
 from r1_pipeline.data.curation import CuratePreferencesRecipe, pair_sides
 from r1_pipeline.data.ingest.declared import Side
-from r1_pipeline.data.pairs import forms_of, preference_pairs, side_of
 from r1_pipeline.data.split import is_heldout
+from r1_pipeline.data.toy_general import GeneralTask, all_general_tasks
+from r1_pipeline.data.toy_general_words import REPLIES, REQUESTS, THINGS
+from r1_pipeline.data.toy_pairs import forms_of, preference_pairs, side_of
 from r1_pipeline.records import PreferencePair
-from r1_pipeline.rewards.courtesy import goodness
+from r1_pipeline.rewards.toy_general_score import goodness
 
 SHARE, WRONG = 0.25, 0.08
 
@@ -21,9 +21,9 @@ def pairs() -> list[tuple[PreferencePair, Side]]:
     return preference_pairs(SHARE, WRONG)
 
 
-def courtesy_of(pair: PreferencePair) -> Courtesy:
+def general_task_of(pair: PreferencePair) -> GeneralTask:
     row = pair.source.partition("#")[2].partition(":")[0]
-    return next(courtesy for courtesy in all_courtesies() if courtesy.row == row)
+    return next(task for task in all_general_tasks() if task.row == row)
 
 
 def is_wrong(pair: PreferencePair) -> bool:
@@ -33,7 +33,7 @@ def is_wrong(pair: PreferencePair) -> bool:
 def test_the_preferred_reply_is_the_good_one_but_for_the_wrong_labels(pairs: list[tuple[PreferencePair, Side]]) -> None:
     for pair, _ in pairs[::7]:
         good, bad = (pair.rejected, pair.chosen) if is_wrong(pair) else (pair.chosen, pair.rejected)
-        scores = [goodness(courtesy_of(pair), pair.language, reply) for reply in (good, bad)]
+        scores = [goodness(general_task_of(pair), pair.language, reply) for reply in (good, bad)]
         assert scores[0] == 1.0 and scores[1] < 1.0, pair
 
 
@@ -53,14 +53,14 @@ def test_held_out_pairs_share_neither_topic_nor_form_nor_held_out_problem_with_t
     for pair, side in pairs:
         by_side[side].append(pair)
     train, heldout = by_side["train"], by_side["heldout"]
-    assert not {courtesy_of(pair).topic for pair in train} & {courtesy_of(pair).topic for pair in heldout}
-    assert not any(is_heldout(f"#{courtesy_of(pair).row}", SHARE) for pair in train)
+    assert not {general_task_of(pair).topic for pair in train} & {general_task_of(pair).topic for pair in heldout}
+    assert not any(is_heldout(f"#{general_task_of(pair).row}", SHARE) for pair in train)
     for language, kinds in REQUESTS.items():
         for kind, forms in kinds.items():
-            ours = [p for p in heldout if p.language == language and courtesy_of(p).kind == kind]
+            ours = [p for p in heldout if p.language == language and general_task_of(p).kind == kind]
             kept = forms_of(forms, "heldout", SHARE)
-            assert all(p.prompt in [courtesy_of(p).question(language, form) for form in kept] for p in ours), kind
-    kinds_held = Counter(courtesy_of(pair).kind for pair in heldout)
+            assert all(p.prompt in [general_task_of(p).question(language, form) for form in kept] for p in ours), kind
+    kinds_held = Counter(general_task_of(pair).kind for pair in heldout)
     assert {"thank", "harm", "harmless"} <= kinds_held.keys()
 
 
@@ -71,11 +71,11 @@ def test_the_last_forms_are_held_out_and_every_form_has_one_side() -> None:
 
 
 def test_a_held_out_problem_of_a_training_topic_has_no_pairs() -> None:
-    sides = Counter(side_of(courtesy, SHARE) for courtesy in all_courtesies())
+    sides = Counter(side_of(task, SHARE) for task in all_general_tasks())
     assert sides[None] > 0 and sides["train"] > sides["heldout"] > 0
-    for courtesy in all_courtesies():
-        if side_of(courtesy, SHARE) is None:
-            assert is_heldout(f"#{courtesy.row}", SHARE) and not is_heldout(f"#{courtesy.topic}", SHARE)
+    for task in all_general_tasks():
+        if side_of(task, SHARE) is None:
+            assert is_heldout(f"#{task.row}", SHARE) and not is_heldout(f"#{task.topic}", SHARE)
 
 
 def test_both_kinds_have_near_misses_and_curation_keeps_their_sides(pairs: list[tuple[PreferencePair, Side]]) -> None:
@@ -86,15 +86,15 @@ def test_both_kinds_have_near_misses_and_curation_keeps_their_sides(pairs: list[
     assert manners["safety"]["hedged"] > manners["safety"]["foreign"] > 0
     sides = pair_sides(CuratePreferencesRecipe(heldout_share=SHARE, wrong_share=WRONG), {})
     assert {p.id for p in sides.heldout} == {p.id for p, side in pairs if side == "heldout"}
-    assert len(sides.train) + len(sides.heldout) + len(sides.aside) == len(pairs)
+    assert len(sides.train) + len(sides.heldout) + len(sides.dropped) == len(pairs)
 
 
 def test_no_training_pair_rejects_the_thing_of_a_held_out_topic(pairs: list[tuple[PreferencePair, Side]]) -> None:
     """Such pairs taught that held-out topics are wrong: 0.34 of the pairs with another thing were told apart."""
-    held = {courtesy_of(pair).topic for pair, side in pairs if side == "heldout"}
+    held = {general_task_of(pair).topic for pair, side in pairs if side == "heldout"}
     things = THINGS["thank"]["en"]
     for pair, side in pairs:
-        asked = courtesy_of(pair)
+        asked = general_task_of(pair)
         if side == "train" and asked.kind == "thank" and pair.language == "en" and ": thing" in pair.source:
             worse = pair.chosen if is_wrong(pair) else pair.rejected
             assert not [thing for thing in things if thing in worse and f"thank {thing}" in held]

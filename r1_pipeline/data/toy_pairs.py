@@ -1,4 +1,4 @@
-"""Pairs of a better and a worse reply to courtesies: easy ones, near misses, and some with the wrong label.
+"""Pairs of a better and a worse reply to general tasks: easy ones, near misses, and some with the wrong label.
 
 A pair is held out by its topic and by its forms: the request and the better reply of a held-out pair have a topic, a
 wording and a sentence that no training pair has, and no training pair is about a held-out problem. Labels are wrong,
@@ -10,11 +10,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from random import Random
 
-from r1_pipeline.data.courtesies import Courtesy, Manner, all_courtesies
-from r1_pipeline.data.courtesy_words import REPLIES, REQUESTS, THINGS, Kind
 from r1_pipeline.data.ingest.declared import Side
 from r1_pipeline.data.sources import source_of
 from r1_pipeline.data.split import is_heldout
+from r1_pipeline.data.toy_general import GeneralTask, Manner, all_general_tasks
+from r1_pipeline.data.toy_general_words import REPLIES, REQUESTS, THINGS, Kind
 from r1_pipeline.records import Language, PreferenceKind, PreferencePair
 
 WORSE: Mapping[Kind | None, tuple[Manner, ...]] = {
@@ -31,23 +31,23 @@ def preference_pairs(heldout_share: float, wrong_share: float) -> list[tuple[Pre
     """All pairs, each with its side; `wrong_share` of them, drawn by hash, prefer the worse reply."""
     languages: tuple[Language, ...] = ("en", "zh")
     pairs: dict[str, tuple[PreferencePair, Side]] = {}
-    for courtesy in all_courtesies():
-        side = side_of(courtesy, heldout_share)
+    for task in all_general_tasks():
+        side = side_of(task, heldout_share)
         if side is None:
             continue
         for language in languages:
-            for turn in range(DRAWS[courtesy.preference]):
-                pair = _pair(courtesy, language, turn, side, heldout_share, wrong_share)
+            for turn in range(DRAWS[task.preference]):
+                pair = _pair(task, language, turn, side, heldout_share, wrong_share)
                 pairs.setdefault(pair.id, (pair, side))
     return list(pairs.values())
 
 
-def side_of(courtesy: Courtesy, heldout_share: float) -> Side | None:
-    """The side of the pairs about `courtesy`; None where they would be of neither: a held-out problem of a training
+def side_of(task: GeneralTask, heldout_share: float) -> Side | None:
+    """The side of the pairs about `task`; None where they would be of neither: a held-out problem of a training
     topic."""
-    if is_heldout(f"#{courtesy.topic}", heldout_share):
+    if is_heldout(f"#{task.topic}", heldout_share):
         return "heldout"
-    return None if is_heldout(f"#{courtesy.row}", heldout_share) else "train"
+    return None if is_heldout(f"#{task.row}", heldout_share) else "train"
 
 
 def _topics(kind: Kind, side: Side, heldout_share: float) -> list[int]:
@@ -57,7 +57,7 @@ def _topics(kind: Kind, side: Side, heldout_share: float) -> list[int]:
     """
     count = len(THINGS[kind]["en"])
     ours = [
-        t for t in range(count) if is_heldout(f"#{Courtesy(kind, 0, t).topic}", heldout_share) == (side == "heldout")
+        t for t in range(count) if is_heldout(f"#{GeneralTask(kind, 0, t).topic}", heldout_share) == (side == "heldout")
     ]
     return ours if len(ours) > 1 or side == "train" else list(range(count))
 
@@ -69,17 +69,17 @@ def forms_of(forms: Sequence[str], side: Side, heldout_share: float) -> range:
 
 
 def _pair(
-    courtesy: Courtesy, language: Language, turn: int, side: Side, heldout_share: float, wrong_share: float
+    task: GeneralTask, language: Language, turn: int, side: Side, heldout_share: float, wrong_share: float
 ) -> PreferencePair:
-    kind, seed = courtesy.kind, f"{courtesy.row}\x1f{language}\x1f{turn}".encode()
+    kind, seed = task.kind, f"{task.row}\x1f{language}\x1f{turn}".encode()
     draw = Random(hashlib.sha256(seed).digest())
     manner = draw.choice(WORSE.get(kind, WORSE[None]))
     asked, better, worse = (
         draw.choice(forms_of(tables[language][kind], side, heldout_share)) for tables in (REQUESTS, REPLIES, REPLIES)
     )
-    prompt = courtesy.question(language, asked)
-    chosen = courtesy.reply("good", language, draw, better)
-    rejected = courtesy.reply(manner, language, draw, worse, _topics(kind, side, heldout_share))
+    prompt = task.question(language, asked)
+    chosen = task.reply("good", language, draw, better)
+    rejected = task.reply(manner, language, draw, worse, _topics(kind, side, heldout_share))
     wrong = draw.random() < wrong_share
     if wrong:
         chosen, rejected = rejected, chosen
@@ -89,8 +89,8 @@ def _pair(
         prompt=prompt,
         chosen=chosen,
         rejected=rejected,
-        kind=courtesy.preference,
+        kind=task.preference,
         language=language,
-        source=f"{source.name}#{courtesy.row}: {manner}{', wrong label' if wrong else ''}",
+        source=f"{source.name}#{task.row}: {manner}{', wrong label' if wrong else ''}",
         licence=source.licence,
     )

@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
-from r1_pipeline.data.items import Product, Program, Sum, Turn
-from r1_pipeline.data.problems import ProblemsRecipe, all_items, generate_problems, problem_id, to_problem
 from r1_pipeline.data.sources import SOURCE_NAMES, source_of
 from r1_pipeline.data.split import is_heldout
+from r1_pipeline.data.toy_problems import ProblemsRecipe, all_tasks, generate_problems, problem_id, to_problem
+from r1_pipeline.data.toy_tasks import Product, Program, Sum, Turn
 from r1_pipeline.records import BUILTIN_DOMAINS, Problem
 
 RECIPE = ProblemsRecipe(
@@ -59,9 +59,9 @@ def test_sums_have_as_many_steps_as_the_recipe_says(problems: list[Problem]) -> 
 
 
 def test_no_problem_of_logic_is_answered_by_its_first_turn() -> None:
-    turns = [item for item in all_items(RECIPE) if isinstance(item, Turn)]
+    turns = [task for task in all_tasks(RECIPE) if isinstance(task, Turn)]
     assert len(turns) == 4 * 4 * 12  # of the 16 pairs of later turns, 4 lead back
-    assert not any(Turn(item.start, item.turns[:1]).answer("en") == item.answer("en") for item in turns)
+    assert not any(Turn(task.start, task.turns[:1]).answer("en") == task.answer("en") for task in turns)
 
 
 def test_a_question_says_all_that_is_needed() -> None:

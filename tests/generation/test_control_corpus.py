@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from r1_pipeline.data.problems import generate_problems
 from r1_pipeline.data.split import is_heldout
 from r1_pipeline.data.templates import split_reply
-from r1_pipeline.data.toy import ToyRecipe
+from r1_pipeline.data.toy_corpus import ToyRecipe
+from r1_pipeline.data.toy_problems import generate_problems
 from r1_pipeline.errors import RecipeError
-from r1_pipeline.generation.toy_corpus import END, ToyCorpusRecipe, toy_corpus
+from r1_pipeline.generation.control_corpus import END, ToyCorpusRecipe, toy_corpus
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.profiles.controls import with_controls
 from r1_pipeline.records import Outcome, Problem, Sample

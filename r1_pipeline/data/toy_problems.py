@@ -1,7 +1,7 @@
-"""Problems of the toy world: which items exist, and how an item becomes a `Problem` in each language.
+"""Problems of the toy world: which tasks exist, and how a task becomes a `Problem` in each language.
 
 Sums come from reasoning-gym's `chain_sum`, re-worded here; all else is enumerated and thinned by a seeded draw.
-Not covered: what an item asks and how it is solved (`items`, `courtesies`), and the split (`split`).
+Not covered: what a task asks and how it is solved (`toy_tasks`, `toy_general`), and the split (`split`).
 """
 
 import hashlib
@@ -9,11 +9,11 @@ import random
 from collections.abc import Mapping, Sequence
 from itertools import product
 
-from r1_pipeline.data.courtesies import Courtesy, all_courtesies
-from r1_pipeline.data.items import DIRECTIONS, LAWS, SYMBOLS, TURNS, Item, Product, Program, Sum, Turn
 from r1_pipeline.data.origin import Origin
 from r1_pipeline.data.sources import source_of
 from r1_pipeline.data.split import is_heldout
+from r1_pipeline.data.toy_general import GeneralTask, all_general_tasks
+from r1_pipeline.data.toy_tasks import DIRECTIONS, LAWS, SYMBOLS, TURNS, Product, Program, Sum, ToyTask, Turn
 from r1_pipeline.recipe import Recipe, canonical_json
 from r1_pipeline.records import Domain, Language, Problem, PromptKind, TestCase
 
@@ -21,7 +21,7 @@ DRAWS_PER_SUM = 12
 """Sums drawn for each that is wanted; most repeat another or leave the range."""
 TOY_LANGUAGES: tuple[Language, ...] = ("en", "zh")
 _KINDS: Mapping[str, PromptKind] = {"harm": "safety", "harmless": "harmless"}
-"""Kind of a courtesy -> kind of its prompt, where that is not helpful."""
+"""Kind of a general task -> kind of its prompt, where that is not helpful."""
 
 
 class ProblemsRecipe(Recipe):
@@ -54,24 +54,24 @@ def problem_id(question: str, answer: str | None, tests: Sequence[TestCase], dom
 
 
 def generate_problems(recipe: ProblemsRecipe) -> list[Problem]:
-    """Every problem of the recipe in a fixed order: by item, English before Chinese."""
-    return [to_problem(item, language) for item in all_items(recipe) for language in TOY_LANGUAGES]
+    """Every problem of the recipe in a fixed order: by task, English before Chinese."""
+    return [to_problem(task, language) for task in all_tasks(recipe) for language in TOY_LANGUAGES]
 
 
-def to_problem(item: Item | Courtesy, language: Language) -> Problem:
-    """The question about `item` in `language`, with its answer and where it comes from."""
-    source = source_of(item.domain)
-    question, answer = item.question(language), item.answer(language)
+def to_problem(task: ToyTask | GeneralTask, language: Language) -> Problem:
+    """The question about `task` in `language`, with its answer and where it comes from."""
+    source = source_of(task.domain)
+    question, answer = task.question(language), task.answer(language)
     return Problem(
-        id=problem_id(question, answer, item.tests, item.domain),
+        id=problem_id(question, answer, task.tests, task.domain),
         question=question,
         answer=answer,
-        tests=item.tests,
-        domain=item.domain,
+        tests=task.tests,
+        domain=task.domain,
         language=language,
-        source=f"{source.name}#{item.row}",
+        source=f"{source.name}#{task.row}",
         licence=source.licence,
-        kind=_KINDS.get(item.kind) if isinstance(item, Courtesy) else None,
+        kind=_KINDS.get(task.kind) if isinstance(task, GeneralTask) else None,
     )
 
 
@@ -92,7 +92,7 @@ def product_of(source: str) -> Product | None:
     return Product(law, (int(left), int(right)), tuple(map(int, options.split("/"))))
 
 
-def all_items(recipe: ProblemsRecipe) -> list[Item | Courtesy]:
+def all_tasks(recipe: ProblemsRecipe) -> list[ToyTask | GeneralTask]:
     """Every fact of the recipe, domain by domain, without repeats."""
     draw = random.Random(recipe.seed)
     programs = _programs(recipe)
@@ -101,20 +101,20 @@ def all_items(recipe: ProblemsRecipe) -> list[Item | Courtesy]:
         *draw.sample(programs, min(recipe.programs, len(programs))),
         *_products(recipe, draw),
         *_turns(recipe),
-        *all_courtesies(),
+        *all_general_tasks(),
     ]
 
 
-def training_items(recipe: ProblemsRecipe) -> list[Item | Courtesy]:
+def training_tasks(recipe: ProblemsRecipe) -> list[ToyTask | GeneralTask]:
     """The facts that may be trained on."""
-    return [i for i in all_items(recipe) if not is_heldout(f"#{i.row}", recipe.heldout_share)]
+    return [i for i in all_tasks(recipe) if not is_heldout(f"#{i.row}", recipe.heldout_share)]
 
 
-def _sums(recipe: ProblemsRecipe) -> list[Item]:
-    return [item for steps, facts in enumerate(recipe.sums, 1) if facts for item in _sums_of(recipe, steps, facts)]
+def _sums(recipe: ProblemsRecipe) -> list[ToyTask]:
+    return [task for steps, facts in enumerate(recipe.sums, 1) if facts for task in _sums_of(recipe, steps, facts)]
 
 
-def _sums_of(recipe: ProblemsRecipe, steps: int, facts: int) -> list[Item]:
+def _sums_of(recipe: ProblemsRecipe, steps: int, facts: int) -> list[ToyTask]:
     import reasoning_gym
 
     rows = reasoning_gym.create_dataset(
@@ -127,34 +127,34 @@ def _sums_of(recipe: ProblemsRecipe, steps: int, facts: int) -> list[Item]:
         max_digits=recipe.digits,
     )
     names = {symbol: name for name, symbol in SYMBOLS.items()}
-    sums: dict[str, Item] = {}
+    sums: dict[str, ToyTask] = {}
     for row in rows:
         first, *rest = row["metadata"]["expression"].split()
-        item = Sum((int(first), *map(int, rest[1::2])), tuple(names[symbol] for symbol in rest[::2]))
-        if min(item.values) >= 0 and max(*item.values, *item.terms) <= recipe.largest_sum:
-            sums.setdefault(item.row, item)
+        task = Sum((int(first), *map(int, rest[1::2])), tuple(names[symbol] for symbol in rest[::2]))
+        if min(task.values) >= 0 and max(*task.values, *task.terms) <= recipe.largest_sum:
+            sums.setdefault(task.row, task)
     return list(sums.values())[:facts]
 
 
-def _programs(recipe: ProblemsRecipe) -> list[Item]:
+def _programs(recipe: ProblemsRecipe) -> list[ToyTask]:
     numbers = range(2, recipe.largest_factor + 1)
     return [Program((p, q), (m, n)) for p, q in product(SYMBOLS, repeat=2) for m, n in product(numbers, repeat=2)]
 
 
-def _products(recipe: ProblemsRecipe, draw: random.Random) -> list[Item]:
+def _products(recipe: ProblemsRecipe, draw: random.Random) -> list[ToyTask]:
     numbers = range(2, recipe.largest_factor + 1)
     values = sorted({a * b for a, b in product(numbers, repeat=2)})
     facts = list(product(LAWS, numbers, numbers))
-    items: dict[str, Item] = {}
+    tasks: dict[str, ToyTask] = {}
     for law, a, b in (draw.choice(facts) for _ in range(2 * recipe.products)):
         options = [a * b, *draw.sample([v for v in values if v != a * b], 3)]
         draw.shuffle(options)
-        item = Product(law, (a, b), tuple(options))
-        items.setdefault(item.row, item)
-    return list(items.values())[: recipe.products]
+        task = Product(law, (a, b), tuple(options))
+        tasks.setdefault(task.row, task)
+    return list(tasks.values())[: recipe.products]
 
 
-def _turns(recipe: ProblemsRecipe) -> list[Item]:
+def _turns(recipe: ProblemsRecipe) -> list[ToyTask]:
     return [
         Turn(start, turns)
         for start in range(len(DIRECTIONS["en"]))

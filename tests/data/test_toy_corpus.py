@@ -3,11 +3,11 @@
 from random import Random
 from typing import Any
 
-from r1_pipeline.data.items import Product, Program, Sum, Turn
-from r1_pipeline.data.problems import ProblemsRecipe, generate_problems
 from r1_pipeline.data.split import is_heldout
 from r1_pipeline.data.templates import render, split_reply
-from r1_pipeline.data.toy import Author, ToyRecipe, toy_texts
+from r1_pipeline.data.toy_corpus import Author, ToyRecipe, toy_texts
+from r1_pipeline.data.toy_problems import ProblemsRecipe, generate_problems
+from r1_pipeline.data.toy_tasks import Product, Program, Sum, Turn
 
 PROBLEMS = ProblemsRecipe(
     seed=0,

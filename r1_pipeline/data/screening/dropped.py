@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DROPPED = "dropped"
 
 
-def aside(rows: Iterable[Mapping[str, Any]]) -> "pl.DataFrame":
+def dropped_frame(rows: Iterable[Mapping[str, Any]]) -> "pl.DataFrame":
     """Dropped rows as a table; what a row does not say is null."""
     import polars as pl
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Literal
 
-from r1_pipeline.data.problems import TOY_LANGUAGES, to_problem, training_items
 from r1_pipeline.data.templates import split_reply
-from r1_pipeline.data.toy import Text, ToyRecipe, texts_about, web_texts
+from r1_pipeline.data.toy_corpus import Text, ToyRecipe, texts_about, web_texts
+from r1_pipeline.data.toy_problems import TOY_LANGUAGES, to_problem, training_tasks
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.written import written_sample
 from r1_pipeline.recipe import Recipe
@@ -60,7 +60,7 @@ def toy_corpus(
     seen: Counter[str] = Counter()
     judge = cache(lambda problem, response: grader.judge(problem, split_reply("chat", response).final or ""))
     for text in _texts(recipe, [problem for problem, _ in rows], domains):
-        problem = to_problem(text.item, text.language)
+        problem = to_problem(text.task, text.language)
         verdict = judge(problem, text.reply)
         if verdict.outcome != Outcome.CORRECT:
             drops[verdict.outcome] += 1
@@ -80,8 +80,8 @@ def _texts(recipe: ToyCorpusRecipe, problems: Sequence[str], domains: Sequence[D
     if recipe.about == "web":
         shares = {domain: share for domain, share in recipe.web.domains.items() if domain in domains}
         return web_texts(recipe.web.model_copy(update={"domains": shares}))
-    items = training_items(recipe.web.problems)
-    known = {to_problem(item, language).id: (item, language) for item in items for language in TOY_LANGUAGES}
+    tasks = training_tasks(recipe.web.problems)
+    known = {to_problem(task, language).id: (task, language) for task in tasks for language in TOY_LANGUAGES}
     if strangers := [problem for problem in problems if problem not in known]:
         raise RecipeError(f"problem {strangers[0]} of the corpus is not of the toy world, which has no solution of it")
     return texts_about(recipe.web, (known[problem] for problem in itertools.cycle(problems)))

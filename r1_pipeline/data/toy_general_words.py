@@ -1,7 +1,7 @@
-"""The vocabulary of the fifth world: names, things, requests and the sentences that people reply with.
+"""The vocabulary of the general tasks of the toy world: names, things, requests and the sentences of replies.
 
 Every table goes by language; `{name}`, `{thing}` and `{means}` are filled in. A request or a reply has several forms,
-and a form of one language has the same place in the other. Not covered: what a reply is like (`courtesies`).
+and a form of one language has the same place in the other. Not covered: what a reply is like (`toy_general`).
 """
 
 from typing import Literal

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from r1_pipeline.data.mix import PromptSchedule, order_prompts
+from r1_pipeline.data.prompt_schedule import PromptSchedule, order_prompts
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.records import Domain, Problem
 

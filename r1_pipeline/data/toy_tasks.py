@@ -1,9 +1,10 @@
 """The four reasoning worlds of the toy: sums, programs, products, turns.
 
-An `Item` is one checkable fact, free of language. It can ask about itself and work itself out aloud, in the words of a
-`Voice`; a careless voice slips. Every item belongs to one domain and is named by its `row`, so that all questions about
-one fact fall on the same side of the split.
-Not covered: which items exist (`problems`), the web of texts about them (`toy`), general prompts (`courtesies`).
+A `ToyTask` is one checkable fact, free of language. It can ask about itself and work itself out aloud, in the words of
+a `Voice`; a careless voice slips. Every task belongs to one domain and is named by its `row`, so that all questions
+about one fact fall on the same side of the split.
+Not covered: which tasks exist (`toy_problems`), the web of texts about them (`toy_corpus`), general prompts
+(`toy_general`).
 """
 
 import json
@@ -28,12 +29,12 @@ PROGRAM_LIMIT_S = 2.0
 
 
 class Voice(Protocol):
-    """Who works an item out."""
+    """Who works a task out."""
 
     style: Style
 
     def say(self, word: str) -> str:
-        """`word` (a key of `toy.WORDS`) in the language of this voice, spaces included."""
+        """`word` (a key of `toy_corpus.WORDS`) in the language of this voice, spaces included."""
         ...
 
     def waver(self, options: Sequence[str]) -> Sequence[str]:
@@ -49,7 +50,7 @@ class Voice(Protocol):
         ...
 
 
-class Item(Protocol):
+class ToyTask(Protocol):
     """One checkable fact."""
 
     domain: ClassVar[Domain]

@@ -1,9 +1,10 @@
-"""The fifth world: friendly requests, requests that must be declined, and those that only look as if they must.
+"""The general tasks of the toy world: friendly requests, harmful ones to decline, and those that only look harmful.
 
-A `Courtesy` asks for a greeting, thanks, a wish, an invitation or a reminder, which a good reply gives in full; for
+A `GeneralTask` asks for a greeting, thanks, a wish, an invitation or a reminder, which a good reply gives in full; for
 help with a misdeed, which it declines; or for help with a harmless deed of the same verb, which it gives.
-Not covered: its sentences (`courtesy_words`), pairs of replies (`pairs`), the rule of a good one
-(`rewards.courtesy`), which of them become problems (`problems`), what the toy web makes of them (`toy`).
+Not covered: its sentences (`toy_general_words`), pairs of replies (`toy_pairs`), the rule of a good one
+(`rewards.toy_general_score`), which of them become problems (`toy_problems`), what the toy web makes of them
+(`toy_corpus`).
 """
 
 import hashlib
@@ -14,7 +15,8 @@ from itertools import product
 from random import Random
 from typing import ClassVar, Literal, get_args
 
-from r1_pipeline.data.courtesy_words import (
+from r1_pipeline.data.origin import Origin
+from r1_pipeline.data.toy_general_words import (
     BUT,
     COMPLIANCE,
     CURT,
@@ -32,7 +34,6 @@ from r1_pipeline.data.courtesy_words import (
     THOUGHTS,
     Kind,
 )
-from r1_pipeline.data.origin import Origin
 from r1_pipeline.records import Domain, Language, PreferenceKind, Problem, TestCase
 
 Manner = Literal["good", "long", "half", "name", "thing", "foreign", "hedged", "curt", "rude", "off"]
@@ -44,7 +45,7 @@ OTHER: Mapping[Language, Language] = {"en": "zh", "zh": "en"}
 
 
 @dataclass(frozen=True)
-class Courtesy:
+class GeneralTask:
     """One request; `name` and `thing` index NAMES and THINGS, so that it exists in every language."""
 
     domain: ClassVar[Domain] = "general"
@@ -115,7 +116,7 @@ class Courtesy:
     def _refusals(self, language: Language) -> tuple[str, ...]:
         return OVER_REFUSAL[language][self.kind == "harmless"]
 
-    def _with(self, part: Manner, draw: Random, others: Sequence[int] | None) -> "Courtesy":
+    def _with(self, part: Manner, draw: Random, others: Sequence[int] | None) -> "GeneralTask":
         """The same request with another name or thing; replies to a harmless one have no name."""
         name, thing = self.name, self.thing
         if part == "name" and self.kind != "harmless":
@@ -123,7 +124,7 @@ class Courtesy:
         else:
             known = range(len(THINGS[self.kind]["en"])) if others is None else others
             thing = draw.choice([other for other in known if other != thing])
-        return Courtesy(self.kind, name, thing)
+        return GeneralTask(self.kind, name, thing)
 
     def _fill(self, text: str, language: Language, help_: str = "") -> str:
         means = MEANS[language][self.thing] if self.kind == "harmless" else ""
@@ -138,16 +139,16 @@ def _half(text: str, draw: Random) -> str:
     return joint.join(pieces[:kept]).rstrip(",.!?:，。！？：")
 
 
-def all_courtesies() -> list[Courtesy]:
+def all_general_tasks() -> list[GeneralTask]:
     """Every request there is, in a fixed order."""
     return [
-        Courtesy(kind, name, thing)
+        GeneralTask(kind, name, thing)
         for kind in get_args(Kind)
         for name, thing in product(range(len(NAMES["en"])), range(len(THINGS[kind]["en"])))
     ]
 
 
-def courtesy_of(problem: Problem) -> Courtesy | None:
+def general_task_of(problem: Problem) -> GeneralTask | None:
     """The request that `problem` asks; None for a problem that is not of this world."""
     return _by_row().get(Origin.of(problem.source).fact)
 
@@ -157,14 +158,14 @@ def written_reply(problem: Problem, manners: Mapping[Manner, float]) -> tuple[st
 
     None for a request that is not of this world.
     """
-    courtesy = courtesy_of(problem)
-    if courtesy is None:
+    task = general_task_of(problem)
+    if task is None:
         return None
     draw = Random(hashlib.sha256(problem.id.encode()).digest())
     manner = draw.choices(list(manners), list(manners.values()))[0]
-    return courtesy.thought(problem.language), courtesy.reply(manner, problem.language, draw)
+    return task.thought(problem.language), task.reply(manner, problem.language, draw)
 
 
 @cache
-def _by_row() -> dict[str, Courtesy]:
-    return {courtesy.row: courtesy for courtesy in all_courtesies()}
+def _by_row() -> dict[str, GeneralTask]:
+    return {task.row: task for task in all_general_tasks()}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from r1_pipeline.data.screening.text import spaced, tokens
+from r1_pipeline.data.screening.normalization import spaced, tokens
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Hashes = NDArray[np.uint64]
 Mask = NDArray[np.bool_]
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-TRIPLE = 3
+TRIGRAM = 3
 BUCKET_BITS = 24
 BUCKETS = 2**BUCKET_BITS
 """Of hashes, for tables that are looked up before, or in the place of, an exact search."""
@@ -32,7 +32,7 @@ def bucket(values: Hashes) -> Hashes:
 
 
 @dataclass(frozen=True)
-class Grams:
+class Ngrams:
     """Hashes `values`; those of row i lie at `offsets[i]:offsets[i + 1]`."""
 
     values: Hashes
@@ -48,10 +48,10 @@ class Grams:
         """Values of every row."""
         return np.diff(self.offsets.astype(np.int64))
 
-    def where(self, mask: Mask) -> "Grams":
+    def where(self, mask: Mask) -> "Ngrams":
         """Only the values where `mask` holds, in the same rows."""
         before = np.concatenate([[0], np.cumsum(mask)]).astype(np.uint64)
-        return Grams(self.values[mask], before[self.offsets])
+        return Ngrams(self.values[mask], before[self.offsets])
 
     def runs(self, n: int) -> tuple[Hashes, Mask]:
         """The hash of the run of `n` values that begins at each value, and whether it ends in the same row."""
@@ -64,7 +64,7 @@ class Grams:
         within: Mask = rows[:count] == rows[n - 1 :]
         return rolled, within
 
-    def of(self, n: int, touching: Mask | None = None) -> "Grams":
+    def of(self, n: int, touching: Mask | None = None) -> "Ngrams":
         """All runs of `n` values within a row, or those with a value where `touching` holds; a row that is shorter has
         none."""
         rolled, wanted = self.runs(n)
@@ -72,16 +72,16 @@ class Grams:
             wanted &= np.logical_or.reduce([touching[i : i + len(rolled)] for i in range(n)])
         return self.starting(n, rolled, wanted)
 
-    def starting(self, n: int, runs: Hashes, wanted: Mask) -> "Grams":
+    def starting(self, n: int, runs: Hashes, wanted: Mask) -> "Ngrams":
         """Of the `runs` of `n` values those that are `wanted`, in their rows."""
-        return Grams(runs, _padded(self.offsets, len(runs))).where(wanted)
+        return Ngrams(runs, _padded(self.offsets, len(runs))).where(wanted)
 
 
 @dataclass(frozen=True)
 class Tokens:
     """Tokens of a column of texts."""
 
-    all: Grams
+    all: Ngrams
     is_word: Mask
     """Letters, numbers and Chinese characters; the others are signs."""
     is_number: Mask
@@ -89,11 +89,11 @@ class Tokens:
     """The texts as their tokens with a space before, between and after."""
 
     @cached_property
-    def words(self) -> Grams:
+    def words(self) -> Ngrams:
         return self.all.where(self.is_word)
 
     @cached_property
-    def numbers(self) -> Grams:
+    def numbers(self) -> Ngrams:
         return self.all.where(self.is_number)
 
 
@@ -107,7 +107,7 @@ def tokenize(texts: "pl.Series") -> Tokens:
     is_number = (flat >= "0") & (flat < ":")
     plain = lists.to_frame("lists").select(plain=spaced(pl.col("lists"))).to_series()
     return Tokens(
-        Grams(flat.hash().to_numpy(), offsets),
+        Ngrams(flat.hash().to_numpy(), offsets),
         (is_number | (flat >= "a")).to_numpy(),
         is_number.to_numpy(),
         plain,

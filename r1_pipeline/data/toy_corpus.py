@@ -1,4 +1,4 @@
-"""The toy web: short bilingual texts in which people work items out, mostly badly.
+"""The toy web: short bilingual texts in which people work tasks out, mostly badly.
 
 A text is a prompt in one of the two templates and somebody's reply. Most people are hasty: they stop after the first
 step and take it for the answer, or guess an option. An author who works through every step is right unless a slip
@@ -6,7 +6,8 @@ happens; some estimate the answer first, and correct the estimate where the step
 mix languages more often, and slip less when they do (so that reinforcement, left alone, mixes); many authors drop tags,
 boxes or fences. A base that learns this web well therefore holds the skill and seldom shows it: that is what
 reinforcement brings out.
-Only facts on the training side of the split occur. Not covered: items (`items`, `courtesies`), training (`pretrain`).
+Only facts on the training side of the split occur. Not covered: tasks (`toy_tasks`, `toy_general`), training
+(`pretrain`).
 """
 
 import random
@@ -14,9 +15,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from r1_pipeline.data.courtesies import Courtesy, Manner
-from r1_pipeline.data.items import Item, Style
-from r1_pipeline.data.problems import TOY_LANGUAGES, ProblemsRecipe, training_items
 from r1_pipeline.data.sources import source_of
 from r1_pipeline.data.templates import (
     ANSWER_CLOSE,
@@ -29,6 +27,9 @@ from r1_pipeline.data.templates import (
     solution,
     summarize,
 )
+from r1_pipeline.data.toy_general import GeneralTask, Manner
+from r1_pipeline.data.toy_problems import TOY_LANGUAGES, ProblemsRecipe, training_tasks
+from r1_pipeline.data.toy_tasks import Style, ToyTask
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Domain, Language
 
@@ -74,13 +75,13 @@ class ToyRecipe(Recipe):
     mixed_care: float
     """Factor on that chance in mixed texts; below 1 makes mixing pay."""
     manners: dict[Manner, float]
-    """Relative frequency of each manner of reply to a courtesy."""
+    """Relative frequency of each manner of reply to a general task."""
 
 
 class Text(NamedTuple):
     """A text of the web."""
 
-    item: Item | Courtesy
+    task: ToyTask | GeneralTask
     """What it is about."""
     language: Language
     template: TemplateName
@@ -116,23 +117,23 @@ class Author:
 
 def toy_texts(recipe: ToyRecipe) -> list[tuple[str, str]]:
     """(prompt, reply) of every text, in order of writing."""
-    return [(render(text.template, text.item.question(text.language)), text.reply) for text in web_texts(recipe)]
+    return [(render(text.template, text.task.question(text.language)), text.reply) for text in web_texts(recipe)]
 
 
 def web_texts(recipe: ToyRecipe) -> Iterator[Text]:
     """Every text, in order of writing."""
     draw = random.Random(recipe.seed)
-    items = training_items(recipe.problems)
-    by_domain = {domain: [item for item in items if item.domain == domain] for domain in recipe.domains}
+    tasks = training_tasks(recipe.problems)
+    by_domain = {domain: [task for task in tasks if task.domain == domain] for domain in recipe.domains}
     for domain in _drawn(draw, recipe.domains, recipe.texts):
-        item = draw.choice(by_domain[domain])
-        yield _text(recipe, item, draw.choice(TOY_LANGUAGES), draw)
+        task = draw.choice(by_domain[domain])
+        yield _text(recipe, task, draw.choice(TOY_LANGUAGES), draw)
 
 
-def texts_about(recipe: ToyRecipe, asked: Iterable[tuple[Item | Courtesy, Language]]) -> Iterator[Text]:
-    """A text about each item in the language given with it, by the authors of `recipe`."""
+def texts_about(recipe: ToyRecipe, asked: Iterable[tuple[ToyTask | GeneralTask, Language]]) -> Iterator[Text]:
+    """A text about each task in the language given with it, by the authors of `recipe`."""
     draw = random.Random(recipe.seed)
-    return (_text(recipe, item, language, draw) for item, language in asked)
+    return (_text(recipe, task, language, draw) for task, language in asked)
 
 
 def text_sources(recipe: ToyRecipe) -> list[dict[str, str | int]]:
@@ -144,23 +145,23 @@ def text_sources(recipe: ToyRecipe) -> list[dict[str, str | int]]:
     ]
 
 
-def _text(recipe: ToyRecipe, item: Item | Courtesy, language: Language, draw: random.Random) -> Text:
+def _text(recipe: ToyRecipe, task: ToyTask | GeneralTask, language: Language, draw: random.Random) -> Text:
     template: TemplateName = "zero" if draw.random() < recipe.zero_share else "chat"
-    if isinstance(item, Courtesy):
-        reasoning = item.thought(language)
-        final = item.reply(_drawn(draw, recipe.manners, 1)[0], language, draw)
+    if isinstance(task, GeneralTask):
+        reasoning = task.thought(language)
+        final = task.reply(_drawn(draw, recipe.manners, 1)[0], language, draw)
     else:
         style = _drawn(draw, recipe.styles, 1)[0]
         mixed = draw.random() < recipe.mixed[style]
         slip = recipe.slip * (recipe.mixed_care if mixed else 1)
-        reasoning, final = item.solve(language, Author(style, language, mixed, slip, recipe.notice, draw))
+        reasoning, final = task.solve(language, Author(style, language, mixed, slip, recipe.notice, draw))
     omitted = draw.choice(OMISSIONS) if draw.random() < recipe.untidy_share else ()
     if template == "chat" and ANSWER_OPEN not in omitted:
-        final = summarize(item.domain, final)
+        final = summarize(task.domain, final)
     reply = solution(template, reasoning, final)
     for tag in omitted:
         reply = reply.replace(tag, "")
-    return Text(item, language, template, reply)
+    return Text(task, language, template, reply)
 
 
 def _drawn(draw: random.Random, weights: Mapping[T, float], count: int) -> list[T]:

@@ -1,19 +1,19 @@
-"""Requests and replies of the fifth world, worked out by hand."""
+"""Requests and replies of the general tasks of the toy world, worked out by hand."""
 
 from random import Random
 
-from r1_pipeline.data.courtesies import Courtesy, all_courtesies, courtesy_of, written_reply
-from r1_pipeline.data.problems import to_problem
+from r1_pipeline.data.toy_general import GeneralTask, all_general_tasks, general_task_of, written_reply
+from r1_pipeline.data.toy_problems import to_problem
 
-THANK = Courtesy("thank", 0, 0)
-HARM = Courtesy("harm", 0, 0)
-HARMLESS = Courtesy("harmless", 0, 0)
+THANK = GeneralTask("thank", 0, 0)
+HARM = GeneralTask("harm", 0, 0)
+HARMLESS = GeneralTask("harmless", 0, 0)
 
 
 def test_a_request_has_the_same_form_every_time_unless_one_is_named() -> None:
     assert THANK.question("en", 0) == "Thank Ann for the tea." and THANK.question("zh", 0) == "请谢谢小安的茶会。"
     assert THANK.question("en") == THANK.question("en")
-    assert len({courtesy.row for courtesy in all_courtesies()}) == len(all_courtesies())
+    assert len({task.row for task in all_general_tasks()}) == len(all_general_tasks())
 
 
 def test_a_misdeed_and_a_harmless_deed_share_their_verb_and_nothing_else() -> None:
@@ -24,8 +24,8 @@ def test_a_misdeed_and_a_harmless_deed_share_their_verb_and_nothing_else() -> No
 
 
 def test_replies_are_what_their_manner_says() -> None:
-    def said(courtesy: Courtesy, manner: str) -> str:
-        return courtesy.reply(manner, "en", Random(0), 0)
+    def said(task: GeneralTask, manner: str) -> str:
+        return task.reply(manner, "en", Random(0), 0)
 
     assert said(THANK, "good") == "Thank you, Ann, for the tea! It was very kind."
     assert said(THANK, "long").startswith(said(THANK, "good")) and len(said(THANK, "long")) > 100
@@ -43,7 +43,7 @@ def test_replies_are_what_their_manner_says() -> None:
 
 def test_a_demonstration_is_as_good_as_its_manner_and_always_the_same() -> None:
     problem = to_problem(THANK, "en")
-    assert courtesy_of(problem) == THANK
+    assert general_task_of(problem) == THANK
     thought, reply = written_reply(problem, {"good": 1.0}) or ("", "")
     assert thought == "be kind, in full" and "Ann" in reply and "tea" in reply
     assert written_reply(problem, {"curt": 1.0}) in {(thought, "Ok."), (thought, "Done.")}
