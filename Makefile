@@ -9,6 +9,7 @@
 # make test-vllm   vLLM's CPU build for real, in an environment of its own (.venv-vllm)
 # make test-deepspeed   ZeRO-3 on two CPU ranks, in an environment of its own (.venv-deepspeed)
 # make test-install   the wheel, installed without extras in an empty environment
+# make docs   the documentation as a site in site/, with every warning an error, in an environment of its own (.venv-docs)
 # make test-cluster   a Ray cluster of two nodes, and a Slurm of two, on this machine
 
 PYTHON ?= python3.11
@@ -18,7 +19,7 @@ READY := $(VENV)/.ready
 export R1_HOME ?= $(CURDIR)/.r1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-tiny controls seeds test-install test-services test-vllm test-deepspeed test-cluster services lint bench gpu setup sandbox clean
+.PHONY: demo test test-tiny controls seeds test-install test-services test-vllm test-deepspeed test-cluster services docs lint bench gpu setup sandbox clean
 
 setup: $(READY)
 
@@ -46,6 +47,10 @@ endef
 
 .venv-deepspeed/.ready: $(READY)
 	$(call layer,deepspeed)
+	@touch $@
+
+.venv-docs/.ready: $(READY)
+	$(call layer,docs)
 	@touch $@
 
 # Programs that models write run in bubblewrap or not at all.
@@ -98,6 +103,10 @@ lint: $(READY)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
+# The variable switches off a notice of mkdocs-material that is no warning about this site.
+docs: .venv-docs/.ready
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+
 bench: $(READY)
 	@for script in benchmarks/sandbox.py benchmarks/format_weight.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
@@ -105,4 +114,4 @@ gpu: $(READY)
 	@$(BIN)/python benchmarks/gpu.py .r1-gpu$(if $(TOY),-toy --toy,$(if $(DATA), --gsm8k "$(DATA)")$(if $(MODEL), --model "$(MODEL)"))
 
 clean:
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist *.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist site *.egg-info
