@@ -1,9 +1,9 @@
-"""Time and memory of training and of sampling, from first principles. Pure functions; every symbol has its unit.
+"""Time and memory of training and sampling from first principles, as pure functions.
 
-Training is arithmetic: FLOPs over what the devices do in a second. Sampling is mostly reading: every step moves the
-weights and the KV cache of all sequences through memory, sends tokens to their experts, and waits for collectives; it
-makes one token for each sequence. A rollout ends with its longest completion.
-Not covered: loading, compiling, grading, checkpoints, failed runs.
+Training is bound by arithmetic: its time is FLOPs divided by the FLOP/s of the devices. Sampling is mostly bound by
+memory: each step reads the weights and the KV cache of all sequences, sends tokens to their experts, waits for
+collectives, and makes one token for each sequence. A rollout ends with its longest completion.
+Loading, compilation, grading, checkpoints and failed runs are not covered.
 """
 
 import math
@@ -27,41 +27,41 @@ FLOAT32 = 4
 ADAM_MOMENTS = 2
 EULER_GAMMA = 0.5772
 STEPS_OF_A_ROLLOUT = 256
-"""Points at which the course of a rollout is evaluated."""
+"""Number of points at which a rollout is evaluated."""
 
 
 @dataclass(frozen=True)
 class Devices:
-    """Accelerators of one kind that work on one stage."""
+    """The accelerators, all of one kind, that work on one stage."""
 
     kind: Accelerator
     count: int
     precision: Precision
-    """Of training."""
+    """Number format of training."""
 
     @property
     def training_flops(self) -> float:
-        """What all of them do in a second of training; raises `RecipeError` for a format that they lack."""
+        """FLOP/s of all devices together in training; raises `RecipeError` for a format that they lack."""
         if self.precision not in self.kind.flops:
             raise RecipeError(f"{self.kind.about} has no {self.precision}; choose another accelerator or precision")
         return self.count * self.kind.flops[self.precision] * TRAINING_UTILIZATION
 
     @property
     def memory(self) -> float:
-        """Bytes of one device."""
+        """Memory of one device, bytes."""
         return self.kind.memory_gib * 2**30
 
 
 def training_seconds(shape: Shape, devices: Devices, tokens: float, length: float, forwards: float) -> float:
-    """Seconds to train on `tokens` in sequences of `length`, with as many further forward passes over them.
+    """Seconds to train on `tokens` in sequences of `length` tokens, with `forwards` additional forward passes.
 
-    Forward and backward are three forward passes; causal attention sees half a sequence on average.
+    A forward and backward pass cost three forward passes; causal attention sees half a sequence on average.
     """
     return tokens * (3 + forwards) * shape.forward_flops(length / 2) / devices.training_flops
 
 
 def engine_devices(shape: Shape, devices: Devices) -> int:
-    """Devices that hold one copy of the model while it samples: the least power of two whose memory it half fills."""
+    """Devices that share one copy of the model in sampling: the least power of two whose memory it half fills."""
     wanted = BFLOAT16 * shape.parameters / (WEIGHTS_SHARE * devices.memory)
     return min(devices.count, 1 << max(0, math.ceil(math.log2(wanted))))
 
@@ -69,9 +69,10 @@ def engine_devices(shape: Shape, devices: Devices) -> int:
 def step_seconds(shape: Shape, devices: Devices, together: int, sequences: float, context: float) -> float:
     """Seconds in which `together` devices make one token for each of `sequences`, after `context` tokens.
 
-    Reading or computing, whichever takes longer, then what crosses the network, then waiting:
-    weights that the tokens touch and the KV cache; 2 FLOPs a weight and attention; each token to its experts in 8 bits
-    and back in 16 (or, without experts, two all-reduces of its 16-bit state a layer); two synchronizations a layer.
+    It is the longer of reading and computing, plus network transfer and waiting. Reading covers the weights that the
+    tokens touch and the KV cache; computing, 2 FLOPs per weight and attention. Each token crosses the network to its
+    experts in 8 bits and back in 16 (without experts: two all-reduces of its 16-bit state per layer). Waiting is two
+    synchronizations per layer.
     """
     kind = devices.kind
     read = BFLOAT16 * shape.weights_touched(sequences) + sequences * context * shape.kv_bytes
@@ -91,8 +92,8 @@ def step_seconds(shape: Shape, devices: Devices, together: int, sequences: float
 def rollout_seconds(shape: Shape, devices: Devices, completions: int, prompt: float, mean: float, limit: int) -> float:
     """Seconds until the last of `completions`, sampled at once over all devices, has ended.
 
-    Lengths are taken as exponential with this mean, cut at `limit`: after t tokens a share exp(-t / mean) still runs,
-    and the longest of n is expected at mean * (ln n + 0.577).
+    Lengths, in tokens, are assumed to be exponential with this `mean`, cut at `limit`: after t tokens a share
+    exp(-t / mean) is still running, and the longest of n is expected at mean * (ln n + 0.577).
     """
     together = engine_devices(shape, devices)
     each = completions * together / devices.count
@@ -105,14 +106,14 @@ def rollout_seconds(shape: Shape, devices: Devices, completions: int, prompt: fl
 
 
 def sequences_per_device(shape: Shape, devices: Devices, context: float) -> float:
-    """How many sequences of this length a device samples at once: what its KV cache holds, at most vLLM's limit."""
+    """Sequences of `context` tokens that a device samples at once: as its KV cache holds, at most vLLM's limit."""
     together = engine_devices(shape, devices)
     room = MEMORY_SHARE * devices.memory - BFLOAT16 * shape.parameters / together
     return max(1.0, min(SEQUENCES_PER_DEVICE, room / (context * shape.kv_bytes)))
 
 
 def sampling_seconds(shape: Shape, devices: Devices, completions: float, prompt: float, mean: float) -> float:
-    """Seconds to sample a long queue of completions: a place that falls free is filled at once."""
+    """Seconds to sample a long queue of `completions` with continuous batching."""
     together, context = engine_devices(shape, devices), prompt + mean / 2
     places = min(sequences_per_device(shape, devices, context) * together, completions * together / devices.count)
     steps = completions * mean / (places * devices.count / together)
@@ -121,7 +122,7 @@ def sampling_seconds(shape: Shape, devices: Devices, completions: float, prompt:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes on one device; the phases of a stage follow each other, so it needs the larger of both."""
+    """Memory of one device, bytes; training and sampling alternate, so a stage needs the larger of the two."""
 
     weights: float
     optimizer: float
@@ -131,18 +132,19 @@ class Memory:
 
     @property
     def peak(self) -> float:
-        """Bytes."""
+        """The larger of the memory of training and of sampling, bytes."""
         return max(self.weights + self.optimizer + self.activations, self.sampling_weights + self.kv_cache)
 
 
 def training_memory(
     shape: Shape, devices: Devices, tokens: float, recompute: bool, reference: bool
 ) -> tuple[float, float, float]:
-    """(weights with gradients, optimizer, activations) on one device that has `tokens` in a pass, all shards even.
+    """Bytes of (weights with gradients, optimizer, activations) on one device with `tokens` in a pass and even shards.
 
-    Weights and gradients in float32, a bfloat16 copy where training is not in float32, a reference model likewise;
-    two moments of Adam. Activations in 16 bits (32 in float32): with recomputation the input of each layer and the
-    inside of one, else the inside of all; logits and their gradient in float32.
+    Weights and gradients are in float32, with a bfloat16 copy if training is not in float32, and a reference model in
+    the format of training; Adam has two moments. Activations are in 16 bits (32 in float32): with recomputation the
+    input of each layer and the inside of one layer, otherwise the inside of all. Logits and their gradient are in
+    float32.
     """
     size = FLOAT32 if devices.precision == "float32" else BFLOAT16
     copy = 0 if size == FLOAT32 else BFLOAT16

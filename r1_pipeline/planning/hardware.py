@@ -1,7 +1,7 @@
-"""Accelerators as their makers describe them, and the shares of those figures that real work reaches.
+"""Published figures of accelerators, and the share of those figures that real work reaches.
 
-Peak figures are for dense matrices. The shares are the same for every stage, model and accelerator: an estimate that
-had one of its own for each stage would say nothing.
+Peak figures are for dense matrices. The shares are the same for every stage, model and accelerator: with a share
+fitted to each stage, an estimate would predict nothing.
 """
 
 from collections.abc import Mapping
@@ -11,32 +11,33 @@ from r1_pipeline.recipe import Precision
 from r1_pipeline.records import Record
 
 TRAINING_UTILIZATION = 0.35
-"""Of peak FLOP/s: DeepSeek-V3's own pre-training, 180,000 H800 hours for 1e12 tokens (technical report, section 1)."""
+"""Share of peak FLOP/s in training, from DeepSeek-V3's own pre-training: 180,000 H800 hours for 1e12 tokens (technical
+report, section 1)."""
 DECODE_UTILIZATION = 0.35
-"""Of peak FLOP/s, where sampling is bound by arithmetic; taken as in training."""
+"""Share of peak FLOP/s in sampling that is bound by arithmetic; assumed as in training."""
 BANDWIDTH_UTILIZATION = 0.6
-"""Of memory and network bandwidth, in sampling."""
+"""Share of memory and network bandwidth in sampling."""
 LATENCY_S = 1e-4
-"""Seconds for one synchronization: a collective between nodes, or the kernel launches of half a layer."""
+"""Seconds of one synchronization: a collective between nodes, or the kernel launches of half a layer."""
 WEIGHTS_SHARE = 0.5
-"""Of the memory of the devices that sample together, at most: the rest is KV cache."""
+"""Largest share of memory that weights take on devices that sample together; the rest is KV cache."""
 MEMORY_SHARE = 0.9
-"""Of device memory that may be filled."""
+"""Share of device memory that can be filled."""
 SEQUENCES_PER_DEVICE = 256
-"""Sampled at once, at most: vLLM's default."""
+"""Maximum number of sequences that a device samples at once; vLLM's default."""
 
 
 class Accelerator(Record):
-    """One device."""
+    """The figures of one device."""
 
     about: str
     flops: Mapping[Precision, float]
     """Peak FLOP/s of matrix products; formats that it lacks are left out."""
     memory_gib: float
     bandwidth: float
-    """Of memory, bytes a second."""
+    """Memory bandwidth, bytes per second."""
     network: float
-    """To other devices of the same job, bytes a second each way."""
+    """Bandwidth to other devices of the same job, bytes per second each way."""
     usd_per_hour: float
 
 
@@ -64,11 +65,12 @@ ACCELERATORS: Mapping[str, Accelerator] = {
         flops={"float32": 5e10, "bfloat16": 5e10}, memory_gib=8, bandwidth=1e10, network=1e9, usd_per_hour=0.04,
     ),
 }  # fmt: skip
-"""Prices are list prices of rented machines, rounded; that of the H800 is the paper's (supplement, table 7)."""
+"""Name -> accelerator, at rounded list prices of rented machines; the H800's price is the paper's (supplement, table
+7)."""
 
 
 def accelerator_of(name: str) -> Accelerator:
-    """Raises `UnknownNameError` with the names there are."""
+    """Looks up an accelerator; raises `UnknownNameError` with the known names."""
     if name not in ACCELERATORS:
         raise UnknownNameError("accelerator", name, ACCELERATORS)
     return ACCELERATORS[name]

@@ -1,6 +1,6 @@
-"""A profile's plan: what every stage will cost on a named accelerator, and what the paper's authors paid.
+"""The plan of a profile: the estimated cost of every stage on a given accelerator, and the authors' published cost.
 
-The formulae stand in `formulas`, the constants in `hardware`, the counts in `work`.
+The formulae are in `formulas`, the constants in `hardware`, the counts in `work`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,60 +25,60 @@ from r1_pipeline.training.shape import BFLOAT16, Shape
 HOUR, GIB = 3600.0, 2.0**30
 
 PUBLISHED: Mapping[str, float] = {"R1-Zero": 101_000, "SFT data": 5_000, "R1": 41_000}
-"""Row of the supplement's table 7 -> H800 hours; nodes of the graph say which row pays for them."""
+"""Row of the supplement's table 7 -> H800 hours; each node of the graph names the row that covers it."""
 
 
 class StagePlan(Record):
-    """One asset."""
+    """The plan of one asset."""
 
     samples: int
-    """Completions, or sequences trained on where nothing is sampled."""
+    """Completions, or training sequences if nothing is sampled."""
     tokens: int
-    """Sampled and trained on, prompts included where they are trained on."""
+    """Tokens sampled and trained on; prompts are included in training."""
     steps: int
-    """Of the optimizer."""
+    """Optimizer steps."""
     parameters: int
-    """Of the largest model."""
+    """Parameters of the largest model."""
     active_parameters: int
-    """Of those, for one token."""
+    """Parameters of that model that one token uses."""
     weights_gib: float
-    """Per device, gradients and reference model included; where nothing is trained, as they are sampled from."""
+    """Weights per device, with gradients and reference model; if nothing is trained, the weights for sampling."""
     optimizer_gib: float
     activations_gib: float
     kv_cache_gib: float
     memory_gib_per_device: float
-    """At the peak."""
+    """Peak memory per device."""
     gpu_hours: float
     published_gpu_hours: float | None
-    """Share of the paper's figure: one that covers several assets is split in proportion to their estimates."""
+    """The asset's share of the published figure; figures for several assets are split in proportion to estimates."""
 
 
 class Published(Record):
-    """A figure of the paper beside the estimate of the same work."""
+    """A published figure, and our estimate of the same work, in H800 hours."""
 
     hours: float
     estimate: float
 
 
 class Plan(Record):
-    """All of a profile."""
+    """The plan of all stages of a profile."""
 
     accelerator: str
     devices: int
     memory_gib: float
-    """Of one device, what may be filled."""
+    """Usable memory of one device."""
     stages: dict[str, StagePlan]
     published: dict[str, Published]
-    """Row of the paper's cost table -> both figures; empty for other profiles."""
+    """Row of the paper's cost table -> both figures; empty unless a comparison is requested."""
     cost_usd: float
 
     @property
     def gpu_hours(self) -> float:
-        """Of all stages."""
+        """Accelerator hours of all stages."""
         return sum(stage.gpu_hours for stage in self.stages.values())
 
     def as_json(self) -> dict[str, Any]:
-        """The stable schema of `r1 plan --json`."""
+        """Returns the stable schema of `r1 plan --json`."""
         fields = {"gpu_hours", "tokens", "memory_gib_per_device", "published_gpu_hours"}
         return {
             "stages": {asset: stage.model_dump(include=fields) for asset, stage in self.stages.items()},
@@ -88,9 +88,9 @@ class Plan(Record):
 
 
 def plan(profile: Profile, accelerator: str | None, compare: bool) -> Plan:
-    """The plan of `profile` on its own accelerator or another; `compare` sets the paper's hours beside it.
+    """Plans `profile` on its own accelerator or another; `compare` adds the paper's hours.
 
-    Raises `UnknownNameError` for an accelerator that is not known, `RecipeError` for one without the precision.
+    Raises `UnknownNameError` for an unknown accelerator, `RecipeError` for one without the recipe's precision.
     """
     name = accelerator or profile.machine.accelerator
     kind = accelerator_of(name)
@@ -117,7 +117,7 @@ def plan(profile: Profile, accelerator: str | None, compare: bool) -> Plan:
 
 
 def planned_hours(profile: Profile) -> dict[str, float]:
-    """Asset key, partition after a slash -> device hours on the profile's own accelerator."""
+    """Returns device hours on the profile's own accelerator, by asset key with the partition after a slash."""
     return {
         str(unit): _hours(work, _devices(profile, profile.machine.accelerator, work))
         for unit, work in work_of(profile).items()
@@ -152,7 +152,7 @@ def _stage(profile: Profile, accelerator: str, parts: Sequence[Work]) -> StagePl
 
 
 def _hours(work: Work, devices: Devices) -> float:
-    """Of all devices together."""
+    """Estimates the hours of all devices together."""
     seconds = 0.0
     if (sampled := work.sampled) and sampled.at_once is not None:
         rollouts = sampled.completions / sampled.at_once
@@ -177,13 +177,13 @@ def _memory(work: Work, devices: Devices, profile: Profile) -> Memory:
 
 
 def _training_memory(shape: Shape, trained: Trained, devices: Devices, profile: Profile) -> tuple[float, float, float]:
-    """A pass holds `micro_batch` sequences of mean length, or the longest that may come."""
+    """Bytes in training: a pass holds `micro_batch` sequences of mean length, or one of the longest possible."""
     tokens = max(profile.runtime.micro_batch * trained.length, trained.longest) / profile.machine.sequence_devices
     return training_memory(shape, devices, tokens, profile.runtime.recompute, trained.reference)
 
 
 def _kv_cache(shape: Shape, sampled: Sampled, devices: Devices) -> float:
-    """Of the sequences that a device samples at once, each half done."""
+    """Bytes of KV cache for the sequences that a device samples at once, each half done."""
     context = sampled.prompt + sampled.mean / 2
     at_once = sampled.completions if sampled.at_once is None else sampled.at_once
     return min(sequences_per_device(shape, devices, context), at_once / devices.count) * context * shape.kv_bytes

@@ -1,7 +1,7 @@
-"""What a finished model has cost: every stage that its lineage needed, once, beside what was planned for it.
+"""The actual cost of a finished model: every stage of its lineage once, with its planned cost.
 
-Times come from provenance and step metrics, tokens from the statistics of each artifact. A stage that was interrupted
-counts all its steps, not only those after the last resume. Not covered: evaluations, gates, runs that came to nothing.
+Times come from provenance and step metrics, tokens from the statistics of each artifact. An interrupted stage counts
+all its steps, not only those after the last resume. Evaluations, gates and failed runs are not covered.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,23 +16,23 @@ from r1_pipeline.records import Record
 
 
 class StageCost(Record):
-    """One artifact of the lineage."""
+    """The cost of one artifact of the lineage, or of several of one name."""
 
     seconds: float
-    """Wall time."""
+    """Wall-clock time."""
     device_seconds: float
-    """Of all devices together."""
+    """Time of all devices together."""
     device: str
     generated: int
-    """Tokens."""
+    """Tokens generated."""
     trained: int
-    """Tokens, prompts included."""
+    """Tokens trained on, prompts included."""
     planned_device_seconds: float | None
-    """None where the plan knows no work: curation, merging, an adopted base."""
+    """Planned time of all devices; None for stages without planned work: curation, merging, an imported base."""
 
 
 class Cost(Record):
-    """A model and all that it came from, sources first."""
+    """The cost of a model and of everything in its lineage, sources first."""
 
     model: str
     digest: str
@@ -40,13 +40,16 @@ class Cost(Record):
 
     @property
     def total(self) -> StageCost:
-        """The sum; planned over the stages that have a plan."""
+        """The sum of all stages; the planned time covers the stages that have a plan."""
         parts = self.stages.values()
         return _summed(parts, sum(part.planned_device_seconds or 0.0 for part in parts))
 
 
 def cost_of_lineage(model: Artifact, home: Path, devices: int, planned_hours: Mapping[str, float]) -> Cost:
-    """The cost of `model`; stages ran on `devices` devices at once. Raises like `open_input` for a broken lineage."""
+    """Computes the cost of `model`, whose stages ran on `devices` devices each.
+
+    Raises like `open_input` for a broken lineage.
+    """
     parts: dict[str, list[StageCost]] = {}
     for artifact in _lineage(model, home):
         parts.setdefault(artifact.name, []).append(_spent(artifact, devices))
@@ -56,7 +59,7 @@ def cost_of_lineage(model: Artifact, home: Path, devices: int, planned_hours: Ma
 
 
 def _lineage(model: Artifact, home: Path) -> list[Artifact]:
-    """Every artifact once, inputs before what they made."""
+    """Lists every artifact once, inputs before outputs."""
     needed: dict[Path, list[Artifact]] = {}
 
     def sources(artifact: Artifact) -> list[Artifact]:

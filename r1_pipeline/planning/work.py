@@ -1,8 +1,7 @@
-"""What each artifact of a profile amounts to: how much is sampled, how much is trained, with which model.
+"""The amount of sampling and training behind each artifact of a profile.
 
-Counts come from the recipes, lengths and yields from the profile's forecast, and which model it is from the graph: it
-is found along the inputs. Artifacts that only move rows (curation, judging, merging) need no accelerator and are left
-out.
+Counts come from the recipes, lengths and yields from the profile's forecast, and the model's shape from the base that
+the graph leads to. Artifacts that only move rows (curation, grading, merging) need no accelerator and are left out.
 """
 
 from dataclasses import dataclass, replace
@@ -26,45 +25,47 @@ from r1_pipeline.verbs import GeneralRecipe, ReinforceRecipe
 
 @dataclass(frozen=True)
 class Sampled:
-    """Completions to be sampled."""
+    """A number of completions to sample."""
 
     completions: int
     prompt: float
     mean: float
-    """Tokens of a completion."""
+    """Mean tokens of a completion."""
     limit: int
     at_once: int | None
-    """Completions of a rollout, which ends before the next begins; None: one long queue."""
+    """Completions of a rollout, which ends before the next begins; None for one long queue."""
 
     @property
     def tokens(self) -> float:
+        """Tokens of all completions."""
         return self.completions * self.mean
 
 
 @dataclass(frozen=True)
 class Trained:
-    """Sequences to be trained on."""
+    """A number of sequences to train on."""
 
     sequences: float
-    """Every epoch counted."""
+    """Sequences over all epochs."""
     length: float
-    """Tokens, prompt included."""
+    """Mean tokens of a sequence, prompt included."""
     steps: int
     longest: int
-    """Tokens of the longest sequence that may come."""
+    """Tokens of the longest possible sequence."""
     forwards: int
-    """Forward passes beside that of training: log-probabilities of the old policy and of the reference."""
+    """Additional forward passes, for log-probabilities of the old policy and of the reference model."""
     precision: Precision
     reference: bool = False
 
     @property
     def tokens(self) -> float:
+        """Tokens of all sequences."""
         return self.sequences * self.length
 
 
 @dataclass(frozen=True)
 class Work:
-    """One model at one task."""
+    """The sampling and training of one model for one artifact."""
 
     shape: Shape
     sampled: Sampled | None = None
@@ -72,11 +73,11 @@ class Work:
 
     @property
     def tokens(self) -> float:
-        """Sampled and trained on."""
+        """Tokens sampled and trained on."""
         return sum(part.tokens for part in (self.sampled, self.trained) if part)
 
     def within(self, budget: float) -> "Work":
-        """The part of reinforcement that a budget of tokens pays for."""
+        """Returns the part of an RL run that a budget of tokens covers."""
         share = min(1.0, budget / self.tokens)
         assert self.sampled and self.trained
         return replace(
@@ -90,11 +91,11 @@ class Work:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a corpus that are expected."""
+    """The expected rows of a corpus."""
 
     count: float
     mean: float
-    """Tokens of a response."""
+    """Mean tokens of a response."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class _Planner:
     forecast: Forecast
 
     def work(self, name: AssetName) -> Work | None:
-        """The work behind one artifact; None where it needs no accelerator."""
+        """Returns the work behind one artifact; None if it needs no accelerator."""
         recipe = self.bound.recipe(name)
         if isinstance(recipe, PretrainRecipe):
             return self._pretrain(recipe)
@@ -120,14 +121,14 @@ class _Planner:
         return None
 
     def shape(self, name: AssetName) -> Shape:
-        """The shape of a model: that of the base from which its line started."""
+        """Returns the shape of a model, that of the base it descends from."""
         recipe = self.bound.recipe(name)
         if isinstance(recipe, PretrainRecipe | AdoptRecipe):
             return recipe.shape
         return self.shape(self._input(name, "policy", "base", "model"))
 
     def rows(self, name: AssetName) -> Rows:
-        """What a corpus is expected to hold."""
+        """Returns the rows that a corpus is expected to hold."""
         recipe = self.bound.recipe(name)
         if isinstance(recipe, RejectionRecipe):
             return Rows(self._kept(recipe), self.forecast.reasoning)
@@ -145,7 +146,7 @@ class _Planner:
         return found
 
     def _expected(self, name: AssetName) -> float:
-        """Tokens of a reasoned completion of this node."""
+        """Returns the expected tokens of a reasoning completion at this node."""
         return float(getattr(self.forecast, self.bound.graph.node(name.asset).expects))
 
     def _pretrain(self, recipe: PretrainRecipe) -> Work:
@@ -187,7 +188,7 @@ class _Planner:
         return Work(self.shape(name), Sampled(completions, self.forecast.prompt, min(mean, limit), limit, None))
 
     def _rewrite(self, name: AssetName, recipe: RewriteRecipe, how: ByCheckpoint) -> Work:
-        """Every completion that is right and readable is asked for again; instructions count a token a word."""
+        """Returns the work of rewriting every correct, readable completion; instructions count one token per word."""
         completions = round(sum(recipe.ask.problems.values()) * recipe.ask.samples * self.forecast.kept)
         prompt = len(INSTRUCTIONS.split()) + self.forecast.prompt + self.forecast.reasoning
         limit = how.sampling.max_tokens
@@ -195,7 +196,7 @@ class _Planner:
         return Work(self.shape(self._input(name, "writer")), Sampled(completions, prompt, mean, limit, None))
 
     def _kept(self, recipe: RejectionRecipe) -> float:
-        """Rows that rejection sampling is expected to keep."""
+        """Returns the number of rows that rejection sampling is expected to keep."""
         of_one = min(recipe.keep.per_problem, recipe.ask.samples * self.forecast.kept)
         share = recipe.ask.shard.of if recipe.ask.shard else 1
         return sum(recipe.ask.problems.values()) * of_one / share
@@ -229,7 +230,7 @@ class _Planner:
 
 
 def work_of(profile: Profile) -> dict[AssetName, Work]:
-    """Every artifact that needs an accelerator, and the work behind it, in the order of the graph."""
+    """Returns the work behind every artifact that needs an accelerator, in the order of the graph."""
     plan = _Planner(profile.bound, profile.forecast)
     found = {name: plan.work(name) for name in profile.bound.names.values()}
     return {name: work for name, work in found.items() if work}

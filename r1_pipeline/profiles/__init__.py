@@ -5,8 +5,8 @@
     node          Qwen2.5-7B on eight GPUs               `profiles.node`
     paper         DeepSeek-V3-Base on 512 GPUs           `profiles.paper`
 
-Nothing below this package has a meaningful default. A profile may be given another base: `small:DIRECTORY` or
-`small:OWNER/NAME@REVISION`.
+The packages that a profile configures have no meaningful defaults of their own. A name may carry another base model:
+`small:DIRECTORY` or `small:OWNER/NAME@REVISION`.
 """
 
 from collections.abc import Callable
@@ -29,9 +29,9 @@ PROFILES: Registry[Callable[[int], Profile]] = Registry(
 
 
 def load_profile(name: str, seed: int) -> Profile:
-    """The profile `name` with every seed derived from `seed`, and the base after a colon in place of its own.
+    """Loads the profile `name`, with every seed derived from `seed`; a base model after a colon replaces its own.
 
-    Raises `UnknownNameError` with the names there are, `RequirementError` for a base that this machine lacks.
+    Raises `UnknownNameError` with the known names, `RequirementError` for a base that this machine lacks.
     """
     known, _, base = name.partition(":")
     profile = replace(PROFILES[known](seed), name=name, seed=seed)

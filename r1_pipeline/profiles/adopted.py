@@ -1,6 +1,6 @@
-"""What the profiles of real models have in common: a base that exists, and the paper's graph around it.
+"""The common part of the profiles of real models: a pretrained base, and the paper's graph around it.
 
-Problems are the built-in ones unless a sources file replaces or extends them; `Scale.problems` says how many are taken.
+Problems are the built-in ones unless a sources file replaces or extends them; `Scale` says how many are used.
 """
 
 from collections.abc import Mapping
@@ -42,47 +42,49 @@ BUILT_IN = ProblemsRecipe(
     turns=3,
     heldout_share=0.25,
 )
-"""Too easy for a real model: name real problem sets in a sources file."""
+"""Problems that are too easy for a real model; name real problem sets in a sources file."""
 
 LUCK = LuckRecipe(level=0.05, answers=8, stated=False)
-"""Not published. Of four options, 4 of 4, 5 of 8 or 8 of 16 samples are above chance; the options of real questions are
-seldom repeated word for word, so that their value is not asked for."""
+"""The filter against lucky guesses, with values of our own.
+
+With four options, 4 of 4, 5 of 8 or 8 of 16 correct samples are above chance. Completions seldom repeat the options of
+real questions word for word, so no option has to be stated."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What differs between the profiles of real models."""
+    """The values that differ between the profiles of real models."""
 
     base: AdoptRecipe
     students: Mapping[str, AdoptRecipe]
     shares: Mapping[Domain, float]
-    """Of the domains among prompts of reasoning RL."""
+    """Domain -> its share of the prompts of reasoning RL, relative to the others."""
     rules: Rubric
-    """Of R1-Zero; later models add language, the last also preference."""
+    """The rubric of R1-Zero; later models add language consistency, the last one preference as well."""
     zero: GrpoRecipe
     dev2: GrpoRecipe
     r1: GrpoRecipe
     general_steps: int
-    """Last steps of `r1` that mix in general prompts."""
+    """Number of final optimizer steps of `r1` that mix in general prompts."""
     student_rl: GrpoRecipe
     cold_start: SftRecipe
     sft: SftRecipe
     distill: Mapping[str, SftRecipe]
     reward_model: RewardModelRecipe
     cold_start_problems: int
-    """Of each domain."""
+    """Problems of each domain that are sampled for the cold start."""
     trace_problems: Mapping[Domain, int]
     trace_shards: Mapping[Domain, int]
-    """Partitions of each domain's sampling; what is not named is one."""
+    """Domain -> partitions of its sampling; a domain that is not named has one."""
     trace_samples: int
-    """Completions of each of them."""
+    """Completions per problem of `trace_problems`."""
     trace_kept: int
-    """Of those, at most."""
+    """Completions kept per problem, at most."""
     readable: ReplyRecipe
     max_tokens: int
-    """Of a completion outside training."""
+    """Maximum tokens of a completion outside training."""
     heldout: Mapping[Domain, int]
-    """Problems of each evaluation."""
+    """Domain -> problems of each evaluation."""
     eval_samples: int
     general_rows: int
     corpus_rows: Mapping[Domain, int]
@@ -90,7 +92,7 @@ class Scale:
 
 
 def pipeline(seed: int, scale: Scale) -> Recipes:
-    """The recipes of the whole graph at this scale."""
+    """Builds the recipes of the whole graph at this scale."""
     reasoning = PromptSchedule(shares=scale.shares, general_steps=0, general_share=0.5, seed=seed)
     last = reasoning.model_copy(update={"general_steps": scale.general_steps})
     with_language = scale.rules.model_copy(update={"language": 1.0})  # equation 7, weight as in equation 8
@@ -144,10 +146,10 @@ def pipeline(seed: int, scale: Scale) -> Recipes:
 
 
 def with_base(profile: Profile, base: str) -> Profile:
-    """`profile` with another base: a directory, a GGUF file, or `OWNER/NAME@REVISION` of a hub model on this machine.
+    """Returns `profile` with another `base`: a directory, a GGUF file, or `OWNER/NAME@REVISION` of a local hub model.
 
-    The base is the model that is not a student's: the one node that pretrains and has no partitions. Raises
-    `RecipeError` for a profile that makes its own base, `RequirementError` for a model that is not here.
+    The base is the main model, not a student's: the one node that pretrains and has no partitions. Raises
+    `RecipeError` for a profile that trains its own base, `RequirementError` for a model that is not on this machine.
     """
     bases = (node for node in profile.graph if node.verb is pretrain and node.each is None)
     name = next(bases).name

@@ -1,11 +1,11 @@
-"""The toy world's effects beside their controls: nodes that a profile of the toy world may have, and that cost extra.
+"""Control experiments for the toy world's effects: optional nodes that a toy profile can add, at extra cost.
 
-    NODE_even_care              a web in which authors slip as often when they mix languages, and what follows from it
-    NODE_no_check               a web without the longest way to think, and what follows from it
+    NODE_even_care              trained on a web whose authors slip as often when they mix languages
+    NODE_no_check               trained on a web without the longest way to think
     distilled_clean_web_text    students tuned on as many tokens of careful web text as the teacher's corpus has
-    distilled_solutions         students tuned on as many tokens of the toy world's own solutions of its problems
+    distilled_solutions         students tuned on as many tokens of the toy world's own solutions to its problems
 
-The report says of every effect whether it stays under its control (`evaluation.controls`).
+The report states for every effect whether it survives its control (`evaluation.controls`).
 """
 
 from dataclasses import replace
@@ -24,12 +24,12 @@ from r1_pipeline.verbs import write_toy
 EVEN_CARE, NO_CHECK = "even_care", "no_check"
 COLD_START = ("cold_start_answers", "cold_start_data")
 LANGUAGE_LINE = ("base", "r1_zero", *COLD_START, "dev1", "dev2", "dev2_no_language_reward")
-"""What the effects on language are measured on, and all between."""
+"""Nodes that the effects on language are measured on, and all nodes between them."""
 WRITTEN = {
     "clean_web_text": "careful web text",
     "solutions": "the toy world's own solutions",
 }
-"""Corpus of a control -> what it holds."""
+"""A control's corpus -> what the corpus holds."""
 CONTROLS = (
     Control(
         effect="Reinforcement alone makes R1-Zero mix languages",
@@ -83,7 +83,7 @@ CONTROLS = (
 
 
 def with_controls(profile: Profile) -> Profile:
-    """`profile` with the controls; raises `RecipeError` for one whose base does not read the toy web."""
+    """Returns `profile` with the controls; raises `RecipeError` if its base is not trained on the toy web."""
     base = profile.recipes["base"]
     if not isinstance(base, PretrainRecipe):
         raise RecipeError(
@@ -113,13 +113,13 @@ def with_controls(profile: Profile) -> Profile:
 
 
 def _unchecked(web: ToyRecipe) -> dict[Style, float]:
-    """The styles without the longest; those who would check go through all steps, so that no fewer people are right."""
+    """Replaces the longest style, `check`, by `steps`, so that no fewer authors are right."""
     steps = web.styles.get("steps", 0.0) + web.styles.get("check", 0.0)
     return {**{name: share for name, share in web.styles.items() if name != "check"}, "steps": steps}
 
 
 def _careful(web: ToyRecipe) -> ToyRecipe:
-    """The same web by those of its authors who go through all steps, in one language, tidily and without a slip."""
+    """Keeps of the web only authors who write out all steps, in one language, tidily and without a slip."""
     styles = {name: share for name, share in web.styles.items() if name != "hasty"}
     return web.model_copy(
         update={
@@ -134,7 +134,7 @@ def _careful(web: ToyRecipe) -> ToyRecipe:
 
 
 def _tuned_on(graph: Graph, name: str) -> Graph:
-    """`graph` with the corpus `name` and the students that are tuned on it."""
+    """Adds the corpus `name`, and students that are tuned on it, to `graph`."""
     corpus = Node(
         name=name,
         verb=write_toy,

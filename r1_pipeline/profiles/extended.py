@@ -1,10 +1,10 @@
-"""A profile as a user's recipe file changes it: `r1 run --recipe my_recipe.py`.
+"""Extends a profile by a user's recipe file: `r1 run --recipe my_recipe.py`.
 
-The file may add to any registry (domains, verifiers, reward parts, prompt forms, engines, profiles) and may define
+The file can add to any registry (domains, verifiers, reward parts, prompt forms, engines, profiles) and can define
 
     def extend(profile: Profile) -> Profile: ...
 
-which adds or replaces nodes and recipes. `with_benchmark` and `with_student` do for it what most files want.
+which adds or replaces nodes and recipes. `with_benchmark`, `with_student` and the others here cover common changes.
 """
 
 from dataclasses import replace
@@ -34,7 +34,7 @@ from r1_pipeline.verbs import (
 
 
 def extended(profile: Profile, file: Path) -> Profile:
-    """`profile` as the recipe file changes it; raises `RecipeError` that names the file, `GraphError` for its nodes."""
+    """Applies a recipe file to `profile`; raises `RecipeError` that names the file, `GraphError` for its nodes."""
     extend = getattr(load_file(file), EXTEND, None)
     if extend is None:
         return profile
@@ -45,7 +45,7 @@ def extended(profile: Profile, file: Path) -> Profile:
 
 
 def file_source(name: str, file: Path, mapping: str, licence: str, origin: str, side: Side) -> SourceRecipe:
-    """A file of a user's as a source; `mapping` is the name of one that ships, or a TOML file beside `file`.
+    """Declares a user's `file` as a source; `mapping` names a built-in mapping, or a TOML file in the same folder.
 
     Raises like `data.ingest.declared.read_sources`.
     """
@@ -60,7 +60,7 @@ def file_source(name: str, file: Path, mapping: str, licence: str, origin: str, 
 
 
 def with_source(profile: Profile, source: SourceRecipe, folder: Path, *nodes: str) -> Profile:
-    """`profile` whose problem sets `nodes` also take the rows of `source`, whose files lie in `folder`."""
+    """Returns `profile` whose problem sets `nodes` also take the rows of `source`; its files lie in `folder`."""
     changed = {}
     for name in nodes:
         recipe = profile.recipes[name]
@@ -74,16 +74,17 @@ def with_source(profile: Profile, source: SourceRecipe, folder: Path, *nodes: st
 def with_benchmark(
     profile: Profile, name: str, source: SourceRecipe, folder: Path, problems: int, samples: int
 ) -> Profile:
-    """`profile` with one more benchmark: the rows of `source`, asked of every checkpoint under `NAME/MODEL`.
+    """Returns `profile` with a further benchmark: every checkpoint is evaluated on rows of `source`, as `NAME/MODEL`.
 
-    They are kept out of every corpus, planned, scheduled and reported. `samples` completions are taken of each of at
-    most `problems` problems, otherwise as the profile evaluates. Raises `RecipeError` for prompts that nothing scores.
+    The rows are kept out of every corpus, and the evaluations are planned, scheduled and reported. At most `problems`
+    problems are sampled `samples` times each, otherwise as the profile evaluates. Raises `RecipeError` for prompts
+    that nothing scores.
     """
     mapping = source.mapping
     if source.feeds == "general" and not (isinstance(mapping, ProblemMapping) and (mapping.answer or mapping.verifier)):
         raise RecipeError(
             f"the benchmark {name} has general prompts without a reference, so it has no score; name a verifier in the "
-            'mapping, or hold them out with side = "heldout": reward models and the rule of refusals have a say there'
+            'mapping, or hold them out with side = "heldout": reward models and the refusal rule score those'
         )
     own = profile.recipes[profile.graph.benchmarks[0].name]
     held_out = profile.recipes[profile.graph.benchmarks[0].problems]
@@ -111,10 +112,10 @@ def with_benchmark(
 def with_sampled_general(
     profile: Profile, writer: str, recipe: SampleGeneralRecipe, judge: str | None = None
 ) -> Profile:
-    """`profile` whose general rows are written by the model of the node `writer` and approved of by another.
+    """Returns `profile` whose general rows are sampled from the node `writer` and kept by the opinion of another model.
 
-    That is the checkpoint of the node `judge` where `recipe.keep.by` is a judge; else reward models, which are trained
-    from the base for it, since those of the graph come from a model that learns from these very rows.
+    That model is the checkpoint of the node `judge` if `recipe.keep.by` is a judge. Otherwise reward models decide;
+    they are trained from the base, since those of the graph descend from a model that is trained on these very rows.
     """
     graph, recipes = profile.graph, profile.recipes
     general = next(node for node in graph if node.verb is collect_general)
@@ -150,10 +151,10 @@ def with_sampled_general(
 
 
 def with_writer(profile: Profile, how: ByCheckpoint | ByServer, writer: str | None = None) -> Profile:
-    """`profile` whose cold start is put into words by a model: the checkpoint of the node `writer`, or a server's.
+    """Returns `profile` whose cold start is rewritten by a model: the checkpoint of the node `writer`, or a server's.
 
-    Raises `UnknownNameError` for a node that is not there, and `GraphError` for one that is no checkpoint, or learns
-    from these very rows.
+    Raises `UnknownNameError` for an unknown node, and `GraphError` for one that is not a checkpoint or is trained on
+    these very rows.
     """
     graph = profile.graph
     draft = next(node for node in graph if node.verb is draft_cold_start)
@@ -175,7 +176,7 @@ def with_writer(profile: Profile, how: ByCheckpoint | ByServer, writer: str | No
 
 
 def with_student(profile: Profile, name: str, base: Recipe, distill: Recipe) -> Profile:
-    """`profile` with one more student: its base and its distillation; raises `RecipeError` for a name that is taken."""
+    """Returns `profile` with one more student, its base and its distillation; raises `RecipeError` for a taken name."""
     recipes = {}
     for node in profile.graph:
         known = profile.recipes.get(node.name)

@@ -1,4 +1,4 @@
-"""Models that exist: where to get each, pinned, and its shape as its `config.json` has it."""
+"""Pretrained models: a pinned source for each, and its shape as stated in its `config.json`."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -21,7 +21,7 @@ SMOLLM2 = AdoptRecipe(
 
 
 def cut(whole: AdoptRecipe, layers: Sequence[int], architecture: Literal["llama", "qwen2"]) -> AdoptRecipe:
-    """A student made of some layers of a Llama, as a Llama or as a Qwen2."""
+    """Makes a student from some `layers` of a Llama, with the architecture of a Llama or of a Qwen2."""
     shape = whole.shape.model_copy(
         update={"layers": len(layers), "dense_layers": len(layers), "bias": architecture == "qwen2"}
     )

@@ -1,7 +1,7 @@
 """`node`: Qwen2.5-7B on one node of eight GPUs (`r1 plan` says how long); its students have a billion parameters.
 
-The paper's recipe with shorter runs: RL on a 7B dense base gave its authors no real gain on AIME (supplement G.1), so
-the numbers are set for GSM8K- and MATH-like problems. Real problems come from a sources file.
+It is the paper's recipe with shorter runs. RL on a 7B dense base gave the authors no real gain on AIME (supplement
+G.1), so the numbers are set for problems like those of GSM8K and MATH. Real problems come from a sources file.
 """
 
 from dataclasses import replace
@@ -20,7 +20,7 @@ MAX_TOKENS = 4096
 
 
 def node(seed: int) -> Profile:
-    """The paper's schedule at a twentieth of the steps, on completions an eighth as long."""
+    """Builds the profile: the paper's schedule at a twentieth of the steps, on completions an eighth as long."""
     return Profile(
         pipeline(seed, _scale(seed)),
         Runtime(

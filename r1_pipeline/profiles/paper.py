@@ -1,7 +1,7 @@
 """`paper`: DeepSeek-V3-Base on 64 nodes of eight H800, with the hyper-parameters of the paper.
 
-[N] is Nature 645:633-638 with its Methods, [S] arXiv 2501.12948v2 with its appendices, [v1] the first version. What is
-not published says so. Made to be planned, read and derived from: no one here has run it.
+[N] is Nature 645:633-638 with its Methods, [S] arXiv 2501.12948v2 with its appendices, [v1] its first version. Values
+that the authors did not publish are marked. The profile is for planning, reading and deriving; we have never run it.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ SAMPLES, KEPT = 16, 4  # "several" of each problem, [S] B.3.3; the numbers are o
 
 
 def paper(seed: int) -> Profile:
-    """The paper's run."""
+    """Builds the profile of the paper's run."""
     return Profile(
         pipeline(seed, paper_scale(seed)),
         Runtime(
@@ -72,7 +72,7 @@ def paper(seed: int) -> Profile:
 
 
 def paper_scale(seed: int) -> Scale:
-    """Numbers of the paper; `node` derives its own from them."""
+    """Returns the paper's numbers, from which `node` derives its own."""
     zero = _grpo(seed)
     # [N] Methods: 1,700 steps; 1,696 are whole rollouts of 16. Dev2's number is not published: as many.
     later = zero.model_copy(update={"steps": 1696})

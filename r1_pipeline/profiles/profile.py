@@ -1,9 +1,9 @@
-"""What a profile is: everything a run needs to know, complete and typed.
+"""Profiles: the complete, typed configuration of a run.
 
-    recipes    what is computed: node of the graph -> its recipe, or one for each of its partitions
-    graph      the nodes; the paper's unless the profile says otherwise
-    Machine    what it is made for; `require` says before any work what this machine lacks
-    Forecast   how long things are expected to be; plans are made from it, nothing else is
+    recipes    what is computed: node of the graph -> its recipe, or one recipe for each of its partitions
+    graph      the nodes; the paper's by default
+    Machine    the hardware it is made for; `require` reports what this machine lacks before any work is done
+    Forecast   expected lengths and counts; used by plans only
 
 A variant is a `replace` or `with_recipes`; a new profile is one function and one line in `PROFILES`.
 """
@@ -36,9 +36,10 @@ from r1_pipeline.verbs import ReinforceRecipe
 
 
 def sharded(traces: Mapping[Domain, RejectionRecipe], shards: Mapping[Domain, int]) -> dict[str, RejectionRecipe]:
-    """The partitions `DOMAIN.00`, `DOMAIN.01` and on; a domain without shards stays one partition of its name.
+    """Cuts each domain's recipe into the partitions `DOMAIN.00`, `DOMAIN.01` and so on.
 
-    Dagster does not work out staleness across 100 partitions or more.
+    A domain without shards stays one partition under its own name. Dagster does not compute staleness across 100
+    partitions or more.
     """
     parts: dict[str, RejectionRecipe] = {}
     for domain, whole in traces.items():
@@ -54,28 +55,28 @@ class Machine(Record):
     """The hardware that a profile is made for."""
 
     accelerator: str
-    """Name in `planning.hardware`."""
+    """A name in `planning.hardware.ACCELERATORS`."""
     devices: int
     """Accelerators, or CPU cores, that one stage uses at once."""
     memory_gib: float
-    """That each must have at least; 0: not checked."""
+    """Minimum memory per device, GiB; 0 disables the check."""
     sequence_devices: int
     """Devices that share one sequence in training (context parallelism)."""
 
 
 class Forecast(Record):
-    """Expected lengths, in tokens, and counts: what no recipe can say before the run."""
+    """Expected lengths, in tokens, and counts that no recipe can know before the run."""
 
     prompt: float
-    """Of a rendered prompt."""
+    """Mean tokens of a rendered prompt."""
     zero: float
-    """Of a completion while R1-Zero is trained: the mean over the run."""
+    """Mean tokens of a completion over the training of R1-Zero."""
     reasoning: float
-    """Of a reasoned completion of any later model."""
+    """Mean tokens of a reasoning completion of any later model."""
     general: float
-    """Of a reply to a general prompt."""
+    """Mean tokens of a reply to a general prompt."""
     kept: float
-    """Share of sampled completions that are right and readable, in (0, 1]."""
+    """Share of sampled completions that are correct and readable, in (0, 1]."""
     general_rows: int
     """Written replies to general prompts."""
     pairs: int
@@ -94,21 +95,21 @@ class Profile:
     forecast: Forecast
     graph: Graph = DEEPSEEK_R1
     name: str = ""
-    """Under which it was loaded."""
+    """The name that it was loaded by."""
     seed: int = 0
-    """Root of all its seeds."""
+    """The seed that all its other seeds derive from."""
 
     @cached_property
     def bound(self) -> Bound:
-        """The graph with these recipes; raises `GraphError` where they do not fit."""
+        """The graph bound to these recipes; raises `GraphError` if they do not fit."""
         return bind(self.graph, self.recipes)
 
     def with_recipes(self, recipes: Recipes) -> "Profile":
-        """This profile with some recipes added or replaced."""
+        """Returns this profile with some recipes added or replaced."""
         return replace(self, recipes={**self.recipes, **recipes})
 
     def with_engine(self, engine: EngineSpec) -> "Profile":
-        """This profile with everything outside training sampled by `engine`."""
+        """Returns this profile with all sampling outside training done by `engine`."""
 
         def sampled(recipe: Recipe) -> Recipe:
             own = isinstance(recipe, RejectionRecipe | SampleGeneralRecipe | EvaluateRecipe)
@@ -122,7 +123,7 @@ class Profile:
         )
 
     def require(self) -> None:
-        """Raises `RequirementError` naming everything that this machine lacks, before any work is done."""
+        """Checks the machine before any work is done; raises `RequirementError` naming everything that it lacks."""
         devices = list(self._devices())
         lacking = [
             *(*devices, *self._models(), *self._engines(), *self._shares()),
@@ -169,7 +170,7 @@ class Profile:
             yield f"{ranks} ranks cannot share the batches of {', '.join(unequal)} equally; start fewer ranks"
 
     def _batches(self) -> Iterator[tuple[str, int]]:
-        """Every stage that trains, and its effective batch."""
+        """Yields every stage that trains, with its effective batch size in sequences."""
         for stage, recipe in self._recipes():
             if isinstance(recipe, ReinforceRecipe):
                 yield stage, recipe.grpo.prompts_per_step * recipe.grpo.group_size
@@ -177,7 +178,7 @@ class Profile:
                 yield stage, recipe.batch
 
     def _recipes(self) -> Iterator[tuple[str, Recipe]]:
-        """Every artifact that has a recipe, and its recipe."""
+        """Yields every artifact that has a recipe, with its recipe."""
         for name in self.bound.names.values():
             if (recipe := self.bound.recipe(name)) is not None:
                 yield str(name), recipe

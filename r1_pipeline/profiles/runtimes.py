@@ -1,4 +1,4 @@
-"""A profile on the machine at hand: the fields of its `Runtime` that a TOML file names, in the place of the profile's.
+"""Adapts a profile to the machine at hand: a TOML file overrides fields of its `Runtime`.
 
 micro_batch = 4
 
@@ -21,7 +21,7 @@ from r1_pipeline.recipe import Runtime
 
 
 def with_runtime(profile: Profile, file: Path) -> Profile:
-    """`profile` with what `file` says about where and how it runs; raises `RecipeError` for what no runtime has."""
+    """Returns `profile` with the runtime settings of `file`; raises `RecipeError` for a setting that does not exist."""
     try:
         said = parse_toml(file.read_text(encoding="utf-8"), str(file), TypeAdapter(dict[str, Any]))
         if moved := {"engine"} & said.keys() | ({"clip"} & dict(said.get("rollouts", {})).keys()):

@@ -1,7 +1,7 @@
 """`small`: a real model of 135 million parameters on one GPU (`r1 plan` says how long).
 
-The base comes from a PyPI wheel, so that no hub is needed; the students are cut from it, every second and two of three
-layers. Give it real problems in a sources file, or another base as `small:DIRECTORY`.
+The base comes from a PyPI wheel, so that no model hub is needed; one student keeps every second layer of it, the other
+two layers of three. Give it real problems in a sources file, or another base as `small:DIRECTORY`.
 """
 
 from r1_pipeline.data.licences import PERMISSIVE
@@ -23,7 +23,7 @@ SAVE_STEPS = 20
 
 
 def small(seed: int) -> Profile:
-    """SmolLM2-135M-Instruct through the whole graph; numbers are chosen for a short run, not published anywhere."""
+    """Builds the profile: SmolLM2-135M-Instruct through the whole graph, with numbers of our own for a short run."""
     zero = _grpo(seed)
     sft = _sft(seed)
     students = {
@@ -34,7 +34,7 @@ def small(seed: int) -> Profile:
         base=SMOLLM2,
         students=students,
         shares={"math": 0.55, "code": 0.15, "stem": 0.12, "logic": 0.18},
-        # SmolLM2 never comes to the whole form by itself: the tags are a first foothold.
+        # SmolLM2 never samples the whole form unprompted; rewarding single tags gives RL a first signal.
         rules=Rubric(accuracy=1.0, format=0.2, language=0.0, preference=0.0, tags=0.2, watched=("language",)),
         zero=zero,
         dev2=zero.model_copy(update={"steps": 60}),

@@ -1,4 +1,4 @@
-"""A profile with a user's own sources beside, or in the place of, the built-in problems."""
+"""Adds a user's own sources to a profile, or puts them in place of the built-in problems."""
 
 from dataclasses import replace
 
@@ -13,9 +13,9 @@ from r1_pipeline.verbs import collect_general, curate, curate_preferences
 
 
 def with_sources(profile: Profile, declared: Declared) -> Profile:
-    """`profile` whose problem sets and preference pairs take what `declared` says.
+    """Returns `profile` with problem sets and preference pairs drawn from the `declared` sources.
 
-    Raises `RecipeError` where nothing that it says has a written reply to a general prompt, and the graph needs some.
+    Raises `RecipeError` if the graph needs written replies to general prompts and no declared source has any.
     """
     written = any(isinstance(source.mapping, DemonstrationMapping) for source in declared.recipes)
     needing = [node.name for node in profile.graph if node.verb is collect_general]
@@ -46,7 +46,7 @@ def with_sources(profile: Profile, declared: Declared) -> Profile:
 
 
 def fed_nodes(profile: Profile) -> list[str]:
-    """Nodes that take rows from sources; a benchmark keeps the source of its own."""
+    """Lists the nodes that take rows from sources; a benchmark keeps its own source."""
     own = {benchmark.problems for benchmark in profile.graph.benchmarks[1:]}
     curated = (node.name for node in profile.graph if node.verb in (curate, curate_preferences))
     return [name for name in curated if name not in own]

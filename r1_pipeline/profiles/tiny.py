@@ -1,7 +1,7 @@
-"""The toy world: bases made from nothing, problems made up, everything on two CPU cores.
+"""The profiles of the toy world: bases trained from scratch on synthetic problems, all on two CPU cores.
 
-    smoke   seconds a stage, learns nothing, touches everything: what the tests run
-    tiny    some 27 minutes on two idle cores: shows the paper's effects in miniature
+    smoke   seconds a stage; runs every stage and learns nothing; the tests use it
+    tiny    some 27 minutes on two idle cores; shows the paper's effects in miniature
 
 `smoke` is `tiny` with smaller numbers, so both run the same code.
 """
@@ -39,9 +39,9 @@ from r1_pipeline.training.sft import SftRecipe
 from r1_pipeline.verbs import GeneralRecipe, ReinforceRecipe
 
 MAX_TOKENS = 64
-"""Completion tokens of the toy world, at most; its longest careful solution needs about 35."""
+"""Maximum tokens of a completion in the toy world; its longest careful solution needs about 35."""
 SAVE_STEPS = 50
-"""Optimizer steps that an interruption costs at most."""
+"""Optimizer steps between checkpoints, and so the most that an interruption costs."""
 TOY_SCREENING = RowsRecipe(
     contamination=STANDARD_SCREENING.contamination.model_copy(update={"window": MAX_TOKENS}),
     quality=STANDARD_SCREENING.quality,
@@ -49,7 +49,8 @@ TOY_SCREENING = RowsRecipe(
         update={"similarity": 1.0, "number_similarity": 1.0, "common_share": 1.0}
     ),
 )
-"""Toy problems differ in one number or word: held-out ones are found whole, and only what is said alike is a repeat."""
+"""Screening for problems that differ in one number or word: a held-out problem must match as a whole, and only
+identical texts count as duplicates."""
 
 BASE = DeepseekV3(
     width=128,
@@ -67,7 +68,7 @@ STUDENTS: Mapping[str, Dense] = {
     "qwen": Dense(type="qwen2", width=96, layers=3, heads=4, key_value_heads=2, intermediate=256),
     "llama": Dense(type="llama", width=96, layers=3, heads=4, key_value_heads=2, intermediate=256),
 }
-"""Small dense models of other families that learn from the teacher's corpus: partition key -> architecture."""
+"""Small dense models of other families that are distilled from the teacher: partition key -> architecture."""
 FACTS = ProblemsRecipe(
     seed=0,
     sums=(120, 800, 900, 600),
@@ -104,25 +105,28 @@ WEB = ToyRecipe(
         "off": 0.04,
     },
 )
-"""Hasty enough that a base which learns it well is bad at every problem."""
+"""The toy web, hasty enough that a base which learns it well is bad at every problem."""
 DEMONSTRATED: tuple[tuple[Manner, float], ...] = (
     ("good", 0.5), ("long", 0.2), ("half", 0.1), ("hedged", 0.1), ("rude", 0.1),
 )  # fmt: skip
-"""How people write general demonstrations; the verifier drops some of what is not good, as it does for real ones."""
+"""Manners of written general replies, each with its relative frequency; the verifier drops some bad ones, as it does
+for real data."""
 
 EXPERT_BIAS_RATE = 0.001
-"""Of the model with experts, in every stage that trains it; DeepSeek-V3's value (its report, section 4.2)."""
+"""Update rate of the expert biases of the mixture-of-experts model in every stage that trains it; DeepSeek-V3's value
+(its report, section 4.2)."""
 RL_SHARES: Mapping[Domain, float] = {"math": 0.4, "code": 0.1, "stem": 0.3, "logic": 0.2}
-"""Of the prompts of reasoning RL; the paper's: 0.30, 0.28, 0.25, 0.17 (supplement, table 4, with bug fixing)."""
+"""Domain -> its share of the prompts of reasoning RL; the paper has 0.30, 0.28, 0.25 and 0.17 (supplement, table 4,
+with bug fixing)."""
 
 
 FORECAST = Forecast(prompt=8, zero=17, reasoning=17, general=15, kept=0.5, general_rows=400, pairs=200)
-"""As measured on the profile `tiny`, rounded."""
+"""Lengths and counts as measured on the profile `tiny`, rounded."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """What differs between the profiles of the toy world."""
+    """The values that differ between the profiles of the toy world."""
 
     base: DeepseekV3
     students: Mapping[str, Dense]
@@ -138,13 +142,13 @@ class Size:
     student_rl_steps: int
     prompts_per_step: int
     minibatches: int
-    """Of a rollout, one optimizer step each."""
+    """Minibatches of a rollout, one optimizer step each."""
     group_size: int
     cold_start_problems: int
     trace_problems: int
     trace_samples: int
     luck_level: float
-    """At which a problem of few answers is solved better than by guessing."""
+    """Significance level at which a problem with few possible answers counts as solved better than by guessing."""
     heldout_maths: int
     heldout_others: int
     eval_samples: int
@@ -155,7 +159,7 @@ class Size:
 
 
 def tiny(seed: int) -> Profile:
-    """Shows the paper's effects in miniature; every bar of `docs/results.md` is measured on it."""
+    """Builds the profile that shows the paper's effects in miniature; `docs/results.md` is measured on it."""
     size = Size(
         base=BASE,
         students=STUDENTS,
@@ -199,9 +203,10 @@ def tiny(seed: int) -> Profile:
 
 
 def smoke(seed: int) -> Profile:
-    """Every stage in seconds; claims nothing.
+    """Builds a profile that runs every stage in seconds and claims nothing.
 
-    A handful of facts and a web without slips: the base learns them by heart, so that sampling finds something to keep.
+    It has a handful of facts and a web without slips. The base memorizes them, so that rejection sampling has
+    something to keep.
     """
     facts = FACTS.model_copy(
         update={"sums": (0, 16), "programs": 16, "products": 16, "turns": 1, "largest_sum": 9, "largest_factor": 4}
@@ -252,7 +257,7 @@ def smoke(seed: int) -> Profile:
         preference_accuracy=0.0,
         licences=PERMISSIVE,
         unknown_characters=0.001,
-        regression=1.0,  # two steps on a few problems teach nothing: what they do to a domain is noise
+        regression=1.0,  # two steps on a few problems train nothing: their effect on a domain is noise
         answer_excess=1.0,
     )
     return _toy_world(seed, size, limits, Guards(grader_error_ceiling=0.02))

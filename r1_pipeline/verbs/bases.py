@@ -1,4 +1,4 @@
-"""Bases: made by the profile, or models that exist."""
+"""The verb that makes base models, by pre-training or by importing a pretrained model."""
 
 from dataclasses import replace
 
@@ -15,14 +15,14 @@ from r1_pipeline.training.pretrain import PretrainRecipe, train_base
 from r1_pipeline.verbs.versions import verb
 
 BaseRecipe = PretrainRecipe | AdoptRecipe
-"""A base of the profile's own making, or one that exists."""
+"""The recipe of a base: pre-trained here, or imported."""
 
 
 @verb("training")
 def pretrain(at: Workshop, recipe: BaseRecipe) -> Build[Checkpoint]:
-    """Makes a base model with its tokenizer: trained on the toy web, or one that was pretrained elsewhere.
+    """Makes a base model with its tokenizer, trained on the toy web or imported from a model pretrained elsewhere.
 
-    It stands where the paper has DeepSeek-V3-Base (paper, section 2), or a student's Qwen or Llama base.
+    It takes the place of DeepSeek-V3-Base (paper, section 2), or of a student's Qwen or Llama base.
 
     Raises `RequirementError` for a model that this machine lacks, `RecipeError` for one of another shape.
     """

@@ -1,4 +1,4 @@
-"""Corpora: merged from parts; what is counted of any of them."""
+"""The verbs that merge and write corpora, and the statistics of a corpus."""
 
 import itertools
 from collections.abc import Mapping
@@ -31,12 +31,12 @@ def merge(
     recipe: MergeRecipe,
     benchmarks: Mapping[str, ProblemSet] | None = None,
 ) -> Build[Corpus]:
-    """Merges all `parts` into the SFT corpus, in an order of the seed (paper, section B.3.3).
+    """Merges all `parts` into the SFT corpus, in an order drawn from the seed (paper, section B.3.3).
 
-    Rows with text of `heldout` or of a problem set of `benchmarks`, repeated and unreadable rows are dropped, each with
-    its proof.
+    It drops rows that contain text of `heldout` or of a problem set of `benchmarks`, duplicates and unreadable rows,
+    and stores the evidence for each.
 
-    Raises `ArtifactError` where no row would be left.
+    Raises `ArtifactError` if no row is left.
     """
     others = {keep_out(name): problems for name, problems in (benchmarks or {}).items()}
 
@@ -53,13 +53,13 @@ def merge(
 
 @verb("data")
 def write_toy(at: Workshop, budget: Corpus, tokenizer_of: Checkpoint, recipe: ToyCorpusRecipe) -> Build[Corpus]:
-    """Writes texts of the toy world's own authors, as many tokens of them as the corpus `budget` has.
+    """Writes texts by the toy world's own authors, as many tokens of them as the corpus `budget` has.
 
-    A student that is tuned on them is what distillation (paper, section B.4.3) is compared with. Tokens are counted
-    with the tokenizer of the model `tokenizer_of`.
+    A student tuned on these texts is the control for distillation (paper, section B.4.3). Tokens are counted with the
+    tokenizer of the model `tokenizer_of`.
 
-    Raises `RecipeError` for a web that is too short, not right or not in the chat form, and for a problem of `budget`
-    that is not of the toy world.
+    Raises `RecipeError` for a web that is too short, incorrect or not in chat form, and for a problem of `budget` that
+    is not from the toy world.
     """
 
     def make(draft: Draft) -> Facts:
@@ -74,6 +74,7 @@ def write_toy(at: Workshop, budget: Corpus, tokenizer_of: Checkpoint, recipe: To
 
 
 def corpus_facts(draft: Draft, drops: Mapping[str, int]) -> Facts:
+    """Counts a draft's rows and tokens; raises `ArtifactError` for a corpus without rows."""
     facts = corpus_statistics(draft.path)
     if not facts["rows"]:
         raise ArtifactError(f"{draft.name} would be empty (dropped: {dict(drops)}); loosen its rules or train further")

@@ -1,4 +1,4 @@
-"""Rows of a corpus from general prompts: written by people, or by a model that another approves of."""
+"""The verbs that collect replies to general prompts, written by people or sampled from a model and judged."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -49,24 +49,24 @@ from r1_pipeline.verbs.versions import verb
 
 
 class GeneralRecipe(Recipe):
-    """How much of the general prompts is taken."""
+    """The number of general prompts to take, and the manner of the built-in replies."""
 
     rows: int
-    """Rows, at most, of prompts drawn by the hash of their ids (`data.subset`)."""
+    """Maximum number of rows; their prompts are selected by the hash of their ids (`data.subset`)."""
     manners: Annotated[tuple[tuple[Manner, float], ...], Later()] = (("good", 1.0),)
-    """(manner, relative frequency) of the built-in replies, before the verifier drops what is wrong."""
+    """Manners of the built-in replies, each with its relative frequency before the verifier drops wrong replies."""
 
 
 @verb("data")
 def collect_general(
     at: Workshop, prompts: ProblemSet, tokenizer_of: Checkpoint, recipe: GeneralRecipe
 ) -> Build[Corpus]:
-    """Collects written replies to general `prompts`, demonstrations or the toy world's own.
+    """Collects written replies to general `prompts`: demonstrations, or the toy world's own.
 
-    They stand where the paper reuses DeepSeek-V3's SFT data (paper, section B.3.3). Tokens are counted with the
-    tokenizer of the model `tokenizer_of`.
+    They take the place of DeepSeek-V3's SFT data (paper, section B.3.3). Tokens are counted with the tokenizer of the
+    model `tokenizer_of`.
 
-    Raises `ArtifactError` where no prompt has a reply that may be kept.
+    Raises `ArtifactError` if no prompt has a reply that can be kept.
     """
 
     def make(draft: Draft) -> Facts:
@@ -97,10 +97,10 @@ def sample_general(
 ) -> Build[Corpus]:
     """Keeps a model's `answers` to general `prompts` that a judge or reward models approve of (paper, section B.3.3).
 
-    `judge` is a checkpoint that is asked for its opinion, `reward_models` have one model a kind of preference; the
-    recipe says which of them it takes. Every opinion is stored beside.
+    `judge` is the checkpoint of an LLM judge; `reward_models` has one model per kind of preference. The recipe says
+    which of the two it needs. Every opinion is stored with the corpus.
 
-    Raises `RecipeError` for another input than the recipe takes, `ArtifactError` where no row would be kept.
+    Raises `RecipeError` for inputs that do not fit the recipe, `ArtifactError` if no row is kept.
     """
     how, models = recipe.keep.by, dict(reward_models or {})
     require_optional(at.name, recipe, {"judge": judge, "reward_models": models})

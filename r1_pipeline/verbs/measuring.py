@@ -1,4 +1,4 @@
-"""What models answer, and what it is worth: answers, evaluations, preferences."""
+"""The verbs that sample from models, evaluate them and compare them by preference."""
 
 from collections.abc import Mapping
 
@@ -38,12 +38,12 @@ from r1_pipeline.verbs.versions import verb
 
 @verb("inference")
 def ask(at: Workshop, model: Checkpoint, problems: ProblemSet, recipe: AskRecipe) -> Build[Answers]:
-    """Asks `model` every problem of `problems` in the model's own template, and stores what it says, not judged.
+    """Samples completions of `model` for `problems` in the model's own template, and stores them ungraded.
 
-    It lies below every evaluation and every sampled corpus (paper, sections B.3.2, B.3.3 and D.1), so that a changed
-    verifier judges the stored answers and asks nothing again.
+    Every evaluation and every sampled corpus starts from it (paper, sections B.3.2, B.3.3 and D.1), so that a changed
+    verifier grades the stored completions and nothing is sampled again.
 
-    Raises `RequirementError` for an engine that this machine lacks, `EngineError` where text cannot be generated.
+    Raises `RequirementError` for an engine that this machine lacks, `EngineError` if text cannot be generated.
     """
     template = model.template
 
@@ -64,7 +64,7 @@ def ask(at: Workshop, model: Checkpoint, problems: ProblemSet, recipe: AskRecipe
 def evaluate(at: Workshop, answers: Answers, heldout: ProblemSet, recipe: EvaluateRecipe) -> Build[EvalReport]:
     """Scores a model's stored `answers` to the problems of `heldout` (paper, section D.1).
 
-    Raises `ArtifactError` where `answers` holds none, `GraderError` where nothing can be judged on this machine.
+    Raises `ArtifactError` if `answers` is empty, `GraderError` if this machine cannot grade.
     """
 
     def make(draft: Draft) -> Facts:
@@ -93,12 +93,13 @@ def compare_preferences(
     heldout: ProblemSet,
     baseline: str | None = None,
 ) -> Build[PreferenceScores]:
-    """Scores several models' stored answers to general prompts of `heldout` by reward models (paper, section D.1).
+    """Scores several models' stored answers to general prompts of `heldout` with reward models (paper, section D.1).
 
-    `evaluations` has the answers by model, `reward_models` one model a kind of preference. With `baseline`, the name of
-    one of the models, it also says how often the others' answers are liked better.
+    `evaluations` maps model names to their evaluations, which hold the answers; `reward_models` has one model per kind
+    of preference. With `baseline`, the name of one of the models, it also measures the win rate of each other model
+    against it.
 
-    Raises `ArtifactError` for a model that was asked no general prompt.
+    Raises `ArtifactError` for a model without answers to general prompts.
     """
 
     def make(draft: Draft) -> Facts:

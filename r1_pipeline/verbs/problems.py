@@ -1,4 +1,4 @@
-"""What is asked and preferred: problem sets and preference pairs."""
+"""The verbs that collect problem sets and preference pairs."""
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import (
@@ -15,11 +15,11 @@ from r1_pipeline.verbs.versions import verb
 
 @verb("data")
 def curate(at: Workshop, recipe: CurateRecipe) -> Build[ProblemSet]:
-    """Collects the problems on one side of the split, each of which passed its own verifier (paper, section B.3.1).
+    """Collects the problems on one side of the split whose references pass their own verifier (paper, section B.3.1).
 
-    What does not enter, for whatever reason, is set aside with the reason.
+    Every row that is dropped is stored with the reason.
 
-    Raises `SourceError` for a file that cannot be used, `GraderError` where nothing can be judged on this machine.
+    Raises `SourceError` for a file that cannot be used, `GraderError` if this machine cannot grade.
     """
 
     def make(draft: Draft) -> Facts:

@@ -46,12 +46,12 @@ from r1_pipeline.verbs.versions import verb
 def draft_cold_start(
     at: Workshop, answers: Answers, problems: ProblemSet, tokenizer_of: Checkpoint, recipe: RejectionRecipe
 ) -> Build[Corpus]:
-    """Keeps R1-Zero's right and readable `answers` to `problems`, in think-then-summary form (paper, section B.3.2).
+    """Keeps R1-Zero's correct, readable `answers` to `problems`, in think-then-summary form (paper, section B.3.2).
 
-    A template rewrites them; the new text is judged and measured again. Tokens are counted with the tokenizer of the
+    A template rewrites them; the new text is graded and screened again. Tokens are counted with the tokenizer of the
     model `tokenizer_of`.
 
-    Raises `ArtifactError` where no row would be kept, `GraderError` where nothing can be judged on this machine.
+    Raises `ArtifactError` if no row is kept, `GraderError` if this machine cannot grade.
     """
     rewriter = TemplateRewriter()
     return _sampled(at, answers, problems, recipe, rewriter.writer, lambda _: nullcontext(rewriter), tokenizer_of)
@@ -66,12 +66,13 @@ def rewrite_cold_start(
     recipe: RewriteRecipe,
     writer: Checkpoint | None = None,
 ) -> Build[Corpus]:
-    """Keeps R1-Zero's right and readable `answers` to `problems` in the words of a model (paper, section B.3.2).
+    """Keeps R1-Zero's correct, readable `answers` to `problems`, rewritten by a model (paper, section B.3.2).
 
-    The new text is judged and measured again, its tokens counted with the tokenizer of `tokenizer_of`. The model is the
-    checkpoint `writer`, or where that is None the server of the recipe; its prompts and replies are stored beside.
+    The new text is graded and screened again; its tokens are counted with the tokenizer of `tokenizer_of`. The model
+    is the checkpoint `writer`, or the recipe's server if that is None; its prompts and replies are stored with the
+    corpus.
 
-    Raises `ArtifactError` where no row would be kept, `EngineError` where the model cannot be asked.
+    Raises `ArtifactError` if no row is kept, `EngineError` if the model cannot be reached.
     """
     how, rules = recipe.keep.writer, rewriting_rules()
     require_optional(at.name, recipe, {"writer": writer})
@@ -88,9 +89,9 @@ def rewrite_cold_start(
 
 @verb("data")
 def rejection_sample(at: Workshop, answers: Answers, problems: ProblemSet, recipe: RejectionRecipe) -> Build[Corpus]:
-    """Keeps the correct, readable `answers` to `problems` but lucky guesses, word for word (paper, section B.3.3).
+    """Keeps correct, readable `answers` to `problems` word for word, without lucky guesses (paper, section B.3.3).
 
-    Raises `ArtifactError` where no row would be kept, `GraderError` where nothing can be judged on this machine.
+    Raises `ArtifactError` if no row is kept, `GraderError` if this machine cannot grade.
     """
     return _sampled(at, answers, problems, recipe, VERBATIM)
 
@@ -104,7 +105,7 @@ def _sampled(
     open_rewriter: Callable[[Draft], AbstractContextManager[Rewriter]] | None = None,
     tokenizer_of: Checkpoint | None = None,
 ) -> Build[Corpus]:
-    """The rows of `recipe`: in the words of a rewriter, counted with the tokenizer of a model, or word for word."""
+    """Builds the rows of `recipe`, word for word or rewritten; rewritten rows are counted with a model's tokenizer."""
 
     def make(draft: Draft) -> Facts:
         if not answers.row_count:  # all its domains are left out, or their problems are too long

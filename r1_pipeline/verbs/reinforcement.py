@@ -1,4 +1,4 @@
-"""Reinforcement learning of a policy."""
+"""The verb that trains a policy by reinforcement learning."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -33,7 +33,7 @@ from r1_pipeline.verbs.versions import verb
 
 
 class ReinforceRecipe(Recipe):
-    """One reinforcement run: what is asked, what is rewarded, how the policy moves."""
+    """The recipe of one RL run: its prompts, rewards and policy updates."""
 
     template: TemplateName
     rubric: Rubric
@@ -51,12 +51,12 @@ def reinforce(
     reward_models: Mapping[PreferenceKind, RewardModel] | None = None,
     budget: Checkpoint | None = None,
 ) -> Build[Checkpoint]:
-    """Trains `policy` by GRPO on `problems` and `general` prompts (paper, sections 2 and B.5), without a critic.
+    """Trains `policy` by GRPO, without a critic, on `problems` and `general` prompts (paper, sections 2 and B.5).
 
-    Rules judge reasoning; `reward_models`, one a kind of preference, judge replies to `general`. With `budget`, it
-    stops once it has generated and trained as many tokens as making `budget` took.
+    Rules reward reasoning; `reward_models`, one per kind of preference, reward replies to `general`. With `budget`,
+    training stops once it has generated and trained on as many tokens as making `budget` took.
 
-    Raises `RecipeError` for sets that do not fill the schedule, `GuardTrippedError` where a guard of the run stops it.
+    Raises `RecipeError` for sets that do not fill the schedule, `GuardTrippedError` if a training guard stops the run.
     """
     models = dict(reward_models or {})
     inputs: dict[str, Artifact] = {"policy": policy, "problems": problems}

@@ -1,4 +1,4 @@
-"""Supervised learning: of a corpus, for a base or a student, and of preferences, for a reward model."""
+"""The verbs of supervised training: SFT of a base or a student on a corpus, and reward models on preferences."""
 
 from dataclasses import replace
 
@@ -33,16 +33,16 @@ from r1_pipeline.verbs.versions import verb
 def finetune(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
     """Trains `base`, not any later model, on `corpus` in chat form by SFT (paper, section B.4.2).
 
-    Raises `RecipeError` where no row fits the model, `GuardTrippedError` where no weight has changed.
+    Raises `RecipeError` if no row fits the model's context, `GuardTrippedError` if no weight has changed.
     """
     return _finetuned(at, base, corpus, recipe)
 
 
 @verb("training")
 def distill(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
-    """Trains `base`, a student's, on the teacher's `corpus` by SFT, without RL (paper, section B.4.3).
+    """Trains a student's `base` on the teacher's `corpus` by SFT, without RL (paper, section B.4.3).
 
-    Raises `RecipeError` where no row fits the model, `GuardTrippedError` where no weight has changed.
+    Raises `RecipeError` if no row fits the model's context, `GuardTrippedError` if no weight has changed.
     """
     return _finetuned(at, base, corpus, recipe)
 
@@ -53,9 +53,9 @@ def fit_preference(
 ) -> Build[RewardModel]:
     """Trains `base` into a scalar reward model for one `kind` of preference (paper, section B.2).
 
-    It learns from the training pairs of `preferences` and is measured on the held-out ones.
+    It is trained on the training pairs of `preferences` and measured on the held-out ones.
 
-    Raises `RecipeError` where too few pairs fit the model.
+    Raises `RecipeError` if too few pairs fit the model's context.
     """
 
     def make(draft: Draft) -> Facts:
