@@ -28,8 +28,8 @@ sys.path.insert(0, str(TESTS))
 from homes import Automation, smoke_settings  # noqa: E402
 from processes import clean_environment, user_interface  # noqa: E402
 
-from dagster_defs.running.executor import Executor  # noqa: E402
-from dagster_defs.running.run import run  # noqa: E402
+from dagster_defs.runner.executor import Executor  # noqa: E402
+from dagster_defs.runner.run import run  # noqa: E402
 from r1_pipeline.artifacts.observer import Observer  # noqa: E402
 from r1_pipeline.artifacts.store import Store  # noqa: E402
 from r1_pipeline.graph.node import AssetName  # noqa: E402

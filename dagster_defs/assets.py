@@ -9,10 +9,10 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_defs.keys import asset_key
-from dagster_defs.pipeline import Pipeline
+from dagster_defs.asset_keys import asset_key
+from dagster_defs.pipeline import PipelineResource
 from dagster_defs.settings import DEVICE
-from dagster_defs.sources import OWNERS, recipe_mark, source_keys
+from dagster_defs.sources import OWNERS, recipe_tag, source_keys
 from dagster_defs.staleness.automation import condition
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.graph.node import AssetName, Node, Ref
@@ -62,7 +62,7 @@ def node_asset(profile: Profile, node: Node, hours: Mapping[str, float]) -> dg.A
         description=node.about,
         owners=OWNERS,
         kinds=kinds,
-        code_version=".".join(filter(None, (str(version), recipe_mark(profile, node)))),
+        code_version=".".join(filter(None, (str(version), recipe_tag(profile, node)))),
         pool=None if work == "data" else DEVICE,
         freshness_policy=FRESHNESS.get(node.group),
         tags={"r1/verb": node.verb.name if node.verb else "report"},
@@ -72,10 +72,10 @@ def node_asset(profile: Profile, node: Node, hours: Mapping[str, float]) -> dg.A
         automation_condition=condition(rerun_of(profile, node, hours)),
     )
     def compute(
-        context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline], **inputs: Any
+        context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[PipelineResource], **inputs: Any
     ) -> dg.MaterializeResult[Any]:
         partition = context.partition_key if context.has_partition_key else None
-        return pipeline.materialize(context, AssetName(node.name, partition), list(handles(inputs.values())))
+        return pipeline.materialize(context, AssetName(node.name, partition), list(loaded_artifacts(inputs.values())))
 
     return compute
 
@@ -97,7 +97,7 @@ def input_name(source: Ref) -> str:
     return source.node.replace("/", "__")
 
 
-def handles(inputs: Iterable[Any]) -> Iterable[Artifact]:
+def loaded_artifacts(inputs: Iterable[Any]) -> Iterable[Artifact]:
     """Every artifact among what Dagster loaded, partitions one by one."""
     for value in inputs:
         yield from value.values() if isinstance(value, Mapping) else [value]

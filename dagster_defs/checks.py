@@ -7,9 +7,9 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_defs.assets import handles, partitions_of
-from dagster_defs.keys import asset_key
-from dagster_defs.pipeline import Pipeline
+from dagster_defs.asset_keys import asset_key
+from dagster_defs.assets import loaded_artifacts, partitions_of
+from dagster_defs.pipeline import PipelineResource
 from dagster_defs.settings import DEVICE
 from r1_pipeline.evaluation.gates import failures
 from r1_pipeline.graph.node import Check, Node
@@ -33,22 +33,22 @@ def node_check(profile: Profile, node: Node, check: Check) -> dg.AssetChecksDefi
         description=f"{check.about} It says no to: {check.fails[0].lower()}{check.fails[1:]}",
     )
     def decide(
-        context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline], artifact: Any
+        context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[PipelineResource], artifact: Any
     ) -> dg.AssetCheckResult:
-        [subject] = handles([artifact])
-        found = check.decide(pipeline.judged(context, subject))
+        [subject] = loaded_artifacts([artifact])
+        gates = check.decide(pipeline.judged(context, subject))
         metadata: dict[str, Any] = {}
-        for gate in found:
-            name = f"{gate.name} " if len(found) > 1 else ""
+        for gate in gates:
+            name = f"{gate.name} " if len(gates) > 1 else ""
             metadata |= {f"{name}value": gate.value, f"{name}limit": gate.limit, f"{name}must be": gate.sense}
-        failed = failures(found)
+        failed = failures(gates)
         if check.warns:
             for gate in failed:
                 pipeline.warn(context, subject.name, f"gate {gate}")
         return dg.AssetCheckResult(
             passed=not failed,
             severity=dg.AssetCheckSeverity.WARN if check.warns else dg.AssetCheckSeverity.ERROR,
-            description="; ".join(map(str, failed or found)) or "nothing that this profile sets a limit for",
+            description="; ".join(map(str, failed or gates)) or "nothing that this profile sets a limit for",
             metadata=metadata,
         )
 

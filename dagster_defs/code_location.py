@@ -9,34 +9,34 @@ import dagster as dg
 
 from dagster_defs.assets import graph_assets
 from dagster_defs.checks import graph_checks
-from dagster_defs.execution.reconcile import reconciler
-from dagster_defs.io import HandleIOManager, blocking_checks
+from dagster_defs.execution.dead_runs import dead_run_sensor
+from dagster_defs.io_manager import ArtifactIOManager, blocking_checks
 from dagster_defs.jobs import graph_jobs, schedules
-from dagster_defs.pipeline import Pipeline
+from dagster_defs.pipeline import PipelineResource
 from dagster_defs.settings import Settings
 from dagster_defs.sources import source_assets
 from dagster_defs.staleness import automation
-from dagster_defs.staleness.watch import watcher
+from dagster_defs.staleness.source_sensor import source_sensor
 from r1_pipeline.artifacts.observer import Observer
 
 
-def code_location(settings: Settings, watching: Sequence[Observer] = ()) -> dg.Definitions:
-    """The graph of one home, profile and seed; `watching` sees every stage of runs in this process.
+def code_location(settings: Settings, observers: Sequence[Observer] = ()) -> dg.Definitions:
+    """The graph of one home, profile and seed; `observers` sees every stage of runs in this process.
 
     Raises `UnknownNameError` for a profile that does not exist, `GraphError` for recipes that do not fit the graph.
     """
-    pipeline = Pipeline(settings, watching)
+    pipeline = PipelineResource(settings, observers)
     profile = pipeline.profile
     checks = graph_checks(profile)
     return dg.Definitions(
         assets=[*source_assets(profile), *graph_assets(profile)],
         asset_checks=checks,
         jobs=graph_jobs(profile.graph),
-        sensors=[automation.sensor(settings.automation), watcher, reconciler],
+        sensors=[automation.sensor(settings.automation), source_sensor, dead_run_sensor],
         schedules=schedules(settings.automation),
         resources={
             "pipeline": pipeline,
-            "io_manager": HandleIOManager(
+            "io_manager": ArtifactIOManager(
                 settings.home, blocking_checks(profile.graph), frozenset(check.node_def.name for check in checks)
             ),
         },

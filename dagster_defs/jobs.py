@@ -4,17 +4,17 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_defs.keys import asset_key
+from dagster_defs.asset_keys import asset_key
 from r1_pipeline.graph.node import Graph
 
-MEASURING = ("answers", "evaluation")
+EVALUATION_GROUPS = ("answers", "evaluation")
 """Groups of what measures checkpoints."""
 
 
 def graph_jobs(graph: Graph) -> list[Any]:
     """The jobs of a graph. One Dagster run cannot mix assets that are cut differently."""
     cuts = dict.fromkeys(node.each for node in graph if node.each)
-    whole = [node.name for node in graph if node.each is None and node.group in MEASURING]
+    whole = [node.name for node in graph if node.each is None and node.group in EVALUATION_GROUPS]
     return [
         dg.define_asset_job(
             "sources",
@@ -24,7 +24,7 @@ def graph_jobs(graph: Graph) -> list[Any]:
         *(
             dg.define_asset_job(
                 cut,
-                _keys([node.name for node in graph if node.each == cut and node.group not in MEASURING]),
+                _keys([node.name for node in graph if node.each == cut and node.group not in EVALUATION_GROUPS]),
                 description=f"One partition of what is cut into {cut}.",
             )
             for cut in cuts

@@ -1,6 +1,6 @@
 """What a person reads about a materialization: numbers, samples as Markdown tables, curves as small plots.
 
-One function per kind of artifact; `describe` adds what all have in common.
+One function per kind of artifact; `materialization_metadata` adds what all have in common.
 """
 
 import base64
@@ -9,7 +9,7 @@ from typing import Any
 
 from dagster import MetadataValue
 
-from dagster_defs.columns import column_metadata
+from dagster_defs.column_lineage import column_metadata
 from dagster_defs.settings import Settings
 from r1_pipeline.artifacts.kinds import (
     Artifact,
@@ -44,7 +44,7 @@ STYLE = (
 Metadata = dict[str, Any]
 
 
-def describe(artifact: Artifact, settings: Settings, bound: Bound) -> Metadata:
+def materialization_metadata(artifact: Artifact, settings: Settings, bound: Bound) -> Metadata:
     """Metadata of a materialization: identity, cost, links, and what its kind shows."""
     manifest = artifact.manifest
     runs = manifest.provenance.runs

@@ -12,13 +12,13 @@ from typing import Any
 import dagster as dg
 from dagster import AssetCheckExecutionContext, AssetExecutionContext
 
-from dagster_defs.execution.pipes import StartUnderPipes
-from dagster_defs.execution.reconcile import hold
-from dagster_defs.metadata import FINGERPRINT, describe
+from dagster_defs.execution.dead_runs import hold_run_lock
+from dagster_defs.execution.pipes import PipesLauncher
+from dagster_defs.metadata import FINGERPRINT, materialization_metadata
 from dagster_defs.settings import Settings
-from dagster_defs.tracking.openlineage import Events, LineageEvents
-from dagster_defs.tracking.promotion import BY_ITSELF, PromotionError, promote
-from dagster_defs.tracking.stage_runs import DAGSTER_RUN, TrackedStage, Tracking
+from dagster_defs.tracking.model_registry import AUTOMATIC, PromotionError, promote
+from dagster_defs.tracking.openlineage import EventSink, OpenLineageObserver
+from dagster_defs.tracking.stage_runs import DAGSTER_RUN, MLflowObserver, TrackingStore
 from r1_pipeline.artifacts.kinds import Artifact, EvalReport, open_artifact
 from r1_pipeline.artifacts.observer import Observer, Observers
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
@@ -35,20 +35,20 @@ from r1_pipeline.runtime.workshop import Workshop
 
 Context = AssetExecutionContext | AssetCheckExecutionContext
 
-ATTEMPTS, PAUSE_S = 4, 5.0
+MAX_ATTEMPTS, INITIAL_BACKOFF_S = 4, 5.0
 """At what may pass by itself, and seconds before the second attempt; each pause is twice the one before."""
 PIPELINE_RUN_TAG = "r1/run"
 """Dagster run tag: one value for all Dagster runs that one `r1 run` makes."""
 
 
-class Pipeline:
+class PipelineResource:
     """The resource `pipeline`."""
 
-    def __init__(self, settings: Settings, watching: Sequence[Observer] = ()) -> None:
+    def __init__(self, settings: Settings, observers: Sequence[Observer] = ()) -> None:
         self.settings = settings
-        self.tracking = Tracking.of(settings)
-        self._events = Events(settings.home)
-        self._watching = tuple(watching)
+        self.tracking = TrackingStore.of(settings)
+        self._events = EventSink(settings.home)
+        self._observers = tuple(observers)
 
     @cached_property
     def profile(self) -> Profile:
@@ -63,7 +63,7 @@ class Pipeline:
     def workshop(self, context: Context, name: AssetName) -> Workshop:
         """Where a verb works; its artifact will stand under `name`."""
         run, pipeline_run = context.run, pipeline_run_of(context)
-        hold(self.settings, run.run_id)
+        hold_run_lock(self.settings, run.run_id)
         tags = {
             DAGSTER_RUN: run.run_id,
             "dagster.asset_key": name.asset,
@@ -75,17 +75,17 @@ class Pipeline:
         def warn(message: str) -> None:
             self.warn(context, str(name), message)
 
-        tracked = TrackedStage(self.tracking, pipeline_run, tags, warn)
-        runs = _RunIds({"dagster_run_id": run.run_id, PIPELINE_RUN: pipeline_run})
-        told = LineageEvents(self._events, run.run_id, warn)
-        observers = Observers([runs, tracked, told, *self._watching])
+        tracked = MLflowObserver(self.tracking, pipeline_run, tags, warn)
+        runs = _RunIdObserver({"dagster_run_id": run.run_id, PIPELINE_RUN: pipeline_run})
+        lineage = OpenLineageObserver(self._events, run.run_id, warn)
+        observers = Observers([runs, tracked, lineage, *self._observers])
         store = Store(self.settings.home, observers, device=self.profile.runtime.device)
-        return Workshop(store, self.profile.runtime, str(name), StartUnderPipes(context))
+        return Workshop(store, self.profile.runtime, str(name), PipesLauncher(context))
 
     def warn(self, context: Context, name: str, message: str) -> None:
         """Says something that a person should read of the artifact `name`."""
         context.log.warning(message)
-        Observers(self._watching).noted(name, message)
+        Observers(self._observers).noted(name, message)
 
     def materialize(
         self, context: AssetExecutionContext, name: AssetName, inputs: Sequence[Artifact]
@@ -93,29 +93,31 @@ class Pipeline:
         """Make the artifact `name` from these inputs and record what came out."""
         if self.bound.graph.node(name.asset).verb is None:
             return self._report(context, name, inputs)
-        given = {artifact.name: artifact for artifact in inputs}
-        with patient(context):
-            artifact = self.bound.make(name, self.workshop(context, name), lambda each: given[str(each)])
+        by_name = {artifact.name: artifact for artifact in inputs}
+        with retry_transient(context):
+            artifact = self.bound.make(name, self.workshop(context, name), lambda each: by_name[str(each)])
         if isinstance(artifact, EvalReport):
-            self._consider(context, artifact)
+            self._promote_if_better(context, artifact)
         return dg.MaterializeResult(
             value=artifact,
             data_version=dg.DataVersion(artifact.digest),
-            metadata=describe(artifact, self.settings, self.bound),
+            metadata=materialization_metadata(artifact, self.settings, self.bound),
         )
 
-    def _consider(self, context: AssetExecutionContext, evaluation: EvalReport) -> None:
+    def _promote_if_better(self, context: AssetExecutionContext, evaluation: EvalReport) -> None:
         """Make the model that was evaluated the champion, if it is better than the present one."""
         model = self.bound.name(scores_of(evaluation).identity.model)
         if evaluation.name != str(self.bound.evaluation(model)):
             return  # a further benchmark: the held-out problems decide
-        with self.tracking.tolerant("promote a version", context.log.warning):
+        with self.tracking.best_effort("promote a version", context.log.warning):
             try:
-                move = promote(self.settings, self.bound, model, None, BY_ITSELF, even_if_worse=False)
+                promotion = promote(self.settings, self.bound, model, None, AUTOMATIC, even_if_worse=False)
             except PromotionError as reason:
                 context.log.info(str(reason))
             else:
-                context.log.info("%s version %s is the champion now, pass@1 %.4f", model, move.version, move.score)
+                context.log.info(
+                    "%s version %s is the champion now, pass@1 %.4f", model, promotion.version, promotion.score
+                )
 
     def judged(self, context: AssetCheckExecutionContext, artifact: Artifact) -> Judged:
         """An artifact under judgement: what it was made from is found along its lineage, anything else is made."""
@@ -126,7 +128,7 @@ class Pipeline:
 
         def find(name: AssetName) -> Artifact:
             if name not in opened:
-                with patient(context):
+                with retry_transient(context):
                     opened[name] = (
                         open_artifact(lineage[name])
                         if name in lineage
@@ -149,11 +151,11 @@ class Pipeline:
         )
         artifacts = {self.bound.name(artifact.name): artifact for artifact in inputs}
         directory = write_graph_report(self.bound, name, artifacts, self.profile, run)
-        print_ = report_fingerprint(self.profile, name, {artifact.name: artifact for artifact in inputs})
+        fp = report_fingerprint(self.profile, name, {artifact.name: artifact for artifact in inputs})
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(print_),
+            data_version=dg.DataVersion(fp),
             metadata={
-                FINGERPRINT: print_,
+                FINGERPRINT: fp,
                 "report.html": dg.MetadataValue.url((directory / "report.html").as_uri()),
                 "report.json": dg.MetadataValue.path(str(directory / "report.json")),
             },
@@ -161,19 +163,21 @@ class Pipeline:
 
 
 @contextmanager
-def patient(context: Context) -> Iterator[None]:
+def retry_transient(context: Context) -> Iterator[None]:
     """Asks Dagster for another attempt, after a pause that doubles, where the fault may pass by itself."""
     try:
         yield
     except Exception as error:
         if not may_pass(error):
             raise
-        pause = PAUSE_S * 2**context.retry_number
-        context.log.warning("%s: %s; attempt %d of %d", type(error).__name__, error, context.retry_number + 1, ATTEMPTS)
-        raise dg.RetryRequested(max_retries=ATTEMPTS - 1, seconds_to_wait=pause) from error
+        backoff = INITIAL_BACKOFF_S * 2**context.retry_number
+        context.log.warning(
+            "%s: %s; attempt %d of %d", type(error).__name__, error, context.retry_number + 1, MAX_ATTEMPTS
+        )
+        raise dg.RetryRequested(max_retries=MAX_ATTEMPTS - 1, seconds_to_wait=backoff) from error
 
 
-class _RunIds(Observer):
+class _RunIdObserver(Observer):
     """Puts the orchestrator's identifiers into the provenance."""
 
     def __init__(self, identifiers: dict[str, str]) -> None:

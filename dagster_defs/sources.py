@@ -2,7 +2,7 @@
 
 The built-in ones are digests of generators; a user's are digests of files, hashed again when looked at. What they hold
 is no part of the code version of what reads them, so that a graph that was loaded before a change tells the truth
-after it. Not covered: who looks, and when (`watch`).
+after it. Not covered: who looks, and when (`source_sensor`).
 """
 
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from dagster_defs.pipeline import Pipeline
+from dagster_defs.pipeline import PipelineResource
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
 from r1_pipeline.data.ingest.declared import SourceRecipe
 from r1_pipeline.data.sources import SOURCE_NAMES, SourceName, source_of
@@ -22,7 +22,7 @@ from r1_pipeline.profiles import Profile
 from r1_pipeline.recipe import fingerprint
 
 OWNERS = ["team:r1"]
-SETTLED_S = 10.0
+SETTLE_TIME_S = 10.0
 """A file that was written more lately may be half-written; nothing follows it by itself yet."""
 
 
@@ -41,42 +41,44 @@ def source_assets(profile: Profile) -> list[dg.AssetsDefinition]:
 
 def source_keys(profile: Profile, node: Node) -> list[dg.AssetKey]:
     """Keys of the sources that feed a node."""
-    names = (*_builtin_of(profile, node), *(source.name for source in _feeding(profile, node)))
+    names = (*_builtin_sources_of(profile, node), *(source.name for source in _file_sources_of(profile, node)))
     return [source_key(name) for name in names]
 
 
 def builtin_sources(profile: Profile) -> list[SourceName]:
     """Names of the built-in sources that the profile takes."""
-    taken = {name for node in profile.graph for name in _builtin_of(profile, node)}
+    taken = {name for node in profile.graph for name in _builtin_sources_of(profile, node)}
     return [name for name in SOURCE_NAMES if name in taken]
 
 
 def user_sources(profile: Profile) -> list[SourceRecipe]:
     """The sources of the user's, or of a benchmark, that the profile takes."""
-    every = (source for node in profile.graph for source in _feeding(profile, node))
+    every = (source for node in profile.graph for source in _file_sources_of(profile, node))
     return list({source.name: source for source in every}.values())
 
 
 def data_versions(profile: Profile) -> dict[str, str]:
     """Key of each source -> digest of what it holds."""
-    found = {str(name): source_of(name).digest for name in builtin_sources(profile)}
-    found |= {source.name: source.digest for source in user_sources(profile)}
-    return {source_key(name).to_user_string(): digest for name, digest in found.items()}
+    versions = {str(name): source_of(name).digest for name in builtin_sources(profile)}
+    versions |= {source.name: source.digest for source in user_sources(profile)}
+    return {source_key(name).to_user_string(): digest for name, digest in versions.items()}
 
 
-def recipe_mark(profile: Profile, node: Node) -> str:
+def recipe_tag(profile: Profile, node: Node) -> str:
     """Eight digits of the recipes of `node`, without what the files of its sources hold; empty where it has none."""
-    own = profile.bound.recipes_of(node)
-    if isinstance(own, CurateRecipe | CuratePreferencesRecipe):
-        own = own.model_copy(update={"sources": tuple(s.model_copy(update={"files": ()}) for s in own.sources)})
-    return fingerprint(own)[:8] if own is not None else ""
+    recipe = profile.bound.recipes_of(node)
+    if isinstance(recipe, CurateRecipe | CuratePreferencesRecipe):
+        recipe = recipe.model_copy(
+            update={"sources": tuple(s.model_copy(update={"files": ()}) for s in recipe.sources)}
+        )
+    return fingerprint(recipe)[:8] if recipe is not None else ""
 
 
-def still_written(profile: Profile, node: Node) -> bool:
+def is_being_written(profile: Profile, node: Node) -> bool:
     """Whether a file that feeds `node` was written only moments ago."""
     return any(
-        abs(time.time() - path.stat().st_mtime) < SETTLED_S
-        for source in _feeding(profile, node)
+        abs(time.time() - path.stat().st_mtime) < SETTLE_TIME_S
+        for source in _file_sources_of(profile, node)
         for path in files_of(source, profile)
     )
 
@@ -99,7 +101,7 @@ def user_spec(source: SourceRecipe) -> dg.AssetSpec:
     return _spec(source.name, about, source.licence, source.origin)
 
 
-def _builtin_of(profile: Profile, node: Node) -> list[SourceName]:
+def _builtin_sources_of(profile: Profile, node: Node) -> list[SourceName]:
     """Built-in sources that a node takes rows from."""
     recipe = profile.recipes.get(node.name)
     if isinstance(recipe, CurateRecipe):
@@ -109,7 +111,7 @@ def _builtin_of(profile: Profile, node: Node) -> list[SourceName]:
     return []
 
 
-def _feeding(profile: Profile, node: Node) -> list[SourceRecipe]:
+def _file_sources_of(profile: Profile, node: Node) -> list[SourceRecipe]:
     """Sources of files that a node takes rows from."""
     recipe = profile.recipes.get(node.name)
     if isinstance(recipe, CurateRecipe):
@@ -132,12 +134,12 @@ def _spec(name: str, about: str, licence: str, origin: str) -> dg.AssetSpec:
 def _observable(spec: dg.AssetSpec) -> dg.AssetsDefinition:
     name = spec.key.to_user_string()
 
-    def look(pipeline: dg.ResourceParam[Pipeline]) -> dg.ObserveResult:
-        found = data_versions(pipeline.settings.load())
-        if name not in found:
+    def observe_sources(pipeline: dg.ResourceParam[PipelineResource]) -> dg.ObserveResult:
+        versions = data_versions(pipeline.settings.load())
+        if name not in versions:
             raise SourceError(f"{name} is not declared any more; reload the code location")
-        return dg.ObserveResult(asset_key=spec.key, data_version=dg.DataVersion(found[name]))
+        return dg.ObserveResult(asset_key=spec.key, data_version=dg.DataVersion(versions[name]))
 
     decorate = dg.multi_observable_source_asset(name=f"look_at_{name}", specs=[spec])
-    observable: dg.AssetsDefinition = decorate(look)
+    observable: dg.AssetsDefinition = decorate(observe_sources)
     return observable

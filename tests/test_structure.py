@@ -7,7 +7,7 @@ import grimp
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ADAPTER = "dagster_defs/internals.py"
+ADAPTER = "dagster_defs/dagster_private.py"
 
 
 @pytest.mark.parametrize("package", ["r1_pipeline", "dagster_defs"])

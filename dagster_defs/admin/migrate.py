@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterInstance, RunsFilter
 
-from dagster_defs.execution.reconcile import ACTIVE, reconcile
+from dagster_defs.execution.dead_runs import ACTIVE, reap_dead_runs
 from dagster_defs.settings import DAGSTER_DB, Settings, with_driver
 from r1_pipeline.errors import R1Error
 from r1_pipeline.records import Record
@@ -36,7 +36,7 @@ class MigrationError(R1Error):
     """Records cannot be moved as things stand."""
 
 
-class Moved(Record):
+class MigrationCounts(Record):
     """What the two data bases hold now."""
 
     runs: int
@@ -46,7 +46,7 @@ class Moved(Record):
     """Of MLflow."""
 
 
-def migrate(settings: Settings) -> Moved:
+def migrate(settings: Settings) -> MigrationCounts:
     """Copy the records of a home to the data bases that `R1_DAGSTER_DB` and `MLFLOW_TRACKING_URI` name.
 
     The home's own stay as they are. Raises `MigrationError` where a variable names no PostgreSQL, a run is under way,
@@ -58,24 +58,24 @@ def migrate(settings: Settings) -> Moved:
             raise MigrationError(f"{name} does not name a PostgreSQL data base: set it to postgresql://…")
     os.environ[DAGSTER_DB] = dagster  # as Dagster reads it where this home is there already
     own = replace(settings, tracking_uri=f"sqlite:///{settings.home / 'mlflow.db'}")
-    reconcile(own)
+    reap_dead_runs(own)
     with DagsterInstance.from_config(str(own.dagster_home)) as instance:
         if instance.get_runs(RunsFilter(statuses=ACTIVE), limit=1):
             raise MigrationError("a run is under way; wait for it, end r1 ui, and try again")
     history = own.dagster_home / "history"
     _make_dagster_tables(dagster)
-    with _Target.opened(dagster) as target:
+    with _TargetDatabase.opened(dagster) as target:
         with _connected(f"sqlite:///{history / 'runs.db'}") as runs:
-            target.take(runs, RUNS)
+            target.copy_tables(runs, RUNS)
         events = _move_events(history / "runs", target)
         count = target.count("runs")
     _make_mlflow_tables(mlflow)
-    with _Target.opened(mlflow) as target, _connected(own.tracking_uri) as records:
-        target.take(records, [name for name in target.tables if name != "alembic_version"])
-        return Moved(runs=count, events=events, tracked_runs=target.count("runs"))
+    with _TargetDatabase.opened(mlflow) as target, _connected(own.tracking_uri) as records:
+        target.copy_tables(records, [name for name in target.tables if name != "alembic_version"])
+        return MigrationCounts(runs=count, events=events, tracked_runs=target.count("runs"))
 
 
-class _Target:
+class _TargetDatabase:
     """A data base that takes rows; all of them or, after an error, none."""
 
     def __init__(self, connection: "Connection") -> None:
@@ -88,7 +88,7 @@ class _Target:
 
     @classmethod
     @contextmanager
-    def opened(cls, url: str) -> Iterator["_Target"]:
+    def opened(cls, url: str) -> Iterator["_TargetDatabase"]:
         """Numbers that the data base gives go on after those that were taken."""
         from sqlalchemy import create_engine
 
@@ -100,7 +100,7 @@ class _Target:
                     where = engine.url.render_as_string(hide_password=True)
                     raise MigrationError(f"{where} holds runs already; name a data base without")
                 yield target
-                target._number_on()
+                target._advance_sequences()
         finally:
             engine.dispose()
 
@@ -110,16 +110,16 @@ class _Target:
 
         return int(self._connection.execute(select(func.count()).select_from(self.tables[name])).scalar_one())
 
-    def take(self, source: "Connection", names: Iterable[str]) -> None:
+    def copy_tables(self, source: "Connection", names: Iterable[str]) -> None:
         """All rows of these tables, instead of what stands there."""
         from sqlalchemy import inspect
 
-        wanted, there = set(names), set(inspect(source).get_table_names())
+        wanted, existing = set(names), set(inspect(source).get_table_names())
         tables = [table for name, table in self.tables.items() if name in wanted]
         for table in reversed(tables):
             self._connection.execute(table.delete())
         for table in tables:
-            if table.name in there:
+            if table.name in existing:
                 self.write(table.name, _rows(source, table))
 
     def write(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -133,20 +133,20 @@ class _Target:
         if batch:
             self._connection.execute(self.tables[name].insert(), batch)
 
-    def _number_on(self) -> None:
+    def _advance_sequences(self) -> None:
         from sqlalchemy import text
 
-        owned = text("select pg_get_serial_sequence(:table, :column)")
+        sequence_of = text("select pg_get_serial_sequence(:table, :column)")
         for table in self.tables.values():
             for column in table.primary_key:
                 names = {"table": table.name, "column": column.name}
-                sequence = self._connection.execute(owned, names).scalar_one()
+                sequence = self._connection.execute(sequence_of, names).scalar_one()
                 if sequence:
                     last = f'(select coalesce(max("{column.name}"), 0) + 1 from "{table.name}")'
                     self._connection.execute(text(f"select setval('{sequence}', {last}, false)"))
 
 
-def _move_events(folder: Path, target: _Target) -> int:
+def _move_events(folder: Path, target: _TargetDatabase) -> int:
     """The events of all runs under new numbers, and what the index says of them; returns how many."""
     table, found = target.tables["event_logs"], list[tuple[Any, str, int, dict[str, Any]]]()
     for file in sorted(folder.glob("*.db")):
@@ -169,7 +169,7 @@ def _renumbered(row: dict[str, Any], moved: Mapping[int, int]) -> dict[str, Any]
         if name.endswith("event_id") or name.endswith("storage_id"):
             row[name] = moved.get(value)
         elif isinstance(value, str) and value.startswith("{"):
-            row[name] = json.dumps(_pointing(json.loads(value), moved))
+            row[name] = json.dumps(_remap_pointers(json.loads(value), moved))
     if row.get("key", "").startswith(POINTER) and row["value"].isdigit():
         row["value"] = str(moved[int(row["value"])])
     if "cached_status_data" in row:
@@ -177,12 +177,12 @@ def _renumbered(row: dict[str, Any], moved: Mapping[int, int]) -> dict[str, Any]
     return row
 
 
-def _pointing(value: Any, moved: Mapping[int, int]) -> Any:
+def _remap_pointers(value: Any, moved: Mapping[int, int]) -> Any:
     if isinstance(value, list):
-        return [_pointing(each, moved) for each in value]
+        return [_remap_pointers(each, moved) for each in value]
     if not isinstance(value, dict):
         return value
-    new = {key: _pointing(each, moved) for key, each in value.items()}
+    new = {key: _remap_pointers(each, moved) for key, each in value.items()}
     for key, each in new.items():
         if key == "storage_id" and isinstance(each, int):
             new[key] = moved[each]

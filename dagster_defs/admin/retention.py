@@ -12,11 +12,11 @@ from pathlib import Path
 
 from dagster import AssetKey, AssetRecordsFilter, DagsterInstance
 
-from dagster_defs.history import history
-from dagster_defs.io import address_of, blocking_checks, latest_good
+from dagster_defs.instance import read_only_instance
+from dagster_defs.io_manager import address_of, blocking_checks, latest_good_record
 from dagster_defs.metadata import ADDRESS, PROFILE, SEED
 from dagster_defs.settings import Settings
-from dagster_defs.tracking.promotion import champions
+from dagster_defs.tracking.model_registry import champion_fingerprints
 from r1_pipeline.artifacts.ancestry import with_ancestors
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.manifest import ARTIFACTS, MANIFEST, STAGING, read_manifest
@@ -26,7 +26,7 @@ from r1_pipeline.records import Record
 DAY = 86_400.0
 
 
-class Unneeded(Record):
+class PruneCandidate(Record):
     """An artifact that may go."""
 
     path: Path
@@ -36,54 +36,54 @@ class Unneeded(Record):
     """Since it was finished."""
 
 
-def unneeded(settings: Settings, keep_days: float) -> list[Unneeded]:
+def prune_candidates(settings: Settings, keep_days: float) -> list[PruneCandidate]:
     """Artifacts that nothing kept descends from, oldest first; changes nothing."""
     folders = [path.parent for path in (settings.home / ARTIFACTS).glob(f"*/**/{MANIFEST}")]
     present = {folder: Artifact(folder, read_manifest(folder)) for folder in folders}
-    once_best = set(champions(settings))
-    wanted = {*_wanted(settings, keep_days), *(path for path in present if path.name in once_best)}
+    champions = set(champion_fingerprints(settings))
+    selected = {*_kept_by_themselves(settings, keep_days), *(path for path in present if path.name in champions)}
 
     def sources(artifact: Artifact) -> list[Artifact]:
         paths = (edge.path(settings.home) for edge in artifact.manifest.inputs.values())
         return [present[path] for path in paths if path in present]
 
-    kept = {each.path for each in with_ancestors((present[path] for path in wanted & present.keys()), sources)}
+    kept = {each.path for each in with_ancestors((present[path] for path in selected & present.keys()), sources)}
     found = [_entry(artifact) for path, artifact in present.items() if path not in kept]
     return sorted((entry for entry in found if entry.days >= keep_days), key=lambda entry: -entry.days)
 
 
-def prune(settings: Settings, entries: Iterable[Unneeded]) -> int:
+def prune(settings: Settings, entries: Iterable[PruneCandidate]) -> int:
     """Remove these artifacts; returns the bytes that came free."""
     freed = 0
     for entry in entries:
-        grave = settings.home / ARTIFACTS / STAGING / f"{entry.path.name}-pruned"
-        entry.path.rename(grave)  # gone at once: a half-removed artifact must not look like one
-        shutil.rmtree(grave)
+        trash = settings.home / ARTIFACTS / STAGING / f"{entry.path.name}-pruned"
+        entry.path.rename(trash)  # gone at once: a half-removed artifact must not look like one
+        shutil.rmtree(trash)
         freed += entry.bytes
     return freed
 
 
-def _wanted(settings: Settings, keep_days: float) -> Iterator[Path]:
+def _kept_by_themselves(settings: Settings, keep_days: float) -> Iterator[Path]:
     """Addresses of what is kept for its own sake."""
     gates, since = blocking_checks(settings.load().graph), time.time() - keep_days * DAY
-    with history(settings) as instance:
+    with read_only_instance(settings) as instance:
         for key in instance.all_asset_keys():
             for partition in instance.get_materialized_partitions(key) or (None,):
-                yield from _lately(settings, instance, key, partition, since)
+                yield from _recent_versions(settings, instance, key, partition, since)
                 try:
-                    good = latest_good(instance, key, partition, gates.get(key, frozenset()))
+                    good = latest_good_record(instance, key, partition, gates.get(key, frozenset()))
                 except GateFailedError:
                     continue
                 if good.asset_materialization and ADDRESS in good.asset_materialization.metadata:
                     yield settings.home / address_of(good)
 
 
-def _lately(
+def _recent_versions(
     settings: Settings, instance: DagsterInstance, key: AssetKey, partition: str | None, since: float
 ) -> Iterator[Path]:
     """The newest version of a unit by each profile and seed, and every other one since then."""
-    wanted, seen = AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None), set()
-    for record in instance.fetch_materializations(wanted, limit=1000).records:
+    records, seen = AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None), set()
+    for record in instance.fetch_materializations(records, limit=1000).records:
         facts = record.asset_materialization.metadata if record.asset_materialization else {}
         asked = tuple(facts[name].value if name in facts else None for name in (PROFILE, SEED))
         if ADDRESS in facts and (asked not in seen or record.timestamp >= since):
@@ -91,7 +91,7 @@ def _lately(
         seen.add(asked)
 
 
-def _entry(artifact: Artifact) -> Unneeded:
+def _entry(artifact: Artifact) -> PruneCandidate:
     size = sum(file.bytes for file in artifact.manifest.files)
     age = time.time() - (artifact.path / MANIFEST).stat().st_mtime
-    return Unneeded(path=artifact.path, name=artifact.name, bytes=size, days=age / DAY)
+    return PruneCandidate(path=artifact.path, name=artifact.name, bytes=size, days=age / DAY)

@@ -38,7 +38,7 @@ def run(
     """Materialize the graph; what is done already is not done again. Example: r1 run --profile tiny --select +r1"""
     import time
 
-    from dagster_defs.running.run import run as run_graph
+    from dagster_defs.runner.run import run as run_graph
     from r1_pipeline.cli.console import ConsoleObserver
     from r1_pipeline.rewards.references import require_programs
     from r1_pipeline.rewards.sandbox.self_test import sandbox_problem

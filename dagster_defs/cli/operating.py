@@ -68,25 +68,25 @@ def promote(
     home: HomeOption = None,
 ) -> None:
     """Make a model's newest version that passed its gates the champion. Example: r1 promote r1 --why "reads better" """
-    from dagster_defs.tracking.promotion import person
-    from dagster_defs.tracking.promotion import promote as promoted
-    from dagster_defs.tracking.stage_runs import Tracking
+    from dagster_defs.tracking.model_registry import current_user
+    from dagster_defs.tracking.model_registry import promote as promoted
+    from dagster_defs.tracking.stage_runs import TrackingStore
 
     settings = kept_in(Settings, home)
     bound = settings.load().bound
-    with Tracking.of(settings).required():
-        move = promoted(settings, bound, bound.name(model), why, person(), even_if_worse=even_if_worse)
+    with TrackingStore.of(settings).required():
+        move = promoted(settings, bound, bound.name(model), why, current_user(), even_if_worse=even_if_worse)
     say(f"{model}: version {move.version} is the champion, pass@1 {move.score:.4f}")
 
 
 @command
 def rollback(model: Annotated[str, MODEL], why: Annotated[str, WHY], home: HomeOption = None) -> None:
     """Make the champion before the present one the champion again. Example: r1 rollback r1 --why "it rambles" """
-    from dagster_defs.tracking.promotion import rollback as rolled_back
-    from dagster_defs.tracking.stage_runs import Tracking
+    from dagster_defs.tracking.model_registry import rollback as rolled_back
+    from dagster_defs.tracking.stage_runs import TrackingStore
 
     settings = kept_in(Settings, home)
-    with Tracking.of(settings).required():
+    with TrackingStore.of(settings).required():
         move = rolled_back(settings, str(settings.load().bound.name(model)), why)
     say(f"{model}: version {move.version} is the champion again, pass@1 {move.score:.4f}")
 
@@ -99,11 +99,11 @@ def prune(
 ) -> None:
     """Artifacts that nothing kept descends from: listed, removed with --yes. Example: r1 prune --keep-days 90"""
     from dagster_defs.admin import retention
-    from dagster_defs.tracking.stage_runs import Tracking
+    from dagster_defs.tracking.stage_runs import TrackingStore
 
     settings = kept_in(Settings, home)
-    with Tracking.of(settings).required():
-        found = retention.unneeded(settings, keep_days)
+    with TrackingStore.of(settings).required():
+        found = retention.prune_candidates(settings, keep_days)
     for entry in found:
         say(f"{entry.days:6.1f} d  {entry.bytes / 2**20:9.1f} MiB  {entry.name}  {entry.path}")
     size = sum(entry.bytes for entry in found) / 2**20
@@ -117,9 +117,9 @@ def prune(
 def migrate(home: HomeOption = None) -> None:
     """Copy records from SQLite to the PostgreSQL of R1_DAGSTER_DB and MLFLOW_TRACKING_URI. Example: r1 migrate"""
     from dagster_defs.admin.migrate import migrate as migrated
-    from dagster_defs.history import reachable
+    from dagster_defs.instance import require_database
 
-    with reachable("check R1_DAGSTER_DB and MLFLOW_TRACKING_URI"):
+    with require_database("check R1_DAGSTER_DB and MLFLOW_TRACKING_URI"):
         moved = migrated(kept_in(Settings, home))
     say(
         f"{moved.runs} runs and {moved.events} events of Dagster and {moved.tracked_runs} runs of MLflow are in "

@@ -16,12 +16,12 @@ class Dagster(Orchestrator):
 
     def newest_model(self, settings: HomeSettings, model: str) -> "Checkpoint":
         """The newest version that passed its checks when they judged it; raises like the method it overrides."""
-        from dagster_defs.newest import newest_good
+        from dagster_defs.latest_version import latest_good_version
         from r1_pipeline.artifacts.kinds import Checkpoint
         from r1_pipeline.graph.stored import checkpoint_name
 
         bound = settings.load().bound
-        return Checkpoint.open(newest_good(Settings.from_environment(), bound, checkpoint_name(bound, model)))
+        return Checkpoint.open(latest_good_version(Settings.from_environment(), bound, checkpoint_name(bound, model)))
 
     def run(self, settings: HomeSettings, node: str) -> None:
         """Makes a node of the graph again where it is out of date."""

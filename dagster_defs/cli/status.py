@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from rich.markup import escape
 from rich.table import Table
 
+from dagster_defs.asset_keys import asset_key
 from dagster_defs.assets import rerun_of
-from dagster_defs.history import history
-from dagster_defs.io import newest_record
-from dagster_defs.keys import asset_key
+from dagster_defs.instance import read_only_instance
+from dagster_defs.io_manager import latest_record
 from dagster_defs.settings import Settings
-from dagster_defs.staleness.drift import Drifts, State
-from dagster_defs.staleness.waves import below, waits
+from dagster_defs.staleness.execution_plan import dependencies, descendants
+from dagster_defs.staleness.resolver import StalenessResolver, State
 from r1_pipeline.cli.plan import hours_text
 from r1_pipeline.planning.hardware import accelerator_of
 from r1_pipeline.planning.plan import planned_hours
@@ -52,23 +52,23 @@ def survey(settings: Settings) -> list[AssetState]:
     """All materializable assets and partitions in topological order; makes nothing."""
     profile = settings.load()
     bound, hours = profile.bound, planned_hours(profile)
-    under = below(waits(bound, set(profile.graph.nodes)))
-    with history(settings) as instance:
-        drifts = Drifts(settings.home, profile, instance)
+    descendants_of = descendants(dependencies(bound, set(profile.graph.nodes)))
+    with read_only_instance(settings) as instance:
+        resolver = StalenessResolver(settings.home, profile, instance)
         found = []
         for name in bound.names.values():
-            drift, record = drifts.of(name), newest_record(instance, asset_key(name.asset), name.partition)
+            staleness, record = resolver.of(name), latest_record(instance, asset_key(name.asset), name.partition)
             made = record.asset_materialization if record else None
             state = AssetState(
                 asset=str(name),
                 select=name.asset,
-                state=drift.state,
+                state=staleness.state,
                 digest=(made.tags or {}).get("dagster/data_version") if made else None,
                 age=_age(time.time() - record.timestamp) if record else None,
-                why=drift.why,
+                why=staleness.why,
                 follows=rerun_of(profile, profile.graph.node(name.asset), hours).when,
                 hours=hours.get(str(name), 0.0),
-                hours_below=sum(hours.get(str(each), 0.0) for each in under[name]),
+                hours_below=sum(hours.get(str(each), 0.0) for each in descendants_of[name]),
             )
             found.append(state)
         return found

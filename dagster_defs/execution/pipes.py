@@ -19,7 +19,7 @@ from dagster import (
 from r1_pipeline.runtime.launch import run_guarded
 
 
-class StartUnderPipes:
+class PipesLauncher:
     """Runs commands for the step of `context`."""
 
     module = "dagster_defs.execution.rank"

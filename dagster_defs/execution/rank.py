@@ -19,7 +19,7 @@ PERIOD_S = 30.0
 """Between two steps that the event log hears of; trackers hear of all."""
 
 
-class Reporting(Observer):
+class PipesObserver(Observer):
     """Says in the event log what goes on."""
 
     def __init__(self, pipes: PipesContext) -> None:
@@ -35,7 +35,7 @@ class Reporting(Observer):
         self._log.warning(message)
 
 
-def usage(job: Job) -> dict[str, int | float]:
+def resource_usage(job: Job) -> dict[str, int | float]:
     """What the job took, for the metadata of what it made."""
     taken: dict[str, int | float] = {
         "ranks": job.ranks,
@@ -56,8 +56,8 @@ def main(file: Path) -> None:
             work(job, rank, Observer())
             return
         with open_dagster_pipes() as pipes:
-            work(job, rank, Reporting(pipes))
-            pipes.report_custom_message(usage(job))
+            work(job, rank, PipesObserver(pipes))
+            pipes.report_custom_message(resource_usage(job))
 
 
 if __name__ == "__main__":

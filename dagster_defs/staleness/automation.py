@@ -1,7 +1,7 @@
 """Re-runs without a click: what is out of date is requested once for each state that it should be in.
 
-Level-triggered: every tick compares what each asset would be made from with what it was made from (`drift`), so that a
-daemon that was down, a killed run or a second change in the meantime lose nothing, and the same bytes upstream cost
+Level-triggered: every tick compares what each asset would be made from with what it was made from (`resolver`), so that
+a daemon that was down, a killed run or a second change in the meantime lose nothing, and the same bytes upstream cost
 nothing. An asset waits until all that lies above it, and will be made by itself, is done. A failed attempt is not
 repeated until something changes. Profiles say which groups follow at once, in a window, or only on approval.
 """
@@ -16,16 +16,16 @@ from weakref import WeakKeyDictionary
 import dagster as dg
 from dagster import AssetKey
 
-from dagster_defs.internals import AssetGraphView, AssetKeyPartitionKey
-from dagster_defs.keys import node_name
+from dagster_defs.asset_keys import node_name
+from dagster_defs.dagster_private import AssetGraphView, AssetKeyPartitionKey
 from dagster_defs.settings import Settings
-from dagster_defs.sources import still_written
-from dagster_defs.staleness.drift import Drifts
-from dagster_defs.staleness.watch import look
+from dagster_defs.sources import is_being_written
+from dagster_defs.staleness.resolver import StalenessResolver
+from dagster_defs.staleness.source_sensor import observe_sources
 from r1_pipeline.settings.reruns import Rerun
 
 TICK_SECONDS = 15
-_drifts: "WeakKeyDictionary[AssetGraphView, Drifts]" = WeakKeyDictionary()
+_resolvers: "WeakKeyDictionary[AssetGraphView, StalenessResolver]" = WeakKeyDictionary()
 """The states of a tick, worked out once for all assets that it evaluates."""
 
 
@@ -40,7 +40,7 @@ class OutOfDate(dg.AutomationCondition[AssetKey]):
         return "would be made from something else than it was, and nothing above it is about to change"
 
     def evaluate(self, context: dg.AutomationContext[AssetKey]) -> dg.AutomationResult[AssetKey]:
-        drifts, key = _drifts_of(context.asset_graph_view), context.key
+        resolver, key = _resolver_of(context.asset_graph_view), context.key
         last = json.loads(context.cursor or '{"offered": {}, "requested": {}}')
         requested: dict[str, str] = last["requested"]
         before = context.get_previous_requested_subset(key)
@@ -48,10 +48,10 @@ class OutOfDate(dg.AutomationCondition[AssetKey]):
             partition = unit.partition_key or ""
             if partition in last["offered"]:
                 requested[partition] = last["offered"][partition]
-        node = drifts.profile.graph.node(node_name(key))
-        waits = _unsettled(context, drifts) or still_written(drifts.profile, node)
-        wanted = {} if waits else dict(_wanted(drifts, key))
-        due = {partition for partition, print_ in wanted.items() if requested.get(partition) != print_}
+        node = resolver.profile.graph.node(node_name(key))
+        waits = _waits_for_upstream(context, resolver) or is_being_written(resolver.profile, node)
+        wanted = {} if waits else dict(_out_of_date(resolver, key))
+        due = {partition for partition, fp in wanted.items() if requested.get(partition) != fp}
         cursor = json.dumps({"offered": wanted, "requested": requested})
         return dg.AutomationResult(context, _subset(context, due), cursor=cursor)
 
@@ -99,31 +99,31 @@ def sensor(running: bool) -> dg.AutomationConditionSensorDefinition:
     )
 
 
-def _drifts_of(view: AssetGraphView) -> Drifts:
-    if view not in _drifts:
+def _resolver_of(view: AssetGraphView) -> StalenessResolver:
+    if view not in _resolvers:
         settings = Settings.from_environment()
         profile = settings.load()
-        look(view.instance, profile)
-        _drifts[view] = Drifts(settings.home, profile, view.instance)
-    return _drifts[view]
+        observe_sources(view.instance, profile)
+        _resolvers[view] = StalenessResolver(settings.home, profile, view.instance)
+    return _resolvers[view]
 
 
-def _wanted(drifts: Drifts, key: AssetKey) -> Iterator[tuple[str, str]]:
+def _out_of_date(resolver: StalenessResolver, key: AssetKey) -> Iterator[tuple[str, str]]:
     """(partition or empty, fingerprint) of what is missing or stale and could be made."""
-    for unit in drifts.bound.names_of(node_name(key)):
-        drift = drifts.of(unit)
-        if drift.wanted is not None and drift.state in ("missing", "stale"):
-            yield unit.partition or "", drift.wanted
+    for unit in resolver.bound.names_of(node_name(key)):
+        staleness = resolver.of(unit)
+        if staleness.desired_fingerprint is not None and staleness.state in ("missing", "stale"):
+            yield unit.partition or "", staleness.desired_fingerprint
 
 
-def _unsettled(context: dg.AutomationContext[AssetKey], drifts: Drifts) -> bool:
+def _waits_for_upstream(context: dg.AutomationContext[AssetKey], resolver: StalenessResolver) -> bool:
     """Whether something above will be made again by itself."""
     graph = context.asset_graph
     return any(
-        drifts.of(unit).state in ("missing", "stale")
+        resolver.of(unit).state in ("missing", "stale")
         for above in graph.get_ancestor_asset_keys(context.key) & graph.materializable_asset_keys
         if graph.get(above).automation_condition is not None
-        for unit in drifts.bound.names_of(node_name(above))
+        for unit in resolver.bound.names_of(node_name(above))
     )
 
 

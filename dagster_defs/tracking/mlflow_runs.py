@@ -28,30 +28,30 @@ def registered_name(model: str) -> str:
 
 def finish_run(client: "MlflowClient", run_id: str, artifact: Artifact) -> None:
     """All that is known of a finished artifact, and the end of its run."""
-    log_steps(client, run_id, artifact.metrics(), already_there(client, run_id))
+    log_steps(client, run_id, artifact.metrics(), logged_steps(client, run_id))
     describe_run(client, run_id, artifact)
     client.set_terminated(run_id, "FINISHED")
 
 
 def log_steps(
-    client: "MlflowClient", run_id: str, rows: Iterable[Mapping[str, Any]], there: set[tuple[str, int]]
+    client: "MlflowClient", run_id: str, rows: Iterable[Mapping[str, Any]], logged: set[tuple[str, int]]
 ) -> None:
-    """Step metrics that are not `there` yet; adds them to `there` as they are delivered."""
+    """Step metrics that are not `logged` yet; adds them to `logged` as they are delivered."""
     from mlflow.entities import Metric
 
     metrics = [
         Metric(key, float(value), int(row["time"] * 1000), int(row["step"]))
         for row in rows
         for key, value in row.items()
-        if key not in ("step", "total", "time") and (key, int(row["step"])) not in there
+        if key not in ("step", "total", "time") and (key, int(row["step"])) not in logged
     ]
     for start in range(0, len(metrics), BATCH):
         batch = metrics[start : start + BATCH]
         client.log_batch(run_id, metrics=batch)
-        there.update((metric.key, metric.step) for metric in batch)
+        logged.update((metric.key, metric.step) for metric in batch)
 
 
-def already_there(client: "MlflowClient", run_id: str) -> set[tuple[str, int]]:
+def logged_steps(client: "MlflowClient", run_id: str) -> set[tuple[str, int]]:
     """(metric, step) that a run holds; an interrupted stage repeats the steps since its last checkpoint."""
     keys = client.get_run(run_id).data.metrics
     return {(key, metric.step) for key in keys for metric in client.get_metric_history(run_id, key)}
@@ -71,9 +71,9 @@ def describe_run(client: "MlflowClient", run_id: str, artifact: Artifact) -> Non
     from mlflow.entities import LoggedModelInput
 
     manifest = artifact.manifest
-    there = client.get_run(run_id).data.metrics
+    logged = client.get_run(run_id).data.metrics
     for key, number in flat(artifact.statistics):
-        if isinstance(number, int | float) and not isinstance(number, bool) and f"final/{key}" not in there:
+        if isinstance(number, int | float) and not isinstance(number, bool) and f"final/{key}" not in logged:
             client.log_metric(run_id, f"final/{key}", float(number))
     client.set_tag(run_id, "r1.digest", artifact.digest)
     client.set_tag(run_id, "r1.seconds", str(manifest.provenance.seconds))

@@ -24,18 +24,18 @@ RUN_ID = "openlineage_run_id"
 """Key among `Provenance.runs`."""
 FILE = "openlineage.jsonl"
 PRODUCER = f"urn:r1-pipeline:{version('r1-pipeline')}"
-NAMED = ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG", "OPENLINEAGE__TRANSPORT")
+SERVER_VARIABLES = ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG", "OPENLINEAGE__TRANSPORT")
 """Environment variables, or beginnings of such, that name a server."""
 
 
-class Events:
+class EventSink:
     """Where the events of one process go."""
 
     def __init__(self, home: Path) -> None:
         self._file = home / FILE
-        self._silent = False
+        self._server_failed = False
 
-    def tell(self, event: "RunEvent", warn: Callable[[str], None]) -> None:
+    def emit(self, event: "RunEvent", warn: Callable[[str], None]) -> None:
         """Write down, and send to the server that is named; `warn` hears of one that does not answer."""
         from openlineage.client import OpenLineageClient
         from openlineage.client.serde import Serde
@@ -44,27 +44,29 @@ class Events:
             return
         with self._file.open("ab", buffering=0) as lines:  # in one write: lanes share the file
             lines.write(f"{Serde.to_json(event)}\n".encode())
-        named = any(name.startswith(NAMED) for name in os.environ) or OpenLineageClient._find_yaml_config_path()
-        if not named or self._silent:
+        named = (
+            any(name.startswith(SERVER_VARIABLES) for name in os.environ) or OpenLineageClient._find_yaml_config_path()
+        )
+        if not named or self._server_failed:
             return
         try:
             OpenLineageClient().emit(event)
         except Exception as error:  # noqa: BLE001 - transports raise what their libraries do; lineage stops no training
-            self._silent = True
+            self._server_failed = True
             warn(
                 f"the OpenLineage server does not answer ({type(error).__name__}: {error}); this process asks it no "
                 f"more, its events are in {self._file}"
             )
 
 
-class LineageEvents(Observer):
+class OpenLineageObserver(Observer):
     """The stages of one Dagster run, as events."""
 
-    def __init__(self, events: Events, dagster_run: str, warn: Callable[[str], None]) -> None:
+    def __init__(self, events: EventSink, dagster_run: str, warn: Callable[[str], None]) -> None:
         self._events = events
         self._dagster_run = dagster_run
         self._warn = warn
-        self._begun: dict[str, tuple[str, str, Mapping[str, Artifact]]] = {}
+        self._started: dict[str, tuple[str, str, Mapping[str, Artifact]]] = {}
 
     def began(
         self, name: str, fingerprint: str, payload: Mapping[str, Any], inputs: Mapping[str, Artifact], metrics: Path
@@ -72,29 +74,29 @@ class LineageEvents(Observer):
         from openlineage.client.uuid import generate_new_uuid
 
         run = str(generate_new_uuid())
-        self._begun[name] = run, fingerprint, inputs
-        self._tell(name, "START", {}, [])
+        self._started[name] = run, fingerprint, inputs
+        self._emit(name, "START", {}, [])
         return {RUN_ID: run}
 
     def finished(self, artifact: Artifact) -> None:
-        self._tell(artifact.name, "COMPLETE", {}, [_output(artifact)])
-        del self._begun[artifact.name]
+        self._emit(artifact.name, "COMPLETE", {}, [_output(artifact)])
+        del self._started[artifact.name]
 
     def failed(self, name: str, error: BaseException) -> None:
         from openlineage.client.facet_v2 import error_message_run
 
-        if name in self._begun:
+        if name in self._started:
             why = f"{type(error).__name__}: {error}"[:4000]
             facet = error_message_run.ErrorMessageRunFacet(message=why, programmingLanguage="python")
-            self._tell(name, "FAIL" if isinstance(error, Exception) else "ABORT", {"errorMessage": facet}, [])
-            del self._begun[name]
+            self._emit(name, "FAIL" if isinstance(error, Exception) else "ABORT", {"errorMessage": facet}, [])
+            del self._started[name]
 
-    def _tell(self, name: str, state: str, facets: "Mapping[str, RunFacet]", outputs: "list[OutputDataset]") -> None:
+    def _emit(self, name: str, state: str, facets: "Mapping[str, RunFacet]", outputs: "list[OutputDataset]") -> None:
         from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
         from openlineage.client.facet_v2 import job_type_job, parent_run, processing_engine_run, set_producer, tags_run
 
         set_producer(PRODUCER)
-        run, fingerprint, inputs = self._begun[name]
+        run, fingerprint, inputs = self._started[name]
         whole: dict[str, RunFacet] = {
             "parent": parent_run.ParentRunFacet(
                 run=parent_run.Run(runId=self._dagster_run), job=parent_run.Job(namespace=namespace(), name="dagster")
@@ -113,7 +115,7 @@ class LineageEvents(Observer):
             inputs=[_input(artifact) for artifact in inputs.values()],
             outputs=outputs,
         )
-        self._events.tell(event, self._warn)
+        self._events.emit(event, self._warn)
 
 
 def namespace() -> str:

@@ -1,8 +1,8 @@
 """MLflow: a parent run per pipeline run, a child run per computed stage, fed from the stage's metrics file.
 
-Training never waits (`delivery`). What could not be delivered is said loudly at the end of the stage, stays in the
+Training never waits (`uploads`). What could not be delivered is said loudly at the end of the stage, stays in the
 artifact's `logs/`, and is owed: the next run delivers it. A stage that goes on after an interruption goes on in its
-MLflow run. Not covered: what such a run holds (`mlflow_runs`), which version is the champion (`promotion`).
+MLflow run. Not covered: what such a run holds (`mlflow_runs`), which version is the champion (`model_registry`).
 """
 
 import fcntl
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster_defs.settings import Settings
-from dagster_defs.tracking.delivery import PATIENCE_S, Debt, Delivery
 from dagster_defs.tracking.mlflow_runs import EXPERIMENT, finish_run, log_parameters
+from dagster_defs.tracking.uploads import TIMEOUT_S, MetricsUploader, PendingUpload
 from r1_pipeline.artifacts.kinds import Artifact, peek_artifact
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
 RUN_ID = "mlflow_run_id"
 DAGSTER_RUN = "dagster.run_id"
 """Tag of a stage's run: the Dagster run that computes it."""
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+REQUEST_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 """Library defaults would block for minutes on a dead server."""
 
 
-class Tracking:
+class TrackingStore:
     """The tracking store of one home: where runs go, and the parent run of a pipeline run."""
 
     def __init__(self, uri: str, artifacts: Path) -> None:
         self.uri = uri
-        self.shown = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:…@", uri)
+        self.display_uri = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:…@", uri)
         """The address without a password."""
         self._artifacts = artifacts
-        self._owed = artifacts.parent / "owed"
+        self._pending_folder = artifacts.parent / "owed"
         self._client: MlflowClient | None = None
         self.experiment = ""
 
     @classmethod
-    def of(cls, settings: Settings) -> "Tracking":
+    def of(cls, settings: Settings) -> "TrackingStore":
         """The tracking store that these settings name."""
         return cls(settings.tracking_uri, settings.home / "mlflow-artifacts")
 
@@ -59,7 +59,7 @@ class Tracking:
     def connect(self) -> "MlflowClient":
         """A client; schema and experiment are created once, under a lock."""
         if self._client is None:
-            for name, value in PATIENCE.items():
+            for name, value in REQUEST_LIMITS.items():
                 os.environ.setdefault(name, value)
             import mlflow
 
@@ -103,46 +103,48 @@ class Tracking:
         if found:
             run_id = str(found[0].info.run_id)
             client.set_tag(run_id, "r1.resumed_in", pipeline_run)
-            client.set_tag(run_id, DAGSTER_RUN, tags[DAGSTER_RUN])  # whose end is now its own (`reconcile`)
+            client.set_tag(run_id, DAGSTER_RUN, tags[DAGSTER_RUN])  # whose end is now its own (`reap_dead_runs`)
             client.update_run(run_id, status="RUNNING")
             return run_id
-        own = {
+        run_tags = {
             **tags,
             PIPELINE_RUN: pipeline_run,
             "r1.fingerprint": fingerprint,
             "r1.artifact": name,
             "mlflow.parentRunId": self.parent(pipeline_run, tags),
         }
-        run_id = str(client.create_run(self.experiment, tags=own, run_name=name).info.run_id)
+        run_id = str(client.create_run(self.experiment, tags=run_tags, run_name=name).info.run_id)
         log_parameters(client, run_id, payload)
         return run_id
 
-    def owe(self, artifact: Artifact, pipeline_run: str, tags: Mapping[str, str]) -> Debt:
+    def record_pending(self, artifact: Artifact, pipeline_run: str, tags: Mapping[str, str]) -> PendingUpload:
         """A note that MLflow has not heard all of an artifact."""
-        self._owed.mkdir(parents=True, exist_ok=True)
-        debt = Debt(self._owed / f"{artifact.manifest.fingerprint}-{artifact.name.replace('/', '-')}", "w")
-        debt.write({"path": str(artifact.path), "pipeline_run": pipeline_run, "tags": dict(tags)})
-        return debt
+        self._pending_folder.mkdir(parents=True, exist_ok=True)
+        pending = PendingUpload(
+            self._pending_folder / f"{artifact.manifest.fingerprint}-{artifact.name.replace('/', '-')}", "w"
+        )
+        pending.write({"path": str(artifact.path), "pipeline_run": pipeline_run, "tags": dict(tags)})
+        return pending
 
-    def pay(self, warn: Callable[[str], None]) -> list[str]:
+    def upload_pending(self, warn: Callable[[str], None]) -> list[str]:
         """Tell MLflow what it missed while it could not be reached; returns the names of these artifacts."""
-        paid = []
-        for note in sorted(self._owed.iterdir()) if self._owed.exists() else ():
+        uploaded = []
+        for note in sorted(self._pending_folder.iterdir()) if self._pending_folder.exists() else ():
             try:
-                debt = Debt(note, "r")
+                pending = PendingUpload(note, "r")
             except (BlockingIOError, FileNotFoundError):  # its stage is telling, or has told
                 continue
-            with debt, self.tolerant("catch up", warn):
-                said = debt.read()
+            with pending, self.best_effort("catch up", warn):
+                said = pending.read()
                 made = peek_artifact(Path(said["path"]))
-                whose = said["pipeline_run"], said["tags"], made.name, made.manifest.fingerprint
-                run_id = self._told(said["pipeline_run"], made) or self.open_run(*whose, made.manifest.payload)
+                run = said["pipeline_run"], said["tags"], made.name, made.manifest.fingerprint
+                run_id = self._existing_run(said["pipeline_run"], made) or self.open_run(*run, made.manifest.payload)
                 finish_run(self.connect(), run_id, made)
-                debt.settle()
-                paid.append(made.name)
-        return paid
+                pending.complete()
+                uploaded.append(made.name)
+        return uploaded
 
-    def _told(self, pipeline_run: str, made: Artifact) -> str | None:
+    def _existing_run(self, pipeline_run: str, made: Artifact) -> str | None:
         """Id of the run to which a process logged this artifact without noting so before it ended, or None."""
         same = f"tags.`r1.fingerprint` = '{made.manifest.fingerprint}' and tags.`r1.artifact` = '{made.name}'"
         for tag in (PIPELINE_RUN, "r1.resumed_in"):
@@ -160,7 +162,7 @@ class Tracking:
             client.set_terminated(run.info.run_id, status)
 
     @contextmanager
-    def tolerant(self, what: str, warn: Callable[[str], None]) -> Iterator[None]:
+    def best_effort(self, what: str, warn: Callable[[str], None]) -> Iterator[None]:
         """A tracker that fails is reported through `warn` and stops nothing."""
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
@@ -168,7 +170,7 @@ class Tracking:
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            warn(f"MLflow at {self.shown} could not {what}: {error}; the metrics are in the artifact's logs/")
+            warn(f"MLflow at {self.display_uri} could not {what}: {error}; the metrics are in the artifact's logs/")
 
     @contextmanager
     def required(self) -> Iterator[None]:
@@ -181,7 +183,7 @@ class Tracking:
         except (MlflowException, SQLAlchemyError) as error:
             why = str(error).partition("\n")[0][:300]
             raise RequirementError(
-                f"MLflow at {self.shown} cannot be used: {why}; check MLFLOW_TRACKING_URI"
+                f"MLflow at {self.display_uri} cannot be used: {why}; check MLFLOW_TRACKING_URI"
             ) from error
 
     @contextmanager
@@ -192,46 +194,46 @@ class Tracking:
             yield
 
 
-class TrackedStage(Observer):
+class MLflowObserver(Observer):
     """One materialization in MLflow. A tracker that fails is reported through `warn`, never to the stage."""
 
     def __init__(
-        self, tracking: Tracking, pipeline_run: str, tags: Mapping[str, str], warn: Callable[[str], None]
+        self, tracking: TrackingStore, pipeline_run: str, tags: Mapping[str, str], warn: Callable[[str], None]
     ) -> None:
         self._tracking = tracking
         self._pipeline_run = pipeline_run
         self._tags = tags
         self._warn = warn
-        self._stages: dict[str, Delivery] = {}
+        self._uploaders: dict[str, MetricsUploader] = {}
 
     def began(
         self, name: str, fingerprint: str, payload: Mapping[str, Any], inputs: Mapping[str, Artifact], metrics: Path
     ) -> Mapping[str, str]:
-        def opened() -> str:
+        def start_run() -> str:
             return self._tracking.open_run(self._pipeline_run, self._tags, name, fingerprint, payload)
 
         self._tracking.load()
-        self._stages[name] = delivery = Delivery(self._tracking, opened, metrics, self._warn)
-        run_id = delivery.run_id(PATIENCE_S)
+        self._uploaders[name] = uploader = MetricsUploader(self._tracking, start_run, metrics, self._warn)
+        run_id = uploader.run_id(TIMEOUT_S)
         return {RUN_ID: run_id} if run_id else {}
 
     def finished(self, artifact: Artifact) -> None:
-        debt = self._tracking.owe(artifact, self._pipeline_run, self._tags)
+        pending = self._tracking.record_pending(artifact, self._pipeline_run, self._tags)
 
         def finish(client: "MlflowClient", run_id: str) -> None:
             finish_run(client, run_id, artifact)
-            debt.settle()
+            pending.complete()
 
-        self._stages.pop(artifact.name).end("finish a run", finish, debt)
+        self._uploaders.pop(artifact.name).end("finish a run", finish, pending)
 
     def failed(self, name: str, error: BaseException) -> None:
-        delivery = self._stages.pop(name, None)
-        if delivery is None:
+        uploader = self._uploaders.pop(name, None)
+        if uploader is None:
             return
 
         def close(client: "MlflowClient", run_id: str) -> None:
-            delivery.deliver()
+            uploader.upload()
             client.set_tag(run_id, "r1.error", f"{type(error).__name__}: {error}"[:4000])
             client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
 
-        delivery.end("close a failed run", close, nullcontext())
+        uploader.end("close a failed run", close, nullcontext())

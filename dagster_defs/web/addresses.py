@@ -29,7 +29,7 @@ class Address:
     """The origin at which a reverse proxy shows it, as `public_origin` writes it."""
 
     @property
-    def is_open(self) -> bool:
+    def is_exposed(self) -> bool:
         """True where more than this machine can reach it."""
         return self.host != "localhost" and not ((ip := _ip(self.host)) and ip.is_loopback)
 

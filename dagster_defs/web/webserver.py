@@ -21,15 +21,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
-from dagster_defs.internals import web_application
+from dagster_defs.dagster_private import web_application
 from dagster_defs.settings import MLFLOW_PATH, Settings
-from dagster_defs.web.guard import TOKEN, Guard
+from dagster_defs.web.auth_middleware import TOKEN, AuthMiddleware
 
 
 def serve_dagster(host: str, port: int, origins: Sequence[str], workspace: str, pages: Sequence[str]) -> None:
     """Until a signal; the file `workspace` says where the code server listens."""
     with DagsterInstance.get() as instance, web_application(instance, workspace) as app:
-        lead_to(dict(zip(origins, pages, strict=True)), app)
+        redirect_to_mlflow(dict(zip(origins, pages, strict=True)), app)
         _serve(app, host, port, origins)
 
 
@@ -47,7 +47,7 @@ def serve_mlflow(host: str, port: int, origins: Sequence[str]) -> None:
     _serve(app, host, port, origins)
 
 
-def lead_to(pages: Mapping[str, str], app: Starlette) -> None:
+def redirect_to_mlflow(pages: Mapping[str, str], app: Starlette) -> None:
     """Redirect what lies below `MLFLOW_PATH` to the page of that name, as seen from the origin that was called."""
 
     def page(request: Request) -> RedirectResponse:
@@ -58,7 +58,7 @@ def lead_to(pages: Mapping[str, str], app: Starlette) -> None:
 
 
 def _serve(app: object, host: str, port: int, origins: Sequence[str]) -> None:
-    guarded = Guard(cast(Any, app), origins, os.environ[TOKEN])
+    guarded = AuthMiddleware(cast(Any, app), origins, os.environ[TOKEN])
     uvicorn.run(cast(Any, guarded), host=host, port=port, log_level="warning", proxy_headers=False)
 
 

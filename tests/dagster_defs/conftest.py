@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from homes import REPLIES, SOURCES, smoke_settings, write
 
-from dagster_defs.running.run import run
+from dagster_defs.runner.run import run
 from r1_pipeline.data.toy_problems import generate_problems
 from r1_pipeline.profiles import load_profile
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from dagster_defs.asset_keys import node_name
 from dagster_defs.code_location import code_location
-from dagster_defs.keys import node_name
-from dagster_defs.running.executor import Executor
+from dagster_defs.runner.executor import Executor
 from dagster_defs.settings import Settings
 from r1_pipeline import profiles
 from r1_pipeline.artifacts.observer import Observer

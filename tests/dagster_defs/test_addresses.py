@@ -13,8 +13,8 @@ from starlette.testclient import TestClient
 
 from dagster_defs.settings import Settings
 from dagster_defs.web.addresses import Address, public_origin
-from dagster_defs.web.ui import check_origins, commands
-from dagster_defs.web.webserver import lead_to
+from dagster_defs.web.ui import check_origins, server_commands
+from dagster_defs.web.webserver import redirect_to_mlflow
 from r1_pipeline.errors import R1Error
 
 DAGSTER, MLFLOW = "https://r1.example.org", "https://mlflow.example.org"
@@ -123,7 +123,7 @@ def test_no_name_server_is_asked(machine: None, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("host", "is_open"),
+    ("host", "is_exposed"),
     [
         ("127.0.0.1", False),
         ("127.0.0.2", False),
@@ -135,8 +135,8 @@ def test_no_name_server_is_asked(machine: None, monkeypatch: pytest.MonkeyPatch)
         ("node7", True),
     ],
 )
-def test_more_than_this_machine_reaches_all_but_the_loopback_address(host: str, is_open: bool) -> None:
-    assert Address(host, 3000).is_open is is_open
+def test_more_than_this_machine_reaches_all_but_the_loopback_address(host: str, is_exposed: bool) -> None:
+    assert Address(host, 3000).is_exposed is is_exposed
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "::"])
@@ -184,7 +184,7 @@ def test_links_that_lead_somewhere_are_not(dagster: str | None, mlflow: str | No
 def pages(tracking: str = "sqlite:///x") -> dict[str, str]:
     """The address of MLflow's pages for each origin of Dagster's, as the command of Dagster's server has it."""
     dagster, mlflow = Address("0.0.0.0", 3000, DAGSTER), Address("0.0.0.0", 5000, MLFLOW)
-    started = commands(settings(tracking), dagster, mlflow, Path("code"), Path("workspace"))
+    started = server_commands(settings(tracking), dagster, mlflow, Path("code"), Path("workspace"))
     origins, ends = started["Dagster web"][3], started["Dagster web"][-1]
     return dict(zip(origins.split(","), ends.split(","), strict=True))
 
@@ -202,7 +202,7 @@ def test_a_link_to_mlflow_stays_on_the_name_that_the_browser_has_a_cookie_for(
     machine: None, dagster: str, mlflow: str
 ) -> None:
     app = Starlette()
-    lead_to(pages(), app)
+    redirect_to_mlflow(pages(), app)
     leads = TestClient(app, base_url=dagster, follow_redirects=False).get("/mlflow/runs/0a1b")
     assert leads.headers["location"] == f"{mlflow}/#/runs/0a1b"
 

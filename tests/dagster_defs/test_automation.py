@@ -18,7 +18,7 @@ import pytest
 from homes import Automation, changed, smoke_settings
 
 from dagster_defs.cli.status import survey
-from dagster_defs.staleness.drift import Drifts
+from dagster_defs.staleness.resolver import StalenessResolver
 from r1_pipeline import verbs
 from r1_pipeline.generation.rejection import RejectionRecipe
 from r1_pipeline.graph.bound import NodeRecipe
@@ -135,7 +135,7 @@ def test_nothing_follows_a_failed_gate_until_its_cause_is_mended(home: Path, mon
     changed(monkeypatch, lambda made: hopeless(learning_rate("helpful_rm", 1e-5)(made)))
     assert automation.settle() == ["helpful_rm", "report"]  # which shows the new limit beside the old model
     with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
-        drifts = Drifts(home, load_profile("smoke", 0), instance)
+        drifts = StalenessResolver(home, load_profile("smoke", 0), instance)
         assert drifts.of(AssetName("helpful_rm")).state == "failed gate"
     changed(monkeypatch, learning_rate("helpful_rm", 2e-5))
     done = automation.settle()

@@ -28,11 +28,11 @@ from dagster_graphql.test.utils import execute_dagster_graphql
 from homes import REPLIES, smoke_settings, write
 
 from dagster_defs.cli.status import survey
-from dagster_defs.execution.reconcile import ACTIVE
+from dagster_defs.execution.dead_runs import ACTIVE
 from dagster_defs.settings import AUTOMATION, Settings
-from dagster_defs.staleness.watch import CODE_SOCKET
+from dagster_defs.staleness.source_sensor import CODE_SOCKET
 from dagster_defs.web.addresses import Address
-from dagster_defs.web.ui import CODE, WORKSPACE, commands
+from dagster_defs.web.ui import CODE_SERVER, WORKSPACE, server_commands
 
 pytestmark = pytest.mark.slow
 PATIENCE_S = 900
@@ -118,9 +118,9 @@ def automated(fed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     os.environ |= {AUTOMATION: "on", CODE_SOCKET: str(socket)}
     workspace = home / "workspace.yaml"
     workspace.write_text(WORKSPACE.format(socket=socket), encoding="utf-8")
-    started = commands(settings, Address("127.0.0.1", 0), Address("127.0.0.1", 0), socket, workspace)
+    started = server_commands(settings, Address("127.0.0.1", 0), Address("127.0.0.1", 0), socket, workspace)
     servers = []
-    for name in (CODE, "Dagster daemon"):
+    for name in (CODE_SERVER, "Dagster daemon"):
         servers.append(subprocess.Popen([sys.executable, "-m", *started[name]], start_new_session=True))
         until(socket.exists, "the code server does not start")
     try:

@@ -7,10 +7,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from dagster_defs.asset_keys import asset_key, node_name
 from dagster_defs.code_location import code_location
-from dagster_defs.keys import asset_key, node_name
 from dagster_defs.settings import Settings
-from dagster_defs.staleness.waves import selected, waits, waves
+from dagster_defs.staleness.execution_plan import dependencies, planned_runs, select_nodes
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.graph.node import AssetName
 from r1_pipeline.profiles import load_profile
@@ -123,11 +123,11 @@ def test_code_versions_change_with_the_recipe_and_only_there(tmp_path: Path) -> 
 
 
 def test_waves_put_parents_first_and_cover_everything_once(graph: dg.Definitions) -> None:
-    units = waits(load_profile("smoke", 0).bound, selected(graph, None))
-    order = list(waves(units, units))
+    units = dependencies(load_profile("smoke", 0).bound, select_nodes(graph, None))
+    order = list(planned_runs(units, units))
     done: set[AssetName] = set()
-    for wave in order:
-        bundle = {AssetName(node, wave.partition) for node in wave.nodes}
+    for planned_run in order:
+        bundle = {AssetName(node, planned_run.partition) for node in planned_run.nodes}
         for unit, parents in units.items():
             if unit in bundle:
                 assert parents <= done | bundle
@@ -140,10 +140,10 @@ def test_waves_put_parents_first_and_cover_everything_once(graph: dg.Definitions
 
 
 def test_a_selection_takes_names_upstream_and_refuses_what_does_not_exist(graph: dg.Definitions) -> None:
-    assert selected(graph, "r1_zero,dev1") == {"r1_zero", "dev1"}
-    assert selected(graph, "+r1_zero") == {"base", "reasoning_problems", "r1_zero"}
+    assert select_nodes(graph, "r1_zero,dev1") == {"r1_zero", "dev1"}
+    assert select_nodes(graph, "+r1_zero") == {"base", "reasoning_problems", "r1_zero"}
     with pytest.raises(UnknownNameError, match=r"unknown asset 'r1zero'; did you mean r1_zero\? valid: .*r1_zero"):
-        selected(graph, "r1zero")
+        select_nodes(graph, "r1zero")
 
 
 def test_unknown_profiles_are_refused_with_the_valid_ones(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunsFil
 from homes import smoke_settings
 from processes import Surfaces, finish, follow, free_port, kill, mlflow_server, start, user_interface
 
-from dagster_defs.execution.reconcile import ACTIVE, limit_devices
+from dagster_defs.execution.dead_runs import ACTIVE, set_device_slots
 from r1_pipeline.artifacts.manifest import read_manifest
 from r1_pipeline.artifacts.metrics import read_metrics
 
@@ -259,7 +259,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from homes import smoke_settings
-from dagster_defs.running.executor import Executor
+from dagster_defs.runner.executor import Executor
 from r1_pipeline.artifacts.observer import Observer
 at = replace(smoke_settings(Path(sys.argv[1])), seed=int(sys.argv[2]))
 at.export()
@@ -270,7 +270,7 @@ assert Executor(at, {}, Observer()).materialize(["base"], None) is None
 def test_two_runs_that_want_the_only_device_have_it_one_after_the_other(tmp_path: Path) -> None:
     settings = smoke_settings(tmp_path)
     finish(start(tmp_path, "run", "--profile", "smoke", "--select", "preference_pairs"))  # makes tables
-    limit_devices(settings, 1)
+    set_device_slots(settings, 1)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     pair = [
         subprocess.Popen([sys.executable, "-c", MATERIALIZE, str(tmp_path), str(seed)], env=environment)

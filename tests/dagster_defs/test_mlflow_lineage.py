@@ -13,29 +13,29 @@ from homes import smoke_settings
 from processes import free_port, mlflow_server
 
 from dagster_defs.tracking.mlflow_runs import EXPERIMENT
-from dagster_defs.tracking.stage_runs import Tracking
+from dagster_defs.tracking.stage_runs import TrackingStore
 from r1_pipeline.artifacts.kinds import peek_artifact
 
 pytestmark = pytest.mark.slow
 
 
-def tell_all(tracking: Tracking, home: Path) -> None:
+def tell_all(tracking: TrackingStore, home: Path) -> None:
     """Owe this tracker every artifact of the home, oldest first, and pay."""
     made = [peek_artifact(path.parent) for path in (home / "artifacts").glob("*/**/manifest.json")]
     for artifact in sorted(made, key=lambda each: each.path.stat().st_mtime):
-        with tracking.owe(artifact, "a pipeline run", {}):
+        with tracking.record_pending(artifact, "a pipeline run", {}):
             pass
-        assert tracking.pay(pytest.fail) == [artifact.name]
+        assert tracking.upload_pending(pytest.fail) == [artifact.name]
 
 
 @pytest.fixture(params=["sqlite", "rest"])
 def client(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Iterator[Any]:
     if request.param == "sqlite":
-        yield Tracking.of(smoke_settings(home)).connect()
+        yield TrackingStore.of(smoke_settings(home)).connect()
         return
     port = free_port()
     with mlflow_server(f"sqlite:///{tmp_path / 'server.db'}", port):
-        tracking = Tracking(f"http://127.0.0.1:{port}", home / "mlflow-artifacts")
+        tracking = TrackingStore(f"http://127.0.0.1:{port}", home / "mlflow-artifacts")
         for _ in range(2):  # told twice, known once
             tell_all(tracking, home)
         yield tracking.connect()

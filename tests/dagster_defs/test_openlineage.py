@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from dagster_defs.tracking.openlineage import FILE, RUN_ID, Events, LineageEvents
+from dagster_defs.tracking.openlineage import FILE, RUN_ID, EventSink, OpenLineageObserver
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
 from r1_pipeline.artifacts.store import Facts, Spec, Store
@@ -46,7 +46,7 @@ class Watched:
     def __init__(self, home: Path) -> None:
         self.warnings: list[str] = []
         self.file = home / FILE
-        self.store = Store(home, LineageEvents(Events(home), DAGSTER_RUN, self.warnings.append))
+        self.store = Store(home, OpenLineageObserver(EventSink(home), DAGSTER_RUN, self.warnings.append))
 
     def problems(self) -> ProblemSet:
         return self.store.build(ProblemSet, Spec("problems", "curate", 1, Recipe(), {}), problems)
@@ -129,7 +129,9 @@ def test_a_server_hears_what_the_file_has(
     watched = Watched(tmp_path / "home")
     watched.problems()
     assert [event.pop("path") for event in heard] == ["/api/v1/lineage"] * 2
-    identities = [[(event["eventType"], event["run"]["runId"]) for event in told] for told in (heard, watched.events())]
+    identities = [
+        [(event["eventType"], event["run"]["runId"]) for event in events] for events in (heard, watched.events())
+    ]
     assert identities[0] == identities[1]
     assert heard[1]["outputs"] == watched.events()[1]["outputs"]
     assert watched.warnings == []

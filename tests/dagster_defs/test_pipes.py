@@ -16,8 +16,8 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_graphql.test.utils import execute_dagster_graphql
 from homes import smoke_settings
 
-from dagster_defs.running.executor import Executor
-from dagster_defs.running.run import run
+from dagster_defs.runner.executor import Executor
+from dagster_defs.runner.run import run
 from dagster_defs.settings import Settings
 from r1_pipeline.artifacts.manifest import read_manifest
 from r1_pipeline.artifacts.observer import Observer

@@ -22,10 +22,10 @@ from homes import smoke_settings
 from mlflow import MlflowClient
 from processes import finish, start
 
-from dagster_defs.io import blocking_checks, newest_record, passed_checks
+from dagster_defs.io_manager import blocking_checks, latest_record, passed_checks
 from dagster_defs.settings import Settings, with_driver
 from dagster_defs.tracking.mlflow_runs import EXPERIMENT
-from dagster_defs.tracking.stage_runs import Tracking
+from dagster_defs.tracking.stage_runs import TrackingStore
 
 pytestmark = pytest.mark.slow
 PASSWORD, KEY = "open-sesame-of-postgres", "open-sesame-of-servers"
@@ -103,8 +103,8 @@ def dump(address: str) -> bytes:
 
 def test_a_tracker_that_fails_is_named_without_its_password() -> None:
     address = f"postgresql+psycopg2://r1:{PASSWORD}@127.0.0.1:1/mlflow"
-    assert Tracking(address, Path("unused")).shown == "postgresql+psycopg2://r1:…@127.0.0.1:1/mlflow"
-    assert Tracking("sqlite:////home/a:b/mlflow.db", Path("unused")).shown == "sqlite:////home/a:b/mlflow.db"
+    assert TrackingStore(address, Path("unused")).display_uri == "postgresql+psycopg2://r1:…@127.0.0.1:1/mlflow"
+    assert TrackingStore("sqlite:////home/a:b/mlflow.db", Path("unused")).display_uri == "sqlite:////home/a:b/mlflow.db"
 
 
 def records(at: Settings) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def records(at: Settings) -> dict[str, Any]:
         runs, log = instance.get_runs(), instance.event_log_storage
         passed = {}
         for key, names in blocking_checks(at.load().graph).items():
-            newest = newest_record(instance, key, None)
+            newest = latest_record(instance, key, None)
             passed[key] = passed_checks(instance, key, newest.storage_id, names) if newest else None
         return {
             "runs": {run.run_id: (run.status, run.tags) for run in runs},

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from dagster_defs import pipeline
-from dagster_defs.pipeline import ATTEMPTS, patient
+from dagster_defs.pipeline import MAX_ATTEMPTS, retry_transient
 from r1_pipeline.errors import (
     GateFailedError,
     GraderBusyError,
@@ -21,14 +21,14 @@ from r1_pipeline.errors import (
 
 def attempts(monkeypatch: pytest.MonkeyPatch, error: Exception, failures: int) -> tuple[int, bool]:
     """How often an asset is tried that raises `error` so many times, and whether it succeeds in the end."""
-    monkeypatch.setattr(pipeline, "PAUSE_S", 0.0)
+    monkeypatch.setattr(pipeline, "INITIAL_BACKOFF_S", 0.0)
     tried = 0
 
     @dg.asset
     def flaky(context: dg.AssetExecutionContext) -> None:
         nonlocal tried
         tried += 1
-        with patient(context):
+        with retry_transient(context):
             if tried <= failures:
                 raise error
 
@@ -52,7 +52,7 @@ def test_what_may_pass_by_itself_is_tried_again(error: Exception, monkeypatch: p
 
 
 def test_what_does_not_pass_fails_after_so_many_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert attempts(monkeypatch, ConnectionRefusedError("refused"), failures=99) == (ATTEMPTS, False)
+    assert attempts(monkeypatch, ConnectionRefusedError("refused"), failures=99) == (MAX_ATTEMPTS, False)
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,12 @@ def test_what_a_person_must_mend_is_tried_once(error: Exception, monkeypatch: py
 
 
 def test_each_pause_is_twice_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "PAUSE_S", 5.0)
+    monkeypatch.setattr(pipeline, "INITIAL_BACKOFF_S", 5.0)
     pauses = []
     for number in range(3):
         context = dg.build_asset_context()
         monkeypatch.setattr(type(context), "retry_number", number, raising=False)
-        with pytest.raises(dg.RetryRequested) as asked, patient(context):
+        with pytest.raises(dg.RetryRequested) as asked, retry_transient(context):
             raise TimeoutError
         pauses.append(asked.value.seconds_to_wait)
     assert pauses == [5.0, 10.0, 20.0]

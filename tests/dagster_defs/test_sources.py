@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from dagster_defs.cli import app
 from dagster_defs.code_location import code_location
-from dagster_defs.columns import column_metadata
+from dagster_defs.column_lineage import column_metadata
 from dagster_defs.settings import Settings
-from dagster_defs.staleness.watch import watcher
+from dagster_defs.staleness.source_sensor import source_sensor
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.errors import SourceError
 from r1_pipeline.profiles import load_profile
@@ -126,7 +126,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 def tick(loaded: dg.Definitions, instance: dg.DagsterInstance) -> str:
     """What the sensor `sources` says in a code location that was loaded once."""
-    said = watcher(dg.build_sensor_context(instance=instance, repository_def=loaded.get_repository_def()))
+    said = source_sensor(dg.build_sensor_context(instance=instance, repository_def=loaded.get_repository_def()))
     assert isinstance(said, dg.SkipReason)
     return str(said.skip_message)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from dagster import AssetKey, AssetRecordsFilter, DagsterInstance
 
-from dagster_defs.running.run import run
+from dagster_defs.runner.run import run
 from dagster_defs.settings import Settings
 from r1_pipeline import profiles
 from r1_pipeline.artifacts.kinds import Artifact, Corpus, open_artifact

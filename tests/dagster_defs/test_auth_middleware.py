@@ -10,7 +10,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from dagster_defs.web.guard import Guard
+from dagster_defs.web.auth_middleware import AuthMiddleware
 
 HOST, TOKEN = "127.0.0.1:3000", "secret"
 ORIGINS = (PUBLIC, LOCAL, OTHER) = "https://r1.example.org", f"http://{HOST}", "http://192.0.2.7:3000"
@@ -41,7 +41,7 @@ def calling(base: str, origins: tuple[str, ...] = ORIGINS) -> TestClient:
             WebSocketRoute("/graphql", talk),
         ]
     )
-    return TestClient(Guard(inner, origins, TOKEN), base_url=base, follow_redirects=False)  # type: ignore[arg-type]
+    return TestClient(AuthMiddleware(inner, origins, TOKEN), base_url=base, follow_redirects=False)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_the_welcome_leads_nowhere_else_and_adds_no_header(path: str, client: Te
 
 
 def test_two_user_interfaces_on_one_host_do_not_share_a_cookie() -> None:
-    first, second = (Guard(answer, (), token).cookie for token in ("a", "b"))  # type: ignore[arg-type]
+    first, second = (AuthMiddleware(answer, (), token).cookie for token in ("a", "b"))  # type: ignore[arg-type]
     assert first != second
 
 

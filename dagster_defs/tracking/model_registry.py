@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from dagster_defs.newest import newest_good
+from dagster_defs.latest_version import latest_good_version
 from dagster_defs.settings import Settings
 from dagster_defs.tracking.mlflow_runs import registered_name
-from dagster_defs.tracking.stage_runs import Tracking
+from dagster_defs.tracking.stage_runs import TrackingStore
 from r1_pipeline.artifacts.manifest import read_manifest
 from r1_pipeline.errors import R1Error
 from r1_pipeline.evaluation.scores import scores_of
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 JOURNAL = "promotions.jsonl"
-BY_ITSELF = "r1 (gates and evaluation)"
+AUTOMATIC = "r1 (gates and evaluation)"
 
 
 class PromotionError(R1Error):
     """A version may not become the champion."""
 
 
-class Move(Record):
+class Promotion(Record):
     """One line of the journal."""
 
     model: str
@@ -51,15 +51,15 @@ class Move(Record):
 
 def promote(
     settings: Settings, bound: Bound, name: AssetName, why: str | None, who: str, *, even_if_worse: bool
-) -> Move:
+) -> Promotion:
     """Make the newest version of a model that passed its gates the champion; `why` is None where nobody gave a reason.
 
     Raises `GateFailedError` where none passed, `PromotionError` where it has no evaluation or a champion scores better.
     """
-    model, made = str(name), read_manifest(newest_good(settings, bound, name))
-    client = Tracking.of(settings).connect()
-    version = _version_of(client, model, made.fingerprint)
-    score = _score(settings, bound, name, made.digest)
+    model, manifest = str(name), read_manifest(latest_good_version(settings, bound, name))
+    client = TrackingStore.of(settings).connect()
+    version = _version_of(client, model, manifest.fingerprint)
+    score = _score(settings, bound, name, manifest.digest)
     champion = _champion(client, model)
     if champion is not None and not even_if_worse:
         best = float(champion.tags["r1.score"])
@@ -71,69 +71,76 @@ def promote(
                 f"{best:.4f}; it stays, unless you say --even-if-worse"
             )
     reason = why or ("the first version that passed its gates" if champion is None else "beats the champion")
-    return _move(settings, client, version, champion, model, score, who, reason)
+    return _make_champion(settings, client, version, champion, model, score, who, reason)
 
 
-def rollback(settings: Settings, model: str, why: str) -> Move:
+def rollback(settings: Settings, model: str, why: str) -> Promotion:
     """Make the version champion again that was it before; raises `PromotionError` where there was none."""
-    if not any(move.model == model for move in journal(settings)):
+    if not any(promotion.model == model for promotion in journal(settings)):
         raise PromotionError(f"{model} has had no champion yet; make one: r1 promote {model} --why REASON")
-    client = Tracking.of(settings).connect()
+    client = TrackingStore.of(settings).connect()
     champion = _champion(client, model)
     before = champion.tags.get("r1.champion_before") if champion else None
     if champion is None or not before:
         raise PromotionError(f"{model} has had no champion before the present one; see {settings.home / JOURNAL}")
     version = client.get_model_version(registered_name(model), before)
     score = float(version.tags["r1.score"])
-    move = Move(
-        model=model, version=before, before=str(champion.version), score=score, who=person(), when=_now(), why=why
+    promotion = Promotion(
+        model=model, version=before, before=str(champion.version), score=score, who=current_user(), when=_now(), why=why
     )
     client.set_registered_model_alias(registered_name(model), CHAMPION, before)
-    _record(settings, move)
-    return move
+    _append_to_journal(settings, promotion)
+    return promotion
 
 
-def journal(settings: Settings) -> list[Move]:
+def journal(settings: Settings) -> list[Promotion]:
     """Every move, in order."""
     path = settings.home / JOURNAL
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [Move.model_validate_json(line) for line in lines]
+    return [Promotion.model_validate_json(line) for line in lines]
 
 
-def champions(settings: Settings) -> Iterator[str]:
+def champion_fingerprints(settings: Settings) -> Iterator[str]:
     """Fingerprints of all versions that are or were champion: one can roll back to them."""
-    moved = {(move.model, version) for move in journal(settings) for version in (move.version, move.before) if version}
+    moved = {
+        (promotion.model, version)
+        for promotion in journal(settings)
+        for version in (promotion.version, promotion.before)
+        if version
+    }
     if not moved:
         return
-    client = Tracking.of(settings).connect()
+    client = TrackingStore.of(settings).connect()
     for model, version in sorted(moved):
         yield client.get_model_version(registered_name(model), version).tags["r1.fingerprint"]
 
 
-def person() -> str:
+def current_user() -> str:
     """Who is at the keyboard."""
     return getpass.getuser()
 
 
-def _move(
+def _make_champion(
     settings: Settings, client: "MlflowClient", version: "ModelVersion", champion: "ModelVersion | None",
     model: str, score: float, who: str, why: str,
-) -> Move:  # fmt: skip
+) -> Promotion:  # fmt: skip
     name, before = registered_name(model), str(champion.version) if champion else None
-    move = Move(model=model, version=str(version.version), before=before, score=score, who=who, when=_now(), why=why)
-    tags = {"r1.score": str(score), "r1.promoted_by": who, "r1.promoted_at": move.when, "r1.promoted_why": why}
+    promotion = Promotion(
+        model=model, version=str(version.version), before=before, score=score, who=who, when=_now(), why=why
+    )
+    tags = {"r1.score": str(score), "r1.promoted_by": who, "r1.promoted_at": promotion.when, "r1.promoted_why": why}
     if before is not None:
         tags["r1.champion_before"] = before
     for key, value in tags.items():
         client.set_model_version_tag(name, version.version, key, value)
     client.set_registered_model_alias(name, CHAMPION, version.version)
-    _record(settings, move)
-    return move
+    _append_to_journal(settings, promotion)
+    return promotion
 
 
-def _record(settings: Settings, move: Move) -> None:
+def _append_to_journal(settings: Settings, promotion: Promotion) -> None:
     with (settings.home / JOURNAL).open("a", encoding="utf-8") as file:
-        file.write(move.model_dump_json() + "\n")
+        file.write(promotion.model_dump_json() + "\n")
 
 
 def _version_of(client: "MlflowClient", model: str, fingerprint: str) -> "ModelVersion":
@@ -149,8 +156,8 @@ def _score(settings: Settings, bound: Bound, name: AssetName, digest: str) -> fl
     evaluation = bound.evaluation(name)
     if report := evaluation_of(settings.home, evaluation, digest):
         return scores_of(report).overall.pass_at_1
-    asked = bound.graph.answers(name.asset)
-    raise PromotionError(f"this version has not been evaluated; run r1 run --select {asked},{evaluation.asset}")
+    answers = bound.graph.answers(name.asset)
+    raise PromotionError(f"this version has not been evaluated; run r1 run --select {answers},{evaluation.asset}")
 
 
 def _champion(client: "MlflowClient", model: str) -> "ModelVersion | None":

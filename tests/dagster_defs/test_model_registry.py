@@ -9,8 +9,8 @@ import pytest
 from homes import changed, smoke_settings
 
 from dagster_defs.admin import retention
-from dagster_defs.running.run import run
-from dagster_defs.tracking.promotion import BY_ITSELF, PromotionError, journal, promote, rollback
+from dagster_defs.runner.run import run
+from dagster_defs.tracking.model_registry import AUTOMATIC, PromotionError, journal, promote, rollback
 from r1_pipeline.artifacts.kinds import peek_artifact
 from r1_pipeline.artifacts.store import open_input
 from r1_pipeline.graph import bound
@@ -38,8 +38,8 @@ def champion(home: Path, model: str) -> str:
 def test_the_first_version_that_is_evaluated_becomes_the_champion_by_itself(home: Path) -> None:
     moves = journal(smoke_settings(home))
     assert len(moves) == EVALUATED
-    assert {(move.who, move.before, move.version) for move in moves} == {(BY_ITSELF, None, "1")}
-    assert {move.why for move in moves} == {"the first version that passed its gates"}  # it beat nobody
+    assert {(promotion.who, promotion.before, promotion.version) for promotion in moves} == {(AUTOMATIC, None, "1")}
+    assert {promotion.why for promotion in moves} == {"the first version that passed its gates"}  # it beat nobody
     assert champion(home, "r1") == champion(home, "distilled-qwen") == "1"
 
 
@@ -55,8 +55,8 @@ def test_a_version_that_is_no_better_stays_candidate_until_a_person_insists_and_
     assert champion(home, "dev3") == "1"
     with pytest.raises(PromotionError, match=r"version 2 has pass@1 0\.\d+, the champion \(version 1\) 0\.\d+"):
         promote(settings, graph, AssetName("dev3"), "because", who="ann", even_if_worse=False)
-    move = promote(settings, graph, AssetName("dev3"), "shorter", who="ann", even_if_worse=True)
-    assert (move.version, move.before, move.who, move.why) == ("2", "1", "ann", "shorter")
+    promotion = promote(settings, graph, AssetName("dev3"), "shorter", who="ann", even_if_worse=True)
+    assert (promotion.version, promotion.before, promotion.who, promotion.why) == ("2", "1", "ann", "shorter")
     assert champion(home, "dev3") == "2"
     back = rollback(settings, "dev3", "too short")
     assert (back.version, back.before, back.why) == ("1", "2", "too short")

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from dagster import DagsterInstance
 
-from dagster_defs.io import address_of, blocking_checks, latest_good, newest_record, passed_checks
-from dagster_defs.keys import asset_key
+from dagster_defs.asset_keys import asset_key
+from dagster_defs.io_manager import address_of, blocking_checks, latest_good_record, latest_record, passed_checks
 from dagster_defs.metadata import ADDRESS, FINGERPRINT
 from dagster_defs.pipeline import report_fingerprint
 from r1_pipeline.artifacts.draft import Draft
@@ -31,24 +31,24 @@ from r1_pipeline.runtime.workshop import Workshop
 State = Literal["fresh", "stale", "missing", "failed gate"]
 
 
-class Drift(Record):
+class Staleness(Record):
     """State of one artifact of the graph."""
 
     state: State
-    wanted: str | None
+    desired_fingerprint: str | None
     """Fingerprint of what would be made now; None where an input is missing or did not pass."""
     why: tuple[str, ...]
     """What differs, each on its own."""
 
 
-class Wanted(Record):
+class DesiredBuild(Record):
     """What would be made now: the fingerprint and what it hashes."""
 
     fingerprint: str
     payload: dict[str, Any]
 
 
-class _Nowhere:
+class _SpecOnlyStore:
     """Stands in the place of a store where specs are stated and nothing is made."""
 
     def __init__(self, home: Path) -> None:
@@ -59,7 +59,7 @@ class _Nowhere:
         raise AssertionError(f"{spec.name} would be built to state a spec")
 
 
-class Drifts:
+class StalenessResolver:
     """The states of one graph at one moment; every answer is worked out once."""
 
     def __init__(self, home: Path, profile: Profile, instance: DagsterInstance) -> None:
@@ -68,39 +68,41 @@ class Drifts:
         self.bound = profile.bound
         self._instance = instance
         self._blocking = blocking_checks(profile.graph)
-        self._good: dict[AssetName, Artifact | None] = {}
-        self._found: dict[AssetName, Drift] = {}
+        self._latest_good: dict[AssetName, Artifact | None] = {}
+        self._answers: dict[AssetName, Staleness] = {}
 
-    def of(self, name: AssetName) -> Drift:
+    def of(self, name: AssetName) -> Staleness:
         """State of one artifact."""
-        if name not in self._found:
-            self._found[name] = self._compare(name)
-        return self._found[name]
+        if name not in self._answers:
+            self._answers[name] = self._compare(name)
+        return self._answers[name]
 
-    def _compare(self, name: AssetName) -> Drift:
+    def _compare(self, name: AssetName) -> Staleness:
         key = asset_key(name.asset)
-        record = newest_record(self._instance, key, name.partition)
-        wanted = self._wanted(name)
-        print_ = wanted.fingerprint if isinstance(wanted, Wanted) else None
+        record = latest_record(self._instance, key, name.partition)
+        desired = self._desired_build(name)
+        desired_fingerprint = desired.fingerprint if isinstance(desired, DesiredBuild) else None
         if record is None or record.asset_materialization is None:
-            why = "never materialized" if isinstance(wanted, Wanted) else f"waits for {wanted}"
-            return Drift(state="missing", wanted=print_, why=(why,))
+            why = "never materialized" if isinstance(desired, DesiredBuild) else f"waits for {desired}"
+            return Staleness(state="missing", desired_fingerprint=desired_fingerprint, why=(why,))
         gates = self._blocking.get(key, frozenset())
         failed = sorted(gates - passed_checks(self._instance, key, record.storage_id, gates))
         made = record.asset_materialization
-        if isinstance(wanted, AssetName):
-            return Drift(state="stale", wanted=None, why=(f"waits for {wanted}",))
-        of_made, address = made.metadata.get(FINGERPRINT), made.metadata.get(ADDRESS)
+        if isinstance(desired, AssetName):
+            return Staleness(state="stale", desired_fingerprint=None, why=(f"waits for {desired}",))
+        recorded, address = made.metadata.get(FINGERPRINT), made.metadata.get(ADDRESS)
         if address is not None and not (self._home / str(address.value)).exists():
-            return Drift(state="missing", wanted=print_, why=(f"{address.value} is gone",))
-        if of_made is None or of_made.value != wanted.fingerprint:
+            return Staleness(
+                state="missing", desired_fingerprint=desired_fingerprint, why=(f"{address.value} is gone",)
+            )
+        if recorded is None or recorded.value != desired.fingerprint:
             manifest = read_manifest(self._home / str(address.value)) if address else None
-            return Drift(state="stale", wanted=print_, why=differences(manifest, wanted))
+            return Staleness(state="stale", desired_fingerprint=desired_fingerprint, why=differences(manifest, desired))
         if failed:
-            return Drift(state="failed gate", wanted=print_, why=tuple(failed))
-        return Drift(state="fresh", wanted=print_, why=())
+            return Staleness(state="failed gate", desired_fingerprint=desired_fingerprint, why=tuple(failed))
+        return Staleness(state="fresh", desired_fingerprint=desired_fingerprint, why=())
 
-    def _wanted(self, name: AssetName) -> Wanted | AssetName:
+    def _desired_build(self, name: AssetName) -> DesiredBuild | AssetName:
         """What would be made, or the input that it waits for."""
         inputs: dict[AssetName, Artifact] = {}
         for each in self.bound.reads(name):
@@ -111,28 +113,28 @@ class Drifts:
         verb = self.bound.graph.node(name.asset).verb
         if verb is None:
             by_name = {str(each): artifact for each, artifact in inputs.items()}
-            return Wanted(fingerprint=report_fingerprint(self.profile, name, by_name), payload={})
-        at = Workshop(_Nowhere(self._home), self.profile.runtime, str(name))
-        payload = verb.spec_of(at, self.bound.build(name, at, inputs.__getitem__)).payload()
-        return Wanted(fingerprint=fingerprint(payload), payload=payload)
+            return DesiredBuild(fingerprint=report_fingerprint(self.profile, name, by_name), payload={})
+        context = Workshop(_SpecOnlyStore(self._home), self.profile.runtime, str(name))
+        payload = verb.spec_of(context, self.bound.build(name, context, inputs.__getitem__)).payload()
+        return DesiredBuild(fingerprint=fingerprint(payload), payload=payload)
 
     def _input(self, name: AssetName) -> Artifact | None:
         """The newest version that passed its gates; None where there is none, or it is gone."""
-        if name not in self._good:
+        if name not in self._latest_good:
             key = asset_key(name.asset)
-            self._good[name] = None
+            self._latest_good[name] = None
             with suppress(GateFailedError):
                 gates = self._blocking.get(key, frozenset())
-                path = self._home / address_of(latest_good(self._instance, key, name.partition, gates))
-                self._good[name] = peek_artifact(path) if path.exists() else None
-        return self._good[name]
+                path = self._home / address_of(latest_good_record(self._instance, key, name.partition, gates))
+                self._latest_good[name] = peek_artifact(path) if path.exists() else None
+        return self._latest_good[name]
 
 
-def differences(made: Manifest | None, wanted: Wanted) -> tuple[str, ...]:
+def differences(made: Manifest | None, desired: DesiredBuild) -> tuple[str, ...]:
     """`recipe.steps 96 → 120` for each value that differs."""
     if made is None:
         return ("an input has changed",)
-    before, after = dict(flat(made.payload)), dict(flat(canonical_value(wanted.payload)))
+    before, after = dict(flat(made.payload)), dict(flat(canonical_value(desired.payload)))
     changed = (
         f"{name} {_short(before.get(name))} → {_short(after.get(name))}"
         for name in sorted(before.keys() | after.keys())

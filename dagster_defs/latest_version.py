@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from dagster_defs.history import history
-from dagster_defs.io import address_of, blocking_checks, latest_good
-from dagster_defs.keys import asset_key
+from dagster_defs.asset_keys import asset_key
+from dagster_defs.instance import read_only_instance
+from dagster_defs.io_manager import address_of, blocking_checks, latest_good_record
 from dagster_defs.settings import Settings
 from r1_pipeline.graph.bound import Bound
 from r1_pipeline.graph.node import AssetName
 
 
-def newest_good(settings: Settings, bound: Bound, name: AssetName) -> Path:
+def latest_good_version(settings: Settings, bound: Bound, name: AssetName) -> Path:
     """Folder of the newest good version; raises `GateFailedError` where none passed its gates."""
     key = asset_key(name.asset)
     gates = blocking_checks(bound.graph).get(key, frozenset())
-    with history(settings) as instance:
-        return settings.home / address_of(latest_good(instance, key, name.partition, gates))
+    with read_only_instance(settings) as instance:
+        return settings.home / address_of(latest_good_record(instance, key, name.partition, gates))

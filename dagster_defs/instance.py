@@ -15,14 +15,14 @@ from r1_pipeline.errors import RequirementError
 
 
 @contextmanager
-def history(settings: Settings) -> Iterator[DagsterInstance]:
+def read_only_instance(settings: Settings) -> Iterator[DagsterInstance]:
     """The instance of a home, to read from: in place, or a copy where Dagster would have to write something first."""
     settings.announce()
     kept, wanted = settings.dagster_home, settings.configuration
     configuration = kept / CONFIGURATION
     ready = configuration.is_file() and configuration.read_text(encoding="utf-8") == wanted
     if ready and access(kept, W_OK):
-        with opened(kept) as instance:
+        with open_instance(kept) as instance:
             yield instance
         return
     with TemporaryDirectory() as folder:
@@ -32,14 +32,14 @@ def history(settings: Settings) -> Iterator[DagsterInstance]:
                 (copy / file.relative_to(kept)).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, copy / file.relative_to(kept))
         (copy / CONFIGURATION).write_text(wanted, encoding="utf-8")
-        with opened(copy) as instance:
+        with open_instance(copy) as instance:
             yield instance
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[DagsterInstance]:
+def open_instance(folder: Path) -> Iterator[DagsterInstance]:
     """The instance that `folder` configures; raises `RequirementError` where its data base cannot be opened."""
-    with reachable(f"check R1_DAGSTER_DB, or the files in {folder}"):
+    with require_database(f"check R1_DAGSTER_DB, or the files in {folder}"):
         instance = DagsterInstance.from_config(str(folder))
         instance.get_runs_count()
     with instance:
@@ -47,7 +47,7 @@ def opened(folder: Path) -> Iterator[DagsterInstance]:
 
 
 @contextmanager
-def reachable(advice: str) -> Iterator[None]:
+def require_database(advice: str) -> Iterator[None]:
     """Raises `RequirementError`, with the advice, where a data base cannot be reached or is none."""
     try:
         yield

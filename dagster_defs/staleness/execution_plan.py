@@ -1,7 +1,7 @@
 """What a selection amounts to: single materializations with their order, and bundles that fit into one Dagster run.
 
-A `Wave` is a bundle: one Dagster run cannot mix partitioned and unpartitioned assets, so it is either all unpartitioned
-assets that are ready, or one partition of those that are.
+A `PlannedRun` is a bundle: one Dagster run cannot mix partitioned and unpartitioned assets, so it is either all
+unpartitioned assets that are ready, or one partition of those that are.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import dagster as dg
 from dagster import AssetKey
 
-from dagster_defs.keys import node_name
+from dagster_defs.asset_keys import node_name
 from r1_pipeline.errors import RecipeError, UnknownNameError
 from r1_pipeline.graph.bound import Bound, walk
 from r1_pipeline.graph.node import AssetName
@@ -22,14 +22,14 @@ SYNTAX = "write r1_zero, +r1 (with all upstream), a list such as dev1,dev2, or k
 
 
 @dataclass(frozen=True)
-class Wave:
+class PlannedRun:
     """Assets materialized by one Dagster run."""
 
     nodes: tuple[str, ...]
     partition: str | None
 
 
-def selected(graph: dg.Definitions, select: str | None) -> set[str]:
+def select_nodes(graph: dg.Definitions, select: str | None) -> set[str]:
     """Nodes of a selection such as `r1_zero`, `r1_zero,dev1`, `+r1` (with all upstream) or `key:evaluation/*`.
 
     Raises `UnknownNameError` for an asset that does not exist, `RecipeError` for what selects nothing.
@@ -55,38 +55,40 @@ def selected(graph: dg.Definitions, select: str | None) -> set[str]:
     return set(map(node_name, chosen))
 
 
-def waits(bound: Bound, nodes: set[str]) -> dict[AssetName, frozenset[AssetName]]:
+def dependencies(bound: Bound, nodes: set[str]) -> dict[AssetName, frozenset[AssetName]]:
     """Every artifact of these nodes with those among them that it waits for, parents first."""
     return {
         name: frozenset(parent for parent in bound.reads(name) if parent.asset in nodes) for name in walk(bound, nodes)
     }
 
 
-def below(waits: Mapping[AssetName, frozenset[AssetName]]) -> dict[AssetName, set[AssetName]]:
+def descendants(dependencies: Mapping[AssetName, frozenset[AssetName]]) -> dict[AssetName, set[AssetName]]:
     """Every artifact with those that are made from it, in however many steps."""
-    under: dict[AssetName, set[AssetName]] = {unit: set() for unit in waits}
-    for unit in reversed(list(waits)):
-        for parent in waits[unit]:
-            under[parent] |= {unit} | under[unit]
-    return under
+    found: dict[AssetName, set[AssetName]] = {unit: set() for unit in dependencies}
+    for unit in reversed(list(dependencies)):
+        for parent in dependencies[unit]:
+            found[parent] |= {unit} | found[unit]
+    return found
 
 
-def weights(waits: Mapping[AssetName, frozenset[AssetName]]) -> dict[AssetName, int]:
+def priorities(dependencies: Mapping[AssetName, frozenset[AssetName]]) -> dict[AssetName, int]:
     """How many units lie below each: what most wait for goes first."""
-    return {unit: len(under) for unit, under in below(waits).items()}
+    return {unit: len(found) for unit, found in descendants(dependencies).items()}
 
 
-def waves(waits: Mapping[AssetName, frozenset[AssetName]], wanted: Iterable[AssetName]) -> Iterator[Wave]:
+def planned_runs(
+    dependencies: Mapping[AssetName, frozenset[AssetName]], wanted: Iterable[AssetName]
+) -> Iterator[PlannedRun]:
     """The fewest Dagster runs that materialize `wanted`, in order; units outside `wanted` count as done."""
-    left = [unit for unit in waits if unit in set(wanted)]
-    done = set(waits) - set(left)
-    while left:
-        for partition in dict.fromkeys(unit.partition for unit in left):
+    remaining = [unit for unit in dependencies if unit in set(wanted)]
+    done = set(dependencies) - set(remaining)
+    while remaining:
+        for partition in dict.fromkeys(unit.partition for unit in remaining):
             bundle: list[AssetName] = []
-            for unit in left:
-                if unit.partition == partition and waits[unit] <= done | set(bundle):
+            for unit in remaining:
+                if unit.partition == partition and dependencies[unit] <= done | set(bundle):
                     bundle.append(unit)
             if bundle:
-                yield Wave(tuple(unit.asset for unit in bundle), partition)
+                yield PlannedRun(tuple(unit.asset for unit in bundle), partition)
                 done |= set(bundle)
-        left = [unit for unit in left if unit not in done]
+        remaining = [unit for unit in remaining if unit not in done]

@@ -6,8 +6,8 @@ import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from homes import smoke_settings
 
-from dagster_defs.execution.reconcile import close_ended
-from dagster_defs.tracking.stage_runs import DAGSTER_RUN, Tracking
+from dagster_defs.execution.dead_runs import close_ended_runs
+from dagster_defs.tracking.stage_runs import DAGSTER_RUN, TrackingStore
 
 ENDS = {
     DagsterRunStatus.STARTED: ("RUNNING", "RUNNING"),
@@ -21,7 +21,7 @@ ENDS = {
 def test_what_ended_in_dagster_ends_in_mlflow(tmp_path: Path) -> None:
     settings = smoke_settings(tmp_path)
     settings.export()
-    tracking = Tracking.of(settings)
+    tracking = TrackingStore.of(settings)
     stages: dict[str, str] = {}
     with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
         runs = {instance.add_run(DagsterRun("all", status=status)).run_id: status for status in ENDS}
@@ -31,7 +31,7 @@ def test_what_ended_in_dagster_ends_in_mlflow(tmp_path: Path) -> None:
         again = tracking.open_run(failed, {DAGSTER_RUN: failed}, "r1_zero", "tried twice", {})
         assert tracking.open_run(started, {DAGSTER_RUN: started}, "r1_zero", "tried twice", {}) == again
 
-    close_ended(settings, pytest.fail)
+    close_ended_runs(settings, pytest.fail)
 
     client = tracking.connect()
     for run_id, status in runs.items():

@@ -11,8 +11,8 @@ from typing import Any
 import dagster as dg
 from dagster import AssetCheckKey, AssetKey, AssetRecordsFilter, DagsterEventType, DagsterInstance, EventLogRecord
 
-from dagster_defs.internals import AssetCheckExecutionRecordStatus
-from dagster_defs.keys import asset_key, node_name
+from dagster_defs.asset_keys import asset_key, node_name
+from dagster_defs.dagster_private import AssetCheckExecutionRecordStatus
 from dagster_defs.metadata import ADDRESS
 from r1_pipeline.artifacts.kinds import Artifact, open_artifact
 from r1_pipeline.errors import GateFailedError
@@ -22,7 +22,7 @@ LOOK_BACK = 50
 """How many materializations of an asset are considered."""
 
 
-class HandleIOManager(dg.IOManager):
+class ArtifactIOManager(dg.IOManager):
     """Loads an upstream asset's handle; storing is the artifact store's business."""
 
     def __init__(
@@ -30,7 +30,7 @@ class HandleIOManager(dg.IOManager):
     ) -> None:
         """`check_steps` are the steps that decide gates: they read what is not yet decided."""
         self._home = home
-        self._blocking = blocking
+        self._blocking_checks = blocking
         self._check_steps = check_steps
 
     def handle_output(self, context: dg.OutputContext, obj: Artifact) -> None:
@@ -45,8 +45,8 @@ class HandleIOManager(dg.IOManager):
 
     def newest(self, instance: DagsterInstance, key: AssetKey, partition: str | None, gated: bool = True) -> Artifact:
         """The newest artifact of an asset; `gated`: the newest that passed all its blocking checks."""
-        checks = self._blocking.get(key, frozenset()) if gated else frozenset()
-        record = latest_good(instance, key, partition, checks)
+        checks = self._blocking_checks.get(key, frozenset()) if gated else frozenset()
+        record = latest_good_record(instance, key, partition, checks)
         return open_artifact(self._home / address_of(record))
 
 
@@ -56,13 +56,13 @@ def address_of(record: EventLogRecord) -> str:
     return str(record.asset_materialization.metadata[ADDRESS].value)
 
 
-def latest_good(
+def latest_good_record(
     instance: DagsterInstance, key: AssetKey, partition: str | None, blocking: frozenset[str]
 ) -> EventLogRecord:
     """The newest materialization whose blocking checks passed; raises `GateFailedError` where there is none."""
     name = "/".join([*key.path, partition] if partition else key.path)
-    wanted = AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None)
-    records = instance.fetch_materializations(wanted, limit=LOOK_BACK).records
+    records_filter = AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None)
+    records = instance.fetch_materializations(records_filter, limit=LOOK_BACK).records
     if not records:
         raise GateFailedError(f"{name} has never been materialized; run it first: r1 run --select {node_name(key)}")
     for record in records:
@@ -74,10 +74,10 @@ def latest_good(
     )
 
 
-def newest_record(instance: DagsterInstance, key: AssetKey, partition: str | None) -> EventLogRecord | None:
+def latest_record(instance: DagsterInstance, key: AssetKey, partition: str | None) -> EventLogRecord | None:
     """The newest materialization, whatever its checks said."""
-    wanted = AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None)
-    records = instance.fetch_materializations(wanted, limit=1).records
+    records_filter = AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None)
+    records = instance.fetch_materializations(records_filter, limit=1).records
     return records[0] if records else None
 
 
@@ -85,8 +85,8 @@ def passed_checks(instance: DagsterInstance, key: AssetKey, storage_id: int, blo
     """Which of these checks said yes to one materialization when they last judged it."""
     passed = set()
     for check in blocking:
-        history = instance.event_log_storage.get_asset_check_execution_history(AssetCheckKey(key, check), limit=200)
-        for execution in history:
+        executions = instance.event_log_storage.get_asset_check_execution_history(AssetCheckKey(key, check), limit=200)
+        for execution in executions:
             event = execution.event.dagster_event if execution.event else None
             if event is None or event.event_type is not DagsterEventType.ASSET_CHECK_EVALUATION:
                 continue  # planned, not decided

@@ -23,11 +23,11 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 TOKEN = "R1_UI_TOKEN"
 """Where the servers of `r1 ui` find the token."""
 ENCRYPTED = "https://"
-DECIDING = (b"host", b"origin", b"content-type", b"sec-fetch-site")
+SINGLE_HEADERS = (b"host", b"origin", b"content-type", b"sec-fetch-site")
 """Headers that the guard judges by: given twice, the application might go by the other."""
 
 
-class Guard:
+class AuthMiddleware:
     """An ASGI application in front of another."""
 
     def __init__(self, app: App, origins: Iterable[str], token: str) -> None:
@@ -46,17 +46,17 @@ class Guard:
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         refusal = self._refusal(scope, headers, query)
         if refusal:
-            await _answer(scope, receive, send, *refusal, [])
+            await _respond(scope, receive, send, *refusal, [])
         elif scope["type"] == "http" and "token" in query:
-            await _answer(scope, receive, send, 303, "", self._welcome(scope, self._origins[headers["host"]]))
+            await _respond(scope, receive, send, 303, "", self._set_cookie(scope, self._origins[headers["host"]]))
         else:
-            await self._app(_seen(scope, self._origins[headers["host"]]), receive, _framed(send))
+            await self._app(_rewritten_scope(scope, self._origins[headers["host"]]), receive, _forbid_framing(send))
 
     def _refusal(self, scope: Scope, headers: dict[str, str], query: dict[str, list[str]]) -> tuple[int, str] | None:
         """(status, why), or None for a request that may pass."""
         method, path = scope.get("method", "GET"), scope["path"]
         given = [name.lower() for name, _ in scope["headers"]]
-        if any(given.count(name) > 1 for name in DECIDING) or ".." in path.split("/"):
+        if any(given.count(name) > 1 for name in SINGLE_HEADERS) or ".." in path.split("/"):
             return 400, "a header twice, or a path that climbs"
         origin = self._origins.get(headers.get("host", ""))
         if origin is None:
@@ -66,24 +66,24 @@ class Guard:
             )
         if headers.get("origin", origin) != origin:
             return 403, "requests from other origins are refused"
-        opened = method == "GET" and headers.get("sec-fetch-mode") == "navigate"
-        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not opened:
+        open_instance = method == "GET" and headers.get("sec-fetch-mode") == "navigate"
+        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not open_instance:
             return 403, "requests from other sites are refused"
         if scope["type"] == "http" and path.rstrip("/").endswith("/graphql") and method == "GET" and "query" in query:
             return 405, "no query by GET; send it by POST"
         if method == "POST" and not headers.get("content-type", "").startswith("application/json"):
             return 415, "what is posted is application/json"
-        if not self._known(headers, query):
+        if not self._is_authenticated(headers, query):
             return 401, "open the address that r1 ui printed: it has the token"
         return None
 
-    def _known(self, headers: dict[str, str], query: dict[str, list[str]]) -> bool:
+    def _is_authenticated(self, headers: dict[str, str], query: dict[str, list[str]]) -> bool:
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
         cookies = dict(part.strip().partition("=")[::2] for part in headers.get("cookie", "").split(";"))
         given = [bearer, cookies.get(self.cookie, ""), *query.get("token", [])]
         return any(hmac.compare_digest(each.encode(), self._token.encode()) for each in given)
 
-    def _welcome(self, scope: Scope, origin: str) -> list[tuple[bytes, bytes]]:
+    def _set_cookie(self, scope: Scope, origin: str) -> list[tuple[bytes, bytes]]:
         """The token moves from the address into a cookie."""
         secure = "; Secure" if origin.startswith(ENCRYPTED) else ""
         cookie = f"{self.cookie}={self._token}; HttpOnly; SameSite=Strict; Path=/{secure}"
@@ -91,13 +91,13 @@ class Guard:
         return [(b"location", here.encode()), (b"set-cookie", cookie.encode())]
 
 
-def _seen(scope: Scope, origin: str) -> Scope:
+def _rewritten_scope(scope: Scope, origin: str) -> Scope:
     """What the application sees of a request: the scheme that the browser used, and no address of a client."""
     scheme = {"http": "http", "websocket": "ws"}[scope["type"]] + ("s" if origin.startswith(ENCRYPTED) else "")
     return {**scope, "scheme": scheme, "client": None}
 
 
-def _framed(send: Send) -> Send:
+def _forbid_framing(send: Send) -> Send:
     """Adds to every answer that no other page may frame it."""
 
     async def sending(message: MutableMapping[str, Any]) -> None:
@@ -108,7 +108,7 @@ def _framed(send: Send) -> Send:
     return sending
 
 
-async def _answer(
+async def _respond(
     scope: Scope, receive: Receive, send: Send, status: int, text: str, headers: list[tuple[bytes, bytes]]
 ) -> None:
     if scope["type"] == "websocket":

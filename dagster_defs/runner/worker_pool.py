@@ -14,9 +14,9 @@ from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any
 
-from dagster_defs.running.executor import Executor, Failure
+from dagster_defs.runner.executor import Executor, Failure
 from dagster_defs.settings import Settings
-from dagster_defs.staleness.waves import weights
+from dagster_defs.staleness.execution_plan import priorities
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.graph.node import AssetName
@@ -26,21 +26,25 @@ PR_SET_PDEATHSIG = 1
 """Linux: the signal that a process gets when its parent dies."""
 
 
-def compute(
-    here: Executor, waits: Mapping[AssetName, frozenset[AssetName]], done: set[AssetName], lanes: int
+def run_in_workers(
+    executor: Executor, dependencies: Mapping[AssetName, frozenset[AssetName]], done: set[AssetName], workers: int
 ) -> Failure | None:
     """Materialize all units that are not done; after the first failure nothing new is started."""
-    priority = weights(waits)
-    left = sorted((unit for unit in waits if unit not in done), key=lambda unit: -priority[unit])
+    priority = priorities(dependencies)
+    remaining = sorted((unit for unit in dependencies if unit not in done), key=lambda unit: -priority[unit])
     done = set(done)
     failure = None
-    with _Pool(here, min(lanes, len(left))) as pool:
+    with _WorkerPool(executor, min(workers, len(remaining))) as pool:
         running: dict[Future[Failure | None], AssetName] = {}
-        while left or running:
-            ready = [unit for unit in left if waits[unit] <= done][: lanes - len(running)] if failure is None else []
+        while remaining or running:
+            ready = (
+                [unit for unit in remaining if dependencies[unit] <= done][: workers - len(running)]
+                if failure is None
+                else []
+            )
             for unit in ready:
                 running[pool.submit(unit)] = unit
-                left.remove(unit)
+                remaining.remove(unit)
             if not running:
                 break
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -51,24 +55,27 @@ def compute(
     return failure
 
 
-def end_with_parent() -> None:
+def terminate_with_parent() -> None:
     """Have this process told to end when its parent dies, however it dies: no worker outlives a killed run."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-class _Pool:
+class _WorkerPool:
     """Worker processes, and the thread that passes their observations on."""
 
-    def __init__(self, here: Executor, lanes: int) -> None:
+    def __init__(self, executor: Executor, workers: int) -> None:
         context = multiprocessing.get_context("spawn")
         self._events: Queue[Event | None] = context.Queue()
-        self._watching = here.watching
+        self._observers = executor.observers
         self._executor = ProcessPoolExecutor(
-            lanes, context, initializer=_start, initargs=(here.settings, dict(here.tags), self._events)
+            workers,
+            context,
+            initializer=_initialize_worker,
+            initargs=(executor.settings, dict(executor.tags), self._events),
         )
-        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener = threading.Thread(target=self._forward_events, daemon=True)
 
-    def __enter__(self) -> "_Pool":
+    def __enter__(self) -> "_WorkerPool":
         self._listener.start()
         return self
 
@@ -81,15 +88,15 @@ class _Pool:
         self._listener.join()
 
     def submit(self, unit: AssetName) -> "Future[Failure | None]":
-        return self._executor.submit(_materialize, unit)
+        return self._executor.submit(_materialize_in_worker, unit)
 
-    def _listen(self) -> None:
+    def _forward_events(self) -> None:
         while event := self._events.get():
             method, arguments = event
-            getattr(self._watching, method)(*arguments)
+            getattr(self._observers, method)(*arguments)
 
 
-class _Teller(Observer):
+class _QueueObserver(Observer):
     """Sends everything it sees to the process that started the lanes."""
 
     def __init__(self, events: "Queue[Event | None]") -> None:
@@ -120,21 +127,21 @@ class _Teller(Observer):
 _executor: Executor
 
 
-def _start(settings: Settings, tags: Mapping[str, str], events: "Queue[Event | None]") -> None:
+def _initialize_worker(settings: Settings, tags: Mapping[str, str], events: "Queue[Event | None]") -> None:
     """In a worker, once: load the graph."""
     import warnings
 
     from dagster import BetaWarning, PreviewWarning
 
     global _executor
-    end_with_parent()
+    terminate_with_parent()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stage that is ended closes its runs first
     warnings.simplefilter("ignore", BetaWarning)
     warnings.simplefilter("ignore", PreviewWarning)
     settings.export()
-    _executor = Executor(settings, tags, _Teller(events))
+    _executor = Executor(settings, tags, _QueueObserver(events))
 
 
-def _materialize(unit: AssetName) -> Failure | None:
+def _materialize_in_worker(unit: AssetName) -> Failure | None:
     """In a worker: one unit."""
     return _executor.materialize([unit.asset], unit.partition)

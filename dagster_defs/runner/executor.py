@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import dagster as dg
 from dagster import DagsterInstance, ExecuteInProcessResult
 
+from dagster_defs.asset_keys import asset_key
 from dagster_defs.code_location import code_location
-from dagster_defs.keys import asset_key
 from dagster_defs.settings import Settings
-from dagster_defs.staleness.watch import look
+from dagster_defs.staleness.source_sensor import observe_sources
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.profiles import Profile
 
@@ -30,11 +30,11 @@ class Executor:
 
     settings: Settings
     tags: Mapping[str, str]
-    watching: Observer
+    observers: Observer
     graph: dg.Definitions = field(init=False)
 
     def __post_init__(self) -> None:
-        self.graph = code_location(self.settings, [self.watching])
+        self.graph = code_location(self.settings, [self.observers])
         self._job = self.graph.resolve_implicit_global_asset_job_def()
         self._instance = DagsterInstance.from_config(str(self.settings.dagster_home))
 
@@ -48,14 +48,14 @@ class Executor:
             run_config=QUIET_LOGS,
             tags=dict(self.tags),
         )
-        return None if result.success else explain(result, partition)
+        return None if result.success else explain_failure(result, partition)
 
-    def look(self, profile: Profile) -> None:
+    def observe_sources(self, profile: Profile) -> None:
         """Let Dagster know what the sources hold now."""
-        look(self._instance, profile)
+        observe_sources(self._instance, profile)
 
 
-def explain(result: ExecuteInProcessResult, partition: str | None) -> Failure:
+def explain_failure(result: ExecuteInProcessResult, partition: str | None) -> Failure:
     """The asset that failed, and one line that says why: a gate with its numbers, or the error that was raised."""
     failed_checks = [e for e in result.get_asset_check_evaluations() if not e.passed and e.blocking]
     if failed_checks:

@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_defs.keys import asset_key
+from dagster_defs.asset_keys import asset_key
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.graph.bound import Bound
 from r1_pipeline.graph.columns import columns

@@ -12,15 +12,15 @@ from typing import Any
 import dagster as dg
 from dagster import AssetKey, DagsterInstance
 
-from dagster_defs.internals import (
+from dagster_defs.asset_keys import asset_key
+from dagster_defs.dagster_private import (
     DATA_VERSION_TAG,
     BaseAssetGraph,
     DagsterGrpcClient,
     extract_data_version_from_entry,
 )
-from dagster_defs.keys import asset_key
 from dagster_defs.settings import Settings
-from dagster_defs.sources import data_versions, recipe_mark
+from dagster_defs.sources import data_versions, recipe_tag
 from r1_pipeline.profiles import Profile
 from r1_pipeline.profiles.sources import fed_nodes
 
@@ -31,7 +31,7 @@ RELOAD_S = 120
 """Seconds that loading the code may take."""
 
 
-def look(instance: DagsterInstance, profile: Profile) -> list[str]:
+def observe_sources(instance: DagsterInstance, profile: Profile) -> list[str]:
     """Record what the sources hold where that has changed; returns their keys."""
     changed = []
     for key, version in data_versions(profile).items():
@@ -44,19 +44,19 @@ def look(instance: DagsterInstance, profile: Profile) -> list[str]:
 
 
 @dg.sensor(name="sources", minimum_interval_seconds=PERIOD_S, default_status=dg.DefaultSensorStatus.RUNNING)
-def watcher(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+def source_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Records what the sources hold whenever it has changed."""
     profile = Settings.from_environment().load()
-    changed = ", ".join(look(context.instance, profile))
+    changed = ", ".join(observe_sources(context.instance, profile))
     assert context.repository_def is not None
-    said = _follow_declaration(context.repository_def.asset_graph, profile)
+    said = _reload_if_sources_changed(context.repository_def.asset_graph, profile)
     return dg.SkipReason("; ".join(filter(None, (f"changed: {changed or 'no source'}", said))))
 
 
-def _follow_declaration(graph: BaseAssetGraph[Any], profile: Profile) -> str:
+def _reload_if_sources_changed(graph: BaseAssetGraph[Any], profile: Profile) -> str:
     """Load the code again if the graph is not that of the sources file any more; what to say about it."""
     same = all(
-        (graph.get(asset_key(node.name)).code_version or "").endswith(recipe_mark(profile, node))
+        (graph.get(asset_key(node.name)).code_version or "").endswith(recipe_tag(profile, node))
         for node in map(profile.graph.node, fed_nodes(profile))
     )
     if same:

@@ -14,21 +14,21 @@ from typing import Any
 from dagster import DagsterInstance
 
 from dagster_defs.code_location import code_location
-from dagster_defs.execution.reconcile import limit_devices, reconcile
+from dagster_defs.execution.dead_runs import reap_dead_runs, set_device_slots
 from dagster_defs.pipeline import PIPELINE_RUN_TAG
-from dagster_defs.running.executor import Executor, Failure
-from dagster_defs.running.lanes import compute
+from dagster_defs.runner.executor import Executor, Failure
+from dagster_defs.runner.worker_pool import run_in_workers
 from dagster_defs.settings import Settings
-from dagster_defs.staleness.drift import Drifts
-from dagster_defs.staleness.waves import selected, waits, waves
-from dagster_defs.tracking.stage_runs import Tracking
+from dagster_defs.staleness.execution_plan import dependencies, planned_runs, select_nodes
+from dagster_defs.staleness.resolver import StalenessResolver
+from dagster_defs.tracking.stage_runs import TrackingStore
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.observer import Observer, Observers
 from r1_pipeline.graph.node import AssetName
 from r1_pipeline.profiles import Profile
 
 
-class Witness(Observer):
+class ComputationObserver(Observer):
     """Knows whether anything was computed at all."""
 
     computed = False
@@ -40,7 +40,7 @@ class Witness(Observer):
         return {}
 
 
-def run(settings: Settings, select: str | None, watching: Sequence[Observer]) -> Failure | None:
+def run(settings: Settings, select: str | None, observers: Sequence[Observer]) -> Failure | None:
     """Materialize the selection (all assets by default); returns the first failure, after which nothing is started.
 
     Raises `UnknownNameError` for an asset or profile that does not exist, `RequirementError` for
@@ -49,42 +49,44 @@ def run(settings: Settings, select: str | None, watching: Sequence[Observer]) ->
     profile = settings.load()
     profile.require()
     if select is not None:
-        selected(code_location(settings), select)  # before anything is written
+        select_nodes(code_location(settings), select)  # before anything is written
     settings.export()
-    reconcile(settings)
-    limit_devices(settings, profile.runtime.lanes)
-    tracking, warn = Tracking.of(settings), logging.getLogger(__name__).warning
-    tracking.pay(warn)
-    witness = Witness()
+    reap_dead_runs(settings)
+    set_device_slots(settings, profile.runtime.lanes)
+    tracking, warn = TrackingStore.of(settings), logging.getLogger(__name__).warning
+    tracking.upload_pending(warn)
+    computation = ComputationObserver()
     tags = {PIPELINE_RUN_TAG: uuid.uuid4().hex, "r1/profile": settings.profile, "r1/seed": str(settings.seed)}
-    here = Executor(settings, tags, Observers([*watching, witness]))
-    here.look(profile)
-    wanted = waits(profile.bound, selected(here.graph, select))
-    lanes = profile.runtime.lanes
-    done = fresh(settings, profile, wanted) if lanes > 1 else set(wanted)
-    ended = "KILLED"
+    executor = Executor(settings, tags, Observers([*observers, computation]))
+    executor.observe_sources(profile)
+    wanted = dependencies(profile.bound, select_nodes(executor.graph, select))
+    workers = profile.runtime.lanes
+    done = fresh_artifacts(settings, profile, wanted) if workers > 1 else set(wanted)
+    status = "KILLED"
     try:
         failure = None
-        for wave in waves(wanted, done):
-            failure = here.materialize(wave.nodes, wave.partition)
+        for planned_run in planned_runs(wanted, done):
+            failure = executor.materialize(planned_run.nodes, planned_run.partition)
             if failure:
                 break
         if failure is None and len(done) < len(wanted):
-            failure = compute(here, wanted, done, lanes)
-        ended = "FAILED" if failure else "FINISHED"
+            failure = run_in_workers(executor, wanted, done, workers)
+        status = "FAILED" if failure else "FINISHED"
     finally:
-        if witness.computed:
-            with tracking.tolerant("close the run", warn):
-                tracking.close_parent(tags[PIPELINE_RUN_TAG], ended)
+        if computation.computed:
+            with tracking.best_effort("close the run", warn):
+                tracking.close_parent(tags[PIPELINE_RUN_TAG], status)
     return failure
 
 
-def fresh(settings: Settings, profile: Profile, wanted: Mapping[AssetName, frozenset[AssetName]]) -> set[AssetName]:
+def fresh_artifacts(
+    settings: Settings, profile: Profile, wanted: Mapping[AssetName, frozenset[AssetName]]
+) -> set[AssetName]:
     """What is fresh, and whose inputs are, all the way up."""
     found: set[AssetName] = set()
     with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-        drifts = Drifts(settings.home, profile, instance)
+        resolver = StalenessResolver(settings.home, profile, instance)
         for name, parents in wanted.items():
-            if parents <= found and drifts.of(name).state == "fresh":
+            if parents <= found and resolver.of(name).state == "fresh":
                 found.add(name)
     return found
