@@ -1,15 +1,16 @@
-"""The corpus at full size: time, memory and growth from source files to an audited artifact; planted damage found.
+"""Measures the corpus at full size: time, memory and growth from source files to an audited artifact.
 
     python benchmarks/corpus.py DATA HOME [--rows 100000 200000 400000 800000] [--long 50000] [--plot FILE.png]
 
-DATA holds the public sets named below, HOME is an empty folder with some 20 GB free. Prints JSON. Every size runs in a
-process of its own, so that its peak memory is its own; making the source files is not part of the measurement.
+DATA holds the public data sets named below; HOME is an empty folder with some 20 GB free. It prints JSON. Every size
+runs in a process of its own, so that peak memory is measured per size; making the source files is not measured.
 
-Rows: questions of public sets with other numbers in the place of theirs, four replies to each; replies are put together
-from pieces of real reasoning traces. 1% of the rows repeat another exactly and 1% nearly, 0.1% hold a question of a
-held-out set. Domains come in the shares of the paper's corpus. Ingest reads JSON lines by a mapping and writes one
-artifact a domain, two domains at a time as in the graph; merge screens, orders, writes; the end is statistics, card and
-digests. Peak memory is that of the merge, or of two lanes that ingest, whichever is more.
+Rows are questions of public data sets with changed numbers and four replies each, assembled from pieces of real
+reasoning traces. 1% of the rows are exact duplicates, 1% near duplicates, and 0.1% contain a question of a held-out
+set. Domains have the shares of the paper's corpus. Ingest reads JSON lines by a mapping and writes one artifact per
+domain, two domains at a time as in the graph. Merge screens, shuffles and writes; then follow statistics, card and
+digests. Peak memory is that of the merge, or of two ingesting workers if that is more. Finally, damage is planted in
+the artifacts, and the audit must find it.
 """
 
 import argparse
@@ -70,11 +71,11 @@ HELD_OUT = {
 }
 LANES = 2
 REPLIES = 4
-"""To one question."""
+"""Replies to one question."""
 BATCH = 4096
 VERIFIERS = {"math": "maths@1", "code": "code@1", "stem": "choice@1", "logic": "choice@1", "general": "keywords@1"}
 TESTS = {"kind": "stdin", "each": "[answer]", "function": "", "given": "", "expected": "{{ case }}", "limit_s": 5}
-"""Of a code problem: that its program prints the answer."""
+"""The tests of a code problem: its program must print the answer."""
 MAPPING = {"makes": "problem", "language": "en", "question": "{{ question }}", "answer": "{{ answer }}"}
 
 
@@ -97,7 +98,7 @@ def main() -> None:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """All figures."""
+    """Measures every size and returns all figures."""
     sizes = [(rows, 2000) for rows in arguments.rows] + ([(arguments.long, 16_000)] if arguments.long else [])
     found: list[dict[str, Any]] = []
     for rows, characters in sizes:
@@ -126,7 +127,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def make_sources(data: Path, home: Path, rows: int, characters: int) -> None:
-    """One file of JSON lines a domain: question, answer, response."""
+    """Writes one JSON lines file per domain, with question, answer and response."""
     draw = random.Random(rows)
     traces = [
         text
@@ -175,7 +176,7 @@ def _final(domain: Domain, answer: str) -> str:
 
 
 def build(data: Path, home: Path) -> dict[str, Any]:
-    """From source files to the merged corpus; seconds of each part and the peak memory of this process."""
+    """Builds the merged corpus from source files; returns seconds of each part and the peak memory of this process."""
     started = time.perf_counter()
     store = Store(home)
     heldout = _made(store, ProblemSet, "heldout_problems", "curate", {}, lambda draft: _heldout(data, draft))
@@ -213,7 +214,7 @@ def build(data: Path, home: Path) -> dict[str, Any]:
 
 
 def _until(corpus: Corpus, moment: float) -> float:
-    """Seconds from the start of the merge to `moment`."""
+    """Returns the seconds from the start of the merge to `moment`."""
     from datetime import datetime
 
     return moment - datetime.fromisoformat(corpus.manifest.provenance.started).timestamp()
@@ -234,7 +235,7 @@ def _problem(question: str, answer: str, domain: Domain, source: str) -> Problem
 
 
 def ingest(home: Path, domain: Domain) -> Corpus:
-    """The source file of a domain as a set of problems and a part of the corpus."""
+    """Ingests a domain's source file as a problem set and a part of the corpus."""
     store, file = Store(home), home / "sources" / f"{domain}.jsonl"
 
     def problems(draft: Draft) -> Facts:
@@ -297,7 +298,7 @@ def _batches(rows: Iterator[T]) -> Iterator[list[T]]:
 
 
 def ask(home: Path) -> dict[str, Any]:
-    """Seconds of `r1 trace` for a row in the middle and of `r1 audit`, each a process of its own."""
+    """Times `r1 trace` for a row in the middle and `r1 audit`, in seconds, each in a process of its own."""
     row = Library.of(home).find("sft_corpus").scan().select("sample_id").collect()["sample_id"]
     return {
         "trace_seconds": _seconds("trace", row[len(row) // 2], "--home", str(home)),
@@ -314,7 +315,7 @@ def _seconds(*command: str) -> float:
 
 
 def planted(home: Path) -> dict[str, list[str]]:
-    """What an audit of `sft_corpus` says of each damage, one after the other."""
+    """Damages `sft_corpus` in one way after another and returns the audit's findings for each."""
     found = {"nothing": _findings(home)}
     corpus = Library.of(home).find("sft_corpus")
     shard = corpus.tables()[0]
@@ -352,14 +353,14 @@ def _findings(home: Path) -> list[str]:
 
 
 def exponent(sizes: list[dict[str, Any]]) -> float:
-    """Of the power of the rows with which time grows, by least squares."""
+    """Fits the power of the row count with which time grows, by least squares."""
     points = [(math.log(one["rows"]), math.log(one["total_seconds"])) for one in sizes]
     mean_x, mean_y = (sum(values) / len(points) for values in zip(*points, strict=True))
     return sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
 
 
 def plot(sizes: list[dict[str, Any]], path: Path) -> None:
-    """Time and memory over rows."""
+    """Plots time and memory over rows."""
     import matplotlib as mpl
 
     mpl.use("Agg")

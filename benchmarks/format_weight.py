@@ -1,7 +1,7 @@
-"""Reward hacking in miniature: R1-Zero of `tiny` with format rewarded as much as accuracy, against the profile's own.
+"""Shows reward hacking in miniature: R1-Zero of `tiny` with format rewarded as much as accuracy.
 
-Prints JSON: held-out maths pass@1 and format rate of the base and of both runs. Uses the artifacts of `R1_HOME` where
-they exist (`r1 run --select +r1_zero` makes them) and keeps its own there too.
+It prints JSON: held-out maths pass@1 and format rate of the base, of the profile's own R1-Zero and of this one. It uses
+the artifacts of `R1_HOME` if they exist (`r1 run --select +r1_zero` makes them) and stores its own there too.
 """
 
 import json
@@ -19,7 +19,7 @@ WEIGHT, LEARNING_RATE = 1.0, 1e-3
 
 
 def main() -> None:
-    """Train and evaluate both variants."""
+    """Trains and evaluates both variants."""
     profile = load_profile("tiny", seed=0)
     store = Store(Path(os.environ.get("R1_HOME", ".r1")).resolve())
 

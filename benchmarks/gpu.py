@@ -1,13 +1,13 @@
-"""What one GPU does with this pipeline, in half an hour of a card with 80 GB: figures as JSON, and as a page to post.
+"""Measures this pipeline on one GPU with 80 GB in half an hour; writes figures as JSON, and as a page to post.
 
     python benchmarks/gpu.py HOME --gsm8k FOLDER                        Qwen2.5-1.5B, from the hub's cache
     python benchmarks/gpu.py HOME --gsm8k FOLDER --model FILE.gguf      or a directory, or OWNER/NAME@COMMIT
-    python benchmarks/gpu.py HOME --toy                                 on a CPU, in miniature; may name both, too
+    python benchmarks/gpu.py HOME --toy                                 on a CPU, in miniature; other options allowed
 
-It imports a base, takes the speed of the engines that are installed, reinforces the base, scores it before and after
-on held-out problems, finetunes in bfloat16 and in FP8, kills a run and resumes it, and holds time and memory against
-`r1 plan`. What this machine lacks is said to be absent. Each part is a process; a finished one is not repeated, and an
-interrupted one goes on where it stopped. `HOME/gpu.json` and `HOME/gpu.md` are what is left.
+It imports a base, measures the speed of the installed engines, trains the base by RL, scores it before and after on
+held-out problems, fine-tunes in bfloat16 and in FP8, kills a run and resumes it, and compares time and memory with
+`r1 plan`. Libraries that this machine lacks are reported as absent. Each part runs in a process; a finished part is not
+repeated, and an interrupted one resumes. The results are `HOME/gpu.json` and `HOME/gpu.md`.
 """
 
 import argparse
@@ -37,24 +37,24 @@ PACKAGES = ("torch", "transformers", "trl", "vllm", "torchao")
 
 @dataclass(frozen=True)
 class Options:
-    """The command line."""
+    """The options of the command line."""
 
     home: Path
     model: str | None
-    """None: the base of `smoke` at toy size."""
+    """The base model; None for the base of `smoke` at toy size."""
     gsm8k: Path | None
     toy: bool
     part: str | None
 
     def again(self, part: str) -> list[str]:
-        """The command that runs one part of the same."""
+        """Returns the command that runs one part with the same options."""
         named = {"--model": self.model, "--gsm8k": self.gsm8k}
         own = [word for name, value in named.items() if value is not None for word in (name, str(value))]
         return [sys.executable, __file__, str(self.home), *own, *["--toy"][: self.toy], "--part", part]
 
 
 def options(arguments: Sequence[str]) -> Options:
-    """Raises `SystemExit` for a command line that says too little."""
+    """Parses the command line; raises `SystemExit` if an option is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("home", type=Path)
     parser.add_argument("--model")
@@ -69,19 +69,19 @@ def options(arguments: Sequence[str]) -> Options:
 
 
 def open_bench(given: Options) -> Bench:
-    """The bench of a command line; raises `RequirementError` where card, model or data are missing."""
+    """Opens the bench of a command line; raises `RequirementError` if the GPU, the model or the data is missing."""
     watch = Watch()
     if not given.toy:
         import torch
 
         if not torch.cuda.is_available():
-            raise RequirementError("no GPU that PyTorch can use is here; run it where there is one, or with --toy")
+            raise RequirementError("PyTorch finds no GPU; run this on a machine that has one, or with --toy")
     model = given.model or str(toy_base(given.home, watch))
     return bench(given.home, TOY if given.toy else CARD, model, given.gsm8k, watch)
 
 
 def machine(given: Options) -> Facts:
-    """What the figures were measured on."""
+    """Describes the machine that the figures were measured on."""
     import torch
 
     found = {name: version for name in PACKAGES if (version := _version(name))}
@@ -104,9 +104,9 @@ def _version(name: str) -> str | None:
 
 
 def run_part(given: Options, name: str) -> Facts:
-    """What a part measured: read where it is finished, else run in a process of its own.
+    """Returns the figures of a part, from its file if it is finished, otherwise from a run in its own process.
 
-    Raises `SystemExit` where the process fails; one that is to be killed fails otherwise than by the kill.
+    Raises `SystemExit` if the process fails, or if a process that should be killed ends in another way.
     """
     file = given.home / "parts" / f"{name}.json"
     if not file.exists():
@@ -116,7 +116,7 @@ def run_part(given: Options, name: str) -> Facts:
         if name == "killed" and code == -signal.SIGKILL:
             _store(file, {"killed": True, "wall_s": time.monotonic() - start})
         elif code or not file.exists():
-            sys.exit(f"part {name} ended with {code}; its message stands above, the same command goes on with it")
+            sys.exit(f"part {name} ended with {code}; see its message above; the same command resumes it")
     found: Facts = json.loads(file.read_text(encoding="utf-8"))
     return found
 
@@ -127,7 +127,7 @@ def _store(file: Path, facts: Facts) -> None:
 
 
 def claim(given: Options, ready: Bench) -> None:
-    """Makes the home that of these recipes on this machine; raises `RecipeError` where its parts are of others."""
+    """Reserves the home for these recipes and this machine; raises `RecipeError` if it holds parts of others."""
     file = given.home / "parts" / "settings.json"
     mine = {"recipes": fingerprint(ready.recipes), "machine": machine(given)}
     if file.exists() and json.loads(file.read_text(encoding="utf-8")) != mine:
@@ -138,7 +138,7 @@ def claim(given: Options, ready: Bench) -> None:
 
 
 def measure(given: Options, ready: Bench) -> Facts:
-    """Everything, as one record."""
+    """Runs all parts and returns their figures as one record."""
     start = time.monotonic()
     found = {name: run_part(given, name) for name in PARTS}
     runs = {name: found.pop(name) for name in ("whole", "again", "killed", "resumed")}
@@ -160,7 +160,7 @@ def measure(given: Options, ready: Bench) -> Facts:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs one part, or what is missing of all; prints the JSON and names the page."""
+    """Runs one part, or all that are missing; prints the JSON and the path of the page."""
     given = options(arguments)
     try:
         if given.part:
@@ -169,7 +169,7 @@ def main(arguments: Sequence[str]) -> None:
             facts = PARTS[given.part](ready)
             _store(given.home / "parts" / f"{given.part}.json", {**facts, "wall_s": time.monotonic() - start})
             return
-        ready = open_bench(given)  # what is missing is said before anything is run
+        ready = open_bench(given)  # raises for missing requirements before anything runs
         claim(given, ready)
         found = measure(given, ready)
     except R1Error as error:

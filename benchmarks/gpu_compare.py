@@ -1,4 +1,4 @@
-"""What `gpu.py` holds against each other: two runs that should be one, and what was planned with what was measured."""
+"""The comparisons of `gpu.py`: two runs that should be identical, and the plan with the measurement."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from r1_pipeline.planning.plan import plan
 
 
 def distance(one: Facts, other: Facts) -> Facts:
-    """How far two runs are apart: in their weights, and in the steps on the way there."""
+    """Measures how far apart two runs are, in their weights and in every step."""
     from safetensors.torch import load_file
 
     weights = []
@@ -29,7 +29,7 @@ def distance(one: Facts, other: Facts) -> Facts:
 
 
 def planned(bench: Bench, run: Facts) -> Facts:
-    """`r1 plan` for the very same reinforcement, at the lengths that it had, beside what was measured."""
+    """Compares the measured RL run with `r1 plan` for the same run at its actual lengths."""
     name = accelerator(bench)
     if name is None:
         return {"absent": f"r1 plan knows {', '.join(ACCELERATORS)} and not this card"}
@@ -50,7 +50,7 @@ def planned(bench: Bench, run: Facts) -> Facts:
 
 
 def accelerator(bench: Bench) -> str | None:
-    """What `r1 plan` calls the device; None for a card that it does not know."""
+    """Returns the name that `r1 plan` has for the device; None for an unknown one."""
     if bench.size.device == "cpu":
         return "cpu-core"
     import torch

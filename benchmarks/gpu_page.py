@@ -1,10 +1,10 @@
-"""The page of `gpu.py`, in Markdown: every figure of its JSON that a reader compares."""
+"""The page of `gpu.py` in Markdown, with every figure of its JSON that a reader compares."""
 
 from gpu_settings import Facts
 
 
 def page(found: Facts) -> str:
-    """All tables."""
+    """Renders all tables."""
     parts = (_head, _import, _rollouts, _gain, _course, _precision, _resume, _plan)
     return "\n\n".join(part(found) for part in parts) + "\n"
 

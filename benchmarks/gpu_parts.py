@@ -1,4 +1,4 @@
-"""The parts of `gpu.py`. Each works through the verbs, in a process of its own, and returns what it measured."""
+"""The parts of `gpu.py`; each calls the verbs in a process of its own and returns its figures."""
 
 import os
 import signal
@@ -37,13 +37,13 @@ SHOWN = (
     "mismatch",
     "seconds",
 )
-"""Of a step's metrics."""
+"""The metrics of a step that are reported."""
 ALIKE = ("reward", "loss", "grad_norm", "mean_tokens")
-"""Metrics that are the same in every step of two runs that are the same."""
+"""Metrics that agree in every step of two identical runs."""
 
 
 class Watch(Observer):
-    """Says on standard error how far a stage is, and knows whether anything was computed at all."""
+    """Reports the progress of a stage on standard error, and records whether anything was computed."""
 
     computed = False
 
@@ -57,7 +57,7 @@ class Watch(Observer):
 
 
 class Killed(Watch):
-    """Ends the process as a power cut would, once a step is done."""
+    """Ends the process once a step is done, as a power cut would."""
 
     def __init__(self, after: int) -> None:
         self.after = after
@@ -69,11 +69,11 @@ class Killed(Watch):
 
 
 def peak_gib(bench: Bench) -> float | None:
-    """Most memory that this process has held: of the card, or of the machine; None where it computed nothing."""
+    """Returns the peak memory of this process, on the GPU or on the machine, in GiB; None if it computed nothing."""
     if not (isinstance(bench.observer, Watch) and bench.observer.computed):
         return None
     if bench.size.device == "cpu":
-        # `getrusage` would count the parent's, from which this process was forked.
+        # `getrusage` would include the parent's peak, since this process was forked from it.
         said = Path("/proc/self/status").read_text(encoding="ascii")
         return int(said.partition("VmHWM:")[2].split()[0]) * 1024 / GIB
     import torch
@@ -92,7 +92,7 @@ def heldout(bench: Bench) -> ProblemSet:
 def reinforced(
     bench: Bench, home: str = "store", steps: int | None = None, save_steps: int | None = None
 ) -> Checkpoint:
-    """R1-Zero of the base; in a home of its own where it is made more than once."""
+    """Trains R1-Zero from the base, in a home of its own if it is made more than once."""
     recipe = bench.recipes["r1_zero"]
     if steps is not None:
         grpo = recipe.grpo.model_copy(update={"steps": steps, "save_steps": save_steps, "warmup_steps": 1})
@@ -102,7 +102,7 @@ def reinforced(
 
 
 def imported(bench: Bench) -> Facts:
-    """The base becomes an artifact, and is opened as one."""
+    """Imports the base as an artifact and opens it."""
     made = base(bench)
     shape = bench.recipes["base"].shape
     size = sum(file.bytes for file in made.manifest.files)
@@ -117,7 +117,7 @@ def imported(bench: Bench) -> Facts:
 
 
 def rollouts(bench: Bench) -> Facts:
-    """Every engine on the same requests: tokens in a second, and how far the trainer's log-probabilities are off."""
+    """Runs every engine on the same requests: tokens per second, and the gap to the trainer's log-probabilities."""
     engines: dict[str, EngineSpec] = {"transformers": Transformers(), "vllm": Vllm(dtype="bfloat16")}
     absent = vllm_is_absent()
     if absent:
@@ -131,7 +131,7 @@ def _engine(bench: Bench, spec: EngineSpec) -> Facts:
     problems = heldout(bench).problems()[: max(1, bench.size.asked // bench.size.group)]
     requests = requests_for(problems, model.template, bench.size.group, SEED)
     with open_engine(model, spec, bench.profile.runtime, bench.home) as engine:
-        engine.generate(requests[: bench.size.group], sampling)  # kernels are chosen and memory is taken
+        engine.generate(requests[: bench.size.group], sampling)  # warm-up: kernel selection, memory allocation
         start = time.monotonic()
         said = engine.generate(requests, sampling)
         seconds = time.monotonic() - start
@@ -154,7 +154,7 @@ def _engine(bench: Bench, spec: EngineSpec) -> Facts:
 def _gap(
     bench: Bench, model: Path, requests: Sequence[Request], said: Sequence[Completion], precision: Precision
 ) -> Facts:
-    """Nats a token between an engine's log-probabilities and those of a forward pass as the trainer makes it."""
+    """Returns the gap, in nats per token, between an engine's log-probabilities and the trainer's forward pass."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -189,32 +189,32 @@ def _scores(report: EvalReport) -> Facts:
 
 
 def before(bench: Bench) -> Facts:
-    """What the base scores."""
+    """Evaluates the base."""
     return _scores(_evaluated(bench, base(bench)))
 
 
 def trained(bench: Bench) -> Facts:
-    """Reinforcement, step by step."""
+    """Trains by RL and returns the metrics of every step."""
     made = reinforced(bench)
     return {**_course(made), "tokens": made.statistics["tokens"], "peak_gib": peak_gib(bench)}
 
 
 def after(bench: Bench) -> Facts:
-    """What the reinforced base scores, and by how much that is more, problem by problem."""
+    """Evaluates the RL-trained base, and its gain over the base problem by problem."""
     reports = [_evaluated(bench, model) for model in (reinforced(bench), base(bench))]
     gain = differences(*(marks_of(report.completions(), "domain") for report in reports))["math"]
     return {**_scores(reports[0]), "gain": gain.model_dump()}
 
 
 def _course(model: Checkpoint) -> Facts:
-    """Steps of a training run; its seconds hold across interruptions."""
+    """Returns the steps of a training run; its seconds include those before an interruption."""
     steps = [{key: row[key] for key in SHOWN if key in row} for row in model.metrics()]
     seconds = [row["seconds"] for row in steps]
     return {"steps": steps, "seconds": sum(seconds), "seconds_a_step": median(seconds)}
 
 
 def tuned(precision: Precision) -> Callable[[Bench], Facts]:
-    """SFT of the base on the same rows in the same order, in this precision."""
+    """Makes a part that fine-tunes the base in this precision, on the same rows in the same order."""
 
     def part(bench: Bench) -> Facts:
         try:
@@ -232,7 +232,7 @@ def tuned(precision: Precision) -> Callable[[Bench], Facts]:
 
 
 def short(home: str) -> Callable[[Bench], Facts]:
-    """A short reinforcement in a home of its own."""
+    """Makes a part that runs a short RL training in a home of its own."""
 
     def part(bench: Bench) -> Facts:
         made = reinforced(bench, home, bench.size.short, bench.size.short_save)
@@ -243,7 +243,7 @@ def short(home: str) -> Callable[[Bench], Facts]:
 
 
 def killed(bench: Bench) -> Facts:
-    """The same until a step, and no further."""
+    """Runs the short RL training until it is killed at a step."""
     made = short("resumed")(replace(bench, observer=Killed(bench.size.killed_after)))
     return {"finished": made}
 
@@ -261,4 +261,4 @@ PARTS: Mapping[str, Callable[[Bench], Facts]] = {
     "killed": killed,
     "resumed": short("resumed"),
 }
-"""In the order in which they run; each is a process."""
+"""Parts in the order in which they run, each in a process."""

@@ -1,4 +1,4 @@
-"""What `gpu.py` runs: its two sizes, and the profile `small` cut to one base, one domain and half an hour."""
+"""The settings of `gpu.py`: its two sizes, and the profile `small` cut to one base, one domain and half an hour."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from r1_pipeline.verbs import ReinforceRecipe, pretrain
 
 SEED = 0
 Facts = dict[str, Any]
-"""What a part measured, as JSON has it."""
+"""The figures of a part, as in its JSON."""
 SOURCES = """
 builtin = ["preference"]
 
@@ -59,38 +59,38 @@ language = "en"
 prompt = '{{{{ question }}}}'
 reply = '{{{{ answer }}}}'
 """
-"""GSM8K, and its worked solutions as demonstrations: what FP8 is measured on."""
+"""A sources file for GSM8K; its worked solutions are demonstrations, on which FP8 is measured."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything."""
+    """The amount of work of each part."""
 
     device: str
     threads: int
     generation_batch: int
     micro_batch: int
     steps: int
-    """Of reinforcement, as are the next six."""
+    """Optimizer steps of RL; the next six fields belong to RL too."""
     save_steps: int
     prompts: int
     group: int
     tokens: int
-    """Of a completion, at most; in evaluation too."""
+    """Maximum tokens of a completion, in evaluation too."""
     learning_rate: float
     warmup: int
     heldout: int
     """Problems of each evaluation."""
     samples: int
-    """Completions of each of them."""
+    """Completions per problem of an evaluation."""
     asked: int
-    """Completions by which an engine's speed is taken."""
+    """Completions by which an engine's speed is measured."""
     compared: int
-    """Of those, completions whose log-probabilities are compared."""
+    """Number of those completions whose log-probabilities are compared."""
     sft_steps: int
     sft_batch: int
     short: int
-    """Steps of a run that is killed and resumed."""
+    """Optimizer steps of the run that is killed and resumed."""
     short_save: int
     killed_after: int
 
@@ -100,24 +100,24 @@ CARD = Size(
     tokens=320, learning_rate=2e-6, warmup=5, heldout=400, samples=2, asked=512, compared=64, sft_steps=20,
     sft_batch=64, short=6, short_save=2, killed_after=3,
 )  # fmt: skip
-"""Thirty minutes of one card with 80 GB, by arithmetic: 320 tokens at 30 ms each are 10 s of sampling a step."""
+"""Thirty minutes of one GPU with 80 GB, as estimated: 320 tokens of 30 ms each are 10 s of sampling per step."""
 TOY = Size(
     device="cpu", threads=1, generation_batch=64, micro_batch=8, steps=4, save_steps=2, prompts=2, group=4, tokens=40,
     learning_rate=3e-4, warmup=1, heldout=6, samples=2, asked=8, compared=4, sft_steps=3, sft_batch=4, short=4,
     short_save=2, killed_after=3,
 )  # fmt: skip
-"""A minute of one core."""
+"""One minute of one core."""
 TOY_STEPS = 80
-"""Of the toy base: after these it is right often, and not always, so that groups of replies differ in their reward."""
+"""Training steps of the toy base, chosen so that it is often but not always right and rewards differ in a group."""
 HUB = QWEN_1_5B.source
 assert isinstance(HUB, HubModel)
 MODEL = f"{HUB.repository}@{HUB.revision}"
-"""The base unless another is named."""
+"""The default base."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where the parts work, and on what."""
+    """The folder, profile and model that the parts work with."""
 
     home: Path
     size: Size
@@ -129,13 +129,13 @@ class Bench:
         return {name: recipe for name, recipe in self.profile.recipes.items() if isinstance(recipe, Recipe)}
 
     def at(self, name: str, home: str = "store") -> Workshop:
-        """A workshop in the store of this home, or in one that shares nothing with it."""
+        """Returns a workshop in the store of this home, or in a separate one."""
         store = Store((self.home / home).resolve(), self.observer, device=self.size.device)
         return Workshop(store, self.profile.runtime, name)
 
 
 def toy_base(home: Path, observer: Observer) -> Path:
-    """A base in miniature, that of the profile `smoke`: a directory like any other to what comes after."""
+    """Makes the miniature base of the profile `smoke` and returns its directory, to be imported like any other."""
     smoke = load_profile("smoke", SEED)
     recipe = smoke.recipes["base"]
     assert isinstance(recipe, PretrainRecipe)
@@ -144,9 +144,9 @@ def toy_base(home: Path, observer: Observer) -> Path:
 
 
 def bench(home: Path, size: Size, model: str, gsm8k: Path | None, observer: Observer) -> Bench:
-    """The profile `small` with this base and these problems (None: the built-in sums), at this size.
+    """Sets up the profile `small` with this base and these problems (None for the built-in sums), at this size.
 
-    Raises `RequirementError` where the model, the data or the card are missing.
+    Raises `RequirementError` if the model, the data or the GPU is missing.
     """
     home.mkdir(parents=True, exist_ok=True)
     profile = load_profile(f"small:{model}", SEED)
@@ -169,7 +169,7 @@ def bench(home: Path, size: Size, model: str, gsm8k: Path | None, observer: Obse
 
 
 def declared(home: Path, folder: Path) -> Path:
-    """A sources file for GSM8K in `folder`; raises `RequirementError` unless each side is one Parquet file."""
+    """Writes a sources file for GSM8K in `folder`; raises `RequirementError` unless each split is one Parquet file."""
     sides = {}
     for side in ("train", "test"):
         found = sorted(folder.rglob(f"*{side}*.parquet"))
@@ -185,12 +185,12 @@ def declared(home: Path, folder: Path) -> Path:
 
 
 def colocates(size: Size) -> bool:
-    """Whether vLLM makes the rollouts: where it is installed beside a GPU."""
+    """Returns True if vLLM makes the rollouts: it is installed and there is a GPU."""
     return size.device != "cpu" and vllm_is_absent() is None
 
 
 def vllm_is_absent() -> str | None:
-    """What there is to say of vLLM where it is not installed; None where it is."""
+    """Returns the reason why vLLM is not measured; None if it is installed."""
     try:
         vllm_version()
     except EngineError as error:

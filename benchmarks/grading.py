@@ -1,10 +1,10 @@
-"""Maths grading: throughput and agreement beside three other graders, and what hostile answers cost.
+"""Measures maths grading: throughput, agreement with three other graders, and the cost of hostile answers.
 
-500 problems of MATH x 16 completions: real reasoning (Qwen2.5-14B-Instruct), the last box holding the reference in one
-of four dresses (8 of 16) or another problem's reference (8 of 16). One core for everything. Peers: TRL's
-`accuracy_reward`, bare math-verify (`parse` and `verify` with their defaults), verl's two rules, loaded from its wheel.
-Prints JSON: completions per second, agreement with how the completion was made and with ours, disagreements with TRL,
-and the same mixture with 5% hostile answers. About ten minutes.
+There are 16 completions for each of 500 MATH problems: real reasoning (Qwen2.5-14B-Instruct) whose last box holds the
+reference in one of four notations (8 of 16) or another problem's reference (8 of 16). Everything uses one core. Peers
+are TRL's `accuracy_reward`, bare math-verify (`parse` and `verify` with their defaults), and verl's two rules, loaded
+from its wheel. It prints JSON in about ten minutes: completions per second, agreement with the construction and with
+our verdicts, disagreements with TRL, and the same mixture with 5% hostile answers.
 
     python benchmarks/grading.py DATA    DATA: a folder with math/ and graded_completions/ as in tests/rewards
 """
@@ -42,7 +42,7 @@ HOSTILE = (
 
 
 def mixture(data: Path) -> list[Row]:
-    """The completions with what they are by construction, in random order."""
+    """Returns the completions, labelled by construction, in random order."""
     table = pl.read_parquet(data / "graded_completions" / "qwen2.5_14b_instruct_math500.parquet")
     rows = list(table.iter_rows(named=True))
     chance, made = random.Random(0), []
@@ -61,19 +61,19 @@ def mixture(data: Path) -> list[Row]:
 
 
 def dressed(reference: str) -> list[str]:
-    """The reference in four ways that models write it, each twice."""
+    """Writes the reference in four notations that models use, each twice."""
     spaced = re.sub(r"(?<=[-+=,])(?=\S)", " ", reference)
     return 2 * [reference, reference.replace("\\frac", "\\dfrac"), f" {spaced} ", f"{reference}."]
 
 
 def boxed(text: str, answer: str) -> str:
-    """The reasoning of a completion up to the line of its first box, and the answer in a box."""
+    """Returns a completion's reasoning up to the line of its first box, followed by the answer in a box."""
     reasoning = text.partition("\\boxed")[0].rpartition("\n")[0].rstrip().removesuffix("\\[")
     return f"{reasoning}\n\nTherefore the answer is $\\boxed{{{answer}}}$."
 
 
 def timed(judge: Callable[[Problem, str], Any], rows: list[Row]) -> tuple[list[Any], list[float]]:
-    """The verdicts and their seconds."""
+    """Returns the verdicts and the seconds of each."""
     found, seconds = [], []
     for problem, text, _ in rows:
         begin = time.perf_counter()
@@ -83,7 +83,7 @@ def timed(judge: Callable[[Problem, str], Any], rows: list[Row]) -> tuple[list[A
 
 
 def peers() -> Iterator[tuple[str, Callable[[Problem, str], float]]]:
-    """Names and scoring functions; each as its authors call it."""
+    """Yields names and scoring functions, each called as its authors do."""
     from math_verify import parse, verify
     from trl.rewards import accuracy_reward
 
@@ -104,7 +104,7 @@ def peers() -> Iterator[tuple[str, Callable[[Problem, str], float]]]:
 
 
 def load(path: Path) -> ModuleType:
-    """A module from a file, without the package around it."""
+    """Loads a module from a file, without its package."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -113,7 +113,7 @@ def load(path: Path) -> ModuleType:
 
 
 def hostile(maths: MathsVerifier, rows: list[Row], plain: list[Outcome]) -> dict[str, Any]:
-    """The first 2000 completions once more, every twentieth followed by a hostile one."""
+    """Grades the first 2000 completions again, with a hostile one after every twentieth."""
     mixed, at = [], []
     for index, (problem, text, right) in enumerate(rows):
         at.append(len(mixed))
@@ -138,7 +138,7 @@ def hostile(maths: MathsVerifier, rows: list[Row], plain: list[Outcome]) -> dict
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measures and prints."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     rows = mixture(Path(sys.argv[1]))
     truth = [right for _, _, right in rows]
@@ -178,7 +178,7 @@ def main() -> None:
 
 
 def row_of(verdicts: list[bool], seconds: list[float], truth: list[bool], ours: list[bool]) -> dict[str, float]:
-    """A line of the table: speed, and shares of completions."""
+    """Returns a row of the table: speed, and shares of completions."""
     pairs = list(zip(verdicts, truth, strict=True))
     return {
         "per_second": round(len(verdicts) / sum(seconds), 1),

@@ -1,10 +1,10 @@
-"""What the core costs to install and to start. Prints JSON.
+"""Measures the time and size of installing and starting the core; prints JSON.
 
     python benchmarks/install.py [--unpinned]      the newest packages that pyproject.toml allows, not constraints.txt's
 
-Builds the wheel of this checkout, installs it without extras in an empty environment, past pip's cache, and runs
-`r1 grade --help` there. `distributions` counts what pip installed, the project itself included; `user_s` is the
-processor's share of a time, which a slow line or a busy machine does not change.
+It builds the wheel of this checkout, installs it without extras in an empty environment, bypassing pip's cache, and
+runs `r1 grade --help` there. `distributions` counts installed packages, the project included; `user_s` is processor
+time, which a slow network or a busy machine does not change.
 """
 
 import argparse
@@ -24,7 +24,7 @@ STARTS = 15
 
 
 def timed(*command: str | Path) -> dict[str, float]:
-    """Wall time and user time of a command that must succeed."""
+    """Returns wall time and user time of a command that must succeed."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime, time.monotonic()
     subprocess.run([*map(str, command)], check=True, stdout=subprocess.DEVNULL, cwd="/")
     user = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
@@ -32,7 +32,7 @@ def timed(*command: str | Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--unpinned", action="store_true")
     pinned = [] if parser.parse_args().unpinned else ["--constraint", str(ROOT / "constraints.txt")]

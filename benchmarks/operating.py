@@ -1,9 +1,9 @@
-"""What operating costs, on the profile `smoke`. Prints JSON, one object a row.
+"""Measures the cost of operation on the profile `smoke`; prints JSON, one object per row.
 
     python benchmarks/operating.py [ROW…]      rows: loading pages overhead tick thousand kills; all by default
 
-Homes are made in a temporary folder and removed. `kills` runs the tests of killed runs, workers
-and daemons three times.
+Homes are made in a temporary folder and removed. `kills` runs the tests of killed runs, workers and daemons three
+times.
 """
 
 import json
@@ -49,7 +49,7 @@ DATA = ("preference_pairs", "general_prompts", "heldout_problems", "reasoning_pr
 
 
 def loading(home: Path) -> dict[str, Any]:
-    """Seconds to load the code location in a new process, and what of the heavy libraries it imported."""
+    """Times loading the code location in a new process, in seconds, and lists the heavy libraries it imports."""
     turns = [
         subprocess.run(
             [sys.executable, "-W", "ignore", "-c", LOAD],
@@ -68,7 +68,7 @@ def loading(home: Path) -> dict[str, Any]:
 
 
 def pages(home: Path) -> dict[str, Any]:
-    """Seconds from `r1 ui` to the first page of both user interfaces: on a new home, and on one that has run."""
+    """Times `r1 ui` to the first page of both user interfaces, in seconds, on a new home and on one that has run."""
     spent = {}
     for kind in ("new home", "the same home again"):
         began = time.perf_counter()
@@ -81,9 +81,9 @@ def pages(home: Path) -> dict[str, Any]:
 
 
 def overhead(home: Path) -> dict[str, Any]:
-    """Seconds that a materialization takes longer than its verb, all in this process and computed anew each time.
+    """Measures the seconds that a materialization adds to its verb, in one process and without reuse.
 
-    `around` leaves out the work itself, by the manifests' clocks: a training differs from itself by more than the rest.
+    `around` excludes the work itself, as timed in the manifests, since training times vary by more than the rest.
     """
     settings = smoke_settings(home)
     settings.export()
@@ -115,12 +115,12 @@ def overhead(home: Path) -> dict[str, Any]:
 
 
 def worked(home: Path, name: str) -> float:
-    """Seconds that the work itself took."""
+    """Returns the seconds of the work itself."""
     return Library.of(home).find(name).manifest.provenance.seconds
 
 
 def tick(home: Path) -> dict[str, Any]:
-    """Seconds of an automation tick over the whole graph when nothing has changed."""
+    """Times an automation tick over the whole graph without changes, in seconds."""
     assert run(smoke_settings(home), None, []) is None
     automation, turns, requested = Automation(home), [], set[AssetName]()
     for _ in range(TURNS):
@@ -131,7 +131,7 @@ def tick(home: Path) -> dict[str, Any]:
 
 
 def thousand(home: Path) -> dict[str, Any]:
-    """1,000 materializations of data assets, each computed anew and tracked, in one process."""
+    """Runs 1,000 materializations of data assets in one process, each recomputed and tracked."""
     settings = smoke_settings(home)
     settings.export()
     worker, memory, failures = Executor(settings, {}, Observer()), [], []
@@ -152,7 +152,7 @@ def thousand(home: Path) -> dict[str, Any]:
 
 
 def kills(_: Path) -> dict[str, Any]:
-    """Rounds of the tests that kill runs in every kind of stage, run workers and daemons, with SIGKILL."""
+    """Repeats the tests that kill runs in every kind of stage, run workers and daemons, with SIGKILL."""
     command = [sys.executable, "-m", "pytest", "-m", "slow", "-k", "killed", str(TESTS / "test_faults.py")]
     turns = [subprocess.run(command, capture_output=True, text=True, check=False) for _ in range(3)]
     return {
@@ -163,7 +163,7 @@ def kills(_: Path) -> dict[str, Any]:
 
 
 def forget(home: Path) -> None:
-    """Have everything computed anew."""
+    """Removes all artifacts, so that everything is recomputed."""
     shutil.rmtree(home / "artifacts", ignore_errors=True)
 
 
@@ -178,7 +178,7 @@ ROWS: dict[str, Callable[[Path], dict[str, Any]]] = {
 
 
 def main(names: Sequence[str]) -> None:
-    """Print the rows; each has a process of its own, so that none has another's imports."""
+    """Prints the rows; each runs in a process of its own, so that imports are not shared."""
     if len(names) == 1:
         with tempfile.TemporaryDirectory() as folder:
             print(json.dumps({"row": names[0], **ROWS[names[0]](Path(folder) / "home")}), flush=True)

@@ -1,9 +1,9 @@
-"""How far two CPU ranks come from one process in the tests' small runs. Prints JSON, one object a way to share a model.
+"""Measures how far two CPU ranks deviate from one process in the tests' small runs; prints one JSON object per method.
 
     python benchmarks/ranks.py FOLDER [ddp fsdp2 zero3]
 
-FOLDER, which must be new, takes the runs. `zero3` needs DeepSpeed (the environment of `make test-deepspeed`, with
-DS_ACCELERATOR=cpu). The runs are those of `tests/training/test_ranks.py`, which holds every step to 1e-4.
+FOLDER, which must be new, receives the runs. `zero3` needs DeepSpeed (the environment of `make test-deepspeed`, with
+DS_ACCELERATOR=cpu). The runs are those of `tests/training/test_ranks.py`, whose tolerance is 1e-4 per step.
 """
 
 import json
@@ -22,12 +22,12 @@ METHODS = ("sft", "reward_model", "grpo_on_fixed_rollouts")
 
 
 def losses(folder: Path, method: str) -> list[float]:
-    """Of each step."""
+    """Returns the loss of each step."""
     return [row["loss"] for row in read_metrics(bare_draft(folder / method).metrics)]
 
 
 def main(folder: Path, ways: list[str]) -> None:
-    """Print the largest difference of the loss of each method."""
+    """Prints the largest difference in loss for each method."""
     (folder / "base").mkdir(parents=True)
     base = make_model(folder / "base")
     for method in METHODS:

@@ -1,7 +1,7 @@
-"""What isolation costs: sandboxed programs beside the same programs in plain, unprotected Python, on two cores.
+"""Measures the cost of isolation: sandboxed programs compared with plain, unprotected Python, on two cores.
 
-Prints JSON: time to run one short program; throughput of programs of 20 tests each; and what 5% hostile programs do to
-the verdicts, the latency and the throughput of honest ones.
+It prints JSON: the time to run one short program; the throughput of programs with 20 tests each; and the effect of 5%
+hostile programs on the verdicts, the latency and the throughput of honest ones.
 """
 
 import json
@@ -32,12 +32,12 @@ PLAIN = "\nimport sys, json\nfor line in sys.stdin: print(json.dumps(f(*json.loa
 
 
 def honest(number: int) -> str:
-    """A small program, unlike all others."""
+    """Returns a small program that differs from all others."""
     return f"def f(n):\n    total = {number}\n    for k in range(n): total += k * k\n    return total"
 
 
 def problem(number: int, tests: int) -> Problem:
-    """What `honest(number)` solves."""
+    """Returns the problem that `honest(number)` solves."""
     cases = tuple(
         TestCase(
             kind="call", function="f", given=f"[{n}]", expected=str(number + sum(k * k for k in range(n))),
@@ -51,7 +51,7 @@ def problem(number: int, tests: int) -> Problem:
 
 
 def plain(source: str, posed: Problem) -> bool:
-    """Run and judge without any protection: the peer."""
+    """Runs and grades without any protection, for comparison."""
     given = "".join(test.given + "\n" for test in posed.tests)
     command = [jail.interpreter().path, "-S", "-c", source + PLAIN]
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
@@ -61,7 +61,7 @@ def plain(source: str, posed: Problem) -> bool:
 def timed(
     judge: Callable[[str, Problem], bool], rows: Sequence[tuple[str, Problem]], at_once: int
 ) -> dict[str, object]:
-    """Verdicts, seconds of each, and seconds of all."""
+    """Returns the verdicts, the seconds of each, and the total seconds."""
 
     def one(row: tuple[str, Problem]) -> tuple[bool, float]:
         begin = time.monotonic()
@@ -74,7 +74,7 @@ def timed(
 
 
 def main() -> None:
-    """Measure."""
+    """Measures and prints."""
     verifier = CodeVerifier(BubblewrapRunner(workers=CORES))
 
     def sandboxed(source: str, posed: Problem) -> bool:
@@ -96,7 +96,7 @@ def main() -> None:
     assert all(bare["verdicts"]) and all(calm["verdicts"])
     good = [verdict for place, verdict in enumerate(stormy["verdicts"]) if place % 20]
     rates = {name: PROGRAMS / run["all"] for name, run in (("plain", bare), ("sandboxed", calm))}
-    rates["honest beside hostile"] = len(good) / stormy["all"]
+    rates["honest with hostile"] = len(good) / stormy["all"]
     found = {
         "sandbox": self_test().bubblewrap,
         "self_test_seconds": self_test().seconds,
@@ -114,7 +114,7 @@ def main() -> None:
             "good_verdicts_unchanged": all(good),
             "hostile_accepted": sum(stormy["verdicts"][::20]),
             "p99_latency_s": stormy["each"][int(0.99 * PROGRAMS)],
-            "honest_throughput_ratio": rates["honest beside hostile"] / rates["sandboxed"],
+            "honest_throughput_ratio": rates["honest with hostile"] / rates["sandboxed"],
         },
     }
     json.dump(found, sys.stdout, indent=1)

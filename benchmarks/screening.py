@@ -1,11 +1,12 @@
-"""Screening: what it catches of planted copies and leaks, its rate, and datatrove's n-gram decontamination beside it.
+"""Measures screening: recall of planted copies and leaks, rate, and comparison with datatrove's decontamination.
 
-    python benchmarks/screening.py DATA [--rows N]        DATA holds the public sets named below
+    python benchmarks/screening.py DATA [--rows N]        DATA holds the public data sets named below
     pip install 'r1-pipeline[bench]'                      for the part with datatrove
 
-Prints JSON. Rates are of one core (`POLARS_MAX_THREADS=1`), same rows, same items, same process; every row on which the
-two disagree is listed with its cause. Look-alikes are real training problems that share 8-grams with a held-out problem
-and have another answer. Base rows for planting passed the screen, so that whatever is dropped was planted.
+It prints JSON. Rates are per core (`POLARS_MAX_THREADS=1`), on the same rows and items in the same process; every row
+on which the two tools disagree is listed with its cause. Look-alikes are real training problems that share 8-grams with
+a held-out problem but have another answer. Rows are planted among rows that passed the screen, so that every dropped
+row is a planted one.
 """
 
 import argparse
@@ -52,7 +53,7 @@ OTHER_CLAUSES = ("as everybody knows", "which came as a surprise", "to say it on
 
 
 def load(data: Path, sets: dict[str, tuple[str, str]]) -> pl.DataFrame:
-    """`id`, `question`, `answer` of all sets."""
+    """Loads all sets as a frame of `id`, `question`, `answer`."""
     return pl.concat(
         pl.read_parquet(data / file).select(
             id=pl.format(Path(file).stem + "#{}", pl.int_range(pl.len())),
@@ -64,7 +65,7 @@ def load(data: Path, sets: dict[str, tuple[str, str]]) -> pl.DataFrame:
 
 
 def as_rows(frame: pl.DataFrame) -> pl.LazyFrame:
-    """Rows to screen: `id`, `text`."""
+    """Returns the rows to screen, with `id` and `text`."""
     null = pl.lit(None, dtype=pl.String)
     return frame.lazy().select("id", "text", reasoning=null, language=null)
 
@@ -86,7 +87,7 @@ def main() -> None:
 
 
 def planted(train: pl.DataFrame, held: pl.DataFrame, items: pl.DataFrame) -> dict[str, Any]:
-    """Share caught of what was planted."""
+    """Measures the share of planted rows that is caught."""
     draw = random.Random(0)
     alike = look_alikes(train, held)
     rows = train.join(alike, on="id", how="anti").select("id", text=pl.concat_str("question", "answer", separator="\n"))
@@ -121,7 +122,7 @@ def planted(train: pl.DataFrame, held: pl.DataFrame, items: pl.DataFrame) -> dic
 
 
 def edited(held: pl.DataFrame, items: pl.DataFrame) -> dict[str, tuple[int, int]]:
-    """(problems with a number, called contaminated) behind one edit, and with another number."""
+    """Counts problems with a number, and those flagged as contaminated, after one edit and with another number."""
     draw = random.Random(0)
     plain = held.select("id", text=pl.col("question").str.replace_all(FIGURE, ""))
     texts = {row: text for row, text in plain.iter_rows() if NUMBER.search(text)}
@@ -134,7 +135,7 @@ def edited(held: pl.DataFrame, items: pl.DataFrame) -> dict[str, tuple[int, int]
 
 
 def one_edit(text: str, draw: random.Random) -> str:
-    """The same problem, typeset otherwise beside a number, or with another word."""
+    """Edits a problem without changing it: other typesetting next to a number, or another word."""
     number = draw.choice(list(NUMBER.finditer(text)))[0]
     new = draw.choice((f"{number}.0", f"<b>{number}</b>", f"&nbsp;{number}&nbsp;", f"{number} [1]", ""))
     return (
@@ -143,13 +144,13 @@ def one_edit(text: str, draw: random.Random) -> str:
 
 
 def another_number(text: str, draw: random.Random) -> str:
-    """Another problem in the same words."""
+    """Makes another problem of the same words."""
     number = draw.choice(list(NUMBER.finditer(text)))
     return f"{text[: number.start()]}{int(number[0]) + draw.randint(1, 3)}{text[number.end() :]}"
 
 
 def look_alikes(train: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
-    """The training problems that share most 8-grams with one held-out problem whose answer is another."""
+    """Finds the training problems that share the most 8-grams with a held-out problem but have another answer."""
     mine, theirs = (
         pl.DataFrame({name: g.rows, "value": g.values}).unique()
         for name, g in (
@@ -167,7 +168,7 @@ def look_alikes(train: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
 
 
 def changed(text: str, i: int, draw: random.Random) -> str:
-    """A near duplicate: case, spacing, or one clause without numbers."""
+    """Makes a near duplicate: case, spacing, or one clause without numbers."""
     match i % 3:
         case 0:
             return text.upper() if i % 2 else text.title()
@@ -179,7 +180,7 @@ def changed(text: str, i: int, draw: random.Random) -> str:
 
 
 def leak(item: str, i: int, texts: list[str], draw: random.Random) -> str:
-    """A held-out problem: as it is, typeset otherwise, or inside other text."""
+    """Makes a leak of a held-out problem: verbatim, in other typesetting, or inside other text."""
     match i % 3:
         case 0:
             return item
@@ -190,7 +191,7 @@ def leak(item: str, i: int, texts: list[str], draw: random.Random) -> str:
 
 
 def reformatted(text: str) -> str:
-    """The same problem as another tool would typeset it."""
+    """Typesets the problem as another tool would."""
     text = re.sub(r"\$([^$]+)\$", r"\\(\1\\)", text.replace("$$", "$"))
     for old, new in (
         (r"\\frac", r"\\dfrac"), (r"\\left|\\right", ""), (r"\\cdot(?![a-z])", r"\\times "), (r"\\leq?(?![a-z])", "≤"),
@@ -203,7 +204,7 @@ def reformatted(text: str) -> str:
 
 
 def rate(data: Path, items: pl.DataFrame, rows: int) -> dict[str, Any]:
-    """Rows a second of the whole screen on rows of 2,000 characters, and peak memory of this process."""
+    """Measures rows per second of the whole screen on rows of 2,000 characters, and peak memory of this process."""
     traces = pl.concat(
         pl.read_parquet(path)["completion"] for path in sorted((data / "cot").glob("rollouts_*.parquet"))
     )
@@ -228,7 +229,7 @@ def rate(data: Path, items: pl.DataFrame, rows: int) -> dict[str, Any]:
 
 
 def beside_datatrove(train: pl.DataFrame, items: pl.DataFrame) -> dict[str, Any]:
-    """Both on the questions of the training sets and the items, planted among them once reformatted."""
+    """Compares both tools on the questions of the training sets, with reformatted items planted among them."""
     leaked = items.with_columns(id=pl.lit("leak:") + pl.col("id"), text=pl.Series(map(reformatted, items["text"])))
     rows = pl.concat([train.select("id", text="question"), leaked])
     held = index(items, STANDARD_SCREENING.contamination)
@@ -276,7 +277,7 @@ def _cause(row: str, shares: dict[str, tuple[str, float]]) -> tuple[str, Any]:
 
 
 def datatrove(rows: pl.DataFrame, items: pl.DataFrame) -> tuple[dict[str, str], float]:
-    """Row -> n-gram of those that datatrove's filter rejects, and the seconds it took."""
+    """Returns the rows that datatrove's filter rejects, each with the shared n-gram, and the seconds it took."""
     from datatrove.data import Document
     from datatrove.pipeline.decont.n_grams import NGramsDecontConfig, NGramsDecontFilter
     from datatrove.utils.text import ngrams, simplify_text

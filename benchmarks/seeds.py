@@ -1,11 +1,11 @@
-"""Five seeds of `tiny` on this version of the code, one after the other, and their figures as ranges.
+"""Runs five seeds of `tiny` on this version of the code, one after the other, and prints their figures as ranges.
 
     python benchmarks/seeds.py FOLDER              runs what is missing, then prints the table
     python benchmarks/seeds.py FOLDER --seeds 3
 
-Each seed has a home of its own, `FOLDER/seed-N`. A seed counts as finished once `FOLDER/seed-N.json` is there: its
-report, with the processor and the commit. A finished seed is not repeated; an interrupted one goes on where it stopped.
-Seeds of different commits are refused: their spread would say nothing.
+Each seed has its own home, `FOLDER/seed-N`. A seed is finished once `FOLDER/seed-N.json` exists, which has its report,
+the processor and the commit. A finished seed is not repeated; an interrupted one resumes. Seeds of different commits
+are refused, because their spread would mean nothing.
 """
 
 import argparse
@@ -20,14 +20,14 @@ Report = dict[str, Any]
 
 
 def processor() -> str:
-    """Its name, and how many of its cores this process may use."""
+    """Returns the processor's name, and the number of its cores that this process may use."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{names[0] if names else os.uname().machine}, {len(os.sched_getaffinity(0))} cores"
 
 
 def commit() -> str:
-    """The commit that is checked out, with a plus where files differ from it."""
+    """Returns the commit that is checked out, with a plus if files differ from it."""
 
     def git(*arguments: str) -> str:
         root = Path(__file__).parent.parent
@@ -37,7 +37,7 @@ def commit() -> str:
 
 
 def measure(folder: Path, seed: int) -> None:
-    """Runs one seed to its report and stores what it says; raises `CalledProcessError` where the run fails."""
+    """Runs one seed and stores its report; raises `CalledProcessError` if the run fails."""
     home = folder / f"seed-{seed}"
     program = "from dagster_defs.cli import main; main()"
     command = [sys.executable, "-c", program, "run", "--profile", "tiny", "--seed", str(seed), "--home", str(home)]
@@ -50,7 +50,7 @@ def measure(folder: Path, seed: int) -> None:
 
 
 def figures(report: Report) -> dict[str, float | None]:
-    """Name -> value of everything that the table shows: every bar, pass@1 of every model and domain, differences."""
+    """Returns the figures of the table by name: every bar, pass@1 of every model and domain, differences."""
     bars = report["bars"]
     found: dict[str, float | None] = {f"{b['claim']} ({b['sense']} {b['limit']:g})": b["value"] for b in bars}
     for name, model in report["models"].items():
@@ -62,7 +62,7 @@ def figures(report: Report) -> dict[str, float | None]:
 
 
 def table(measured: list[Report]) -> str:
-    """Markdown: a row a figure, with its mean, least and greatest over the seeds, then each seed."""
+    """Renders Markdown: one row per figure, with mean, minimum and maximum over the seeds, then each seed."""
     each = [figures(made["report"]) for made in measured]
     heads = ["figure", "mean", "min", "max", *(f"seed {made['report']['seed']}" for made in measured)]
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
@@ -75,19 +75,19 @@ def table(measured: list[Report]) -> str:
 
 
 def shown(value: float | None) -> str:
-    """Three places, none where the number is large, a dash where nothing was measured."""
+    """Formats a figure with three decimals, a large one with none, and a missing one as a dash."""
     return "–" if value is None else f"{value:.0f}" if abs(value) >= 100 else f"{value:.3f}"
 
 
 def one_version(measured: list[Report]) -> None:
-    """Raises `SystemExit` where the seeds were not all made with one commit."""
+    """Checks that all seeds were made with one commit; raises `SystemExit` if not."""
     commits = {made["commit"] for made in measured}
     if len(commits) > 1:
         raise SystemExit(f"seeds of different versions ({', '.join(sorted(commits))}); delete the older seed-N.json")
 
 
 def main(arguments: list[str]) -> None:
-    """Run what is missing and print the table."""
+    """Runs the missing seeds and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, default=5)

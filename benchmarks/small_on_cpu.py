@@ -1,11 +1,11 @@
-"""The part of the profile `small` that two cores finish in two hours: SmolLM2 on GSM8K.
+"""Runs the part of the profile `small` that two cores finish in two hours: SmolLM2 on GSM8K.
 
     python benchmarks/small_on_cpu.py GSM8K_FOLDER HOME
 
-GSM8K_FOLDER holds `gsm8k_train.parquet` and `gsm8k_test.parquet`. R1-Zero comes first, and shows whether this base ever
-finds the form; then the second half of the recipe, with GSM8K's own worked solutions in the place of R1-Zero's: SFT
-from the base and reinforcement of what comes out. Prints JSON: scores, hours and tokens of each model, and what was
-taken back from `small` to fit. An interrupted run goes on from its last checkpoint.
+GSM8K_FOLDER holds `gsm8k_train.parquet` and `gsm8k_test.parquet`. R1-Zero comes first and shows if this base ever
+finds the form. Then follows the second half of the recipe, with GSM8K's own worked solutions in place of R1-Zero's:
+SFT from the base, and RL from the result. It prints JSON: scores, hours and tokens of each model, and the reductions
+from `small`. An interrupted run resumes from its last checkpoint.
 """
 
 import json
@@ -68,23 +68,23 @@ RL: Mapping[str, Any] = {
     "reference_sync_steps": None,
     "precision": "float32",
 }
-"""Of reinforcement: 32 completions a step, not 512, and a rate for few steps."""
+"""Changed settings of RL: 32 completions per step instead of 512, and a learning rate for few steps."""
 STEPS = {"r1_zero": 3, "dev2": 15}
 SFT: Mapping[str, Any] = {"epochs": 1, "batch": 16, "save_steps": 4, "max_tokens": 512, "precision": "float32"}
 ROWS = 1000
-"""Worked solutions that are learned."""
+"""Worked solutions to train on."""
 ASKED: Mapping[str, Any] = {"problems": {"math": 128}, "samples": 1}
 
 
 class Steps(Observer):
-    """Says on standard error how far a stage is."""
+    """Reports the progress of a stage on standard error."""
 
     def stepped(self, name: str, step: int, total: int, metrics: Mapping[str, float]) -> None:
         print(name, f"{step}/{total}", json.dumps(dict(metrics)), file=sys.stderr, flush=True)
 
 
 class Solutions:
-    """An engine that answers with the worked solutions of a file, without its notes for calculators."""
+    """An engine that replies with the worked solutions of a file, without its calculator annotations."""
 
     identity = "written"
 
@@ -118,7 +118,7 @@ class Solutions:
 
 
 def reduced(folder: Path, home: Path) -> Profile:
-    """`small` on a CPU, with GSM8K as its problems."""
+    """Reduces `small` to a CPU, with GSM8K as its problems."""
     home.mkdir(parents=True, exist_ok=True)
     declared = home / "gsm8k.toml"
     declared.write_text(SOURCES.format(folder=folder.resolve()), encoding="utf-8")
@@ -130,7 +130,7 @@ def reduced(folder: Path, home: Path) -> Profile:
 
 
 def worked(at: Workshop, file: Path, base: Checkpoint, problems: ProblemSet, recipe: RejectionRecipe) -> Corpus:
-    """Worked solutions as a corpus: judged and screened like a model's."""
+    """Makes a corpus of worked solutions, graded and screened like a model's."""
 
     def make(draft: Draft) -> Facts:
         with default_grader(at.runtime) as grader:
@@ -148,12 +148,12 @@ def worked(at: Workshop, file: Path, base: Checkpoint, problems: ProblemSet, rec
 
 
 def changed(recipe: Any, values: Mapping[str, Any]) -> dict[str, str]:
-    """Each changed field as `before -> after`."""
+    """Returns each changed field as `before -> after`."""
     return {name: f"{getattr(recipe, name)} -> {value}" for name, value in values.items()}
 
 
 def main(folder: Path, home: Path) -> None:
-    """Run what is missing in `home` and print the table."""
+    """Runs the stages that are missing in `home` and prints the table."""
     profile = reduced(folder, home)
     recipes, store = profile.recipes, Store(home.resolve(), Steps())
     full = recipes["evaluation"]

@@ -1,6 +1,6 @@
-"""An ablation: r1 run --profile smoke --recipe examples/ablation.py --select +evaluation/r1_zero_no_format
+"""Adds an ablation, R1-Zero without the format reward: one line in the graph and no line in any profile.
 
-R1-Zero without the format reward: one line in the graph, and no line in any profile.
+r1 run --profile smoke --recipe examples/ablation.py --select +evaluation/r1_zero_no_format
 """
 
 from dataclasses import replace

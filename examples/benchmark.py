@@ -1,6 +1,8 @@
-"""A second benchmark: r1 run --profile smoke --recipe examples/benchmark.py
+"""Adds a second benchmark, which is planned, scheduled, evaluated for every checkpoint and reported.
 
-Every checkpoint is asked its problems; they are kept out of the corpus, planned, scheduled, evaluated and reported.
+    r1 run --profile smoke --recipe examples/benchmark.py
+
+Its problems are kept out of the corpus.
 """
 
 from pathlib import Path

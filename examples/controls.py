@@ -1,7 +1,9 @@
-"""Effects and their controls: r1 run --profile tiny --recipe examples/controls.py (or: make controls)
+"""Adds the control experiments of the toy world's effects; the report states which effects survive their control.
 
-Mixing that does not pay, a web without the longest way to think, and two corpora as large as the teacher's that no
-teacher wrote. The report says which effects stay.
+    r1 run --profile tiny --recipe examples/controls.py        (or: make controls)
+
+The controls are a web on which mixing languages does not pay, a web without the longest way to think, and two corpora
+as large as the teacher's that no teacher wrote.
 """
 
 from r1_pipeline.profiles import Profile
@@ -9,5 +11,5 @@ from r1_pipeline.profiles.controls import with_controls
 
 
 def extend(profile: Profile) -> Profile:
-    """Adds the nodes of the controls, and their table to the report."""
+    """Adds the control nodes, and their table in the report."""
     return with_controls(profile)

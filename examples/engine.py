@@ -1,6 +1,6 @@
-"""An engine: r1 run --profile smoke --recipe examples/engine.py --select +evaluation/base
+"""Adds the engine `greedy`, whose identity is stored with every completion and enters fingerprints.
 
-`greedy` is the embedded engine without chance; its identity stands in every completion and fingerprint.
+r1 run --profile smoke --recipe examples/engine.py --select +evaluation/base
 """
 
 from typing import Any, Literal
@@ -22,13 +22,13 @@ class GreedyEngine(HfEngine):
     """The embedded engine at temperature 0."""
 
     def generate(self, requests: Any, sampling: Sampling, progress: Any = None) -> list[Completion]:
-        """One completion for each request, in order."""
+        """Generates one completion for each request, in order."""
         said = super().generate(requests, sampling.model_copy(update={"temperature": 0.0}), progress)
         return [completion.model_copy(update={"engine": identity()}) for completion in said]
 
 
 def identity(*_: Any) -> str:
-    """What stands in fingerprints and completions."""
+    """Returns the identity of the engine in fingerprints and completions."""
     return f"{engine_identity()}/greedy"
 
 
@@ -36,5 +36,5 @@ add_engine(Greedy, EngineKind(identity, lambda model, spec, runtime, home: Greed
 
 
 def extend(profile: Profile) -> Profile:
-    """Samples everything outside training with it."""
+    """Selects the engine for all sampling outside training."""
     return profile.with_engine(Greedy())

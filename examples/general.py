@@ -1,6 +1,8 @@
-"""General rows that a model writes: r1 run --profile smoke --recipe examples/general.py --select +general_traces
+"""Samples general rows from a model: Dev2 replies, and reward models keep replies with a score of 0.3 or more.
 
-Dev2 replies to the general prompts; reward models, trained from the base for it, keep what they score 0.3 or more.
+    r1 run --profile smoke --recipe examples/general.py --select +general_traces
+
+The reward models are trained from the base for this purpose.
 """
 
 from r1_pipeline.generation.asking import AskRecipe
@@ -11,7 +13,7 @@ from r1_pipeline.records import Sampling
 
 
 def extend(profile: Profile) -> Profile:
-    """Takes two replies to each of at most 100 prompts, and keeps one."""
+    """Samples two replies to each of at most 100 prompts, and keeps one."""
     ask = AskRecipe(
         sampling=Sampling(temperature=1.0, top_p=1.0, max_tokens=48), samples=2, problems={"general": 100}, seed=0
     )

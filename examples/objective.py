@@ -1,6 +1,8 @@
-"""An objective: r1 run --profile smoke --recipe examples/objective.py --select +evaluation/dev2_topr
+"""Adds two variants of Dev2 with other objectives: GSPO, and a loss that TRL does not have.
 
-Two nodes like Dev2: one with GSPO's objective, one with a loss that TRL does not have. Its version enters fingerprints.
+    r1 run --profile smoke --recipe examples/objective.py --select +evaluation/dev2_topr
+
+The version of the objective enters fingerprints.
 """
 
 from dataclasses import replace
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def tapered(replies: Replies) -> "Tensor":
-    """TOPR (arXiv 2503.14286): good replies count whole, bad ones less as the policy leaves them behind."""
+    """Computes TOPR (arXiv 2503.14286): good replies count in full, bad ones less as the policy leaves them behind."""
     log_ratio = (replies.logp_BT - replies.old_logp_BT).detach() * replies.mask_BT
     weight = log_ratio.sum(1, keepdim=True).exp().clamp(max=1.0)
     weight = weight.where(replies.advantages_B1 < 0, 1.0)

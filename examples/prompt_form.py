@@ -1,6 +1,8 @@
-"""A prompt form: r1 run --profile smoke --recipe examples/prompt_form.py --select +r1_zero
+"""Adds a prompt form that asks R1-Zero to note its steps and then to conclude.
 
-R1-Zero is asked to note its steps and then to conclude; the form's hash stands in every score.
+    r1 run --profile smoke --recipe examples/prompt_form.py --select +r1_zero
+
+The hash of the form is stored with every score.
 """
 
 import re
@@ -14,7 +16,7 @@ WHOLE = re.compile(rf"{NOTE}(.*\S.*){SO}\s*so (\S.*)", re.DOTALL)
 
 
 def split(text: str) -> SplitReply:
-    """Reasoning between the tags, the answer after `so`; None where there is none."""
+    """Splits a reply into the reasoning between the tags and the answer after `so`; missing parts are None."""
     found = WHOLE.fullmatch(text.strip())
     return SplitReply(reasoning=found[1].strip(), final=found[2]) if found else SplitReply(reasoning=None, final=None)
 
@@ -32,5 +34,5 @@ FORMS.add(
 
 
 def extend(profile: Profile) -> Profile:
-    """Asks R1-Zero in this form."""
+    """Selects the form for R1-Zero."""
     return profile.with_recipes({"r1_zero": changed(profile.recipes["r1_zero"], "template", "notes")})

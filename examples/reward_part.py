@@ -1,6 +1,6 @@
-"""A reward part: r1 run --profile smoke --recipe examples/reward_part.py --select +r1_zero
+"""Adds a reward part that rewards R1-Zero for short reasoning; its curve is `reward/brevity`.
 
-R1-Zero is also paid for short reasoning. Its curve `reward/brevity` stands beside the others.
+r1 run --profile smoke --recipe examples/reward_part.py --select +r1_zero
 """
 
 from r1_pipeline.data.templates import TemplateName, split_reply
@@ -10,11 +10,11 @@ from r1_pipeline.records import Completion, Problem
 from r1_pipeline.rewards.rubric import PARTS
 
 WORDS = 20
-"""Words of reasoning from which on the part is 0."""
+"""Words of reasoning at which the part reaches 0."""
 
 
 def brevity(problem: Problem, completion: Completion, form: TemplateName) -> float:
-    """1 for no reasoning at all, falling to 0 at `WORDS` words."""
+    """Returns 1 for no reasoning at all, falling linearly to 0 at `WORDS` words."""
     words = len((split_reply(form, completion.text).reasoning or "").split())
     return max(0.0, 1 - words / WORDS)
 

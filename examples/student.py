@@ -1,6 +1,8 @@
-"""A third student: r1 run --profile smoke --recipe examples/student.py
+"""Adds a third student; its base, distillation and both evaluations are partitions `mini`.
 
-Its base, its distillation and both evaluations follow as partitions `mini`; gates, plans and the report know it.
+    r1 run --profile smoke --recipe examples/student.py
+
+Gates, plans and the report include it.
 """
 
 from r1_pipeline.profiles import Profile

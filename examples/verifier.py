@@ -1,6 +1,6 @@
-"""A verifier for a domain of its own: r1 run --profile smoke --recipe examples/verifier.py --select heldout_problems
+"""Adds a domain with its own verifier: `reversal` asks for a word backwards, and the verifier compares letters only.
 
-The domain `reversal` asks for a word backwards; its verifier compares letters and nothing else.
+r1 run --profile smoke --recipe examples/verifier.py --select heldout_problems
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ FILE = Path(__file__).with_name("verifier.jsonl")
 
 
 class Letters:
-    """Judges by letters, whatever their case and whatever stands between them."""
+    """Compares letters, ignoring case and all other characters."""
 
     name, version = "letters", "1"
 
@@ -26,7 +26,7 @@ class Letters:
         return verdict(self, outcome, f"{said!r} against {wanted!r}", said)
 
     def close(self) -> None:
-        """Holds nothing."""
+        """Does nothing; the verifier holds no resources."""
 
 
 DOMAINS.add("reversal", DomainKind(title="Reversed words", summary="plain", verifier="letters"))
@@ -34,6 +34,6 @@ VERIFIERS.add("letters", lambda runtime, rule: Letters())
 
 
 def extend(profile: Profile) -> Profile:
-    """Lets the held-out problems take words to be reversed."""
+    """Adds words to reverse to the held-out problems."""
     source = file_source("words", FILE, "verifier.toml", "Apache-2.0", "written for this example", "heldout")
     return with_source(profile, source, FILE.parent, "heldout_problems")
