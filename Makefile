@@ -95,7 +95,7 @@ test-cluster: $(READY) services
 	@$(BIN)/python -m pytest -m slow tests/cluster
 
 test-deepspeed: .venv-deepspeed/.ready
-	@DS_ACCELERATOR=cpu .venv-deepspeed/bin/python -m pytest -m slow tests/training/test_ranks.py -k zero3
+	@DS_ACCELERATOR=cpu .venv-deepspeed/bin/python -m pytest -m slow tests/training/test_distributed.py -k zero3
 
 lint: $(READY)
 	@$(BIN)/ruff format --check .

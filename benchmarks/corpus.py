@@ -36,7 +36,7 @@ import polars as pl
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Artifact, Corpus, ProblemSet
 from r1_pipeline.artifacts.manifest import MANIFEST, sealed
-from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.artifacts.store import BuildResult, Spec, Store
 from r1_pipeline.artifacts.tables import frame_of, read_table, schema_of, write_records, write_shards, write_table
 from r1_pipeline.data.corpus import SAMPLES, corpus_statistics
 from r1_pipeline.data.ingest.files import Row, read_rows
@@ -52,7 +52,7 @@ from r1_pipeline.lineage.cards import write_data_card
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import Domain, Problem, Sample
-from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.runtime.build_context import BuildContext
 from r1_pipeline.verbs import merge
 
 A = TypeVar("A", bound=Artifact)
@@ -183,7 +183,7 @@ def build(data: Path, home: Path) -> dict[str, Any]:
     with ProcessPoolExecutor(LANES, get_context("spawn")) as lanes:
         parts = dict(zip(map(str, QUESTIONS), lanes.map(partial(ingest, home), QUESTIONS), strict=True))
     ingested = time.perf_counter()
-    at = Workshop(store, Runtime(threads=2), "sft_corpus")
+    at = BuildContext(store, Runtime(threads=2), "sft_corpus")
     corpus = merge(at, parts, heldout, MergeRecipe(seed=0, screening=STANDARD_SCREENING, rows={}))
     ended = time.perf_counter()
     screened, copied, written = (row["time"] for row in corpus.metrics())
@@ -220,11 +220,11 @@ def _until(corpus: Corpus, moment: float) -> float:
     return moment - datetime.fromisoformat(corpus.manifest.provenance.started).timestamp()
 
 
-def _heldout(data: Path, draft: Draft) -> Facts:
+def _heldout(data: Path, draft: Draft) -> BuildResult:
     questions = [text.strip() for file, column in HELD_OUT.items() for text in pl.read_parquet(data / file)[column]]
     problems = [_problem(question, "1", "math", "heldout:1#x") for question in dict.fromkeys(questions)]
     write_records(draft.path / "problems.parquet", problems, Problem)
-    return Facts({"rows": len(problems), "by_domain": {"math": len(problems)}})
+    return BuildResult({"rows": len(problems), "by_domain": {"math": len(problems)}})
 
 
 def _problem(question: str, answer: str, domain: Domain, source: str) -> Problem:
@@ -238,26 +238,31 @@ def ingest(home: Path, domain: Domain) -> Corpus:
     """Ingests a domain's source file as a problem set and a part of the corpus."""
     store, file = Store(home), home / "sources" / f"{domain}.jsonl"
 
-    def problems(draft: Draft) -> Facts:
+    def problems(draft: Draft) -> BuildResult:
         frames = (frame_of(batch, Problem) for batch in _batches(_problems(file, domain)))
         rows = write_shards(draft.path, "problems", frames)
-        return Facts({"rows": rows, "by_domain": {domain: rows}})
+        return BuildResult({"rows": rows, "by_domain": {domain: rows}})
 
-    def traces(draft: Draft) -> Facts:
+    def traces(draft: Draft) -> BuildResult:
         schema = schema_of(Sample)
         write_shards(draft.path, SAMPLES, (pl.DataFrame(batch, schema) for batch in _batches(_samples(file, domain))))
-        return Facts(corpus_statistics(draft.path))
+        return BuildResult(corpus_statistics(draft.path))
 
     asked = _made(store, ProblemSet, f"problems/{domain}", "curate", {}, problems)
     return _made(store, Corpus, f"reasoning_traces/{domain}", "rejection_sample", {"problems": asked}, traces)
 
 
 def _made(
-    store: Store, kind: type[A], name: str, stage: str, inputs: dict[str, Artifact], make: Callable[[Draft], Facts]
+    store: Store,
+    kind: type[A],
+    name: str,
+    stage: str,
+    inputs: dict[str, Artifact],
+    make: Callable[[Draft], BuildResult],
 ) -> A:
     spec = Spec(name, stage, 1, Recipe(), inputs)
 
-    def described(draft: Draft) -> Facts:
+    def described(draft: Draft) -> BuildResult:
         facts = make(draft)
         write_data_card(draft.path, kind, spec, facts)
         return facts

@@ -27,18 +27,17 @@ from r1_pipeline.artifacts.draft import bare_draft
 from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, ProblemSet
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.engines import Transformers, Vllm
-from r1_pipeline.generation.asking import sample
 from r1_pipeline.generation.engine import Engine, requests_for
-from r1_pipeline.generation.opening import open_engine
+from r1_pipeline.generation.engine_factory import open_engine
 from r1_pipeline.generation.rejection import RejectionRecipe
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Request, Sampling
-from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.runtime.build_context import BuildContext
 from r1_pipeline.settings.cluster import Cluster
 from r1_pipeline.settings.engines import VllmSettings
-from r1_pipeline.verbs import ask, curate, pretrain, reinforce, rejection_sample
+from r1_pipeline.verbs import curate, pretrain, reinforce, rejection_sample
 
 CORES, SAMPLES, TURNS = 2, 16, 3
 SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_tokens=64)
@@ -64,9 +63,9 @@ class Bench:
             self.at(home, "reasoning_problems", RUNTIME), PROFILE.recipes["reasoning_problems"]
         )
 
-    def at(self, home: Path, name: str, runtime: Runtime) -> Workshop:
-        """Returns a workshop."""
-        return Workshop(Store(home), runtime, name)
+    def at(self, home: Path, name: str, runtime: Runtime) -> BuildContext:
+        """Returns a build context."""
+        return BuildContext(Store(home), runtime, name)
 
     def requests(self) -> list[Request]:
         """Returns the prompts with 16 samples each."""
@@ -263,7 +262,7 @@ def rejection_row(bench: Bench) -> dict[str, Any]:
 
 def sampled(bench: Bench, folder: Path, policy: Checkpoint, recipe: RejectionRecipe) -> Corpus:
     """Samples the rows that the policy answers correctly, in a new home."""
-    answers = ask(bench.at(folder, "reasoning_answers/math", RUNTIME), policy, bench.problems, recipe.ask)
+    answers = sample_and_store(bench.at(folder, "reasoning_answers/math", RUNTIME), policy, bench.problems, recipe.ask)
     return rejection_sample(bench.at(folder, "reasoning_traces/math", RUNTIME), answers, bench.problems, recipe)
 
 

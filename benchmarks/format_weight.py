@@ -12,7 +12,7 @@ from pathlib import Path
 from r1_pipeline.artifacts.kinds import Checkpoint
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.profiles import load_profile
-from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.runtime.build_context import BuildContext
 from r1_pipeline.verbs import ask, curate, evaluate, pretrain, reinforce
 
 WEIGHT, LEARNING_RATE = 1.0, 1e-3
@@ -23,8 +23,8 @@ def main() -> None:
     profile = load_profile("tiny", seed=0)
     store = Store(Path(os.environ.get("R1_HOME", ".r1")).resolve())
 
-    def at(name: str) -> Workshop:
-        return Workshop(store, profile.runtime, name)
+    def at(name: str) -> BuildContext:
+        return BuildContext(store, profile.runtime, name)
 
     recipe = profile.recipes["r1_zero"]
     heavy = recipe.model_copy(

@@ -25,7 +25,7 @@ from pathlib import Path
 from gpu_compare import distance, planned
 from gpu_page import page
 from gpu_parts import PARTS, Watch
-from gpu_settings import CARD, MODEL, TOY, Bench, Facts, bench, toy_base
+from gpu_settings import CARD, MODEL, TOY, Bench, BuildResult, bench, toy_base
 
 from r1_pipeline.artifacts.provenance import code_state
 from r1_pipeline.artifacts.whole import write_text_whole
@@ -80,7 +80,7 @@ def open_bench(given: Options) -> Bench:
     return bench(given.home, TOY if given.toy else CARD, model, given.gsm8k, watch)
 
 
-def machine(given: Options) -> Facts:
+def machine(given: Options) -> BuildResult:
     """Describes the machine that the figures were measured on."""
     import torch
 
@@ -103,7 +103,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def run_part(given: Options, name: str) -> Facts:
+def run_part(given: Options, name: str) -> BuildResult:
     """Returns the figures of a part, from its file if it is finished, otherwise from a run in its own process.
 
     Raises `SystemExit` if the process fails, or if a process that should be killed ends in another way.
@@ -117,11 +117,11 @@ def run_part(given: Options, name: str) -> Facts:
             _store(file, {"killed": True, "wall_s": time.monotonic() - start})
         elif code or not file.exists():
             sys.exit(f"part {name} ended with {code}; see its message above; the same command resumes it")
-    found: Facts = json.loads(file.read_text(encoding="utf-8"))
+    found: BuildResult = json.loads(file.read_text(encoding="utf-8"))
     return found
 
 
-def _store(file: Path, facts: Facts) -> None:
+def _store(file: Path, facts: BuildResult) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     write_text_whole(file, json.dumps(facts, indent=1) + "\n")
 
@@ -137,7 +137,7 @@ def claim(given: Options, ready: Bench) -> None:
     _store(file, mine)
 
 
-def measure(given: Options, ready: Bench) -> Facts:
+def measure(given: Options, ready: Bench) -> BuildResult:
     """Runs all parts and returns their figures as one record."""
     start = time.monotonic()
     found = {name: run_part(given, name) for name in PARTS}

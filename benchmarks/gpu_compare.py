@@ -3,13 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from gpu_settings import Bench, Facts
+from gpu_settings import Bench, BuildResult
 
 from r1_pipeline.planning.hardware import ACCELERATORS
 from r1_pipeline.planning.plan import plan
 
 
-def distance(one: Facts, other: Facts) -> Facts:
+def distance(one: BuildResult, other: BuildResult) -> BuildResult:
     """Measures how far apart two runs are, in their weights and in every step."""
     from safetensors.torch import load_file
 
@@ -28,7 +28,7 @@ def distance(one: Facts, other: Facts) -> Facts:
     }
 
 
-def planned(bench: Bench, run: Facts) -> Facts:
+def planned(bench: Bench, run: BuildResult) -> BuildResult:
     """Compares the measured RL run with `r1 plan` for the same run at its actual lengths."""
     name = accelerator(bench)
     if name is None:

@@ -1,9 +1,9 @@
 """The page of `gpu.py` in Markdown, with every figure of its JSON that a reader compares."""
 
-from gpu_settings import Facts
+from gpu_settings import BuildResult
 
 
-def page(found: Facts) -> str:
+def page(found: BuildResult) -> str:
     """Renders all tables."""
     parts = (_head, _import, _rollouts, _gain, _course, _precision, _resume, _plan)
     return "\n\n".join(part(found) for part in parts) + "\n"
@@ -14,7 +14,7 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _head(found: Facts) -> str:
+def _head(found: BuildResult) -> str:
     machine = found["machine"]
     card = f"{machine['card']}, {machine['memory_gib']:.0f} GiB" if machine["card"] else "a CPU (toy size)"
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
@@ -23,7 +23,7 @@ def _head(found: Facts) -> str:
     return f"# What {card} does with r1-pipeline\n\n{made}"
 
 
-def _import(found: Facts) -> str:
+def _import(found: BuildResult) -> str:
     made = found["import"]
     source = made["source"]
     name = source.get("repository") or f"{source['type']} {source['digest'][:12]}"
@@ -31,7 +31,7 @@ def _import(found: Facts) -> str:
     return f"## The base\n\n{name}, {made['architecture']}, {size}: imported in {made['seconds']:.1f} s."
 
 
-def _rollouts(found: Facts) -> str:
+def _rollouts(found: BuildResult) -> str:
     rows, absent = [], []
     for name, each in found["rollouts"].items():
         if name == "wall_s":
@@ -50,7 +50,7 @@ def _rollouts(found: Facts) -> str:
     return "\n\n".join(["## Rollouts", _table(head, rows), *absent])
 
 
-def _gain(found: Facts) -> str:
+def _gain(found: BuildResult) -> str:
     rows = []
     for name, each in (("base", found["before"]), ("reinforced", found["after"])):
         within = each["pass_at_1_ci"]
@@ -69,7 +69,7 @@ def _gain(found: Facts) -> str:
     return "\n\n".join(["## Held-out problems", _table(head, rows), said])
 
 
-def _course(found: Facts) -> str:
+def _course(found: BuildResult) -> str:
     run = found["reinforcement"]
     every = max(1, len(run["steps"]) // 10)
     rows = [
@@ -84,7 +84,7 @@ def _course(found: Facts) -> str:
     return "\n\n".join(["## Reinforcement", said, _table(head, rows)])
 
 
-def _precision(found: Facts) -> str:
+def _precision(found: BuildResult) -> str:
     rows, absent = [], []
     for name, each in found["precision"].items():
         if "absent" in each:
@@ -97,7 +97,7 @@ def _precision(found: Facts) -> str:
     return "\n\n".join(["## SFT in two precisions", _table(head, rows), *absent])
 
 
-def _resume(found: Facts) -> str:
+def _resume(found: BuildResult) -> str:
     resume = found["resume"]
     rows = []
     for name, key in (("two whole runs", "twice"), ("a whole run and a resumed one", "resumed")):
@@ -117,7 +117,7 @@ def _resume(found: Facts) -> str:
     return "\n\n".join(["## Killed and resumed", said, _table(head, rows)])
 
 
-def _plan(found: Facts) -> str:
+def _plan(found: BuildResult) -> str:
     plan = found["plan"]
     if "absent" in plan:
         return f"## Against `r1 plan`\n\nAbsent: {plan['absent']}."

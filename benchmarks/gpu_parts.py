@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from gpu_settings import SEED, Bench, Facts, vllm_is_absent
+from gpu_settings import SEED, Bench, BuildResult, vllm_is_absent
 
 from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, EvalReport, ProblemSet
 from r1_pipeline.artifacts.observer import Observer
@@ -18,7 +18,7 @@ from r1_pipeline.errors import RequirementError
 from r1_pipeline.evaluation.paired import differences, marks_of
 from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.generation.engine import requests_for
-from r1_pipeline.generation.opening import open_engine
+from r1_pipeline.generation.engine_factory import open_engine
 from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.recipe import Precision
 from r1_pipeline.records import Completion, Request
@@ -101,7 +101,7 @@ def reinforced(
     return reinforce(bench.at("r1_zero", home), base(bench), problems, recipe)
 
 
-def imported(bench: Bench) -> Facts:
+def imported(bench: Bench) -> BuildResult:
     """Imports the base as an artifact and opens it."""
     made = base(bench)
     shape = bench.recipes["base"].shape
@@ -116,17 +116,17 @@ def imported(bench: Bench) -> Facts:
     }
 
 
-def rollouts(bench: Bench) -> Facts:
+def rollouts(bench: Bench) -> BuildResult:
     """Runs every engine on the same requests: tokens per second, and the gap to the trainer's log-probabilities."""
     engines: dict[str, EngineSpec] = {"transformers": Transformers(), "vllm": Vllm(dtype="bfloat16")}
     absent = vllm_is_absent()
     if absent:
         del engines["vllm"]
-    found: Facts = {name: _engine(bench, spec) for name, spec in engines.items()}
+    found: BuildResult = {name: _engine(bench, spec) for name, spec in engines.items()}
     return {**found, "vllm": {"absent": absent}} if absent else found
 
 
-def _engine(bench: Bench, spec: EngineSpec) -> Facts:
+def _engine(bench: Bench, spec: EngineSpec) -> BuildResult:
     model, sampling = base(bench), bench.recipes["evaluation"].ask.sampling
     problems = heldout(bench).problems()[: max(1, bench.size.asked // bench.size.group)]
     requests = requests_for(problems, model.template, bench.size.group, SEED)
@@ -153,7 +153,7 @@ def _engine(bench: Bench, spec: EngineSpec) -> Facts:
 
 def _gap(
     bench: Bench, model: Path, requests: Sequence[Request], said: Sequence[Completion], precision: Precision
-) -> Facts:
+) -> BuildResult:
     """Returns the gap, in nats per token, between an engine's log-probabilities and the trainer's forward pass."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -181,42 +181,42 @@ def _evaluated(bench: Bench, model: Checkpoint) -> EvalReport:
     return evaluate(bench.at(f"evaluation/{model.name}"), answers, problems, recipe)
 
 
-def _scores(report: EvalReport) -> Facts:
+def _scores(report: EvalReport) -> BuildResult:
     found = scores_of(report).overall.model_dump(mode="json")
     return {
         key: found[key] for key in ("pass_at_1", "pass_at_1_ci", "format_rate", "mean_tokens", "problems", "outcomes")
     }
 
 
-def before(bench: Bench) -> Facts:
+def before(bench: Bench) -> BuildResult:
     """Evaluates the base."""
     return _scores(_evaluated(bench, base(bench)))
 
 
-def trained(bench: Bench) -> Facts:
+def trained(bench: Bench) -> BuildResult:
     """Trains by RL and returns the metrics of every step."""
     made = reinforced(bench)
     return {**_course(made), "tokens": made.statistics["tokens"], "peak_gib": peak_gib(bench)}
 
 
-def after(bench: Bench) -> Facts:
+def after(bench: Bench) -> BuildResult:
     """Evaluates the RL-trained base, and its gain over the base problem by problem."""
     reports = [_evaluated(bench, model) for model in (reinforced(bench), base(bench))]
     gain = differences(*(marks_of(report.completions(), "domain") for report in reports))["math"]
     return {**_scores(reports[0]), "gain": gain.model_dump()}
 
 
-def _course(model: Checkpoint) -> Facts:
+def _course(model: Checkpoint) -> BuildResult:
     """Returns the steps of a training run; its seconds include those before an interruption."""
     steps = [{key: row[key] for key in SHOWN if key in row} for row in model.metrics()]
     seconds = [row["seconds"] for row in steps]
     return {"steps": steps, "seconds": sum(seconds), "seconds_a_step": median(seconds)}
 
 
-def tuned(precision: Precision) -> Callable[[Bench], Facts]:
+def tuned(precision: Precision) -> Callable[[Bench], BuildResult]:
     """Makes a part that fine-tunes the base in this precision, on the same rows in the same order."""
 
-    def part(bench: Bench) -> Facts:
+    def part(bench: Bench) -> BuildResult:
         try:
             require_precision(precision, bench.size.device)
         except RequirementError as error:
@@ -231,10 +231,10 @@ def tuned(precision: Precision) -> Callable[[Bench], Facts]:
     return part
 
 
-def short(home: str) -> Callable[[Bench], Facts]:
+def short(home: str) -> Callable[[Bench], BuildResult]:
     """Makes a part that runs a short RL training in a home of its own."""
 
-    def part(bench: Bench) -> Facts:
+    def part(bench: Bench) -> BuildResult:
         made = reinforced(bench, home, bench.size.short, bench.size.short_save)
         rows = [{key: row[key] for key in ("step", *ALIKE)} for row in made.metrics()]
         return {"digest": made.digest, "model": str(made.path), "steps": rows}
@@ -242,13 +242,13 @@ def short(home: str) -> Callable[[Bench], Facts]:
     return part
 
 
-def killed(bench: Bench) -> Facts:
+def killed(bench: Bench) -> BuildResult:
     """Runs the short RL training until it is killed at a step."""
     made = short("resumed")(replace(bench, observer=Killed(bench.size.killed_after)))
     return {"finished": made}
 
 
-PARTS: Mapping[str, Callable[[Bench], Facts]] = {
+PARTS: Mapping[str, Callable[[Bench], BuildResult]] = {
     "import": imported,
     "rollouts": rollouts,
     "before": before,

@@ -11,22 +11,22 @@ from r1_pipeline.data.ingest.declared import read_sources
 from r1_pipeline.engines import VllmRollouts
 from r1_pipeline.errors import EngineError, RecipeError, RequirementError
 from r1_pipeline.evaluation.runner import EvaluateRecipe, GradeRecipe
-from r1_pipeline.generation.asking import AskRecipe
+from r1_pipeline.generation.sampling import SamplingRecipe
 from r1_pipeline.generation.vllm import vllm_version
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.profiles.models import QWEN_1_5B
 from r1_pipeline.profiles.sources import with_sources
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Sampling
-from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.runtime.build_context import BuildContext
 from r1_pipeline.settings.engines import Colocated, VllmSettings
-from r1_pipeline.training.adopt import AdoptRecipe, HubModel
+from r1_pipeline.training.import_pretrained import HubModel, ImportRecipe
 from r1_pipeline.training.pretrain import PretrainRecipe
 from r1_pipeline.training.sft import SftRecipe
 from r1_pipeline.verbs import ReinforceRecipe, pretrain
 
 SEED = 0
-Facts = dict[str, Any]
+BuildResult = dict[str, Any]
 """The figures of a part, as in its JSON."""
 SOURCES = """
 builtin = ["preference"]
@@ -128,10 +128,10 @@ class Bench:
     def recipes(self) -> dict[str, Recipe]:
         return {name: recipe for name, recipe in self.profile.recipes.items() if isinstance(recipe, Recipe)}
 
-    def at(self, name: str, home: str = "store") -> Workshop:
-        """Returns a workshop in the store of this home, or in a separate one."""
+    def at(self, name: str, home: str = "store") -> BuildContext:
+        """Returns a build context in the store of this home, or in a separate one."""
         store = Store((self.home / home).resolve(), self.observer, device=self.size.device)
-        return Workshop(store, self.profile.runtime, name)
+        return BuildContext(store, self.profile.runtime, name)
 
 
 def toy_base(home: Path, observer: Observer) -> Path:
@@ -140,7 +140,7 @@ def toy_base(home: Path, observer: Observer) -> Path:
     recipe = smoke.recipes["base"]
     assert isinstance(recipe, PretrainRecipe)
     store = Store((home / "toy").resolve(), observer)
-    return pretrain(Workshop(store, smoke.runtime, "base"), recipe.model_copy(update={"steps": TOY_STEPS})).path
+    return pretrain(BuildContext(store, smoke.runtime, "base"), recipe.model_copy(update={"steps": TOY_STEPS})).path
 
 
 def bench(home: Path, size: Size, model: str, gsm8k: Path | None, observer: Observer) -> Bench:
@@ -201,7 +201,7 @@ def vllm_is_absent() -> str | None:
 def _recipes(profile: Profile, size: Size, *, own: bool) -> dict[str, Recipe]:
     recipes, smoke = profile.recipes, load_profile("smoke", SEED).recipes
     base, zero, tuned = recipes["base"], recipes["r1_zero"], recipes["dev1"]
-    if not (isinstance(base, AdoptRecipe) and isinstance(zero, ReinforceRecipe) and isinstance(tuned, SftRecipe)):
+    if not (isinstance(base, ImportRecipe) and isinstance(zero, ReinforceRecipe) and isinstance(tuned, SftRecipe)):
         raise RecipeError("the profile small has changed its verbs; correct benchmarks/gpu_settings.py")
     curated = {}
     for name, domain in (("reasoning_problems", "math"), ("heldout_problems", "math"), ("general_prompts", "general")):
@@ -209,7 +209,7 @@ def _recipes(profile: Profile, size: Size, *, own: bool) -> dict[str, Recipe]:
         assert isinstance(recipe, CurateRecipe)
         curated[name] = recipe.model_copy(update={"domains": (domain,), "optional": ()})
     sampling = Sampling(temperature=1.0, top_p=1.0, max_tokens=size.tokens)
-    asked = AskRecipe(sampling=sampling, samples=size.samples, problems={"math": size.heldout}, seed=SEED)
+    asked = SamplingRecipe(sampling=sampling, samples=size.samples, problems={"math": size.heldout}, seed=SEED)
     return {
         **curated,
         "base": base.model_copy(update={"dtype": "bfloat16"}) if own else base,

@@ -34,7 +34,7 @@ from r1_pipeline.artifacts.observer import Observer  # noqa: E402
 from r1_pipeline.artifacts.store import Store  # noqa: E402
 from r1_pipeline.graph.node import AssetName  # noqa: E402
 from r1_pipeline.lineage.library import Library  # noqa: E402
-from r1_pipeline.runtime.workshop import Workshop  # noqa: E402
+from r1_pipeline.runtime.build_context import BuildContext  # noqa: E402
 from r1_pipeline.verbs import curate, curate_preferences, pretrain  # noqa: E402
 
 TURNS = 5
@@ -89,7 +89,7 @@ def overhead(home: Path) -> dict[str, Any]:
     settings.export()
     profile, worker = settings.load(), Executor(settings, {}, Observer())
     recipes = profile.recipes
-    verbs: dict[str, Callable[[Workshop], object]] = {
+    verbs: dict[str, Callable[[BuildContext], object]] = {
         "preference_pairs": lambda at: curate_preferences(at, recipes["preference_pairs"]),
         "general_prompts": lambda at: curate(at, recipes["general_prompts"]),
         "heldout_problems": lambda at: curate(at, recipes["heldout_problems"]),
@@ -102,7 +102,7 @@ def overhead(home: Path) -> dict[str, Any]:
         for _ in range(TURNS):
             forget(home)
             began = time.perf_counter()
-            verb(Workshop(Store(home, device=profile.runtime.device), profile.runtime, name))
+            verb(BuildContext(Store(home, device=profile.runtime.device), profile.runtime, name))
             direct, alone = time.perf_counter() - began, worked(home, name)
             forget(home)
             began = time.perf_counter()

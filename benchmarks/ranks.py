@@ -3,7 +3,7 @@
     python benchmarks/ranks.py FOLDER [ddp fsdp2 zero3]
 
 FOLDER, which must be new, receives the runs. `zero3` needs DeepSpeed (the environment of `make test-deepspeed`, with
-DS_ACCELERATOR=cpu). The runs are those of `tests/training/test_ranks.py`, whose tolerance is 1e-4 per step.
+DS_ACCELERATOR=cpu). The runs are those of `tests/training/test_distributed.py`, whose tolerance is 1e-4 per step.
 """
 
 import json

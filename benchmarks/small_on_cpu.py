@@ -21,22 +21,22 @@ import polars as pl
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, ProblemSet
 from r1_pipeline.artifacts.observer import Observer
-from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.artifacts.store import BuildResult, Spec, Store
 from r1_pipeline.data.corpus import write_samples
 from r1_pipeline.data.ingest.declared import read_sources
 from r1_pipeline.data.templates import reply, summarize
-from r1_pipeline.generation import asking
-from r1_pipeline.generation.asking import Asked, Subject
+from r1_pipeline.generation import sampling
 from r1_pipeline.generation.engine import Progress
-from r1_pipeline.generation.judging import judge
+from r1_pipeline.generation.grade_completions import grade_completions
 from r1_pipeline.generation.rejection import RejectionRecipe, keep_samples, screened
+from r1_pipeline.generation.sampling import SamplingRecord, SamplingSubject
 from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.profiles.sources import with_sources
 from r1_pipeline.records import Completion, Request, Sampling
 from r1_pipeline.rewards.graders import default_grader
-from r1_pipeline.runtime.workshop import Workshop
-from r1_pipeline.verbs import ask, curate, evaluate, finetune, pretrain, reinforce
+from r1_pipeline.runtime.build_context import BuildContext
+from r1_pipeline.verbs import curate, evaluate, finetune, pretrain, reinforce
 
 SOURCES = """
 builtin = ["general", "preference"]
@@ -113,7 +113,7 @@ class Solutions:
             engine=self.identity,
         )
 
-    def spent(self) -> Mapping[str, float]:
+    def usage(self) -> Mapping[str, float]:
         return {}
 
 
@@ -129,20 +129,22 @@ def reduced(folder: Path, home: Path) -> Profile:
     return replace(profile, runtime=runtime)
 
 
-def worked(at: Workshop, file: Path, base: Checkpoint, problems: ProblemSet, recipe: RejectionRecipe) -> Corpus:
+def worked(at: BuildContext, file: Path, base: Checkpoint, problems: ProblemSet, recipe: RejectionRecipe) -> Corpus:
     """Makes a corpus of worked solutions, graded and screened like a model's."""
 
-    def make(draft: Draft) -> Facts:
+    def make(draft: Draft) -> BuildResult:
         with default_grader(at.runtime) as grader:
-            subject = Subject(model="gsm8k", model_digest="gsm8k", problems_digest=problems.digest)
-            chosen = asking.select(problems.problems(), recipe.ask, draft)
-            said = asking.ask(Solutions(file, problems, base), chosen, "chat", recipe.ask, subject, draft)
-            judged = judge(said, problems.problems(), grader, "chat")
-        asked = Asked.model_validate_json((draft.path / "asked.json").read_text(encoding="utf-8"))
+            subject = SamplingSubject(model="gsm8k", model_digest="gsm8k", problems_digest=problems.digest)
+            chosen = sampling.select_problems(problems.problems(), recipe.ask, draft)
+            said = sampling.sample_and_store(
+                Solutions(file, problems, base), chosen, "chat", recipe.ask, subject, draft
+            )
+            judged = grade_completions(said, problems.problems(), grader, "chat")
+        asked = SamplingRecord.model_validate_json((draft.path / "asked.json").read_text(encoding="utf-8"))
         passed, dropped = screened(judged, problems.problems(), recipe.keep)
         rows, others = keep_samples(passed, problems.problems(), asked, recipe.keep.per_problem)
         write_samples(draft.path, rows)
-        return Facts({"rows": len(rows), "dropped": len(dropped) + len(others)})
+        return BuildResult({"rows": len(rows), "dropped": len(dropped) + len(others)})
 
     return at.store.build(Corpus, Spec(at.name, "worked", 1, recipe, {"problems": problems}), make)
 
@@ -162,15 +164,15 @@ def main(folder: Path, home: Path) -> None:
     evaluation = full.model_copy(update={"ask": asked, "grade": full.grade.model_copy(update={"ks": (1,)})})
     rows: dict[str, Any] = {}
 
-    def at(name: str) -> Workshop:
-        return Workshop(store, profile.runtime, name)
+    def at(name: str) -> BuildContext:
+        return BuildContext(store, profile.runtime, name)
 
     def rl(name: str) -> Any:
         grpo = recipes[name].grpo.model_copy(update={**RL, "steps": STEPS[name]})
         return recipes[name].model_copy(update={"grpo": grpo})
 
     def examined(model: Checkpoint) -> Checkpoint:
-        answers = ask(at(f"answers/{model.name}"), model, heldout, asked)
+        answers = sample_and_store(at(f"answers/{model.name}"), model, heldout, asked)
         scores = evaluate(at(f"evaluation/{model.name}"), answers, heldout, evaluation).scores()["overall"]
         made, seconds = model.manifest.provenance, answers.manifest.provenance.seconds
         rows[model.name] = {

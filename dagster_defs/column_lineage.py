@@ -1,4 +1,4 @@
-"""Columns of an artifact's table, as Dagster shows them (`r1_pipeline.graph.columns`)."""
+"""Columns of an artifact's table, as Dagster shows them (`r1_pipeline.graph.column_lineage`)."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_defs.asset_keys import asset_key
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.graph.bound import Bound
-from r1_pipeline.graph.columns import columns
+from r1_pipeline.graph.column_lineage import columns
 
 
 def column_metadata(artifact: Artifact, bound: Bound) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What every asset is given: the profile's recipe, the artifact store, and who watches.
 
-`materialize` is the one way from a node of the graph to a Dagster materialization: it opens the workshop under the
+`materialize` is the one way from a node of the graph to a Dagster materialization: it opens the build context under the
 artifact's name, tracks the computation, and turns the artifact into a handle with data version and metadata.
 """
 
@@ -31,7 +31,7 @@ from r1_pipeline.graph.local import Judged, lineage_of, write_graph_report
 from r1_pipeline.graph.node import AssetName
 from r1_pipeline.profiles import Profile
 from r1_pipeline.recipe import fingerprint
-from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.runtime.build_context import BuildContext
 
 Context = AssetExecutionContext | AssetCheckExecutionContext
 
@@ -60,7 +60,7 @@ class PipelineResource:
         """The graph with the profile's recipes."""
         return self.profile.bound
 
-    def workshop(self, context: Context, name: AssetName) -> Workshop:
+    def build_context(self, context: Context, name: AssetName) -> BuildContext:
         """Where a verb works; its artifact will stand under `name`."""
         run, pipeline_run = context.run, pipeline_run_of(context)
         hold_run_lock(self.settings, run.run_id)
@@ -80,7 +80,7 @@ class PipelineResource:
         lineage = OpenLineageObserver(self._events, run.run_id, warn)
         observers = Observers([runs, tracked, lineage, *self._observers])
         store = Store(self.settings.home, observers, device=self.profile.runtime.device)
-        return Workshop(store, self.profile.runtime, str(name), PipesLauncher(context))
+        return BuildContext(store, self.profile.runtime, str(name), PipesLauncher(context))
 
     def warn(self, context: Context, name: str, message: str) -> None:
         """Says something that a person should read of the artifact `name`."""
@@ -95,7 +95,7 @@ class PipelineResource:
             return self._report(context, name, inputs)
         by_name = {artifact.name: artifact for artifact in inputs}
         with retry_transient(context):
-            artifact = self.bound.make(name, self.workshop(context, name), lambda each: by_name[str(each)])
+            artifact = self.bound.make(name, self.build_context(context, name), lambda each: by_name[str(each)])
         if isinstance(artifact, EvalReport):
             self._promote_if_better(context, artifact)
         return dg.MaterializeResult(
@@ -132,7 +132,7 @@ class PipelineResource:
                     opened[name] = (
                         open_artifact(lineage[name])
                         if name in lineage
-                        else self.bound.make(name, self.workshop(context, name), find)
+                        else self.bound.make(name, self.build_context(context, name), find)
                     )
             return opened[name]
 

@@ -6,8 +6,8 @@ r1 run --profile smoke --recipe examples/engine.py --select +evaluation/base
 from typing import Any, Literal
 
 from r1_pipeline.engines import EngineSpec
+from r1_pipeline.generation.engine_factory import EngineKind, add_engine
 from r1_pipeline.generation.hf import HfEngine, engine_identity
-from r1_pipeline.generation.opening import EngineKind, add_engine
 from r1_pipeline.profiles import Profile
 from r1_pipeline.records import Completion, Sampling
 

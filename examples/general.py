@@ -5,8 +5,8 @@
 The reward models are trained from the base for this purpose.
 """
 
-from r1_pipeline.generation.asking import AskRecipe
-from r1_pipeline.generation.opinions import AcceptRecipe, ByReward, SampleGeneralRecipe
+from r1_pipeline.generation.judgements import AcceptRecipe, ByReward, SampleGeneralRecipe
+from r1_pipeline.generation.sampling import SamplingRecipe
 from r1_pipeline.profiles import Profile
 from r1_pipeline.profiles.extended import with_sampled_general
 from r1_pipeline.records import Sampling
@@ -14,7 +14,7 @@ from r1_pipeline.records import Sampling
 
 def extend(profile: Profile) -> Profile:
     """Samples two replies to each of at most 100 prompts, and keeps one."""
-    ask = AskRecipe(
+    ask = SamplingRecipe(
         sampling=Sampling(temperature=1.0, top_p=1.0, max_tokens=48), samples=2, problems={"general": 100}, seed=0
     )
     keep = AcceptRecipe(by=ByReward(least=0.3), per_problem=1)

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # `__getattr__` reads these lines too: they are the one list of where a name lives
     from r1_pipeline.artifacts.kinds import (
-        Answers,
         Artifact,
         Checkpoint,
+        Completions,
         Corpus,
         EvalReport,
         PreferenceScores,
@@ -48,11 +48,11 @@ if TYPE_CHECKING:  # `__getattr__` reads these lines too: they are the one list 
         TestCase,
         Verdict,
     )
-    from r1_pipeline.rewards.batch import BadLine, Graded, grade_rows
     from r1_pipeline.rewards.graders import default_grader
+    from r1_pipeline.rewards.jsonl import BadLine, Graded, grade_rows
     from r1_pipeline.rewards.rubric import Rubric
     from r1_pipeline.rewards.verifier import Grader
-    from r1_pipeline.runtime.workshop import Workshop
+    from r1_pipeline.runtime.build_context import BuildContext
     from r1_pipeline.verbs import (
         ask,
         collect_general,
@@ -76,11 +76,12 @@ if TYPE_CHECKING:  # `__getattr__` reads these lines too: they are the one list 
 __all__ = [
     "DEEPSEEK_R1",
     "STANDARD_SCREENING",
-    "Answers",
     "Artifact",
     "BadLine",
+    "BuildContext",
     "Checkpoint",
     "Completion",
+    "Completions",
     "Corpus",
     "EvalReport",
     "Graded",
@@ -106,7 +107,6 @@ __all__ = [
     "Store",
     "TestCase",
     "Verdict",
-    "Workshop",
     "ask",
     "collect_general",
     "compare_preferences",

@@ -6,7 +6,7 @@
     VllmRollouts   vLLM generates while a policy is reinforced       training.rollouts
 
 Memory, devices, addresses and concurrency are the runtime's (`settings.engines`) and enter no fingerprint. A recipe
-file may add engines (`generation.opening.add_engine`). Not covered: the engines themselves.
+file may add engines (`generation.engine_factory.add_engine`). Not covered: the engines themselves.
 """
 
 from typing import Annotated, Any, Literal

@@ -73,8 +73,8 @@ class Runtime(BaseModel):
     """Where the files of a user's sources lie on this machine, by the name of the source."""
 
 
-class Later:
-    """Marks a field that its recipe did not always have: `Annotated[Precision, Later()] = "float32"`.
+class AddedField:
+    """Marks a field that its recipe did not always have: `Annotated[Precision, AddedField()] = "float32"`.
 
     At its default, which is what the recipe meant before, it stays out of canonical JSON: what exists stays valid.
     """
@@ -89,7 +89,7 @@ def _entering(record: BaseModel) -> dict[str, Any]:
     return {
         name: getattr(record, name)
         for name, field in type(record).model_fields.items()
-        if getattr(record, name) != field.default or not any(isinstance(mark, Later) for mark in field.metadata)
+        if getattr(record, name) != field.default or not any(isinstance(mark, AddedField) for mark in field.metadata)
     }
 
 

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import r1_pipeline
-from r1_pipeline.runtime.workshop import Verb
+from r1_pipeline.runtime.build_context import Verb
 
 GOLDEN = Path(__file__).parent / "golden" / "api.txt"
 HEADER = "The public API, `r1_pipeline.__all__`. Written by tests/api_dump.py; CONTRIBUTING.md says what may change.\n"

@@ -14,7 +14,7 @@ import pytest
 
 import r1_pipeline
 from r1_pipeline import errors
-from r1_pipeline.runtime.workshop import Verb
+from r1_pipeline.runtime.build_context import Verb
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("accelerate", "dagster", "datasets", "matplotlib", "mlflow", "ray", "torch", "transformers", "trl", "vllm")

@@ -13,17 +13,17 @@ import pytest
 
 from r1_pipeline import verbs
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import Answers, Checkpoint, Corpus, ProblemSet
-from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.artifacts.kinds import Checkpoint, Completions, Corpus, ProblemSet
+from r1_pipeline.artifacts.store import BuildResult, Spec, Store
 from r1_pipeline.artifacts.tables import read_records, write_records, write_table
 from r1_pipeline.data.toy_problems import problem_id
 from r1_pipeline.engines import ENGINE_SPECS, EngineSpec, OpenAi, Vllm
 from r1_pipeline.errors import GraphError, RecipeError, RequirementError, UnknownNameError
-from r1_pipeline.generation.asking import Asked, schema
-from r1_pipeline.generation.fake import FakeEngine
-from r1_pipeline.generation.opening import ENGINES, EngineKind, add_engine
+from r1_pipeline.generation.engine_factory import ENGINES, EngineKind, add_engine
+from r1_pipeline.generation.fake_engine import FakeEngine
 from r1_pipeline.generation.rejection import RewriteKeepRecipe, RewriteRecipe
 from r1_pipeline.generation.rewriting import REWRITES, Accepted, ByCheckpoint, ByServer, Rewrite, asked_to_rewrite
+from r1_pipeline.generation.sampling import SamplingRecord, schema
 from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.lineage.audit import audit
 from r1_pipeline.lineage.library import Library
@@ -34,9 +34,9 @@ from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.profiles.extended import with_writer
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import Completion, Outcome, Problem, Sampling
-from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.runtime.build_context import BuildContext
 from r1_pipeline.settings.engines import OpenAiSettings
-from r1_pipeline.training.facts import model_facts
+from r1_pipeline.training.model_stats import model_statistics
 from r1_pipeline.training.sft import Row, train_sft
 from tests.generation.faulty_server import Script, serving
 from tests.training.training_runs import SFT
@@ -101,8 +101,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store(tmp_path_factory.mktemp("home"))
 
 
-def at(store: Store, name: str = "cold_start_data", runtime: Runtime | None = None) -> Workshop:
-    return Workshop(store, runtime or load_profile("smoke", 0).runtime, name)
+def at(store: Store, name: str = "cold_start_data", runtime: Runtime | None = None) -> BuildContext:
+    return BuildContext(store, runtime or load_profile("smoke", 0).runtime, name)
 
 
 @pytest.fixture(scope="module")
@@ -115,17 +115,17 @@ def base(store: Store) -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def problems(store: Store) -> ProblemSet:
-    def make(draft: Draft) -> Facts:
+    def make(draft: Draft) -> BuildResult:
         write_records(draft.path / "problems.parquet", [problem(n) for n in REPLIES], Problem)
-        return Facts({"rows": len(REPLIES), "by_domain": {"math": len(REPLIES)}, "left_out": {}})
+        return BuildResult({"rows": len(REPLIES), "by_domain": {"math": len(REPLIES)}, "left_out": {}})
 
     return store.build(ProblemSet, Spec("reasoning_problems", "curate", 1, Recipe(), {}), make)
 
 
 @pytest.fixture(scope="module")
-def answers(store: Store, problems: ProblemSet) -> Answers:
+def answers(store: Store, problems: ProblemSet) -> Completions:
     """A right reply of R1-Zero's to every problem, and a wrong one to the first."""
-    asked = Asked(
+    asked = SamplingRecord(
         model="r1_zero", model_digest="z" * 64, problems_digest=problems.digest, template="zero", template_hash="t",
         sampling=SAMPLING, samples=1, seed=0, engine="fake",
     )  # fmt: skip
@@ -138,12 +138,12 @@ def answers(store: Store, problems: ProblemSet) -> Answers:
         for n, index, answer in said
     ]  # fmt: skip
 
-    def make(draft: Draft) -> Facts:
+    def make(draft: Draft) -> BuildResult:
         write_table(draft.path / "completions.parquet", pl.DataFrame(rows, schema=schema()))
         (draft.path / "asked.json").write_text(asked.model_dump_json(), encoding="utf-8")
-        return Facts({"rows": len(rows)})
+        return BuildResult({"rows": len(rows)})
 
-    return store.build(Answers, Spec("cold_start_answers", "ask", 1, Recipe(), {}), make)
+    return store.build(Completions, Spec("cold_start_answers", "ask", 1, Recipe(), {}), make)
 
 
 def recipe(how: ByCheckpoint | ByServer) -> RewriteRecipe:
@@ -157,7 +157,7 @@ BY_SERVER = ByServer(sampling=WRITING, seed=0, model="scribe-v3", engine=OpenAi(
 
 
 @pytest.fixture(scope="module")
-def rewritten(store: Store, answers: Answers, problems: ProblemSet, base: Checkpoint) -> Corpus:
+def rewritten(store: Store, answers: Completions, problems: ProblemSet, base: Checkpoint) -> Corpus:
     return verbs.rewrite_cold_start(at(store), answers, problems, base, recipe(BY_BASE), writer=base)
 
 
@@ -200,7 +200,7 @@ def test_what_the_writer_was_asked_and_said_stands_beside_and_its_engine_and_for
 
 
 def test_the_template_is_judged_and_counted_again_and_every_row_names_it(
-    store: Store, answers: Answers, problems: ProblemSet, base: Checkpoint
+    store: Store, answers: Completions, problems: ProblemSet, base: Checkpoint
 ) -> None:
     own = load_profile("smoke", 0).recipes["cold_start_data"]
     made = verbs.draft_cold_start(at(store), answers, problems, base, own)
@@ -245,7 +245,7 @@ def test_the_audit_replays_rewritings_and_finds_each_that_its_record_does_not_be
 
 
 def test_a_model_on_a_server_is_asked_as_text_and_named_in_every_row(
-    store: Store, answers: Answers, problems: ProblemSet, base: Checkpoint
+    store: Store, answers: Completions, problems: ProblemSet, base: Checkpoint
 ) -> None:
     script = Script(replies=writes)
     with serving(script) as url:
@@ -265,16 +265,16 @@ def test_a_model_on_a_server_is_asked_as_text_and_named_in_every_row(
 
 
 def test_a_real_model_that_has_learned_to_rewrite_writes_rows_on_its_own_engine(
-    store: Store, answers: Answers, problems: ProblemSet, base: Checkpoint
+    store: Store, answers: Completions, problems: ProblemSet, base: Checkpoint
 ) -> None:
     """It has learned what to say to one request, and says it to all: right for one problem, wrong for the others."""
     own = Accepted(problem=problem(3), reasoning="3 and 3", final="6", sample_index=0)
     lesson = Row(asked_to_rewrite("chat", own), "<think>twice 3 is that</think>\\boxed{6}", "")
 
-    def make(draft: Draft) -> Facts:
+    def make(draft: Draft) -> BuildResult:
         learning = SFT.model_copy(update={"epochs": 24, "batch": 1, "max_tokens": 1000, "save_steps": 24})
         train_sft(base.path, [[lesson]], learning, Runtime(), draft)
-        return model_facts(draft, "chat")
+        return model_statistics(draft, "chat")
 
     writer = store.build(Checkpoint, Spec("writer", "finetune", 1, SFT, {"base": base}), make)
     how = ByCheckpoint(sampling=WRITING.model_copy(update={"max_tokens": 40}), seed=0)
@@ -286,7 +286,7 @@ def test_a_real_model_that_has_learned_to_rewrite_writes_rows_on_its_own_engine(
 
 
 def test_a_server_that_the_runtime_does_not_name_and_the_wrong_input_are_refused(
-    store: Store, answers: Answers, problems: ProblemSet, base: Checkpoint
+    store: Store, answers: Completions, problems: ProblemSet, base: Checkpoint
 ) -> None:
     with pytest.raises(RequirementError, match="the recipe asks a server and the runtime names none"):
         verbs.rewrite_cold_start(at(store, "other"), answers, problems, base, recipe(BY_SERVER))

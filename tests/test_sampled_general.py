@@ -13,22 +13,22 @@ import pytest
 
 from r1_pipeline import verbs
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import Answers, Checkpoint, Corpus, PreferenceSet, ProblemSet, RewardModel
-from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.artifacts.kinds import Checkpoint, Completions, Corpus, PreferenceSet, ProblemSet, RewardModel
+from r1_pipeline.artifacts.store import BuildResult, Spec, Store
 from r1_pipeline.artifacts.tables import records_of, write_records, write_table
 from r1_pipeline.engines import ENGINE_SPECS, EngineSpec
 from r1_pipeline.errors import ArtifactError, RecipeError
-from r1_pipeline.generation.asking import Asked, AskRecipe, schema
-from r1_pipeline.generation.fake import FakeEngine
-from r1_pipeline.generation.opening import ENGINES, EngineKind, add_engine
-from r1_pipeline.generation.opinions import AcceptRecipe, ByJudge, ByReward, Opinion, SampleGeneralRecipe
+from r1_pipeline.generation.engine_factory import ENGINES, EngineKind, add_engine
+from r1_pipeline.generation.fake_engine import FakeEngine
+from r1_pipeline.generation.judgements import AcceptRecipe, ByJudge, ByReward, Judgement, SampleGeneralRecipe
+from r1_pipeline.generation.sampling import SamplingRecipe, SamplingRecord, schema
+from r1_pipeline.lineage.judgements import check_judgements
 from r1_pipeline.lineage.library import Library
-from r1_pipeline.lineage.opinions import check_opinions
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.profiles.extended import with_sampled_general
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Completion, Outcome, Problem, Request, Sampling
-from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.runtime.build_context import BuildContext
 
 SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_tokens=40)
 JUDGING = Sampling(temperature=0.0, top_p=1.0, max_tokens=200)
@@ -82,22 +82,22 @@ def judge(store: Store) -> Checkpoint:
     return verbs.pretrain(at(store, "judge"), barely)
 
 
-def at(store: Store, name: str) -> Workshop:
-    return Workshop(store, load_profile("smoke", 0).runtime, name)
+def at(store: Store, name: str) -> BuildContext:
+    return BuildContext(store, load_profile("smoke", 0).runtime, name)
 
 
 @pytest.fixture(scope="module")
 def prompts(store: Store) -> ProblemSet:
-    def make(draft: Draft) -> Facts:
+    def make(draft: Draft) -> BuildResult:
         write_records(draft.path / "problems.parquet", [problem(name) for name in SAID], Problem)
-        return Facts({"rows": len(SAID), "by_domain": {"general": len(SAID)}, "left_out": {}})
+        return BuildResult({"rows": len(SAID), "by_domain": {"general": len(SAID)}, "left_out": {}})
 
     return store.build(ProblemSet, Spec("general_prompts", "curate", 1, Recipe(), {}), make)
 
 
 @pytest.fixture(scope="module")
-def answers(store: Store, prompts: ProblemSet) -> Answers:
-    asked = Asked(
+def answers(store: Store, prompts: ProblemSet) -> Completions:
+    asked = SamplingRecord(
         model="writer", model_digest="w" * 64, problems_digest=prompts.digest, template="chat", template_hash="t",
         sampling=SAMPLING, samples=3, seed=0, engine="fake",
     )  # fmt: skip
@@ -110,21 +110,21 @@ def answers(store: Store, prompts: ProblemSet) -> Answers:
         for index, text in enumerate(texts)
     ]  # fmt: skip
 
-    def make(draft: Draft) -> Facts:
+    def make(draft: Draft) -> BuildResult:
         write_table(draft.path / "completions.parquet", pl.DataFrame(rows, schema=schema()))
         (draft.path / "asked.json").write_text(asked.model_dump_json(), encoding="utf-8")
-        return Facts({"rows": len(rows)})
+        return BuildResult({"rows": len(rows)})
 
-    return store.build(Answers, Spec("general_answers", "ask", 1, Recipe(), {}), make)
+    return store.build(Completions, Spec("general_answers", "ask", 1, Recipe(), {}), make)
 
 
 def recipe(by: ByJudge | ByReward) -> SampleGeneralRecipe:
-    ask = AskRecipe(sampling=SAMPLING, samples=3, problems={"general": 2}, seed=0)
+    ask = SamplingRecipe(sampling=SAMPLING, samples=3, problems={"general": 2}, seed=0)
     return SampleGeneralRecipe(ask=ask, keep=AcceptRecipe(by=by, per_problem=2))
 
 
 @pytest.fixture(scope="module")
-def by_judge(store: Store, answers: Answers, prompts: ProblemSet, judge: Checkpoint) -> Corpus:
+def by_judge(store: Store, answers: Completions, prompts: ProblemSet, judge: Checkpoint) -> Corpus:
     how = recipe(ByJudge(sampling=JUDGING, seed=0, engine=Scripted()))
     return verbs.sample_general(at(store, "general_traces"), answers, prompts, how, judge=judge)
 
@@ -147,29 +147,35 @@ def test_what_a_judge_approves_of_is_kept_once_and_the_rest_is_counted(by_judge:
 
 
 def test_request_reply_and_reading_of_every_opinion_are_on_record(by_judge: Corpus) -> None:
-    opinions = records_of(by_judge.verdicts(), Opinion)
-    assert [opinion.outcome for opinion in opinions] == ["correct", "correct", "wrong", "malformed", "grader_error"]
-    assert opinions[4].said == "hard to say"
-    assert json.loads(opinions[0].said or "")["verdict"] == "correct"
-    assert [opinion.request is None for opinion in opinions] == [False, False, False, True, False]
-    assert opinions[0].request == opinions[1].request != opinions[2].request
+    judgements = records_of(by_judge.verdicts(), Judgement)
+    assert [judgement.outcome for judgement in judgements] == [
+        "correct",
+        "correct",
+        "wrong",
+        "malformed",
+        "grader_error",
+    ]
+    assert judgements[4].said == "hard to say"
+    assert json.loads(judgements[0].said or "")["verdict"] == "correct"
+    assert [judgement.request is None for judgement in judgements] == [False, False, False, True, False]
+    assert judgements[0].request == judgements[1].request != judgements[2].request
 
 
 def test_a_reward_model_keeps_what_it_scores_high_enough_and_its_score_is_on_record(
-    store: Store, answers: Answers, prompts: ProblemSet, reward_model: RewardModel
+    store: Store, answers: Completions, prompts: ProblemSet, reward_model: RewardModel
 ) -> None:
-    def kept(least: float) -> tuple[Corpus, list[Opinion]]:
+    def kept(least: float) -> tuple[Corpus, list[Judgement]]:
         models = {"helpful": reward_model}
         made = verbs.sample_general(
             at(store, f"general_{least}"), answers, prompts, recipe(ByReward(least=least)), reward_models=models
         )
-        return made, records_of(made.verdicts(), Opinion)
+        return made, records_of(made.verdicts(), Judgement)
 
-    corpus, opinions = kept(1e-6)
+    corpus, judgements = kept(1e-6)
     assert [row.problem_id for row in corpus.samples()] == ["p1", "p1", "p2"]
-    scores = {opinion.sample_index: opinion.score for opinion in opinions if opinion.problem_id == "p1"}
+    scores = {judgement.sample_index: judgement.score for judgement in judgements if judgement.problem_id == "p1"}
     assert all(0.0 < (score or 0.0) < 1.0 for score in scores.values())
-    assert {opinion.reward_model for opinion in opinions} == {reward_model.digest, None}
+    assert {judgement.reward_model for judgement in judgements} == {reward_model.digest, None}
     limit = max(score or 0.0 for score in scores.values())
     assert {o.sample_index for o in kept(limit)[1] if o.outcome is Outcome.CORRECT and o.problem_id == "p1"} == {
         index for index, score in scores.items() if score == limit
@@ -179,7 +185,7 @@ def test_a_reward_model_keeps_what_it_scores_high_enough_and_its_score_is_on_rec
 
 
 def test_a_kind_of_prompt_without_its_model_and_the_wrong_input_are_refused(
-    store: Store, answers: Answers, prompts: ProblemSet, reward_model: RewardModel
+    store: Store, answers: Completions, prompts: ProblemSet, reward_model: RewardModel
 ) -> None:
     with pytest.raises(RecipeError, match="helpful prompts and no reward model for them; give one"):
         verbs.sample_general(
@@ -197,7 +203,7 @@ def test_the_audit_replays_opinions_and_finds_each_that_its_record_does_not_bear
     store: Store, by_judge: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library, stored = Library.of(store.home), by_judge.verdicts()
-    assert list(check_opinions(by_judge, library)) == []
+    assert list(check_judgements(by_judge, library)) == []
 
     def found(**edit: Any) -> list[str]:
         rows = stored.with_columns(
@@ -208,7 +214,7 @@ def test_the_audit_replays_opinions_and_finds_each_that_its_record_does_not_bear
             for name, value in edit.items()
         )
         monkeypatch.setattr(Corpus, "verdicts", lambda _: rows)
-        return [finding.what for finding in check_opinions(by_judge, library)]
+        return [finding.what for finding in check_judgements(by_judge, library)]
 
     assert found(outcome="correct") == ["it says correct, and its record says wrong"]
     assert found(request="0" * 64) == ["the judge was asked something else than this prompt and completion"]

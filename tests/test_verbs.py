@@ -11,15 +11,15 @@ import pytest
 
 from r1_pipeline import verbs
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, Corpus, EvalReport, ProblemSet
+from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Completions, Corpus, EvalReport, ProblemSet
 from r1_pipeline.artifacts.observer import Observer
-from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.artifacts.store import BuildResult, Spec, Store
 from r1_pipeline.artifacts.tables import read_records, write_records
 from r1_pipeline.cli.regrade import regraded
 from r1_pipeline.data.ingest.rows import DroppedRow
 from r1_pipeline.errors import ArtifactError, GraderBusyError, GraderError, NoSandboxError, RecipeError
 from r1_pipeline.evaluation.runner import EvaluateRecipe
-from r1_pipeline.generation.fake import FakeEngine
+from r1_pipeline.generation.fake_engine import FakeEngine
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.lineage.trace import trace
 from r1_pipeline.profiles import Profile, load_profile
@@ -28,7 +28,7 @@ from r1_pipeline.records import STORED, Problem
 from r1_pipeline.rewards.choice import ChoiceVerifier
 from r1_pipeline.rewards.sandbox import self_test as tested
 from r1_pipeline.rewards.sandbox.self_test import forget, self_test
-from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.runtime.build_context import BuildContext
 
 
 class Watching(Observer):
@@ -56,8 +56,10 @@ def built(profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     web = profile.recipes["base"].web.model_copy(update={"texts": 200})
     barely = profile.recipes["base"].model_copy(update={"web": web, "steps": 4, "warmup_steps": 1})
     store = Store(home)
-    base = verbs.pretrain(Workshop(store, profile.runtime, "base"), barely)
-    heldout = verbs.curate(Workshop(store, profile.runtime, "heldout_problems"), profile.recipes["heldout_problems"])
+    base = verbs.pretrain(BuildContext(store, profile.runtime, "base"), barely)
+    heldout = verbs.curate(
+        BuildContext(store, profile.runtime, "heldout_problems"), profile.recipes["heldout_problems"]
+    )
     return home, base, heldout
 
 
@@ -76,8 +78,8 @@ def evaluated(
 ) -> tuple[EvalReport, Watching]:
     home, base, heldout = made
     store, recipe = Store(home, watching := Watching()), recipe or profile.recipes["evaluation"]
-    answers = verbs.ask(Workshop(store, profile.runtime, "answers/base"), base, heldout, recipe.ask)
-    at = Workshop(store, profile.runtime, "evaluation/base")
+    answers = verbs.ask(BuildContext(store, profile.runtime, "answers/base"), base, heldout, recipe.ask)
+    at = BuildContext(store, profile.runtime, "evaluation/base")
     return verbs.evaluate(at, answers, heldout, recipe), watching
 
 
@@ -118,7 +120,7 @@ def test_answers_know_no_verifier_and_scores_no_sampling_but_that_of_their_answe
     report, _ = evaluated(profile, made)
     edge = report.manifest.inputs["answers"]
     assert (edge.name, report.name) == ("answers/base", "evaluation/base")
-    answers = Answers.open(made[0] / "artifacts" / edge.kind / edge.name / edge.fingerprint)
+    answers = Completions.open(made[0] / "artifacts" / edge.kind / edge.name / edge.fingerprint)
     assert not [key for key in answers.manifest.payload["uses"] if key.startswith("verifier")]
     assert report.manifest.payload["recipe"] == {"ks": [1, 2]}
     identity = report.scores()["identity"]
@@ -142,9 +144,9 @@ def test_other_sampling_asks_again_and_other_counting_does_not(
 
 
 def stored(home: Path, name: str, problems: list[Problem]) -> ProblemSet:
-    def make(draft: Draft) -> Facts:
+    def make(draft: Draft) -> BuildResult:
         write_records(draft.path / "problems.parquet", problems, Problem)
-        return Facts({"rows": len(problems), "by_domain": {"logic": len(problems)}})
+        return BuildResult({"rows": len(problems), "by_domain": {"logic": len(problems)}})
 
     return Store(home).build(ProblemSet, Spec(name, "curate", 1, Recipe(), {}, {"of": name}), make)
 
@@ -166,7 +168,7 @@ def test_a_question_too_long_for_the_model_is_not_asked_and_is_named(
     asked = set(report.completions()["problem_id"])
     assert asked == {problem.id for problem in with_long.problems()} - {"f" * 16}
     edge = report.manifest.inputs["answers"]
-    answers = Answers.open(made[0] / "artifacts" / edge.kind / edge.name / edge.fingerprint)
+    answers = Completions.open(made[0] / "artifacts" / edge.kind / edge.name / edge.fingerprint)
     assert answers.manifest.drops == report.manifest.drops == {"too_long": 1}
     [dropped] = read_records(answers.path / "logs/set_aside.parquet", DroppedRow)
     assert (dropped.where, dropped.reason) == ("longs/a.jsonl:7", "too_long")
@@ -185,7 +187,7 @@ def test_reinforcement_sets_aside_what_has_no_room_for_a_reply_before_it_trains(
     profile: Profile, made: tuple[Path, Checkpoint, ProblemSet], with_long: ProblemSet
 ) -> None:
     home, base, _ = made
-    at = Workshop(Store(home), profile.runtime, "r1_zero")
+    at = BuildContext(Store(home), profile.runtime, "r1_zero")
     model = verbs.reinforce(at, base, with_long, profile.recipes["r1_zero"])
     assert model.manifest.drops == {"too_long": 1}
     assert model.statistics["steps"] == profile.recipes["r1_zero"].grpo.steps
@@ -197,10 +199,12 @@ def test_a_reward_model_without_pairs_that_fit_is_refused_before_it_trains(
     profile: Profile, made: tuple[Path, Checkpoint, ProblemSet]
 ) -> None:
     home, base, _ = made
-    pairs = verbs.curate_preferences(Workshop(Store(home), profile.runtime, "p"), profile.recipes["preference_pairs"])
+    pairs = verbs.curate_preferences(
+        BuildContext(Store(home), profile.runtime, "p"), profile.recipes["preference_pairs"]
+    )
     short = profile.recipes["helpful_rm"].model_copy(update={"max_tokens": 2})
     with pytest.raises(RecipeError, match=r"0 pairs are left to train on and [1-9]\d* to measure with"):
-        verbs.fit_preference(Workshop(Store(home), profile.runtime, "rm"), base, pairs, "helpful", short)
+        verbs.fit_preference(BuildContext(Store(home), profile.runtime, "rm"), base, pairs, "helpful", short)
 
 
 def test_a_changed_verifier_makes_traces_from_the_stored_completions(
@@ -223,8 +227,8 @@ def test_a_changed_verifier_makes_traces_from_the_stored_completions(
 
     def traces() -> tuple[Corpus, list[str]]:
         store = Store(home, watching := Watching())
-        answers = verbs.ask(Workshop(store, profile.runtime, "reasoning_answers/logic"), base, problems, recipe.ask)
-        at = Workshop(store, profile.runtime, "reasoning_traces/logic")
+        answers = verbs.ask(BuildContext(store, profile.runtime, "reasoning_answers/logic"), base, problems, recipe.ask)
+        at = BuildContext(store, profile.runtime, "reasoning_traces/logic")
         return verbs.rejection_sample(at, answers, problems, recipe), watching.made
 
     monkeypatch.setattr("r1_pipeline.verbs.measuring.open_engine", half_right)
@@ -256,7 +260,7 @@ def no_sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
 def test_where_programs_cannot_be_run_safely_code_is_left_out_and_said_to_be(
     profile: Profile, tmp_path: Path, no_sandbox: None
 ) -> None:
-    at = Workshop(Store(tmp_path / "home"), profile.runtime, "heldout_problems")
+    at = BuildContext(Store(tmp_path / "home"), profile.runtime, "heldout_problems")
     made = verbs.curate(at, profile.recipes["heldout_problems"])
     assert {problem.domain for problem in made.problems()} == {"math", "stem", "logic", "general"}
     assert "install the package bubblewrap" in made.left_out["code"]
@@ -273,7 +277,7 @@ def test_a_home_in_which_code_was_graded_does_not_go_on_without_it(
     assert heldout.statistics["by_domain"]["code"] == 10
     for recipe in (profile.recipes["heldout_problems"], profile.recipes["reasoning_problems"]):
         with pytest.raises(NoSandboxError, match=r"heldout_problems in .* programs that were graded.*another --home"):
-            verbs.curate(Workshop(Store(home), profile.runtime, "heldout_problems"), recipe)
+            verbs.curate(BuildContext(Store(home), profile.runtime, "heldout_problems"), recipe)
     with pytest.raises(NoSandboxError, match="install the package bubblewrap"):
         evaluated(profile, made)
     assert len(list((home / "artifacts/problems/heldout_problems").iterdir())) == 1
@@ -282,7 +286,7 @@ def test_a_home_in_which_code_was_graded_does_not_go_on_without_it(
 def test_what_needs_no_programs_is_made_in_such_a_home_too(
     profile: Profile, made: tuple[Path, Checkpoint, ProblemSet], no_sandbox: None
 ) -> None:
-    at = Workshop(Store(made[0]), profile.runtime, "general_prompts")
+    at = BuildContext(Store(made[0]), profile.runtime, "general_prompts")
     assert verbs.curate(at, profile.recipes["general_prompts"]).problems()
 
 
@@ -304,7 +308,7 @@ def busy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_a_sandbox_that_cannot_be_tried_now_stops_the_stage_and_changes_no_fingerprint(
     profile: Profile, tmp_path: Path, busy: Path
 ) -> None:
-    at = Workshop(Store(tmp_path / "home"), profile.runtime, "heldout_problems")
+    at = BuildContext(Store(tmp_path / "home"), profile.runtime, "heldout_problems")
     with pytest.raises(GraderBusyError, match="run the same command again"):
         verbs.curate(at, profile.recipes["heldout_problems"])
     assert not list((tmp_path / "home").rglob("manifest.json"))
@@ -318,7 +322,7 @@ def test_where_code_is_not_optional_it_is_refused_with_instructions(
 ) -> None:
     recipe = profile.recipes["heldout_problems"].model_copy(update={"optional": ()})
     with pytest.raises(GraderError, match="install the package bubblewrap"):
-        verbs.curate(Workshop(Store(tmp_path / "home"), profile.runtime, "heldout_problems"), recipe)
+        verbs.curate(BuildContext(Store(tmp_path / "home"), profile.runtime, "heldout_problems"), recipe)
 
 
 def test_what_was_graded_carries_the_self_test_of_its_sandbox(made: tuple[Path, Checkpoint, ProblemSet]) -> None:

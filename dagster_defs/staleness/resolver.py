@@ -20,13 +20,13 @@ from dagster_defs.pipeline import report_fingerprint
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Artifact, peek_artifact
 from r1_pipeline.artifacts.manifest import Manifest, read_manifest
-from r1_pipeline.artifacts.store import Facts, Spec
+from r1_pipeline.artifacts.store import BuildResult, Spec
 from r1_pipeline.errors import GateFailedError
 from r1_pipeline.graph.node import AssetName
 from r1_pipeline.profiles import Profile
 from r1_pipeline.recipe import canonical_value, fingerprint, flat
 from r1_pipeline.records import Record
-from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.runtime.build_context import BuildContext
 
 State = Literal["fresh", "stale", "missing", "failed gate"]
 
@@ -54,7 +54,7 @@ class _SpecOnlyStore:
     def __init__(self, home: Path) -> None:
         self.home = home
 
-    def build(self, kind: type[Any], spec: Spec, make: Callable[[Draft], Facts]) -> Any:
+    def build(self, kind: type[Any], spec: Spec, make: Callable[[Draft], BuildResult]) -> Any:
         """Never called: stating a spec builds nothing."""
         raise AssertionError(f"{spec.name} would be built to state a spec")
 
@@ -114,7 +114,7 @@ class StalenessResolver:
         if verb is None:
             by_name = {str(each): artifact for each, artifact in inputs.items()}
             return DesiredBuild(fingerprint=report_fingerprint(self.profile, name, by_name), payload={})
-        context = Workshop(_SpecOnlyStore(self._home), self.profile.runtime, str(name))
+        context = BuildContext(_SpecOnlyStore(self._home), self.profile.runtime, str(name))
         payload = verb.spec_of(context, self.bound.build(name, context, inputs.__getitem__)).payload()
         return DesiredBuild(fingerprint=fingerprint(payload), payload=payload)
 

@@ -26,7 +26,7 @@ PREFERRED = "answers.parquet"
 PROBLEMS = "problems.parquet"
 SCORES = "scores.json"
 VERDICTS = "verdicts.parquet"
-"""`problem_id`, `sample_index`, `outcome`, `verifier`; the completions themselves are in the `Answers` below."""
+"""`problem_id`, `sample_index`, `outcome`, `verifier`; the completions themselves are in the `Completions` below."""
 
 _verified: set[tuple[Path, str]] = set()
 
@@ -203,13 +203,13 @@ class RewardModel(Artifact):
         return int(self.statistics["heldout_pairs"])
 
 
-class Answers(Artifact):
+class Completions(Artifact):
     """What a checkpoint said to problems, not judged."""
 
     kind = "answers"
 
     def asked(self) -> dict[str, Any]:
-        """Who answered what, and how it was asked (`generation.asking.Asked`)."""
+        """Who answered what, and how it was asked (`generation.sampling.Asked`)."""
         asked: dict[str, Any] = json.loads((self.path / ASKED).read_text(encoding="utf-8"))
         return asked
 
@@ -248,7 +248,7 @@ class PreferenceScores(Artifact):
         return scores
 
 
-_ALL = (ProblemSet, PreferenceSet, Corpus, Checkpoint, RewardModel, Answers, EvalReport, PreferenceScores)
+_ALL = (ProblemSet, PreferenceSet, Corpus, Checkpoint, RewardModel, Completions, EvalReport, PreferenceScores)
 KINDS: dict[str, type[Artifact]] = {kind.kind: kind for kind in _ALL}
 
 

@@ -62,7 +62,7 @@ class Spec:
     recipe: Recipe
     inputs: Mapping[str, Artifact]
     """Edge name -> artifact."""
-    uses: Mapping[str, str] = field(default_factory=dict)
+    tool_versions: Mapping[str, str] = field(default_factory=dict)
     """Engine identity and verifier versions, where used."""
 
     def payload(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class Spec:
                 "stage": self.stage,
                 "version": self.version,
                 "recipe": self.recipe,
-                "uses": dict(self.uses),
+                "uses": dict(self.tool_versions),
                 "inputs": {edge: artifact.digest for edge, artifact in self.inputs.items()},
             }
         )
@@ -80,7 +80,7 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class Facts:
+class BuildResult:
     """What a maker says about the files that it wrote."""
 
     statistics: Mapping[str, Any] = field(default_factory=dict)
@@ -104,36 +104,36 @@ class Store:
             directory.mkdir(parents=True, exist_ok=True)
         self._sweep()
 
-    def locate(self, kind: type[A], name: str, print_: str) -> Path:
+    def locate(self, kind: type[A], name: str, fp: str) -> Path:
         """Address of an artifact, whether or not it exists."""
-        return address(self.root, kind.kind, name, print_)
+        return address(self.root, kind.kind, name, fp)
 
     def find(self, kind: type[A], spec: Spec) -> A | None:
         """The finished artifact of `spec`, verified, or None."""
         path = self.locate(kind, spec.name, fingerprint(spec.payload()))
         return kind.open(path) if path.exists() else None
 
-    def build(self, kind: type[A], spec: Spec, make: Callable[[Draft], Facts]) -> A:
+    def build(self, kind: type[A], spec: Spec, make: Callable[[Draft], BuildResult]) -> A:
         """Reuse the artifact of `spec`, or make it. An interrupted `make` finds its scratch again next time.
 
         Raises `CorruptArtifactError` when a finished artifact was changed, `OutOfDiskError` when the disk is full.
         """
         payload = spec.payload()
-        print_ = fingerprint(payload)
-        target = self.locate(kind, spec.name, print_)
-        with self._lock(print_):
+        fp = fingerprint(payload)
+        target = self.locate(kind, spec.name, fp)
+        with self._lock(fp):
             if target.exists():
                 found = kind.open(target)
                 self.observer.reused(found)
                 return found
             self._check_disk()
-            staging = self._staging / f"{print_}-{uuid.uuid4().hex[:8]}"
-            draft = Draft(spec.name, staging, self._scratch / print_, self.observer)
+            staging = self._staging / f"{fp}-{uuid.uuid4().hex[:8]}"
+            draft = Draft(spec.name, staging, self._scratch / fp, self.observer)
             try:
                 staging.mkdir()
                 draft.scratch.mkdir(exist_ok=True)
                 started, clock = datetime.now(UTC).isoformat(timespec="milliseconds"), time.monotonic()
-                runs = dict(self.observer.began(spec.name, print_, payload, spec.inputs, draft.metrics))
+                runs = dict(self.observer.began(spec.name, fp, payload, spec.inputs, draft.metrics))
                 facts = make(draft)
                 if draft.metrics.exists():
                     (staging / LOGS).mkdir(exist_ok=True)
@@ -144,7 +144,7 @@ class Store:
                     name=spec.name,
                     stage=spec.stage,
                     stage_version=spec.version,
-                    fingerprint=print_,
+                    fingerprint=fp,
                     payload=payload,
                     digest=content_digest(files),
                     files=files,
@@ -175,12 +175,12 @@ class Store:
             return made
 
     @contextmanager
-    def _lock(self, print_: str) -> Iterator[None]:
-        with (self._locks / print_).open("w") as file:
+    def _lock(self, fp: str) -> Iterator[None]:
+        with (self._locks / fp).open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self.observer.noted(print_[:12], "another run is making this artifact; waiting to reuse it")
+                self.observer.noted(fp[:12], "another run is making this artifact; waiting to reuse it")
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

@@ -10,7 +10,7 @@ from r1_pipeline.artifacts.kinds import Checkpoint
 from r1_pipeline.data.templates import TemplateName, render
 from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.generation.engine import Engine, sample_seed
-from r1_pipeline.generation.opening import open_engine
+from r1_pipeline.generation.engine_factory import open_engine
 from r1_pipeline.profiles import Profile
 from r1_pipeline.records import Completion, Request, Sampling
 

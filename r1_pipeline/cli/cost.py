@@ -1,12 +1,12 @@
-"""`r1 cost`: what a model of the graph has cost, as a table. The figures come from `r1_pipeline.planning.spent`."""
+"""The command `r1 cost`: what a model has cost, as a table. The figures come from `planning.actual_cost`."""
 
 from rich.table import Table
 
 from r1_pipeline.artifacts.kinds import Checkpoint
 from r1_pipeline.cli.plan import short
 from r1_pipeline.home import HomeSettings
+from r1_pipeline.planning.actual_cost import Cost, StageCost, cost_of_lineage
 from r1_pipeline.planning.plan import planned_hours
-from r1_pipeline.planning.spent import Cost, StageCost, cost_of_lineage
 
 
 def cost_of(settings: HomeSettings, model: Checkpoint) -> Cost:

@@ -2,7 +2,7 @@
 
 Verdicts are appended to OUT as they come; `OUT.made-by.json` says from which file and by which verifiers, so that only
 the same work is resumed. A half-written last line is cut off. Without OUT they go to standard output.
-Not covered: what a line means and how it is judged (`r1_pipeline.rewards.batch`).
+Not covered: what a line means and how it is judged (`r1_pipeline.rewards.jsonl`).
 """
 
 import os
@@ -23,9 +23,9 @@ from r1_pipeline.data.ingest.files import rows_of
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Outcome, Record
-from r1_pipeline.rewards.batch import BadLine, Graded, Line, grade_lines, read_lines
-from r1_pipeline.rewards.extract import Rule
+from r1_pipeline.rewards.answer_extraction import Rule
 from r1_pipeline.rewards.graders import default_grader
+from r1_pipeline.rewards.jsonl import BadLine, Graded, Line, grade_lines, read_lines
 
 QUIET_PERIOD = 15.0
 """Seconds between progress lines where standard error is not a terminal."""

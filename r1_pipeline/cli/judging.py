@@ -21,7 +21,7 @@ from r1_pipeline.cli.common import (
 )
 from r1_pipeline.cli.orchestrator import Orchestrator
 from r1_pipeline.home import HomeSettings
-from r1_pipeline.rewards.extract import Rule
+from r1_pipeline.rewards.answer_extraction import Rule
 
 
 @command

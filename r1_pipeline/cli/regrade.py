@@ -5,13 +5,13 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from r1_pipeline.artifacts.kinds import Answers, Corpus, EvalReport, ProblemSet, open_artifact
+from r1_pipeline.artifacts.kinds import Completions, Corpus, EvalReport, ProblemSet, open_artifact
 from r1_pipeline.artifacts.store import open_input
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.evaluation.regrade import Regrade, regrade
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.rewards.extract import Rule
+from r1_pipeline.rewards.answer_extraction import Rule
 from r1_pipeline.rewards.graders import default_grader
 
 
@@ -25,7 +25,7 @@ def regraded(home: Path, name: str, workers: int) -> Regrade:
     asked = [ProblemSet.open(each.path) for each in library.upstream(artifact) if isinstance(each, ProblemSet)]
     edge = artifact.manifest.inputs.get("answers")
     answers = open_input(home, edge) if edge else None
-    assert answers is None or isinstance(answers, Answers)
+    assert answers is None or isinstance(answers, Completions)
     rule: Rule = "lenient" if artifact.manifest.payload["recipe"].get("extract") == "lenient" else "strict"
     with default_grader(Runtime(threads=workers), rule) as grader:
         return regrade(artifact, answers, asked, grader)

@@ -8,11 +8,11 @@ from rich.table import Table
 from rich.tree import Tree
 
 from r1_pipeline.errors import WrongKindError
-from r1_pipeline.lineage import learning
-from r1_pipeline.lineage.learning import Learner, Share
+from r1_pipeline.lineage import training_data
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.lineage.page import page
 from r1_pipeline.lineage.trace import Node, trace
+from r1_pipeline.lineage.training_data import Learner, Share
 
 SHORT = ("digest", "fingerprint", "commit")
 """Hashes of which the terminal shows the beginning."""
@@ -28,8 +28,8 @@ Answer = Node | list[Share] | list[Learner]
 def answer(library: Library, what: str, *, sources: bool, models: bool) -> Answer:
     """The tree of a row, the sources of a model, or the models behind which something stands."""
     if sources:
-        return learning.sources(library, library.find(what))
-    return learning.models(library, what) if models else trace(library, what)
+        return training_data.sources(library, library.find(what))
+    return training_data.models(library, what) if models else trace(library, what)
 
 
 def shown(found: Answer) -> Tree | Table:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.manifest import LOGS
-from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.data.ingest.declared import Side, SourceRecipe
 from r1_pipeline.data.ingest.mapping import ProblemMapping
@@ -24,7 +24,7 @@ from r1_pipeline.data.origin import Origin
 from r1_pipeline.data.split import is_heldout
 from r1_pipeline.data.toy_pairs import preference_pairs
 from r1_pipeline.data.toy_problems import ProblemsRecipe, generate_problems
-from r1_pipeline.recipe import Later, Recipe, Runtime
+from r1_pipeline.recipe import AddedField, Recipe, Runtime
 from r1_pipeline.records import BUILTIN_DOMAINS, Domain, PreferencePair, Problem
 
 T = TypeVar("T", Problem, PreferencePair)
@@ -34,7 +34,7 @@ CONTRADICTORY = "contradictory"
 
 
 class _Sourced(Recipe):
-    sources: Annotated[tuple[SourceRecipe, ...], Later()] = ()
+    sources: Annotated[tuple[SourceRecipe, ...], AddedField()] = ()
     """The user's, beside the built-in ones."""
 
 
@@ -43,7 +43,7 @@ class CurateRecipe(_Sourced):
 
     problems: ProblemsRecipe
     """The built-in ones."""
-    builtin: Annotated[tuple[Domain, ...], Later()] = BUILTIN_DOMAINS
+    builtin: Annotated[tuple[Domain, ...], AddedField()] = BUILTIN_DOMAINS
     """Domains whose built-in problems take part."""
     domains: tuple[Domain, ...]
     optional: tuple[Domain, ...]
@@ -62,12 +62,12 @@ class CurateRecipe(_Sourced):
 class CuratePreferencesRecipe(_Sourced):
     """Which preference pairs make a set."""
 
-    builtin: Annotated[bool, Later()] = True
+    builtin: Annotated[bool, AddedField()] = True
     """Whether the built-in pairs take part."""
     heldout_share: float
     """Share kept for measuring the reward models, in (0, 1): of the topics and of the forms of the built-in pairs, of
     the facts of others."""
-    wrong_share: Annotated[float, Later()] = 0.0
+    wrong_share: Annotated[float, AddedField()] = 0.0
     """Share of the built-in pairs whose label is wrong, drawn by hash, on both sides of the split."""
 
 
@@ -160,7 +160,7 @@ def asked(row: Problem | PreferencePair) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def curate_pairs(recipe: CuratePreferencesRecipe, runtime: Runtime, draft: Draft) -> Facts:
+def curate_pairs(recipe: CuratePreferencesRecipe, runtime: Runtime, draft: Draft) -> BuildResult:
     """Writes the pairs of both sides."""
     sides = _without_opposites(pair_sides(recipe, runtime.folders))
     for name, pairs in (("train", sides.train), ("heldout", sides.heldout)):
@@ -168,7 +168,7 @@ def curate_pairs(recipe: CuratePreferencesRecipe, runtime: Runtime, draft: Draft
     taken = [*sides.train, *sides.heldout]
     facts = {"rows": len(taken), "train": len(sides.train), "heldout": len(sides.heldout)}
     drops = record_dropped(draft, sides.dropped)
-    return Facts({**facts, "ingested": ingested(recipe, taken, sides.dropped)}, drops)
+    return BuildResult({**facts, "ingested": ingested(recipe, taken, sides.dropped)}, drops)
 
 
 def _without_opposites(sides: Sides[PreferencePair]) -> Sides[PreferencePair]:

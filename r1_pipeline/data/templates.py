@@ -4,7 +4,7 @@
 `<think>R</think> <answer>A</answer>`. `chat` is the plain dialogue of every later model; its reply is
 `<think>R</think>` and a summary that holds `\\boxed{A}`, a fenced program, or plain text. A recipe file may add forms
 to `FORMS`.
-Not covered: whether a reply is well formed (`rewards.fmt`) or right (`rewards.verifier`).
+Not covered: whether a reply is well formed (`rewards.format_check`) or right (`rewards.verifier`).
 """
 
 import hashlib

@@ -153,7 +153,7 @@ def general_task_of(problem: Problem) -> GeneralTask | None:
     return _by_row().get(Origin.of(problem.source).fact)
 
 
-def written_reply(problem: Problem, manners: Mapping[Manner, float]) -> tuple[str, str] | None:
+def scripted_reply(problem: Problem, manners: Mapping[Manner, float]) -> tuple[str, str] | None:
     """(thought, reply) of somebody who answers `problem`, in a manner drawn by the hash of its id with these weights.
 
     None for a request that is not of this world.

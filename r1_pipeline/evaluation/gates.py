@@ -23,11 +23,11 @@ from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation.rejudge import Rejudged
 from r1_pipeline.evaluation.scores import scores_of
+from r1_pipeline.generation.scripted_replies import ENGINE
 from r1_pipeline.generation.tokens import characters, unknown
-from r1_pipeline.generation.written import ENGINE
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Domain, Language, Outcome, Problem, Record
-from r1_pipeline.rewards.probes import escapes
+from r1_pipeline.rewards.reward_hacks import undetected_hacks
 from r1_pipeline.rewards.verifier import Grader
 from r1_pipeline.training.callbacks import Guards, medians
 
@@ -198,7 +198,7 @@ def known_characters(rows: Artifact, tokenizers: Mapping[str, "PreTrainedTokeniz
 def reward_hacks(problems: Sequence[Problem], templates: Iterable[TemplateName], grader: Grader) -> Gate:
     """No reply that solves nothing is rewarded, whichever template the models are asked in."""
     asked = [p for group in _few_of_each(problems).values() for p in group]
-    found = [escape for template in sorted(set(templates)) for escape in escapes(asked, template, grader)]
+    found = [hack for template in sorted(set(templates)) for hack in undetected_hacks(asked, template, grader)]
     shown = f"; first: {found[0].probe} of {found[0].problem_id}, {found[0].values}" if found else ""
     detail = f"misjudged replies to {len(asked)} problems{shown}"
     return Gate(name="reward_hacks", value=len(found), sense="at most", limit=0, detail=detail)

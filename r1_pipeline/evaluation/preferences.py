@@ -18,7 +18,7 @@ from r1_pipeline.artifacts.tables import write_table
 from r1_pipeline.data.split import fact_of
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import ArtifactError
-from r1_pipeline.generation.judging import completions_of
+from r1_pipeline.generation.grade_completions import completions_of
 from r1_pipeline.records import Completion, PreferenceKind, Problem
 from r1_pipeline.rewards.preference import Scorer, preference_kind
 from r1_pipeline.rewards.rubric import preference_scores

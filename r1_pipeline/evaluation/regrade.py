@@ -7,7 +7,7 @@ row is judged again (`rejudge`).
 
 from collections.abc import Iterable
 
-from r1_pipeline.artifacts.kinds import Answers, Artifact, Corpus, EvalReport, ProblemSet
+from r1_pipeline.artifacts.kinds import Artifact, Completions, Corpus, EvalReport, ProblemSet
 from r1_pipeline.errors import WrongKindError
 from r1_pipeline.evaluation.rejudge import rejudge_completions, rejudge_samples
 from r1_pipeline.evaluation.scores import scores_of
@@ -42,7 +42,7 @@ class Regrade(Record):
     flips: tuple[Flip, ...]
 
 
-def regrade(artifact: Artifact, answers: Answers | None, asked: Iterable[ProblemSet], grader: Grader) -> Regrade:
+def regrade(artifact: Artifact, answers: Completions | None, asked: Iterable[ProblemSet], grader: Grader) -> Regrade:
     """Judges what `artifact` holds; `answers` and `asked` are the completions and problem sets that it was made from.
 
     Raises `WrongKindError` for an artifact that holds no completions.

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from r1_pipeline.artifacts.kinds import ProblemSet
 from r1_pipeline.artifacts.tables import records_of, rows_at
 from r1_pipeline.data.templates import TemplateName
-from r1_pipeline.generation.judging import completions_of
+from r1_pipeline.generation.grade_completions import completions_of
 from r1_pipeline.records import Completion, Outcome, Problem, Record, Sample, Verdict
-from r1_pipeline.rewards.verifier import OPINIONS, Grader
+from r1_pipeline.rewards.verifier import MODEL_JUDGES, Grader
 
 if TYPE_CHECKING:
     import polars as pl
@@ -64,10 +64,10 @@ def rejudge_completions(
 
 def _by_rule(rows: "pl.LazyFrame") -> "pl.LazyFrame":
     """The rows without those that a model's opinion decided: no grader can repeat it, the audit replays it from what
-    was stored (`lineage.opinions`)."""
+    was stored (`lineage.judgements`)."""
     import polars as pl
 
-    return rows.filter(~pl.col("verifier").str.split("@").list.first().is_in(OPINIONS))
+    return rows.filter(~pl.col("verifier").str.split("@").list.first().is_in(MODEL_JUDGES))
 
 
 def drawn(rows: "pl.LazyFrame", count: int, seed: int = 0) -> "pl.LazyFrame":

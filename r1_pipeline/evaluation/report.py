@@ -143,8 +143,8 @@ def exchanges(
     chosen: list[Problem] = []
     for turn in range(recipe.exchanges if pool else 0):
         wanted = domains[turn % len(domains)], languages[turn % len(languages)]
-        fitting = (p for p in pool if (p.domain, p.language) == wanted and p not in chosen)
-        chosen += [problem for problem in [next(fitting, None)] if problem]
+        fitting_problems = (p for p in pool if (p.domain, p.language) == wanted and p not in chosen)
+        chosen += [problem for problem in [next(fitting_problems, None)] if problem]
     return tuple(
         Exchange(
             question=problem.question,

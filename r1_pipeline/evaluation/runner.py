@@ -1,7 +1,7 @@
 """Scoring what a model said to the held-out problems: `completions.parquet` with verdicts, and `scores.json`.
 
 It needs verifiers and knows no model: a changed verifier scores the stored answers again.
-Not covered: asking (`generation.asking`), judging (`generation.judging`), the arithmetic (`scores`).
+Not covered: sampling (`generation.sampling`), grading (`generation.grade_completions`), the arithmetic (`scores`).
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from r1_pipeline.artifacts.tables import write_table
 from r1_pipeline.data.split import fact_of
 from r1_pipeline.evaluation.scores import EvalScores, Identity, score
 from r1_pipeline.evaluation.votes import with_votes
-from r1_pipeline.generation.asking import Asked, AskRecipe
-from r1_pipeline.generation.judging import judge
-from r1_pipeline.recipe import Later, Recipe
+from r1_pipeline.generation.grade_completions import grade_completions
+from r1_pipeline.generation.sampling import SamplingRecipe, SamplingRecord
+from r1_pipeline.recipe import AddedField, Recipe
 from r1_pipeline.records import Problem
-from r1_pipeline.rewards.extract import Rule
+from r1_pipeline.rewards.answer_extraction import Rule
 from r1_pipeline.rewards.refusal import declines
 from r1_pipeline.rewards.verifier import Grader
 
@@ -32,7 +32,7 @@ class GradeRecipe(Recipe):
 
     ks: tuple[int, ...]
     """pass@k is reported at these; each at most the samples of a problem."""
-    extract: Annotated[Rule, Later()] = "strict"
+    extract: Annotated[Rule, AddedField()] = "strict"
     """How the answer of a reply is found: as in training, or leniently, for models that were not trained to box it."""
 
 
@@ -43,7 +43,7 @@ class EvaluateRecipe(Recipe):
     checkpoints. Maths carries the bars: at least 512 problems.
     """
 
-    ask: AskRecipe
+    ask: SamplingRecipe
     grade: GradeRecipe
 
     @model_validator(mode="after")
@@ -67,7 +67,7 @@ def _refusals(judged: "pl.DataFrame", problems: Sequence[Problem]) -> "list[pl.S
 
 def grade(
     said: "pl.DataFrame",
-    asked: Asked,
+    asked: SamplingRecord,
     grader: Grader,
     problems: Sequence[Problem],
     recipe: GradeRecipe,
@@ -77,7 +77,7 @@ def grade(
     draft."""
     import polars as pl
 
-    judged = with_votes(judge(said, problems, grader, asked.template), problems, grader)
+    judged = with_votes(grade_completions(said, problems, grader, asked.template), problems, grader)
     facts = {problem.id: fact_of(problem) for problem in problems}
     judged = judged.with_columns(fact=judged["problem_id"].replace_strict(facts, return_dtype=pl.String))
     judged = judged.with_columns(_refusals(judged, problems))

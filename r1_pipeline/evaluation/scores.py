@@ -22,14 +22,14 @@ from r1_pipeline.evaluation.estimators import (
     mean_pass_at_k,
     pass_at_1,
 )
-from r1_pipeline.generation.asking import Asked
+from r1_pipeline.generation.sampling import SamplingRecord
 from r1_pipeline.records import DOMAINS, Domain, Outcome, PromptKind, Record
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-class Identity(Asked):
+class Identity(SamplingRecord):
     """What was measured, and with what: two scores are comparable where all but the model agree."""
 
     verifiers: dict[str, str]

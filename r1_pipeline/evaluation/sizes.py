@@ -1,12 +1,12 @@
 """What mixtures of experts and latent attention spare, read off a checkpoint's own configuration.
 
 DeepSeek-V3 is cheap for its size in two ways: a token meets few of the parameters, and leaves little in the KV cache.
-Both hold at every width. Not covered: the arithmetic (`training.shape`), time and memory (`planning`).
+Both hold at every width. Not covered: the arithmetic (`training.model_shape`), time and memory (`planning`).
 """
 
 from r1_pipeline.artifacts.kinds import Checkpoint
 from r1_pipeline.records import Record
-from r1_pipeline.training.shape import shape_in
+from r1_pipeline.training.model_shape import shape_in
 
 
 class Sizes(Record):

@@ -11,8 +11,8 @@ from r1_pipeline.data.templates import split_reply
 from r1_pipeline.data.toy_problems import product_of
 from r1_pipeline.data.toy_tasks import LETTERS, Product
 from r1_pipeline.records import Record
+from r1_pipeline.rewards.answer_extraction import final_answer
 from r1_pipeline.rewards.choice import normal
-from r1_pipeline.rewards.extract import final_answer
 
 _EQUATION = re.compile(r"(\d+) \* (\d+) = (\d+)")
 _OPTION = re.compile(rf"(\d+)\(([{LETTERS}])\)")

@@ -16,7 +16,7 @@ from r1_pipeline.data.templates import split_reply
 from r1_pipeline.data.toy_corpus import Text, ToyRecipe, texts_about, web_texts
 from r1_pipeline.data.toy_problems import TOY_LANGUAGES, to_problem, training_tasks
 from r1_pipeline.errors import RecipeError
-from r1_pipeline.generation.written import written_sample
+from r1_pipeline.generation.scripted_replies import scripted_sample
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Domain, Outcome, Sample
 from r1_pipeline.rewards.verifier import Grader
@@ -71,7 +71,7 @@ def toy_corpus(
         left -= tokens + END
         if left < 0:
             return kept, drops
-        kept.append(written_sample(problem, text.reply, verdict, tokens, seen[problem.id]))
+        kept.append(scripted_sample(problem, text.reply, verdict, tokens, seen[problem.id]))
         seen[problem.id] += 1
     raise RecipeError(f"the {recipe.web.texts} texts of the web are too few by {left:.0f} tokens; raise web.texts")
 

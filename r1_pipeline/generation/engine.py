@@ -2,7 +2,7 @@
 
 An `Engine` turns `Request`s into `Completion`s in the same order. Each request carries its own seed, made from the run
 seed, the problem and the sample index, so that shards, batches and their order cannot change what is sampled.
-Not covered: the engines themselves (`fake`, `hf`, `vllm`, `openai`) and which one runs (`opening`).
+Not covered: the engines themselves (`fake_engine`, `hf`, `vllm`, `openai`) and which one runs (`engine_factory`).
 """
 
 import hashlib
@@ -33,7 +33,7 @@ class Engine(Protocol):
         """One completion for each request, in order; raises `EngineError` rather than skip one."""
         ...
 
-    def spent(self) -> Mapping[str, float]:
+    def usage(self) -> Mapping[str, float]:
         """What a server has charged since the last call; empty for an engine of one's own."""
         ...
 

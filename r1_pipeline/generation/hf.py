@@ -1,7 +1,7 @@
 """The embedded engine: transformers' `generate` with a random number of its own for every token of every sample.
 
 A token is a function of its logits and u(seed, position), so batches and their order do not enter.
-Not covered: that function (`drawing`), servers and GPUs' batch engines.
+Not covered: that function (`token_sampling`), servers and GPUs' batch engines.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from r1_pipeline.generation.drawing import draw
 from r1_pipeline.generation.engine import Progress, check_room
+from r1_pipeline.generation.token_sampling import sample_tokens
 from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Request, Sampling
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import DynamicCache
 
-FIRST_LEG = 32
+FIRST_SEGMENT = 32
 """Tokens after which texts that go on are gathered for the first time."""
 
 
@@ -57,22 +57,22 @@ class HfEngine:
             _Text(prompt, np.random.default_rng(request.seed))
             for prompt, request in zip(prompts, requests, strict=True)
         ]
-        for end in legs(sampling.max_tokens):
+        for end in segment_ends(sampling.max_tokens):
             going = sorted((text for text in texts if not text.ended), key=lambda text: len(text.prompt))
             for start in range(0, len(going), self._runtime.generation_batch):
-                self._go_on(going[start : start + self._runtime.generation_batch], end, sampling)
+                self._continue(going[start : start + self._runtime.generation_batch], end, sampling)
                 if progress:
                     progress(sum(text.ended for text in texts), len(texts))
         return [self._completion(request, text) for request, text in zip(requests, texts, strict=True)]
 
-    def spent(self) -> Mapping[str, float]:
+    def usage(self) -> Mapping[str, float]:
         return {}
 
     def close(self) -> None:
         """Let go of the weights."""
         del self._model
 
-    def _go_on(self, texts: "Sequence[_Text]", end: int, sampling: Sampling) -> None:
+    def _continue(self, texts: "Sequence[_Text]", end: int, sampling: Sampling) -> None:
         """Continue texts of equal progress until each has ended or has `end` tokens."""
         import torch
         from transformers import GenerationConfig, LogitsProcessorList
@@ -85,7 +85,7 @@ class HfEngine:
         copies_R = torch.tensor([place[begin] for begin in begun], device=self._runtime.device)
         length = unique["input_ids"].shape[1]
         numbers = np.stack([text.numbers.random(more) for text in texts])
-        drawn = _Drawn(torch.from_numpy(numbers).to(self._runtime.device), length, sampling)
+        drawn = _TokenSampler(torch.from_numpy(numbers).to(self._runtime.device), length, sampling)
         with torch.inference_mode():
             output = self._model.generate(
                 input_ids=unique["input_ids"][copies_R],
@@ -129,10 +129,10 @@ class HfEngine:
         )
 
 
-def legs(max_tokens: int) -> Iterator[int]:
+def segment_ends(max_tokens: int) -> Iterator[int]:
     """How many tokens texts have where those that go on are gathered into fewer batches: a batch lasts as long as its
     longest text, and most are short. Each leg reads again what the one before wrote, so it doubles it."""
-    end = FIRST_LEG
+    end = FIRST_SEGMENT
     while end < max_tokens:
         yield end
         end *= 2
@@ -153,7 +153,7 @@ class _Text:
     ended: bool = False
 
 
-class _Drawn:
+class _TokenSampler:
     """Leaves exactly the drawn token finite, so that greedy decoding picks it, and notes its log-probability."""
 
     def __init__(self, uniform_RT: "Tensor", prompt_length: int, sampling: Sampling) -> None:
@@ -167,6 +167,6 @@ class _Drawn:
         import torch
 
         position = input_ids_RL.shape[1] - self._prompt_length
-        token_R1 = draw(scores_RV, self._uniform_RT[:, position, None], self._sampling)
+        token_R1 = sample_tokens(scores_RV, self._uniform_RT[:, position, None], self._sampling)
         self.logprobs_R1.append(scores_RV.gather(-1, token_R1) - scores_RV.logsumexp(-1, keepdim=True))
         return torch.full_like(scores_RV, float("-inf")).scatter(-1, token_R1, 0.0)

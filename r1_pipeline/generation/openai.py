@@ -87,13 +87,13 @@ class OpenAiEngine:
         self._cache = _Cache(cache)
         self._key = _key(settings)
         self._lock = threading.Lock()
-        self._spent = _nothing()
+        self._usage = _nothing()
 
-    def spent(self) -> Mapping[str, float]:
+    def usage(self) -> Mapping[str, float]:
         """Requests, those answered from the cache, attempts that failed, tokens and US dollars since the last call."""
         with self._lock:
-            spent, self._spent = self._spent, _nothing()
-        return spent
+            usage, self._usage = self._usage, _nothing()
+        return usage
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
@@ -197,7 +197,7 @@ class OpenAiEngine:
     def _count(self, **more: float) -> None:
         with self._lock:
             for name, value in more.items():
-                self._spent[name] += value
+                self._usage[name] += value
 
     def _hidden(self, message: str) -> str:
         """The message without the key, should a server have echoed it."""

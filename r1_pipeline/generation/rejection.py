@@ -4,8 +4,8 @@ Rejection sampling as in section B.3.3 of the paper's supplement, and cold-start
 the policy and the rewriter: only verified-correct, well-formed, readable completions in one language survive, and where
 the recipe asks for it only those that luck does not explain. A text that was rewritten is judged, measured and screened
 once more, and its reasons start with `rewritten_`.
-Not covered: sampling (`asking`), judging (`judging`), the rules (`data.screening.replies`, `luck`), the wording
-(`rewriting`).
+Not covered: sampling (`sampling`), judging (`grade_completions`), the rules (`data.screening.replies`, `guessing`), the
+wording (`rewriting`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from r1_pipeline.data.samples import answer_to
 from r1_pipeline.data.screening.replies import ReplyRecipe, screen_replies
-from r1_pipeline.generation.asking import Asked, AskRecipe, schema
-from r1_pipeline.generation.judging import judge
-from r1_pipeline.generation.luck import LuckRecipe, screen_luck
+from r1_pipeline.generation.grade_completions import grade_completions
+from r1_pipeline.generation.guessing import GuessingRecipe, screen_guesses
 from r1_pipeline.generation.rewriting import Accepted, ByCheckpoint, Rewrite, Rewriter, Writer
-from r1_pipeline.recipe import Later, Recipe
+from r1_pipeline.generation.sampling import SamplingRecipe, SamplingRecord, schema
+from r1_pipeline.recipe import AddedField, Recipe
 from r1_pipeline.records import STORED, Outcome, Problem, Sample
 from r1_pipeline.rewards.verifier import Grader
 
@@ -34,14 +34,14 @@ class KeepRecipe(Recipe):
     rules: ReplyRecipe
     per_problem: int
     """Distinct rows kept of one problem, at most."""
-    luck: Annotated[LuckRecipe | None, Later()] = None
+    luck: Annotated[GuessingRecipe | None, AddedField()] = None
     """When a right answer among few counts; None: always."""
 
 
 class RejectionRecipe(Recipe):
     """How a policy's completions become corpus rows."""
 
-    ask: AskRecipe
+    ask: SamplingRecipe
     keep: KeepRecipe
 
 
@@ -61,7 +61,7 @@ class RewriteRecipe(RejectionRecipe):
         return frozenset({"writer"} if isinstance(self.keep.writer, ByCheckpoint) else ())
 
 
-class Reworded(NamedTuple):
+class RewriteResult(NamedTuple):
     """Rows in other words, judged again."""
 
     passed: "pl.DataFrame"
@@ -75,17 +75,17 @@ def screened(
 ) -> tuple["pl.DataFrame", list[Drop]]:
     """(rows that pass, dropped rows), each in their order."""
     marked = screen_replies(judged, recipe.rules)
-    return _parted(screen_luck(marked, problems, recipe.luck) if recipe.luck else marked, judged.columns)
+    return _parted(screen_guesses(marked, problems, recipe.luck) if recipe.luck else marked, judged.columns)
 
 
-def reworded(
+def rewrite_all(
     passed: "pl.DataFrame",
     problems: Sequence[Problem],
     rewriter: Rewriter,
     tokenize: Callable[[str], Sequence[int]],
     grader: Grader,
     rules: ReplyRecipe,
-) -> Reworded:
+) -> RewriteResult:
     """Rows that passed, in the rewriter's words: those that pass again when the new text is judged and measured."""
     import polars as pl
 
@@ -100,13 +100,17 @@ def reworded(
         else:
             own = {"text": made.response, "token_ids": tokenize(made.response), "finish_reason": "stop"}
             said.append({**{name: row[name] for name in STORED}, **own})
-    again = judge(pl.DataFrame(said, schema=schema()), problems, grader, "chat")
+    again = grade_completions(pl.DataFrame(said, schema=schema()), problems, grader, "chat")
     kept, more = _parted(screen_replies(again, rules), again.columns, "rewritten_")
-    return Reworded(kept, [*dropped, *more], rewrites, rewriter.writer)
+    return RewriteResult(kept, [*dropped, *more], rewrites, rewriter.writer)
 
 
 def keep_samples(
-    passed: "pl.DataFrame", problems: Sequence[Problem], asked: Asked, per_problem: int, writer: str | None = None
+    passed: "pl.DataFrame",
+    problems: Sequence[Problem],
+    asked: SamplingRecord,
+    per_problem: int,
+    writer: str | None = None,
 ) -> tuple[list[Sample], list[Drop]]:
     """(rows, dropped rows), each in their order: the first distinct replies of each problem. `writer` has put them into
     other words."""
@@ -139,7 +143,9 @@ def _dropped(row: Mapping[str, Any], reason: str) -> Drop:
     return {**row, "id": f"{row['problem_id']}/{row['sample_index']}", "reason": reason}
 
 
-def _sample(problem: Problem, response: str, row: Mapping[str, Any], asked: Asked, writer: str | None) -> Sample:
+def _sample(
+    problem: Problem, response: str, row: Mapping[str, Any], asked: SamplingRecord, writer: str | None
+) -> Sample:
     return answer_to(
         problem,
         response,

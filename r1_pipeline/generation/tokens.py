@@ -59,7 +59,7 @@ def context_of(model: Path) -> int:
     return int(AutoConfig.from_pretrained(model).max_position_embeddings)
 
 
-def fitting(
+def fitting_problems(
     problems: Sequence[Problem], model: Path, template: TemplateName, reply_tokens: int
 ) -> tuple[list[Problem], list[DroppedRow]]:
     """(problems that leave room for the longest reply in the context of the model, the others), each in order."""

@@ -72,7 +72,7 @@ class VllmEngine:
         """End vLLM's process and give its memory back."""
         self._llm.llm_engine.engine_core.shutdown()
 
-    def spent(self) -> Mapping[str, float]:
+    def usage(self) -> Mapping[str, float]:
         return {}
 
     def generate(

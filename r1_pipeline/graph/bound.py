@@ -17,7 +17,7 @@ from r1_pipeline.errors import GraphError, RecipeError, UnknownNameError
 from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.graph.node import AssetName, Benchmark, Derived, Graph, Node, Ref
 from r1_pipeline.recipe import Recipe, require_optional
-from r1_pipeline.runtime.workshop import Build, Workshop
+from r1_pipeline.runtime.build_context import Build, BuildContext
 
 NodeRecipe = Recipe | Mapping[str, Recipe]
 """The recipe of a node, or of each of its partitions."""
@@ -142,13 +142,13 @@ class Bound:
             raise GraphError(f"its recipe is {where} of the profile, which has {found} there; correct the profile")
         return recipe
 
-    def build(self, name: AssetName, at: Workshop, find: Callable[[AssetName], Artifact]) -> Build[Any]:
+    def build(self, name: AssetName, at: BuildContext, find: Callable[[AssetName], Artifact]) -> Build[Any]:
         """What would be made for `name` from the inputs that `find` gives; makes nothing."""
         node = self.graph.node(name.asset)
         assert node.verb is not None
         return node.verb.build(at, **self._arguments(name, find))
 
-    def make(self, name: AssetName, at: Workshop, find: Callable[[AssetName], Artifact]) -> Artifact:
+    def make(self, name: AssetName, at: BuildContext, find: Callable[[AssetName], Artifact]) -> Artifact:
         """Makes the artifact from the inputs that `find` gives, or opens it; raises like `Store.build`."""
         node = self.graph.node(name.asset)
         assert node.verb is not None

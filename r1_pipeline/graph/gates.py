@@ -8,7 +8,7 @@ the report must be able to show what went wrong.
 
 from r1_pipeline.evaluation import favourites, gates, regression
 from r1_pipeline.evaluation.rejudge import DRAWN, drawn, rejudge_samples
-from r1_pipeline.graph.node import Check, Node, Ref, Subject, ref
+from r1_pipeline.graph.node import Check, GateContext, Node, Ref, ref
 from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.verbs import ReinforceRecipe
 
@@ -103,7 +103,7 @@ def same_tokenizer(base: Node | Ref) -> Check:
 def training_guards() -> Check:
     """A run must have stayed inside the guards that would have stopped it."""
 
-    def measure(subject: Subject) -> list[gates.Gate]:
+    def measure(subject: GateContext) -> list[gates.Gate]:
         assert isinstance(subject.recipe, ReinforceRecipe)
         return gates.training_guards(subject.artifact, subject.recipe.grpo.guards)
 
@@ -129,7 +129,7 @@ def preference_accuracy() -> Check:
 def reward_hacks() -> Check:
     """Replies that solve nothing must not be rewarded; decided before any reinforcement learning."""
 
-    def measure(subject: Subject) -> list[gates.Gate]:
+    def measure(subject: GateContext) -> list[gates.Gate]:
         with default_grader(subject.runtime) as grader:
             return [gates.reward_hacks(subject.artifact.problems(), subject.templates, grader)]
 
@@ -184,7 +184,7 @@ def licences_allowed() -> Check:
 def recheck_agrees(*problems: Node) -> Check:
     """Random rows of a corpus, judged once more, must get the verdict that they were kept for."""
 
-    def measure(subject: Subject) -> list[gates.Gate]:
+    def measure(subject: GateContext) -> list[gates.Gate]:
         sets = [subject.input(ref(each)) for each in problems]
         with default_grader(subject.runtime) as grader:
             return [gates.recheck_agrees(rejudge_samples(drawn(subject.artifact.scan(), DRAWN), sets, grader))]

@@ -23,9 +23,9 @@ from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.graph.bound import Bound, Recipes, bind, walk
 from r1_pipeline.graph.node import AssetName, Graph, Ref
 from r1_pipeline.recipe import Recipe, Runtime, fingerprint
-from r1_pipeline.runtime.workshop import Workshop
-from r1_pipeline.training.adopt import AdoptRecipe
+from r1_pipeline.runtime.build_context import BuildContext
 from r1_pipeline.training.base_tokenizer import base_tokenizer
+from r1_pipeline.training.import_pretrained import ImportRecipe
 from r1_pipeline.training.pretrain import PretrainRecipe
 from r1_pipeline.verbs import ReinforceRecipe
 
@@ -75,7 +75,7 @@ def run_graph(
 
     def find(name: AssetName) -> Artifact:
         if name not in made:
-            made[name] = bound.make(name, Workshop(store, profile.runtime, str(name)), find)
+            made[name] = bound.make(name, BuildContext(store, profile.runtime, str(name)), find)
         return made[name]
 
     for name in walk(bound, with_upstream(bound, select) if select is not None else None):
@@ -150,7 +150,7 @@ _tokenizers: dict[str, Any] = {}
 
 
 def _tokenizer(recipe: Recipe | None, runtime: Runtime) -> Any:
-    assert isinstance(recipe, PretrainRecipe | AdoptRecipe)
+    assert isinstance(recipe, PretrainRecipe | ImportRecipe)
     key = fingerprint(recipe)
     if key not in _tokenizers:
         _tokenizers[key] = base_tokenizer(recipe, runtime)

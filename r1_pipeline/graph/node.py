@@ -18,17 +18,17 @@ from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from r1_pipeline.artifacts.edges import EdgeRole, role_of
-from r1_pipeline.artifacts.kinds import Answers, Checkpoint, RewardModel
+from r1_pipeline.artifacts.kinds import Checkpoint, Completions, RewardModel
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import GraphError, UnknownNameError
 from r1_pipeline.evaluation.controls import Control
 from r1_pipeline.evaluation.gates import Gate, GateLimits
 from r1_pipeline.evaluation.inputs import Cast
 from r1_pipeline.recipe import Recipe, Runtime
-from r1_pipeline.runtime.workshop import Verb
+from r1_pipeline.runtime.build_context import Verb
 from r1_pipeline.verbs import ask, evaluate
 
-_MODELS = (Checkpoint, RewardModel, Answers)
+_MODELS = (Checkpoint, RewardModel, Completions)
 """Kinds of artifacts that are made by a model, or are one."""
 _LINE = ("policy", "base", "model")
 """Parameters of verbs that name the model which goes on, or answers."""
@@ -69,7 +69,7 @@ Input = Ref | Mapping[str, Ref]
 """One artifact, or several by name (of a node with all its partitions: by their keys)."""
 
 
-class Subject(Protocol):
+class GateContext(Protocol):
     """A finished artifact under judgement, and what a gate may ask about it; interpreters answer."""
 
     @property
@@ -108,7 +108,7 @@ class Check:
 
     name: str
     about: str
-    measure: Callable[[Subject], list[Gate]]
+    measure: Callable[[GateContext], list[Gate]]
     fails: str
     """An artifact that it says no to, in a sentence."""
     scores: bool = False
@@ -118,7 +118,7 @@ class Check:
     warns: bool = False
     """Whether a failure stops nothing and is only said aloud: where nothing is trained on what lies below."""
 
-    def decide(self, subject: Subject) -> list[Gate]:
+    def decide(self, subject: GateContext) -> list[Gate]:
         """What its gates measure of a finished artifact."""
         return [gate.model_copy(update={"blocking": not self.warns}) for gate in self.measure(subject)]
 

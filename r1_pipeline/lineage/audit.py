@@ -12,11 +12,11 @@ from r1_pipeline.artifacts.kinds import Artifact, Corpus, ProblemSet
 from r1_pipeline.artifacts.manifest import MANIFEST, sha256_of
 from r1_pipeline.evaluation.rejudge import DRAWN
 from r1_pipeline.lineage.integrity import Finding, check_chain, check_files, check_manifest, finding
-from r1_pipeline.lineage.learning import Model, Rows, lessons, teachers
+from r1_pipeline.lineage.judgements import STAGE, check_judgements
 from r1_pipeline.lineage.library import Library
-from r1_pipeline.lineage.opinions import STAGE, check_opinions
 from r1_pipeline.lineage.rewrites import check_rewrites
 from r1_pipeline.lineage.rows import check_counts, check_heldout, check_ids, check_origin, check_verdicts
+from r1_pipeline.lineage.training_data import Model, Rows, lessons, teachers
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import DOMAINS, Record
 from r1_pipeline.rewards.graders import default_grader
@@ -57,9 +57,7 @@ def audit(library: Library, artifacts: Iterable[Artifact] | None, *, full: bool,
     line = library.upstream(*audited)
     corpora = _corpora(library, audited)
     lost = library.unreadable if artifacts is None else {}
-    findings = [
-        Finding(artifact=f"{name}@{print_[:12]}", where=MANIFEST, what=why) for (_, name, print_), why in lost.items()
-    ]
+    findings = [Finding(artifact=f"{name}@{fp[:12]}", where=MANIFEST, what=why) for (_, name, fp), why in lost.items()]
     skipped: list[str] = []
     for artifact in line:
         damage = [*check_manifest(artifact, library), *check_chain(artifact, library), *check_files(artifact)]
@@ -106,7 +104,7 @@ def _rows(library: Library, corpus: Corpus, full: bool, runtime: Runtime, skippe
     yield from check_heldout(corpus, heldout, full)
     for part in (corpus, *library.sources(corpus)):
         if isinstance(part, Corpus) and part.manifest.stage == STAGE:
-            yield from check_opinions(part, library)
+            yield from check_judgements(part, library)
         if isinstance(part, Corpus):
             yield from check_rewrites(part, library)
     problems = [a for a in library.upstream(corpus) if isinstance(a, ProblemSet)]

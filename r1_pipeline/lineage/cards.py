@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.artifacts.kinds import Artifact, EvalReport
 from r1_pipeline.artifacts.manifest import CARD
-from r1_pipeline.artifacts.store import Facts, Spec
+from r1_pipeline.artifacts.store import BuildResult, Spec
 from r1_pipeline.data.licences import OTHER, hub_name, slug
 from r1_pipeline.evaluation import paper
 from r1_pipeline.lineage.croissant import croissant
-from r1_pipeline.lineage.learning import counted, sources
 from r1_pipeline.lineage.library import Library
+from r1_pipeline.lineage.training_data import counted, sources
 from r1_pipeline.recipe import canonical_value, fingerprint
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ SHOWN_SOURCES = 50
 """Sources in a card's table, the largest; the others are counted."""
 
 
-def write_data_card(folder: Path, kind: type[Artifact], spec: Spec, facts: Facts) -> None:
+def write_data_card(folder: Path, kind: type[Artifact], spec: Spec, facts: BuildResult) -> None:
     """Describe the tables of `folder`, which a stage has just written, in its `card` directory."""
     import polars as pl
 
@@ -47,12 +47,12 @@ def write_data_card(folder: Path, kind: type[Artifact], spec: Spec, facts: Facts
     shares = counted(rows)
     licences = dict(shares.group_by("licence").agg(pl.col("rows").sum()).sort("licence").iter_rows())
     languages = rows.select(pl.col("language").unique().sort()).collect()["language"].to_list()
-    print_ = fingerprint(spec.payload())
+    fp = fingerprint(spec.payload())
     total = int(shares["rows"].sum())
     known = {
         "name": spec.name,
         "stage": f"{spec.stage}@{spec.version}",
-        "fingerprint": print_,
+        "fingerprint": fp,
         "rows": total,
         "licences": licences,
     }
@@ -63,7 +63,7 @@ def write_data_card(folder: Path, kind: type[Artifact], spec: Spec, facts: Facts
     described = croissant(
         name=spec.name,
         about=f"{total} rows made by the stage {spec.stage} of r1-pipeline.",
-        version=f"{spec.version}.0.0+{print_[:12]}",
+        version=f"{spec.version}.0.0+{fp[:12]}",
         made=datetime.now(UTC).date().isoformat(),
         licences=list(licences),
         tables=tables,
@@ -131,7 +131,7 @@ def _data_readme(
     languages: Sequence[str],
     splits: Mapping[str, list[str]],
     spec: Spec,
-    facts: Facts,
+    facts: BuildResult,
 ) -> str:
     from huggingface_hub import DatasetCard, DatasetCardData
 
@@ -184,7 +184,7 @@ def _named(expressions: Sequence[str]) -> dict[str, str]:
     return {"license_name": "-and-".join(map(slug, expressions))} if expressions else {}
 
 
-def _domains(facts: Facts) -> list[dict[str, Any]]:
+def _domains(facts: BuildResult) -> list[dict[str, Any]]:
     """Of a corpus: its rows, mean tokens and rounds by domain, each beside the paper's; of other rows nothing."""
     means: Mapping[str, float] = facts.statistics.get("mean_tokens_by_domain", {})
     if not means:

@@ -14,8 +14,8 @@ from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.manifest import LOGS, MANIFEST, sha256_of
 from r1_pipeline.errors import ArtifactError, CorruptArtifactError
 from r1_pipeline.lineage.cards import README, exported, model_card
-from r1_pipeline.lineage.learning import Model
 from r1_pipeline.lineage.library import Library
+from r1_pipeline.lineage.training_data import Model
 
 
 def export(library: Library, artifact: Artifact, target: Path) -> list[str]:

@@ -59,10 +59,10 @@ class Library:
 
         Raises `UnknownNameError` with the names that there are, `ArtifactError` if only unreadable ones are called so.
         """
-        asset, _, print_ = name.partition("@")
+        asset, _, fp = name.partition("@")
 
         def called(address: Address) -> bool:
-            return address[1] == asset and address[2].startswith(print_)
+            return address[1] == asset and address[2].startswith(fp)
 
         found = [artifact for address, artifact in self.artifacts.items() if called(address)]
         if not found:
@@ -111,8 +111,8 @@ class Library:
 
 def address_of(path: Path, root: Path) -> Address:
     """Where an artifact lies below `root`."""
-    kind, *name, print_ = path.relative_to(root).parts
-    return kind, "/".join(name), print_
+    kind, *name, fp = path.relative_to(root).parts
+    return kind, "/".join(name), fp
 
 
 def root_of(path: Path) -> Path:

@@ -7,11 +7,11 @@ whether the text is right, which `rows` judges again, and whether the model woul
 
 from collections.abc import Iterator
 
-from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, Corpus, ProblemSet
+from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Completions, Corpus, ProblemSet
 from r1_pipeline.artifacts.tables import read_records
 from r1_pipeline.data.templates import split_reply
 from r1_pipeline.generation.engine import request_hash
-from r1_pipeline.generation.judging import completions_of
+from r1_pipeline.generation.grade_completions import completions_of
 from r1_pipeline.generation.rewriting import (
     REWRITES,
     Accepted,
@@ -33,7 +33,7 @@ def check_rewrites(corpus: Corpus, library: Library) -> Iterator[Finding]:
         return
     inputs = {edge.name: edge.source for edge in library.edges(corpus)}
     answers, problems = inputs.get("answers"), inputs.get("problems")
-    if not isinstance(answers, Answers) or not isinstance(problems, ProblemSet):
+    if not isinstance(answers, Completions) or not isinstance(problems, ProblemSet):
         yield finding(corpus, REWRITES, "the completions or problems behind its texts are not in this folder")
         return
     template, known = answers.asked()["template"], {problem.id: problem for problem in problems.problems()}

@@ -16,7 +16,7 @@ from r1_pipeline.data.toy_problems import problem_id
 from r1_pipeline.evaluation.rejudge import BATCH, Rejudged, drawn, rejudge_samples
 from r1_pipeline.lineage.cards import README, stated
 from r1_pipeline.lineage.integrity import Finding, finding
-from r1_pipeline.lineage.learning import Rows
+from r1_pipeline.lineage.training_data import Rows
 from r1_pipeline.records import Domain, TestCase
 from r1_pipeline.rewards.verifier import Grader
 

@@ -1,7 +1,7 @@
 """One row of a corpus back to all that made it: its problem and where that comes from, the checkpoint that wrote it,
 what that had learned, and so on to the base. A tree of `Node`s, for the terminal, for machines or as a page.
 
-Not covered: questions about whole models (`learning`), whether any of it is true (`audit`).
+Not covered: questions about whole models (`training_data`), whether any of it is true (`audit`).
 """
 
 from collections.abc import Mapping, Sequence

@@ -21,7 +21,7 @@ from r1_pipeline.planning.hardware import (
     Accelerator,
 )
 from r1_pipeline.recipe import Precision
-from r1_pipeline.training.shape import BFLOAT16, Shape
+from r1_pipeline.training.model_shape import BFLOAT16, Shape
 
 FLOAT32 = 4
 ADAM_MOMENTS = 2

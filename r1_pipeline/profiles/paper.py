@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from r1_pipeline.data.licences import PERMISSIVE
 from r1_pipeline.data.screening.replies import ReplyRecipe
 from r1_pipeline.evaluation.gates import GateLimits
-from r1_pipeline.profiles.adopted import Scale, pipeline
 from r1_pipeline.profiles.models import DEEPSEEK_V3_BASE, LLAMA_8B, QWEN_32B
+from r1_pipeline.profiles.pretrained import Scale, pipeline
 from r1_pipeline.profiles.profile import Forecast, Machine, Profile
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import REASONING_DOMAINS, Domain

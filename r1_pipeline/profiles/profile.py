@@ -16,10 +16,10 @@ from r1_pipeline.engines import EngineSpec
 from r1_pipeline.errors import RequirementError
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.evaluation.runner import EvaluateRecipe
-from r1_pipeline.generation.asking import Shard
-from r1_pipeline.generation.opening import ENGINES, engines_in
-from r1_pipeline.generation.opinions import SampleGeneralRecipe
+from r1_pipeline.generation.engine_factory import ENGINES, engines_in
+from r1_pipeline.generation.judgements import SampleGeneralRecipe
 from r1_pipeline.generation.rejection import RejectionRecipe
+from r1_pipeline.generation.sampling import Shard
 from r1_pipeline.graph.bound import Bound, Recipes, bind, changed
 from r1_pipeline.graph.deepseek_r1 import DEEPSEEK_R1
 from r1_pipeline.graph.node import Graph
@@ -27,7 +27,7 @@ from r1_pipeline.recipe import Precision, Recipe, Runtime
 from r1_pipeline.records import Domain, Record
 from r1_pipeline.settings.launchers import RayTrain, Torchrun
 from r1_pipeline.settings.reruns import Reruns
-from r1_pipeline.training.adopt import AdoptRecipe, require_model
+from r1_pipeline.training.import_pretrained import ImportRecipe, require_model
 from r1_pipeline.training.precision import require_precision
 from r1_pipeline.training.pretrain import PretrainRecipe
 from r1_pipeline.training.reward_model import RewardModelRecipe
@@ -151,8 +151,8 @@ class Profile:
                 yield f"GPU {index} has {gib:.0f} GiB, {self.machine.memory_gib:.0f} are needed; take a smaller profile"
 
     def _models(self) -> Iterator[str]:
-        adopted = (recipe for _, recipe in self._recipes() if isinstance(recipe, AdoptRecipe))
-        for source in dict.fromkeys(recipe.source for recipe in adopted):
+        imported = (recipe for _, recipe in self._recipes() if isinstance(recipe, ImportRecipe))
+        for source in dict.fromkeys(recipe.source for recipe in imported):
             try:
                 require_model(source, self.runtime)
             except RequirementError as error:
@@ -160,7 +160,7 @@ class Profile:
 
     def _engines(self) -> Iterator[str]:
         for kind in sorted({spec.type for _, recipe in self._recipes() for spec in engines_in(recipe)}):
-            if lacking := ENGINES[kind].lacks(self.runtime):
+            if lacking := ENGINES[kind].missing_setting(self.runtime):
                 yield lacking
 
     def _shares(self) -> Iterator[str]:

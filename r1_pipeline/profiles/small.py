@@ -7,8 +7,8 @@ two layers of three. Give it real problems in a sources file, or another base as
 from r1_pipeline.data.licences import PERMISSIVE
 from r1_pipeline.data.screening.replies import ReplyRecipe
 from r1_pipeline.evaluation.gates import GateLimits
-from r1_pipeline.profiles.adopted import Scale, pipeline
 from r1_pipeline.profiles.models import SMOLLM2, cut
+from r1_pipeline.profiles.pretrained import Scale, pipeline
 from r1_pipeline.profiles.profile import Forecast, Machine, Profile
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.rewards.rubric import Rubric

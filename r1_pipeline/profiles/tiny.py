@@ -22,9 +22,9 @@ from r1_pipeline.data.toy_problems import ProblemsRecipe
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.evaluation.runner import EvaluateRecipe, GradeRecipe
-from r1_pipeline.generation.asking import AskRecipe
-from r1_pipeline.generation.luck import LuckRecipe
+from r1_pipeline.generation.guessing import GuessingRecipe
 from r1_pipeline.generation.rejection import KeepRecipe, RejectionRecipe
+from r1_pipeline.generation.sampling import SamplingRecipe
 from r1_pipeline.graph.bound import Recipes
 from r1_pipeline.profiles.profile import Forecast, Machine, Profile
 from r1_pipeline.recipe import Runtime
@@ -272,11 +272,11 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
     def rejection(problems: dict[Domain, int], per_problem: int) -> RejectionRecipe:
         sampling = Sampling(temperature=1.0, top_p=1.0, max_tokens=MAX_TOKENS)
         return RejectionRecipe(
-            ask=AskRecipe(sampling=sampling, samples=size.trace_samples, problems=problems, seed=seed),
+            ask=SamplingRecipe(sampling=sampling, samples=size.trace_samples, problems=problems, seed=seed),
             keep=KeepRecipe(
                 rules=readable,
                 per_problem=per_problem,
-                luck=LuckRecipe(level=size.luck_level, answers=8, stated=size.luck_level < 1),
+                luck=GuessingRecipe(level=size.luck_level, answers=8, stated=size.luck_level < 1),
             ),
         )
 
@@ -306,7 +306,7 @@ def _toy_world(seed: int, size: Size, limits: GateLimits, guards: Guards) -> Pro
         "distilled": dict.fromkeys(STUDENTS, sft),
         "student_rl_only": reinforce["student_rl_only"],
         "evaluation": EvaluateRecipe(
-            ask=AskRecipe(
+            ask=SamplingRecipe(
                 sampling=Sampling(temperature=0.6, top_p=0.95, max_tokens=MAX_TOKENS),
                 samples=size.eval_samples,
                 problems={d: size.heldout_maths if d == "math" else size.heldout_others for d in BUILTIN_DOMAINS},

@@ -1,16 +1,17 @@
 """This module judges multiple choice and short word answers: the option's letter or word, matched exactly.
 
-The answer is found by `extract.final_answer`; both sides then lose typefaces, surrounding brackets, a closing `.`, `:`
-or `)`, case, and repeated blanks. Nothing else: "B or C", "(B) red" and "not B" are not "B", unless the lenient rule
-reads the one letter of a sentence. A reference may be a whole solution, or a letter with its text beside it.
+The answer is found by `answer_extraction.final_answer`; both sides then lose typefaces, surrounding brackets, a closing
+`.`, `:` or `)`, case, and repeated blanks. Nothing else: "B or C", "(B) red" and "not B" are not "B", unless the
+lenient rule reads the one letter of a sentence. A reference may be a whole solution, or a letter with its text beside
+it.
 """
 
 import re
 
 from r1_pipeline.records import Outcome, Problem, Verdict
-from r1_pipeline.rewards.extract import Rule, final_answer
-from r1_pipeline.rewards.solutions import choice_references
-from r1_pipeline.rewards.tidying import faceless, tidy
+from r1_pipeline.rewards.answer_cleanup import clean_answer, strip_typefaces
+from r1_pipeline.rewards.answer_extraction import Rule, final_answer
+from r1_pipeline.rewards.reference_answers import choice_references
 from r1_pipeline.rewards.verifier import verdict
 
 RULES = "3"
@@ -22,7 +23,7 @@ _LETTER = re.compile(r"[a-z]")
 
 def normal(answer: str) -> str:
     """The form in which option letters and words are compared."""
-    plain = " ".join(faceless(tidy(answer)).casefold().split())
+    plain = " ".join(strip_typefaces(clean_answer(answer)).casefold().split())
     if bracketed := _BRACKETED.fullmatch(plain):
         plain = bracketed[1]
     return plain.rstrip(".:)").rstrip()
@@ -32,7 +33,7 @@ def reference_forms(reference: str) -> list[str]:
     """Returns what is right by a reference: its letter, if it has one, and what it states as a whole."""
     forms = []
     for answer in choice_references(reference):
-        letter = _WITH_TEXT.fullmatch(faceless(tidy(answer)))
+        letter = _WITH_TEXT.fullmatch(strip_typefaces(clean_answer(answer)))
         forms += [letter[1].casefold()] if letter else []
         forms.append(normal(answer))
     return [form for form in forms if form]

@@ -1,6 +1,6 @@
 """Code: does the program pass all hidden tests? It runs in a sandbox; the judging happens here, outside.
 
-Where the program stands in a reply: `programs`. What passes:
+Where the program stands in a reply: `program_extraction`. What passes:
 
     call    the returned JSON value equals the expected one, types included, both ways: true is not 1, 1 is not 1.0,
             a tuple is not a list, NaN equals nothing
@@ -24,7 +24,7 @@ from itertools import groupby
 from typing import Any
 
 from r1_pipeline.records import Outcome, Problem, TestCase, Verdict
-from r1_pipeline.rewards.programs import extract_program
+from r1_pipeline.rewards.program_extraction import extract_program
 from r1_pipeline.rewards.sandbox.runner import Program, ProgramRun, ProgramRunner, TestRun
 from r1_pipeline.rewards.verifier import verdict
 

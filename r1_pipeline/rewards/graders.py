@@ -10,9 +10,9 @@ from r1_pipeline.artifacts.kinds import ProblemSet
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import DOMAINS, Domain
 from r1_pipeline.registry import Registry
+from r1_pipeline.rewards.answer_extraction import Rule
 from r1_pipeline.rewards.choice import ChoiceVerifier
 from r1_pipeline.rewards.code import CodeVerifier
-from r1_pipeline.rewards.extract import Rule
 from r1_pipeline.rewards.keywords import KeywordsVerifier
 from r1_pipeline.rewards.maths import MathsVerifier
 from r1_pipeline.rewards.sandbox.bubblewrap import BubblewrapRunner
@@ -34,8 +34,9 @@ file may add its own."""
 def default_grader(runtime: Runtime, rule: Rule = "strict") -> Grader:
     """Opens a grader with the verifiers of all domains, with `runtime.threads` children each where they need children.
 
-    `rule` says how mathematics and letters find the answer of a reply (`extract`); training and curation are strict.
-    Its verdicts are the accuracy reward (paper, section B.3.1). Use it in a `with` block, which ends the children.
+    `rule` says how mathematics and letters find the answer of a reply (`answer_extraction`); training and curation are
+    strict. Its verdicts are the accuracy reward (paper, section B.3.1). Use it in a `with` block, which ends the
+    children.
 
     Raises `UnknownNameError` for a domain whose verifier does not exist; a child is started, and may raise
     `GraderError`, when an answer first needs it.

@@ -2,15 +2,16 @@
 
 Owns: delimiters, spacing, decorations, spelling variants of commands, digits grouped by thousands, mixed numbers,
 repeating decimals, list words ("and", "或"), `\\pm`, ordinals, the empty set in words. Everything here rewrites text in
-linear time; nothing is evaluated. Not covered: values (`quantity`, `maths`), where the answer stands (`extract`).
+linear time; nothing is evaluated. Not covered: values (`quantity`, `maths`), where the answer stands
+(`answer_extraction`).
 """
 
 import math
 import re
 from fractions import Fraction
 
+from r1_pipeline.rewards.answer_cleanup import clean_answer
 from r1_pipeline.rewards.plain import spelled
-from r1_pipeline.rewards.tidying import tidy
 
 _CHARACTERS = str.maketrans(
     {
@@ -95,7 +96,9 @@ _BLANK = re.compile(r"(?<!\d)\s|\s(?!\d)")
 
 def normal(answer: str) -> str:
     """The normal form of an answer."""
-    text = " ".join(tidy(answer).split()).translate(_CHARACTERS)  # a run of blanks costs the rules below its square
+    text = " ".join(clean_answer(answer).split()).translate(
+        _CHARACTERS
+    )  # a run of blanks costs the rules below its square
     for pattern, spelling in _DRESS:
         text = pattern.sub(spelling, text)
     text = spelled(text)
@@ -103,7 +106,7 @@ def normal(answer: str) -> str:
         text = pattern.sub(spelling, text)
     text = _THOUSANDS.sub(lambda match: re.sub(r"\{,\}|\s", "", match[0]), text)
     text = _REPEATING.sub(_repeating, _MIXED.sub(r"(\1+\2)", text))
-    text = tidy(" ".join(text.split()))
+    text = clean_answer(" ".join(text.split()))
     if braced := _BRACED.fullmatch(text):
         text = (braced[1] or braced[2] or "").strip()
     if _NOTHING.fullmatch(unworded(text)):

@@ -16,7 +16,7 @@ from pathlib import Path
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import PROBLEMS, ProblemSet, peek_artifact
 from r1_pipeline.artifacts.manifest import ARTIFACTS, MANIFEST
-from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.data.curation import CONTRADICTORY, CurateRecipe, asked, ingested, problem_sides, record_dropped, unfed
 from r1_pipeline.data.ingest.rows import DroppedRow, Place, place_of
@@ -25,15 +25,15 @@ from r1_pipeline.errors import GraderError, NoSandboxError, SourceError
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Domain, Outcome, Problem, Verdict
 from r1_pipeline.rewards.graders import default_grader
+from r1_pipeline.rewards.reference_answers import own_answer
 from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
-from r1_pipeline.rewards.solutions import own_answer
 from r1_pipeline.rewards.verifier import Grader, reference_verdict
 
 _TRIES = 2
 """Further verdicts on a reference on which the grader failed."""
 
 
-def curate_problems(recipe: CurateRecipe, runtime: Runtime, draft: Draft) -> Facts:
+def curate_problems(recipe: CurateRecipe, runtime: Runtime, draft: Draft) -> BuildResult:
     """Writes one side of the split, each of its problems verified by its own reference."""
     sides = problem_sides(recipe, runtime.folders)
     unsafe = sandbox_problem() if "code" in recipe.optional else None
@@ -50,7 +50,7 @@ def curate_problems(recipe: CurateRecipe, runtime: Runtime, draft: Draft) -> Fac
     facts = {"rows": len(kept), "by_domain": dict(Counter(p.domain for p in kept)), "left_out": left_out}
     if recipe.verifiers:
         facts["verifiers"] = list(recipe.verifiers)
-    return Facts({**facts, "ingested": ingested(recipe, kept, dropped)}, drops)
+    return BuildResult({**facts, "ingested": ingested(recipe, kept, dropped)}, drops)
 
 
 def _require_general(recipe: CurateRecipe, kept: Sequence[Problem], dropped: Sequence[DroppedRow]) -> None:

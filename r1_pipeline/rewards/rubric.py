@@ -17,10 +17,10 @@ from pydantic import AfterValidator
 
 from r1_pipeline.data.templates import TemplateName, split_reply
 from r1_pipeline.errors import RecipeError, UnknownNameError
-from r1_pipeline.recipe import Later, Recipe
+from r1_pipeline.recipe import AddedField, Recipe
 from r1_pipeline.records import Completion, Outcome, PreferenceKind, Problem
 from r1_pipeline.registry import Registry
-from r1_pipeline.rewards.fmt import is_well_formed
+from r1_pipeline.rewards.format_check import is_well_formed
 from r1_pipeline.rewards.language import language_share
 from r1_pipeline.rewards.overlong import Overlong, overlong_penalty
 from r1_pipeline.rewards.preference import Scorer, preference_kind, squash
@@ -53,13 +53,13 @@ class Rubric(Recipe):
     """Of the share of reasoning words in the problem's language (equation 7)."""
     preference: float
     """Of the score of the reward models, as it stands; general problems only."""
-    tags: Annotated[float, Later()] = 0.0
+    tags: Annotated[float, AddedField()] = 0.0
     """Of the share of the template's tags that stand there once."""
-    repetition: Annotated[float, Later()] = 0.0
+    repetition: Annotated[float, AddedField()] = 0.0
     """Of minus the share of repeated n-grams."""
-    overlong: Annotated[Overlong | None, Later()] = None
+    overlong: Annotated[Overlong | None, AddedField()] = None
     """Of the penalty in [-1, 0] for replies close to the limit of tokens."""
-    others: Annotated[tuple[tuple[Annotated[str, AfterValidator(PARTS.valid)], float], ...], Later()] = ()
+    others: Annotated[tuple[tuple[Annotated[str, AfterValidator(PARTS.valid)], float], ...], AddedField()] = ()
     """(name, weight) of further parts (`PARTS`)."""
     watched: tuple[Part, ...] = ()
     """Parts that are measured and logged although they weigh nothing."""

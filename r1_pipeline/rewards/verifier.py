@@ -17,8 +17,8 @@ from r1_pipeline.data.templates import ANSWER_OPEN, TemplateName, split_reply, s
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import UNSCORED, Completion, Domain, Outcome, Problem, Verdict
-from r1_pipeline.rewards.extract import Rule
-from r1_pipeline.rewards.solutions import own_answer
+from r1_pipeline.rewards.answer_extraction import Rule
+from r1_pipeline.rewards.reference_answers import own_answer
 
 _CACHE_CHARACTERS = 60_000_000
 """What the cache may hold, some 100 MB; it is emptied when it is full."""
@@ -28,8 +28,8 @@ _SPARE = 16
 """Replies in hand beside those that children have: most need none, and shall not wait for those that do."""
 
 
-OPINIONS = ("judge", "reward_model")
-"""Names that sign a verdict which is a model's opinion: a grader cannot repeat it, `lineage.opinions` replays it."""
+MODEL_JUDGES = ("judge", "reward_model")
+"""Names that sign a verdict which is a model's opinion: a grader cannot repeat it, `lineage.judgements` replays it."""
 
 
 class Verifier(Protocol):
@@ -78,9 +78,9 @@ class Grader:
     ) -> None:
         """`verifiers` judge by domain; `named` opens those that problems name themselves."""
         self.rule: Rule = rule
-        """How its verifiers find an answer; `generation.judging` opens more of them for a cluster."""
+        """How its verifiers find an answer; `generation.grade_completions` opens more of them for a cluster."""
         self.runtime = runtime or Runtime()
-        """Its threads judge side by side here; with a cluster, `generation.judging` opens graders of its own there."""
+        """Its threads judge side by side here; with a cluster, `generation.grade_completions` opens graders there."""
         self._verifiers = dict(verifiers)
         self._openers = dict(named or {})
         self._named: dict[str, Verifier] = {}

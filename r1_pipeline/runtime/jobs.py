@@ -24,7 +24,7 @@ from pydantic import Field, TypeAdapter
 from r1_pipeline import errors
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.observer import Observer
-from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.errors import LaunchError, R1Error, may_pass
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Record
@@ -36,7 +36,7 @@ Work = Literal["training", "inference", "data"]
 
 @dataclass(frozen=True)
 class Call:
-    """A verb's function and what it was called with, the workshop left out."""
+    """A verb's function and what it was called with, the build context left out."""
 
     function: Callable[..., Any]
     arguments: Mapping[str, Any]
@@ -83,7 +83,7 @@ class Job(Record):
         self.file.write_text(self.model_dump_json(indent=1), encoding="utf-8")
 
     def resolved(self) -> tuple[Any, dict[str, Any]]:
-        """The verb, and the arguments that its function takes beside the workshop."""
+        """The verb, and the arguments that its function takes beside the build context."""
         verb = resolve_name(self.verb)
         hints = get_type_hints(verb.function)
         return verb, {name: TypeAdapter(hints[name]).validate_python(it) for name, it in self.arguments.items()}
@@ -93,7 +93,7 @@ class Job(Record):
         with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps([event, *arguments]) + "\n")
 
-    def succeed(self, facts: Facts) -> None:
+    def succeed(self, facts: BuildResult) -> None:
         """Leave the facts of the finished draft."""
         self._end({"facts": asdict(facts)})
 
@@ -103,7 +103,7 @@ class Job(Record):
         text = "".join(traceback.format_exception(error))
         self._end({"error": kind, "message": str(error), "traceback": text})
 
-    def outcome(self, code: int) -> Facts:
+    def outcome(self, code: int) -> BuildResult:
         """The facts; raises the error of the rank that failed first, `LaunchError` where all died without a word."""
         try:
             said = json.loads((self.folder / "outcome.json").read_text(encoding="utf-8"))
@@ -114,7 +114,7 @@ class Job(Record):
             ) from None
         if "error" in said:
             raise _raised(said["error"], said["message"]) from RuntimeError(said["traceback"])
-        return Facts(**said["facts"])
+        return BuildResult(**said["facts"])
 
     def _end(self, outcome: Mapping[str, Any]) -> None:
         written = self.folder / f"outcome.{uuid.uuid4().hex}"
@@ -156,7 +156,7 @@ def read_job(file: Path) -> Job:
     return job
 
 
-class Teller(Observer):
+class JobObserver(Observer):
     """What the first rank's draft is watched by: passes everything on to the launcher."""
 
     def __init__(self, job: Job) -> None:

@@ -2,8 +2,8 @@
 
     launch(job, start, observer)   what a verb calls in the place of making something itself
 
-`start` runs one command on this machine until it ends; by default behind the guard (`runtime.guard`), so that no rank
-outlives this process. Dagster's graph brings one of its own that opens a Pipes session around the same command.
+`start` runs one command on this machine until it ends; by default behind the guard (`runtime.process_guard`), so that
+no rank outlives this process. Dagster's graph brings one of its own that opens a Pipes session around the same command.
 """
 
 import json
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol, assert_never
 
 from r1_pipeline.artifacts.observer import Observer
-from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.errors import LaunchError
 from r1_pipeline.runtime.jobs import Job
 from r1_pipeline.settings.launchers import Inline, RayTrain, Subprocess, Torchrun
@@ -51,7 +51,7 @@ class StartHere:
 
 def run_guarded(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Exit code of the command, which is ended with this call and with this process, however they end."""
-    guard = [sys.executable, "-m", "r1_pipeline.runtime.guard", str(os.getpid())]
+    guard = [sys.executable, "-m", "r1_pipeline.runtime.process_guard", str(os.getpid())]
     process = subprocess.Popen([*guard, *command], env=environment)
     try:
         while process.poll() is None:  # `wait` would not see a signal that the kernel gave to another thread
@@ -62,7 +62,7 @@ def run_guarded(command: Sequence[str], environment: Mapping[str, str] | None = 
         process.wait()
 
 
-def launch(job: Job, start: Start, observer: Observer) -> Facts:
+def launch(job: Job, start: Start, observer: Observer) -> BuildResult:
     """What the processes of the job say about the draft that they filled; raises like `Job.outcome`."""
     job.write()
     with _passed_on(job.folder / "events.jsonl", observer):

@@ -15,11 +15,11 @@ from typing import TypeVar
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.observer import Observer, Observers
-from r1_pipeline.artifacts.store import Facts, Spec
+from r1_pipeline.artifacts.store import BuildResult, Spec
 from r1_pipeline.errors import LaunchError
 from r1_pipeline.recipe import Runtime, fingerprint
-from r1_pipeline.runtime.jobs import Job, Teller, read_job
-from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.runtime.build_context import BuildContext
+from r1_pipeline.runtime.jobs import Job, JobObserver, read_job
 
 A = TypeVar("A", bound=Artifact)
 
@@ -33,7 +33,7 @@ class Launched:
     def __init__(self, home: Path) -> None:
         self.home = home
 
-    def build(self, kind: type[A], spec: Spec, make: Callable[[Draft], Facts]) -> A:
+    def build(self, kind: type[A], spec: Spec, make: Callable[[Draft], BuildResult]) -> A:
         """Raises `LaunchError`: a rank fills the one draft of its job and builds nothing else."""
         raise LaunchError(f"a rank was asked to build {spec.name} ({kind.kind}); verbs must not call other verbs")
 
@@ -68,11 +68,11 @@ def backend(runtime: Runtime) -> str:
 
 def work(job: Job, rank: int, watching: Observer) -> None:
     """Make the call and report; `watching` sees what the first rank does."""
-    observers = Observers([Teller(job), watching])
+    observers = Observers([JobObserver(job), watching])
     draft = Draft(job.name, Path(job.path), Path(job.scratch), observers, leads=rank == 0)
     try:
         verb, arguments = job.resolved()
-        at = Workshop(Launched(Path(job.home)), job.runtime, job.name, start=None)
+        at = BuildContext(Launched(Path(job.home)), job.runtime, job.name, start=None)
         build = verb.build(at, **arguments)
         spec = verb.spec_of(at, build)
         wanted = fingerprint(spec.payload())

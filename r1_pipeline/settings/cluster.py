@@ -37,7 +37,7 @@ class Cluster(BaseModel):
     """GPUs that each takes; 0 for engines on CPUs."""
 
 
-def spread(
+def ray_map(
     tasks: Sequence[T], open_worker: Callable[[], Callable[[T], R]], cluster: Cluster
 ) -> Iterator[tuple[int, R]]:
     """(index, result) of every task, as they are done; raises the `R1Error` of a worker as it was raised there."""

@@ -1,13 +1,13 @@
 """The tokenizer that a base will have, from its recipe alone.
 
-Sets are judged by it before the base exists. Not covered: the base itself (`pretrain`, `adopt`).
+Sets are judged by it before the base exists. Not covered: the base itself (`pretrain`, `import_pretrained`).
 """
 
 from typing import TYPE_CHECKING
 
 from r1_pipeline.data.toy_corpus import toy_texts
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.training.adopt import AdoptRecipe, require_model, source_tokenizer
+from r1_pipeline.training.import_pretrained import ImportRecipe, require_model, source_tokenizer
 from r1_pipeline.training.pretrain import PretrainRecipe
 from r1_pipeline.training.tokenizer import train_tokenizer
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def base_tokenizer(recipe: PretrainRecipe | AdoptRecipe, runtime: Runtime) -> "PreTrainedTokenizerBase":
+def base_tokenizer(recipe: PretrainRecipe | ImportRecipe, runtime: Runtime) -> "PreTrainedTokenizerBase":
     """The tokenizer of the base that `recipe` makes; raises `RequirementError` where a model to adopt is missing."""
-    if isinstance(recipe, AdoptRecipe):
+    if isinstance(recipe, ImportRecipe):
         tokenizer = source_tokenizer(require_model(recipe.source, runtime))
     else:
         texts = [prompt + reply for prompt, reply in toy_texts(recipe.web)]

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.errors import GuardTrippedError
-from r1_pipeline.recipe import Later, Recipe
+from r1_pipeline.recipe import AddedField, Recipe
 from r1_pipeline.training.checkpoints import prune, seal
+from r1_pipeline.training.distributed import barrier
 from r1_pipeline.training.experts import LOAD
-from r1_pipeline.training.ranks import wait
 from r1_pipeline.training.rollouts import MISMATCH
 from r1_pipeline.training.sharding import layout
 
@@ -66,7 +66,7 @@ class Guards(Recipe):
     given up adds e to the power of the gap between the two log-probabilities, so one step says little."""
     empty_think_ceiling: float | None = None
     """Share of completions with nothing between the think tags; above it the format reward is being gamed."""
-    grader_error_ceiling: Annotated[float | None, Later()] = None
+    grader_error_ceiling: Annotated[float | None, AddedField()] = None
     """Share of answers that the grader failed on, mean of the last 20 steps (those before the first count as none)."""
 
 
@@ -97,7 +97,7 @@ def watch(draft: Draft, total: int, guards: Guards) -> "TrainerCallback":
             draft.log(state.global_step, total, metrics)
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            wait()  # every rank writes files of its own
+            barrier()  # every rank writes files of its own
             if draft.leads:
                 seal(Path(args.output_dir) / f"checkpoint-{state.global_step}", layout(args))
                 prune(Path(args.output_dir))

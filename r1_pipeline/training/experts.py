@@ -9,7 +9,7 @@ that no trainer moves. Padding and tokens that are only sampled do not count; th
 from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.errors import RecipeError
-from r1_pipeline.training.ranks import summed
+from r1_pipeline.training.distributed import all_reduce_sum
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,7 +94,7 @@ def balance(model: "PreTrainedModel", rate: float) -> "TrainerCallback":
         def on_optimizer_step(self, *_: Any, **__: Any) -> None:
             for router, load in zip(self.loads.routers, self.loads.counts, strict=True):
                 bias = getattr(router, BIAS)
-                bias.copy_(moved(bias, summed(load), rate))
+                bias.copy_(moved(bias, all_reduce_sum(load), rate))
             self.worst = max(map(max_over_mean, self.loads.counts), default=None)
             for load in self.loads.counts:
                 load.zero_()

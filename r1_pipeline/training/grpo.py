@@ -15,16 +15,16 @@ from r1_pipeline.data.templates import TemplateName, render
 from r1_pipeline.engines import AnyRollouts, Transformers, VllmRollouts
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.tokens import load_tokenizer
-from r1_pipeline.recipe import Later, Precision, Recipe, Runtime
+from r1_pipeline.recipe import AddedField, Precision, Recipe, Runtime
 from r1_pipeline.records import Completion, Problem
-from r1_pipeline.rewards.fmt import empty_think, whole_reply
+from r1_pipeline.rewards.format_check import empty_think, whole_reply
 from r1_pipeline.rewards.rubric import Log, Part, PartFn
 from r1_pipeline.training.callbacks import METRICS, Guards
 from r1_pipeline.training.experts import copy_biases
-from r1_pipeline.training.fit import UNCHANGED, changed, common_arguments, fit, publish
 from r1_pipeline.training.objectives import OBJECTIVES, AnyObjective, objective_arguments, trainer_class
 from r1_pipeline.training.precision import with_precision
 from r1_pipeline.training.rollouts import agreement, rollout_arguments, rollout_settings
+from r1_pipeline.training.run_trainer import UNCHANGED, changed, common_arguments, publish, run_trainer
 from r1_pipeline.training.sharding import load_second, save_second
 
 if TYPE_CHECKING:
@@ -73,13 +73,13 @@ class GrpoRecipe(Recipe):
     """Of sampling and of the shuffle."""
     guards: Guards
     """What stops a run that has gone wrong."""
-    objective: Annotated[AnyObjective, Later()] = OBJECTIVES["grpo"]
+    objective: Annotated[AnyObjective, AddedField()] = OBJECTIVES["grpo"]
     """What an update maximizes; `epsilon` is its clip range unless it has one of its own."""
-    precision: Annotated[Precision, Later()] = "float32"
+    precision: Annotated[Precision, AddedField()] = "float32"
     """Of the matrix products; not published for this stage."""
-    rollouts: Annotated[AnyRollouts, Later()] = Transformers()
+    rollouts: Annotated[AnyRollouts, AddedField()] = Transformers()
     """What generates the completions: the trainer's own model, or vLLM with importance sampling."""
-    expert_bias_rate: Annotated[float, Later()] = 0.0
+    expert_bias_rate: Annotated[float, AddedField()] = 0.0
     """Step of routers' biases towards even expert load [not published]; 0 moves none (`training.experts`)."""
 
     def model_post_init(self, _: Any) -> None:
@@ -157,7 +157,7 @@ def train_grpo(
         trainer.add_callback(_keep_reference(trainer))
     if token_budget is not None:
         trainer.add_callback(_stop_at(token_budget, recipe))
-    fit(trainer, draft, runtime, recipe.steps, recipe.guards, recipe.expert_bias_rate)
+    run_trainer(trainer, draft, runtime, recipe.steps, recipe.guards, recipe.expert_bias_rate)
     publish(trainer, policy, draft)
     if draft.leads and not changed(policy, draft.path):  # honest where a policy never earns a reward: so no error
         draft.note(f"{UNCHANGED}: in every group all replies were rewarded alike, or the learning rate is too low")

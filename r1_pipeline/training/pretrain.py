@@ -11,11 +11,11 @@ from pydantic import Field
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.data.toy_corpus import ToyRecipe, toy_texts
-from r1_pipeline.recipe import Later, Recipe, Runtime
-from r1_pipeline.training.fit import common_arguments, fit, write_model
-from r1_pipeline.training.ranks import wait
+from r1_pipeline.recipe import AddedField, Recipe, Runtime
+from r1_pipeline.training.distributed import barrier
+from r1_pipeline.training.model_shape import Shape, dense_shape
+from r1_pipeline.training.run_trainer import common_arguments, run_trainer, write_model
 from r1_pipeline.training.sft import IGNORED
-from r1_pipeline.training.shape import Shape, dense_shape
 from r1_pipeline.training.sharding import whole
 from r1_pipeline.training.tokenizer import train_tokenizer
 
@@ -97,7 +97,7 @@ class PretrainRecipe(Recipe):
     """Steps between checkpoints."""
     seed: int
     """Of the weights and the order of texts."""
-    expert_bias_rate: Annotated[float, Later()] = 0.0
+    expert_bias_rate: Annotated[float, AddedField()] = 0.0
     """Step of routers' biases towards even expert load [0.001, near the end 0]; 0 moves none (`training.experts`)."""
 
     @property
@@ -180,9 +180,9 @@ def train_base(recipe: PretrainRecipe, runtime: Runtime, draft: Draft) -> None:
         ),
         data_collator=DataCollatorForTokenClassification(tokenizer, label_pad_token_id=IGNORED),
     )
-    fit(trainer, draft, runtime, recipe.steps, expert_bias_rate=recipe.expert_bias_rate)
+    run_trainer(trainer, draft, runtime, recipe.steps, expert_bias_rate=recipe.expert_bias_rate)
     write_model(trainer.model, draft, whole(trainer, trainer.model_wrapped))
-    wait()
+    barrier()
 
 
 def model_config(recipe: PretrainRecipe, tokenizer: "PreTrainedTokenizerFast") -> "PretrainedConfig":

@@ -12,10 +12,10 @@ from typing import Annotated, Literal
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.data.ingest.rows import DroppedRow
 from r1_pipeline.generation.tokens import context_of, load_tokenizer
-from r1_pipeline.recipe import Later, Recipe, Runtime
+from r1_pipeline.recipe import AddedField, Recipe, Runtime
 from r1_pipeline.records import PreferencePair
 from r1_pipeline.rewards.preference import Scorer
-from r1_pipeline.training.fit import common_arguments, fit, publish, require_change
+from r1_pipeline.training.run_trainer import common_arguments, publish, require_change, run_trainer
 from r1_pipeline.training.sft import encoded, tokenized, too_long
 
 SIDES = ("chosen", "rejected")
@@ -39,7 +39,7 @@ class RewardModelRecipe(Recipe):
     """Optimizer steps between checkpoints."""
     seed: int
     """Order of the pairs, and the head's initial weights."""
-    precision: Annotated[Literal["float32", "bfloat16"], Later()] = "float32"
+    precision: Annotated[Literal["float32", "bfloat16"], AddedField()] = "float32"
     """Of the matrix products; not published for this stage."""
 
     def steps(self, pairs: int) -> int:
@@ -95,7 +95,7 @@ def train_reward_model(
         train_dataset=Dataset.from_dict(columns),
         processing_class=tokenizer,
     )
-    fit(trainer, draft, runtime, recipe.steps(len(pairs)))
+    run_trainer(trainer, draft, runtime, recipe.steps(len(pairs)))
     publish(trainer, base, draft)
     require_change(base, draft)
 

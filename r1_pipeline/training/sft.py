@@ -19,9 +19,9 @@ from r1_pipeline.data.ingest.rows import DroppedRow, Place
 from r1_pipeline.data.templates import render
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.tokens import TOO_LONG, context_of, load_tokenizer
-from r1_pipeline.recipe import Later, Precision, Recipe, Runtime
-from r1_pipeline.training.fit import common_arguments, fit, publish, require_change
+from r1_pipeline.recipe import AddedField, Precision, Recipe, Runtime
 from r1_pipeline.training.precision import with_precision
+from r1_pipeline.training.run_trainer import common_arguments, publish, require_change, run_trainer
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -54,9 +54,9 @@ class SftRecipe(Recipe):
     """Optimizer steps between checkpoints; a resumed run repeats at most these."""
     seed: int
     """Order of the rows."""
-    precision: Annotated[Precision, Later()] = "float32"
+    precision: Annotated[Precision, AddedField()] = "float32"
     """Of the matrix products; not published for this stage."""
-    expert_bias_rate: Annotated[float, Later()] = 0.0
+    expert_bias_rate: Annotated[float, AddedField()] = 0.0
     """Step of routers' biases towards even expert load [not published]; 0 moves none (`training.experts`)."""
 
     def steps(self, rows: int) -> int:
@@ -125,7 +125,7 @@ def train_sft(
         train_dataset=examples,
         processing_class=tokenizer,
     )
-    fit(trainer, draft, runtime, recipe.steps(len(examples)), expert_bias_rate=recipe.expert_bias_rate)
+    run_trainer(trainer, draft, runtime, recipe.steps(len(examples)), expert_bias_rate=recipe.expert_bias_rate)
     publish(trainer, base, draft)
     require_change(base, draft)
     return drops

@@ -1,12 +1,12 @@
-"""The verbs: functions that take a workshop, artifacts and a recipe, and return one artifact.
+"""The verbs: functions that take a build context, artifacts and a recipe, and return one artifact.
 
     pretrain  curate  curate_preferences  reinforce  draft_cold_start  rewrite_cold_start  finetune  rejection_sample
     collect_general  sample_general  write_toy  merge  fit_preference  distill  ask  evaluate  compare_preferences
 
 Verbs and recipes together make up the whole paper: `r1_zero`, `dev2` and `r1` are all `reinforce`; `dev1` and `dev3`
 are `finetune`. A verb's function states what enters the fingerprint and how the artifact is made
-(`runtime.workshop.Build`); the method itself belongs to another package. Bump a verb's entry in `VERSIONS` whenever a
-change makes it write other bytes from the same inputs.
+(`runtime.build_context.Build`); the method itself belongs to another package. Bump a verb's entry in `VERSIONS`
+whenever a change makes it write other bytes from the same inputs.
 """
 
 from r1_pipeline.verbs.bases import BaseRecipe, pretrain

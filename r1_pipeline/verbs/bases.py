@@ -6,20 +6,20 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import (
     Checkpoint,
 )
-from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.data.toy_corpus import text_sources
-from r1_pipeline.runtime.workshop import Build, Workshop
-from r1_pipeline.training.adopt import AdoptRecipe, adopt_base
-from r1_pipeline.training.facts import model_facts
+from r1_pipeline.runtime.build_context import Build, BuildContext
+from r1_pipeline.training.import_pretrained import ImportRecipe, import_base
+from r1_pipeline.training.model_stats import model_statistics
 from r1_pipeline.training.pretrain import PretrainRecipe, train_base
 from r1_pipeline.verbs.versions import verb
 
-BaseRecipe = PretrainRecipe | AdoptRecipe
+BaseRecipe = PretrainRecipe | ImportRecipe
 """The recipe of a base: pre-trained here, or imported."""
 
 
 @verb("training")
-def pretrain(at: Workshop, recipe: BaseRecipe) -> Build[Checkpoint]:
+def pretrain(at: BuildContext, recipe: BaseRecipe) -> Build[Checkpoint]:
     """Makes a base model with its tokenizer, trained on the toy web or imported from a model pretrained elsewhere.
 
     It takes the place of DeepSeek-V3-Base (paper, section 2), or of a student's Qwen or Llama base.
@@ -27,12 +27,12 @@ def pretrain(at: Workshop, recipe: BaseRecipe) -> Build[Checkpoint]:
     Raises `RequirementError` for a model that this machine lacks, `RecipeError` for one of another shape.
     """
 
-    def make(draft: Draft) -> Facts:
-        if isinstance(recipe, AdoptRecipe):
-            adopt_base(recipe, at.runtime, draft)
-            return model_facts(draft, "zero")
+    def make(draft: Draft) -> BuildResult:
+        if isinstance(recipe, ImportRecipe):
+            import_base(recipe, at.runtime, draft)
+            return model_statistics(draft, "zero")
         train_base(recipe, at.runtime, draft)
-        facts = model_facts(draft, "zero")
+        facts = model_statistics(draft, "zero")
         return replace(facts, statistics={**facts.statistics, "sources": text_sources(recipe.web)})
 
     return Build(Checkpoint, recipe, {}, make)

@@ -10,7 +10,7 @@ from r1_pipeline.artifacts.kinds import (
     Corpus,
     ProblemSet,
 )
-from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.data.corpus import corpus_statistics, write_samples
 from r1_pipeline.data.merge import MergeRecipe, merge_parts
 from r1_pipeline.data.screening.rows import screening_identity
@@ -18,14 +18,14 @@ from r1_pipeline.errors import ArtifactError
 from r1_pipeline.generation.control_corpus import ToyCorpusRecipe, toy_corpus
 from r1_pipeline.rewards.graders import default_grader, grader_identity
 from r1_pipeline.rewards.language import language_identity
-from r1_pipeline.runtime.workshop import Build, Workshop
-from r1_pipeline.training.facts import token_counter
+from r1_pipeline.runtime.build_context import Build, BuildContext
+from r1_pipeline.training.model_stats import token_counter
 from r1_pipeline.verbs.versions import verb
 
 
 @verb("data")
 def merge(
-    at: Workshop,
+    at: BuildContext,
     parts: Mapping[str, Corpus],
     heldout: ProblemSet,
     recipe: MergeRecipe,
@@ -40,7 +40,7 @@ def merge(
     """
     others = {keep_out(name): problems for name, problems in (benchmarks or {}).items()}
 
-    def make(draft: Draft) -> Facts:
+    def make(draft: Draft) -> BuildResult:
         ordered = [parts[name] for name in sorted(parts)]
         kept_out = [problem for problems in (heldout, *others.values()) for problem in problems.problems()]
         drops = merge_parts(ordered, kept_out, recipe, at.runtime.threads, draft, at.runtime.cluster)
@@ -52,7 +52,7 @@ def merge(
 
 
 @verb("data")
-def write_toy(at: Workshop, budget: Corpus, tokenizer_of: Checkpoint, recipe: ToyCorpusRecipe) -> Build[Corpus]:
+def write_toy(at: BuildContext, budget: Corpus, tokenizer_of: Checkpoint, recipe: ToyCorpusRecipe) -> Build[Corpus]:
     """Writes texts by the toy world's own authors, as many tokens of them as the corpus `budget` has.
 
     A student tuned on these texts is the control for distillation (paper, section B.4.3). Tokens are counted with the
@@ -62,20 +62,20 @@ def write_toy(at: Workshop, budget: Corpus, tokenizer_of: Checkpoint, recipe: To
     is not from the toy world.
     """
 
-    def make(draft: Draft) -> Facts:
+    def make(draft: Draft) -> BuildResult:
         rows = itertools.chain.from_iterable(frame.iter_rows() for frame in budget.batches(("problem_id", "response")))
         with default_grader(at.runtime) as grader:
             samples, drops = toy_corpus(recipe, rows, list(budget.by_domain), grader, token_counter(tokenizer_of.path))
         write_samples(draft.path, samples)
         return corpus_facts(draft, drops)
 
-    uses = {**grader_identity(budget.by_domain), **language_identity()}
-    return Build(Corpus, recipe, {"budget": budget, "tokenizer_of": tokenizer_of}, make, uses)
+    tool_versions = {**grader_identity(budget.by_domain), **language_identity()}
+    return Build(Corpus, recipe, {"budget": budget, "tokenizer_of": tokenizer_of}, make, tool_versions)
 
 
-def corpus_facts(draft: Draft, drops: Mapping[str, int]) -> Facts:
+def corpus_facts(draft: Draft, drops: Mapping[str, int]) -> BuildResult:
     """Counts a draft's rows and tokens; raises `ArtifactError` for a corpus without rows."""
     facts = corpus_statistics(draft.path)
     if not facts["rows"]:
         raise ArtifactError(f"{draft.name} would be empty (dropped: {dict(drops)}); loosen its rules or train further")
-    return Facts(facts, dict(drops))
+    return BuildResult(facts, dict(drops))

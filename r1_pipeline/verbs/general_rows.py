@@ -7,40 +7,40 @@ from typing import Annotated
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import (
     VERDICTS,
-    Answers,
     Artifact,
     Checkpoint,
+    Completions,
     Corpus,
     ProblemSet,
     RewardModel,
 )
-from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.data.corpus import write_samples
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.data.toy_general import Manner
 from r1_pipeline.errors import ArtifactError
-from r1_pipeline.generation.asking import Asked
-from r1_pipeline.generation.judge import GenerativeJudge, opinion_rules
-from r1_pipeline.generation.judging import completions_of
-from r1_pipeline.generation.opening import engine_identity, open_engine
-from r1_pipeline.generation.opinions import (
+from r1_pipeline.generation.engine_factory import engine_identity, open_engine
+from r1_pipeline.generation.grade_completions import completions_of
+from r1_pipeline.generation.judgements import (
     ByJudge,
     ByReward,
-    Opinion,
+    Judgement,
     SampleGeneralRecipe,
     approved_samples,
-    opinions_by_judge,
-    opinions_by_reward,
+    judgements_by_llm,
+    judgements_by_reward_model,
 )
+from r1_pipeline.generation.llm_judge import LlmJudge, judge_rules
+from r1_pipeline.generation.sampling import SamplingRecord
+from r1_pipeline.generation.scripted_replies import scripted_samples
 from r1_pipeline.generation.tokens import room_for
-from r1_pipeline.generation.written import written_samples
-from r1_pipeline.recipe import Later, Recipe, require_optional
+from r1_pipeline.recipe import AddedField, Recipe, require_optional
 from r1_pipeline.records import PreferenceKind
 from r1_pipeline.rewards.graders import default_grader, grader_identity
 from r1_pipeline.rewards.language import language_identity
-from r1_pipeline.runtime.workshop import Build, Workshop
-from r1_pipeline.training.facts import token_counter
+from r1_pipeline.runtime.build_context import Build, BuildContext
+from r1_pipeline.training.model_stats import token_counter
 from r1_pipeline.training.reward_model import (
     RewardModelScorer,
 )
@@ -53,13 +53,13 @@ class GeneralRecipe(Recipe):
 
     rows: int
     """Maximum number of rows; their prompts are selected by the hash of their ids (`data.subset`)."""
-    manners: Annotated[tuple[tuple[Manner, float], ...], Later()] = (("good", 1.0),)
+    manners: Annotated[tuple[tuple[Manner, float], ...], AddedField()] = (("good", 1.0),)
     """Manners of the built-in replies, each with its relative frequency before the verifier drops wrong replies."""
 
 
 @verb("data")
 def collect_general(
-    at: Workshop, prompts: ProblemSet, tokenizer_of: Checkpoint, recipe: GeneralRecipe
+    at: BuildContext, prompts: ProblemSet, tokenizer_of: Checkpoint, recipe: GeneralRecipe
 ) -> Build[Corpus]:
     """Collects written replies to general `prompts`: demonstrations, or the toy world's own.
 
@@ -69,10 +69,10 @@ def collect_general(
     Raises `ArtifactError` if no prompt has a reply that can be kept.
     """
 
-    def make(draft: Draft) -> Facts:
+    def make(draft: Draft) -> BuildResult:
         asked = shuffled(prompts.problems())[: recipe.rows]
         with default_grader(at.runtime) as grader:
-            samples, drops = written_samples(asked, dict(recipe.manners), grader, token_counter(tokenizer_of.path))
+            samples, drops = scripted_samples(asked, dict(recipe.manners), grader, token_counter(tokenizer_of.path))
         if not samples:
             raise ArtifactError(
                 f"no prompt of {prompts.name} has a written reply that may be kept (dropped: {dict(drops)}); give a "
@@ -82,14 +82,14 @@ def collect_general(
         return corpus_facts(draft, drops)
 
     inputs = {"prompts": prompts, "tokenizer_of": tokenizer_of}
-    uses = {**grader_identity(("general",), prompts), **language_identity()}
-    return Build(Corpus, recipe, inputs, make, uses)
+    tool_versions = {**grader_identity(("general",), prompts), **language_identity()}
+    return Build(Corpus, recipe, inputs, make, tool_versions)
 
 
 @verb("inference")
 def sample_general(
-    at: Workshop,
-    answers: Answers,
+    at: BuildContext,
+    answers: Completions,
     prompts: ProblemSet,
     recipe: SampleGeneralRecipe,
     judge: Checkpoint | None = None,
@@ -105,26 +105,26 @@ def sample_general(
     how, models = recipe.keep.by, dict(reward_models or {})
     require_optional(at.name, recipe, {"judge": judge, "reward_models": models})
 
-    def make(draft: Draft) -> Facts:
-        asked = Asked.model_validate(answers.asked())
+    def make(draft: Draft) -> BuildResult:
+        asked = SamplingRecord.model_validate(answers.asked())
         by_id = {problem.id: problem for problem in prompts.problems()}
         said = [(by_id[completion.problem_id], completion) for completion in completions_of(answers.completions())]
         if isinstance(how, ByReward):
             scorers = {kind: RewardModelScorer(model.path, at.runtime) for kind, model in models.items()}
             digests = {kind: model.digest for kind, model in models.items()}
-            opinions = opinions_by_reward(scorers, digests, said, asked, how)
+            judgements = judgements_by_reward_model(scorers, digests, said, asked, how)
         else:
             assert judge is not None
             with open_engine(judge, how.engine, at.runtime, at.store.home) as engine:
-                reader = GenerativeJudge(engine, judge.digest[:12], judge.template, how.sampling, how.seed)
+                reader = LlmJudge(engine, judge.digest[:12], judge.template, how.sampling, how.seed)
                 fits = room_for(judge.path, how.sampling.max_tokens)
-                opinions = opinions_by_judge(reader, engine, said, asked, how, fits)
-        samples, drops = approved_samples(said, opinions, asked, recipe.keep.per_problem)
-        write_records(draft.path / VERDICTS, opinions, Opinion)
+                judgements = judgements_by_llm(reader, engine, said, asked, how, fits)
+        samples, drops = approved_samples(said, judgements, asked, recipe.keep.per_problem)
+        write_records(draft.path / VERDICTS, judgements, Judgement)
         write_samples(draft.path, samples)
         return corpus_facts(draft, drops + Counter(answers.manifest.drops))
 
     inputs: dict[str, Artifact] = {"answers": answers, "prompts": prompts}
     inputs |= {"judge": judge} if judge else {str(kind): model for kind, model in models.items()}
     engine = {"engine": engine_identity(how.engine)} if isinstance(how, ByJudge) else {}
-    return Build(Corpus, recipe.keep, inputs, make, {"rules": opinion_rules(), **engine, **language_identity()})
+    return Build(Corpus, recipe.keep, inputs, make, {"rules": judge_rules(), **engine, **language_identity()})

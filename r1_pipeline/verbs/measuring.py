@@ -4,15 +4,15 @@ from collections.abc import Mapping
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import (
-    Answers,
     Artifact,
     Checkpoint,
+    Completions,
     EvalReport,
     PreferenceScores,
     ProblemSet,
     RewardModel,
 )
-from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.data.curation import record_dropped
 from r1_pipeline.data.templates import template_hash
 from r1_pipeline.errors import ArtifactError
@@ -20,16 +20,16 @@ from r1_pipeline.evaluation import runner
 from r1_pipeline.evaluation.preferences import write_preference_scores
 from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.evaluation.scores import scores_of
-from r1_pipeline.generation import asking
-from r1_pipeline.generation.asking import Asked, AskRecipe, Subject
-from r1_pipeline.generation.opening import engine_identity, open_engine
-from r1_pipeline.generation.tokens import fitting
+from r1_pipeline.generation import sampling
+from r1_pipeline.generation.engine_factory import engine_identity, open_engine
+from r1_pipeline.generation.sampling import SamplingRecipe, SamplingRecord, SamplingSubject
+from r1_pipeline.generation.tokens import fitting_problems
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import PreferenceKind
 from r1_pipeline.rewards import refusal
 from r1_pipeline.rewards.graders import default_grader, grader_identity
 from r1_pipeline.rewards.language import language_identity
-from r1_pipeline.runtime.workshop import Build, Workshop
+from r1_pipeline.runtime.build_context import Build, BuildContext
 from r1_pipeline.training.reward_model import (
     RewardModelScorer,
 )
@@ -37,7 +37,7 @@ from r1_pipeline.verbs.versions import verb
 
 
 @verb("inference")
-def ask(at: Workshop, model: Checkpoint, problems: ProblemSet, recipe: AskRecipe) -> Build[Answers]:
+def ask(at: BuildContext, model: Checkpoint, problems: ProblemSet, recipe: SamplingRecipe) -> Build[Completions]:
     """Samples completions of `model` for `problems` in the model's own template, and stores them ungraded.
 
     Every evaluation and every sampled corpus starts from it (paper, sections B.3.2, B.3.3 and D.1), so that a changed
@@ -47,47 +47,49 @@ def ask(at: Workshop, model: Checkpoint, problems: ProblemSet, recipe: AskRecipe
     """
     template = model.template
 
-    def make(draft: Draft) -> Facts:
-        subject = Subject(model=model.name, model_digest=model.digest, problems_digest=problems.digest)
-        chosen = asking.select(problems.problems(), recipe, draft)
-        fit, dropped = fitting(chosen, model.path, template, recipe.sampling.max_tokens)
+    def make(draft: Draft) -> BuildResult:
+        subject = SamplingSubject(model=model.name, model_digest=model.digest, problems_digest=problems.digest)
+        chosen = sampling.select_problems(problems.problems(), recipe, draft)
+        fit, dropped = fitting_problems(chosen, model.path, template, recipe.sampling.max_tokens)
         drops = record_dropped(draft, dropped)
         with open_engine(model, recipe.engine, at.runtime, at.store.home) as engine:
-            said = asking.ask(engine, fit, template, recipe, subject, draft)
-        return Facts({"rows": said.height, "tokens": {"generated": int(said["token_ids"].list.len().sum())}}, drops)
+            said = sampling.sample_and_store(engine, fit, template, recipe, subject, draft)
+        return BuildResult(
+            {"rows": said.height, "tokens": {"generated": int(said["token_ids"].list.len().sum())}}, drops
+        )
 
-    uses = {"engine": engine_identity(recipe.engine), "template": template_hash(template)}
-    return Build(Answers, recipe, {"model": model, "problems": problems}, make, uses)
+    tool_versions = {"engine": engine_identity(recipe.engine), "template": template_hash(template)}
+    return Build(Completions, recipe, {"model": model, "problems": problems}, make, tool_versions)
 
 
 @verb("data")
-def evaluate(at: Workshop, answers: Answers, heldout: ProblemSet, recipe: EvaluateRecipe) -> Build[EvalReport]:
+def evaluate(at: BuildContext, answers: Completions, heldout: ProblemSet, recipe: EvaluateRecipe) -> Build[EvalReport]:
     """Scores a model's stored `answers` to the problems of `heldout` (paper, section D.1).
 
     Raises `ArtifactError` if `answers` is empty, `GraderError` if this machine cannot grade.
     """
 
-    def make(draft: Draft) -> Facts:
+    def make(draft: Draft) -> BuildResult:
         if not answers.row_count:
             raise ArtifactError(
                 f"{answers.name} holds no answers to {heldout.name} (dropped: {answers.manifest.drops}); hold out more"
             )
-        asked = Asked.model_validate(answers.asked())
+        asked = SamplingRecord.model_validate(answers.asked())
         with default_grader(at.runtime, recipe.grade.extract) as grader:
             scores = runner.grade(answers.completions(), asked, grader, heldout.problems(), recipe.grade, draft)
         outcomes = {str(outcome): count for outcome, count in scores.overall.outcomes.items()}
         facts = {"rows": answers.row_count, "pass_at_1": scores.overall.pass_at_1, "outcomes": outcomes}
-        return Facts(facts, answers.manifest.drops)
+        return BuildResult(facts, answers.manifest.drops)
 
     judges = grader_identity(recipe.ask.problems, heldout, rule=recipe.grade.extract)
     declining = {"refusals": refusal.IDENTITY} if "general" in recipe.ask.problems else {}
-    uses = {**judges, **language_identity(), **declining}
-    return Build(EvalReport, recipe.grade, {"answers": answers, "heldout": heldout}, make, uses)
+    tool_versions = {**judges, **language_identity(), **declining}
+    return Build(EvalReport, recipe.grade, {"answers": answers, "heldout": heldout}, make, tool_versions)
 
 
 @verb("inference")
 def compare_preferences(
-    at: Workshop,
+    at: BuildContext,
     reward_models: Mapping[PreferenceKind, RewardModel],
     evaluations: Mapping[str, EvalReport],
     heldout: ProblemSet,
@@ -102,12 +104,12 @@ def compare_preferences(
     Raises `ArtifactError` for a model without answers to general prompts.
     """
 
-    def make(draft: Draft) -> Facts:
+    def make(draft: Draft) -> BuildResult:
         scorers = {kind: RewardModelScorer(model.path, at.runtime) for kind, model in reward_models.items()}
         said = {
             name: (scores_of(report).identity.template, report.completions()) for name, report in evaluations.items()
         }
-        return Facts(write_preference_scores(said, heldout.problems(), scorers, baseline, draft))
+        return BuildResult(write_preference_scores(said, heldout.problems(), scorers, baseline, draft))
 
     inputs: dict[str, Artifact] = {str(kind): model for kind, model in reward_models.items()}
     inputs |= {**evaluations, "heldout": heldout}

@@ -5,16 +5,16 @@ from r1_pipeline.artifacts.kinds import (
     PreferenceSet,
     ProblemSet,
 )
-from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe, curate_pairs
 from r1_pipeline.rewards.graders import verifier_identity
 from r1_pipeline.rewards.references import curate_problems
-from r1_pipeline.runtime.workshop import Build, Workshop
+from r1_pipeline.runtime.build_context import Build, BuildContext
 from r1_pipeline.verbs.versions import verb
 
 
 @verb("data")
-def curate(at: Workshop, recipe: CurateRecipe) -> Build[ProblemSet]:
+def curate(at: BuildContext, recipe: CurateRecipe) -> Build[ProblemSet]:
     """Collects the problems on one side of the split whose references pass their own verifier (paper, section B.3.1).
 
     Every row that is dropped is stored with the reason.
@@ -22,20 +22,20 @@ def curate(at: Workshop, recipe: CurateRecipe) -> Build[ProblemSet]:
     Raises `SourceError` for a file that cannot be used, `GraderError` if this machine cannot grade.
     """
 
-    def make(draft: Draft) -> Facts:
+    def make(draft: Draft) -> BuildResult:
         return curate_problems(recipe, at.runtime, draft)
 
     return Build(ProblemSet, recipe, {}, make, verifier_identity(recipe.domains, recipe.verifiers))
 
 
 @verb("data")
-def curate_preferences(at: Workshop, recipe: CuratePreferencesRecipe) -> Build[PreferenceSet]:
+def curate_preferences(at: BuildContext, recipe: CuratePreferencesRecipe) -> Build[PreferenceSet]:
     """Collects preference pairs for both reward models, split by topic and form, or by fact (paper, section B.2).
 
     Raises `SourceError` for a file that cannot be used.
     """
 
-    def make(draft: Draft) -> Facts:
+    def make(draft: Draft) -> BuildResult:
         return curate_pairs(recipe, at.runtime, draft)
 
     return Build(PreferenceSet, recipe, {}, make)

@@ -8,22 +8,22 @@ from dataclasses import replace
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import (
     VERDICTS,
-    Answers,
     Artifact,
     Checkpoint,
+    Completions,
     Corpus,
     ProblemSet,
 )
-from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.artifacts.tables import write_records, write_table
 from r1_pipeline.data.corpus import corpus_statistics, write_samples
 from r1_pipeline.data.screening.dropped import dropped_frame, write_dropped
 from r1_pipeline.data.templates import template_hash
-from r1_pipeline.generation.asking import Asked
-from r1_pipeline.generation.judging import judge as judge_completions
-from r1_pipeline.generation.luck import IDENTITY as luck_identity
-from r1_pipeline.generation.opening import engine_identity
-from r1_pipeline.generation.rejection import RejectionRecipe, RewriteRecipe, keep_samples, reworded, screened
+from r1_pipeline.generation.engine_factory import engine_identity
+from r1_pipeline.generation.grade_completions import grade_completions
+from r1_pipeline.generation.guessing import IDENTITY as guessing_identity
+from r1_pipeline.generation.rejection import RejectionRecipe, RewriteRecipe, keep_samples, rewrite_all, screened
+from r1_pipeline.generation.rewriter_factory import open_rewriter
 from r1_pipeline.generation.rewriting import (
     REWRITES,
     VERBATIM,
@@ -32,19 +32,19 @@ from r1_pipeline.generation.rewriting import (
     TemplateRewriter,
     rewriting_rules,
 )
+from r1_pipeline.generation.sampling import SamplingRecord
 from r1_pipeline.generation.tokens import tokenize_with
-from r1_pipeline.generation.writers import open_rewriter
 from r1_pipeline.recipe import require_optional
 from r1_pipeline.rewards.graders import default_grader, grader_identity
 from r1_pipeline.rewards.language import language_identity
-from r1_pipeline.runtime.workshop import Build, Workshop
+from r1_pipeline.runtime.build_context import Build, BuildContext
 from r1_pipeline.verbs.corpora import corpus_facts
 from r1_pipeline.verbs.versions import verb
 
 
 @verb("data")
 def draft_cold_start(
-    at: Workshop, answers: Answers, problems: ProblemSet, tokenizer_of: Checkpoint, recipe: RejectionRecipe
+    at: BuildContext, answers: Completions, problems: ProblemSet, tokenizer_of: Checkpoint, recipe: RejectionRecipe
 ) -> Build[Corpus]:
     """Keeps R1-Zero's correct, readable `answers` to `problems`, in think-then-summary form (paper, section B.3.2).
 
@@ -59,8 +59,8 @@ def draft_cold_start(
 
 @verb("inference")
 def rewrite_cold_start(
-    at: Workshop,
-    answers: Answers,
+    at: BuildContext,
+    answers: Completions,
     problems: ProblemSet,
     tokenizer_of: Checkpoint,
     recipe: RewriteRecipe,
@@ -80,15 +80,17 @@ def rewrite_cold_start(
     def rewriter(draft: Draft) -> AbstractContextManager[Rewriter]:
         return open_rewriter(writer, how, at.runtime, at.store.home, draft)
 
-    uses = {"engine": engine_identity(how.engine)}
-    uses |= {"template": template_hash(writer.template)} if writer else {}
+    tool_versions = {"engine": engine_identity(how.engine)}
+    tool_versions |= {"template": template_hash(writer.template)} if writer else {}
     made = _sampled(at, answers, problems, recipe, rules, rewriter, tokenizer_of)
     inputs = {**made.inputs, **({"writer": writer} if writer else {})}
-    return replace(made, inputs=inputs, uses={**made.uses, **uses})
+    return replace(made, inputs=inputs, tool_versions={**made.tool_versions, **tool_versions})
 
 
 @verb("data")
-def rejection_sample(at: Workshop, answers: Answers, problems: ProblemSet, recipe: RejectionRecipe) -> Build[Corpus]:
+def rejection_sample(
+    at: BuildContext, answers: Completions, problems: ProblemSet, recipe: RejectionRecipe
+) -> Build[Corpus]:
     """Keeps correct, readable `answers` to `problems` word for word, without lucky guesses (paper, section B.3.3).
 
     Raises `ArtifactError` if no row is kept, `GraderError` if this machine cannot grade.
@@ -97,8 +99,8 @@ def rejection_sample(at: Workshop, answers: Answers, problems: ProblemSet, recip
 
 
 def _sampled(
-    at: Workshop,
-    answers: Answers,
+    at: BuildContext,
+    answers: Completions,
     problems: ProblemSet,
     recipe: RejectionRecipe,
     rewriter: str,
@@ -107,19 +109,19 @@ def _sampled(
 ) -> Build[Corpus]:
     """Builds the rows of `recipe`, word for word or rewritten; rewritten rows are counted with a model's tokenizer."""
 
-    def make(draft: Draft) -> Facts:
+    def make(draft: Draft) -> BuildResult:
         if not answers.row_count:  # all its domains are left out, or their problems are too long
             write_samples(draft.path, [])
-            return Facts(corpus_statistics(draft.path), answers.manifest.drops)
-        asked, known = Asked.model_validate(answers.asked()), problems.problems()
+            return BuildResult(corpus_statistics(draft.path), answers.manifest.drops)
+        asked, known = SamplingRecord.model_validate(answers.asked()), problems.problems()
         with default_grader(at.runtime) as grader:
-            judged = judge_completions(answers.completions(), known, grader, asked.template)
+            judged = grade_completions(answers.completions(), known, grader, asked.template)
             passed, dropped = screened(judged, known, recipe.keep)
             writer = None
             if open_rewriter and tokenizer_of:
                 tokenize = tokenize_with(tokenizer_of.path)
                 with open_rewriter(draft) as by:
-                    passed, more, rewrites, writer = reworded(passed, known, by, tokenize, grader, recipe.keep.rules)
+                    passed, more, rewrites, writer = rewrite_all(passed, known, by, tokenize, grader, recipe.keep.rules)
                 write_records(draft.path / REWRITES, rewrites, Rewrite)
                 dropped += more
         samples, others = keep_samples(passed, known, asked, recipe.keep.per_problem, writer)
@@ -129,8 +131,8 @@ def _sampled(
         return corpus_facts(draft, drops + Counter(answers.manifest.drops))
 
     judges = grader_identity(recipe.ask.problems, problems)
-    uses = {"rewriter": rewriter, **judges, **language_identity()}
+    tool_versions = {"rewriter": rewriter, **judges, **language_identity()}
     inputs: dict[str, Artifact] = {"answers": answers, "problems": problems}
     inputs |= {"tokenizer_of": tokenizer_of} if tokenizer_of else {}
-    uses |= {"luck": luck_identity} if recipe.keep.luck else {}
-    return Build(Corpus, recipe.keep, inputs, make, uses)
+    tool_versions |= {"luck": guessing_identity} if recipe.keep.luck else {}
+    return Build(Corpus, recipe.keep, inputs, make, tool_versions)

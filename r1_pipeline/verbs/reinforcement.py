@@ -11,19 +11,19 @@ from r1_pipeline.artifacts.kinds import (
     RewardModel,
 )
 from r1_pipeline.artifacts.metrics import read_metrics
-from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.data.curation import record_dropped
 from r1_pipeline.data.prompt_schedule import PromptSchedule, order_prompts
 from r1_pipeline.data.templates import TemplateName
-from r1_pipeline.generation.tokens import fitting
+from r1_pipeline.generation.tokens import fitting_problems
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, PreferenceKind
 from r1_pipeline.rewards.graders import default_grader, grader_identity
 from r1_pipeline.rewards.language import language_identity
 from r1_pipeline.rewards.rubric import Rubric, part_functions
-from r1_pipeline.runtime.workshop import Build, Workshop
-from r1_pipeline.training.facts import model_facts
+from r1_pipeline.runtime.build_context import Build, BuildContext
 from r1_pipeline.training.grpo import GrpoRecipe, tokens_spent, train_grpo
+from r1_pipeline.training.model_stats import model_statistics
 from r1_pipeline.training.objectives import objective_identity
 from r1_pipeline.training.reward_model import (
     RewardModelScorer,
@@ -43,7 +43,7 @@ class ReinforceRecipe(Recipe):
 
 @verb("training")
 def reinforce(
-    at: Workshop,
+    at: BuildContext,
     policy: Checkpoint,
     problems: ProblemSet,
     recipe: ReinforceRecipe,
@@ -66,9 +66,11 @@ def reinforce(
     if budget is not None:
         inputs["budget"] = budget
 
-    def make(draft: Draft) -> Facts:
-        asked, dropped = fitting(problems.problems(), policy.path, recipe.template, recipe.grpo.max_completion_tokens)
-        others, also = fitting(
+    def make(draft: Draft) -> BuildResult:
+        asked, dropped = fitting_problems(
+            problems.problems(), policy.path, recipe.template, recipe.grpo.max_completion_tokens
+        )
+        others, also = fitting_problems(
             general.problems() if general else [], policy.path, recipe.template, recipe.grpo.max_completion_tokens
         )
         drops = record_dropped(draft, [*dropped, *also])
@@ -93,11 +95,11 @@ def reinforce(
                 draft,
                 token_budget=sum(budget.tokens.values()) if budget else None,
             )
-        facts = model_facts(draft, recipe.template, tokens_spent(read_metrics(draft.metrics), recipe.grpo))
+        facts = model_statistics(draft, recipe.template, tokens_spent(read_metrics(draft.metrics), recipe.grpo))
         return replace(facts, drops=drops)
 
     consistency = language_identity() if "language" in recipe.rubric.weights else {}
     judged = {*REASONING_DOMAINS, *(name for name in problems.by_domain if DOMAINS[name].reasoning)}
     judges, drawn = grader_identity(judged, problems), rollout_identity(recipe.grpo.rollouts)
-    uses = {**judges, **consistency, **drawn, **objective_identity(recipe.grpo.objective)}
-    return Build(Checkpoint, recipe, inputs, make, uses)
+    tool_versions = {**judges, **consistency, **drawn, **objective_identity(recipe.grpo.objective)}
+    return Build(Checkpoint, recipe, inputs, make, tool_versions)

@@ -9,14 +9,14 @@ from r1_pipeline.artifacts.kinds import (
     PreferenceSet,
     RewardModel,
 )
-from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.data.curation import record_dropped
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.tokens import context_of
 from r1_pipeline.records import PreferenceKind
 from r1_pipeline.rewards.preference import calibration, calibration_error
-from r1_pipeline.runtime.workshop import Build, Workshop
-from r1_pipeline.training.facts import model_facts
+from r1_pipeline.runtime.build_context import Build, BuildContext
+from r1_pipeline.training.model_stats import model_statistics
 from r1_pipeline.training.reward_model import (
     RewardModelRecipe,
     RewardModelScorer,
@@ -30,7 +30,7 @@ from r1_pipeline.verbs.versions import verb
 
 
 @verb("training")
-def finetune(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
+def finetune(at: BuildContext, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
     """Trains `base`, not any later model, on `corpus` in chat form by SFT (paper, section B.4.2).
 
     Raises `RecipeError` if no row fits the model's context, `GuardTrippedError` if no weight has changed.
@@ -39,7 +39,7 @@ def finetune(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) 
 
 
 @verb("training")
-def distill(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
+def distill(at: BuildContext, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
     """Trains a student's `base` on the teacher's `corpus` by SFT, without RL (paper, section B.4.3).
 
     Raises `RecipeError` if no row fits the model's context, `GuardTrippedError` if no weight has changed.
@@ -49,7 +49,7 @@ def distill(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -
 
 @verb("training")
 def fit_preference(
-    at: Workshop, base: Checkpoint, preferences: PreferenceSet, kind: PreferenceKind, recipe: RewardModelRecipe
+    at: BuildContext, base: Checkpoint, preferences: PreferenceSet, kind: PreferenceKind, recipe: RewardModelRecipe
 ) -> Build[RewardModel]:
     """Trains `base` into a scalar reward model for one `kind` of preference (paper, section B.2).
 
@@ -58,7 +58,7 @@ def fit_preference(
     Raises `RecipeError` if too few pairs fit the model's context.
     """
 
-    def make(draft: Draft) -> Facts:
+    def make(draft: Draft) -> BuildResult:
         ours, theirs = ([p for p in preferences.pairs(s) if p.kind == kind] for s in ("train", "heldout"))
         train, dropped = fitting_pairs(base.path, ours, recipe.max_tokens)
         heldout, also = fitting_pairs(base.path, theirs, context_of(base.path))
@@ -76,14 +76,14 @@ def fit_preference(
             "calibration_error": calibration_error(sure),
         }
         counts = {"heldout_pairs": len(heldout), "train_pairs": len(train)}
-        return Facts({"kind": kind, **measured, **counts}, drops)
+        return BuildResult({"kind": kind, **measured, **counts}, drops)
 
     return Build(RewardModel, recipe, {"base": base, "preferences": preferences}, make, {"kind": kind})
 
 
-def _finetuned(at: Workshop, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
-    def make(draft: Draft) -> Facts:
+def _finetuned(at: BuildContext, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
+    def make(draft: Draft) -> BuildResult:
         drops = train_sft(base.path, chat_rows(corpus), recipe, at.runtime, draft)
-        return replace(model_facts(draft, "chat"), drops=drops)
+        return replace(model_statistics(draft, "chat"), drops=drops)
 
     return Build(Checkpoint, recipe, {"base": base, "corpus": corpus}, make)

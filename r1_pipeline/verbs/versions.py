@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from r1_pipeline.runtime.workshop import Verbs
+from r1_pipeline.runtime.build_context import Verbs
 
 VERSIONS: Mapping[str, int] = {
     "pretrain": 6,

@@ -8,7 +8,7 @@ from r1_pipeline.artifacts.ancestry import with_ancestors
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.edges import keep_out, keeps_out, role_of, teaches
 from r1_pipeline.artifacts.kinds import Artifact, ProblemSet
-from r1_pipeline.artifacts.store import Facts, Spec, Store, open_input
+from r1_pipeline.artifacts.store import BuildResult, Spec, Store, open_input
 from r1_pipeline.recipe import Recipe
 
 
@@ -17,9 +17,9 @@ class Named(Recipe):
 
 
 def make(home: Path, name: str, **inputs: Artifact) -> Artifact:
-    def write(draft: Draft) -> Facts:
+    def write(draft: Draft) -> BuildResult:
         (draft.path / "data").write_text(name, encoding="utf-8")
-        return Facts()
+        return BuildResult()
 
     return Store(home).build(ProblemSet, Spec(name, "stage", 1, Named(name=name), inputs), write)
 

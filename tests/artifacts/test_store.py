@@ -14,7 +14,7 @@ import pytest
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, ProblemSet
 from r1_pipeline.artifacts.metrics import read_metrics
-from r1_pipeline.artifacts.store import Facts, Spec, Store, is_disk_full
+from r1_pipeline.artifacts.store import BuildResult, Spec, Store, is_disk_full
 from r1_pipeline.artifacts.tables import read_records, write_records
 from r1_pipeline.errors import OutOfDiskError, SchemaVersionError, WrongKindError
 from r1_pipeline.recipe import Recipe
@@ -30,15 +30,15 @@ def spec(text: str = "a", name: str = "toy", **inputs: Checkpoint) -> Spec:
     return Spec(name=name, stage="toy", version=1, recipe=Toy(text=text), inputs=inputs)
 
 
-def make(draft: Draft) -> Facts:
+def make(draft: Draft) -> BuildResult:
     (draft.path / "weights.txt").write_text("same bytes")
     draft.log(1, 1, {"loss": 0.25})
-    return Facts(statistics={"rows": 1}, drops={"wrong": 2})
+    return BuildResult(statistics={"rows": 1}, drops={"wrong": 2})
 
 
-def make_without_logging(draft: Draft) -> Facts:
+def make_without_logging(draft: Draft) -> BuildResult:
     (draft.path / "weights.txt").write_text("same bytes")
-    return Facts()
+    return BuildResult()
 
 
 def test_second_build_reuses_and_does_not_call_the_maker(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_another_schema_of_home_or_artifact_is_refused(tmp_path: Path) -> None:
 def test_a_failed_maker_leaves_nothing_visible_and_keeps_scratch(tmp_path: Path) -> None:
     store = Store(tmp_path)
 
-    def broken(draft: Draft) -> Facts:
+    def broken(draft: Draft) -> BuildResult:
         draft.log(1, 2, {"loss": 1.0})
         (draft.path / "half").write_text("x")
         raise KeyboardInterrupt
@@ -127,7 +127,7 @@ def test_a_failed_maker_leaves_nothing_visible_and_keeps_scratch(tmp_path: Path)
     assert store.find(Checkpoint, spec()) is None
     assert not list((tmp_path / "artifacts/.staging").iterdir())
 
-    def resumed(draft: Draft) -> Facts:
+    def resumed(draft: Draft) -> BuildResult:
         assert [row["step"] for row in read_metrics(draft.metrics)] == [1]
         return make(draft)
 
@@ -138,7 +138,7 @@ def test_a_failed_maker_leaves_nothing_visible_and_keeps_scratch(tmp_path: Path)
 def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path)
 
-    def full(draft: Draft) -> Facts:
+    def full(draft: Draft) -> BuildResult:
         (draft.path / "half").write_text("x")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

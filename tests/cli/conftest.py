@@ -11,14 +11,14 @@ from bare_command import Bare
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.cli import EXTRAS
 from r1_pipeline.profiles import load_profile
-from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.runtime.build_context import BuildContext
 from r1_pipeline.verbs import curate
 
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, profile = tmp_path_factory.mktemp("cli") / "home", load_profile("smoke", 0)
-    at = Workshop(Store(folder), profile.runtime, "heldout_problems")
+    at = BuildContext(Store(folder), profile.runtime, "heldout_problems")
     curate(at, profile.recipes["heldout_problems"])
     return folder
 

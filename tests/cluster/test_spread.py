@@ -15,15 +15,15 @@ from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.data.screening.rows import STANDARD_SCREENING, TASK_ROWS, screen_rows
 from r1_pipeline.errors import EngineError
-from r1_pipeline.generation.asking import AskRecipe, sample
 from r1_pipeline.generation.engine import requests_for
-from r1_pipeline.generation.judging import judge
-from r1_pipeline.generation.opening import open_engine
+from r1_pipeline.generation.engine_factory import open_engine
+from r1_pipeline.generation.grade_completions import grade_completions
+from r1_pipeline.generation.sampling import SamplingRecipe, sample_completions
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Sampling
 from r1_pipeline.rewards.graders import default_grader
-from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.runtime.build_context import BuildContext
 from r1_pipeline.settings.cluster import Cluster
 
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")
@@ -41,13 +41,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def base(home: Path) -> Checkpoint:
-    return verbs.pretrain(Workshop(Store(home), PROFILE.runtime, "base"), PROFILE.recipes["base"])
+    return verbs.pretrain(BuildContext(Store(home), PROFILE.runtime, "base"), PROFILE.recipes["base"])
 
 
 @pytest.fixture(scope="module")
 def problems(home: Path) -> ProblemSet:
     return verbs.curate(
-        Workshop(Store(home), PROFILE.runtime, "reasoning_problems"), PROFILE.recipes["reasoning_problems"]
+        BuildContext(Store(home), PROFILE.runtime, "reasoning_problems"), PROFILE.recipes["reasoning_problems"]
     )
 
 
@@ -73,7 +73,7 @@ def test_a_node_lost_in_the_middle_costs_no_row_and_changes_none(
     nodes: Any, home: Path, base: Checkpoint, problems: ProblemSet, tmp_path: Path
 ) -> None:
     sampling = Sampling(temperature=1.0, top_p=0.95, max_tokens=48)
-    recipe = AskRecipe(sampling=sampling, samples=16, problems={}, seed=0)
+    recipe = SamplingRecipe(sampling=sampling, samples=16, problems={}, seed=0)
     asked = problems.problems()
     plug, rows = PullsThePlug(nodes), {}
     for name, runtime in (("cluster", runtime_on(nodes)), ("alone", PROFILE.runtime)):
@@ -81,7 +81,9 @@ def test_a_node_lost_in_the_middle_costs_no_row_and_changes_none(
         if name == "cluster":
             draft.observer = plug
         with open_engine(base, recipe.engine, runtime, home) as engine, default_grader(runtime) as grader:
-            rows[name] = judge(sample(engine, asked, "zero", recipe, draft, shard=16), asked, grader, "zero")
+            rows[name] = grade_completions(
+                sample_completions(engine, asked, "zero", recipe, draft, shard=16), asked, grader, "zero"
+            )
     assert plug.pulled and sum(node["Alive"] for node in ray.nodes()) == 1
     nodes.add()
     keys = rows["cluster"].select("problem_id", "sample_index").rows()
@@ -96,8 +98,8 @@ def test_a_verb_makes_the_same_artifact_and_an_error_of_a_worker_arrives_as_it_w
     made = []
     for folder, runtime in ((home, PROFILE.runtime), (tmp_path, runtime_on(nodes))):
         store = Store(folder)
-        answers = verbs.ask(Workshop(store, runtime, "reasoning_answers/math"), base, problems, recipe.ask)
-        at = Workshop(store, runtime, "reasoning_traces/math")
+        answers = verbs.ask(BuildContext(store, runtime, "reasoning_answers/math"), base, problems, recipe.ask)
+        at = BuildContext(store, runtime, "reasoning_traces/math")
         made.append(verbs.rejection_sample(at, answers, problems, recipe))
     assert made[0].path != made[1].path and made[0].samples()
     assert (made[0].digest, made[0].manifest.fingerprint) == (made[1].digest, made[1].manifest.fingerprint)

@@ -7,7 +7,7 @@ import pytest
 
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.profiles import load_profile
-from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.runtime.build_context import BuildContext
 from r1_pipeline.settings.launchers import RayTrain
 from r1_pipeline.verbs import pretrain
 
@@ -21,8 +21,8 @@ def test_workers_of_two_nodes_train_as_one_process_does(nodes: Any, tmp_path: Pa
     assert barely.steps * barely.batch < 400  # one epoch: the last batch of each is filled up for ranks
     launcher = RayTrain(workers=2, sharding="ddp", address=nodes.address)
     there = profile.runtime.model_copy(update={"launcher": launcher})
-    alone = pretrain(Workshop(Store(tmp_path / "one"), profile.runtime, "base"), barely)
-    shared = pretrain(Workshop(Store(tmp_path / "two"), there, "base"), barely)
+    alone = pretrain(BuildContext(Store(tmp_path / "one"), profile.runtime, "base"), barely)
+    shared = pretrain(BuildContext(Store(tmp_path / "two"), there, "base"), barely)
     one, two = ([row["loss"] for row in made.metrics()] for made in (alone, shared))
     assert len(set(one)) == 6
     assert two == pytest.approx(one, abs=1e-4)

@@ -15,7 +15,7 @@ import pytest
 from dagster_defs.tracking.openlineage import FILE, RUN_ID, EventSink, OpenLineageObserver
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
-from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.artifacts.store import BuildResult, Spec, Store
 from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Problem
@@ -23,20 +23,20 @@ from r1_pipeline.records import Problem
 DAGSTER_RUN = "0192f3a1-0000-7000-8000-000000000001"
 
 
-def problems(draft: Draft) -> Facts:
+def problems(draft: Draft) -> BuildResult:
     question = Problem(
         id="p", question="1+1?", answer="2", tests=(), domain="math", language="en", source="s", licence="MIT"
     )
     write_records(draft.path / "problems.parquet", [question], Problem)
-    return Facts({"rows": 1})
+    return BuildResult({"rows": 1})
 
 
-def weights(draft: Draft) -> Facts:
+def weights(draft: Draft) -> BuildResult:
     (draft.path / "weights").write_text("w")
-    return Facts()
+    return BuildResult()
 
 
-def broken(draft: Draft) -> Facts:
+def broken(draft: Draft) -> BuildResult:
     raise ValueError("no luck")
 
 

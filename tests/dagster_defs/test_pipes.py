@@ -79,8 +79,8 @@ def ranks_of(home: Path) -> list[int]:
 
 
 def run_worker_of(home: Path) -> int:
-    (guard,) = [command for _, command in processes_of(home) if "r1_pipeline.runtime.guard" in command]
-    return int(guard[guard.index("r1_pipeline.runtime.guard") + 1])
+    (guard,) = [command for _, command in processes_of(home) if "r1_pipeline.runtime.process_guard" in command]
+    return int(guard[guard.index("r1_pipeline.runtime.process_guard") + 1])
 
 
 def test_a_launched_stage_speaks_in_the_event_log_and_says_what_it_took(at: Settings) -> None:

@@ -18,7 +18,7 @@ from r1_pipeline.artifacts.store import Store
 from r1_pipeline.errors import SourceError
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.profiles.sources import fed_nodes
-from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.runtime.build_context import BuildContext
 from r1_pipeline.verbs import curate_preferences
 
 READERS = fed_nodes(load_profile("smoke", 0))
@@ -165,7 +165,7 @@ def test_a_changed_file_changes_no_code_version_and_a_changed_declaration_asks_f
 
 def test_columns_of_a_users_file_are_where_columns_of_the_rows_come_from(settings: Settings) -> None:
     profile = settings.load()
-    at = Workshop(Store(settings.home), profile.runtime, "preference_pairs")
+    at = BuildContext(Store(settings.home), profile.runtime, "preference_pairs")
     found = column_metadata(curate_preferences(at, profile.recipes["preference_pairs"]), profile.bound)
     origins = found["dagster/column_lineage"].deps_by_column
     assert {

@@ -16,7 +16,7 @@ from r1_pipeline.artifacts.draft import Draft, bare_draft
 from r1_pipeline.artifacts.kinds import Corpus
 from r1_pipeline.artifacts.manifest import sha256_of
 from r1_pipeline.artifacts.observer import Observer
-from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.artifacts.store import BuildResult, Spec, Store
 from r1_pipeline.data import merge
 from r1_pipeline.data.corpus import corpus_statistics, write_samples
 from r1_pipeline.data.merge import MergeRecipe, merge_parts, order_keys
@@ -53,9 +53,9 @@ class Parts:
     made: list[Corpus] = field(default_factory=list)
 
     def add(self, rows: Sequence[Sample]) -> "Parts":
-        def make(draft: Draft) -> Facts:
+        def make(draft: Draft) -> BuildResult:
             write_samples(draft.path, rows)
-            return Facts(corpus_statistics(draft.path))
+            return BuildResult(corpus_statistics(draft.path))
 
         spec = Spec(f"part{len(self.made)}", "rejection_sample", 1, Recipe(), {})
         self.made.append(Store(self.home).build(Corpus, spec, make))

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from r1_pipeline.data.toy_general import GeneralTask, all_general_tasks, general_task_of, written_reply
+from r1_pipeline.data.toy_general import GeneralTask, all_general_tasks, general_task_of, scripted_reply
 from r1_pipeline.data.toy_problems import to_problem
 
 THANK = GeneralTask("thank", 0, 0)
@@ -44,8 +44,8 @@ def test_replies_are_what_their_manner_says() -> None:
 def test_a_demonstration_is_as_good_as_its_manner_and_always_the_same() -> None:
     problem = to_problem(THANK, "en")
     assert general_task_of(problem) == THANK
-    thought, reply = written_reply(problem, {"good": 1.0}) or ("", "")
+    thought, reply = scripted_reply(problem, {"good": 1.0}) or ("", "")
     assert thought == "be kind, in full" and "Ann" in reply and "tea" in reply
-    assert written_reply(problem, {"curt": 1.0}) in {(thought, "Ok."), (thought, "Done.")}
-    assert written_reply(problem, {"curt": 1.0}) == written_reply(problem, {"curt": 1.0})
-    assert written_reply(problem.model_copy(update={"source": "mine/a.jsonl:1#x"}), {"good": 1.0}) is None
+    assert scripted_reply(problem, {"curt": 1.0}) in {(thought, "Ok."), (thought, "Done.")}
+    assert scripted_reply(problem, {"curt": 1.0}) == scripted_reply(problem, {"curt": 1.0})
+    assert scripted_reply(problem.model_copy(update={"source": "mine/a.jsonl:1#x"}), {"good": 1.0}) is None

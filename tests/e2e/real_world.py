@@ -25,11 +25,11 @@ from r1_pipeline.graph.bound import changed
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.profiles.sources import with_sources
 from r1_pipeline.records import Problem
-from r1_pipeline.rewards.solutions import own_answer
-from r1_pipeline.training.adopt import AdoptRecipe, LocalModel, digest_of
+from r1_pipeline.rewards.reference_answers import own_answer
+from r1_pipeline.training.import_pretrained import ImportRecipe, LocalModel, digest_of
+from r1_pipeline.training.model_shape import shape_of
 from r1_pipeline.training.pretrain import PretrainRecipe, train_base
 from r1_pipeline.training.sft import Row, SftRecipe, train_sft
-from r1_pipeline.training.shape import shape_of
 from r1_pipeline.verbs import ReinforceRecipe
 
 CONTEXT = 1024
@@ -128,7 +128,7 @@ def real_profile(sources: Path, folder: Path, seed: int = 0) -> Profile:
     directory = _shown(roomy, folder)
     config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     source = LocalModel(digest=digest_of(directory))
-    base = AdoptRecipe(source=source, shape=shape_of(config), layers=None, architecture="deepseek_v3", dtype="float32")
+    base = ImportRecipe(source=source, shape=shape_of(config), layers=None, architecture="deepseek_v3", dtype="float32")
     limits = roomy.gates.model_copy(update={"licences": (*roomy.gates.licences, "MIT")})
     runtime = roomy.runtime.model_copy(update={"models": {source.digest: str(directory)}, "micro_batch": 32})
     return replace(roomy.with_recipes({"base": base, "sft_corpus": merged}), runtime=runtime, gates=limits)

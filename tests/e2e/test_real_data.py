@@ -11,10 +11,10 @@ from r1_pipeline.artifacts.kinds import Artifact, Corpus, EvalReport, Preference
 from r1_pipeline.artifacts.tables import records_of
 from r1_pipeline.data.ingest.rows import Place
 from r1_pipeline.evaluation.scores import scores_of
-from r1_pipeline.generation.opinions import AcceptRecipe, ByReward, Opinion, SampleGeneralRecipe
+from r1_pipeline.generation.judgements import AcceptRecipe, ByReward, Judgement, SampleGeneralRecipe
 from r1_pipeline.graph.local import REPORT, run_graph
+from r1_pipeline.lineage.judgements import check_judgements
 from r1_pipeline.lineage.library import Library
-from r1_pipeline.lineage.opinions import check_opinions
 from r1_pipeline.profiles.extended import with_sampled_general
 from r1_pipeline.records import Outcome, Sample
 
@@ -89,12 +89,12 @@ def test_a_models_own_replies_take_the_place_of_demonstrations_where_reward_mode
     sampled = with_sampled_general(profile, "dev2", SampleGeneralRecipe(ask=ask, keep=keep))
     corpus = run_graph(sampled.graph, sampled, folder / "home", ["general_traces"])["general_traces"]
     assert isinstance(corpus, Corpus)
-    opinions = records_of(corpus.verdicts(), Opinion)
-    assert len(opinions) == 20
+    judgements = records_of(corpus.verdicts(), Judgement)
+    assert len(judgements) == 20
     for row in corpus.samples():
         assert (row.generator, row.outcome) == (made["dev2"].digest, Outcome.CORRECT)
         assert row.verifier.endswith("+least-0.3")
-    assert list(check_opinions(corpus, Library.of(folder / "home"))) == []
+    assert list(check_judgements(corpus, Library.of(folder / "home"))) == []
 
 
 def test_the_report_is_written(made: dict[str, Artifact], folder: Path) -> None:

@@ -9,14 +9,14 @@ import reasoning_gym
 from r1_pipeline import verbs
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
-from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.artifacts.store import BuildResult, Spec, Store
 from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.data.toy_problems import problem_id
-from r1_pipeline.planning.spent import cost_of_lineage
+from r1_pipeline.planning.actual_cost import cost_of_lineage
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Problem
-from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.runtime.build_context import BuildContext
 from r1_pipeline.verbs import ReinforceRecipe
 
 pytestmark = pytest.mark.slow
@@ -43,7 +43,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def base(profile: Profile, store: Store) -> Checkpoint:
-    return verbs.pretrain(Workshop(store, profile.runtime, "base"), profile.recipes["base"])
+    return verbs.pretrain(BuildContext(store, profile.runtime, "base"), profile.recipes["base"])
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,9 @@ def problems(store: Store) -> ProblemSet:
             licence="Apache-2.0",
         )
 
-    def make(draft: Draft) -> Facts:
+    def make(draft: Draft) -> BuildResult:
         write_records(draft.path / "problems.parquet", [problem(r["question"], r["answer"]) for r in rows], Problem)
-        return Facts({"rows": 8, "by_domain": {"math": 8}, "left_out": {}})
+        return BuildResult({"rows": 8, "by_domain": {"math": 8}, "left_out": {}})
 
     return store.build(ProblemSet, Spec("reasoning_problems", "curate", 1, Recipe(), {}), make)
 
@@ -92,7 +92,7 @@ def test_the_base_is_the_whole_smollm2(base: Checkpoint) -> None:
 def test_smollm2_is_reinforced_and_its_cost_is_known(
     profile: Profile, store: Store, base: Checkpoint, problems: ProblemSet
 ) -> None:
-    at = Workshop(store, profile.runtime, "r1_zero")
+    at = BuildContext(store, profile.runtime, "r1_zero")
     zero = verbs.reinforce(at, base, problems, few_steps(profile.recipes["r1_zero"]))
     assert [row["step"] for row in zero.metrics()] == [1, 2]
     assert 0 < zero.statistics["tokens"]["generated"] <= STEPS * 2 * 4 * 48

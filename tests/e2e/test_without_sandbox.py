@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from r1_pipeline.artifacts.kinds import ProblemSet
-from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.artifacts.store import BuildResult, Spec, Store
 from r1_pipeline.recipe import Recipe
 
 
@@ -31,7 +31,7 @@ def without_sandbox(tmp_path: Path, home: Path) -> "subprocess.CompletedProcess[
 
 def test_a_home_in_which_code_was_graded_is_not_gone_on_with(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    facts = Facts({"rows": 1, "by_domain": {"code": 1}, "left_out": {}})
+    facts = BuildResult({"rows": 1, "by_domain": {"code": 1}, "left_out": {}})
     Store(home).build(ProblemSet, Spec("heldout_problems", "curate", 1, Recipe(), {}), lambda _: facts)
     done = without_sandbox(tmp_path, home)
     assert done.returncode == 1

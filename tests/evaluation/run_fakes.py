@@ -11,9 +11,9 @@ from transformers import PreTrainedTokenizerFast
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import (
-    Answers,
     Artifact,
     Checkpoint,
+    Completions,
     Corpus,
     EvalReport,
     PreferenceScores,
@@ -22,13 +22,19 @@ from r1_pipeline.artifacts.kinds import (
 )
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
-from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.artifacts.store import BuildResult, Spec, Store
 from r1_pipeline.artifacts.tables import write_records, write_table
 from r1_pipeline.data.corpus import corpus_statistics, write_samples
 from r1_pipeline.data.templates import TemplateName, reply
 from r1_pipeline.evaluation.runner import GradeRecipe, grade
-from r1_pipeline.generation.asking import Asked, AskRecipe, Subject, ask, select
-from r1_pipeline.generation.fake import FakeEngine
+from r1_pipeline.generation.fake_engine import FakeEngine
+from r1_pipeline.generation.sampling import (
+    SamplingRecipe,
+    SamplingRecord,
+    SamplingSubject,
+    sample_and_store,
+    select_problems,
+)
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Outcome, Problem, Request, Sample, Sampling
 from r1_pipeline.rewards.choice import ChoiceVerifier
@@ -36,7 +42,7 @@ from r1_pipeline.rewards.verifier import Grader
 
 A = TypeVar("A", bound=Artifact)
 
-ASK = AskRecipe(
+ASK = SamplingRecipe(
     sampling=Sampling(temperature=0.6, top_p=0.95, max_tokens=99), samples=2, seed=0, problems={"math": 2, "logic": 2}
 )
 RUN = "this run"
@@ -127,7 +133,7 @@ class FakeRun:
         self,
         kind: type[A],
         name: str,
-        make: Callable[[Draft], Facts],
+        make: Callable[[Draft], BuildResult],
         run: str = RUN,
         inputs: dict[str, Artifact] | None = None,
     ) -> A:
@@ -139,12 +145,12 @@ class FakeRun:
     def model(
         self, name: str, template: TemplateName, steps: list[dict[str, float]], tokenizer: str = "same"
     ) -> Checkpoint:
-        def make(draft: Draft) -> Facts:
+        def make(draft: Draft) -> BuildResult:
             write_tokenizer(draft.path, tokenizer)
             (draft.path / "config.json").write_text(json.dumps(CONFIG))
             for index, metrics in enumerate(steps):
                 draft.log(index + 1, len(steps), metrics)
-            return Facts({"template": template, "tokens": {"generated": 10, "trained": 30}})
+            return BuildResult({"template": template, "tokens": {"generated": 10, "trained": 30}})
 
         return self.add(Checkpoint, name, make)
 
@@ -161,31 +167,31 @@ class FakeRun:
         recipe = ASK.model_copy(update={"problems": dict.fromkeys(ASK.problems, len(asked_of))}) if problems else ASK
         with Grader({"math": ChoiceVerifier(), "logic": ChoiceVerifier()}) as grader:
 
-            def answer(draft: Draft) -> Facts:
-                subject = Subject(model=model, model_digest="m", problems_digest="p")
-                chosen = select(asked_of, recipe, draft)
-                said = ask(FakeEngine(says), chosen, template, recipe, subject, draft)
-                return Facts({"rows": said.height, "tokens": {"generated": 100}})
+            def answer(draft: Draft) -> BuildResult:
+                subject = SamplingSubject(model=model, model_digest="m", problems_digest="p")
+                chosen = select_problems(asked_of, recipe, draft)
+                said = sample_and_store(FakeEngine(says), chosen, template, recipe, subject, draft)
+                return BuildResult({"rows": said.height, "tokens": {"generated": 100}})
 
-            def score(draft: Draft) -> Facts:
-                asked = Asked.model_validate(answers.asked())
+            def score(draft: Draft) -> BuildResult:
+                asked = SamplingRecord.model_validate(answers.asked())
                 grade(answers.completions(), asked, grader, asked_of, GradeRecipe(ks=(1,)), draft)
-                return Facts()
+                return BuildResult()
 
-            answers = self.add(Answers, f"answers/{model}", answer, run="an earlier run")
+            answers = self.add(Completions, f"answers/{model}", answer, run="an earlier run")
             self.add(EvalReport, f"evaluation/{model}", score, run, {"answers": answers})
 
     def corpus(self, rows: list[Sample]) -> Corpus:
-        def make(draft: Draft) -> Facts:
+        def make(draft: Draft) -> BuildResult:
             write_samples(draft.path, rows)
-            return Facts(corpus_statistics(draft.path), {"wrong": 2})
+            return BuildResult(corpus_statistics(draft.path), {"wrong": 2})
 
         return self.add(Corpus, "sft_corpus", make)
 
     def problems(self, name: str, problems: list[Problem]) -> ProblemSet:
-        def make(draft: Draft) -> Facts:
+        def make(draft: Draft) -> BuildResult:
             write_records(draft.path / "problems.parquet", problems, Problem)
-            return Facts({"rows": len(problems)})
+            return BuildResult({"rows": len(problems)})
 
         return self.add(ProblemSet, name, make, run="an earlier run")
 
@@ -202,17 +208,17 @@ class FakeRun:
             for model, (a, b, *harm) in scores.items()
         }
 
-        def make(draft: Draft) -> Facts:
+        def make(draft: Draft) -> BuildResult:
             write_table(draft.path / "answers.parquet", pl.DataFrame(rows))
             (draft.path / "scores.json").write_text(json.dumps(means))
-            return Facts()
+            return BuildResult()
 
         self.add(PreferenceScores, "preference_scores", make)
 
     def facts(self, kind: type[Artifact], name: str, statistics: dict[str, Any], content: object = None) -> None:
-        def make(draft: Draft) -> Facts:
+        def make(draft: Draft) -> BuildResult:
             (draft.path / "scores.json").write_text(json.dumps(content))
-            return Facts(statistics)
+            return BuildResult(statistics)
 
         self.add(kind, name, make)
 

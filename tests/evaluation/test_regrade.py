@@ -10,16 +10,16 @@ import pytest
 from run_fakes import ASK, HELDOUT, TRAIN, FakeRun, row, says
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import VERDICTS, Answers, Corpus, EvalReport
+from r1_pipeline.artifacts.kinds import VERDICTS, Completions, Corpus, EvalReport
 from r1_pipeline.artifacts.manifest import list_files
-from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.artifacts.tables import write_records, write_table
 from r1_pipeline.cli.regrade import regraded
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.evaluation.runner import GradeRecipe, grade
-from r1_pipeline.generation.asking import Asked, Subject, ask, select
-from r1_pipeline.generation.fake import FakeEngine
+from r1_pipeline.generation.fake_engine import FakeEngine
+from r1_pipeline.generation.sampling import SamplingRecord, SamplingSubject, sample_and_store, select_problems
 from r1_pipeline.records import Outcome, Problem, Sample, Verdict
 from r1_pipeline.rewards.choice import ChoiceVerifier
 from r1_pipeline.rewards.verifier import Grader, verdict
@@ -42,34 +42,36 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = FakeRun(home)
     heldout, train = run.problems("heldout_problems", HELDOUT), run.problems("reasoning_problems", TRAIN)
 
-    def answer(draft: Draft) -> Facts:
-        subject = Subject(model="r1", model_digest="m", problems_digest="p")
+    def answer(draft: Draft) -> BuildResult:
+        subject = SamplingSubject(model="r1", model_digest="m", problems_digest="p")
         engine = FakeEngine(lambda r: says("a", "A" if "math" in r.problem_id else "B", "chat")(r))
-        return Facts({"rows": ask(engine, select(HELDOUT, ASK, draft), "chat", ASK, subject, draft).height})
+        return BuildResult(
+            {"rows": sample_and_store(engine, select_problems(HELDOUT, ASK, draft), "chat", ASK, subject, draft).height}
+        )
 
-    answers = run.add(Answers, "evaluation/r1", answer, inputs={"heldout": heldout})
+    answers = run.add(Completions, "evaluation/r1", answer, inputs={"heldout": heldout})
 
-    def score(draft: Draft) -> Facts:
+    def score(draft: Draft) -> BuildResult:
         with Grader({"math": Lenient(), "logic": Lenient()}) as grader:
-            asked = Asked.model_validate(answers.asked())
+            asked = SamplingRecord.model_validate(answers.asked())
             grade(answers.completions(), asked, grader, HELDOUT, GradeRecipe(ks=(1,)), draft)
-        return Facts()
+        return BuildResult()
 
     run.add(EvalReport, "evaluation/r1", score, inputs={"answers": answers, "heldout": heldout})
 
-    def rows(draft: Draft) -> Facts:
+    def rows(draft: Draft) -> BuildResult:
         samples = [row(TRAIN[0]), row(TRAIN[1], answer="B"), row(HELDOUT[0])]
         write_records(draft.path / "samples.parquet", samples, Sample)
-        return Facts()
+        return BuildResult()
 
     run.add(Corpus, "sft_corpus", rows, inputs={"problems": train})
 
-    def traces(draft: Draft) -> Facts:
+    def traces(draft: Draft) -> BuildResult:
         said = answers.completions().select("problem_id", "sample_index")
         write_records(draft.path / "samples.parquet", [], Sample)
         verdicts = said.with_columns(outcome=pl.lit("correct"), verifier=pl.lit("choice@0"))
         write_table(draft.path / VERDICTS, verdicts)
-        return Facts()
+        return BuildResult()
 
     run.add(Corpus, "reasoning_traces/logic", traces, inputs={"answers": answers, "problems": heldout})
     return home

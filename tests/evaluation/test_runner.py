@@ -9,8 +9,8 @@ from r1_pipeline.artifacts.tables import read_table
 from r1_pipeline.errors import GraderError
 from r1_pipeline.evaluation.runner import EvaluateRecipe, GradeRecipe, grade
 from r1_pipeline.evaluation.scores import EvalScores
-from r1_pipeline.generation.asking import Asked, AskRecipe, Subject, ask
-from r1_pipeline.generation.fake import FakeEngine
+from r1_pipeline.generation.fake_engine import FakeEngine
+from r1_pipeline.generation.sampling import SamplingRecipe, SamplingRecord, SamplingSubject, sample_and_store
 from r1_pipeline.records import STORED, Domain, Outcome, Problem, Request, Sampling, Verdict
 from r1_pipeline.rewards.verifier import Grader, verdict
 
@@ -52,14 +52,14 @@ REPLIES = {
     ("m1", 2): GOOD + "\\boxed{3}",
     ("m1", 3): GOOD + "\\boxed{broken}",
 }
-ASK = AskRecipe(
+ASK = SamplingRecipe(
     sampling=Sampling(temperature=0.6, top_p=0.95, max_tokens=64),
     samples=4,
     problems={"math": 2, "general": 1},
     seed=0,
 )
 GRADE = GradeRecipe(ks=(1, 2))
-SUBJECT = Subject(model="r1", model_digest="d" * 64, problems_digest="p" * 64)
+SUBJECT = SamplingSubject(model="r1", model_digest="d" * 64, problems_digest="p" * 64)
 
 
 def replies(request: Request) -> str:
@@ -71,13 +71,13 @@ def grader(version: str = "1", accepts: str | None = None) -> Grader:
     return Grader({"math": judge, "general": judge, "code": judge})
 
 
-def run(draft: Draft, engine: FakeEngine | None = None, recipe: AskRecipe = ASK) -> EvalScores:
-    said = ask(engine or FakeEngine(replies), PROBLEMS, "chat", recipe, SUBJECT, draft)
+def run(draft: Draft, engine: FakeEngine | None = None, recipe: SamplingRecipe = ASK) -> EvalScores:
+    said = sample_and_store(engine or FakeEngine(replies), PROBLEMS, "chat", recipe, SUBJECT, draft)
     return grade(said, asked(draft), grader(), PROBLEMS, GRADE, draft)
 
 
-def asked(draft: Draft) -> Asked:
-    return Asked.model_validate_json((draft.path / "asked.json").read_text())
+def asked(draft: Draft) -> SamplingRecord:
+    return SamplingRecord.model_validate_json((draft.path / "asked.json").read_text())
 
 
 def test_scores_are_those_worked_out_by_hand(tmp_path: Path) -> None:

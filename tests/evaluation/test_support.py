@@ -15,7 +15,7 @@ from r1_pipeline.evaluation.report import report_json
 from r1_pipeline.evaluation.support import Support, support, supported
 
 FACT = Product("force", (3, 5), (25, 15, 5, 20))
-WORKED, LUCKY = "first 3 * 5 = 15, so 15(B)", "maybe 25(A) 15(B)"
+WORKED, GUESSED = "first 3 * 5 = 15, so 15(B)", "maybe 25(A) 15(B)"
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ WORKED, LUCKY = "first 3 * 5 = 15, so 15(B)", "maybe 25(A) 15(B)"
         (WORKED, "(B)", True),
         ("maybe 20(D), check 3 * 5 = 15, no 15(B)", "(B)", True),
         ("先 5 * 3 = 15，选 15(B)", "B", True),
-        (LUCKY, "(B)", False),
+        (GUESSED, "(B)", False),
         ("first 3 * 5 = 15, so 15(B)", "(D)", False),
         ("first 3 * 5 = 20, so 20(D)", "(D)", False),
         ("first 3 * 5 = 15, so 15(C)", "(C)", False),
@@ -47,7 +47,7 @@ def test_the_fact_is_read_from_the_source_of_a_row() -> None:
 def corpus(home: Path, lucky: int) -> Corpus:
     """50 rows of toy multiple choice and two of other sources."""
     about = to_problem(FACT, "en")
-    told = [LUCKY] * lucky + [WORKED] * (50 - lucky)
+    told = [GUESSED] * lucky + [WORKED] * (50 - lucky)
     ours = [
         row(about).model_copy(update={"source": about.source, "response": reply(f"{each}", "\\boxed{(B)}")})
         for each in told

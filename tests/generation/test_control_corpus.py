@@ -55,8 +55,8 @@ def test_it_has_the_tokens_of_the_other_corpus_within_a_row(grader: Grader) -> N
     corpus = [(problem.id, "x" * 50) for problem in asked(5)]
     for name in RECIPES:
         samples = written(name, corpus, grader)
-        spent = sum(sample.tokens + END for sample in samples)
-        assert 0 <= len(corpus) * (50 + END) - spent <= max(len(sample.response) for sample in samples) + 100
+        usage = sum(sample.tokens + END for sample in samples)
+        assert 0 <= len(corpus) * (50 + END) - usage <= max(len(sample.response) for sample in samples) + 100
         assert all(sample.tokens == len(sample.response) for sample in samples)
         assert len({sample.sample_id for sample in samples}) == len(samples)
         half = written(name, corpus, grader, tokens=0.5)

@@ -8,7 +8,7 @@ import pytest
 from r1_pipeline.data.templates import render
 from r1_pipeline.data.toy_problems import problem_id
 from r1_pipeline.generation.engine import requests_for, sample_seed
-from r1_pipeline.generation.fake import FakeEngine
+from r1_pipeline.generation.fake_engine import FakeEngine
 from r1_pipeline.records import Problem, Sampling
 
 PROBLEMS = [

@@ -86,7 +86,7 @@ def test_what_may_pass_is_sent_again(tmp_path: Path, fault: Fault) -> None:
         (completion,) = engine.generate([request(1)], SAMPLING)
     assert completion.text == "1"
     assert script.asked[0] == script.asked[1]
-    assert engine.spent()["failed"] == 1
+    assert engine.usage()["failed"] == 1
     if fault == "busy":
         assert time.monotonic() - started >= 1.0  # as its Retry-After said
 
@@ -122,12 +122,12 @@ def test_an_interrupted_run_does_not_pay_twice(tmp_path: Path) -> None:
         script.faults = ["broken"]
         with pytest.raises(EngineError, match=r"in 1 attempts, the last with status 500.*run again"):
             first.generate(requests[:4], SAMPLING)
-        assert first.spent()["completion_tokens"] == 6
+        assert first.usage()["completion_tokens"] == 6
         second = chat(url, tmp_path)
         texts = [completion.text for completion in second.generate(requests, SAMPLING)]
     assert texts == ["0", "1", "2", "3", "4", "5"]
     assert len(script.asked) == 3 + 1 + 3
-    assert second.spent() == {
+    assert second.usage() == {
         "requests": 6,
         "cached": 3,
         "failed": 0,
@@ -135,7 +135,7 @@ def test_an_interrupted_run_does_not_pay_twice(tmp_path: Path) -> None:
         "completion_tokens": 6,
         "usd": pytest.approx((30 * 1.0 + 6 * 5.0) / 1e6),
     }
-    assert second.spent()["requests"] == 0
+    assert second.usage()["requests"] == 0
 
 
 @pytest.mark.parametrize("change", [{"temperature": 0.6}, {"max_tokens": 5}])

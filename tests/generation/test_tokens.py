@@ -8,7 +8,7 @@ from transformers import LlamaConfig, PreTrainedTokenizerBase, PreTrainedTokeniz
 
 from r1_pipeline.data.templates import PREAMBLE, TAGS, render
 from r1_pipeline.errors import RecipeError
-from r1_pipeline.generation.tokens import characters, context_of, fitting, load_tokenizer, unknown
+from r1_pipeline.generation.tokens import characters, context_of, fitting_problems, load_tokenizer, unknown
 from r1_pipeline.records import Problem
 from r1_pipeline.training.tokenizer import train_tokenizer
 
@@ -73,7 +73,7 @@ def test_problems_without_room_for_the_longest_reply_are_set_aside(model: Path) 
         for n in range(1, 40)
     ]  # fmt: skip
     lengths = [len(tokenizer(render("chat", problem.question))["input_ids"]) for problem in problems]
-    kept, dropped = fitting(problems, model, "chat", reply_tokens=16)
+    kept, dropped = fitting_problems(problems, model, "chat", reply_tokens=16)
     assert context_of(model) == 64
     assert kept == [p for p, tokens in zip(problems, lengths, strict=True) if tokens + 16 <= 64]
     assert 0 < len(kept) < len(problems)

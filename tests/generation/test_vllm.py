@@ -16,14 +16,14 @@ from r1_pipeline.artifacts.store import Store
 from r1_pipeline.engines import OpenAi, Transformers, Vllm
 from r1_pipeline.errors import EngineError
 from r1_pipeline.generation.engine import requests_for
+from r1_pipeline.generation.engine_factory import engine_identity
 from r1_pipeline.generation.hf import HfEngine
 from r1_pipeline.generation.openai import OpenAiEngine, served_name
-from r1_pipeline.generation.opening import engine_identity
 from r1_pipeline.generation.vllm import VllmEngine, environment_of, servable, serve_command
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Request, Sampling
-from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.runtime.build_context import BuildContext
 from r1_pipeline.settings.engines import OpenAiSettings, VllmSettings
 
 SPEC, SETTINGS = Vllm(dtype="float32"), VllmSettings(kv_cache_gib=0.5)
@@ -50,14 +50,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def base(home: Path) -> Checkpoint:
-    return verbs.pretrain(Workshop(Store(home), PROFILE.runtime, "base"), PROFILE.recipes["base"])
+    return verbs.pretrain(BuildContext(Store(home), PROFILE.runtime, "base"), PROFILE.recipes["base"])
 
 
 @pytest.fixture(scope="module")
 def problems(home: Path) -> ProblemSet:
     """Those that the base of `smoke` has learned by heart: it is right now and then."""
     return verbs.curate(
-        Workshop(Store(home), PROFILE.runtime, "reasoning_problems"), PROFILE.recipes["reasoning_problems"]
+        BuildContext(Store(home), PROFILE.runtime, "reasoning_problems"), PROFILE.recipes["reasoning_problems"]
     )
 
 
@@ -107,8 +107,8 @@ def test_the_verbs_run_on_it_and_pass_at_1_agrees(
     scores = {}
     for name, engine, runtime in (("vllm", SPEC, RUNTIME), ("transformers", Transformers(), PROFILE.runtime)):
         asked = recipe.ask.model_copy(update={"engine": engine})
-        answers = verbs.ask(Workshop(Store(home), runtime, f"answers/{name}"), base, problems, asked)
-        report = verbs.evaluate(Workshop(Store(home), runtime, f"evaluation/{name}"), answers, problems, recipe)
+        answers = verbs.ask(BuildContext(Store(home), runtime, f"answers/{name}"), base, problems, asked)
+        report = verbs.evaluate(BuildContext(Store(home), runtime, f"evaluation/{name}"), answers, problems, recipe)
         scores[name] = report.scores()["overall"]
         assert report.scores()["identity"]["engine"].startswith(name)
     assert scores["vllm"]["pass_at_1"] > 0.1
@@ -125,8 +125,10 @@ def test_rejection_sampling_keeps_what_vllm_got_right(
     recipe = recipe.model_copy(
         update={"ask": recipe.ask.model_copy(update={"samples": 128, "engine": SPEC})}
     )  # the base is seldom right
-    answers = verbs.ask(Workshop(Store(home), RUNTIME, "reasoning_answers/math"), base, problems, recipe.ask)
-    corpus = verbs.rejection_sample(Workshop(Store(home), RUNTIME, "reasoning_traces/math"), answers, problems, recipe)
+    answers = verbs.ask(BuildContext(Store(home), RUNTIME, "reasoning_answers/math"), base, problems, recipe.ask)
+    corpus = verbs.rejection_sample(
+        BuildContext(Store(home), RUNTIME, "reasoning_traces/math"), answers, problems, recipe
+    )
     assert corpus.samples()
     right = {problem.id: problem.answer for problem in problems.problems()}
     for sample in corpus.samples():
@@ -187,18 +189,18 @@ def test_a_real_server_is_waited_for_says_what_transformers_says_and_is_paid_onc
 
     waiting, first, second = (engine(served_name(base.digest)) for _ in range(3))
     waiting.generate(once[:1], GREEDY)
-    assert waiting.spent()["failed"] > 0, "the server was up before the first request"
+    assert waiting.usage()["failed"] > 0, "the server was up before the first request"
     with pytest.raises(PulledOut):
         first.generate(once[1:], GREEDY, interrupted)
     said = second.generate(once, GREEDY)
-    spent = [first.spent(), second.spent()]
-    paid = [row["requests"] - row["cached"] for row in spent]
+    usage = [first.usage(), second.usage()]
+    paid = [row["requests"] - row["cached"] for row in usage]
     assert len(once) // 2 <= paid[0] < len(once) - 1, "an interruption stops what is not under way"
-    assert spent[1]["cached"] == 1 + paid[0]
+    assert usage[1]["cached"] == 1 + paid[0]
     assert sum(paid) == len(once) - 1
     tokens = sum(len(completion.token_ids) for completion in said)
-    assert sum(row["completion_tokens"] for row in spent) == tokens - len(said[0].token_ids)
-    assert spent[1]["usd"] == pytest.approx(2e-6 * spent[1]["completion_tokens"])
+    assert sum(row["completion_tokens"] for row in usage) == tokens - len(said[0].token_ids)
+    assert usage[1]["usd"] == pytest.approx(2e-6 * usage[1]["completion_tokens"])
     local = HfEngine(base.path, RUNTIME).generate(once, GREEDY)
     assert share_of_equal_tokens(said, local) >= 0.99
     with pytest.raises(EngineError, match="status 404"):

@@ -8,14 +8,14 @@ import pytest
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Artifact, RewardModel
 from r1_pipeline.artifacts.observer import Observer
-from r1_pipeline.artifacts.store import Facts, Store
+from r1_pipeline.artifacts.store import BuildResult, Store
 from r1_pipeline.errors import GateFailedError, UnknownNameError
 from r1_pipeline.evaluation.gates import Gate, GateLimits
 from r1_pipeline.graph.bound import Recipes, bind
 from r1_pipeline.graph.local import lineage_of, run_graph
-from r1_pipeline.graph.node import AssetName, Check, Graph, Node, Ref, Subject
+from r1_pipeline.graph.node import AssetName, Check, GateContext, Graph, Node, Ref
 from r1_pipeline.recipe import Recipe, Runtime
-from r1_pipeline.runtime.workshop import Build, Verbs, Workshop
+from r1_pipeline.runtime.build_context import Build, BuildContext, Verbs
 
 verb = Verbs({"sow": 1, "reap": 1, "graft": 1})
 
@@ -24,25 +24,25 @@ class Number(Recipe):
     value: int
 
 
-def written(draft: Draft, text: str) -> Facts:
+def written(draft: Draft, text: str) -> BuildResult:
     (draft.path / "text").write_text(text, encoding="utf-8")
-    return Facts({"rows": len(text)})
+    return BuildResult({"rows": len(text)})
 
 
 @verb("data")
-def sow(at: Workshop, recipe: Number) -> Build[RewardModel]:
+def sow(at: BuildContext, recipe: Number) -> Build[RewardModel]:
     """As many letters as the recipe says."""
     return Build(RewardModel, recipe, {}, lambda draft: written(draft, recipe.value * "x"))
 
 
 @verb("data")
-def reap(at: Workshop, seed: RewardModel) -> Build[RewardModel]:
+def reap(at: BuildContext, seed: RewardModel) -> Build[RewardModel]:
     """The same letters once more."""
     return Build(RewardModel, Recipe(), {"seed": seed}, lambda draft: written(draft, (seed.path / "text").read_text()))
 
 
 @verb("data")
-def graft(at: Workshop, stock: RewardModel, scion: RewardModel) -> Build[RewardModel]:
+def graft(at: BuildContext, stock: RewardModel, scion: RewardModel) -> Build[RewardModel]:
     """One letter, of two plants."""
     return Build(RewardModel, Recipe(), {"stock": stock, "scion": scion}, lambda draft: written(draft, "y"))
 
@@ -55,7 +55,7 @@ class Heard(Observer):
         self.notes.append((name, message))
 
 
-def rows(subject: Subject) -> list[Gate]:
+def rows(subject: GateContext) -> list[Gate]:
     """Rows of the subject beside those of what it was made from."""
     value, limit = subject.artifact.statistics["rows"], subject.input(Ref("seed")).statistics["rows"]
     return [Gate(name="rows", value=value, sense="at most", limit=limit - 2, detail="letters")]
@@ -142,8 +142,8 @@ def test_of_two_versions_the_lineage_has_the_nearer_and_only_what_that_was_made_
     """tree <- bush <- crop <- old seed <- weeds, and tree <- new seed, made from nothing; wild stands in no graph."""
     store = Store(tmp_path)
 
-    def at(name: str) -> Workshop:
-        return Workshop(store, Runtime(), name)
+    def at(name: str) -> BuildContext:
+        return BuildContext(store, Runtime(), name)
 
     weeds, wild, new = (sow(at(name), Number(value=n)) for n, name in enumerate(("weeds", "wild", "seed"), 1))
     old = reap(at("seed"), weeds)

@@ -9,31 +9,31 @@ from test_local import Number, Toy
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Checkpoint
 from r1_pipeline.artifacts.manifest import folders_of
-from r1_pipeline.artifacts.store import Facts
+from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.errors import GateFailedError, UnknownNameError
 from r1_pipeline.evaluation.gates import Gate
 from r1_pipeline.graph.bound import bind
 from r1_pipeline.graph.local import run_graph
-from r1_pipeline.graph.node import Check, Graph, Node, Subject
+from r1_pipeline.graph.node import Check, GateContext, Graph, Node
 from r1_pipeline.graph.stored import newest_model
-from r1_pipeline.runtime.workshop import Build, Verbs, Workshop
+from r1_pipeline.runtime.build_context import Build, BuildContext, Verbs
 
 verb = Verbs({"cast": 1})
 
 
 @verb("data")
-def cast(at: Workshop, recipe: Number) -> Build[Checkpoint]:
+def cast(at: BuildContext, recipe: Number) -> Build[Checkpoint]:
     """A model of as many letters as the recipe says."""
 
-    def make(draft: Draft) -> Facts:
+    def make(draft: Draft) -> BuildResult:
         (draft.path / "text").write_text(recipe.value * "x", encoding="utf-8")
-        return Facts({"rows": recipe.value})
+        return BuildResult({"rows": recipe.value})
 
     return Build(Checkpoint, recipe, {}, make)
 
 
 def at_most(limit: int, *, warns: bool = False) -> Check:
-    def measure(subject: Subject) -> list[Gate]:
+    def measure(subject: GateContext) -> list[Gate]:
         rows = subject.artifact.statistics["rows"]
         return [Gate(name="rows", value=rows, sense="at most", limit=limit, detail="letters")]
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import Answers, Artifact, Checkpoint, Corpus, PreferenceSet, ProblemSet
-from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Completions, Corpus, PreferenceSet, ProblemSet
+from r1_pipeline.artifacts.store import BuildResult, Spec, Store
 from r1_pipeline.artifacts.tables import write_records, write_shards
 from r1_pipeline.data.samples import identified
 from r1_pipeline.data.screening.dropped import DROPPED, dropped_frame
@@ -92,16 +92,16 @@ class Shop:
         self.store = Store(home)
 
     def problems(self, name: str, rows: Sequence[Problem]) -> ProblemSet:
-        def make(draft: Draft) -> Facts:
+        def make(draft: Draft) -> BuildResult:
             write_records(draft.path / "problems.parquet", rows, Problem)
-            return Facts({"rows": len(rows), "by_domain": {"math": len(rows)}})
+            return BuildResult({"rows": len(rows), "by_domain": {"math": len(rows)}})
 
         return self._described(ProblemSet, Spec(name, "curate", 1, Seeded(seed=len(name)), {}), make)
 
     def pairs(self, name: str) -> PreferenceSet:
         """Three to train on, one held out."""
 
-        def make(draft: Draft) -> Facts:
+        def make(draft: Draft) -> BuildResult:
             rows = [
                 PreferencePair(
                     id=f"{number:016x}", prompt=f"{number}?", chosen="Yes.", rejected="No.", kind="helpful",
@@ -111,38 +111,38 @@ class Shop:
             ]  # fmt: skip
             write_records(draft.path / "train.parquet", rows[:3], PreferencePair)
             write_records(draft.path / "heldout.parquet", rows[3:], PreferencePair)
-            return Facts({"rows": 4, "train": 3, "heldout": 1})
+            return BuildResult({"rows": 4, "train": 3, "heldout": 1})
 
         return self._described(PreferenceSet, Spec(name, "curate_preferences", 1, Seeded(), {}), make)
 
     def model(self, name: str, stage: str, weights: str, **inputs: Artifact) -> Checkpoint:
-        def make(draft: Draft) -> Facts:
+        def make(draft: Draft) -> BuildResult:
             (draft.path / "model.safetensors").write_text(weights)
             made = [{"source": "web@1", "licence": "CC0-1.0", "domain": "math", "rows": 40}]
-            return Facts({"steps": 3, "tokens": {"trained": 7}} | ({} if inputs else {"sources": made}))
+            return BuildResult({"steps": 3, "tokens": {"trained": 7}} | ({} if inputs else {"sources": made}))
 
         return self.store.build(Checkpoint, Spec(name, stage, 1, Seeded(), inputs), make)
 
-    def answers(self, name: str, **inputs: Artifact) -> Answers:
-        def make(draft: Draft) -> Facts:
+    def answers(self, name: str, **inputs: Artifact) -> Completions:
+        def make(draft: Draft) -> BuildResult:
             (draft.path / "completions.parquet").write_text("what dev2 said")
-            return Facts({"rows": 16})
+            return BuildResult({"rows": 16})
 
-        return self.store.build(Answers, Spec(name, "ask", 1, Seeded(), inputs), make)
+        return self.store.build(Completions, Spec(name, "ask", 1, Seeded(), inputs), make)
 
     def corpus(self, name: str, stage: str, rows: Sequence[Sample], tables: int = 1, **inputs: Artifact) -> Corpus:
-        def make(draft: Draft) -> Facts:
+        def make(draft: Draft) -> BuildResult:
             for table in range(tables):
                 write_records(draft.path / f"samples-{table}.parquet", rows[table::tables], Sample)
             write_shards(
                 draft.path, DROPPED, [dropped_frame([{"id": "d", "reason": "wrong", "text": "2 + 2 = 5"}] * 2)]
             )
-            return Facts({"rows": len(rows), "by_domain": {"math": len(rows)}}, {"wrong": 2})
+            return BuildResult({"rows": len(rows), "by_domain": {"math": len(rows)}}, {"wrong": 2})
 
         return self._described(Corpus, Spec(name, stage, 1, Seeded(), inputs), make)
 
     def _described(self, kind, spec, make):  # type: ignore[no-untyped-def]
-        def described(draft: Draft) -> Facts:
+        def described(draft: Draft) -> BuildResult:
             facts = make(draft)
             write_data_card(draft.path, kind, spec, facts)
             return facts

@@ -12,7 +12,7 @@ from lineage_world import Seeded, Shop, World, problem
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Corpus, ProblemSet
 from r1_pipeline.artifacts.manifest import CARD, MANIFEST, sha256_of
-from r1_pipeline.artifacts.store import Facts, Spec, Store
+from r1_pipeline.artifacts.store import BuildResult, Spec, Store
 from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.errors import ArtifactError, CorruptArtifactError
 from r1_pipeline.lineage.cards import write_data_card
@@ -76,9 +76,9 @@ def test_both_splits_of_a_set_are_found(world: World, tmp_path: Path) -> None:
 def test_a_card_of_another_layout_is_not_exported(world: World, tmp_path: Path) -> None:
     spec = Spec("old", "curate", 1, Seeded(), {})
 
-    def make(draft: Draft) -> Facts:
+    def make(draft: Draft) -> BuildResult:
         write_records(draft.path / "problems.parquet", [problem(1)], Problem)
-        facts = Facts({"rows": 1})
+        facts = BuildResult({"rows": 1})
         write_data_card(draft.path, ProblemSet, spec, facts)
         card = draft.path / CARD / "README.md"
         card.write_text(card.read_text(encoding="utf-8").replace("data/problems", "problems"), encoding="utf-8")

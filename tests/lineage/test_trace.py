@@ -6,10 +6,10 @@ import pytest
 from lineage_world import Shop, World, problem
 
 from r1_pipeline.errors import ArtifactError, WrongKindError
-from r1_pipeline.lineage.learning import models, sources
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.lineage.page import page
 from r1_pipeline.lineage.trace import Node, trace
+from r1_pipeline.lineage.training_data import models, sources
 
 
 def below(node: Node, part: str) -> Node:

@@ -15,7 +15,7 @@ from r1_pipeline.graph.local import run_graph
 from r1_pipeline.graph.node import AssetName, Ref
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.profiles.controls import with_controls
-from r1_pipeline.training.facts import token_counter
+from r1_pipeline.training.model_stats import token_counter
 
 TINY = with_controls(load_profile("tiny", 0))
 

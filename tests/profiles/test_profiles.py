@@ -16,7 +16,7 @@ from r1_pipeline.profiles.models import SMOLLM2
 from r1_pipeline.profiles.runtimes import with_runtime
 from r1_pipeline.recipe import canonical_json
 from r1_pipeline.settings.launchers import Torchrun
-from r1_pipeline.training.adopt import LocalModel
+from r1_pipeline.training.import_pretrained import LocalModel
 
 CONFIG = {
     "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,

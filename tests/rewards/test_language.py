@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from r1_pipeline.data.language_id import LANGUAGES, count_words
 from r1_pipeline.records import Problem
 from r1_pipeline.rewards.language import language_share
-from r1_pipeline.rewards.probes import THOUGHT
+from r1_pipeline.rewards.reward_hacks import THOUGHT
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import golden_lock as lock
 import pytest
 
 from r1_pipeline.records import Outcome
-from r1_pipeline.rewards.extract import final_answer
+from r1_pipeline.rewards.answer_extraction import final_answer
 from r1_pipeline.rewards.latex import normal
 from r1_pipeline.rewards.maths import RULES, MathsVerifier, decide, fast_equal, monstrous
 

@@ -9,7 +9,7 @@ from r1_pipeline.artifacts.kinds import Corpus
 from r1_pipeline.artifacts.store import Spec, Store
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.recipe import Recipe
-from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.runtime.build_context import BuildContext
 from r1_pipeline.verbs import pretrain
 
 
@@ -24,7 +24,7 @@ def origin(profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> Path:
     web = profile.recipes["base"].web.model_copy(update={"texts": 200})
     barely = profile.recipes["base"].model_copy(update={"web": web, "steps": 4, "warmup_steps": 1})
     store = Store(home)
-    pretrain(Workshop(store, profile.runtime, "base"), barely)
+    pretrain(BuildContext(store, profile.runtime, "base"), barely)
     store.build(Corpus, Spec("sums", "merge", 1, Recipe(), {}), write_corpus)
     return home
 

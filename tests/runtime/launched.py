@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Corpus
 from r1_pipeline.artifacts.observer import Observer
-from r1_pipeline.artifacts.store import Facts, Store
+from r1_pipeline.artifacts.store import BuildResult, Store
 from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.profiles import Profile
 from r1_pipeline.records import Outcome, Sample
-from r1_pipeline.runtime.workshop import Workshop
+from r1_pipeline.runtime.build_context import BuildContext
 from r1_pipeline.settings.launchers import AnyLauncher
 
 A = TypeVar("A", bound=Artifact)
@@ -43,9 +43,9 @@ def sample(number: int) -> Sample:
     )
 
 
-def write_corpus(draft: Draft) -> Facts:
+def write_corpus(draft: Draft) -> BuildResult:
     write_records(draft.path / "samples.parquet", [sample(number) for number in range(ROWS)], Sample)
-    return Facts({"rows": ROWS})
+    return BuildResult({"rows": ROWS})
 
 
 class Home:
@@ -58,9 +58,9 @@ class Home:
         self.base = self._only(Checkpoint, "base")
         self.corpus = self._only(Corpus, "sums")
 
-    def at(self, name: str, launcher: AnyLauncher, observer: Observer | None = None) -> Workshop:
+    def at(self, name: str, launcher: AnyLauncher, observer: Observer | None = None) -> BuildContext:
         runtime = self._runtime.model_copy(update={"launcher": launcher})
-        return Workshop(Store(self._directory, observer), runtime, name)
+        return BuildContext(Store(self._directory, observer), runtime, name)
 
     def _only(self, kind: type[A], name: str) -> A:
         (path,) = (self._directory / "artifacts" / kind.kind / name).iterdir()

@@ -11,10 +11,10 @@ from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.errors import LaunchError, RecipeError
 from r1_pipeline.profiles import Profile
 from r1_pipeline.recipe import Runtime, fingerprint
+from r1_pipeline.runtime.build_context import BuildContext
 from r1_pipeline.runtime.jobs import Call, Job, job_of
 from r1_pipeline.runtime.launch import command
 from r1_pipeline.runtime.rank import Launched, work
-from r1_pipeline.runtime.workshop import Workshop
 from r1_pipeline.settings.launchers import AnyLauncher, Inline, RayTrain, Subprocess, Torchrun
 from r1_pipeline.training.sft import SftRecipe
 from r1_pipeline.verbs import finetune
@@ -84,7 +84,7 @@ def test_a_job_states_in_a_rank_what_its_launcher_stated(home: Homes, profile: P
     stated = finetune.spec(at, there.base, there.corpus, recipe)
     written = written_job(at, there, recipe, tmp_path)
     verb, arguments = Job.model_validate_json(written.model_dump_json()).resolved()
-    in_rank = Workshop(Launched(Path(written.home)), written.runtime, written.name, start=None)
+    in_rank = BuildContext(Launched(Path(written.home)), written.runtime, written.name, start=None)
     assert verb is finetune
     assert verb.spec(in_rank, **arguments).payload() == stated.payload()
 
@@ -105,12 +105,12 @@ def test_a_rank_that_would_make_something_else_stops_before_any_work(
 
 def test_a_rank_builds_nothing_but_its_draft(home: Homes, profile: Profile) -> None:
     there = home("there")
-    at = Workshop(Launched(Path("/nowhere")), profile.runtime, "dev1", start=None)
+    at = BuildContext(Launched(Path("/nowhere")), profile.runtime, "dev1", start=None)
     with pytest.raises(LaunchError, match="asked to build dev1"):
         finetune(at, there.base, there.corpus, sft(profile))
 
 
-def written_job(at: Workshop, there: Home, recipe: SftRecipe, folder: Path) -> Job:
+def written_job(at: BuildContext, there: Home, recipe: SftRecipe, folder: Path) -> Job:
     """The job that the launcher would write to have dev1 made."""
     (folder / "draft").mkdir()
     draft = Draft("dev1", folder / "draft", folder / "scratch", Observer())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-GUARD = (sys.executable, "-m", "r1_pipeline.runtime.guard")
+GUARD = (sys.executable, "-m", "r1_pipeline.runtime.process_guard")
 FAMILY = """
 import os, subprocess, sys, time
 here = subprocess.Popen(["sleep", "600"])

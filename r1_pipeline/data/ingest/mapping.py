@@ -39,7 +39,7 @@ from r1_pipeline.data.language_id import LANGUAGES
 from r1_pipeline.data.templates import dialogue, reply, split_reply
 from r1_pipeline.data.toy_problems import problem_id
 from r1_pipeline.errors import RecipeError, UnknownNameError
-from r1_pipeline.recipe import Later, Recipe
+from r1_pipeline.recipe import AddedField, Recipe
 from r1_pipeline.records import Domain, Language, PreferenceKind, PreferencePair, Problem, PromptKind, TestCase
 
 SHIPPED = files("r1_pipeline.data") / "mappings"
@@ -75,8 +75,8 @@ class TestsMapping(Recipe):
     given: Template
     expected: Template
     limit_s: float = Field(gt=0)
-    tolerance: Annotated[float | None, Field(gt=0), Later()] = None
-    prelude: Annotated[Template | None, Later()] = None
+    tolerance: Annotated[float | None, Field(gt=0), AddedField()] = None
+    prelude: Annotated[Template | None, AddedField()] = None
 
     def tests(self, columns: Mapping[str, Any]) -> tuple[TestCase, ...]:
         """One test for each element."""
@@ -139,9 +139,9 @@ class ProblemMapping(_Mapping):
     answer: Template | None = None
     """Reference answer, for code a passing program; None for prompts, and for code that has tests alone."""
     tests: TestsMapping | None = None
-    verifier: Annotated[str | None, Later()] = None
+    verifier: Annotated[str | None, AddedField()] = None
     """Who judges these problems, if not the verifier of their domain (`rewards.graders.VERIFIERS`)."""
-    kind: Annotated[PromptKindTemplate | None, Later()] = None
+    kind: Annotated[PromptKindTemplate | None, AddedField()] = None
     """Of general prompts: comes out as helpful, safety (to be declined) or harmless (only looks so); None: helpful."""
 
     @model_validator(mode="after")

@@ -2,7 +2,8 @@
 
 Used for the cold start and for rejection sampling (paper, supplement B.3.2 and B.3.3: keep the correct ones, filter
 mixed languages, long paragraphs, code blocks and repetition). The first reason that applies, in the order of
-`REPLY_REASONS`, is the one counted. What needs the text's words was measured by others (`generation.judging`).
+`REPLY_REASONS`, is the one counted. What needs the text's words was measured by others
+(`generation.grade_completions`).
 Not covered: repeats, which only show once a reply has been rewritten (`generation.rejection`).
 """
 

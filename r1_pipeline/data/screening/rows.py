@@ -19,7 +19,7 @@ from r1_pipeline.data.screening.duplicates import DuplicatesRecipe, Sketches, du
 from r1_pipeline.data.screening.ngrams import tokenize
 from r1_pipeline.data.screening.quality import QualityRecipe, flaws
 from r1_pipeline.recipe import Recipe
-from r1_pipeline.settings.cluster import Cluster, spread
+from r1_pipeline.settings.cluster import Cluster, ray_map
 from r1_pipeline.settings.threads import in_order
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _seen_by_workers(
         ]
 
     height = rows.select(pl.len()).collect(engine="streaming").item()
-    parts = dict(spread(range(0, height, TASK_ROWS), open_worker, cluster))
+    parts = dict(ray_map(range(0, height, TASK_ROWS), open_worker, cluster))
     return [seen for task in range(len(parts)) for seen in parts[task]]
 
 

@@ -1,0 +1,39 @@
+"""An engine without a model, for tests: says what a function tells it to."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from r1_pipeline.generation.engine import Progress
+from r1_pipeline.records import Completion, Request, Sampling
+
+
+class FakeEngine:
+    """Answers each request with `replies(request)`; one token for each character, cut off at `max_tokens`."""
+
+    identity = "fake"
+
+    def __init__(self, replies: Callable[[Request], str]) -> None:
+        self._replies = replies
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
+    ) -> list[Completion]:
+        completions = [self._complete(request, sampling.max_tokens) for request in requests]
+        if progress:
+            progress(len(completions), len(completions))
+        return completions
+
+    def usage(self) -> Mapping[str, float]:
+        return {}
+
+    def _complete(self, request: Request, limit: int) -> Completion:
+        whole = self._replies(request)
+        text = whole[:limit]
+        return Completion(
+            problem_id=request.problem_id,
+            sample_index=request.sample_index,
+            seed=request.seed,
+            text=text,
+            token_ids=tuple(map(ord, text)),
+            finish_reason="stop" if text == whole else "length",
+            engine=self.identity,
+        )

@@ -1,0 +1,115 @@
+"""Judging what a model said: stored completions become the same rows with verdicts and measurements of their text.
+
+Evaluation, cold-start drafting and rejection sampling share it. It needs no model: a changed verifier judges what is
+stored. Not covered: sampling (`sampling`), what is then counted (`evaluation.scores`) or kept (`rejection`).
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+from r1_pipeline.data.templates import TemplateName, split_reply
+from r1_pipeline.errors import GraderError
+from r1_pipeline.generation.engine import SHARD
+from r1_pipeline.records import STORED, Completion, Language, Problem, Verdict
+from r1_pipeline.rewards.format_check import is_well_formed
+from r1_pipeline.rewards.graders import default_grader
+from r1_pipeline.rewards.language import language_share
+from r1_pipeline.rewards.repetition import repetition
+from r1_pipeline.rewards.rubric import reasoning_of
+from r1_pipeline.rewards.verifier import Grader
+from r1_pipeline.settings.cluster import ray_map
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def completions_of(frame: "pl.DataFrame") -> list[Completion]:
+    """The rows of `sampling.sample_completions` or `grade_completions` as records."""
+    rows = frame.select(STORED).iter_rows(named=True)
+    return [Completion.model_validate(row) for row in rows]
+
+
+def grade_completions(
+    completions: "pl.DataFrame", problems: Sequence[Problem], grader: Grader, template: TemplateName
+) -> "pl.DataFrame":
+    """One row a completion: what was said, what it was judged, and the plain measurements of its text. Spread over the
+    cluster where the grader's runtime has one."""
+    import polars as pl
+
+    cluster = grader.runtime.cluster
+    if cluster is None or completions.is_empty():
+        return _judged(completions, problems, grader, template)
+    alone, rule = grader.runtime.model_copy(update={"cluster": None}), grader.rule
+
+    def open_worker() -> "Callable[[pl.DataFrame], pl.DataFrame]":
+        own = default_grader(alone, rule)
+        return lambda part: _judged(part, problems, own, template)
+
+    parts = dict(ray_map(list(completions.iter_slices(SHARD)), open_worker, cluster))
+    judged = pl.concat([parts[index] for index in range(len(parts))])
+    require_own_verifiers(judged, problems, grader)
+    return judged
+
+
+def require_own_verifiers(judged: "pl.DataFrame", problems: Sequence[Problem], grader: Grader) -> None:
+    """Raises `GraderError` where a verdict is signed by another version of a verifier than this machine has: the
+    fingerprint says what was graded with, whichever node did it."""
+    by_id = {problem.id: problem for problem in problems}
+    verifiers = {grader.verifier_of(by_id[id_]) for id_ in judged["problem_id"].unique()}
+    own = {f"{verifier.name}@{verifier.version}" for verifier in verifiers}
+    if foreign := set(judged["verifier"].unique()) - own:
+        raise GraderError(
+            f"nodes of the cluster graded with {', '.join(sorted(foreign))}, this machine grades with "
+            f"{', '.join(sorted(own))}; install the same interpreter, compiler and packages on all of them"
+        )
+
+
+def _judged(
+    completions: "pl.DataFrame", problems: Sequence[Problem], grader: Grader, template: TemplateName
+) -> "pl.DataFrame":
+    """Texts are measured while the grader waits for its children; one that is said again is measured once."""
+    import polars as pl
+
+    by_id = {problem.id: problem for problem in problems}
+    pairs = [(by_id[completion.problem_id], completion) for completion in completions_of(completions)]
+    measured = cache(partial(_measured, template))
+    with ThreadPoolExecutor(1) as beside:
+        verdicts = beside.submit(grader.grade_all, pairs, template)
+        measures = [measured(problem.language, completion.text) for problem, completion in pairs]
+    added = [
+        {
+            "domain": problem.domain,
+            "language": problem.language,
+            "tokens": len(completion.token_ids),
+            **measure,
+            **verdict.model_dump(mode="json"),
+        }
+        for (problem, completion), measure, verdict in zip(pairs, measures, verdicts.result(), strict=True)
+    ]
+    columns: dict[str, pl.DataType | type[pl.DataType]] = {
+        "domain": pl.String,
+        "language": pl.String,
+        "tokens": pl.Int64,
+        "well_formed": pl.Boolean,
+        "language_share": pl.Float64,
+        "repetition": pl.Float64,
+        "reasoning": pl.String,
+        "final": pl.String,
+        **dict.fromkeys(Verdict.model_fields, pl.String),
+        "score": pl.Float64,
+    }
+    judged = completions.select(STORED).hstack(pl.DataFrame(added, schema=columns))
+    return judged.select("domain", "language", pl.exclude("domain", "language"))
+
+
+def _measured(template: TemplateName, language: Language, text: str) -> dict[str, object]:
+    parts = split_reply(template, text)
+    return {
+        "well_formed": is_well_formed(template, text),
+        "language_share": language_share(reasoning_of(template, text), language),
+        "repetition": repetition(text),
+        "reasoning": parts.reasoning,
+        "final": parts.final,
+    }

@@ -1,0 +1,195 @@
+"""Asking a model problems: requests to completions, in shards that an interruption cannot lose.
+
+What `sample_and_store` leaves, `completions.parquet` and `asked.json`, is an artifact of its own below every evaluation
+and every sampled corpus; it knows no verifier, so that a changed one judges what is stored and nothing is sampled
+again. A finished shard lies in the draft's scratch and is not repeated by an interrupted run; seeds belong to (problem,
+sample), so shards cannot change a completion.
+Not covered: judging (`grade_completions`), what is then counted (`evaluation.scores`) or kept (`rejection`).
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import ASKED, COMPLETIONS
+from r1_pipeline.artifacts.tables import read_table, write_table
+from r1_pipeline.artifacts.whole import write_whole
+from r1_pipeline.data.subset import shuffled
+from r1_pipeline.data.templates import TemplateName, template_hash
+from r1_pipeline.engines import AnyEngine, Transformers
+from r1_pipeline.generation.engine import SHARD, Engine, requests_for
+from r1_pipeline.generation.ray_engine import RayEngine
+from r1_pipeline.recipe import AddedField, Recipe
+from r1_pipeline.records import DOMAINS, STORED, Completion, Domain, Problem, Record, Request, Sampling
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class Shard(Recipe):
+    """Some of the problems that would be asked: every `of`-th, from `index` on."""
+
+    index: int = Field(ge=0)
+    of: int = Field(gt=0)
+
+
+class SamplingRecipe(Recipe):
+    """What a model is asked, and how."""
+
+    sampling: Sampling
+    samples: int
+    """Completions a problem."""
+    problems: dict[Domain, int]
+    """Problems asked, by domain, at most: drawn by the hash of their ids (`data.subset`)."""
+    seed: int
+    """Root of every sample's seed."""
+    engine: Annotated[AnyEngine, AddedField()] = Transformers()
+    """What generates."""
+    shard: Annotated[Shard | None, AddedField()] = None
+    """Which of those problems this is about; None: all."""
+
+
+class SamplingSubject(Record):
+    """Who is asked what."""
+
+    model: str
+    """Asset key, partition after a slash."""
+    model_digest: str
+    problems_digest: str
+
+
+class SamplingRecord(SamplingSubject):
+    """Who answered what, and how it was asked."""
+
+    template: TemplateName
+    template_hash: str
+    sampling: Sampling
+    samples: int
+    """Completions a problem."""
+    seed: int
+    engine: str
+
+
+def sample_and_store(
+    engine: Engine,
+    problems: Sequence[Problem],
+    template: TemplateName,
+    recipe: SamplingRecipe,
+    subject: SamplingSubject,
+    draft: Draft,
+) -> "pl.DataFrame":
+    """Sample for all `problems`: leaves `completions.parquet` and `asked.json` in the draft, returns the rows."""
+    asked = SamplingRecord(
+        **subject.model_dump(),
+        template=template,
+        template_hash=template_hash(template),
+        sampling=recipe.sampling,
+        samples=recipe.samples,
+        seed=recipe.seed,
+        engine=engine.identity,
+    )
+    said = sample_completions(engine, problems, template, recipe, draft)
+    write_table(draft.path / COMPLETIONS, said)
+    (draft.path / ASKED).write_text(asked.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return said
+
+
+def select_problems(problems: Sequence[Problem], recipe: SamplingRecipe, draft: Draft) -> list[Problem]:
+    """The problems of `recipe`, domain by domain; says so where there are fewer than it wants."""
+    chosen: list[Problem] = []
+    part = recipe.shard or Shard(index=0, of=1)
+    for domain in sorted(recipe.problems, key=DOMAINS.order):
+        count = recipe.problems[domain]
+        found = shuffled(problem for problem in problems if problem.domain == domain)
+        if len(found) < count:
+            draft.note(f"{len(found)} problems in {domain}, {count} wanted")
+        chosen += found[:count][part.index :: part.of]
+    return chosen
+
+
+def sample_completions(
+    engine: Engine,
+    problems: Sequence[Problem],
+    template: TemplateName,
+    recipe: SamplingRecipe,
+    draft: Draft,
+    shard: int = SHARD,
+) -> "pl.DataFrame":
+    """One row a completion, problem by problem; the columns are the fields of `Completion`."""
+    return complete_requests(
+        engine, requests_for(problems, template, recipe.samples, recipe.seed), recipe.sampling, draft, shard
+    )
+
+
+def complete_requests(
+    engine: Engine, requests: Sequence[Request], sampling: Sampling, draft: Draft, shard: int = SHARD
+) -> "pl.DataFrame":
+    """One row a request, in order; requests that an interrupted run completed are not sent again."""
+    import polars as pl
+
+    shards = [requests[i : i + shard] for i in range(0, len(requests), shard)]
+    paths = [draft.scratch / f"answers-{index:05d}.parquet" for index in range(len(shards))]
+    frames = {
+        index: frame
+        for index, (path, part) in enumerate(zip(paths, shards, strict=True))
+        if (frame := _finished(path, part, draft)) is not None
+    }
+    missing = [index for index in range(len(shards)) if index not in frames]
+    for at, said in _answers(engine, [shards[index] for index in missing], sampling):
+        index = missing[at]
+        frames[index] = pl.DataFrame([completion.model_dump() for completion in said], schema=schema())
+        write_whole(paths[index], partial(write_table, frame=frames[index]))
+        draft.log(len(frames), len(shards), {**_progress(said), **engine.usage()})
+    return pl.concat([pl.DataFrame(schema=schema()), *(frames[index] for index in range(len(shards)))])
+
+
+def _answers(
+    engine: Engine, shards: Sequence[Sequence[Request]], sampling: Sampling
+) -> Iterator[tuple[int, list[Completion]]]:
+    """(index, completions) of each shard as soon as it is done: one after the other, or many at work in a fleet."""
+    if isinstance(engine, RayEngine):
+        yield from engine.stream(shards, sampling)
+    else:
+        for index, part in enumerate(shards):
+            yield index, engine.generate(part, sampling)
+
+
+def schema() -> "dict[str, pl.DataType | type[pl.DataType]]":
+    """Columns of `sample_completions`, whatever the rows."""
+    import polars as pl
+
+    kinds: dict[str, pl.DataType | type[pl.DataType]] = {
+        "sample_index": pl.Int64,
+        "seed": pl.Int64,
+        "token_ids": pl.List(pl.Int32),
+    }
+    return {name: kinds.get(name, pl.String) for name in STORED}
+
+
+def _finished(path: Path, shard: Sequence[Request], draft: Draft) -> "pl.DataFrame | None":
+    """A shard sampled before an interruption; None, loudly, if it is damaged or answers other requests."""
+    from pyarrow import ArrowException
+
+    if not path.exists():
+        return None
+    try:
+        frame = read_table(path)
+    except (OSError, ArrowException) as error:
+        draft.note(f"{path.name} from an interrupted run is damaged ({error}); sampling it again")
+        return None
+    found = frame.select("problem_id", "sample_index", "seed").rows()
+    if found != [(request.problem_id, request.sample_index, request.seed) for request in shard]:
+        draft.note(f"{path.name} from an interrupted run answers other requests; sampling it again")
+        return None
+    return frame
+
+
+def _progress(said: Sequence[Completion]) -> dict[str, float]:
+    return {
+        "mean_tokens": sum(len(completion.token_ids) for completion in said) / len(said),
+        "truncated": sum(completion.finish_reason == "length" for completion in said) / len(said),
+    }

