@@ -30,6 +30,7 @@ from r1_pipeline.engines import Transformers, Vllm
 from r1_pipeline.generation.engine import Engine, requests_for
 from r1_pipeline.generation.engine_factory import open_engine
 from r1_pipeline.generation.rejection import RejectionRecipe
+from r1_pipeline.generation.sampling import sample_completions
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.recipe import Runtime
@@ -37,7 +38,7 @@ from r1_pipeline.records import Request, Sampling
 from r1_pipeline.runtime.build_context import BuildContext
 from r1_pipeline.settings.cluster import Cluster
 from r1_pipeline.settings.engines import VllmSettings
-from r1_pipeline.verbs import curate, pretrain, reinforce, rejection_sample
+from r1_pipeline.verbs import ask, curate, pretrain, reinforce, rejection_sample
 
 CORES, SAMPLES, TURNS = 2, 16, 3
 SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_tokens=64)
@@ -262,7 +263,7 @@ def rejection_row(bench: Bench) -> dict[str, Any]:
 
 def sampled(bench: Bench, folder: Path, policy: Checkpoint, recipe: RejectionRecipe) -> Corpus:
     """Samples the rows that the policy answers correctly, in a new home."""
-    answers = sample_and_store(bench.at(folder, "reasoning_answers/math", RUNTIME), policy, bench.problems, recipe.ask)
+    answers = ask(bench.at(folder, "reasoning_answers/math", RUNTIME), policy, bench.problems, recipe.ask)
     return rejection_sample(bench.at(folder, "reasoning_traces/math", RUNTIME), answers, bench.problems, recipe)
 
 
@@ -301,7 +302,7 @@ def ray_row(bench: Bench) -> dict[str, Any]:
                     open_engine(bench.base, Transformers(), runtime, bench.home) as engine,
                 ):
                     draft = bare_draft(Path(folder))
-                    wall, rows = seconds(partial(sample, engine, problems, "zero", recipe, draft))
+                    wall, rows = seconds(partial(sample_completions, engine, problems, "zero", recipe, draft))
                 spent[name].append(wall)
                 digests.add(hashlib.sha256(rows.write_json().encode()).hexdigest())
     rates = {name: statistics.median(values) for name, values in spent.items()}

@@ -36,7 +36,7 @@ from r1_pipeline.profiles.sources import with_sources
 from r1_pipeline.records import Completion, Request, Sampling
 from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.runtime.build_context import BuildContext
-from r1_pipeline.verbs import curate, evaluate, finetune, pretrain, reinforce
+from r1_pipeline.verbs import ask, curate, evaluate, finetune, pretrain, reinforce
 
 SOURCES = """
 builtin = ["general", "preference"]
@@ -172,7 +172,7 @@ def main(folder: Path, home: Path) -> None:
         return recipes[name].model_copy(update={"grpo": grpo})
 
     def examined(model: Checkpoint) -> Checkpoint:
-        answers = sample_and_store(at(f"answers/{model.name}"), model, heldout, asked)
+        answers = ask(at(f"answers/{model.name}"), model, heldout, asked)
         scores = evaluate(at(f"evaluation/{model.name}"), answers, heldout, evaluation).scores()["overall"]
         made, seconds = model.manifest.provenance, answers.manifest.provenance.seconds
         rows[model.name] = {
