@@ -27,7 +27,7 @@ from r1_pipeline.errors import may_pass
 from r1_pipeline.evaluation.collect import RunFacts
 from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.graph.bound import Bound
-from r1_pipeline.graph.local import Judged, lineage_of, write_graph_report
+from r1_pipeline.graph.local import GatedArtifact, lineage_of, write_graph_report
 from r1_pipeline.graph.node import AssetName
 from r1_pipeline.profiles import Profile
 from r1_pipeline.recipe import fingerprint
@@ -119,7 +119,7 @@ class PipelineResource:
                     "%s version %s is the champion now, pass@1 %.4f", model, promotion.version, promotion.score
                 )
 
-    def judged(self, context: AssetCheckExecutionContext, artifact: Artifact) -> Judged:
+    def judged(self, context: AssetCheckExecutionContext, artifact: Artifact) -> GatedArtifact:
         """An artifact under judgement: what it was made from is found along its lineage, anything else is made."""
         lineage, opened = (
             lineage_of(artifact, self.settings.home, self.bound),
@@ -137,7 +137,7 @@ class PipelineResource:
             return opened[name]
 
         name = self.bound.name(artifact.name)
-        return Judged(self.bound, name, artifact, self.profile.gates, self.profile.runtime, find)
+        return GatedArtifact(self.bound, name, artifact, self.profile.gates, self.profile.runtime, find)
 
     def _report(
         self, context: AssetExecutionContext, name: AssetName, inputs: Sequence[Artifact]

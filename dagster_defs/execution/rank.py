@@ -13,7 +13,7 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.runtime.jobs import Job, read_job
-from r1_pipeline.runtime.rank import joined, work
+from r1_pipeline.runtime.rank import join_process_group, work
 
 PERIOD_S = 30.0
 """Between two steps that the event log hears of; trackers hear of all."""
@@ -51,7 +51,7 @@ def resource_usage(job: Job) -> dict[str, int | float]:
 def main(file: Path) -> None:
     """Do a rank's part of the job in `file`."""
     job = read_job(file)
-    with joined(job) as rank:
+    with join_process_group(job) as rank:
         if rank > 0:
             work(job, rank, Observer())
             return

@@ -19,16 +19,16 @@ def role_of(edge: str, verb: str = "") -> EdgeRole:
     return _ROLES.get(edge.partition(".")[0], "trains on")
 
 
-def teaches(edge: str) -> bool:
+def is_training_edge(edge: str) -> bool:
     """Whether what lies behind `edge` went into what the artifact holds, as data or as weights."""
     return role_of(edge) == "trains on"
 
 
-def keeps_out(edge: str) -> bool:
+def is_exclusion_edge(edge: str) -> bool:
     """Whether rows about what lies behind `edge` were kept out."""
     return role_of(edge) == "keeps out"
 
 
-def keep_out(name: str) -> str:
+def exclusion_edge(name: str) -> str:
     """The edge of a further problem set, called `name`, that a corpus is screened against."""
     return f"heldout.{name}"

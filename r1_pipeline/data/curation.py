@@ -96,7 +96,7 @@ def pair_sides(recipe: CuratePreferencesRecipe, folders: Mapping[str, str]) -> S
     return _sides(PreferencePair, builtin, recipe.sources, folders, recipe.heldout_share)
 
 
-def unfed(recipe: CurateRecipe) -> dict[Domain, str]:
+def domains_without_source(recipe: CurateRecipe) -> dict[Domain, str]:
     """Domains for which there is neither a built-in problem nor a source -> what to say about it."""
     fed = {*recipe.builtin, *(source.feeds for source in recipe.sources)}
     return {domain: "no source has problems of this domain" for domain in recipe.domains if domain not in fed}

@@ -25,8 +25,8 @@ from r1_pipeline.artifacts.manifest import Manifest
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
 from r1_pipeline.artifacts.whole import write_text_whole
 from r1_pipeline.errors import ArtifactError
+from r1_pipeline.evaluation.answer_bias import favourites
 from r1_pipeline.evaluation.controls import Control, measured
-from r1_pipeline.evaluation.favourites import favourites
 from r1_pipeline.evaluation.gates import Gate, heldout_overlap
 from r1_pipeline.evaluation.general import general_of
 from r1_pipeline.evaluation.inputs import (

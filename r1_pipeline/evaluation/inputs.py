@@ -2,8 +2,8 @@
 
 from statistics import fmean
 
+from r1_pipeline.evaluation.answer_bias import FrequentAnswer
 from r1_pipeline.evaluation.controls import Controlled
-from r1_pipeline.evaluation.favourites import Favourite
 from r1_pipeline.evaluation.general import General
 from r1_pipeline.evaluation.paired import Mark
 from r1_pipeline.evaluation.reflection import Depth
@@ -147,7 +147,7 @@ class ReportInputs(Record):
     """Scores on the held-out problems."""
     marks: dict[str, tuple[Mark, ...]]
     """Model -> what each held-out problem scored, by domain: models are compared problem by problem."""
-    favourites: dict[str, dict[Domain, Favourite]]
+    favourites: dict[str, dict[Domain, FrequentAnswer]]
     """Model -> domain -> its most frequent answer to held-out multiple choice."""
     depths: dict[str, tuple[Depth, ...]]
     """Model -> its replies to held-out sums of the toy world, by the calculations that those need; may be empty."""

@@ -18,7 +18,7 @@ from r1_pipeline.rewards.verifier import MODEL_JUDGES, Grader
 if TYPE_CHECKING:
     import polars as pl
 
-DRAWN = 500
+REJUDGED_ROWS = 500
 """Random rows of a corpus that are judged again where not all are."""
 BATCH = 20_000
 """Rows in memory at once."""
@@ -70,7 +70,7 @@ def _by_rule(rows: "pl.LazyFrame") -> "pl.LazyFrame":
     return rows.filter(~pl.col("verifier").str.split("@").list.first().is_in(MODEL_JUDGES))
 
 
-def drawn(rows: "pl.LazyFrame", count: int, seed: int = 0) -> "pl.LazyFrame":
+def random_rows(rows: "pl.LazyFrame", count: int, seed: int = 0) -> "pl.LazyFrame":
     """`count` random rows, or all where there are no more, in stored order."""
     import polars as pl
 

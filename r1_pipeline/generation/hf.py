@@ -85,7 +85,7 @@ class HfEngine:
         copies_R = torch.tensor([place[begin] for begin in begun], device=self._runtime.device)
         length = unique["input_ids"].shape[1]
         numbers = np.stack([text.numbers.random(more) for text in texts])
-        drawn = _TokenSampler(torch.from_numpy(numbers).to(self._runtime.device), length, sampling)
+        sampler = _TokenSampler(torch.from_numpy(numbers).to(self._runtime.device), length, sampling)
         with torch.inference_mode():
             output = self._model.generate(
                 input_ids=unique["input_ids"][copies_R],
@@ -94,9 +94,9 @@ class HfEngine:
                 generation_config=GenerationConfig(
                     max_new_tokens=more, do_sample=False, eos_token_id=stop, pad_token_id=pad
                 ),
-                logits_processor=LogitsProcessorList([drawn]),
+                logits_processor=LogitsProcessorList([sampler]),
             )
-        logprobs = torch.cat(drawn.logprobs_R1, dim=1).tolist()
+        logprobs = torch.cat(sampler.logprobs_R1, dim=1).tolist()
         for text, row, chances in zip(texts, output[:, length:].tolist(), logprobs, strict=True):
             text.stopped = stop in row
             ids = row[: row.index(stop) + 1] if text.stopped else row

@@ -49,8 +49,8 @@ _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)\n?\s*```", re.DOTALL)
 
 def judge_rules() -> str:
     """What decides beside the models: the instructions and how a judgement is read."""
-    told = hashlib.sha256((INSTRUCTIONS + OPEN_INSTRUCTIONS).encode()).hexdigest()[:8]
-    return f"{_RULES}+instructions-{told}"
+    prompt_hash = hashlib.sha256((INSTRUCTIONS + OPEN_INSTRUCTIONS).encode()).hexdigest()[:8]
+    return f"{_RULES}+instructions-{prompt_hash}"
 
 
 class JudgeOutput(Record):
@@ -88,8 +88,10 @@ class LlmJudge:
         """`model` names the weights behind `engine`: a content digest."""
         self._engine, self._template, self._sampling, self._seed = engine, template, sampling, seed
         asked = hashlib.sha256(render(template, INSTRUCTIONS + OPEN_INSTRUCTIONS).encode()).hexdigest()[:8]
-        drawn = f"temperature-{sampling.temperature}+top_p-{sampling.top_p}+tokens-{sampling.max_tokens}+seed-{seed}"
-        self.version = f"{_RULES}+{model}+{engine.identity}+prompt-{asked}+{drawn}"
+        sampling_id = (
+            f"temperature-{sampling.temperature}+top_p-{sampling.top_p}+tokens-{sampling.max_tokens}+seed-{seed}"
+        )
+        self.version = f"{_RULES}+{model}+{engine.identity}+prompt-{asked}+{sampling_id}"
         self._lock = Lock()
 
     def judge(self, problem: Problem, final: str) -> Verdict:
@@ -99,8 +101,8 @@ class LlmJudge:
         if len(final) > MAX_ANSWER:
             return verdict(self, Outcome.MALFORMED, f"{len(final)} characters, more than {MAX_ANSWER}")
         with self._lock:
-            said = self._engine.generate([self.request(problem, final)], self._sampling)[0]
-        return self.read(said, final)
+            completion = self._engine.generate([self.request(problem, final)], self._sampling)[0]
+        return self.read(completion, final)
 
     def request(self, problem: Problem, final: str) -> Request:
         """What the engine is asked about the final part of a reply."""
@@ -111,9 +113,9 @@ class LlmJudge:
             seed=sample_seed(self._seed, f"{problem.id}:{final}", 0),
         )
 
-    def read(self, said: Completion, final: str) -> Verdict:
+    def read(self, completion: Completion, final: str) -> Verdict:
         """The verdict that the engine's reply is; `grader_error` where it is none."""
-        found = "cut off" if said.finish_reason == "length" else read_judge_output(said.text)
+        found = "cut off" if completion.finish_reason == "length" else read_judge_output(completion.text)
         if isinstance(found, str):
             return verdict(self, Outcome.GRADER_ERROR, f"no judgement ({found})", final)
         return verdict(self, Outcome(found.verdict), " ".join(found.analysis.split()), final)

@@ -119,19 +119,19 @@ class EngineRewriter:
         writer: str,
         template: TemplateName | None,
         how: ByCheckpoint | ByServer,
-        answered: Callable[[Sequence[Request]], Sequence[Completion]],
+        complete: Callable[[Sequence[Request]], Sequence[Completion]],
         fits: Callable[[str], bool],
     ) -> None:
-        """`template` is the writer's prompt form, None where a server has one of its own; `answered` asks the writer,
+        """`template` is the writer's prompt form, None where a server has one of its own; `complete` asks the writer,
         and `fits` says whether it has room for a prompt."""
         self.writer = writer
-        self._template, self._how, self._answered, self._fits = template, how, answered, fits
+        self._template, self._how, self._complete, self._fits = template, how, complete, fits
 
     def rewrite(self, accepted: Sequence[Accepted]) -> list[Rewrite]:
         """One for each row, in order; raises `EngineError` where the writer cannot be asked."""
         requests = [self._request(row) for row in accepted]
         fits = [self._fits(request.prompt) for request in requests]
-        said = iter(self._answered([request for request, fit in zip(requests, fits, strict=True) if fit]))
+        said = iter(self._complete([request for request, fit in zip(requests, fits, strict=True) if fit]))
         made = []
         for row, request, fit in zip(accepted, requests, fits, strict=True):
             if not fit:
@@ -159,9 +159,9 @@ def asked_to_rewrite(template: TemplateName | None, row: Accepted) -> str:
         "thoughts": row.reasoning,
         "ending": summarize(row.problem.domain, row.final),
     }
-    told = INSTRUCTIONS.format(form=solution(template or "chat", "the thoughts", "the solution"))
-    told += json.dumps(shown, ensure_ascii=False)
-    return render(template, told) if template else told
+    prompt = INSTRUCTIONS.format(form=solution(template or "chat", "the thoughts", "the solution"))
+    prompt += json.dumps(shown, ensure_ascii=False)
+    return render(template, prompt) if template else prompt
 
 
 def read_rewrite(template: TemplateName | None, said: str, finish_reason: str) -> tuple[str | None, str | None]:

@@ -92,10 +92,10 @@ def sample_and_store(
         seed=recipe.seed,
         engine=engine.identity,
     )
-    said = sample_completions(engine, problems, template, recipe, draft)
-    write_table(draft.path / COMPLETIONS, said)
+    completions = sample_completions(engine, problems, template, recipe, draft)
+    write_table(draft.path / COMPLETIONS, completions)
     (draft.path / ASKED).write_text(asked.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return said
+    return completions
 
 
 def select_problems(problems: Sequence[Problem], recipe: SamplingRecipe, draft: Draft) -> list[Problem]:
@@ -139,15 +139,15 @@ def complete_requests(
         if (frame := _finished(path, part, draft)) is not None
     }
     missing = [index for index in range(len(shards)) if index not in frames]
-    for at, said in _answers(engine, [shards[index] for index in missing], sampling):
+    for at, completions in _complete_shards(engine, [shards[index] for index in missing], sampling):
         index = missing[at]
-        frames[index] = pl.DataFrame([completion.model_dump() for completion in said], schema=schema())
+        frames[index] = pl.DataFrame([completion.model_dump() for completion in completions], schema=schema())
         write_whole(paths[index], partial(write_table, frame=frames[index]))
-        draft.log(len(frames), len(shards), {**_progress(said), **engine.usage()})
+        draft.log(len(frames), len(shards), {**_progress(completions), **engine.usage()})
     return pl.concat([pl.DataFrame(schema=schema()), *(frames[index] for index in range(len(shards)))])
 
 
-def _answers(
+def _complete_shards(
     engine: Engine, shards: Sequence[Sequence[Request]], sampling: Sampling
 ) -> Iterator[tuple[int, list[Completion]]]:
     """(index, completions) of each shard as soon as it is done: one after the other, or many at work in a fleet."""
@@ -188,8 +188,8 @@ def _finished(path: Path, shard: Sequence[Request], draft: Draft) -> "pl.DataFra
     return frame
 
 
-def _progress(said: Sequence[Completion]) -> dict[str, float]:
+def _progress(completions: Sequence[Completion]) -> dict[str, float]:
     return {
-        "mean_tokens": sum(len(completion.token_ids) for completion in said) / len(said),
-        "truncated": sum(completion.finish_reason == "length" for completion in said) / len(said),
+        "mean_tokens": sum(len(completion.token_ids) for completion in completions) / len(completions),
+        "truncated": sum(completion.finish_reason == "length" for completion in completions) / len(completions),
     }

@@ -6,8 +6,8 @@ A gate stops what lies below. Where nothing is trained on that, and only its eva
 the report must be able to show what went wrong.
 """
 
-from r1_pipeline.evaluation import favourites, gates, regression
-from r1_pipeline.evaluation.rejudge import DRAWN, drawn, rejudge_samples
+from r1_pipeline.evaluation import answer_bias, gates, regression
+from r1_pipeline.evaluation.rejudge import REJUDGED_ROWS, random_rows, rejudge_samples
 from r1_pipeline.graph.node import Check, GateContext, Node, Ref, ref
 from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.verbs import ReinforceRecipe
@@ -57,7 +57,7 @@ def answer_distribution(problems: Node, *, warns: bool = False) -> Check:
     return Check(
         "answer_distribution",
         "Among the rows no answer to multiple choice is much more frequent than among the problems' references.",
-        lambda subject: favourites.answer_distribution(
+        lambda subject: answer_bias.answer_distribution(
             subject.artifact, subject.input(ref(problems)).problems(), subject.limits
         ),
         fails="A corpus that says D in 184 of 185 rows, each of them right, where a quarter of the references are D.",
@@ -187,7 +187,9 @@ def recheck_agrees(*problems: Node) -> Check:
     def measure(subject: GateContext) -> list[gates.Gate]:
         sets = [subject.input(ref(each)) for each in problems]
         with default_grader(subject.runtime) as grader:
-            return [gates.recheck_agrees(rejudge_samples(drawn(subject.artifact.scan(), DRAWN), sets, grader))]
+            return [
+                gates.recheck_agrees(rejudge_samples(random_rows(subject.artifact.scan(), REJUDGED_ROWS), sets, grader))
+            ]
 
     return Check(
         "recheck_agrees",

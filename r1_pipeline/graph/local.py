@@ -83,7 +83,7 @@ def run_graph(
             run = RunFacts(profile=profile.name, seed=profile.seed, home=home, pipeline_run="")
             write_graph_report(bound, name, {each: find(each) for each in bound.reads(name)}, profile, run)
             continue
-        decisions = decide(Judged(bound, name, find(name), profile.gates, profile.runtime, find))
+        decisions = decide(GatedArtifact(bound, name, find(name), profile.gates, profile.runtime, find))
         for gate in (gate for gates in decisions.values() for gate in failures(gates)):
             if gate.blocking:
                 raise GateFailedError(f"{name}: gate {gate}; correct its recipe or inputs, and run again")
@@ -101,7 +101,7 @@ def with_upstream(bound: Bound, nodes: Iterable[str]) -> set[str]:
 
 
 @dataclass(frozen=True)
-class Judged:
+class GatedArtifact:
     """A finished artifact under judgement (`graph.node.Subject`)."""
 
     bound: Bound
@@ -157,7 +157,7 @@ def _tokenizer(recipe: Recipe | None, runtime: Runtime) -> Any:
     return _tokenizers[key]
 
 
-def decide(judged: Judged, *, warnings: bool = True) -> Mapping[str, list[Gate]]:
+def decide(judged: GatedArtifact, *, warnings: bool = True) -> Mapping[str, list[Gate]]:
     """Check -> what its gates measured, of one artifact; without `warnings` only of those that can stop anything."""
     checks = judged.bound.graph.node(judged.name.asset).checks
     return {check.name: check.decide(judged) for check in checks if warnings or not check.warns}
@@ -214,7 +214,7 @@ def material_of(bound: Bound, artifacts: Mapping[AssetName, Artifact], profile: 
         node_of={text: each.asset for text, each in bound.names.items()},
         evaluations=evaluations,
         decisions={
-            str(each): decide(Judged(bound, each, artifact, profile.gates, profile.runtime, find))
+            str(each): decide(GatedArtifact(bound, each, artifact, profile.gates, profile.runtime, find))
             for each, artifact in artifacts.items()
         },
         cast=bound.graph.cast,

@@ -13,7 +13,7 @@ from r1_pipeline.errors import GateFailedError, UnknownNameError
 from r1_pipeline.evaluation.gates import failures
 from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.graph.bound import Bound
-from r1_pipeline.graph.local import Find, Judged, Setting, decide, lineage_of
+from r1_pipeline.graph.local import Find, GatedArtifact, Setting, decide, lineage_of
 from r1_pipeline.graph.node import AssetName
 
 
@@ -29,7 +29,7 @@ def newest_model(home: Path, profile: Setting, bound: Bound, model: str) -> Chec
     reasons = []
     for folder in folders:
         version = Checkpoint.open(folder)
-        judged = Judged(bound, name, version, profile.gates, profile.runtime, stored(home, bound, version))
+        judged = GatedArtifact(bound, name, version, profile.gates, profile.runtime, stored(home, bound, version))
         try:
             failed = [gate for gates in decide(judged, warnings=False).values() for gate in failures(gates)]
         except GateFailedError as undecided:

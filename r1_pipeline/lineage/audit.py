@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import ValidationError
 
-from r1_pipeline.artifacts.edges import keeps_out
+from r1_pipeline.artifacts.edges import is_exclusion_edge
 from r1_pipeline.artifacts.kinds import Artifact, Corpus, ProblemSet
 from r1_pipeline.artifacts.manifest import MANIFEST, sha256_of
-from r1_pipeline.evaluation.rejudge import DRAWN
+from r1_pipeline.evaluation.rejudge import REJUDGED_ROWS
 from r1_pipeline.lineage.integrity import Finding, check_chain, check_files, check_manifest, finding
 from r1_pipeline.lineage.judgements import STAGE, check_judgements
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.lineage.rewrites import check_rewrites
 from r1_pipeline.lineage.rows import check_counts, check_heldout, check_ids, check_origin, check_verdicts
-from r1_pipeline.lineage.training_data import Model, Rows, lessons, teachers
+from r1_pipeline.lineage.training_data import Model, Rows, training_ancestors, training_sets
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import DOMAINS, Record
 from r1_pipeline.rewards.graders import default_grader
@@ -52,7 +52,7 @@ class Audit(Record):
 
 def audit(library: Library, artifacts: Iterable[Artifact] | None, *, full: bool, runtime: Runtime) -> Audit:
     """Audits `artifacts` and all upstream of them, None for all there are; `full` also judges every reasoning row
-    again, not only `DRAWN` random ones, and looks for held-out text inside all rows."""
+    again, not only `REJUDGED_ROWS` random ones, and looks for held-out text inside all rows."""
     audited = list(library.artifacts.values() if artifacts is None else artifacts)
     line = library.upstream(*audited)
     corpora = _corpora(library, audited)
@@ -75,7 +75,7 @@ def audit(library: Library, artifacts: Iterable[Artifact] | None, *, full: bool,
         bytes=sum(file.bytes for a in line for file in a.manifest.files),
         corpora=tuple(corpus.name for corpus in corpora),
         rows=sum(corpus.row_count for corpus in corpora),
-        rejudged="all" if full else f"{DRAWN} random ones of each corpus",
+        rejudged="all" if full else f"{REJUDGED_ROWS} random ones of each corpus",
         not_checked=tuple(dict.fromkeys(skipped)),
         findings=tuple(dict.fromkeys(findings)),
     )
@@ -85,7 +85,7 @@ def _corpora(library: Library, audited: Iterable[Artifact]) -> list[Corpus]:
     """The corpora whose rows are checked: those audited, and those that audited models were trained on."""
     found: dict[object, Corpus] = {}
     for artifact in audited:
-        learned = [rows for m in teachers(library, artifact) for rows in lessons(library, m)]
+        learned = [rows for m in training_ancestors(library, artifact) for rows in training_sets(library, m)]
         for candidate in (artifact, *(learned if isinstance(artifact, Model) else [])):
             if isinstance(candidate, Corpus):
                 found[candidate.path] = candidate
@@ -109,13 +109,13 @@ def _rows(library: Library, corpus: Corpus, full: bool, runtime: Runtime, skippe
             yield from check_rewrites(part, library)
     problems = [a for a in library.upstream(corpus) if isinstance(a, ProblemSet)]
     with default_grader(runtime) as grader:
-        yield from check_verdicts(corpus, problems, grader, domains, None if full else DRAWN)
+        yield from check_verdicts(corpus, problems, grader, domains, None if full else REJUDGED_ROWS)
 
 
 def _heldout(library: Library, corpus: Corpus) -> list[ProblemSet]:
     """What was kept out of `corpus`, or out of what was made from it."""
     screened = (corpus, *(reader for reader, _ in library.downstream(corpus)))
-    found = [source for each in screened for source in library.sources(each, keeps_out)]
+    found = [source for each in screened for source in library.sources(each, is_exclusion_edge)]
     return [source for source in found if isinstance(source, ProblemSet)]
 
 

@@ -13,7 +13,7 @@ from r1_pipeline.data.corpus import heldout_problem
 from r1_pipeline.data.samples import sample_id
 from r1_pipeline.data.screening.normalization import plain
 from r1_pipeline.data.toy_problems import problem_id
-from r1_pipeline.evaluation.rejudge import BATCH, Rejudged, drawn, rejudge_samples
+from r1_pipeline.evaluation.rejudge import BATCH, Rejudged, random_rows, rejudge_samples
 from r1_pipeline.lineage.cards import README, stated
 from r1_pipeline.lineage.integrity import Finding, finding
 from r1_pipeline.lineage.training_data import Rows
@@ -99,7 +99,7 @@ def check_verdicts(
     import polars as pl
 
     chosen = corpus.scan().filter(pl.col("domain").is_in(list(domains)))
-    for each in rejudge_samples(chosen if rows is None else drawn(chosen, rows), problem_sets, grader):
+    for each in rejudge_samples(chosen if rows is None else random_rows(chosen, rows), problem_sets, grader):
         if not each.agrees:
             yield finding(corpus, f"row {each.row.sample_id}", _disagreement(each))
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from r1_pipeline.artifacts.ancestry import with_ancestors
-from r1_pipeline.artifacts.edges import teaches
+from r1_pipeline.artifacts.edges import is_training_edge
 from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Corpus, PreferenceSet, ProblemSet, RewardModel
 from r1_pipeline.data.origin import PLACE_PATTERN
 from r1_pipeline.errors import ArtifactError, WrongKindError
@@ -52,7 +52,7 @@ def sources(library: Library, model: Artifact) -> list[Share]:
     """What `model` learned from, its own rows first; raises `WrongKindError` for anything but a model."""
     if not isinstance(model, Model):
         raise WrongKindError(f"{model.name} is {model.kind}, not a model; name a checkpoint or a reward model")
-    return [share for learner in teachers(library, model) for share in _shares(library, learner)]
+    return [share for learner in training_ancestors(library, model) for share in _shares(library, learner)]
 
 
 def models(library: Library, wanted: str) -> list[Learner]:
@@ -68,8 +68,8 @@ def models(library: Library, wanted: str) -> list[Learner]:
         raise ArtifactError(f"no row has the id, source or licence {wanted!r}; r1 trace MODEL --sources lists them")
     learners = []
     for model in library.of_kind(Checkpoint, RewardModel):
-        line = teachers(library, model)
-        seen = {m.path: own[m.path] + sum(rows[data.path] for data in lessons(library, m)) for m in line}
+        line = training_ancestors(library, model)
+        seen = {m.path: own[m.path] + sum(rows[data.path] for data in training_sets(library, m)) for m in line}
         through = sorted({m.name for m in line[1:] if seen[m.path]})
         if seen[model.path] or through:
             learners.append(
@@ -78,18 +78,18 @@ def models(library: Library, wanted: str) -> list[Learner]:
     return learners
 
 
-def lessons(library: Library, model: Artifact) -> list[Rows]:
+def training_sets(library: Library, model: Artifact) -> list[Rows]:
     """The sets of rows that a model was itself trained on."""
-    return [source for source in library.sources(model, teaches) if isinstance(source, Rows)]
+    return [source for source in library.sources(model, is_training_edge) if isinstance(source, Rows)]
 
 
-def teachers(library: Library, model: Artifact) -> list[Artifact]:
+def training_ancestors(library: Library, model: Artifact) -> list[Artifact]:
     """`model`, then every model that it learned from, nearest first."""
-    taught_by = with_ancestors([model], lambda artifact: library.sources(artifact, teaches))
-    return [artifact for artifact in taught_by if isinstance(artifact, Model)]
+    ancestors = with_ancestors([model], lambda artifact: library.sources(artifact, is_training_edge))
+    return [artifact for artifact in ancestors if isinstance(artifact, Model)]
 
 
-def taught(data: Rows) -> "pl.LazyFrame":
+def training_rows(data: Rows) -> "pl.LazyFrame":
     """The rows of a set that models are trained on: of preference pairs, not the held-out ones."""
     import polars as pl
 
@@ -108,8 +108,8 @@ def counted(rows: "pl.LazyFrame") -> "pl.DataFrame":
 def _shares(library: Library, learner: Artifact) -> Iterator[Share]:
     for row in learner.sources:
         yield Share(learner=learner.name, data=f"made by {learner.manifest.stage}", digest=learner.digest, **row)
-    for data in lessons(library, learner):
-        for row in counted(taught(data)).iter_rows(named=True):
+    for data in training_sets(library, learner):
+        for row in counted(training_rows(data)).iter_rows(named=True):
             yield Share(learner=learner.name, data=data.name, digest=data.digest, **row)
 
 
@@ -123,7 +123,7 @@ def _own(model: Artifact, wanted: str) -> int:
 def _matching(data: Rows, wanted: str) -> int:
     import polars as pl
 
-    rows = taught(data)
+    rows = training_rows(data)
     named = [name for name in ("sample_id", "problem_id", "id", "source", "licence") if name in rows.collect_schema()]
     whole = [pl.col(name) == wanted for name in named]
     within = [pl.col("source").str.starts_with(wanted + mark) for mark in "/:#"]

@@ -23,7 +23,7 @@ from itertools import zip_longest
 from typing import Literal
 
 from r1_pipeline.rewards.answer_cleanup import clean_answer
-from r1_pipeline.rewards.sentence_answer import MAX_LINE, closing, lettered, stated
+from r1_pipeline.rewards.sentence_answer import MAX_LINE, closing_answer, lettered, stated
 
 Rule = Literal["strict", "lenient"]
 """The rule that finds the answer; its name is part of the identity of every verifier that follows it."""
@@ -45,7 +45,7 @@ _DISPLAYED = re.compile(r"[\s*_]*(?:\$\$(.{1,4000}?)\$\$|\\\[(.{1,4000}?)\\\])",
 _SAYS = re.compile(r"[^\s*_#>$=-]")
 _VALUE = re.compile(r"[\d\\$=<>^+*/|{}()\[\]∞√π]")
 _HEADING = re.compile(r"[\s*_#]*(?:\d{1,2}[.):]\s*)?[^\W\d_]{2}")
-_COURTESY = re.compile(r"\bI hope (?:it|this|that) (?:is correct|helps)", re.IGNORECASE)
+_SIGN_OFF = re.compile(r"\bI hope (?:it|this|that) (?:is correct|helps)", re.IGNORECASE)
 _BLANK_BOX = re.compile(r"(?:\s|\\phantom\{[^{}]*\}|\\q?quad|\\[,;: ]|_)*")
 MAX_ANSWER = 20_000
 """Longest answer, in characters, that is looked at: a set of a few thousand numbers."""
@@ -123,11 +123,11 @@ def _answers(final: str, boxed: list[str], rule: Rule, letter: bool) -> list[str
         if any(of_boxes):  # the others are answers that differ
             return [said or each for said, each in zip(of_boxes, boxed, strict=True)]
         said = [answer for each in marked if (answer := stated(each, letter=letter)) is not None]
-        if not said and (answer := closing(_uncourtly(final), letter=letter)) is not None:
+        if not said and (answer := closing_answer(_without_sign_off(final), letter=letter)) is not None:
             said = [answer]
         return said or boxed
     line = final.strip()
-    lines = [] if "\n" in line or len(line) > MAX_LINE else [_uncourtly(line)]
+    lines = [] if "\n" in line or len(line) > MAX_LINE else [_without_sign_off(line)]
     places = [boxed, marked, lines]
     fit = [place for place in places if any(map(lettered, place))] if letter else []
     return next(filter(None, fit + places), [])
@@ -142,7 +142,7 @@ def marked_answers(text: str, *, loose: bool = False) -> list[str]:
     doubtful: list[str] = []
     for mark, following in zip_longest(marks, marks[1:]):
         rest = text[mark.end() : following.start() if following else len(text)]
-        piece = _uncourtly(_first_line(rest))
+        piece = _without_sign_off(_first_line(rest))
         if following and _runs_on(rest, piece):
             continue
         kind = mark.lastgroup
@@ -170,7 +170,7 @@ def _wordy(text: str) -> bool:
     return re.search(r"[^\W\d_]{2}", text) is not None
 
 
-def _uncourtly(text: str) -> str:
+def _without_sign_off(text: str) -> str:
     """Returns the text without "I hope it is correct"."""
-    courtesy = _COURTESY.search(text)
-    return text[: courtesy.start()] if courtesy else text
+    sign_off = _SIGN_OFF.search(text)
+    return text[: sign_off.start()] if sign_off else text

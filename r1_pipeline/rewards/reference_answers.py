@@ -38,7 +38,7 @@ _SPACED_DIGITS = re.compile(r"\\mathbf\s*\{\s*(-?(?:\s*\d)+)\s*\.?\s*\}")
 @lru_cache(maxsize=4096)
 def reference_answer(text: str) -> str:
     """Returns what a mathematical reference states; "" if it states nothing."""
-    if (found := located(text)) is not None:
+    if (found := find_reference(text)) is not None:
         return found
     plain = clean_answer(text)
     if _PLACEHOLDER.fullmatch(plain):
@@ -56,7 +56,7 @@ def reference_answer(text: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def located(text: str) -> str | None:
+def find_reference(text: str) -> str | None:
     """Returns what stands in the boxes or behind the markers of a reference; "" for nothing or several things, None
     where there are neither."""
     text = _SPACED_DIGITS.sub(lambda match: re.sub(r"\s", "", match[1]), text)
@@ -80,7 +80,7 @@ def located(text: str) -> str | None:
 
 def choice_references(text: str) -> list[str]:
     """Returns what a reference to a choice may mean: the letter that a solution ends in, and what it states."""
-    found = located(text)
+    found = find_reference(text)
     if found is None:
         return [text]
     letter = final_answer(text, str.casefold, "lenient", letter=True).answer

@@ -18,7 +18,15 @@ from r1_pipeline.artifacts.kinds import PROBLEMS, ProblemSet, peek_artifact
 from r1_pipeline.artifacts.manifest import ARTIFACTS, MANIFEST
 from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.artifacts.tables import write_records
-from r1_pipeline.data.curation import CONTRADICTORY, CurateRecipe, asked, ingested, problem_sides, record_dropped, unfed
+from r1_pipeline.data.curation import (
+    CONTRADICTORY,
+    CurateRecipe,
+    asked,
+    domains_without_source,
+    ingested,
+    problem_sides,
+    record_dropped,
+)
 from r1_pipeline.data.ingest.rows import DroppedRow, Place, place_of
 from r1_pipeline.data.templates import summarize
 from r1_pipeline.errors import GraderError, NoSandboxError, SourceError
@@ -37,7 +45,7 @@ def curate_problems(recipe: CurateRecipe, runtime: Runtime, draft: Draft) -> Bui
     """Writes one side of the split, each of its problems verified by its own reference."""
     sides = problem_sides(recipe, runtime.folders)
     unsafe = sandbox_problem() if "code" in recipe.optional else None
-    left_out = unfed(recipe) | ({"code": unsafe} if unsafe else {})
+    left_out = domains_without_source(recipe) | ({"code": unsafe} if unsafe else {})
     wanted = sides.heldout if recipe.heldout else sides.train
     with default_grader(runtime) as grader:
         sound, unsound = sound_problems(grader, [p for p in wanted if p.domain not in left_out], runtime.threads)

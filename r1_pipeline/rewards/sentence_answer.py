@@ -78,7 +78,7 @@ def stated(text: str, *, letter: bool) -> str | None:
     return _first(text, reversed_=False, letter=letter)
 
 
-def closing(text: str, *, letter: bool) -> str | None:
+def closing_answer(text: str, *, letter: bool) -> str | None:
     """Returns what the last sentence that states anything states; None if that is not one thing."""
     text = text.strip()
     if "\n" not in text and len(text) <= MAX_LINE and (lettered(text) if letter else not is_sentence(text)):

@@ -1,11 +1,12 @@
 """Where a verb works, and the two halves of every verb.
 
     @verb("training")
-    def finetune(at, base, corpus, recipe) -> Build: ...
+    def finetune(context, base, corpus, recipe) -> Build: ...
 
 A verb's function states a `Build`: the recipe, inputs and tool versions that enter the fingerprint, and the maker that
-does the work. Stating it touches no model, no sandbox and no device, so `finetune.spec(at, …)` answers "what would be
-made?" at once; `finetune(at, …)` has it made, in this process or by the processes that `Runtime.launcher` names.
+does the work. Stating it touches no model, no sandbox and no device, so `finetune.spec(context, …)` answers "what would
+be made?" at once; `finetune(context, …)` has it made, in this process or by the processes that `Runtime.launcher`
+names.
 """
 
 import inspect
@@ -83,39 +84,41 @@ class Verb(Generic[P, A]):
         """Bumped by hand when the verb's code changes its bytes."""
         return self.versions[self.name]
 
-    def build(self, at: BuildContext, *args: P.args, **kwargs: P.kwargs) -> Build[A]:
+    def build(self, context: BuildContext, *args: P.args, **kwargs: P.kwargs) -> Build[A]:
         """States what would be made, and makes nothing."""
-        return self.function(at, *args, **kwargs)
+        return self.function(context, *args, **kwargs)
 
-    def spec(self, at: BuildContext, *args: P.args, **kwargs: P.kwargs) -> Spec:
+    def spec(self, context: BuildContext, *args: P.args, **kwargs: P.kwargs) -> Spec:
         """What would enter the fingerprint of the artifact; makes nothing."""
-        return self.spec_of(at, self.build(at, *args, **kwargs))
+        return self.spec_of(context, self.build(context, *args, **kwargs))
 
-    def spec_of(self, at: BuildContext, build: Build[A]) -> Spec:
+    def spec_of(self, context: BuildContext, build: Build[A]) -> Spec:
         """The spec of a build of this verb."""
-        return Spec(at.name, self.name, self.version, build.recipe, build.inputs, build.tool_versions)
+        return Spec(context.name, self.name, self.version, build.recipe, build.inputs, build.tool_versions)
 
-    def __call__(self, at: BuildContext, *args: P.args, **kwargs: P.kwargs) -> A:
+    def __call__(self, context: BuildContext, *args: P.args, **kwargs: P.kwargs) -> A:
         """Makes the artifact, or opens it where it exists; raises like `Store.build`.
 
         Raises `NoSandboxError` where programs count and this machine can no longer run those of the home.
         """
-        build = self.build(at, *args, **kwargs)
-        spec = self.spec_of(at, build)
+        build = self.build(context, *args, **kwargs)
+        spec = self.spec_of(context, build)
         if "verifier.code" in spec.tool_versions:
-            require_programs(at.store.home)
+            require_programs(context.store.home)
 
         def here(draft: Draft) -> BuildResult:
             return self.fill(build, spec, draft)
 
         def elsewhere(start: Start) -> Callable[[Draft], BuildResult]:
-            given = dict(inspect.signature(self.function).bind(at, *args, **kwargs).arguments)
+            given = dict(inspect.signature(self.function).bind(context, *args, **kwargs).arguments)
             del given[next(iter(given))]
             call, fp = Call(self.function, given, self.work), fingerprint(spec.payload())
-            return lambda draft: launch(job_of(call, fp, at.store.home, at.runtime, draft), start, draft.observer)
+            return lambda draft: launch(
+                job_of(call, fp, context.store.home, context.runtime, draft), start, draft.observer
+            )
 
-        launched = at.start if self.work != "data" and not isinstance(at.runtime.launcher, Inline) else None
-        return at.store.build(build.kind, spec, elsewhere(launched) if launched else here)
+        launched = context.start if self.work != "data" and not isinstance(context.runtime.launcher, Inline) else None
+        return context.store.build(build.kind, spec, elsewhere(launched) if launched else here)
 
     def fill(self, build: Build[A], spec: Spec, draft: Draft) -> BuildResult:
         """Makes the artifact's files in this process, and its data card where it has rows."""

@@ -88,7 +88,7 @@ class Job(Record):
         hints = get_type_hints(verb.function)
         return verb, {name: TypeAdapter(hints[name]).validate_python(it) for name, it in self.arguments.items()}
 
-    def tell(self, event: str, *arguments: Any) -> None:
+    def add_event(self, event: str, *arguments: Any) -> None:
         """Add an event: a method of `Observer` and its arguments."""
         with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps([event, *arguments]) + "\n")
@@ -163,10 +163,10 @@ class JobObserver(Observer):
         self._job = job
 
     def stepped(self, name: str, step: int, total: int, metrics: Mapping[str, float]) -> None:
-        self._job.tell("stepped", name, step, total, dict(metrics))
+        self._job.add_event("stepped", name, step, total, dict(metrics))
 
     def noted(self, name: str, message: str) -> None:
-        self._job.tell("noted", name, message)
+        self._job.add_event("noted", name, message)
 
 
 def _raised(kind: str, message: str) -> Exception:

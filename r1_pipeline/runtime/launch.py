@@ -65,7 +65,7 @@ def run_guarded(command: Sequence[str], environment: Mapping[str, str] | None = 
 def launch(job: Job, start: Start, observer: Observer) -> BuildResult:
     """What the processes of the job say about the draft that they filled; raises like `Job.outcome`."""
     job.write()
-    with _passed_on(job.folder / "events.jsonl", observer):
+    with _replay_events(job.folder / "events.jsonl", observer):
         code = start(command(job, start.module), job.folder)
     return job.outcome(code)
 
@@ -96,11 +96,11 @@ def _torchrun(launcher: Torchrun, job: Job, rank: list[str]) -> list[str]:
 
 
 @contextmanager
-def _passed_on(events: Path, observer: Observer) -> Iterator[None]:
+def _replay_events(events: Path, observer: Observer) -> Iterator[None]:
     """While it lasts, `observer` hears what the ranks tell."""
     ended = threading.Event()
 
-    def listen(tell: Callable[[str], None]) -> None:
+    def listen(add_event: Callable[[str], None]) -> None:
         position, last = 0, False
         while not last:
             last = ended.wait(PERIOD_S)
@@ -111,13 +111,13 @@ def _passed_on(events: Path, observer: Observer) -> Iterator[None]:
                 whole = said[: said.rfind("\n") + 1]
                 position += len(whole.encode())
                 for line in whole.splitlines():
-                    tell(line)
+                    add_event(line)
 
-    def tell(line: str) -> None:
+    def add_event(line: str) -> None:
         method, *arguments = json.loads(line)
         getattr(observer, method)(*arguments)
 
-    listener = threading.Thread(target=listen, args=(tell,), name="events of ranks", daemon=True)
+    listener = threading.Thread(target=listen, args=(add_event,), name="events of ranks", daemon=True)
     listener.start()
     try:
         yield

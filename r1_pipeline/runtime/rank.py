@@ -23,7 +23,7 @@ from r1_pipeline.runtime.jobs import Job, JobObserver, read_job
 
 A = TypeVar("A", bound=Artifact)
 
-PATIENCE = timedelta(hours=2)
+TIMEOUT = timedelta(hours=2)
 """That ranks wait for each other: for a rollout's longest completion, or for the first rank to write a model."""
 
 
@@ -39,7 +39,7 @@ class Launched:
 
 
 @contextmanager
-def joined(job: Job) -> Iterator[int]:
+def join_process_group(job: Job) -> Iterator[int]:
     """The number of this process among its job's, with torch's process group around it where there are several."""
     if job.ranks == 1:
         yield 0
@@ -51,7 +51,7 @@ def joined(job: Job) -> Iterator[int]:
         os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"  # else it is cpu:0, to which torch loads no checkpoint
     ours = not dist.is_initialized()  # else Ray has made it, and ends it
     if ours:
-        dist.init_process_group(backend(job.runtime), timeout=PATIENCE)
+        dist.init_process_group(backend(job.runtime), timeout=TIMEOUT)
         if job.runtime.device != "cpu":
             torch.cuda.set_device(dist.get_node_local_rank())
     if dist.get_world_size() != job.ranks:
@@ -92,7 +92,7 @@ def work(job: Job, rank: int, watching: Observer) -> None:
 def main(file: Path) -> None:
     """Do a rank's part of the job in `file`."""
     job = read_job(file)
-    with joined(job) as rank:
+    with join_process_group(job) as rank:
         work(job, rank, Observer())
 
 

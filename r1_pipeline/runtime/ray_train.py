@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from r1_pipeline.runtime.jobs import Job, read_job
-from r1_pipeline.runtime.rank import PATIENCE, backend
+from r1_pipeline.runtime.rank import TIMEOUT, backend
 from r1_pipeline.settings.cluster import join
 from r1_pipeline.settings.launchers import RayTrain
 
@@ -51,7 +51,7 @@ def _trainer(job: Job, launcher: RayTrain, module: str) -> Any:
     return TorchTrainer(
         rank,
         train_loop_config={"module": module, "file": str(job.file)},
-        torch_config=TorchConfig(backend=backend(job.runtime), timeout_s=int(PATIENCE.total_seconds())),
+        torch_config=TorchConfig(backend=backend(job.runtime), timeout_s=int(TIMEOUT.total_seconds())),
         scaling_config=ScalingConfig(
             num_workers=job.ranks, use_gpu=gpu, resources_per_worker={"CPU": job.runtime.threads, "GPU": int(gpu)}
         ),

@@ -84,7 +84,7 @@ def watch(draft: Draft, total: int, guards: Guards) -> "TrainerCallback":
             if "loss" not in logs:  # the closing summary of the whole run
                 return
             now = time.monotonic()
-            metrics = renamed(logs) | {"seconds": now - self.mark}
+            metrics = rename_metrics(logs) | {"seconds": now - self.mark}
             self.mark = now
             if GRADER_ERROR in metrics:
                 self.errors.append(metrics[GRADER_ERROR])
@@ -139,7 +139,7 @@ def check_grader(guards: Guards, step: int, errors: Collection[float]) -> None:
         )
 
 
-def renamed(logs: Mapping[str, Any]) -> dict[str, float]:
+def rename_metrics(logs: Mapping[str, Any]) -> dict[str, float]:
     """Our metrics out of a trainer's; those that a step did not measure (None) are left out."""
     metrics = {}
     for key, value in logs.items():

@@ -30,7 +30,7 @@ def routers(model: "Module") -> list["Module"]:
     return [module for module in named if BIAS in dict(module.named_buffers(recurse=False))]
 
 
-def moved(bias: "Tensor", load: "Tensor", rate: float) -> "Tensor":
+def updated_bias(bias: "Tensor", load: "Tensor", rate: float) -> "Tensor":
     """The bias of every expert after a step in which they saw `load` tokens."""
     return bias + rate * (load.sum() - load * len(load)).sign().to(bias.dtype)
 
@@ -94,7 +94,7 @@ def balance(model: "PreTrainedModel", rate: float) -> "TrainerCallback":
         def on_optimizer_step(self, *_: Any, **__: Any) -> None:
             for router, load in zip(self.loads.routers, self.loads.counts, strict=True):
                 bias = getattr(router, BIAS)
-                bias.copy_(moved(bias, all_reduce_sum(load), rate))
+                bias.copy_(updated_bias(bias, all_reduce_sum(load), rate))
             self.worst = max(map(max_over_mean, self.loads.counts), default=None)
             for load in self.loads.counts:
                 load.zero_()

@@ -19,7 +19,7 @@ BaseRecipe = PretrainRecipe | ImportRecipe
 
 
 @verb("training")
-def pretrain(at: BuildContext, recipe: BaseRecipe) -> Build[Checkpoint]:
+def pretrain(context: BuildContext, recipe: BaseRecipe) -> Build[Checkpoint]:
     """Makes a base model with its tokenizer, trained on the toy web or imported from a model pretrained elsewhere.
 
     It takes the place of DeepSeek-V3-Base (paper, section 2), or of a student's Qwen or Llama base.
@@ -29,9 +29,9 @@ def pretrain(at: BuildContext, recipe: BaseRecipe) -> Build[Checkpoint]:
 
     def make(draft: Draft) -> BuildResult:
         if isinstance(recipe, ImportRecipe):
-            import_base(recipe, at.runtime, draft)
+            import_base(recipe, context.runtime, draft)
             return model_statistics(draft, "zero")
-        train_base(recipe, at.runtime, draft)
+        train_base(recipe, context.runtime, draft)
         facts = model_statistics(draft, "zero")
         return replace(facts, statistics={**facts.statistics, "sources": text_sources(recipe.web)})
 

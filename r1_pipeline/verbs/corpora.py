@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.edges import keep_out
+from r1_pipeline.artifacts.edges import exclusion_edge
 from r1_pipeline.artifacts.kinds import (
     Checkpoint,
     Corpus,
@@ -25,7 +25,7 @@ from r1_pipeline.verbs.versions import verb
 
 @verb("data")
 def merge(
-    at: BuildContext,
+    context: BuildContext,
     parts: Mapping[str, Corpus],
     heldout: ProblemSet,
     recipe: MergeRecipe,
@@ -38,12 +38,12 @@ def merge(
 
     Raises `ArtifactError` if no row is left.
     """
-    others = {keep_out(name): problems for name, problems in (benchmarks or {}).items()}
+    others = {exclusion_edge(name): problems for name, problems in (benchmarks or {}).items()}
 
     def make(draft: Draft) -> BuildResult:
         ordered = [parts[name] for name in sorted(parts)]
         kept_out = [problem for problems in (heldout, *others.values()) for problem in problems.problems()]
-        drops = merge_parts(ordered, kept_out, recipe, at.runtime.threads, draft, at.runtime.cluster)
+        drops = merge_parts(ordered, kept_out, recipe, context.runtime.threads, draft, context.runtime.cluster)
         for part in ordered:
             drops.update(part.manifest.drops)
         return corpus_facts(draft, drops)
@@ -52,7 +52,9 @@ def merge(
 
 
 @verb("data")
-def write_toy(at: BuildContext, budget: Corpus, tokenizer_of: Checkpoint, recipe: ToyCorpusRecipe) -> Build[Corpus]:
+def write_toy(
+    context: BuildContext, budget: Corpus, tokenizer_of: Checkpoint, recipe: ToyCorpusRecipe
+) -> Build[Corpus]:
     """Writes texts by the toy world's own authors, as many tokens of them as the corpus `budget` has.
 
     A student tuned on these texts is the control for distillation (paper, section B.4.3). Tokens are counted with the
@@ -64,7 +66,7 @@ def write_toy(at: BuildContext, budget: Corpus, tokenizer_of: Checkpoint, recipe
 
     def make(draft: Draft) -> BuildResult:
         rows = itertools.chain.from_iterable(frame.iter_rows() for frame in budget.batches(("problem_id", "response")))
-        with default_grader(at.runtime) as grader:
+        with default_grader(context.runtime) as grader:
             samples, drops = toy_corpus(recipe, rows, list(budget.by_domain), grader, token_counter(tokenizer_of.path))
         write_samples(draft.path, samples)
         return corpus_facts(draft, drops)

@@ -59,7 +59,7 @@ class GeneralRecipe(Recipe):
 
 @verb("data")
 def collect_general(
-    at: BuildContext, prompts: ProblemSet, tokenizer_of: Checkpoint, recipe: GeneralRecipe
+    context: BuildContext, prompts: ProblemSet, tokenizer_of: Checkpoint, recipe: GeneralRecipe
 ) -> Build[Corpus]:
     """Collects written replies to general `prompts`: demonstrations, or the toy world's own.
 
@@ -71,7 +71,7 @@ def collect_general(
 
     def make(draft: Draft) -> BuildResult:
         asked = shuffled(prompts.problems())[: recipe.rows]
-        with default_grader(at.runtime) as grader:
+        with default_grader(context.runtime) as grader:
             samples, drops = scripted_samples(asked, dict(recipe.manners), grader, token_counter(tokenizer_of.path))
         if not samples:
             raise ArtifactError(
@@ -88,7 +88,7 @@ def collect_general(
 
 @verb("inference")
 def sample_general(
-    at: BuildContext,
+    context: BuildContext,
     answers: Completions,
     prompts: ProblemSet,
     recipe: SampleGeneralRecipe,
@@ -103,19 +103,19 @@ def sample_general(
     Raises `RecipeError` for inputs that do not fit the recipe, `ArtifactError` if no row is kept.
     """
     how, models = recipe.keep.by, dict(reward_models or {})
-    require_optional(at.name, recipe, {"judge": judge, "reward_models": models})
+    require_optional(context.name, recipe, {"judge": judge, "reward_models": models})
 
     def make(draft: Draft) -> BuildResult:
         asked = SamplingRecord.model_validate(answers.asked())
         by_id = {problem.id: problem for problem in prompts.problems()}
         said = [(by_id[completion.problem_id], completion) for completion in completions_of(answers.completions())]
         if isinstance(how, ByReward):
-            scorers = {kind: RewardModelScorer(model.path, at.runtime) for kind, model in models.items()}
+            scorers = {kind: RewardModelScorer(model.path, context.runtime) for kind, model in models.items()}
             digests = {kind: model.digest for kind, model in models.items()}
             judgements = judgements_by_reward_model(scorers, digests, said, asked, how)
         else:
             assert judge is not None
-            with open_engine(judge, how.engine, at.runtime, at.store.home) as engine:
+            with open_engine(judge, how.engine, context.runtime, context.store.home) as engine:
                 reader = LlmJudge(engine, judge.digest[:12], judge.template, how.sampling, how.seed)
                 fits = room_for(judge.path, how.sampling.max_tokens)
                 judgements = judgements_by_llm(reader, engine, said, asked, how, fits)

@@ -37,7 +37,7 @@ from r1_pipeline.verbs.versions import verb
 
 
 @verb("inference")
-def ask(at: BuildContext, model: Checkpoint, problems: ProblemSet, recipe: SamplingRecipe) -> Build[Completions]:
+def ask(context: BuildContext, model: Checkpoint, problems: ProblemSet, recipe: SamplingRecipe) -> Build[Completions]:
     """Samples completions of `model` for `problems` in the model's own template, and stores them ungraded.
 
     Every evaluation and every sampled corpus starts from it (paper, sections B.3.2, B.3.3 and D.1), so that a changed
@@ -52,7 +52,7 @@ def ask(at: BuildContext, model: Checkpoint, problems: ProblemSet, recipe: Sampl
         chosen = sampling.select_problems(problems.problems(), recipe, draft)
         fit, dropped = fitting_problems(chosen, model.path, template, recipe.sampling.max_tokens)
         drops = record_dropped(draft, dropped)
-        with open_engine(model, recipe.engine, at.runtime, at.store.home) as engine:
+        with open_engine(model, recipe.engine, context.runtime, context.store.home) as engine:
             said = sampling.sample_and_store(engine, fit, template, recipe, subject, draft)
         return BuildResult(
             {"rows": said.height, "tokens": {"generated": int(said["token_ids"].list.len().sum())}}, drops
@@ -63,7 +63,9 @@ def ask(at: BuildContext, model: Checkpoint, problems: ProblemSet, recipe: Sampl
 
 
 @verb("data")
-def evaluate(at: BuildContext, answers: Completions, heldout: ProblemSet, recipe: EvaluateRecipe) -> Build[EvalReport]:
+def evaluate(
+    context: BuildContext, answers: Completions, heldout: ProblemSet, recipe: EvaluateRecipe
+) -> Build[EvalReport]:
     """Scores a model's stored `answers` to the problems of `heldout` (paper, section D.1).
 
     Raises `ArtifactError` if `answers` is empty, `GraderError` if this machine cannot grade.
@@ -75,7 +77,7 @@ def evaluate(at: BuildContext, answers: Completions, heldout: ProblemSet, recipe
                 f"{answers.name} holds no answers to {heldout.name} (dropped: {answers.manifest.drops}); hold out more"
             )
         asked = SamplingRecord.model_validate(answers.asked())
-        with default_grader(at.runtime, recipe.grade.extract) as grader:
+        with default_grader(context.runtime, recipe.grade.extract) as grader:
             scores = runner.grade(answers.completions(), asked, grader, heldout.problems(), recipe.grade, draft)
         outcomes = {str(outcome): count for outcome, count in scores.overall.outcomes.items()}
         facts = {"rows": answers.row_count, "pass_at_1": scores.overall.pass_at_1, "outcomes": outcomes}
@@ -89,7 +91,7 @@ def evaluate(at: BuildContext, answers: Completions, heldout: ProblemSet, recipe
 
 @verb("inference")
 def compare_preferences(
-    at: BuildContext,
+    context: BuildContext,
     reward_models: Mapping[PreferenceKind, RewardModel],
     evaluations: Mapping[str, EvalReport],
     heldout: ProblemSet,
@@ -105,7 +107,7 @@ def compare_preferences(
     """
 
     def make(draft: Draft) -> BuildResult:
-        scorers = {kind: RewardModelScorer(model.path, at.runtime) for kind, model in reward_models.items()}
+        scorers = {kind: RewardModelScorer(model.path, context.runtime) for kind, model in reward_models.items()}
         said = {
             name: (scores_of(report).identity.template, report.completions()) for name, report in evaluations.items()
         }

@@ -14,7 +14,7 @@ from r1_pipeline.verbs.versions import verb
 
 
 @verb("data")
-def curate(at: BuildContext, recipe: CurateRecipe) -> Build[ProblemSet]:
+def curate(context: BuildContext, recipe: CurateRecipe) -> Build[ProblemSet]:
     """Collects the problems on one side of the split whose references pass their own verifier (paper, section B.3.1).
 
     Every row that is dropped is stored with the reason.
@@ -23,19 +23,19 @@ def curate(at: BuildContext, recipe: CurateRecipe) -> Build[ProblemSet]:
     """
 
     def make(draft: Draft) -> BuildResult:
-        return curate_problems(recipe, at.runtime, draft)
+        return curate_problems(recipe, context.runtime, draft)
 
     return Build(ProblemSet, recipe, {}, make, verifier_identity(recipe.domains, recipe.verifiers))
 
 
 @verb("data")
-def curate_preferences(at: BuildContext, recipe: CuratePreferencesRecipe) -> Build[PreferenceSet]:
+def curate_preferences(context: BuildContext, recipe: CuratePreferencesRecipe) -> Build[PreferenceSet]:
     """Collects preference pairs for both reward models, split by topic and form, or by fact (paper, section B.2).
 
     Raises `SourceError` for a file that cannot be used.
     """
 
     def make(draft: Draft) -> BuildResult:
-        return curate_pairs(recipe, at.runtime, draft)
+        return curate_pairs(recipe, context.runtime, draft)
 
     return Build(PreferenceSet, recipe, {}, make)

@@ -44,7 +44,7 @@ from r1_pipeline.verbs.versions import verb
 
 @verb("data")
 def draft_cold_start(
-    at: BuildContext, answers: Completions, problems: ProblemSet, tokenizer_of: Checkpoint, recipe: RejectionRecipe
+    context: BuildContext, answers: Completions, problems: ProblemSet, tokenizer_of: Checkpoint, recipe: RejectionRecipe
 ) -> Build[Corpus]:
     """Keeps R1-Zero's correct, readable `answers` to `problems`, in think-then-summary form (paper, section B.3.2).
 
@@ -54,12 +54,12 @@ def draft_cold_start(
     Raises `ArtifactError` if no row is kept, `GraderError` if this machine cannot grade.
     """
     rewriter = TemplateRewriter()
-    return _sampled(at, answers, problems, recipe, rewriter.writer, lambda _: nullcontext(rewriter), tokenizer_of)
+    return _sampled(context, answers, problems, recipe, rewriter.writer, lambda _: nullcontext(rewriter), tokenizer_of)
 
 
 @verb("inference")
 def rewrite_cold_start(
-    at: BuildContext,
+    context: BuildContext,
     answers: Completions,
     problems: ProblemSet,
     tokenizer_of: Checkpoint,
@@ -75,31 +75,31 @@ def rewrite_cold_start(
     Raises `ArtifactError` if no row is kept, `EngineError` if the model cannot be reached.
     """
     how, rules = recipe.keep.writer, rewriting_rules()
-    require_optional(at.name, recipe, {"writer": writer})
+    require_optional(context.name, recipe, {"writer": writer})
 
     def rewriter(draft: Draft) -> AbstractContextManager[Rewriter]:
-        return open_rewriter(writer, how, at.runtime, at.store.home, draft)
+        return open_rewriter(writer, how, context.runtime, context.store.home, draft)
 
     tool_versions = {"engine": engine_identity(how.engine)}
     tool_versions |= {"template": template_hash(writer.template)} if writer else {}
-    made = _sampled(at, answers, problems, recipe, rules, rewriter, tokenizer_of)
+    made = _sampled(context, answers, problems, recipe, rules, rewriter, tokenizer_of)
     inputs = {**made.inputs, **({"writer": writer} if writer else {})}
     return replace(made, inputs=inputs, tool_versions={**made.tool_versions, **tool_versions})
 
 
 @verb("data")
 def rejection_sample(
-    at: BuildContext, answers: Completions, problems: ProblemSet, recipe: RejectionRecipe
+    context: BuildContext, answers: Completions, problems: ProblemSet, recipe: RejectionRecipe
 ) -> Build[Corpus]:
     """Keeps correct, readable `answers` to `problems` word for word, without lucky guesses (paper, section B.3.3).
 
     Raises `ArtifactError` if no row is kept, `GraderError` if this machine cannot grade.
     """
-    return _sampled(at, answers, problems, recipe, VERBATIM)
+    return _sampled(context, answers, problems, recipe, VERBATIM)
 
 
 def _sampled(
-    at: BuildContext,
+    context: BuildContext,
     answers: Completions,
     problems: ProblemSet,
     recipe: RejectionRecipe,
@@ -114,7 +114,7 @@ def _sampled(
             write_samples(draft.path, [])
             return BuildResult(corpus_statistics(draft.path), answers.manifest.drops)
         asked, known = SamplingRecord.model_validate(answers.asked()), problems.problems()
-        with default_grader(at.runtime) as grader:
+        with default_grader(context.runtime) as grader:
             judged = grade_completions(answers.completions(), known, grader, asked.template)
             passed, dropped = screened(judged, known, recipe.keep)
             writer = None

@@ -43,7 +43,7 @@ class ReinforceRecipe(Recipe):
 
 @verb("training")
 def reinforce(
-    at: BuildContext,
+    context: BuildContext,
     policy: Checkpoint,
     problems: ProblemSet,
     recipe: ReinforceRecipe,
@@ -81,8 +81,8 @@ def reinforce(
             steps=recipe.grpo.problems // recipe.grpo.prompts_per_step,
             prompts_per_step=recipe.grpo.prompts_per_step,
         )
-        scorers = {kind: RewardModelScorer(model.path, at.runtime) for kind, model in models.items()}
-        with default_grader(at.runtime) as grader:
+        scorers = {kind: RewardModelScorer(model.path, context.runtime) for kind, model in models.items()}
+        with default_grader(context.runtime) as grader:
             parts = part_functions(recipe.rubric, grader, recipe.template, scorers)
             train_grpo(
                 policy.path,
@@ -91,7 +91,7 @@ def reinforce(
                 parts,
                 recipe.rubric.weights,
                 recipe.grpo,
-                at.runtime,
+                context.runtime,
                 draft,
                 token_budget=sum(budget.tokens.values()) if budget else None,
             )

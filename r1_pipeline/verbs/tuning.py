@@ -30,26 +30,26 @@ from r1_pipeline.verbs.versions import verb
 
 
 @verb("training")
-def finetune(at: BuildContext, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
+def finetune(context: BuildContext, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
     """Trains `base`, not any later model, on `corpus` in chat form by SFT (paper, section B.4.2).
 
     Raises `RecipeError` if no row fits the model's context, `GuardTrippedError` if no weight has changed.
     """
-    return _finetuned(at, base, corpus, recipe)
+    return _finetuned(context, base, corpus, recipe)
 
 
 @verb("training")
-def distill(at: BuildContext, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
+def distill(context: BuildContext, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
     """Trains a student's `base` on the teacher's `corpus` by SFT, without RL (paper, section B.4.3).
 
     Raises `RecipeError` if no row fits the model's context, `GuardTrippedError` if no weight has changed.
     """
-    return _finetuned(at, base, corpus, recipe)
+    return _finetuned(context, base, corpus, recipe)
 
 
 @verb("training")
 def fit_preference(
-    at: BuildContext, base: Checkpoint, preferences: PreferenceSet, kind: PreferenceKind, recipe: RewardModelRecipe
+    context: BuildContext, base: Checkpoint, preferences: PreferenceSet, kind: PreferenceKind, recipe: RewardModelRecipe
 ) -> Build[RewardModel]:
     """Trains `base` into a scalar reward model for one `kind` of preference (paper, section B.2).
 
@@ -67,8 +67,8 @@ def fit_preference(
             raise RecipeError(
                 f"{len(train)} pairs are left to train on and {len(heldout)} to measure with ({dict(drops)}); add some"
             )
-        train_reward_model(base.path, train, recipe, at.runtime, draft)
-        margins = pairwise_margins(RewardModelScorer(draft.path, at.runtime), heldout)
+        train_reward_model(base.path, train, recipe, context.runtime, draft)
+        margins = pairwise_margins(RewardModelScorer(draft.path, context.runtime), heldout)
         sure = calibration(margins, bins=10)
         measured = {
             "accuracy": accuracy(margins),
@@ -81,9 +81,9 @@ def fit_preference(
     return Build(RewardModel, recipe, {"base": base, "preferences": preferences}, make, {"kind": kind})
 
 
-def _finetuned(at: BuildContext, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
+def _finetuned(context: BuildContext, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
     def make(draft: Draft) -> BuildResult:
-        drops = train_sft(base.path, chat_rows(corpus), recipe, at.runtime, draft)
+        drops = train_sft(base.path, chat_rows(corpus), recipe, context.runtime, draft)
         return replace(model_statistics(draft, "chat"), drops=drops)
 
     return Build(Checkpoint, recipe, {"base": base, "corpus": corpus}, make)

@@ -6,7 +6,7 @@ import pytest
 
 from r1_pipeline.artifacts.ancestry import with_ancestors
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.edges import keep_out, keeps_out, role_of, teaches
+from r1_pipeline.artifacts.edges import exclusion_edge, is_exclusion_edge, is_training_edge, role_of
 from r1_pipeline.artifacts.kinds import Artifact, ProblemSet
 from r1_pipeline.artifacts.store import BuildResult, Spec, Store, open_input
 from r1_pipeline.recipe import Recipe
@@ -42,7 +42,7 @@ def test_what_the_caller_does_not_follow_is_not_reached(tmp_path: Path) -> None:
     end = make(tmp_path, "end", corpus=make(tmp_path, "corpus", problems=root), heldout=other)
 
     def taught_by(artifact: Artifact) -> list[Artifact]:
-        return [open_input(tmp_path, edge) for name, edge in artifact.manifest.inputs.items() if teaches(name)]
+        return [open_input(tmp_path, edge) for name, edge in artifact.manifest.inputs.items() if is_training_edge(name)]
 
     assert [each.name for each in with_ancestors([end], taught_by)] == ["end", "corpus", "root"]
 
@@ -52,7 +52,7 @@ def test_what_the_caller_does_not_follow_is_not_reached(tmp_path: Path) -> None:
     [
         ("corpus", "finetune", "trains on"),
         ("heldout", "merge", "keeps out"),
-        (keep_out("exam_problems"), "merge", "keeps out"),
+        (exclusion_edge("exam_problems"), "merge", "keeps out"),
         ("heldout", "evaluate", "measures"),
         ("tokenizer_of", "draft_cold_start", "counts"),
         ("budget", "reinforce", "budgets"),
@@ -61,4 +61,4 @@ def test_what_the_caller_does_not_follow_is_not_reached(tmp_path: Path) -> None:
 def test_an_edge_has_the_role_that_its_name_says(edge: str, verb: str, role: str) -> None:
     assert role_of(edge, verb) == role
     if role != "measures":
-        assert (teaches(edge), keeps_out(edge)) == (role == "trains on", role == "keeps out")
+        assert (is_training_edge(edge), is_exclusion_edge(edge)) == (role == "trains on", role == "keeps out")

@@ -12,9 +12,9 @@ from r1_pipeline.data.curation import (
     CurateRecipe,
     Sides,
     curate_pairs,
+    domains_without_source,
     pair_sides,
     problem_sides,
-    unfed,
 )
 from r1_pipeline.data.ingest.declared import SourceRecipe, hashed
 from r1_pipeline.data.ingest.mapping import load_mapping
@@ -188,7 +188,7 @@ def test_domains_that_nothing_feeds_are_named(tmp_path: Path) -> None:
         optional=(),
         heldout=False,
     )
-    assert unfed(recipe) == {"code": "no source has problems of this domain"}
+    assert domains_without_source(recipe) == {"code": "no source has problems of this domain"}
 
 
 def test_pairs_are_split_like_problems(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 import math
 import random
 
+from r1_pipeline.evaluation.answer_bias import FrequentAnswer
 from r1_pipeline.evaluation.estimators import Interval
-from r1_pipeline.evaluation.favourites import Favourite
 from r1_pipeline.evaluation.general import General
 from r1_pipeline.evaluation.inputs import (
     CorpusDomain,
@@ -165,7 +165,7 @@ def report_inputs() -> ReportInputs:
         left_out={},
         models={name: eval_scores(name) for name in MODELS},
         marks={name: marks(name) for name in MODELS},
-        favourites={name: {"stem": Favourite(answer="b", share=0.3, answers=512)} for name in MODELS},
+        favourites={name: {"stem": FrequentAnswer(answer="b", share=0.3, answers=512)} for name in MODELS},
         depths={"base": depths(13.0, 13.0, 0.02), "r1_zero": depths(14.0, 26.0, 0.3)},
         benchmarks={},
         reward_models={

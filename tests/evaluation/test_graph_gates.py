@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from r1_pipeline.artifacts.kinds import Artifact, RewardModel
 from r1_pipeline.evaluation.gates import failures, known_characters
 from r1_pipeline.graph.deepseek_r1 import DEEPSEEK_R1
-from r1_pipeline.graph.local import Judged
+from r1_pipeline.graph.local import GatedArtifact
 from r1_pipeline.graph.node import AssetName
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.records import Outcome, Problem
@@ -115,14 +115,14 @@ def run_with(home: Path, spoil: Callable[[FakeRun], None]) -> FakeRun:
     return run
 
 
-def judged(run: FakeRun, asset: str) -> Judged:
+def judged(run: FakeRun, asset: str) -> GatedArtifact:
     profile = guarded(load_profile("smoke", 0))
     subject = profile.bound.name(asset)
 
     def find(name: AssetName) -> Artifact:
         return run.artifacts[str(name)]
 
-    return Judged(profile.bound, subject, run.artifacts[asset], LIMITS, profile.runtime, find)
+    return GatedArtifact(profile.bound, subject, run.artifacts[asset], LIMITS, profile.runtime, find)
 
 
 @pytest.mark.parametrize("name", BAD)

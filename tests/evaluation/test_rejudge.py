@@ -9,7 +9,7 @@ from run_fakes import HELDOUT, TRAIN, FakeRun, row
 from r1_pipeline.artifacts.kinds import Corpus, ProblemSet
 from r1_pipeline.evaluation import gates
 from r1_pipeline.evaluation.regrade import regrade
-from r1_pipeline.evaluation.rejudge import drawn, rejudge_samples
+from r1_pipeline.evaluation.rejudge import random_rows, rejudge_samples
 from r1_pipeline.lineage.rows import check_verdicts
 from r1_pipeline.records import Outcome
 from r1_pipeline.rewards.choice import ChoiceVerifier
@@ -54,7 +54,7 @@ def test_random_rows_are_those_of_the_seed_in_stored_order() -> None:
     rows = pl.DataFrame({"id": ["a", "b", "c", "d", "e"]})
 
     def ids(count: int, seed: int) -> list[str]:
-        return drawn(rows.lazy(), count, seed).collect()["id"].to_list()
+        return random_rows(rows.lazy(), count, seed).collect()["id"].to_list()
 
     assert (ids(2, 0), ids(2, 1)) == (["d", "e"], ["a", "b"])
     assert ids(9, 0) == ["a", "b", "c", "d", "e"]

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from report_fakes import report_inputs
 
+from r1_pipeline.evaluation.answer_bias import FrequentAnswer
 from r1_pipeline.evaluation.bars import bars
 from r1_pipeline.evaluation.cells import Cell, clock, number
-from r1_pipeline.evaluation.favourites import Favourite
 from r1_pipeline.evaluation.inputs import CorpusStats, Exchange, Reply, ReportInputs
 from r1_pipeline.evaluation.plots import LEFT, RIGHT, WIDTH, nice_ticks, running_mean
 from r1_pipeline.evaluation.preference_plots import calibrations, optimization
@@ -250,7 +250,7 @@ def test_a_difference_stands_beside_its_paired_interval() -> None:
 
 def test_one_letter_for_everything_and_a_perfect_reward_model_miss_their_bars() -> None:
     inputs = report_inputs()
-    always = Favourite(answer="d", share=0.995, answers=512)
+    always = FrequentAnswer(answer="d", share=0.995, answers=512)
     collapsed = inputs.model_copy(
         update={
             "favourites": {**inputs.favourites, "dev2": {"stem": always}},

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from lineage_world import Shop, World, problem, sample
 
-from r1_pipeline.artifacts.edges import keep_out
+from r1_pipeline.artifacts.edges import exclusion_edge
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.manifest import CARD, MANIFEST, content_digest, list_files, read_manifest, sealed
 from r1_pipeline.artifacts.tables import read_table, write_records, write_table
@@ -207,7 +207,7 @@ def test_a_further_benchmark_that_was_kept_out_is_looked_for_too(tmp_path: Path)
     exam = shop.problems("exam_problems", [problem(2)])
     base = shop.model("base", "pretrain", "b")
     rows = [sample(each, base.digest) for each in problems.problems()]
-    kept_out: dict[str, Artifact] = {keep_out(exam.name): exam}
+    kept_out: dict[str, Artifact] = {exclusion_edge(exam.name): exam}
     shop.corpus("sft_corpus", "merge", rows, math=shop.corpus("traces", "sample", rows, problems=problems), **kept_out)
     assert [line for line in said(tmp_path) if "holds a problem" in line] == [
         f"sft_corpus row {rows[1].sample_id}: holds a problem of exam_problems"

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from r1_pipeline.errors import GuardTrippedError
-from r1_pipeline.training.callbacks import WINDOW, Guards, check, check_grader, medians, renamed
+from r1_pipeline.training.callbacks import WINDOW, Guards, check, check_grader, medians, rename_metrics
 
 GUARDS = Guards(entropy_floor=0.05, kl_ceiling=0.5, empty_think_ceiling=0.2)
 
@@ -43,7 +43,7 @@ def test_metrics_are_renamed_and_unmeasured_ones_left_out() -> None:
         "outcome/wrong": 0.75,
         "epoch": 0.1,
     }
-    assert renamed(logs) == {"loss": 0.5, "reward/accuracy": 0.25, "mean_tokens": 24.0, "outcome/wrong": 0.75}
+    assert rename_metrics(logs) == {"loss": 0.5, "reward/accuracy": 0.25, "mean_tokens": 24.0, "outcome/wrong": 0.75}
 
 
 def test_the_grader_may_fail_on_two_percent_of_a_window_and_no_more() -> None:

@@ -13,7 +13,7 @@ from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.engines import VllmRollouts
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.recipe import fingerprint
-from r1_pipeline.training.experts import BIAS, LOAD, balance, copy_biases, max_over_mean, moved, routers
+from r1_pipeline.training.experts import BIAS, LOAD, balance, copy_biases, max_over_mean, routers, updated_bias
 from r1_pipeline.training.grpo import GrpoRecipe, train_grpo
 from r1_pipeline.training.sft import train_sft
 
@@ -40,7 +40,7 @@ def unbalanced(experts: int = 4) -> DeepseekV3ForCausalLM:
 
 def test_a_bias_moves_by_the_rate_against_the_side_of_the_mean_that_its_expert_is_on() -> None:
     # mean 5: 9 is above, 5 at it, 3 and 3 below
-    bias = moved(torch.tensor([0.5, 0.0, -0.25, 0.0]), torch.tensor([9, 5, 3, 3]), 0.125)
+    bias = updated_bias(torch.tensor([0.5, 0.0, -0.25, 0.0]), torch.tensor([9, 5, 3, 3]), 0.125)
     assert bias.tolist() == [0.375, 0.0, -0.125, 0.125]
     assert max_over_mean(torch.tensor([9, 5, 3, 3])) == 1.8
 

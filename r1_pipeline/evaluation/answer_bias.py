@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-class Favourite(Record):
+class FrequentAnswer(Record):
     """The answer that is given most."""
 
     answer: str
@@ -31,7 +31,7 @@ class Favourite(Record):
     """Replies in which the verifier found one."""
 
 
-def favourites(judged: "pl.DataFrame") -> dict[Domain, Favourite]:
+def favourites(judged: "pl.DataFrame") -> dict[Domain, FrequentAnswer]:
     """Domain -> the most frequent answer among judged completions; domains without multiple choice are left out."""
     import polars as pl
 
@@ -82,10 +82,10 @@ def _distribution(domain: Domain, rows: list[tuple[str, str]], references: Count
     )
 
 
-def _favourite(answers: Mapping[str, int]) -> Favourite:
+def _favourite(answers: Mapping[str, int]) -> FrequentAnswer:
     answer = max(answers, key=lambda each: (answers[each], each))
     total = sum(answers.values())
-    return Favourite(answer=answer, share=answers[answer] / total, answers=total)
+    return FrequentAnswer(answer=answer, share=answers[answer] / total, answers=total)
 
 
 def _is_choice(problem: Problem) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from run_fakes import FakeRun, problem, row
 
 from r1_pipeline.artifacts.kinds import Corpus
-from r1_pipeline.evaluation.favourites import answer_distribution, favourites
+from r1_pipeline.evaluation.answer_bias import answer_distribution, favourites
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.records import Problem
 
