@@ -1,6 +1,6 @@
-"""The one walk over the edges of manifests: from artifacts to all that they were made from.
+"""The traversal of manifests: from artifacts to everything that they were made from.
 
-Not covered: where an edge leads (`InputRef.path`, `lineage.library`), which edges teach (`edges`).
+`InputRef.path` and `lineage.library` resolve an edge to a folder; `edges` says which edges are training data.
 """
 
 from collections import deque
@@ -11,9 +11,9 @@ from r1_pipeline.artifacts.kinds import Artifact
 
 
 def with_ancestors(starts: Iterable[Artifact], sources: Callable[[Artifact], Iterable[Artifact]]) -> Iterator[Artifact]:
-    """Every artifact once, nearest first: `starts`, what `sources` gives for each of them, and so on.
+    """Yields every artifact once, nearest first: `starts`, then the `sources` of each of them, and so on.
 
-    `sources` is asked about an artifact after that was yielded, so that a caller can decide how to go on from it.
+    `sources` is called for an artifact after it was yielded, so that a caller can decide how to continue from it.
     """
     seen: set[Path] = set()
     waiting = deque(starts)

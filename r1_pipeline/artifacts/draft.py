@@ -1,6 +1,6 @@
-"""Where a verb writes while an artifact is being made, and how it reports progress.
+"""Drafts: the folders that a verb writes to while it makes an artifact, and its progress reports.
 
-A `Draft` is handed to the verb by the store; what it writes below `path` becomes the artifact.
+The store hands a `Draft` to the verb; the files below `path` become the artifact.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ class Draft:
 
     name: str
     path: Path
-    """What is written here becomes the artifact."""
+    """Folder whose files become the artifact."""
     scratch: Path
-    """Keyed by the fingerprint; kept until the artifact is committed."""
+    """Folder for checkpoints and job files, keyed by the fingerprint and kept until the artifact is committed."""
     observer: Observer = field(default_factory=Observer)
     leads: bool = True
-    """Whether this process writes; of several that fill one draft, the first does and the others read."""
+    """True in the process that writes; the other ranks that share a draft only read."""
 
     @property
     def metrics(self) -> Path:
@@ -30,24 +30,24 @@ class Draft:
         return self.scratch / METRICS
 
     def log(self, step: int, total: int, metrics: Mapping[str, float]) -> None:
-        """Append the metrics of one step, durably, then tell the observer."""
+        """Appends the metrics of one step, durably, then notifies the observer."""
         if self.leads:
             append_metrics(self.metrics, step, total, metrics)
             self.observer.stepped(self.name, step, total, metrics)
 
     def rewind(self, step: int) -> None:
-        """Forget metrics after `step`: they will be logged again by a resumed run."""
+        """Removes metrics after `step`, which a resumed run will log again."""
         if self.leads and self.metrics.exists():
             rewind_metrics(self.metrics, step)
 
     def note(self, message: str) -> None:
-        """Shows a message to the user that must not be overlooked."""
+        """Shows the user a message that must not be overlooked."""
         if self.leads:
             self.observer.noted(self.name, message)
 
 
 def bare_draft(directory: Path, name: str = "draft") -> Draft:
-    """A draft outside any store, for tests and for stepping through a verb by hand."""
+    """Makes a draft outside any store, for tests and for running a verb step by step."""
     draft = Draft(name=name, path=directory / "artifact", scratch=directory / "scratch")
     draft.path.mkdir(parents=True, exist_ok=True)
     draft.scratch.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Typed handles on artifact directories: a `Checkpoint` cannot be opened as a `Corpus`.
 
-Opening verifies every byte against the manifest once per process; `batches` and what is built on it also verifies the
-checksums of the pages that it reads. Not covered: how tables lie on disk (`tables`).
+Opening verifies every byte against the manifest once per process; `batches` and the methods built on it also verify the
+checksums of the pages that they read. `tables` defines the layout of tables on disk.
 """
 
 import json
@@ -26,7 +26,7 @@ PREFERRED = "answers.parquet"
 PROBLEMS = "problems.parquet"
 SCORES = "scores.json"
 VERDICTS = "verdicts.parquet"
-"""`problem_id`, `sample_index`, `outcome`, `verifier`; the completions themselves are in the `Completions` below."""
+"""Table of `problem_id`, `sample_index`, `outcome`, `verifier`; the completions are in the `Completions` upstream."""
 
 _verified: set[tuple[Path, str]] = set()
 
@@ -39,11 +39,11 @@ class Artifact:
     manifest: Manifest
     kind: ClassVar[str] = "artifact"
     rows: ClassVar[tuple[str, ...]] = ()
-    """Patterns of the tables that hold its rows; none where it has no rows."""
+    """Glob patterns of the tables that hold its rows; empty for a kind without rows."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Raises `WrongKindError`, `CorruptArtifactError` or `SchemaVersionError`."""
+        """Opens and verifies an artifact; raises `WrongKindError`, `CorruptArtifactError` or `SchemaVersionError`."""
         manifest = read_manifest(path)
         if manifest.kind != cls.kind:
             raise WrongKindError(f"{path} is a {manifest.kind}, not a {cls.kind}; check which asset feeds this input")
@@ -54,120 +54,120 @@ class Artifact:
 
     @property
     def name(self) -> str:
-        """Asset key, partition after a slash."""
+        """Asset key, with the partition after a slash."""
         return self.manifest.name
 
     @property
     def digest(self) -> str:
-        """Content digest: the data version."""
+        """Content digest, which is the data version."""
         return self.manifest.digest
 
     @property
     def statistics(self) -> dict[str, Any]:
-        """What the maker counted."""
+        """Counts and measurements that its maker stored."""
         return self.manifest.statistics
 
     @property
     def row_count(self) -> int:
-        """Rows that the maker counted; 0 where it holds none."""
+        """Number of rows; 0 for a kind without rows."""
         return int(self.statistics.get("rows", 0))
 
     @property
     def tokens(self) -> dict[str, int]:
-        """Tokens `generated` and `trained` while it was made; empty where tokens mean nothing."""
+        """Tokens `generated` and `trained` in its making; empty for kinds without tokens."""
         return dict(self.statistics.get("tokens", {}))
 
     @property
     def sources(self) -> list[dict[str, Any]]:
-        """`source`, `licence`, `domain`, `rows` of what a stage made itself and trained on; empty where it did not."""
+        """`source`, `licence`, `domain` and `rows` of data that the stage made and trained on itself; mostly empty."""
         return list(self.statistics.get("sources", []))
 
     @property
     def by_domain(self) -> dict[Domain, int]:
-        """Rows of each domain; empty where rows have none."""
+        """Rows of each domain; empty if rows have no domain."""
         return dict(self.statistics.get("by_domain", {}))
 
     def tables(self) -> list[Path]:
-        """The Parquet files that hold its rows, in order."""
+        """Lists the Parquet files that hold its rows, in order."""
         names = [file.path for file in self.manifest.files]
         return [self.path / name for name in names if any(fnmatchcase(name, pattern) for pattern in self.rows)]
 
     def scan(self) -> "pl.LazyFrame":
-        """All rows, lazily: the one way to read what may be larger than memory. Pages' checksums are not looked at."""
+        """Scans all rows lazily, for tables larger than memory; checksums of pages are not verified."""
         return scan_tables(self.tables())
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator["pl.DataFrame"]:
-        """All rows, in order, a row group at a time; raises `OSError` for a page whose checksum does not fit."""
+        """Yields all rows in order, one row group at a time; raises `OSError` for a page with a wrong checksum."""
         return read_groups(self.tables(), columns)
 
     def rows_at(self, numbers: Collection[int]) -> "pl.DataFrame":
-        """The rows with these numbers, in stored order."""
+        """Returns the rows with these numbers, in stored order."""
         return rows_at(self.scan(), numbers).collect(engine="streaming")
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Step metrics of the computation that made it; empty where there were none."""
+        """Returns the step metrics of the computation that made it; empty if there were none."""
         return read_metrics(self.path / LOGS / METRICS)
 
 
 class ProblemSet(Artifact):
-    """Problems, one a row."""
+    """Problems, one per row."""
 
     kind = "problems"
     rows = ("problems*.parquet",)
 
     def problems(self) -> list[Problem]:
-        """All problems, in stored order."""
+        """Returns all problems, in stored order."""
         return [problem for frame in self.batches() for problem in records_of(frame, Problem)]
 
     @property
     def verifiers(self) -> tuple[str, ...]:
-        """Verifiers that its problems name themselves."""
+        """Names of the verifiers that its problems choose themselves."""
         return tuple(self.statistics.get("verifiers", ()))
 
     @property
     def left_out(self) -> dict[Domain, str]:
-        """Domains that could not be verified where the set was made -> why."""
+        """Domain that the making machine could not verify -> the reason."""
         left_out: dict[Domain, str] = self.statistics.get("left_out", {})
         return left_out
 
 
 class PreferenceSet(Artifact):
-    """Preference pairs, train and held-out, one a row."""
+    """Preference pairs for training and held-out ones, one per row."""
 
     kind = "preferences"
     rows = ("train*.parquet", "heldout*.parquet")
 
     @property
     def heldout_pairs(self) -> int:
-        """Pairs that no reward model is trained on."""
+        """Number of pairs that no reward model is trained on."""
         return int(self.statistics["heldout"])
 
     def pairs(self, split: str) -> list[PreferencePair]:
-        """Pairs of `train` or `heldout`."""
+        """Returns the pairs of a split, `train` or `heldout`."""
         return read_records(self.path / f"{split}.parquet", PreferencePair)
 
 
 class Corpus(Artifact):
-    """Chat-format training samples with provenance columns, one a row."""
+    """Chat-format training samples with provenance columns, one per row."""
 
     kind = "corpus"
     rows = ("samples*.parquet",)
 
     @property
     def tokens_by_domain(self) -> dict[Domain, int]:
-        """Tokens of the responses of each domain, under the generator's tokenizer."""
+        """Domain -> tokens of its responses under the generator's tokenizer."""
         return dict(self.statistics["tokens_by_domain"])
 
     def samples(self) -> list[Sample]:
-        """All samples, in stored order: of a corpus that fits in memory as records."""
+        """Returns all samples, in stored order, of a corpus that fits in memory as records."""
         return [sample for frame in self.batches() for sample in records_of(frame, Sample)]
 
     def samples_at(self, rows: Collection[int]) -> list[Sample]:
-        """The samples with these numbers, in stored order."""
+        """Returns the samples with these row numbers, in stored order."""
         return records_of(self.rows_at(rows), Sample)
 
     def verdicts(self) -> "pl.DataFrame":
-        """Of a sampled corpus, the verdict on every completion that was asked for, kept or not (`VERDICTS`)."""
+        """Returns the verdicts on all completions behind a sampled corpus, kept or not (`VERDICTS`)."""
         return read_table(self.path / VERDICTS)
 
 
@@ -178,7 +178,7 @@ class Checkpoint(Artifact):
 
     @property
     def template(self) -> str:
-        """The prompt form that it was trained in, and is asked in."""
+        """Name of the prompt form that it is trained and sampled with."""
         return str(self.statistics["template"])
 
 
@@ -189,61 +189,64 @@ class RewardModel(Artifact):
 
     @property
     def accuracy(self) -> float:
-        """Share of held-out pairs whose better reply it prefers."""
+        """Share of held-out pairs in which it prefers the chosen reply, in [0, 1]."""
         return float(self.statistics["accuracy"])
 
     @property
     def calibration(self) -> list[dict[str, float]]:
-        """How often it is right by how sure it is, on held-out pairs: rows of `rewards.preference.Confidence`."""
+        """Accuracy by confidence on held-out pairs, as rows of `rewards.preference.Confidence`."""
         return list(self.statistics["calibration"])
 
     @property
     def heldout_pairs(self) -> int:
-        """Pairs that the accuracy was measured on."""
+        """Number of pairs that the accuracy was measured on."""
         return int(self.statistics["heldout_pairs"])
 
 
 class Completions(Artifact):
-    """What a checkpoint said to problems, not judged."""
+    """Completions of a checkpoint for problems, not graded."""
 
     kind = "answers"
 
     def asked(self) -> dict[str, Any]:
-        """Who answered what, and how it was asked (`generation.sampling.Asked`)."""
+        """Returns the record of the sampling: models, problems and settings (`generation.sampling.Asked`)."""
         asked: dict[str, Any] = json.loads((self.path / ASKED).read_text(encoding="utf-8"))
         return asked
 
     def completions(self) -> "pl.DataFrame":
-        """One row a completion."""
+        """Returns one row per completion."""
         return read_table(self.path / COMPLETIONS)
 
 
 class EvalReport(Artifact):
-    """Scores of one checkpoint, with every completion and verdict behind them."""
+    """Scores of one checkpoint, with the completions and verdicts behind them."""
 
     kind = "evaluation"
 
     def scores(self) -> dict[str, Any]:
-        """The scores as written by `evaluation.runner`."""
+        """Returns the scores as written by `evaluation.runner`."""
         scores: dict[str, Any] = json.loads((self.path / SCORES).read_text(encoding="utf-8"))
         return scores
 
     def completions(self) -> "pl.DataFrame":
-        """One row a completion, with its verdict."""
+        """Returns one row per completion, with its verdict."""
         return read_table(self.path / COMPLETIONS)
 
 
 class PreferenceScores(Artifact):
-    """What reward models think of several models' answers to general prompts."""
+    """Reward models' scores of several models' answers to general prompts."""
 
     kind = "preference_scores"
 
     def answers(self) -> "pl.DataFrame":
-        """One row an answer: `model`, `kind`, `problem_id`, `fact`, `sample_index`, `score` in (0, 1)."""
+        """Returns one row per answer: `model`, `kind`, `problem_id`, `fact`, `sample_index`, `score` in (0, 1)."""
         return read_table(self.path / PREFERRED)
 
     def scores(self) -> dict[str, dict[str, dict[str, float]]]:
-        """Model -> kind of preference -> `mean` score in (0, 1), `n` answers, win rates (`evaluation.preferences`)."""
+        """Returns scores by model and kind of preference.
+
+        Each has `mean` in (0, 1), `n` answers, and win rates (`evaluation.preferences`).
+        """
         scores: dict[str, dict[str, dict[str, float]]] = json.loads((self.path / SCORES).read_text(encoding="utf-8"))
         return scores
 
@@ -253,13 +256,13 @@ KINDS: dict[str, type[Artifact]] = {kind.kind: kind for kind in _ALL}
 
 
 def peek_artifact(path: Path) -> Artifact:
-    """The handle of whatever lies at `path`, its files not verified: for those who read manifests only."""
+    """Returns the handle of the artifact at `path` without verifying its files, for readers of manifests only."""
     manifest = read_manifest(path)
     return kind_of(manifest, path)(path, manifest)
 
 
 def kind_of(manifest: Manifest, path: Path) -> type[Artifact]:
-    """Raises `WrongKindError` for a kind that this software does not know."""
+    """Returns the class for a manifest's kind; raises `WrongKindError` for an unknown kind."""
     if manifest.kind not in KINDS:
         raise WrongKindError(
             f"{path} is a {manifest.kind!r}, which this software does not know; valid: {', '.join(KINDS)}"
@@ -268,7 +271,7 @@ def kind_of(manifest: Manifest, path: Path) -> type[Artifact]:
 
 
 def open_artifact(path: Path) -> Artifact:
-    """Opens the artifact that lies at `path`, of whatever kind, and verifies every file against its manifest.
+    """Opens the artifact at `path`, of any kind, and verifies every file against its manifest.
 
     Raises `WrongKindError` for a kind that this version does not know, `CorruptArtifactError` for a file that has
     changed, `SchemaVersionError` for an artifact of another schema version.

@@ -1,9 +1,9 @@
-"""What an artifact says about itself: `manifest.json`, written last, so that its existence means completeness.
+"""Manifests: the `manifest.json` of an artifact, written last, so that its existence means completeness.
 
-Two digests, never to be mixed up: the *fingerprint* hashes what was asked for (stage, version, recipe, engine,
-verifiers, content digests of the inputs) and is the address; the *content digest* hashes what came out, and is the
-data version that downstream stages see. Files under `logs/` and `card/` are verified like all others but stay out of
-the content digest: they hold times, and words about the content.
+There are two digests. The *fingerprint* hashes what was requested (stage, version, recipe, engine, verifiers, content
+digests of the inputs) and is the address. The *content digest* hashes the result and is the data version that
+downstream stages see. Files under `logs/` and `card/` are verified like all others but are not part of the content
+digest, because they hold times and descriptions.
 """
 
 import hashlib
@@ -19,18 +19,18 @@ from r1_pipeline.records import Record
 
 SCHEMA = 1
 MARKER = "home.json"
-"""File by which a home is known; it names the schema version."""
+"""File that marks a folder as a home; it names the schema version."""
 MANIFEST = "manifest.json"
 ARTIFACTS = "artifacts"
-"""Folder of a home that holds them all."""
+"""Folder of a home that holds all artifacts."""
 STAGING = ".staging"
-"""Folder beside them in which one is written before it is whole."""
+"""Folder next to the artifacts in which an artifact is written until it is complete."""
 LOGS = "logs"
 CARD = "card"
 
 
 def check_marker(home: Path) -> None:
-    """Raises `CorruptArtifactError` or `SchemaVersionError` unless `home` says that it has this schema."""
+    """Checks the schema version of `home`; raises `CorruptArtifactError` or `SchemaVersionError`."""
     marker = home / MARKER
     try:
         found = json.loads(marker.read_bytes())["schema"]
@@ -44,31 +44,31 @@ def check_marker(home: Path) -> None:
 
 
 class FileEntry(Record):
-    """One file of an artifact."""
+    """The path, size and digest of one file of an artifact."""
 
     path: str
-    """Relative to the artifact, with forward slashes."""
+    """Path relative to the artifact, with forward slashes."""
     bytes: int
     sha256: str
 
 
 class InputRef(Record):
-    """One edge of the graph, as it was really read."""
+    """A reference to an input artifact, as it was read."""
 
     kind: str
     name: str
     fingerprint: str
     digest: str
     manifest: str | None = None
-    """sha256 of the manifest that was read, so that manifests chain; None only in manifests older than this field."""
+    """Hash (sha256) of the input's manifest, which chains manifests; None only in manifests older than this field."""
 
     def path(self, home: Path) -> Path:
-        """Folder of the artifact below a home."""
+        """Returns the folder of the artifact in a home."""
         return address(home / ARTIFACTS, self.kind, self.name, self.fingerprint)
 
 
 class Manifest(Record):
-    """The whole self-description; `payload` is what the fingerprint hashed, so that drift can be explained."""
+    """The complete description of an artifact; `payload` is the hashed value, so that changes can be explained."""
 
     schema_version: int = SCHEMA
     kind: str
@@ -82,31 +82,31 @@ class Manifest(Record):
     inputs: dict[str, InputRef]
     statistics: dict[str, Any]
     drops: dict[str, int]
-    """Reason -> rows that were dropped for it."""
+    """Reason -> number of rows dropped for it."""
     provenance: Provenance
     seal: str | None = None
-    """sha256 over all the above as canonical JSON; None only in manifests older than this field."""
+    """Checksum (sha256) of all fields above as canonical JSON; None only in manifests older than this field."""
 
 
 def address(root: Path, kind: str, name: str, fingerprint: str) -> Path:
-    """Folder of an artifact below the folder that holds them all: `{kind}/{name}/{fingerprint}`."""
+    """Returns the folder of an artifact below the artifacts folder: `{kind}/{name}/{fingerprint}`."""
     return root / kind / name / fingerprint
 
 
 def folders_of(home: Path, kind: str, name: str) -> list[Path]:
-    """Folders of all versions of an artifact below a home, newest first."""
+    """Returns the folders of all versions of an artifact in a home, newest first."""
     every = [manifest.parent for manifest in address(home / ARTIFACTS, kind, name, "*").parent.glob(f"*/{MANIFEST}")]
     return sorted(every, key=lambda folder: folder.stat().st_mtime, reverse=True)
 
 
 def sha256_of(path: Path) -> str:
-    """sha256 of a file's bytes, 64 hex digits."""
+    """Hashes a file's bytes with sha256; returns 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def list_files(directory: Path) -> tuple[FileEntry, ...]:
-    """Every file below `directory` but the manifest, sorted by path. Symbolic links are refused."""
+    """Lists every file below `directory` except the manifest, sorted by path; raises for symbolic links."""
     entries = []
     for path in sorted(directory.rglob("*")):
         if path.is_symlink():
@@ -118,23 +118,23 @@ def list_files(directory: Path) -> tuple[FileEntry, ...]:
 
 
 def content_digest(files: Iterable[FileEntry]) -> str:
-    """sha256 over the sorted (path, sha256) list, `logs/` and `card/` excluded."""
+    """Hashes the sorted list of (path, sha256) with sha256, excluding `logs/` and `card/`."""
     excluded = (f"{LOGS}/", f"{CARD}/")
     return fingerprint(sorted([f.path, f.sha256] for f in files if not f.path.startswith(excluded)))
 
 
 def seal_of(manifest: Mapping[str, Any]) -> str:
-    """The seal that belongs to the other fields of a manifest, in their JSON form."""
+    """Computes the checksum (`seal`) of the other fields of a manifest in JSON form."""
     return fingerprint({name: value for name, value in manifest.items() if name != "seal"})
 
 
 def sealed(manifest: Manifest) -> Manifest:
-    """`manifest` with its seal."""
+    """Returns `manifest` with its checksum."""
     return manifest.model_copy(update={"seal": seal_of(manifest.model_dump(mode="json"))})
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """Raises `SchemaVersionError` for another schema, `CorruptArtifactError` for an unreadable file."""
+    """Reads a manifest; raises `SchemaVersionError` for another schema, `CorruptArtifactError` for a damaged file."""
     path = directory / MANIFEST
     try:
         raw: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -159,7 +159,7 @@ REMEDY = "move the directory away and run again: it will be rebuilt"
 
 
 def file_faults(directory: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """Hashes every file again; yields (path, fault) for each that is missing, changed, or not in the manifest."""
+    """Hashes every file again and yields (path, fault) for each that is missing, changed or not in the manifest."""
     found = {f.path: f for f in list_files(directory)}
     for entry in manifest.files:
         actual = found.pop(entry.path, None)
@@ -174,7 +174,7 @@ def file_faults(directory: Path, manifest: Manifest) -> Iterator[tuple[str, str]
 
 
 def verify_files(directory: Path, manifest: Manifest) -> None:
-    """Raises `CorruptArtifactError` with the first of `file_faults`, or for a digest that is not the files'."""
+    """Verifies all files; raises `CorruptArtifactError` with the first of `file_faults`, or for a wrong digest."""
     for path, fault in file_faults(directory, manifest):
         raise CorruptArtifactError(f"{directory / path} {fault}; {REMEDY}")
     if content_digest(manifest.files) != manifest.digest:

@@ -1,6 +1,6 @@
-"""The append-only JSONL file of step metrics: the truth from which every tracker is fed.
+"""The append-only JSONL file of step metrics, from which every tracker is fed.
 
-A dead tracker can so neither hold up training nor lose a step. A line cut short by a crash is left out when read.
+A dead tracker can therefore neither stall training nor lose a step. A line cut short by a crash is skipped on reading.
 """
 
 import json
@@ -16,7 +16,7 @@ METRICS = "metrics.jsonl"
 
 
 def append_metrics(path: Path, step: int, total: int, metrics: Mapping[str, float]) -> None:
-    """Add one step, durably."""
+    """Appends one step, durably."""
     line = json.dumps({"step": step, "total": total, "time": time.time(), **metrics}, allow_nan=False)
     with path.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
@@ -25,7 +25,7 @@ def append_metrics(path: Path, step: int, total: int, metrics: Mapping[str, floa
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Rows of a metrics file, in order; a last line cut short by a crash is left out."""
+    """Returns the rows of a metrics file in order; a last line cut short by a crash is skipped."""
     if not path.exists():
         return []
     rows = []
@@ -36,6 +36,6 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def rewind_metrics(path: Path, step: int) -> None:
-    """Forget what came after `step`: a resumed run will say it again."""
+    """Removes the rows after `step`, which a resumed run will log again."""
     kept = [row for row in read_metrics(path) if row["step"] <= step]
     write_text_whole(path, "".join(json.dumps(row) + "\n" for row in kept))

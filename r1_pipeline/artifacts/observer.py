@@ -1,4 +1,4 @@
-"""Who watches the making of artifacts: progress displays and trackers. Observers never change a result."""
+"""Observers of the making of artifacts: progress displays and trackers, which never change a result."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,33 +8,35 @@ from r1_pipeline.artifacts.kinds import Artifact
 
 
 class Observer:
-    """Watches nothing; derive and override. Calls come from the process that makes the artifact."""
+    """Ignores every event; derive and override. Calls come from the process that makes the artifact."""
 
     def began(
         self, name: str, fingerprint: str, payload: Mapping[str, Any], inputs: Mapping[str, Artifact], metrics: Path
     ) -> Mapping[str, str]:
-        """A computation of `inputs` (edge -> artifact) starts; not called on reuse. Returns identifiers to keep in the
-        provenance."""
+        """Handles the start of a computation from `inputs` (edge -> artifact); not called on reuse.
+
+        Returns identifiers to store in the provenance.
+        """
         return {}
 
     def stepped(self, name: str, step: int, total: int, metrics: Mapping[str, float]) -> None:
-        """One step is done."""
+        """Handles the end of a step."""
 
     def noted(self, name: str, message: str) -> None:
-        """Something a person should read."""
+        """Handles a message for the user."""
 
     def finished(self, artifact: Artifact) -> None:
-        """The computation ended well."""
+        """Handles the successful end of a computation."""
 
     def failed(self, name: str, error: BaseException) -> None:
         """The computation stopped with `error`; its scratch is kept."""
 
     def reused(self, artifact: Artifact) -> None:
-        """Nothing had to be computed."""
+        """Handles the reuse of a finished artifact."""
 
 
 class Observers(Observer):
-    """Several observers as one, told in order."""
+    """Combines several observers into one, which notifies them in order."""
 
     def __init__(self, watching: Sequence[Observer]) -> None:
         self._watching = watching

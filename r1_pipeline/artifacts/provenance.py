@@ -1,6 +1,6 @@
-"""Under what circumstances an artifact was made: code, packages, machine, time, orchestrator runs.
+"""Provenance: the code, packages, machine, time and orchestrator runs behind an artifact.
 
-None of it enters a fingerprint. Not covered: what was computed (the manifest's payload says that).
+None of it enters a fingerprint. The manifest's payload says what was computed.
 """
 
 import hashlib
@@ -39,38 +39,38 @@ RECORDED_PACKAGES = (
     "py3langid",
     "reasoning-gym",
 )
-"""The packages whose version can change a result or a verdict."""
+"""Packages whose version can change a result or a verdict."""
 
 PIPELINE_RUN = "r1.pipeline_run"
-"""Key, among `Provenance.runs`, of the whole run that a computation belonged to."""
+"""Key in `Provenance.runs` of the pipeline run that a computation belonged to."""
 
 
 class Provenance(Record):
-    """Everything around the computation that is not its recipe."""
+    """The circumstances of a computation, apart from its recipe."""
 
     commit: str | None
-    """Git commit of the source tree, None outside a checkout."""
+    """Git commit of the source tree; None outside a checkout."""
     diff_sha256: str | None
-    """sha256 of the uncommitted difference to that commit; None when clean or outside a checkout."""
+    """Hash (sha256) of the uncommitted changes to that commit; None if there are none, or outside a checkout."""
     packages: dict[str, str]
     python: str
     platform: str
     device: str
     started: str
-    """UTC, ISO 8601."""
+    """Start time, UTC in ISO 8601."""
     seconds: float
     """Wall time of the computation, by the monotonic clock."""
     runs: dict[str, str]
-    """Identifiers given by the observers, e.g. `dagster_run_id`, `mlflow_run_id`."""
+    """Identifiers from the observers, such as `dagster_run_id` and `mlflow_run_id`."""
     sandbox: dict[str, Any] | None = None
-    """Self-test of the sandbox in which programs were graded; None where none were."""
+    """Self-test of the sandbox in which programs were graded; None if none were graded."""
     recipe_files: dict[str, str] = Field(default_factory=dict)
-    """sha256 of the recipe files of users that the process had run, by file name."""
+    """File name -> sha256 of each user's recipe file that the process had loaded."""
 
 
 @cache
 def code_state() -> tuple[str | None, str | None]:
-    """(commit, sha256 of the uncommitted diff or None) of the checkout this package lies in."""
+    """Returns the commit of this package's checkout and the sha256 of its uncommitted diff, or None for either."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None, None
@@ -88,7 +88,7 @@ def code_state() -> tuple[str | None, str | None]:
 
 @cache
 def package_versions() -> dict[str, str]:
-    """Installed versions of `RECORDED_PACKAGES`; absent ones are left out."""
+    """Returns the installed versions of `RECORDED_PACKAGES`, without absent ones."""
     found = {}
     for name in RECORDED_PACKAGES:
         try:
@@ -101,7 +101,7 @@ def package_versions() -> dict[str, str]:
 def capture(
     *, device: str, started: str, seconds: float, runs: dict[str, str], sandbox: Mapping[str, Any] | None
 ) -> Provenance:
-    """Provenance of a computation that has just ended in this process."""
+    """Captures the provenance of a computation that has just ended in this process."""
     commit, diff = code_state()
     return Provenance(
         commit=commit,

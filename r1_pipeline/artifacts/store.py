@@ -1,8 +1,8 @@
-"""The only code that writes artifact directories: `{home}/artifacts/{kind}/{name}/{fingerprint}/`.
+"""The store, the only code that writes artifact directories: `{home}/artifacts/{kind}/{name}/{fingerprint}/`.
 
-An artifact is written in a staging directory; its files are synced, the manifest comes last, then one rename makes
-it visible. Existing therefore means complete, whatever was killed when. A lock per fingerprint lets a second writer
-wait and reuse. `build` is the one door: it computes the fingerprint, reuses what exists, else calls the maker.
+An artifact is written to a staging directory; its files are synced, the manifest comes last, and one rename makes it
+visible. An artifact that exists is therefore complete, even after a kill at any moment. A lock per fingerprint makes a
+second writer wait and reuse. `build` computes the fingerprint, then reuses the artifact or calls its maker.
 """
 
 import errno
@@ -46,27 +46,27 @@ from r1_pipeline.recipe import Recipe, canonical_value, fingerprint
 A = TypeVar("A", bound=Artifact)
 
 MINIMUM_FREE_BYTES = 256 * 1024**2
-"""Below this much free disk no stage is started."""
+"""Free disk space, bytes, below which no stage is started."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What is asked for: everything that enters the fingerprint."""
+    """A request for an artifact: everything that enters the fingerprint."""
 
     name: str
-    """Asset key, partitions after a slash: `distilled/qwen`."""
+    """Asset key, with the partition after a slash: `distilled/qwen`."""
     stage: str
-    """The verb."""
+    """Name of the verb."""
     version: int
-    """Bumped by hand when the verb's code changes its bytes."""
+    """Version of the verb, bumped by hand when a change of its code changes the result's bytes."""
     recipe: Recipe
     inputs: Mapping[str, Artifact]
-    """Edge name -> artifact."""
+    """Edge -> input artifact."""
     tool_versions: Mapping[str, str] = field(default_factory=dict)
-    """Engine identity and verifier versions, where used."""
+    """Identity of the engine and versions of the verifiers that are used."""
 
     def payload(self) -> dict[str, Any]:
-        """The fingerprinted value. No paths, devices, worker counts, profile or artifact names."""
+        """Returns the fingerprinted value, which has no paths, devices, worker counts, profile or artifact names."""
         payload: dict[str, Any] = canonical_value(
             {
                 "stage": self.stage,
@@ -81,12 +81,12 @@ class Spec:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a maker says about the files that it wrote."""
+    """A maker's statistics about the files that it wrote."""
 
     statistics: Mapping[str, Any] = field(default_factory=dict)
     drops: Mapping[str, int] = field(default_factory=dict)
     sandbox: Mapping[str, Any] | None = None
-    """For the provenance: what the sandbox withstood in which programs were run."""
+    """Self-test of the sandbox in which programs were run, for the provenance."""
 
 
 class Store:
@@ -105,18 +105,18 @@ class Store:
         self._sweep()
 
     def locate(self, kind: type[A], name: str, fp: str) -> Path:
-        """Address of an artifact, whether or not it exists."""
+        """Returns the address of an artifact, existing or not."""
         return address(self.root, kind.kind, name, fp)
 
     def find(self, kind: type[A], spec: Spec) -> A | None:
-        """The finished artifact of `spec`, verified, or None."""
+        """Returns the finished artifact of `spec`, verified, or None."""
         path = self.locate(kind, spec.name, fingerprint(spec.payload()))
         return kind.open(path) if path.exists() else None
 
     def build(self, kind: type[A], spec: Spec, make: Callable[[Draft], BuildResult]) -> A:
-        """Reuse the artifact of `spec`, or make it. An interrupted `make` finds its scratch again next time.
+        """Reuses the artifact of `spec`, or makes it; an interrupted `make` finds its scratch folder again.
 
-        Raises `CorruptArtifactError` when a finished artifact was changed, `OutOfDiskError` when the disk is full.
+        Raises `CorruptArtifactError` if a finished artifact was changed, `OutOfDiskError` if the disk is full.
         """
         payload = spec.payload()
         fp = fingerprint(payload)
@@ -170,7 +170,7 @@ class Store:
                     ) from error
                 raise
             made = kind.open(target)
-            self.observer.finished(made)  # before scratch goes: trackers deliver what is left of its metrics
+            self.observer.finished(made)  # before scratch is removed: trackers still deliver its metrics
             shutil.rmtree(draft.scratch)
             return made
 
@@ -185,7 +185,7 @@ class Store:
             yield
 
     def _sweep(self) -> None:
-        """Remove staging directories whose maker is gone."""
+        """Removes staging directories whose process has ended."""
         for staging in self._staging.iterdir():
             with (self._locks / staging.name.partition("-")[0]).open("w") as file:
                 try:
@@ -204,7 +204,7 @@ class Store:
 
 
 def reference(artifact: Artifact) -> InputRef:
-    """The edge to `artifact`, as manifests keep it."""
+    """Returns the reference to `artifact` for manifests."""
     made = artifact.manifest
     return InputRef(
         kind=made.kind,
@@ -216,12 +216,12 @@ def reference(artifact: Artifact) -> InputRef:
 
 
 def open_input(home: Path, edge: InputRef) -> Artifact:
-    """The artifact that an edge of a manifest points to; raises like `Artifact.open`."""
+    """Opens the artifact that a manifest refers to; raises like `Artifact.open`."""
     return open_artifact(edge.path(home))
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether `error` or what caused it is a full disk; native writers only say so in their message."""
+    """Returns True if `error` or its cause is a full disk; native writers state that only in the message."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -236,7 +236,9 @@ def _check_home(home: Path) -> None:
     marker = home / MARKER
     home.mkdir(parents=True, exist_ok=True)
     if not marker.exists():
-        whole = home / f".home-{uuid.uuid4().hex[:8]}"  # others may open this home now: they see all of it or nothing
+        whole = (
+            home / f".home-{uuid.uuid4().hex[:8]}"
+        )  # another process that opens this home now sees all of it or nothing
         whole.write_text(json.dumps({"schema": SCHEMA}) + "\n", encoding="utf-8")
         whole.replace(marker)
         return

@@ -1,8 +1,8 @@
-"""Tables on disk: Parquet with page checksums; the same rows give the same bytes, however they arrived.
+"""Tables on disk: Parquet with page checksums, whose bytes depend on the rows only.
 
-A table that may be larger than memory is cut into shards, `NAME-00000.parquet` and on; rows stand in order of shard,
-row group and row. Row groups and shards end after so many bytes, so that one group fits in memory whatever the length
-of its rows. Not covered: what the columns mean (`records`), who may write where (`store`).
+A table that can be larger than memory is cut into shards `NAME-00000.parquet`, `NAME-00001.parquet` and so on; rows are
+in order of shard, row group and row. Row groups and shards have a limit in bytes, so that a group fits in memory
+for rows of any length. `records` defines the columns, `store` who writes where.
 """
 
 import json
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Record)
 
 ROW_GROUP_BYTES = 8 * 1024**2
-"""Of its values: what must be decompressed to show one row."""
+"""Size of a row group's values, all of which must be decompressed to read one row."""
 SHARD_BYTES = 128 * 1024**2
-"""Of its values; about a third of that on disk."""
+"""Size of a shard's values; about a third of it on disk."""
 READ_AHEAD = "2"
-"""Row groups that Polars decompresses ahead of need; its own choice, 8 and more, grows the memory with the table."""
+"""Row groups that Polars decompresses in advance; with its default, 8 or more, memory grows with the table."""
 _JSON_COLUMNS = frozenset({"tests", "token_ids"})
-"""Nested fields of the records, kept as JSON text so that a table's schema never depends on its rows."""
+"""Nested fields of records, stored as JSON text so that a table's schema never depends on its rows."""
 
 
 class ShardWriter:
-    """Writes frames of one schema below each other into the shards `NAME-*.parquet`; no frames give no shard."""
+    """Writes frames of one schema, one after another, to the shards `NAME-*.parquet`; without frames, no shard."""
 
     def __init__(self, directory: Path, name: str) -> None:
         self.paths: list[Path] = []
@@ -51,7 +51,7 @@ class ShardWriter:
         self._close()
 
     def write(self, frame: "pl.DataFrame") -> None:
-        """Append rows; what does not fill a row group waits for the next ones."""
+        """Appends rows; an incomplete row group waits for more."""
         import polars as pl
 
         self._held = frame if self._held is None else pl.concat([self._held, frame])
@@ -83,7 +83,7 @@ class ShardWriter:
 
 
 def write_shards(directory: Path, name: str, frames: Iterable["pl.DataFrame"]) -> int:
-    """Frames of one schema, one below the other, as shards; returns the rows."""
+    """Writes frames of one schema, one after another, as shards; returns the number of rows."""
     with ShardWriter(directory, name) as writer:
         for frame in frames:
             writer.write(frame)
@@ -91,7 +91,7 @@ def write_shards(directory: Path, name: str, frames: Iterable["pl.DataFrame"]) -
 
 
 def row_bytes(frame: "pl.DataFrame") -> "pl.Series":
-    """About the size of each row's values."""
+    """Estimates the size of each row's values, in bytes."""
     import polars as pl
     import polars.selectors as cs
 
@@ -105,7 +105,7 @@ def row_bytes(frame: "pl.DataFrame") -> "pl.Series":
 
 
 def write_table(path: Path, frame: "pl.DataFrame") -> None:
-    """A table that fits in memory, in one file."""
+    """Writes a table that fits in memory to one file."""
     import pyarrow.parquet as pq
 
     group = max(1, round(frame.height * ROW_GROUP_BYTES / max(int(row_bytes(frame).sum()), ROW_GROUP_BYTES)))
@@ -113,7 +113,7 @@ def write_table(path: Path, frame: "pl.DataFrame") -> None:
 
 
 def read_table(path: Path) -> "pl.DataFrame":
-    """A whole file; a page whose checksum does not fit raises `OSError`."""
+    """Reads a whole file; raises `OSError` for a page with a wrong checksum."""
     import polars as pl
     import pyarrow.parquet as pq
 
@@ -123,7 +123,7 @@ def read_table(path: Path) -> "pl.DataFrame":
 
 
 def read_groups(paths: Sequence[Path], columns: Sequence[str] | None = None) -> Iterator["pl.DataFrame"]:
-    """The row groups of several files of one schema, in order; checksums as in `read_table`."""
+    """Yields the row groups of several files of one schema, in order, with checksums verified as in `read_table`."""
     import polars as pl
     import pyarrow.parquet as pq
 
@@ -136,7 +136,7 @@ def read_groups(paths: Sequence[Path], columns: Sequence[str] | None = None) -> 
 
 
 def scan_tables(paths: Sequence[Path]) -> "pl.LazyFrame":
-    """The rows of several files of one schema, lazily; pages' checksums are not looked at."""
+    """Scans the rows of several files of one schema lazily; checksums of pages are not verified."""
     import polars as pl
 
     os.environ.setdefault("POLARS_ROW_GROUP_PREFETCH_SIZE", READ_AHEAD)
@@ -144,14 +144,14 @@ def scan_tables(paths: Sequence[Path]) -> "pl.LazyFrame":
 
 
 def rows_at(rows: "pl.LazyFrame", numbers: Collection[int]) -> "pl.LazyFrame":
-    """The rows with these numbers, in order."""
+    """Selects the rows with these numbers, in order."""
     import polars as pl
 
     return rows.with_row_index("row").filter(pl.col("row").is_in(numbers)).drop("row")
 
 
 def stored_bytes(paths: Sequence[Path]) -> int:
-    """Of all pages, decompressed."""
+    """Returns the size of all pages, decompressed."""
     import pyarrow.parquet as pq
 
     files = [pq.read_metadata(path) for path in paths]
@@ -159,17 +159,17 @@ def stored_bytes(paths: Sequence[Path]) -> int:
 
 
 def write_records(path: Path, records: Sequence[Record], kind: type[Record]) -> None:
-    """Records as a table, one a row."""
+    """Writes records as a table, one per row."""
     write_table(path, frame_of(records, kind))
 
 
 def read_records(path: Path, kind: type[R]) -> list[R]:
-    """The inverse of `write_records`."""
+    """Reads records that `write_records` wrote."""
     return records_of(read_table(path), kind)
 
 
 def frame_of(records: Sequence[Record], kind: type[Record]) -> "pl.DataFrame":
-    """Records as rows; the schema is that of `kind`, whatever the rows, less the `Sparse` columns that no row has."""
+    """Converts records to rows; the schema depends on `kind` only, apart from `Sparse` columns that no row has."""
     import polars as pl
 
     rows = [_flat(record) for record in records]
@@ -179,12 +179,12 @@ def frame_of(records: Sequence[Record], kind: type[Record]) -> "pl.DataFrame":
 
 
 def records_of(frame: "pl.DataFrame", kind: type[R]) -> list[R]:
-    """The rows of `frame_of`, or some of them, as records."""
+    """Converts rows of `frame_of`, or some of them, to records."""
     return [kind.model_validate(_unflat(row)) for row in frame.iter_rows(named=True)]
 
 
 def schema_of(kind: type[Record]) -> "dict[str, type[pl.DataType]]":
-    """Columns of a table of these records."""
+    """Returns the columns of a table of these records."""
     import polars as pl
 
     numbers: dict[Any, type[pl.DataType]] = {int: pl.Int64, float: pl.Float64, bool: pl.Boolean}
