@@ -10,6 +10,7 @@
 # make test-deepspeed   ZeRO-3 on two CPU ranks, in an environment of its own (.venv-deepspeed)
 # make test-install   the wheel, installed without extras in an empty environment
 # make docs   the documentation as a site in site/, with every warning an error, in an environment of its own (.venv-docs)
+# make test-docs   every command and program of the documentation, run in order
 # make test-cluster   a Ray cluster of two nodes, and a Slurm of two, on this machine
 
 PYTHON ?= python3.11
@@ -19,7 +20,7 @@ READY := $(VENV)/.ready
 export R1_HOME ?= $(CURDIR)/.r1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-tiny controls seeds test-install test-services test-vllm test-deepspeed test-cluster services docs lint bench gpu setup sandbox clean
+.PHONY: demo test test-tiny controls seeds test-install test-services test-vllm test-deepspeed test-cluster services docs test-docs lint bench gpu setup sandbox clean
 
 setup: $(READY)
 
@@ -106,6 +107,9 @@ lint: $(READY)
 # The variable switches off a notice of mkdocs-material that is no warning about this site.
 docs: .venv-docs/.ready
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+
+test-docs: $(READY) sandbox
+	@$(BIN)/python -m pytest -m slow tests/docs
 
 bench: $(READY)
 	@for script in benchmarks/sandbox.py benchmarks/format_weight.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -1,5 +1,5 @@
 """Laws of team storage: with one variable each, Dagster and MLflow keep their records in PostgreSQL, and what a home
-has in SQLite is there after `r1 migrate`.
+has in SQLite is there after `r1 migrate`, as docs/operating.md says.
 
 A real server of Debian's package `postgresql`, started here on a socket of its own.
 """

@@ -69,7 +69,7 @@ class Proxied(NamedTuple):
 
 def shown(replaced: dict[str, str]) -> str:
     """The configuration in the documentation, with this machine's places in it."""
-    (configuration,) = re.findall(r"^```nginx\n(.*?)^```", DOCS.read_text(encoding="utf-8"), re.S | re.M)
+    (configuration,) = re.findall(r"^```nginx[^\n]*\n(.*?)^```", DOCS.read_text(encoding="utf-8"), re.S | re.M)
     for there, here in replaced.items():
         assert there in configuration
         configuration = configuration.replace(there, here)

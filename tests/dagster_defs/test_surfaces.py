@@ -1,5 +1,5 @@
-"""Laws of the surfaces as they run: `r1 ui` refuses on both addresses what the applications behind it let through,
-keeps the token to itself, and leaves nothing running.
+"""Laws of the surfaces as they run (docs/quickstart.md starts them): `r1 ui` refuses on both addresses what the
+applications behind it let through, keeps the token to itself, and leaves nothing running.
 """
 
 import json
