@@ -96,12 +96,12 @@ def test_rows_are_graded_as_by_the_command() -> None:
 
 @pytest.mark.parametrize("name", functions)
 def test_a_function_says_what_it_takes_and_raises(name: str) -> None:
-    """Every argument but the workshop and the recipe of a verb is named; so is every error, which has to exist."""
+    """Every argument but the build context and the recipe of a verb is named; so is every error, which has to exist."""
     found, text = function(name)
     assert FIRST.match(text.partition("\n\n")[0]), text
     is_verb = isinstance(getattr(r1_pipeline, name), Verb)
     arguments = {each.arg for each in (*found.args.args, *found.args.kwonlyargs)} - (
-        {"at", "recipe"} if is_verb else set()
+        {"context", "recipe"} if is_verb else set()
     )
     assert {each for each in arguments if f"`{each}" not in text} == set()
     raises = re.search(r"Raises (.+)", text, re.DOTALL)
