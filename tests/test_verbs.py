@@ -15,7 +15,7 @@ from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Completions, Corpu
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import BuildResult, Spec, Store
 from r1_pipeline.artifacts.tables import read_records, write_records
-from r1_pipeline.cli.regrade import regraded
+from r1_pipeline.cli.regrade import run_regrade
 from r1_pipeline.data.ingest.rows import DroppedRow
 from r1_pipeline.errors import ArtifactError, GraderBusyError, GraderError, NoSandboxError, RecipeError
 from r1_pipeline.evaluation.runner import EvaluateRecipe
@@ -109,7 +109,7 @@ def test_an_evaluation_may_find_answers_leniently_and_is_regraded_as_it_was_grad
     assert (watching.found, watching.made) == (["answers"], ["evaluation"])
     assert report.manifest.payload["recipe"] == {"ks": [1, 2], "extract": "lenient"}
     assert report.scores()["identity"]["verifiers"]["stem"] == "choice@3+lenient"
-    found = regraded(made[0], report.name, workers=1)
+    found = run_regrade(made[0], report.name, workers=1)
     assert found.digest == report.digest and not found.flips
     assert all(then == now for then, now in found.verifiers.items())
 

@@ -2,13 +2,13 @@
 
 from importlib.util import find_spec
 
-from dagster_defs.cli import making, operating
-from dagster_defs.cli.orchestrator import Dagster
+from dagster_defs.cli import admin_commands, run_commands
+from dagster_defs.cli.orchestrator import DagsterOrchestrator
 from r1_pipeline import cli
 from r1_pipeline.cli import app
 from r1_pipeline.cli.orchestrator import Orchestrator
 
-__all__ = ["app", "main", "making", "operating"]
+__all__ = ["admin_commands", "app", "main", "run_commands"]
 
 ORDER = (
     *(
@@ -35,4 +35,4 @@ app.registered_commands.sort(key=lambda command: ORDER.index(command.callback.__
 
 def main() -> None:
     """Entry point: `r1`, with Dagster's records where Dagster is installed."""
-    cli.main(Dagster() if find_spec("dagster") else Orchestrator())
+    cli.main(DagsterOrchestrator() if find_spec("dagster") else Orchestrator())

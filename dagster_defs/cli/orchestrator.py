@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from dagster_defs.cli import making
+from dagster_defs.cli import run_commands
 from dagster_defs.settings import Settings
 from r1_pipeline.cli.orchestrator import Orchestrator
 from r1_pipeline.home import HomeSettings
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from r1_pipeline.artifacts.kinds import Checkpoint
 
 
-class Dagster(Orchestrator):
+class DagsterOrchestrator(Orchestrator):
     """Answers from Dagster's records of a home."""
 
     def newest_model(self, settings: HomeSettings, model: str) -> "Checkpoint":
@@ -25,4 +25,4 @@ class Dagster(Orchestrator):
 
     def run(self, settings: HomeSettings, node: str) -> None:
         """Makes a node of the graph again where it is out of date."""
-        making.run(settings.profile, node, settings.home, settings.seed)
+        run_commands.run(settings.profile, node, settings.home, settings.seed)

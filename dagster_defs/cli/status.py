@@ -24,7 +24,7 @@ from r1_pipeline.records import Record
 from r1_pipeline.settings.reruns import When
 
 COLOURS = {"fresh": "green", "stale": "yellow", "missing": "dim", "failed gate": "red"}
-SHOWN = 6
+MAX_REASONS_SHOWN = 6
 """Differences that the table spells out."""
 
 
@@ -48,7 +48,7 @@ class AssetState(Record):
     """Of all that is made from it, on top: what follows if other bytes come out."""
 
 
-def survey(settings: Settings) -> list[AssetState]:
+def asset_states(settings: Settings) -> list[AssetState]:
     """All materializable assets and partitions in topological order; makes nothing."""
     profile = settings.load()
     bound, hours = profile.bound, planned_hours(profile)
@@ -80,9 +80,13 @@ def status_table(states: Iterable[AssetState]) -> Table:
     for column in ("asset", "state", "digest", "age", "hours", "below", "why"):
         table.add_column(column, no_wrap=column != "why")
     for each in states:
-        more = [f"and {len(each.why) - SHOWN} more: r1 status --json"] if len(each.why) > SHOWN else []
+        more = (
+            [f"and {len(each.why) - MAX_REASONS_SHOWN} more: r1 status --json"]
+            if len(each.why) > MAX_REASONS_SHOWN
+            else []
+        )
         cost = ("", "") if each.state == "fresh" else (hours_text(each.hours), hours_text(each.hours_below))
-        colour, why = COLOURS[each.state], "\n".join([*each.why[:SHOWN], *more])
+        colour, why = COLOURS[each.state], "\n".join([*each.why[:MAX_REASONS_SHOWN], *more])
         table.add_row(
             each.asset, f"[{colour}]{each.state}[/]", (each.digest or "")[:12], each.age or "", *cost, escape(why)
         )

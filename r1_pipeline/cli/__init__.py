@@ -5,12 +5,12 @@ import sys
 
 from typer.exceptions import TyperException
 
-from r1_pipeline.cli import asking, judging, models, starting
-from r1_pipeline.cli.common import app, fail, quiet
+from r1_pipeline.cli import grading_commands, init, inspect_commands, model_commands
+from r1_pipeline.cli.common import app, fail, silence_warnings
 from r1_pipeline.cli.orchestrator import Orchestrator
 from r1_pipeline.errors import R1Error
 
-__all__ = ["app", "asking", "judging", "main", "models", "starting"]
+__all__ = ["app", "grading_commands", "init", "inspect_commands", "main", "model_commands"]
 
 INTERRUPTED = 130
 """What shells report of a process that SIGINT ended."""
@@ -34,7 +34,7 @@ def main(orchestrator: Orchestrator | None = None) -> None:
     Commands ask `orchestrator` what only records of runs can tell.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    quiet()
+    silence_warnings()
     try:
         code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False, obj=orchestrator or Orchestrator())
     except R1Error as error:

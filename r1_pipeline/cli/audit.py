@@ -14,7 +14,7 @@ WORKERS = 2
 """Children that judge rows again."""
 
 
-def audited(home: Path, asset: str | None, full: bool) -> Audit:
+def run_audit(home: Path, asset: str | None, full: bool) -> Audit:
     """The audit of one artifact, named or given as a folder, or of all under `home`."""
     wanted: list[Artifact] | None
     if asset and (manifest := Path(asset).resolve() / MANIFEST).is_file():
@@ -26,17 +26,17 @@ def audited(home: Path, asset: str | None, full: bool) -> Audit:
     return audit(library, wanted, full=full, runtime=Runtime(threads=WORKERS))
 
 
-def said(found: Audit) -> str:
+def format_audit(result: Audit) -> str:
     """Findings first, one a line; then what was looked at."""
-    lines = [f"[red]{escape(f.artifact)}[/] {escape(f.where)}: {escape(f.what)}" for f in found.findings]
-    lines += [f"[yellow]not checked:[/] {escape(what)}" for what in found.not_checked]
-    state = f"[red]{len(found.findings)} findings[/]" if found.findings else "[green]nothing wrong[/]"
+    lines = [f"[red]{escape(f.artifact)}[/] {escape(f.where)}: {escape(f.what)}" for f in result.findings]
+    lines += [f"[yellow]not checked:[/] {escape(what)}" for what in result.not_checked]
+    state = f"[red]{len(result.findings)} findings[/]" if result.findings else "[green]nothing wrong[/]"
     lines.append(
-        f"{state}: {found.artifacts} artifacts, {found.files} files, {found.bytes / 1e6:,.1f} MB hashed; "
-        f"{found.rows:,} corpus rows checked, of reasoning {found.rejudged} judged again"
+        f"{state}: {result.artifacts} artifacts, {result.files} files, {result.bytes / 1e6:,.1f} MB hashed; "
+        f"{result.rows:,} corpus rows checked, of reasoning {result.rejudged} judged again"
     )
-    if len(found.seals) == 1:
+    if len(result.seals) == 1:
         lines.append(
-            f"{found.seals[0].name}: digest {found.seals[0].digest}, manifest sha256 {found.seals[0].manifest}"
+            f"{result.seals[0].name}: digest {result.seals[0].digest}, manifest sha256 {result.seals[0].manifest}"
         )
     return "\n".join(lines)

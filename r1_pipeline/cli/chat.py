@@ -16,7 +16,7 @@ from r1_pipeline.records import Completion, Request, Sampling
 
 
 @dataclass
-class Partner:
+class ChatSession:
     """A loaded model with its own template; every question stands for itself."""
 
     engine: Engine
@@ -38,7 +38,7 @@ class Partner:
 
 
 @contextmanager
-def partner(profile: Profile, checkpoint: Checkpoint, temperature: float) -> Iterator[Partner]:
+def open_chat(profile: Profile, checkpoint: Checkpoint, temperature: float) -> Iterator[ChatSession]:
     """A version of a model on the engine of the profile, with as many tokens as its evaluation allows.
 
     What a server says is not kept.
@@ -46,6 +46,6 @@ def partner(profile: Profile, checkpoint: Checkpoint, temperature: float) -> Ite
     recipe = profile.bound.recipe(profile.bound.evaluation(profile.bound.name(checkpoint.name)))
     assert isinstance(recipe, EvaluateRecipe)
     sampling = recipe.ask.sampling.model_copy(update={"temperature": temperature})
-    alone = profile.runtime.model_copy(update={"cluster": None})
-    with TemporaryDirectory() as scratch, open_engine(checkpoint, recipe.ask.engine, alone, Path(scratch)) as engine:
-        yield Partner(engine, checkpoint.template, sampling, checkpoint.digest)
+    local = profile.runtime.model_copy(update={"cluster": None})
+    with TemporaryDirectory() as scratch, open_engine(checkpoint, recipe.ask.engine, local, Path(scratch)) as engine:
+        yield ChatSession(engine, checkpoint.template, sampling, checkpoint.digest)

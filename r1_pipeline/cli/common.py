@@ -54,7 +54,7 @@ RecipeOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
-class Told(TypedDict, total=False):
+class SettingsOptions(TypedDict, total=False):
     """What the command line says beside the home; what it leaves open is None."""
 
     profile: str | None
@@ -66,9 +66,9 @@ class Told(TypedDict, total=False):
 S = TypeVar("S", bound=HomeSettings)
 
 
-def settings_of(kind: type[S], home: Path | None, **told: Unpack[Told]) -> S:
+def settings_of(kind: type[S], home: Path | None, **options: Unpack[SettingsOptions]) -> S:
     """The environment's settings, with what the command line says on top."""
-    for name, value in {"home": home, **told}.items():
+    for name, value in {"home": home, **options}.items():
         if value is not None:
             os.environ[f"R1_{name.upper()}"] = str(value)
     settings = kind.from_environment()
@@ -76,13 +76,13 @@ def settings_of(kind: type[S], home: Path | None, **told: Unpack[Told]) -> S:
     return settings
 
 
-def kept_in(kind: type[S], home: Path | None, **told: Unpack[Told]) -> S:
+def existing_home_settings(kind: type[S], home: Path | None, **options: Unpack[SettingsOptions]) -> S:
     """`settings_of` for a question about what is there: raises `RequirementError` where there is no home."""
     require_home(home_of(home))
-    return settings_of(kind, home, **told)
+    return settings_of(kind, home, **options)
 
 
-def quiet() -> None:
+def silence_warnings() -> None:
     """No warnings of libraries, here and in all processes that are started, unless Python was asked for them."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")

@@ -31,7 +31,7 @@ QUIET_PERIOD = 15.0
 """Seconds between progress lines where standard error is not a terminal."""
 
 
-class MadeBy(Record):
+class OutputOrigin(Record):
     """What OUT was begun with."""
 
     input_sha256: str
@@ -64,31 +64,31 @@ def grade_file(source: Path, out: Path | None, workers: int, console: Console, r
         lines = read_lines(rows_of(file, source, otherwise=".jsonl"))
         sink: BinaryIO = sys.stdout.buffer
         if out is not None:
-            begin(out, MadeBy(input_sha256=sha256_of(source), verifiers=grader.identity))
+            prepare_output(out, OutputOrigin(input_sha256=sha256_of(source), verifiers=grader.identity))
             sink = stack.enter_context(out.open("ab"))
-            for known in replayed(lines, out):
-                _count(tally, known, source, console)
+            for previous in read_previous(lines, out):
+                _count(tally, previous, source, console)
             tally.before = tally.outcomes.total()
-        shown = _Shown(console, file, source.stat().st_size, tally)
+        progress = _Progress(console, file, source.stat().st_size, tally)
         if console.is_terminal:
-            stack.enter_context(shown.bars)
+            stack.enter_context(progress.bars)
         for result in grade_lines(grader, lines, workers):
             _count(tally, result, source, console)
             if isinstance(result, Graded):
                 sink.write(result.model_dump_json().encode() + b"\n")
                 sink.flush()
-            shown.update()
+            progress.update()
     return tally
 
 
-def begin(out: Path, made_by: MadeBy) -> None:
+def prepare_output(out: Path, made_by: OutputOrigin) -> None:
     """Makes OUT ready to be appended to."""
     note = out.with_name(f"{out.name}.made-by.json")
     if not out.exists():
         note.write_text(made_by.model_dump_json(indent=1) + "\n", encoding="utf-8")
         return
     try:
-        before = MadeBy.model_validate_json(note.read_text(encoding="utf-8"))
+        before = OutputOrigin.model_validate_json(note.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{out} exists and {note.name} does not say what it is; choose another --out") from error
     if before != made_by:
@@ -111,7 +111,7 @@ def _cut_half_line(path: Path) -> None:
         file.truncate(end)
 
 
-def replayed(lines: Iterator[tuple[int, Line | BadLine]], out: Path) -> Iterator[Graded | BadLine]:
+def read_previous(lines: Iterator[tuple[int, Line | BadLine]], out: Path) -> Iterator[Graded | BadLine]:
     """The verdicts that OUT holds, with the bad lines between them; takes their lines from `lines`."""
     with out.open("rb") as file:
         for raw in file:
@@ -128,13 +128,13 @@ def replayed(lines: Iterator[tuple[int, Line | BadLine]], out: Path) -> Iterator
 def _count(tally: Tally, result: Graded | BadLine, source: Path, console: Console) -> None:
     if isinstance(result, BadLine):
         tally.bad += 1
-        said = f"{source.name}, line {result.number}: {result.reason}"
-        console.print(said, markup=False, highlight=False, soft_wrap=True)
+        message = f"{source.name}, line {result.number}: {result.reason}"
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
     else:
         tally.outcomes[result.outcome] += 1
 
 
-class _Shown:
+class _Progress:
     """How much of the file has been read and what came of it: a bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, console: Console, file: BinaryIO, size: int, tally: Tally) -> None:
@@ -142,14 +142,14 @@ class _Shown:
         self.bars = Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console, transient=True)
         self._bar = self.bars.add_task("", total=size, tally="")
         self._console, self._file, self._size, self._tally = console, file, size, tally
-        self._spoke = time.monotonic()
+        self._last_update = time.monotonic()
 
     def update(self) -> None:
         """After every verdict; speaks only when it is time to."""
         now = time.monotonic()
-        if now - self._spoke < (0.2 if self._console.is_terminal else QUIET_PERIOD):
+        if now - self._last_update < (0.2 if self._console.is_terminal else QUIET_PERIOD):
             return
-        self._spoke = now
+        self._last_update = now
         read = self._size if self._file.closed else self._file.tell()  # its reader closes it behind the last row
         if self._console.is_terminal:
             self.bars.update(self._bar, completed=read, tally=str(self._tally))

@@ -15,34 +15,34 @@ from r1_pipeline.rewards.answer_extraction import Rule
 from r1_pipeline.rewards.graders import default_grader
 
 
-def regraded(home: Path, name: str, workers: int) -> Regrade:
+def run_regrade(home: Path, name: str, workers: int) -> Regrade:
     """The newest evaluation or corpus `name` judged again; raises `UnknownNameError` with those that there are."""
     library = Library.of(home)
     newest = {artifact.name: artifact for kind in (EvalReport, Corpus) for artifact in library.newest(kind)}
     if name not in newest:
         raise UnknownNameError("evaluation or corpus", name, sorted(newest))
     artifact = open_artifact(newest[name].path)
-    asked = [ProblemSet.open(each.path) for each in library.upstream(artifact) if isinstance(each, ProblemSet)]
+    problems = [ProblemSet.open(each.path) for each in library.upstream(artifact) if isinstance(each, ProblemSet)]
     edge = artifact.manifest.inputs.get("answers")
     answers = open_input(home, edge) if edge else None
     assert answers is None or isinstance(answers, Completions)
     rule: Rule = "lenient" if artifact.manifest.payload["recipe"].get("extract") == "lenient" else "strict"
     with default_grader(Runtime(threads=workers), rule) as grader:
-        return regrade(artifact, answers, asked, grader)
+        return regrade(artifact, answers, problems, grader)
 
 
-def said(found: Regrade) -> str:
+def format_regrade(result: Regrade) -> str:
     """One line, and one for each verifier."""
-    lines = [f"{found.name} {found.digest[:12]}: {len(found.flips):,} of {found.judged:,} verdicts flip"]
-    if found.without_problem:
-        lines[0] += f"; {found.without_problem:,} rows have no stored problem"
-    lines += [f"  {old}" + (f" -> {new}" if new != old else " (unchanged)") for old, new in found.verifiers.items()]
+    lines = [f"{result.name} {result.digest[:12]}: {len(result.flips):,} of {result.judged:,} verdicts flip"]
+    if result.without_problem:
+        lines[0] += f"; {result.without_problem:,} rows have no stored problem"
+    lines += [f"  {old}" + (f" -> {new}" if new != old else " (unchanged)") for old, new in result.verifiers.items()]
     return "\n".join(lines)
 
 
-def shown(found: Regrade) -> Table:
+def flip_table(result: Regrade) -> Table:
     """Every flipped verdict."""
     table = Table("sample", "domain", "was", "is", "why", box=None, header_style="bold")
-    for flip in found.flips:
+    for flip in result.flips:
         table.add_row(flip.sample_id, flip.domain, flip.old, flip.new, escape(flip.detail))
     return table

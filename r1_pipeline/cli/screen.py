@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.artifacts.tables import ShardWriter
-from r1_pipeline.cli.screened import Proof, write_rows
+from r1_pipeline.cli.screen_output import Proof, write_rows
 from r1_pipeline.data.ingest.files import READERS, Broken, format_of, read_rows
 from r1_pipeline.data.screening.boilerplate import loss
 from r1_pipeline.data.screening.normalization import tokens
@@ -29,13 +29,13 @@ from r1_pipeline.recipe import canonical_value
 if TYPE_CHECKING:
     import polars as pl
 
-ASKED = ("question", "problem", "prompt", "instruction", "text", "input", "query")
-SAID = ("solution", "answer", "response", "completion", "output", "rationale", "canonical_solution")
+QUESTION_COLUMNS = ("question", "problem", "prompt", "instruction", "text", "input", "query")
+ANSWER_COLUMNS = ("solution", "answer", "response", "completion", "output", "rationale", "canonical_solution")
 """Columns that are read as text where no other are named."""
-THINKING = r"(?s)<think>(.*?)</think>"
-NAMED = 20
+REASONING_PATTERN = r"(?s)<think>(.*?)</think>"
+MAX_LISTED = 20
 """Rows of a file that cannot be read and are named one by one."""
-COLUMNS_SHOWN = 50
+MAX_COLUMNS_SHOWN = 50
 
 Say = Callable[[str], None]
 """Takes a line for people."""
@@ -64,32 +64,32 @@ def screen_file(
     """
     if out.exists() and any(out.iterdir()):
         raise RecipeError(f"{out} is not empty; name another folder")
-    asked, against = _Reading(source, columns, say), [_Reading(path, (), say) for path in references]
-    items = _items(against)
-    if nothing := [reading.path for reading in against if reading.rows == reading.broken]:
-        raise RecipeError(f"{nothing[0]} has no row that can be read; correct it or leave it out")
-    known = out.exists()
+    source_rows, reference_rows = _RowReader(source, columns, say), [_RowReader(path, (), say) for path in references]
+    items = _reference_items(reference_rows)
+    if empty := [reading.path for reading in reference_rows if reading.rows == reading.unreadable_rows]:
+        raise RecipeError(f"{empty[0]} has no row that can be read; correct it or leave it out")
+    existed = out.exists()
     out.mkdir(parents=True, exist_ok=True)
     try:
         with TemporaryDirectory(dir=out) as scratch:
-            texts = _stored(asked, Path(scratch))
-            found = screen_rows(texts, items, STANDARD_SCREENING, threads)
-            lost = loss(found, texts)
+            texts = _store_texts(source_rows, Path(scratch))
+            result = screen_rows(texts, items, STANDARD_SCREENING, threads)
+            lost = loss(result, texts)
     except R1Error:
-        if not known:
+        if not existed:
             out.rmdir()  # a file that cannot be screened leaves nothing
         raise
     if lost:
         say(f"warning: {lost}")
-    proofs = {int(row): Proof(*proof) for row, *proof in found.drop("row").iter_rows()}
+    proofs = {int(row): Proof(*proof) for row, *proof in result.drop("row").iter_rows()}
     write_rows(source, proofs, out)
-    counts = Counter({"unreadable": asked.broken, **Counter(found["reason"])})
+    counts = Counter({"unreadable": source_rows.unreadable_rows, **Counter(result["reason"])})
     unreadable: Counter[str] = Counter()
-    for reading in (asked, *against):
-        unreadable[reading.path.name] += reading.broken
+    for reading in (source_rows, *reference_rows):
+        unreadable[reading.path.name] += reading.unreadable_rows
     summary = {
-        "rows": asked.rows,
-        "kept": asked.rows - counts.total(),
+        "rows": source_rows.rows,
+        "kept": source_rows.rows - counts.total(),
         "dropped": {reason: counts[reason] for reason in ("unreadable", *ROW_REASONS) if counts[reason]},
         "unreadable": dict(+unreadable),
         "lost": lost,
@@ -101,7 +101,7 @@ def screen_file(
 
 
 @dataclass
-class _Reading:
+class _RowReader:
     """The rows of a file as texts, and what was seen of it so far."""
 
     path: Path
@@ -109,9 +109,9 @@ class _Reading:
     """Columns that are read as text; where there are none, those of known names."""
     say: Say
     rows: int = 0
-    broken: int = 0
+    unreadable_rows: int = 0
     """Of the rows, those that cannot be read."""
-    _seen: dict[str, bool] = field(default_factory=dict)
+    _has_text: dict[str, bool] = field(default_factory=dict)
     """Column -> whether it had text anywhere."""
 
     def texts(self) -> Iterator[tuple[int, dict[str, str]]]:
@@ -121,32 +121,32 @@ class _Reading:
         """
         if format_of(self.path) not in READERS:
             raise RecipeError(f"{self.path} cannot be screened; valid: {', '.join(READERS)} (also .gz or .zst)")
-        names = self.named or (*ASKED, *SAID)
+        names = self.named or (*QUESTION_COLUMNS, *ANSWER_COLUMNS)
         for row in read_rows(self.path):
             self.rows += 1
             if isinstance(row, Broken):
-                self.broken += 1
-                if self.broken <= NAMED:
+                self.unreadable_rows += 1
+                if self.unreadable_rows <= MAX_LISTED:
                     self.say(f"{self.path.name}, line {row.line}: {row.fault}")
                 continue
-            found = {name: text for name in names if (text := _text(row.columns.get(name))) is not None}
+            result = {name: text for name in names if (text := _text(row.columns.get(name))) is not None}
             for name in row.columns:
-                self._seen[name] = name in found or self._seen.get(name, False)
-            yield self.rows, found
-        self._judge()
+                self._has_text[name] = name in result or self._has_text.get(name, False)
+            yield self.rows, result
+        self._check_whole()
 
-    def _judge(self) -> None:
+    def _check_whole(self) -> None:
         """Say what was not named, and raise where the file as a whole gave nothing to read."""
-        if self.broken > NAMED:
-            self.say(f"{self.path.name}: {self.broken - NAMED:,} more rows cannot be read")
+        if self.unreadable_rows > MAX_LISTED:
+            self.say(f"{self.path.name}: {self.unreadable_rows - MAX_LISTED:,} more rows cannot be read")
         if not self.rows:
             raise RecipeError(f"{self.path} has no rows; leave it out")
-        if self.rows == self.broken:
+        if self.rows == self.unreadable_rows:
             return
-        shown = ", ".join(list(self._seen)[:COLUMNS_SHOWN])
-        if missing := [name for name in self.named if not self._seen.get(name)]:
+        shown = ", ".join(list(self._has_text)[:MAX_COLUMNS_SHOWN])
+        if missing := [name for name in self.named if not self._has_text.get(name)]:
             raise RecipeError(f"no text column {', '.join(missing)}; there are {shown}")
-        if not any(self._seen.values()):
+        if not any(self._has_text.values()):
             raise RecipeError(f"{self.path} has no text column of a known name ({shown}); name some with --columns")
 
 
@@ -156,7 +156,7 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _stored(reading: _Reading, scratch: Path) -> "pl.LazyFrame":
+def _store_texts(reading: _RowReader, scratch: Path) -> "pl.LazyFrame":
     """All texts as `screen_rows` takes them, in a table in `scratch`; the id of a row is its number."""
     import polars as pl
 
@@ -164,26 +164,28 @@ def _stored(reading: _Reading, scratch: Path) -> "pl.LazyFrame":
     held: list[tuple[str, str]] = []
     size = 0
     with ShardWriter(scratch, "texts") as writer:
-        for number, found in reading.texts():
-            held.append((str(number), "\n".join(found.values())))
+        for number, result in reading.texts():
+            held.append((str(number), "\n".join(result.values())))
             size += len(held[-1][1])
             if size >= BATCH_CHARACTERS:
                 writer.write(pl.DataFrame(held, schema, orient="row"))
                 held, size = [], 0
         writer.write(pl.DataFrame(held, schema, orient="row"))
     nobody = pl.lit(None, dtype=pl.String)
-    return pl.scan_parquet(writer.paths).with_columns(reasoning=pl.col("text").str.extract(THINKING), language=nobody)
+    return pl.scan_parquet(writer.paths).with_columns(
+        reasoning=pl.col("text").str.extract(REASONING_PATTERN), language=nobody
+    )
 
 
-def _items(readings: Sequence[_Reading]) -> "pl.DataFrame":
+def _reference_items(readings: Sequence[_RowReader]) -> "pl.DataFrame":
     """`id` (`FILE#ROW COLUMN`, from 1) and `text`: questions, and solutions that are not shorter than the window."""
     import polars as pl
 
     items = [
-        (f"{reading.path.name}#{number} {name}", name in SAID, text)
+        (f"{reading.path.name}#{number} {name}", name in ANSWER_COLUMNS, text)
         for reading in readings
-        for number, found in reading.texts()
-        for name, text in found.items()
+        for number, result in reading.texts()
+        for name, text in result.items()
     ]
     table = pl.DataFrame(items, {"id": pl.String, "said": pl.Boolean, "text": pl.String}, orient="row")
     long = tokens(pl.col("text")).list.len() >= STANDARD_SCREENING.contamination.window

@@ -10,7 +10,7 @@ import pytest
 
 from r1_pipeline.artifacts.kinds import ProblemSet
 from r1_pipeline.artifacts.store import Store
-from r1_pipeline.cli.starting import FILES, write_project
+from r1_pipeline.cli.init import FILES, write_project
 from r1_pipeline.data.curation import CurateRecipe
 from r1_pipeline.home import HomeSettings
 from r1_pipeline.lineage.library import Library

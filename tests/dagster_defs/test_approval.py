@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_defs.cli.status import AssetState, summary, survey
+from dagster_defs.cli.status import AssetState, asset_states, summary
 from dagster_defs.code_location import code_location
 from dagster_defs.settings import Settings
 from r1_pipeline.profiles import PROFILES, load_profile
@@ -38,8 +38,8 @@ def test_status_says_what_an_asset_costs_and_what_its_approval_would_draw_after_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("R1_HOME", "R1_PROFILE", "R1_SEED", "R1_SOURCES", "DAGSTER_HOME", "MLFLOW_TRACKING_URI"):
-        monkeypatch.setenv(name, "")  # `survey` sets them
-    states = {each.asset: each for each in survey(Settings(tmp_path, "node", 0, tracking_uri="unused"))}
+        monkeypatch.setenv(name, "")  # `asset_states` sets them
+    states = {each.asset: each for each in asset_states(Settings(tmp_path, "node", 0, tracking_uri="unused"))}
     assert states["r1_zero"].state == "missing"
     assert states["r1_zero"].follows == "on approval"
     assert states["report"].hours == states["report"].hours_below == 0

@@ -17,7 +17,7 @@ import dagster as dg
 import pytest
 from homes import Automation, changed, smoke_settings
 
-from dagster_defs.cli.status import survey
+from dagster_defs.cli.status import asset_states
 from dagster_defs.staleness.resolver import StalenessResolver
 from r1_pipeline import verbs
 from r1_pipeline.generation.rejection import RejectionRecipe
@@ -120,11 +120,11 @@ def test_a_materialization_by_hand_of_what_is_fresh_requests_nothing(home: Path)
 
 def test_an_artifact_that_somebody_moved_away_is_missing_and_is_made_again_alone(home: Path) -> None:
     shutil.rmtree(home / "artifacts" / "checkpoint" / "dev1")
-    before = {each.asset: each for each in survey(smoke_settings(home))}
+    before = {each.asset: each for each in asset_states(smoke_settings(home))}
     assert before["dev1"].state == "missing" and before["dev1"].why[0].endswith("is gone")
     assert before["dev2"].why == ("waits for dev1",)
     assert Automation(home).settle() == ["dev1"]
-    assert {each.state for each in survey(smoke_settings(home))} == {"fresh"}
+    assert {each.state for each in asset_states(smoke_settings(home))} == {"fresh"}
 
 
 def test_nothing_follows_a_failed_gate_until_its_cause_is_mended(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from homes import Automation, age, smoke_settings, write
 
-from dagster_defs.cli.status import survey
+from dagster_defs.cli.status import asset_states
 from r1_pipeline.errors import SourceError
 from r1_pipeline.graph.node import AssetName
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 def data_versions(home: Path) -> dict[str, str]:
     """Of the newest version of every asset and partition."""
-    return {state.asset: str(state.digest) for state in survey(smoke_settings(home))}
+    return {state.asset: str(state.digest) for state in asset_states(smoke_settings(home))}
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_graphql.test.utils import execute_dagster_graphql
 from homes import REPLIES, smoke_settings, write
 
-from dagster_defs.cli.status import survey
+from dagster_defs.cli.status import asset_states
 from dagster_defs.execution.dead_runs import ACTIVE
 from dagster_defs.settings import AUTOMATION, Settings
 from dagster_defs.staleness.source_sensor import CODE_SOCKET
@@ -214,7 +214,7 @@ NODES = """{ assetNodes { assetKey { path } staleStatus isMaterializable
 
 
 def test_h_the_user_interface_calls_fresh_what_r1_status_calls_fresh(automated: Automated) -> None:
-    assert {state.state for state in survey(automated.settings)} == {"fresh"}
+    assert {state.state for state in asset_states(automated.settings)} == {"fresh"}
     nodes = [node for node in automated.ask(NODES)["assetNodes"] if node["isMaterializable"]]
     stale = {
         "/".join(node["assetKey"]["path"]): node["staleCauses"] for node in nodes if node["staleStatus"] != "FRESH"
@@ -273,8 +273,8 @@ def test_j_a_run_worker_that_is_killed_is_started_again_and_ends_as_if_nothing_h
         _, runs = automated.instance.get_run_group(run_id) or ("", [])
         return [run.status for run in runs]
 
-    before = {state.asset: state.digest for state in survey(automated.settings)}
+    before = {state.asset: state.digest for state in asset_states(automated.settings)}
     shutil.rmtree(automated.home / "artifacts" / "checkpoint" / "r1_zero")
     assert automated.made_by(launched_and_killed) == ["r1_zero"]
-    assert {state.asset: state.digest for state in survey(automated.settings)} == before
+    assert {state.asset: state.digest for state in asset_states(automated.settings)} == before
     assert list((automated.home / "scratch").iterdir()) == []

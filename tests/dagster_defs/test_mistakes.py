@@ -255,12 +255,12 @@ def test_questions_about_a_home_change_nothing_in_it(
 @pytest.mark.slow
 def test_a_home_that_may_not_be_written_is_read(made: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dagster_defs import instance
-    from dagster_defs.cli.status import survey
+    from dagster_defs.cli.status import asset_states
 
     monkeypatch.setattr(instance, "access", lambda *_: False)
     settings = Settings(made, "smoke", 0, tracking_uri=f"sqlite:///{made / 'mlflow.db'}")
     before = list_files(made)
-    assert {each.state for each in survey(settings)} == {"fresh"}
+    assert {each.state for each in asset_states(settings)} == {"fresh"}
     assert list_files(made) == before
 
 

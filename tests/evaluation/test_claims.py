@@ -8,8 +8,8 @@ from types import ModuleType
 import pytest
 from report_fakes import report_inputs
 
-from r1_pipeline.cli import claims
-from r1_pipeline.cli.asking import report
+from r1_pipeline.cli import report_summary
+from r1_pipeline.cli.inspect_commands import report
 from r1_pipeline.evaluation.inputs import GateResult, ReportInputs
 from r1_pipeline.evaluation.report import report_json
 
@@ -44,13 +44,13 @@ def test_every_missed_bar_and_failed_gate_has_one_line_and_the_met_ones_are_coun
         {"claim": "absent", "value": None, "interval": None, "sense": "above", "limit": 0, "passed": None},
     ]
     gates = {"r1.no_regression_logic": {"passed": False, "blocking": False, "value": -0.04, "limit": 0.0}}
-    assert claims.summary({"bars": bars, "gates": gates}) == [
+    assert report_summary.summary({"bars": bars, "gates": gates}) == [
         "bar missed: gain: 0.1 (0.02 to 0.18), must be ≥ 0.4",
         "bar missed: absent: not measured, must be > 0",
         "gate failed: r1.no_regression_logic: -0.04, limit 0",
         "1 of 3 bars met",
     ]
-    assert claims.summary({"bars": [], "gates": {}}) == []
+    assert report_summary.summary({"bars": [], "gates": {}}) == []
 
 
 def test_the_check_leaves_with_one_exactly_where_a_claim_does_not_hold(tmp_path: Path) -> None:

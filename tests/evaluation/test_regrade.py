@@ -14,7 +14,7 @@ from r1_pipeline.artifacts.kinds import VERDICTS, Completions, Corpus, EvalRepor
 from r1_pipeline.artifacts.manifest import list_files
 from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.artifacts.tables import write_records, write_table
-from r1_pipeline.cli.regrade import regraded
+from r1_pipeline.cli.regrade import run_regrade
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.evaluation.runner import GradeRecipe, grade
@@ -80,7 +80,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", ["evaluation/r1", "reasoning_traces/logic"])
 def test_every_verdict_that_flips_is_listed_with_both_versions(name: str, home: Path) -> None:
     """Of traces too, whether or not a completion became a row."""
-    found = regraded(home, name, workers=1)
+    found = run_regrade(home, name, workers=1)
     logic = [problem.id for problem in shuffled(HELDOUT) if problem.domain == "logic"]
     assert found.judged == 8
     assert [flip.sample_id for flip in found.flips] == [f"{id_}/{sample}" for id_ in logic for sample in (0, 1)]
@@ -91,7 +91,7 @@ def test_every_verdict_that_flips_is_listed_with_both_versions(name: str, home: 
 
 
 def test_rows_of_a_corpus_are_judged_and_strangers_counted(home: Path) -> None:
-    found = regraded(home, "sft_corpus", workers=1)
+    found = run_regrade(home, "sft_corpus", workers=1)
     assert (found.judged, found.without_problem) == (2, 1)  # the third is about a problem of another set
     assert [flip.sample_id for flip in found.flips] == [TRAIN[1].id]
     assert found.verifiers == {"choice@3+strict": "choice@3+strict"}
@@ -109,4 +109,4 @@ def test_what_holds_no_completions_is_refused_with_what_does(home: Path) -> None
     with pytest.raises(
         UnknownNameError, match=r"'heldout_problems'; valid: evaluation/r1, reasoning_traces/logic, sft_corpus"
     ):
-        regraded(home, "heldout_problems", workers=1)
+        run_regrade(home, "heldout_problems", workers=1)

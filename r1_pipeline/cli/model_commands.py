@@ -12,7 +12,7 @@ from r1_pipeline.cli.common import (
     ProfileOption,
     RecipeOption,
     command,
-    kept_in,
+    existing_home_settings,
     out,
     print_json,
     say,
@@ -59,12 +59,12 @@ def cost(
     """What a model has cost, stage by stage along its lineage, beside the plan. Example: r1 cost r1"""
     from r1_pipeline.cli.cost import cost_of, cost_table
 
-    settings = kept_in(HomeSettings, home, profile=profile)
-    spent = cost_of(settings, ctx.ensure_object(Orchestrator).newest_model(settings, model))
+    settings = existing_home_settings(HomeSettings, home, profile=profile)
+    result = cost_of(settings, ctx.ensure_object(Orchestrator).newest_model(settings, model))
     if as_json:
-        print_json(spent.model_dump())
+        print_json(result.model_dump())
     else:
-        out.print(cost_table(spent))
+        out.print(cost_table(result))
 
 
 @command
@@ -79,27 +79,27 @@ def chat(
     home: HomeOption = None,
 ) -> None:
     """Talk to a checkpoint. Example: r1 chat r1 --prompt "What is 3 + 5 - 2?" """
-    from r1_pipeline.cli.chat import partner
+    from r1_pipeline.cli.chat import open_chat
 
-    settings = kept_in(HomeSettings, home, profile=profile)
+    settings = existing_home_settings(HomeSettings, home, profile=profile)
     checkpoint = ctx.ensure_object(Orchestrator).newest_model(settings, model)
     settings.announce()
-    with partner(settings.load(), checkpoint, temperature) as other:
+    with open_chat(settings.load(), checkpoint, temperature) as session:
         if prompt is not None:
-            _tell(other.answer(prompt))
+            _print_reply(session.answer(prompt))
             return
-        say(f"{model} ({other.digest[:12]}); an empty line ends.")
-        while line := _ask():
-            _tell(other.answer(line))
+        say(f"{model} ({session.digest[:12]}); an empty line ends.")
+        while line := _read_question():
+            _print_reply(session.answer(line))
 
 
-def _tell(reply: "Completion") -> None:
+def _print_reply(reply: "Completion") -> None:
     sys.stdout.write(reply.text.strip() + "\n")
     if reply.finish_reason == "length":
         Console(stderr=True).print(f"cut off after {len(reply.token_ids)} tokens, the profile's limit", highlight=False)
 
 
-def _ask() -> str:
+def _read_question() -> str:
     try:
         return input("> ").strip()
     except EOFError:

@@ -32,26 +32,26 @@ class Proof:
 def write_rows(source: Path, proofs: Mapping[int, Proof], out: Path) -> None:
     """Write `kept.*` and `dropped.jsonl` into `out`: `proofs` has the dropped rows by their numbers, from 1."""
     form = format_of(source)
-    gone: set[int] = set()
+    dropped_rows: set[int] = set()
     with (out / "dropped.jsonl").open("wb") as dropped, (out / f"kept{form}").open("wb") as kept:
         if form == ".csv":
-            kept.write(_ended(csv_header(source)))
+            kept.write(_with_newline(csv_header(source)))
         for number, row in enumerate(read_rows(source), 1):
             if isinstance(row, Broken):
-                why = {"reason": "unreadable", "line": row.line, "detail": row.fault}
-                dropped.write(_line(why, b"null"))
+                reason = {"reason": "unreadable", "line": row.line, "detail": row.fault}
+                dropped.write(_line(reason, b"null"))
             elif number in proofs:
                 dropped.write(_line(asdict(proofs[number]), _json(row, form)))
             else:  # a row of Parquet has no lines; it is copied below
-                kept.write(_ended(row.raw))
+                kept.write(_with_newline(row.raw))
                 continue
-            gone.add(number)
+            dropped_rows.add(number)
     if form == ".parquet":
-        _keep_parquet(source, gone, out / "kept.parquet")
+        _copy_kept_parquet(source, dropped_rows, out / "kept.parquet")
 
 
-def _line(why: Mapping[str, Any], row: bytes) -> bytes:
-    return b'{"screen":' + json.dumps(why, ensure_ascii=False).encode() + b',"row":' + row + b"}\n"
+def _line(reason: Mapping[str, Any], row: bytes) -> bytes:
+    return b'{"screen":' + json.dumps(reason, ensure_ascii=False).encode() + b',"row":' + row + b"}\n"
 
 
 def _json(row: Row, form: str) -> bytes:
@@ -60,24 +60,24 @@ def _json(row: Row, form: str) -> bytes:
     return to_json(row.columns, timedelta_mode="iso8601", bytes_mode="base64", inf_nan_mode="strings")
 
 
-def _ended(raw: bytes) -> bytes:
+def _with_newline(raw: bytes) -> bytes:
     return raw if not raw or raw.endswith(b"\n") else raw + b"\n"
 
 
-def _keep_parquet(source: Path, gone: set[int], kept: Path) -> None:
-    """Copy all rows but those with the numbers `gone`, in row groups of bounded size."""
+def _copy_kept_parquet(source: Path, dropped_rows: set[int], kept: Path) -> None:
+    """Copy all rows but those with the numbers `dropped_rows`, in row groups of bounded size."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(source, page_checksum_verification=True) as file:
         schema = file.schema_arrow
         with pq.ParquetWriter(kept, schema, write_page_checksum=True) as writer:
-            held: list[Any] = []
+            pending: list[Any] = []
             number = 0
             for batch in file.iter_batches(1024):
-                held.append(batch.filter(pa.array([number + i + 1 not in gone for i in range(len(batch))])))
+                pending.append(batch.filter(pa.array([number + i + 1 not in dropped_rows for i in range(len(batch))])))
                 number += len(batch)
-                if sum(part.nbytes for part in held) >= _GROUP_BYTES:
-                    writer.write_table(pa.Table.from_batches(held, schema))
-                    held = []
-            writer.write_table(pa.Table.from_batches(held, schema))
+                if sum(part.nbytes for part in pending) >= _GROUP_BYTES:
+                    writer.write_table(pa.Table.from_batches(pending, schema))
+                    pending = []
+            writer.write_table(pa.Table.from_batches(pending, schema))

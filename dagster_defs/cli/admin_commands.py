@@ -13,7 +13,7 @@ from r1_pipeline.cli.common import (
     SeedOption,
     SourcesOption,
     command,
-    kept_in,
+    existing_home_settings,
     out,
     say,
     settings_of,
@@ -56,39 +56,39 @@ def ui(  # noqa: PLR0913 - as many as it has options
     serve(settings, dagster, mlflow, automation=automation, console=out)
 
 
-MODEL = typer.Argument(help="A checkpoint of the graph, e.g. r1 or distilled/qwen.")
-WHY = typer.Option("--why", help="Goes into the journal.")
+ModelArgument = typer.Argument(help="A checkpoint of the graph, e.g. r1 or distilled/qwen.")
+WhyOption = typer.Option("--why", help="Goes into the journal.")
 
 
 @command
 def promote(
-    model: Annotated[str, MODEL],
-    why: Annotated[str, WHY],
+    model: Annotated[str, ModelArgument],
+    why: Annotated[str, WhyOption],
     even_if_worse: Annotated[bool, typer.Option("--even-if-worse", help="Gates still hold.")] = False,
     home: HomeOption = None,
 ) -> None:
     """Make a model's newest version that passed its gates the champion. Example: r1 promote r1 --why "reads better" """
     from dagster_defs.tracking.model_registry import current_user
-    from dagster_defs.tracking.model_registry import promote as promoted
+    from dagster_defs.tracking.model_registry import promote as promote_model
     from dagster_defs.tracking.stage_runs import TrackingStore
 
-    settings = kept_in(Settings, home)
+    settings = existing_home_settings(Settings, home)
     bound = settings.load().bound
     with TrackingStore.of(settings).required():
-        move = promoted(settings, bound, bound.name(model), why, current_user(), even_if_worse=even_if_worse)
-    say(f"{model}: version {move.version} is the champion, pass@1 {move.score:.4f}")
+        promotion = promote_model(settings, bound, bound.name(model), why, current_user(), even_if_worse=even_if_worse)
+    say(f"{model}: version {promotion.version} is the champion, pass@1 {promotion.score:.4f}")
 
 
 @command
-def rollback(model: Annotated[str, MODEL], why: Annotated[str, WHY], home: HomeOption = None) -> None:
+def rollback(model: Annotated[str, ModelArgument], why: Annotated[str, WhyOption], home: HomeOption = None) -> None:
     """Make the champion before the present one the champion again. Example: r1 rollback r1 --why "it rambles" """
-    from dagster_defs.tracking.model_registry import rollback as rolled_back
+    from dagster_defs.tracking.model_registry import rollback as roll_back_model
     from dagster_defs.tracking.stage_runs import TrackingStore
 
-    settings = kept_in(Settings, home)
+    settings = existing_home_settings(Settings, home)
     with TrackingStore.of(settings).required():
-        move = rolled_back(settings, str(settings.load().bound.name(model)), why)
-    say(f"{model}: version {move.version} is the champion again, pass@1 {move.score:.4f}")
+        promotion = roll_back_model(settings, str(settings.load().bound.name(model)), why)
+    say(f"{model}: version {promotion.version} is the champion again, pass@1 {promotion.score:.4f}")
 
 
 @command
@@ -101,26 +101,26 @@ def prune(
     from dagster_defs.admin import retention
     from dagster_defs.tracking.stage_runs import TrackingStore
 
-    settings = kept_in(Settings, home)
+    settings = existing_home_settings(Settings, home)
     with TrackingStore.of(settings).required():
-        found = retention.prune_candidates(settings, keep_days)
-    for entry in found:
+        candidates = retention.prune_candidates(settings, keep_days)
+    for entry in candidates:
         say(f"{entry.days:6.1f} d  {entry.bytes / 2**20:9.1f} MiB  {entry.name}  {entry.path}")
-    size = sum(entry.bytes for entry in found) / 2**20
+    size = sum(entry.bytes for entry in candidates) / 2**20
     if yes:
-        retention.prune(settings, found)
+        retention.prune(settings, candidates)
     verb = "removed" if yes else "could go; r1 prune --yes removes them"
-    say(f"{len(found)} artifacts, {size:.1f} MiB {verb}")
+    say(f"{len(candidates)} artifacts, {size:.1f} MiB {verb}")
 
 
 @command
 def migrate(home: HomeOption = None) -> None:
     """Copy records from SQLite to the PostgreSQL of R1_DAGSTER_DB and MLFLOW_TRACKING_URI. Example: r1 migrate"""
-    from dagster_defs.admin.migrate import migrate as migrated
+    from dagster_defs.admin.migrate import migrate as migrate_home
     from dagster_defs.instance import require_database
 
     with require_database("check R1_DAGSTER_DB and MLFLOW_TRACKING_URI"):
-        moved = migrated(kept_in(Settings, home))
+        moved = migrate_home(existing_home_settings(Settings, home))
     say(
         f"{moved.runs} runs and {moved.events} events of Dagster and {moved.tracked_runs} runs of MLflow are in "
         "PostgreSQL; keep the two variables set, and r1 run and r1 ui go on there"

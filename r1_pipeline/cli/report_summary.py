@@ -3,19 +3,19 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-WORDS = {"at least": "≥", "at most": "≤", "above": ">", "below": "<"}
+SYMBOLS = {"at least": "≥", "at most": "≤", "above": ">", "below": "<"}
 
 
-def missed(report: Mapping[str, Any]) -> list[str]:
+def failures(report: Mapping[str, Any]) -> list[str]:
     """A line for every bar of `report.json` that is not met, measured or not, and for every gate that failed."""
     return [*_bars(report), *_gates(report)]
 
 
 def summary(report: Mapping[str, Any]) -> list[str]:
-    """What `missed` says, and how many bars are met; nothing for a report that claims nothing and has no warning."""
+    """What `failures` says, and how many bars are met; nothing for a report that claims nothing and has no warning."""
     bars = report.get("bars", [])
     met = sum(bar["passed"] is True for bar in bars)
-    return [*missed(report), *([f"{met} of {len(bars)} bars met"] if bars else [])]
+    return [*failures(report), *([f"{met} of {len(bars)} bars met"] if bars else [])]
 
 
 def _bars(report: Mapping[str, Any]) -> Iterator[str]:
@@ -23,7 +23,7 @@ def _bars(report: Mapping[str, Any]) -> Iterator[str]:
         if not bar["passed"]:
             value = "not measured" if bar["value"] is None else f"{bar['value']:.4g}"
             ends = " ({:.3g} to {:.3g})".format(*bar["interval"]) if bar["interval"] else ""
-            yield f"bar missed: {bar['claim']}: {value}{ends}, must be {WORDS[bar['sense']]} {bar['limit']:g}"
+            yield f"bar missed: {bar['claim']}: {value}{ends}, must be {SYMBOLS[bar['sense']]} {bar['limit']:g}"
 
 
 def _gates(report: Mapping[str, Any]) -> Iterator[str]:

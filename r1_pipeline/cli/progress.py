@@ -13,19 +13,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.observer import Observer
 
-SHOWN = ("reward", "reward/accuracy", "reward/format", "reward/language", "loss", "pass_at_1", "mean_tokens")
+SHOWN_METRICS = ("reward", "reward/accuracy", "reward/format", "reward/language", "loss", "pass_at_1", "mean_tokens")
 """Step metrics shown beside the bar, the first three that a stage has."""
 QUIET_PERIOD = 15.0
 """Seconds between progress lines where the output is not a terminal."""
 
 
-class ConsoleObserver(Observer):
+class ProgressObserver(Observer):
     """A context manager; a bar per stage on a terminal, plain lines elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.computed: list[str] = []
-        self.taken: list[str] = []
+        self.reused_names: list[str] = []
         self._bars = Progress(
             TextColumn("  [bold]{task.description}"),
             BarColumn(bar_width=24),
@@ -38,7 +38,7 @@ class ConsoleObserver(Observer):
             transient=True,
         )
         self._tasks: dict[str, Any] = {}
-        self._spoke = 0.0
+        self._last_line = 0.0
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -56,16 +56,16 @@ class ConsoleObserver(Observer):
         self._tasks[name] = self._bars.add_task(name, total=None, metrics="starting")
         if not self.console.is_terminal:
             self._say(f"  … {escape(name)}")
-        self._spoke = time.monotonic()
+        self._last_line = time.monotonic()
         return {}
 
     def stepped(self, name: str, step: int, total: int, metrics: Mapping[str, float]) -> None:
-        shown = "  ".join([f"{key} {metrics[key]:.3g}" for key in SHOWN if key in metrics][:3])
+        shown = "  ".join([f"{key} {metrics[key]:.3g}" for key in SHOWN_METRICS if key in metrics][:3])
         if name in self._tasks:
             self._bars.update(self._tasks[name], completed=step, total=total, metrics=shown)
         now = time.monotonic()
-        if not self.console.is_terminal and now - self._spoke > QUIET_PERIOD:
-            self._spoke = now
+        if not self.console.is_terminal and now - self._last_line > QUIET_PERIOD:
+            self._last_line = now
             self._say(f"    {escape(name)} {step}/{total}  {shown}")
 
     def noted(self, name: str, message: str) -> None:
@@ -76,14 +76,14 @@ class ConsoleObserver(Observer):
         self.computed.append(artifact.name)
         seconds = artifact.manifest.provenance.seconds
         name = escape(f"{artifact.name:<36}")
-        self._say(f"  [green]✓[/] {name} {seconds:7.1f} s  {artifact.digest[:12]}  {_gist(artifact)}")
+        self._say(f"  [green]✓[/] {name} {seconds:7.1f} s  {artifact.digest[:12]}  {_headline_metrics(artifact)}")
 
     def failed(self, name: str, error: BaseException) -> None:
         self._close(name)
 
     def reused(self, artifact: Artifact) -> None:
-        if artifact.name not in self.computed and artifact.name not in self.taken:
-            self.taken.append(artifact.name)
+        if artifact.name not in self.computed and artifact.name not in self.reused_names:
+            self.reused_names.append(artifact.name)
 
     def _say(self, line: str) -> None:
         """A line with markup; what is not ours in it is escaped."""
@@ -94,7 +94,7 @@ class ConsoleObserver(Observer):
             self._bars.remove_task(self._tasks.pop(name))
 
 
-def _gist(artifact: Artifact) -> str:
+def _headline_metrics(artifact: Artifact) -> str:
     facts = artifact.statistics
     shown = [f"{key} {facts[key]:.3g}" for key in ("pass_at_1", "accuracy") if key in facts]
     shown += [f"{facts['rows']} rows"] if "rows" in facts else []

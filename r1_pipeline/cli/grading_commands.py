@@ -13,8 +13,8 @@ from r1_pipeline.cli.common import (
     ProfileOption,
     SeedOption,
     command,
+    existing_home_settings,
     fail,
-    kept_in,
     out,
     print_json,
     say,
@@ -66,16 +66,16 @@ def regrade(
 
     Changes nothing without --apply, which judges the stored answers again: nothing is sampled.
     """
-    from r1_pipeline.cli.regrade import regraded, said, shown
+    from r1_pipeline.cli.regrade import flip_table, format_regrade, run_regrade
 
-    settings = kept_in(HomeSettings, home, profile=profile, seed=seed)
-    found = regraded(settings.home, asset, os.cpu_count() or 1)
+    settings = existing_home_settings(HomeSettings, home, profile=profile, seed=seed)
+    result = run_regrade(settings.home, asset, os.cpu_count() or 1)
     if as_json:
-        print_json(found.model_dump(mode="json"))
+        print_json(result.model_dump(mode="json"))
     else:
-        say(said(found))
-        if found.flips:
-            out.print(shown(found))
+        say(format_regrade(result))
+        if result.flips:
+            out.print(flip_table(result))
     if apply:
         ctx.ensure_object(Orchestrator).run(settings, settings.load().bound.name(asset).asset)
 

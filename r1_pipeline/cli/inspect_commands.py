@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from r1_pipeline.cli import claims
+from r1_pipeline.cli import report_summary
 from r1_pipeline.cli.common import (
     HomeOption,
     JsonOption,
     command,
+    existing_home_settings,
     fail,
     home_of,
-    kept_in,
     library_of,
     out,
     print_json,
@@ -33,17 +33,17 @@ def trace(
     as_json: JsonOption = False,
 ) -> None:
     """Where a row comes from, what made a model, who learned from it. Example: r1 trace Apache-2.0 --models"""
-    from r1_pipeline.cli.trace import answer, shown, write_page
+    from r1_pipeline.cli.trace import render_trace, run_trace, write_page
 
-    found = answer(library_of(home), what, sources=sources, models=models)
+    result = run_trace(library_of(home), what, sources=sources, models=models)
     if page is not None:
-        write_page(found, page)
+        write_page(result, page)
     if as_json:
-        print_json([row.model_dump() for row in found] if isinstance(found, list) else found.model_dump())
+        print_json([row.model_dump() for row in result] if isinstance(result, list) else result.model_dump())
     elif page is not None:
         say(f"trace: {page}")
     else:
-        out.print(shown(found), highlight=False)
+        out.print(render_trace(result), highlight=False)
 
 
 @command
@@ -58,14 +58,14 @@ def audit(
     as_json: JsonOption = False,
 ) -> None:
     """Recompute every digest, count and verdict of an artifact and all upstream. Example: r1 audit sft_corpus"""
-    from r1_pipeline.cli.audit import audited, said
+    from r1_pipeline.cli.audit import format_audit, run_audit
 
-    found = audited(home_of(home), asset, full)
+    result = run_audit(home_of(home), asset, full)
     if as_json:
-        print_json(found.model_dump())
+        print_json(result.model_dump())
     else:
-        out.print(said(found), highlight=False, soft_wrap=True)
-    if found.findings:
+        out.print(format_audit(result), highlight=False, soft_wrap=True)
+    if result.findings:
         raise SystemExit(1)
 
 
@@ -92,7 +92,7 @@ def report(
     ] = False,
 ) -> None:
     """Path of the newest report, its numbers, or whether its claims hold. Example: r1 report --check"""
-    directory = kept_in(HomeSettings, home).report_directory
+    directory = existing_home_settings(HomeSettings, home).report_directory
     path = directory / ("report.json" if as_json or check else "report.html")
     if not path.is_file():
         fail(f"no report in {directory}; make one: r1 run")
@@ -102,7 +102,7 @@ def report(
     numbers = json.loads(path.read_text(encoding="utf-8"))
     if not numbers.get("bars"):
         fail(f"the report of the profile {numbers['profile']} makes no claims to check; only tiny's does: r1 run")
-    for line in claims.summary(numbers):
+    for line in report_summary.summary(numbers):
         say(line)
-    if failed := len(claims.missed(numbers)):
+    if failed := len(report_summary.failures(numbers)):
         fail(f"{failed} of the claims of {path} do not hold; each is named above")

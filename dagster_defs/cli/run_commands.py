@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from dagster_defs.settings import Settings
-from r1_pipeline.cli import claims
+from r1_pipeline.cli import report_summary
 from r1_pipeline.cli.common import (
     HomeOption,
     JsonOption,
@@ -16,8 +16,8 @@ from r1_pipeline.cli.common import (
     SeedOption,
     SourcesOption,
     command,
+    existing_home_settings,
     fail,
-    kept_in,
     out,
     print_json,
     say,
@@ -39,7 +39,7 @@ def run(
     import time
 
     from dagster_defs.runner.run import run as run_graph
-    from r1_pipeline.cli.console import ConsoleObserver
+    from r1_pipeline.cli.progress import ProgressObserver
     from r1_pipeline.rewards.references import require_programs
     from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
 
@@ -50,19 +50,19 @@ def run(
     require_programs(settings.home)
     if problem := sandbox_problem():
         say(f"no code problems: {problem}")
-    with ConsoleObserver(out) as watching:
+    with ProgressObserver(out) as progress:
         try:
-            failure = run_graph(settings, select, [watching])
+            failure = run_graph(settings, select, [progress])
         except KeyboardInterrupt:
             fail("interrupted; everything finished is kept, the next run goes on from the last checkpoint")
     seconds = time.monotonic() - started
     if failure:
         fail(f"{failure.asset}: {failure.reason}; everything finished is kept, fix the cause and run again")
-    say(f"{len(watching.computed)} computed, {len(watching.taken)} reused, {seconds:.1f} s")
+    say(f"{len(progress.computed)} computed, {len(progress.reused_names)} reused, {seconds:.1f} s")
     page = settings.report_directory / "report.html"
     if page.exists():
         if select is None:  # else it may be older than what was just made
-            for line in claims.summary(json.loads(page.with_name("report.json").read_text(encoding="utf-8"))):
+            for line in report_summary.summary(json.loads(page.with_name("report.json").read_text(encoding="utf-8"))):
                 say(line)
         say(f"report: {page}")
 
@@ -77,10 +77,10 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Every asset: fresh, stale and why, missing, or rejected by a gate; hours to make it again. Example: r1 status"""
-    from dagster_defs.cli.status import status_table, summary, survey
+    from dagster_defs.cli.status import asset_states, status_table, summary
 
-    settings = kept_in(Settings, home, profile=profile, seed=seed, sources=sources, recipe=recipe)
-    states = survey(settings)
+    settings = existing_home_settings(Settings, home, profile=profile, seed=seed, sources=sources, recipe=recipe)
+    states = asset_states(settings)
     if as_json:
         print_json([state.model_dump() for state in states])
         return
