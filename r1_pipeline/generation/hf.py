@@ -1,17 +1,19 @@
 """The embedded engine: transformers' `generate` with a random number of its own for every token of every sample.
 
 A token is a function of its logits and u(seed, position), so batches and their order do not enter.
-Not covered: that function (`token_sampling`), servers and GPUs' batch engines.
+Not covered: that function (`token_sampling`), the decoding loop (`decoding`), servers and GPUs' batch engines.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from r1_pipeline.generation.decoding import decode
 from r1_pipeline.generation.engine import Progress, check_room
 from r1_pipeline.generation.token_sampling import sample_tokens
 from r1_pipeline.generation.tokens import load_tokenizer
@@ -20,10 +22,6 @@ from r1_pipeline.records import Completion, Request, Sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import DynamicCache
-
-FIRST_SEGMENT = 32
-"""Tokens after which texts that go on are gathered for the first time."""
 
 
 def engine_identity() -> str:
@@ -57,12 +55,11 @@ class HfEngine:
             _Text(prompt, np.random.default_rng(request.seed))
             for prompt, request in zip(prompts, requests, strict=True)
         ]
-        for end in segment_ends(sampling.max_tokens):
-            going = sorted((text for text in texts if not text.ended), key=lambda text: len(text.prompt))
-            for start in range(0, len(going), self._runtime.generation_batch):
-                self._continue(going[start : start + self._runtime.generation_batch], end, sampling)
-                if progress:
-                    progress(sum(text.ended for text in texts), len(texts))
+        waiting = sorted(texts, key=lambda text: len(text.prompt))
+        for start in range(0, len(waiting), self._runtime.generation_batch):
+            self._complete(waiting[start : start + self._runtime.generation_batch], sampling)
+            if progress:
+                progress(min(start + self._runtime.generation_batch, len(texts)), len(texts))
         return [self._completion(request, text) for request, text in zip(requests, texts, strict=True)]
 
     def usage(self) -> Mapping[str, float]:
@@ -72,48 +69,28 @@ class HfEngine:
         """Let go of the weights."""
         del self._model
 
-    def _continue(self, texts: "Sequence[_Text]", end: int, sampling: Sampling) -> None:
-        """Continue texts of equal progress until each has ended or has `end` tokens."""
+    def _complete(self, texts: "Sequence[_Text]", sampling: Sampling) -> None:
+        """Write each text to its end, or until it has as many tokens as `sampling` lets it have."""
         import torch
-        from transformers import GenerationConfig, LogitsProcessorList
+        from transformers import GenerationConfig
 
-        stop, pad, more = self._tokenizer.eos_token_id, self._tokenizer.pad_token_id, end - len(texts[0].ids)
-        begun = [(*text.prompt, *text.ids) for text in texts]
-        place = {begin: row for row, begin in enumerate(dict.fromkeys(begun))}
-        padded = self._tokenizer.pad({"input_ids": [list(begin) for begin in place]}, return_tensors="pt")
-        unique = padded.to(self._runtime.device)
-        copies_R = torch.tensor([place[begin] for begin in begun], device=self._runtime.device)
-        length = unique["input_ids"].shape[1]
-        numbers = np.stack([text.numbers.random(more) for text in texts])
-        sampler = _TokenSampler(torch.from_numpy(numbers).to(self._runtime.device), length, sampling)
+        stop, device = self._tokenizer.eos_token_id, self._runtime.device
+        prompts = self._tokenizer.pad({"input_ids": [text.prompt for text in texts]}, return_tensors="pt").to(device)
+        numbers = np.stack([text.numbers.random(sampling.max_tokens) for text in texts])
+        choose = _SeededChoice(torch.from_numpy(numbers).to(device), sampling)
         with torch.inference_mode():
             output = self._model.generate(
-                input_ids=unique["input_ids"][copies_R],
-                attention_mask=unique["attention_mask"][copies_R],
-                past_key_values=self._read(unique, copies_R),
+                **prompts,
                 generation_config=GenerationConfig(
-                    max_new_tokens=more, do_sample=False, eos_token_id=stop, pad_token_id=pad
+                    max_new_tokens=sampling.max_tokens, eos_token_id=stop, pad_token_id=self._tokenizer.pad_token_id
                 ),
-                logits_processor=LogitsProcessorList([sampler]),
+                custom_generate=partial(decode, choose=choose),
             )
-        logprobs = torch.cat(sampler.logprobs_R1, dim=1).tolist()
-        for text, row, chances in zip(texts, output[:, length:].tolist(), logprobs, strict=True):
+        rows = zip(texts, output[:, prompts["input_ids"].shape[1] :].tolist(), choose.logprobs_RT.tolist(), strict=True)
+        for text, row, chances in rows:
             text.stopped = stop in row
-            ids = row[: row.index(stop) + 1] if text.stopped else row
-            text.ids += ids
-            text.logprobs += chances[: len(ids)]
-            text.ended = text.stopped or len(text.ids) == sampling.max_tokens
-
-    def _read(self, unique: Mapping[str, "Tensor"], copies_R: "Tensor") -> "DynamicCache":
-        """Keys and values of all tokens but the last: samples of one problem begin alike, which is computed once."""
-        from transformers import DynamicCache
-
-        ids, mask = unique["input_ids"][:, :-1], unique["attention_mask"][:, :-1]
-        cache = DynamicCache(config=self._model.config)
-        places = (mask.cumsum(-1) - 1).clamp(min=0)
-        self._model.base_model(input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache)
-        cache.batch_select_indices(copies_R)
-        return cache
+            text.ids = row[: row.index(stop) + 1] if text.stopped else row
+            text.logprobs = chances[: len(text.ids)]
 
     def _completion(self, request: Request, text: "_Text") -> Completion:
         body = text.ids[:-1] if text.stopped else text.ids
@@ -129,16 +106,6 @@ class HfEngine:
         )
 
 
-def segment_ends(max_tokens: int) -> Iterator[int]:
-    """How many tokens texts have where those that go on are gathered into fewer batches: a batch lasts as long as its
-    longest text, and most are short. Each leg reads again what the one before wrote, so it doubles it."""
-    end = FIRST_SEGMENT
-    while end < max_tokens:
-        yield end
-        end *= 2
-    yield max_tokens
-
-
 @dataclass
 class _Text:
     """A completion while it grows."""
@@ -150,23 +117,20 @@ class _Text:
     logprobs: list[float] = field(default_factory=list)
     stopped: bool = False
     """By the model itself."""
-    ended: bool = False
 
 
-class _TokenSampler:
-    """Leaves exactly the drawn token finite, so that greedy decoding picks it, and notes its log-probability."""
+class _SeededChoice:
+    """Chooses each token by a random number of its own, and notes its log-probability."""
 
-    def __init__(self, uniform_RT: "Tensor", prompt_length: int, sampling: Sampling) -> None:
+    def __init__(self, uniform_RT: "Tensor", sampling: Sampling) -> None:
         self._uniform_RT = uniform_RT
-        self._prompt_length = prompt_length
         self._sampling = sampling
-        self.logprobs_R1: list[Tensor] = []
-        """One column a token."""
+        self._position = 0
+        self.logprobs_RT = uniform_RT.new_zeros(uniform_RT.shape)
 
-    def __call__(self, input_ids_RL: "Tensor", scores_RV: "Tensor") -> "Tensor":
-        import torch
-
-        position = input_ids_RL.shape[1] - self._prompt_length
-        token_R1 = sample_tokens(scores_RV, self._uniform_RT[:, position, None], self._sampling)
-        self.logprobs_R1.append(scores_RV.gather(-1, token_R1) - scores_RV.logsumexp(-1, keepdim=True))
-        return torch.full_like(scores_RV, float("-inf")).scatter(-1, token_R1, 0.0)
+    def __call__(self, scores_RV: "Tensor", row_R: "Tensor") -> "Tensor":
+        token_R1 = sample_tokens(scores_RV, self._uniform_RT[row_R, self._position, None], self._sampling)
+        chances_R1 = scores_RV.gather(-1, token_R1) - scores_RV.logsumexp(-1, keepdim=True)
+        self.logprobs_RT[row_R, self._position] = chances_R1[:, 0].to(self.logprobs_RT.dtype)
+        self._position += 1
+        return token_R1

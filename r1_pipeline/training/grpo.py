@@ -7,6 +7,7 @@ Not covered: rewards (`r1_pipeline.rewards`), what an update maximizes (`objecti
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.data.templates import TemplateName, render
 from r1_pipeline.engines import AnyRollouts, Transformers, VllmRollouts
 from r1_pipeline.errors import RecipeError
+from r1_pipeline.generation.decoding import decode
 from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.recipe import AddedField, Precision, Recipe, Runtime
 from r1_pipeline.records import Completion, Problem
@@ -151,6 +153,8 @@ def train_grpo(
         ),
         processing_class=tokenizer,
     )
+    if isinstance(recipe.rollouts, Transformers) and runtime.launcher.keeps == "ddp":
+        model.generate = partial(model.generate, custom_generate=decode)
     if (place := rollout_settings(recipe.rollouts, runtime)) is not None:
         trainer.add_callback(agreement(place.max_mismatch))
     if recipe.reference_sync_steps is not None:

@@ -14,8 +14,8 @@ from r1_pipeline.data.toy_corpus import ToyRecipe, toy_texts
 from r1_pipeline.recipe import AddedField, Recipe, Runtime
 from r1_pipeline.training.distributed import barrier
 from r1_pipeline.training.model_shape import Shape, dense_shape
+from r1_pipeline.training.packing import IGNORED
 from r1_pipeline.training.run_trainer import common_arguments, run_trainer, write_model
-from r1_pipeline.training.sft import IGNORED
 from r1_pipeline.training.sharding import whole
 from r1_pipeline.training.tokenizer import train_tokenizer
 

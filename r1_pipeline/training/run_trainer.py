@@ -24,6 +24,7 @@ from r1_pipeline.training.checkpoints import newest_valid_checkpoint, step_of
 from r1_pipeline.training.distributed import barrier, broadcast
 from r1_pipeline.training.experts import balance
 from r1_pipeline.training.model_stats import WEIGHTS
+from r1_pipeline.training.packing import pack_batches
 from r1_pipeline.training.sharding import layout, require_sharded, sharding_arguments, whole
 
 if TYPE_CHECKING:
@@ -102,6 +103,9 @@ def run_trainer(
 
     require_sharded(trainer, runtime)
     trainer.args.warmup_steps = warm_up(trainer.args.warmup_steps, total)
+    pack_batches(trainer.model)
+    if (reference := getattr(trainer, "ref_model", None)) is not None:
+        pack_batches(reference)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(balance(trainer.model, expert_bias_rate))
     trainer.add_callback(watch(draft, total, guards or Guards()))

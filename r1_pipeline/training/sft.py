@@ -20,15 +20,13 @@ from r1_pipeline.data.templates import render
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.tokens import TOO_LONG, context_of, load_tokenizer
 from r1_pipeline.recipe import AddedField, Precision, Recipe, Runtime
+from r1_pipeline.training.packing import IGNORED
 from r1_pipeline.training.precision import with_precision
 from r1_pipeline.training.run_trainer import common_arguments, publish, require_change, run_trainer
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
-
-IGNORED = -100
-"""Label of tokens that are not learned."""
 
 
 class SftRecipe(Recipe):

@@ -5,21 +5,21 @@ from collections.abc import Mapping
 from r1_pipeline.runtime.build_context import Verbs
 
 VERSIONS: Mapping[str, int] = {
-    "pretrain": 6,
+    "pretrain": 7,
     "curate": 9,
     "curate_preferences": 8,
-    "reinforce": 5,
+    "reinforce": 6,
     "draft_cold_start": 6,
-    "rewrite_cold_start": 1,
-    "finetune": 3,
+    "rewrite_cold_start": 2,
+    "finetune": 4,
     "rejection_sample": 5,
     "collect_general": 9,
-    "sample_general": 1,
+    "sample_general": 2,
     "write_toy": 1,
     "merge": 6,
     "fit_preference": 3,
-    "distill": 3,
-    "ask": 5,
+    "distill": 4,
+    "ask": 6,
     "evaluate": 4,
     "compare_preferences": 4,
 }

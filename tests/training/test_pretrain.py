@@ -12,7 +12,7 @@ from r1_pipeline.data.templates import TAGS, render, solution
 from r1_pipeline.data.toy_corpus import ToyRecipe
 from r1_pipeline.data.toy_problems import ProblemsRecipe
 from r1_pipeline.generation.engine import sample_seed
-from r1_pipeline.generation.hf import HfEngine, load_tokenizer, segment_ends
+from r1_pipeline.generation.hf import HfEngine, load_tokenizer
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Request, Sampling
 from r1_pipeline.training.pretrain import Architecture, DeepseekV3, Dense, PretrainRecipe, train_base
@@ -115,8 +115,7 @@ def without_chances(completion: Completion) -> Completion:
     return completion.model_copy(update={"logprobs": ()})
 
 
-def test_a_reply_that_goes_on_over_several_legs_is_that_of_one_generate_call(base: Path) -> None:
-    assert [list(segment_ends(tokens)) for tokens in (20, 32, 100)] == [[20], [32], [32, 64, 100]]
+def test_a_greedy_reply_is_that_of_transformers(base: Path) -> None:
     prompts = [render("chat", question) for question in ("Hi", "What is 2 + 5 + 10?")]
     requests = [Request(problem_id="p", prompt=prompt, sample_index=0, seed=0) for prompt in prompts]
     ours = HfEngine(base, RUNTIME).generate(requests, Sampling(temperature=0, top_p=1, max_tokens=70))

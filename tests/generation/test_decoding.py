@@ -1,0 +1,83 @@
+"""Laws of the decoding loop: texts are those of transformers' own loop, and a batch costs what its tokens cost."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
+
+from r1_pipeline.generation.decoding import decode
+
+END, PAD = 3, 0
+
+
+@pytest.fixture(scope="module", params=["qwen2", "gemma3_text", "deepseek_v3"])
+def model(request: pytest.FixtureRequest) -> PreTrainedModel:
+    torch.manual_seed(2)
+    latent = {"q_lora_rank": None, "kv_lora_rank": 8, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8}
+    sizes = {"n_routed_experts": 2, "num_experts_per_tok": 1, "n_group": 1, "topk_group": 1, "moe_intermediate_size": 8}
+    config = AutoConfig.for_model(
+        request.param,
+        vocab_size=12,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        initializer_range=0.5,
+        **(latent | sizes if request.param == "deepseek_v3" else {"head_dim": 8}),
+    )
+    return AutoModelForCausalLM.from_config(config).eval()
+
+
+def prompts() -> dict[str, torch.Tensor]:
+    """Three prompts of three lengths; the first occurs twice."""
+    ids = torch.tensor([[PAD, 5, 6], [7, 8, 9], [PAD, 5, 6], [PAD, PAD, 4]])
+    return {"input_ids": ids, "attention_mask": (ids != PAD).long()}
+
+
+def settings(tokens: int, **more: Any) -> GenerationConfig:
+    return GenerationConfig(max_new_tokens=tokens, eos_token_id=END, pad_token_id=PAD, **more)
+
+
+def test_greedy_texts_are_those_of_transformers(model: PreTrainedModel) -> None:
+    theirs = model.generate(**prompts(), generation_config=settings(20))
+    ours = model.generate(**prompts(), generation_config=settings(20), custom_generate=decode)
+    assert ours.tolist() == theirs.tolist()
+
+
+def test_a_prompt_is_read_once_and_an_ended_text_leaves_the_batch(model: PreTrainedModel) -> None:
+    """Told to end row 1 with its first token and rows 0 and 2 with their second, row 3 goes on alone."""
+    seen: list[list[int]] = []
+    handle = model.register_forward_pre_hook(
+        lambda _, __, given: seen.append(list(given["input_ids"].shape)), with_kwargs=True
+    )
+    rows: list[list[int]] = []
+
+    def choose(scores: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
+        rows.append(row.tolist())
+        ends = {1: 0, 0: 1, 2: 1}
+        return torch.tensor([[END if ends.get(each) == len(rows) - 1 else 4] for each in row.tolist()])
+
+    try:
+        output = model.generate(
+            **prompts(), generation_config=settings(4), custom_generate=partial(decode, choose=choose)
+        )
+    finally:
+        handle.remove()
+    assert seen == [[3, 3], [3, 1], [1, 1], [1, 1]]
+    assert rows == [[0, 1, 2, 3], [0, 2, 3], [3], [3]]
+    assert output[:, 3:].tolist() == [[4, END, PAD, PAD], [END, PAD, PAD, PAD], [4, END, PAD, PAD], [4, 4, 4, 4]]
+
+
+def test_draws_follow_the_warped_scores(model: PreTrainedModel) -> None:
+    """With a nucleus of one token, what is drawn is what is likeliest."""
+    greedy = model.generate(**prompts(), generation_config=settings(6), custom_generate=decode)
+    sharp = settings(6, do_sample=True, top_k=1, temperature=1.0)
+    assert model.generate(**prompts(), generation_config=sharp, custom_generate=decode).tolist() == greedy.tolist()
+    torch.manual_seed(0)
+    wide = settings(6, do_sample=True, temperature=5.0)
+    drawn = model.generate(**prompts(), generation_config=wide, custom_generate=decode)
+    assert drawn[0].tolist() != drawn[2].tolist()  # two draws of one prompt
