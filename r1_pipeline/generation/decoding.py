@@ -2,7 +2,8 @@
 
 A prompt that occurs several times is read once, and a text that has ended leaves the batch, so that a batch costs what
 its tokens cost and not what its longest text costs.
-Not covered: the choice of a token (`token_sampling`, or a draw from the scores), and when a text ends (`StoppingCriteria`).
+Not covered: the choice of a token (`token_sampling`, or a draw from the scores), and the end of a text
+(`StoppingCriteria`).
 Shapes: R texts that still go on, L tokens so far, V tokens of the vocabulary, U different prompts.
 """
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, StoppingCriteriaList
 
 Choice = Callable[["Tensor", "Tensor"], "Tensor"]
-"""(scores_RV, index of each row in the batch, shape (R,)) -> token ids, shape (R, 1)."""
+"""A function (scores_RV, index of each row in the batch, shape (R,)) -> token ids, shape (R, 1)."""
 
 
 def decode(

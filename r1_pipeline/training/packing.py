@@ -37,7 +37,7 @@ class Layout(NamedTuple):
     position_N: "Tensor"
     """Index of the token in its own text."""
     shape: tuple[int, int]
-    """(P, Q)."""
+    """Packed rows and tokens of a row, (P, Q)."""
 
     def packed(self, values_BT: "Tensor", fill: int) -> "Tensor":
         """`values_BT` as packed rows of shape (P, Q), with `fill` where no token is."""
@@ -77,7 +77,7 @@ def layout(mask_BT: "Tensor") -> Layout:
 
 
 def _best_fit(lengths: Sequence[int]) -> tuple[list[int], list[int], int]:
-    """(row of each text, its first column, number of rows)."""
+    """Returns the row of each text, its first column, and the number of rows."""
     row, start = [0] * len(lengths), [0] * len(lengths)
     free: list[int] = []
     for text in sorted(range(len(lengths)), key=lambda text: -lengths[text]):

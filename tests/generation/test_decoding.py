@@ -73,7 +73,7 @@ def test_a_prompt_is_read_once_and_an_ended_text_leaves_the_batch(model: PreTrai
 
 
 def test_draws_follow_the_warped_scores(model: PreTrainedModel) -> None:
-    """With a nucleus of one token, what is drawn is what is likeliest."""
+    """A draw among one token is the likeliest token."""
     greedy = model.generate(**prompts(), generation_config=settings(6), custom_generate=decode)
     sharp = settings(6, do_sample=True, top_k=1, temperature=1.0)
     assert model.generate(**prompts(), generation_config=sharp, custom_generate=decode).tolist() == greedy.tolist()
