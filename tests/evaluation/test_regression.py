@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from run_fakes import FakeRun, says
-from test_favourites import LIMITS
+from test_answer_bias import LIMITS
 
 from r1_pipeline.artifacts.kinds import EvalReport, PreferenceScores
 from r1_pipeline.errors import ArtifactError
