@@ -27,8 +27,8 @@ from gpu_page import page
 from gpu_parts import PARTS, Watch
 from gpu_settings import CARD, MODEL, TOY, Bench, BuildResult, bench, toy_base
 
+from r1_pipeline.artifacts.atomic_write import write_text_atomically
 from r1_pipeline.artifacts.provenance import code_state
-from r1_pipeline.artifacts.whole import write_text_whole
 from r1_pipeline.errors import R1Error, RecipeError, RequirementError
 from r1_pipeline.recipe import fingerprint
 
@@ -123,7 +123,7 @@ def run_part(given: Options, name: str) -> BuildResult:
 
 def _store(file: Path, facts: BuildResult) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_text_whole(file, json.dumps(facts, indent=1) + "\n")
+    write_text_atomically(file, json.dumps(facts, indent=1) + "\n")
 
 
 def claim(given: Options, ready: Bench) -> None:
@@ -174,8 +174,8 @@ def main(arguments: Sequence[str]) -> None:
         found = measure(given, ready)
     except R1Error as error:
         sys.exit(str(error))
-    write_text_whole(given.home / "gpu.json", json.dumps(found, indent=1) + "\n")
-    write_text_whole(given.home / "gpu.md", page(found))
+    write_text_atomically(given.home / "gpu.json", json.dumps(found, indent=1) + "\n")
+    write_text_atomically(given.home / "gpu.md", page(found))
     print(json.dumps(found, indent=1))
     print(f"page: {given.home / 'gpu.md'}", file=sys.stderr)
 

@@ -25,7 +25,7 @@ from r1_pipeline.lineage.trace import trace
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import STORED, Problem
-from r1_pipeline.rewards.choice import ChoiceVerifier
+from r1_pipeline.rewards.multiple_choice import ChoiceVerifier
 from r1_pipeline.rewards.sandbox import self_test as tested
 from r1_pipeline.rewards.sandbox.self_test import forget, self_test
 from r1_pipeline.runtime.build_context import BuildContext

@@ -40,7 +40,7 @@ def run(
 
     from dagster_defs.runner.run import run as run_graph
     from r1_pipeline.cli.progress import ProgressObserver
-    from r1_pipeline.rewards.references import require_programs
+    from r1_pipeline.rewards.reference_checks import require_programs
     from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
 
     settings = settings_of(Settings, home, profile=profile, seed=seed, sources=sources, recipe=recipe)

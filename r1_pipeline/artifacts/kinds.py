@@ -209,7 +209,7 @@ class Completions(Artifact):
     kind = "answers"
 
     def asked(self) -> dict[str, Any]:
-        """Returns the record of the sampling: models, problems and settings (`generation.sampling.Asked`)."""
+        """Returns the record of the sampling: models, problems and settings (`generation.sampling.SamplingRecord`)."""
         asked: dict[str, Any] = json.loads((self.path / ASKED).read_text(encoding="utf-8"))
         return asked
 

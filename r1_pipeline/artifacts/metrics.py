@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from r1_pipeline.artifacts.whole import write_text_whole
+from r1_pipeline.artifacts.atomic_write import write_text_atomically
 
 METRICS = "metrics.jsonl"
 
@@ -38,4 +38,4 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 def rewind_metrics(path: Path, step: int) -> None:
     """Removes the rows after `step`, which a resumed run will log again."""
     kept = [row for row in read_metrics(path) if row["step"] <= step]
-    write_text_whole(path, "".join(json.dumps(row) + "\n" for row in kept))
+    write_text_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))

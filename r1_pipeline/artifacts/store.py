@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from r1_pipeline.artifacts import provenance
+from r1_pipeline.artifacts.atomic_write import sync
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Artifact, open_artifact
 from r1_pipeline.artifacts.manifest import (
@@ -39,7 +40,6 @@ from r1_pipeline.artifacts.manifest import (
 )
 from r1_pipeline.artifacts.metrics import METRICS
 from r1_pipeline.artifacts.observer import Observer
-from r1_pipeline.artifacts.whole import sync
 from r1_pipeline.errors import OutOfDiskError
 from r1_pipeline.recipe import Recipe, canonical_value, fingerprint
 

@@ -3,7 +3,8 @@
 Built-in problems come first, then the user's sources in the order declared; of rows that are alike the first counts.
 A training row whose fact, question or content is also held out is set aside, whatever its source says; so are pairs
 that prefer opposite replies.
-Not covered: whether references pass their verifiers and agree (`rewards.references`), near-duplicates (`screening`).
+Not covered: whether references pass their verifiers and agree (`rewards.reference_checks`), near-duplicates
+(`screening`).
 """
 
 import unicodedata

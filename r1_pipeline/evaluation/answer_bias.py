@@ -15,7 +15,7 @@ from r1_pipeline.data.templates import split_reply
 from r1_pipeline.evaluation.estimators import Tally, interval
 from r1_pipeline.evaluation.gates import Gate, GateLimits
 from r1_pipeline.records import DOMAINS, Domain, Problem, Record
-from r1_pipeline.rewards.choice import ChoiceVerifier, normal, reference_forms
+from r1_pipeline.rewards.multiple_choice import ChoiceVerifier, normal, reference_forms
 
 if TYPE_CHECKING:
     import polars as pl

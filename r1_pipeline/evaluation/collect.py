@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from r1_pipeline.artifacts.atomic_write import write_text_atomically
 from r1_pipeline.artifacts.kinds import (
     Artifact,
     Checkpoint,
@@ -23,7 +24,6 @@ from r1_pipeline.artifacts.kinds import (
 )
 from r1_pipeline.artifacts.manifest import Manifest
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
-from r1_pipeline.artifacts.whole import write_text_whole
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation.answer_bias import favourites
 from r1_pipeline.evaluation.controls import Control, measured
@@ -148,10 +148,10 @@ def write_report(directory: Path, inputs: ReportInputs) -> dict[str, Any]:
     """Write `report.json` and `report.html`, each whole or not at all; returns the former."""
     directory.mkdir(parents=True, exist_ok=True)
     numbers, page = build_report(inputs)
-    write_text_whole(
+    write_text_atomically(
         directory / "report.json", json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     )
-    write_text_whole(directory / "report.html", page)
+    write_text_atomically(directory / "report.html", page)
     return numbers
 
 

@@ -12,7 +12,7 @@ from r1_pipeline.data.toy_problems import product_of
 from r1_pipeline.data.toy_tasks import LETTERS, Product
 from r1_pipeline.records import Record
 from r1_pipeline.rewards.answer_extraction import final_answer
-from r1_pipeline.rewards.choice import normal
+from r1_pipeline.rewards.multiple_choice import normal
 
 _EQUATION = re.compile(r"(\d+) \* (\d+) = (\d+)")
 _OPTION = re.compile(rf"(\d+)\(([{LETTERS}])\)")

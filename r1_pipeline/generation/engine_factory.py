@@ -87,7 +87,7 @@ def add_engine(spec: type[EngineSpec], kind: EngineKind) -> None:
 
 @contextmanager
 def open_engine(model: Checkpoint, spec: EngineSpec, runtime: Runtime, home: Path) -> Iterator[Engine]:
-    """The engine that `spec` names, answering as `model`: a fleet of them where there is a cluster.
+    """The engine that `spec` names, answering as `model`: many on Ray where there is a cluster.
 
     What a server says is kept below `home`. Raises `RequirementError` where the runtime lacks its settings.
     """

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import DOMAINS, UNSCORED, Domain, Language, Outcome, Problem
-from r1_pipeline.rewards.choice import normal, reference_forms
+from r1_pipeline.rewards.multiple_choice import normal, reference_forms
 
 if TYPE_CHECKING:
     import polars as pl

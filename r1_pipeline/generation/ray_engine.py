@@ -1,7 +1,7 @@
 """Many engines on a Ray cluster behind the protocol of one, each with the same checkpoint loaded.
 
-Seeds belong to samples, so who answers which shard, in which order and how often cannot change what is said: a fleet
-has the identity of the engines it is made of. Not covered: how work is spread (`cluster`), one engine
+Seeds belong to samples, so who answers which shard, in which order and how often cannot change what is said: a Ray
+engine has the identity of the engines it is made of. Not covered: how work is spread (`cluster`), one engine
 (`engine_factory`).
 """
 

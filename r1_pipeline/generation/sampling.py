@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from r1_pipeline.artifacts.atomic_write import write_atomically
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import ASKED, COMPLETIONS
 from r1_pipeline.artifacts.tables import read_table, write_table
-from r1_pipeline.artifacts.whole import write_whole
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.data.templates import TemplateName, template_hash
 from r1_pipeline.engines import AnyEngine, Transformers
@@ -142,7 +142,7 @@ def complete_requests(
     for at, completions in _complete_shards(engine, [shards[index] for index in missing], sampling):
         index = missing[at]
         frames[index] = pl.DataFrame([completion.model_dump() for completion in completions], schema=schema())
-        write_whole(paths[index], partial(write_table, frame=frames[index]))
+        write_atomically(paths[index], partial(write_table, frame=frames[index]))
         draft.log(len(frames), len(shards), {**_progress(completions), **engine.usage()})
     return pl.concat([pl.DataFrame(schema=schema()), *(frames[index] for index in range(len(shards)))])
 
@@ -150,7 +150,7 @@ def complete_requests(
 def _complete_shards(
     engine: Engine, shards: Sequence[Sequence[Request]], sampling: Sampling
 ) -> Iterator[tuple[int, list[Completion]]]:
-    """(index, completions) of each shard as soon as it is done: one after the other, or many at work in a fleet."""
+    """(index, completions) of each shard as soon as it is done: one after the other, or many at work on Ray."""
     if isinstance(engine, RayEngine):
         yield from engine.stream(shards, sampling)
     else:

@@ -1,4 +1,4 @@
-"""Whether the opinions that kept a corpus's rows are what they say, without the models that had them.
+"""Whether the judgements that kept a corpus's rows are what they say, without the models that had them.
 
 What a judge was asked is built again from the stored problem and completion, and its sha256 compared; what it said is
 read again; a reward model's score is compared with the least one wanted, and its digest with the model that the corpus
@@ -20,7 +20,7 @@ from r1_pipeline.lineage.library import Library
 from r1_pipeline.records import Completion, Outcome, Problem
 
 STAGE = "sample_general"
-"""The verb whose corpora are kept on opinions."""
+"""The verb whose corpora are kept on judgements."""
 
 
 def check_judgements(corpus: Corpus, library: Library) -> Iterator[Finding]:
@@ -28,7 +28,7 @@ def check_judgements(corpus: Corpus, library: Library) -> Iterator[Finding]:
     inputs = {edge.name: edge.source for edge in library.edges(corpus)}
     answers, prompts = inputs.get("answers"), inputs.get("prompts")
     if not isinstance(answers, Completions) or not isinstance(prompts, ProblemSet):
-        yield finding(corpus, "verdicts", "the completions or prompts behind its opinions are not in this folder")
+        yield finding(corpus, "verdicts", "the completions or prompts behind its judgements are not in this folder")
         return
     template = answers.asked()["template"]
     said = {(c.problem_id, c.sample_index): c for c in completions_of(answers.completions())}

@@ -177,10 +177,10 @@ def with_base(profile: Profile, base: str) -> Profile:
         source = HubModel(repository=repository, revision=revision)
         directory = require_model(source, runtime)
     config = config_of(directory)
-    adopted = own.model_copy(
+    imported = own.model_copy(
         update={"source": source, "shape": shape_of(config), "layers": None, "architecture": config["model_type"]}
     )
-    return replace(profile.with_recipes({name: adopted}), runtime=runtime)
+    return replace(profile.with_recipes({name: imported}), runtime=runtime)
 
 
 def _curate(domains: tuple[Domain, ...], heldout: bool) -> CurateRecipe:

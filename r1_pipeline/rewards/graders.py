@@ -11,10 +11,10 @@ from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import DOMAINS, Domain
 from r1_pipeline.registry import Registry
 from r1_pipeline.rewards.answer_extraction import Rule
-from r1_pipeline.rewards.choice import ChoiceVerifier
 from r1_pipeline.rewards.code import CodeVerifier
 from r1_pipeline.rewards.keywords import KeywordsVerifier
 from r1_pipeline.rewards.maths import MathsVerifier
+from r1_pipeline.rewards.multiple_choice import ChoiceVerifier
 from r1_pipeline.rewards.sandbox.bubblewrap import BubblewrapRunner
 from r1_pipeline.rewards.verifier import Grader, Verifier
 

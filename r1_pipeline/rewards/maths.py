@@ -26,13 +26,13 @@ from pathlib import Path
 
 from r1_pipeline.records import Outcome, Problem, Verdict
 from r1_pipeline.rewards.answer_extraction import MAX_ANSWER, Rule, final_answer
+from r1_pipeline.rewards.inequalities import interval
 from r1_pipeline.rewards.latex import compact, listed, normal, unworded
 from r1_pipeline.rewards.names import unnamed
 from r1_pipeline.rewards.plain import greek_pair
 from r1_pipeline.rewards.qualifiers import qualified
 from r1_pipeline.rewards.quantity import number, split
 from r1_pipeline.rewards.reference_answers import reference_answer
-from r1_pipeline.rewards.relations import interval
 from r1_pipeline.rewards.verifier import verdict
 from r1_pipeline.rewards.workers import WorkerPool
 

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # an isolated interpreter wo
 
 from math_verify.grader import should_treat_as_complex
 
-from r1_pipeline.rewards.equality.reading import undefined, value_of
+from r1_pipeline.rewards.equality.latex_parser import undefined, value_of
 from r1_pipeline.rewards.equality.values import same
 
 _MEMORY = 480 << 20

@@ -20,7 +20,7 @@ from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.store import BuildResult, Spec
 from r1_pipeline.lineage.cards import write_data_card
 from r1_pipeline.recipe import Recipe, Runtime, fingerprint
-from r1_pipeline.rewards.references import require_programs
+from r1_pipeline.rewards.reference_checks import require_programs
 from r1_pipeline.rewards.sandbox.self_test import self_test
 from r1_pipeline.runtime.jobs import Call, Work, job_of
 from r1_pipeline.runtime.launch import Start, StartHere, launch

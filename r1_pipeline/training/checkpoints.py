@@ -12,8 +12,8 @@ from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
 
+from r1_pipeline.artifacts.atomic_write import sync
 from r1_pipeline.artifacts.manifest import FileEntry, list_files
-from r1_pipeline.artifacts.whole import sync
 from r1_pipeline.errors import CorruptArtifactError, LaunchError
 from r1_pipeline.records import Record
 

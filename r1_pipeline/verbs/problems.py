@@ -8,7 +8,7 @@ from r1_pipeline.artifacts.kinds import (
 from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe, curate_pairs
 from r1_pipeline.rewards.graders import verifier_identity
-from r1_pipeline.rewards.references import curate_problems
+from r1_pipeline.rewards.reference_checks import curate_problems
 from r1_pipeline.runtime.build_context import Build, BuildContext
 from r1_pipeline.verbs.versions import verb
 

@@ -154,14 +154,14 @@ def test_kill_at_any_moment_leaves_the_whole_artifact_or_none(tmp_path: Path) ->
         import sys
         from pathlib import Path
         from r1_pipeline.artifacts.kinds import Checkpoint
-        from r1_pipeline.artifacts.store import Facts, Spec, Store
+        from r1_pipeline.artifacts.store import BuildResult, Spec, Store
         from r1_pipeline.recipe import Recipe
         class Toy(Recipe):
             n: int
         def make(draft):
             for i in range(20):
                 (draft.path / f"{i}.bin").write_bytes(bytes(200_000))
-            return Facts()
+            return BuildResult()
         store = Store(Path(sys.argv[1]))
         for n in range(10_000):
             store.build(Checkpoint, Spec("k", "toy", 1, Toy(n=n), {}), make)
@@ -190,14 +190,14 @@ def test_two_writers_compute_once(tmp_path: Path) -> None:
         import sys, time
         from pathlib import Path
         from r1_pipeline.artifacts.kinds import Checkpoint
-        from r1_pipeline.artifacts.store import Facts, Spec, Store
+        from r1_pipeline.artifacts.store import BuildResult, Spec, Store
         from r1_pipeline.recipe import Recipe
         def make(draft):
             with open(sys.argv[1] + ".count", "a") as f:
                 f.write("x")
             time.sleep(0.5)
             (draft.path / "a").write_text("a")
-            return Facts()
+            return BuildResult()
         Store(Path(sys.argv[1])).build(Checkpoint, Spec("k", "toy", 1, Recipe(), {}), make)
     """)
     home = tmp_path / "home"

@@ -22,7 +22,7 @@ from r1_pipeline.data.ingest.rows import DroppedRow
 from r1_pipeline.data.toy_problems import ProblemsRecipe
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import BUILTIN_DOMAINS, Problem
-from r1_pipeline.rewards.references import agreeing_problems, sound_problems
+from r1_pipeline.rewards.reference_checks import agreeing_problems, sound_problems
 from r1_pipeline.rewards.verifier import Grader
 
 FACTS = ProblemsRecipe(
@@ -217,7 +217,7 @@ def test_pairs_are_split_like_problems(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def grader() -> Grader:
-    from r1_pipeline.rewards.choice import ChoiceVerifier
+    from r1_pipeline.rewards.multiple_choice import ChoiceVerifier
 
     return Grader({"math": ChoiceVerifier(), "code": ChoiceVerifier(), "general": ChoiceVerifier()})
 

@@ -19,7 +19,7 @@ from r1_pipeline.profiles.extended import file_source, with_benchmark
 from r1_pipeline.profiles.sources import with_sources
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Problem
-from r1_pipeline.rewards.references import curate_problems
+from r1_pipeline.rewards.reference_checks import curate_problems
 
 DEMONSTRATION = {"makes": "demonstration", "language": "en", "prompt": "{{ q }}", "reply": "{{ a }}"}
 

@@ -15,7 +15,7 @@ from r1_pipeline.data.ingest.rows import DroppedRow, read_source
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Problem
 from r1_pipeline.rewards.graders import default_grader
-from r1_pipeline.rewards.references import sound_problems
+from r1_pipeline.rewards.reference_checks import sound_problems
 
 SETS = [
     ("gsm8k/gsm8k_train.parquet", "gsm8k", 7473, {}),

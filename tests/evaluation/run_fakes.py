@@ -37,7 +37,7 @@ from r1_pipeline.generation.sampling import (
 )
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Outcome, Problem, Request, Sample, Sampling
-from r1_pipeline.rewards.choice import ChoiceVerifier
+from r1_pipeline.rewards.multiple_choice import ChoiceVerifier
 from r1_pipeline.rewards.verifier import Grader
 
 A = TypeVar("A", bound=Artifact)

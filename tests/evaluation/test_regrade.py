@@ -21,7 +21,7 @@ from r1_pipeline.evaluation.runner import GradeRecipe, grade
 from r1_pipeline.generation.fake_engine import FakeEngine
 from r1_pipeline.generation.sampling import SamplingRecord, SamplingSubject, sample_and_store, select_problems
 from r1_pipeline.records import Outcome, Problem, Sample, Verdict
-from r1_pipeline.rewards.choice import ChoiceVerifier
+from r1_pipeline.rewards.multiple_choice import ChoiceVerifier
 from r1_pipeline.rewards.verifier import Grader, verdict
 
 

@@ -12,7 +12,7 @@ from r1_pipeline.evaluation.regrade import regrade
 from r1_pipeline.evaluation.rejudge import random_rows, rejudge_samples
 from r1_pipeline.lineage.rows import check_verdicts
 from r1_pipeline.records import Outcome
-from r1_pipeline.rewards.choice import ChoiceVerifier
+from r1_pipeline.rewards.multiple_choice import ChoiceVerifier
 from r1_pipeline.rewards.verifier import Grader
 
 

@@ -8,8 +8,8 @@ import pytest
 from r1_pipeline.errors import GraderError
 from r1_pipeline.generation.grade_completions import require_own_verifiers
 from r1_pipeline.records import Domain, Problem
-from r1_pipeline.rewards.choice import ChoiceVerifier
 from r1_pipeline.rewards.keywords import KeywordsVerifier
+from r1_pipeline.rewards.multiple_choice import ChoiceVerifier
 from r1_pipeline.rewards.verifier import Grader
 
 

@@ -19,7 +19,7 @@ from r1_pipeline.profiles import load_profile
 from r1_pipeline.profiles.extended import with_writer
 from r1_pipeline.recipe import canonical_json
 from r1_pipeline.records import Problem, Sampling
-from r1_pipeline.rewards.choice import ChoiceVerifier
+from r1_pipeline.rewards.multiple_choice import ChoiceVerifier
 
 GUESSING = GuessingRecipe(level=0.05, answers=8, stated=False)
 RULES = ReplyRecipe(min_language_share=0.0, max_repetition=1.0, max_paragraph=999, code_blocks=False, max_tokens=999)

@@ -14,7 +14,7 @@ from r1_pipeline.generation.fake_engine import FakeEngine
 from r1_pipeline.generation.grade_completions import completions_of, grade_completions
 from r1_pipeline.generation.sampling import SamplingRecipe, Shard, sample_completions, select_problems
 from r1_pipeline.records import Completion, Domain, Problem, Request, Sampling
-from r1_pipeline.rewards.choice import ChoiceVerifier
+from r1_pipeline.rewards.multiple_choice import ChoiceVerifier
 from r1_pipeline.rewards.verifier import Grader
 
 PROBLEMS = [

@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from r1_pipeline.rewards import choice, maths
+from r1_pipeline.rewards import maths, multiple_choice
 
 FOLDER = Path(__file__).parents[1] / "golden"
-VERSIONS = {"maths": maths.RULES, "extraction": f"{maths.RULES} {choice.RULES}"}
+VERSIONS = {"maths": maths.RULES, "extraction": f"{maths.RULES} {multiple_choice.RULES}"}
 """Golden table -> version of what judges it."""
 
 

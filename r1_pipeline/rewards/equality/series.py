@@ -15,7 +15,7 @@ import mpmath
 import sympy
 from sympy.core.function import AppliedUndef
 
-from r1_pipeline.rewards.equality.reading import Gcd, Lcm, value_of
+from r1_pipeline.rewards.equality.latex_parser import Gcd, Lcm, value_of
 
 SUMS = (sympy.Sum, sympy.Product)
 OPAQUE = (*SUMS, AppliedUndef, Gcd, Lcm)

@@ -1,6 +1,6 @@
 """What curation makes of references as data sets have them."""
 
-from r1_pipeline.rewards.references import agreeing_problems, sound_problems
+from r1_pipeline.rewards.reference_checks import agreeing_problems, sound_problems
 
 
 def test_a_reference_without_a_value_is_set_aside_with_its_reason_and_a_solution_is_kept(grader, problem):

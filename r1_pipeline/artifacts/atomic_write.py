@@ -5,16 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Calls `write` with another path in the same folder, then renames the result to `path`."""
     partial = path.with_name(f"{path.name}.partial")
     write(partial)
     partial.replace(path)
 
 
-def write_text_whole(path: Path, text: str) -> None:
+def write_text_atomically(path: Path, text: str) -> None:
     """Writes `text` in UTF-8, atomically."""
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def sync(path: Path) -> None:
