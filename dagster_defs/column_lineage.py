@@ -12,13 +12,13 @@ from r1_pipeline.graph.column_lineage import columns
 
 def column_metadata(artifact: Artifact, bound: Bound) -> dict[str, Any]:
     """Metadata `dagster/column_schema` and `dagster/column_lineage`; empty for what has no rows."""
-    found = columns(artifact, bound)
-    if not found:
+    table_columns = columns(artifact, bound)
+    if not table_columns:
         return {}
-    types = dg.TableSchema(columns=[dg.TableColumn(column.name, column.kind) for column in found])
+    types = dg.TableSchema(columns=[dg.TableColumn(column.name, column.kind) for column in table_columns])
     origins = {
         column.name: [dg.TableColumnDep(asset_key(origin.asset), origin.column) for origin in column.origins]
-        for column in found
+        for column in table_columns
         if column.origins
     }
     lineage = {"dagster/column_lineage": dg.TableColumnLineage(origins)} if origins else {}

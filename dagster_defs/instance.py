@@ -18,20 +18,20 @@ from r1_pipeline.errors import RequirementError
 def read_only_instance(settings: Settings) -> Iterator[DagsterInstance]:
     """The instance of a home, to read from: in place, or a copy where Dagster would have to write something first."""
     settings.announce()
-    kept, wanted = settings.dagster_home, settings.configuration
-    configuration = kept / CONFIGURATION
-    ready = configuration.is_file() and configuration.read_text(encoding="utf-8") == wanted
-    if ready and access(kept, W_OK):
-        with open_instance(kept) as instance:
+    records, expected = settings.dagster_home, settings.configuration
+    configuration = records / CONFIGURATION
+    ready = configuration.is_file() and configuration.read_text(encoding="utf-8") == expected
+    if ready and access(records, W_OK):
+        with open_instance(records) as instance:
             yield instance
         return
     with TemporaryDirectory() as folder:
         copy = Path(folder)
-        for file in (*kept.glob("history/**/*"), *kept.glob("schedules/**/*")):
+        for file in (*records.glob("history/**/*"), *records.glob("schedules/**/*")):
             if file.is_file():
-                (copy / file.relative_to(kept)).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, copy / file.relative_to(kept))
-        (copy / CONFIGURATION).write_text(wanted, encoding="utf-8")
+                (copy / file.relative_to(records)).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, copy / file.relative_to(records))
+        (copy / CONFIGURATION).write_text(expected, encoding="utf-8")
         with open_instance(copy) as instance:
             yield instance
 

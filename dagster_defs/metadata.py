@@ -87,8 +87,8 @@ def _of_kind(artifact: Artifact) -> Metadata:
 
 def _problems(artifact: ProblemSet) -> Metadata:
     total = artifact.row_count
-    some = artifact.rows_at(_spread(range(total))).select("domain", "language", "question", "answer")
-    sample = [(*row, answer or "tests") for *row, answer in some.iter_rows()]
+    sample_rows = artifact.rows_at(_spread(range(total))).select("domain", "language", "question", "answer")
+    sample = [(*row, answer or "tests") for *row, answer in sample_rows.iter_rows()]
     return {
         "dagster/row_count": total,
         "by domain": MetadataValue.json(artifact.by_domain),
@@ -112,12 +112,12 @@ def _corpus(artifact: Corpus) -> Metadata:
 
 
 def _model(artifact: Checkpoint | RewardModel) -> Metadata:
-    shown: Metadata = {
+    metadata: Metadata = {
         name: value for name, value in artifact.statistics.items() if isinstance(value, int | float | str)
     }
-    shown["tokens"] = MetadataValue.json(artifact.tokens)
+    metadata["tokens"] = MetadataValue.json(artifact.tokens)
     curves = plot(artifact.metrics())
-    return shown | ({"curves": MetadataValue.md(curves)} if curves else {})
+    return metadata | ({"curves": MetadataValue.md(curves)} if curves else {})
 
 
 def _evaluation(artifact: EvalReport) -> Metadata:

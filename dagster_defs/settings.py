@@ -74,9 +74,9 @@ class Settings(HomeSettings):
     @property
     def configuration(self) -> str:
         """What `dagster.yaml` holds: ours, unless somebody has written another."""
-        there = self.dagster_home / CONFIGURATION
-        known = there.read_text(encoding="utf-8") if there.exists() else MARK
-        return known if MARK not in known else DAGSTER_YAML + (POSTGRES if os.environ.get(DAGSTER_DB) else "")
+        file = self.dagster_home / CONFIGURATION
+        content = file.read_text(encoding="utf-8") if file.exists() else MARK
+        return content if MARK not in content else DAGSTER_YAML + (POSTGRES if os.environ.get(DAGSTER_DB) else "")
 
     @property
     def tracking_server(self) -> str | None:

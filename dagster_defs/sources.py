@@ -47,14 +47,14 @@ def source_keys(profile: Profile, node: Node) -> list[dg.AssetKey]:
 
 def builtin_sources(profile: Profile) -> list[SourceName]:
     """Names of the built-in sources that the profile takes."""
-    taken = {name for node in profile.graph for name in _builtin_sources_of(profile, node)}
-    return [name for name in SOURCE_NAMES if name in taken]
+    used = {name for node in profile.graph for name in _builtin_sources_of(profile, node)}
+    return [name for name in SOURCE_NAMES if name in used]
 
 
 def user_sources(profile: Profile) -> list[SourceRecipe]:
     """The sources of the user's, or of a benchmark, that the profile takes."""
-    every = (source for node in profile.graph for source in _file_sources_of(profile, node))
-    return list({source.name: source for source in every}.values())
+    sources = (source for node in profile.graph for source in _file_sources_of(profile, node))
+    return list({source.name: source for source in sources}.values())
 
 
 def data_versions(profile: Profile) -> dict[str, str]:

@@ -57,12 +57,12 @@ def migrate(settings: Settings) -> MigrationCounts:
         if not url.startswith("postgresql"):
             raise MigrationError(f"{name} does not name a PostgreSQL data base: set it to postgresql://…")
     os.environ[DAGSTER_DB] = dagster  # as Dagster reads it where this home is there already
-    own = replace(settings, tracking_uri=f"sqlite:///{settings.home / 'mlflow.db'}")
-    reap_dead_runs(own)
-    with DagsterInstance.from_config(str(own.dagster_home)) as instance:
+    source_settings = replace(settings, tracking_uri=f"sqlite:///{settings.home / 'mlflow.db'}")
+    reap_dead_runs(source_settings)
+    with DagsterInstance.from_config(str(source_settings.dagster_home)) as instance:
         if instance.get_runs(RunsFilter(statuses=ACTIVE), limit=1):
             raise MigrationError("a run is under way; wait for it, end r1 ui, and try again")
-    history = own.dagster_home / "history"
+    history = source_settings.dagster_home / "history"
     _make_dagster_tables(dagster)
     with _TargetDatabase.opened(dagster) as target:
         with _connected(f"sqlite:///{history / 'runs.db'}") as runs:
@@ -70,7 +70,7 @@ def migrate(settings: Settings) -> MigrationCounts:
         events = _move_events(history / "runs", target)
         count = target.count("runs")
     _make_mlflow_tables(mlflow)
-    with _TargetDatabase.opened(mlflow) as target, _connected(own.tracking_uri) as records:
+    with _TargetDatabase.opened(mlflow) as target, _connected(source_settings.tracking_uri) as records:
         target.copy_tables(records, [name for name in target.tables if name != "alembic_version"])
         return MigrationCounts(runs=count, events=events, tracked_runs=target.count("runs"))
 
@@ -81,10 +81,10 @@ class _TargetDatabase:
     def __init__(self, connection: "Connection") -> None:
         from sqlalchemy import MetaData
 
-        found = MetaData()
-        found.reflect(connection)
+        metadata = MetaData()
+        metadata.reflect(connection)
         self._connection = connection
-        self.tables: Mapping[str, Table] = {table.name: table for table in found.sorted_tables}
+        self.tables: Mapping[str, Table] = {table.name: table for table in metadata.sorted_tables}
 
     @classmethod
     @contextmanager
@@ -114,8 +114,8 @@ class _TargetDatabase:
         """All rows of these tables, instead of what stands there."""
         from sqlalchemy import inspect
 
-        wanted, existing = set(names), set(inspect(source).get_table_names())
-        tables = [table for name, table in self.tables.items() if name in wanted]
+        selected, existing = set(names), set(inspect(source).get_table_names())
+        tables = [table for name, table in self.tables.items() if name in selected]
         for table in reversed(tables):
             self._connection.execute(table.delete())
         for table in tables:

@@ -48,8 +48,8 @@ def prune_candidates(settings: Settings, keep_days: float) -> list[PruneCandidat
         return [present[path] for path in paths if path in present]
 
     kept = {each.path for each in with_ancestors((present[path] for path in selected & present.keys()), sources)}
-    found = [_entry(artifact) for path, artifact in present.items() if path not in kept]
-    return sorted((entry for entry in found if entry.days >= keep_days), key=lambda entry: -entry.days)
+    candidates = [_entry(artifact) for path, artifact in present.items() if path not in kept]
+    return sorted((entry for entry in candidates if entry.days >= keep_days), key=lambda entry: -entry.days)
 
 
 def prune(settings: Settings, entries: Iterable[PruneCandidate]) -> int:
@@ -82,13 +82,13 @@ def _recent_versions(
     settings: Settings, instance: DagsterInstance, key: AssetKey, partition: str | None, since: float
 ) -> Iterator[Path]:
     """The newest version of a unit by each profile and seed, and every other one since then."""
-    records, seen = AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None), set()
-    for record in instance.fetch_materializations(records, limit=1000).records:
+    records_filter, seen = AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None), set()
+    for record in instance.fetch_materializations(records_filter, limit=1000).records:
         facts = record.asset_materialization.metadata if record.asset_materialization else {}
-        asked = tuple(facts[name].value if name in facts else None for name in (PROFILE, SEED))
-        if ADDRESS in facts and (asked not in seen or record.timestamp >= since):
+        profile_and_seed = tuple(facts[name].value if name in facts else None for name in (PROFILE, SEED))
+        if ADDRESS in facts and (profile_and_seed not in seen or record.timestamp >= since):
             yield settings.home / str(facts[ADDRESS].value)
-        seen.add(asked)
+        seen.add(profile_and_seed)
 
 
 def _entry(artifact: Artifact) -> PruneCandidate:

@@ -55,23 +55,23 @@ def asset_states(settings: Settings) -> list[AssetState]:
     descendants_of = descendants(dependencies(bound, set(profile.graph.nodes)))
     with read_only_instance(settings) as instance:
         resolver = StalenessResolver(settings.home, profile, instance)
-        found = []
+        states = []
         for name in bound.names.values():
             staleness, record = resolver.of(name), latest_record(instance, asset_key(name.asset), name.partition)
-            made = record.asset_materialization if record else None
+            materialization = record.asset_materialization if record else None
             state = AssetState(
                 asset=str(name),
                 select=name.asset,
                 state=staleness.state,
-                digest=(made.tags or {}).get("dagster/data_version") if made else None,
+                digest=(materialization.tags or {}).get("dagster/data_version") if materialization else None,
                 age=_age(time.time() - record.timestamp) if record else None,
                 why=staleness.why,
                 follows=rerun_of(profile, profile.graph.node(name.asset), hours).when,
                 hours=hours.get(str(name), 0.0),
                 hours_below=sum(hours.get(str(each), 0.0) for each in descendants_of[name]),
             )
-            found.append(state)
-        return found
+            states.append(state)
+        return states
 
 
 def status_table(states: Iterable[AssetState]) -> Table:

@@ -37,15 +37,15 @@ class PipesObserver(Observer):
 
 def resource_usage(job: Job) -> dict[str, int | float]:
     """What the job took, for the metadata of what it made."""
-    taken: dict[str, int | float] = {
+    usage: dict[str, int | float] = {
         "ranks": job.ranks,
         "peak memory of a rank (GiB)": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
     if job.runtime.device.startswith("cuda"):
         import torch
 
-        taken["peak memory of a GPU (GiB)"] = torch.cuda.max_memory_allocated() / 2**30
-    return taken
+        usage["peak memory of a GPU (GiB)"] = torch.cuda.max_memory_allocated() / 2**30
+    return usage
 
 
 def main(file: Path) -> None:

@@ -59,18 +59,18 @@ def run(settings: Settings, select: str | None, observers: Sequence[Observer]) -
     tags = {PIPELINE_RUN_TAG: uuid.uuid4().hex, "r1/profile": settings.profile, "r1/seed": str(settings.seed)}
     executor = Executor(settings, tags, Observers([*observers, computation]))
     executor.observe_sources(profile)
-    wanted = dependencies(profile.bound, select_nodes(executor.graph, select))
+    plan = dependencies(profile.bound, select_nodes(executor.graph, select))
     workers = profile.runtime.lanes
-    done = fresh_artifacts(settings, profile, wanted) if workers > 1 else set(wanted)
+    done = fresh_artifacts(settings, profile, plan) if workers > 1 else set(plan)
     status = "KILLED"
     try:
         failure = None
-        for planned_run in planned_runs(wanted, done):
+        for planned_run in planned_runs(plan, done):
             failure = executor.materialize(planned_run.nodes, planned_run.partition)
             if failure:
                 break
-        if failure is None and len(done) < len(wanted):
-            failure = run_in_workers(executor, wanted, done, workers)
+        if failure is None and len(done) < len(plan):
+            failure = run_in_workers(executor, plan, done, workers)
         status = "FAILED" if failure else "FINISHED"
     finally:
         if computation.computed:
@@ -80,13 +80,13 @@ def run(settings: Settings, select: str | None, observers: Sequence[Observer]) -
 
 
 def fresh_artifacts(
-    settings: Settings, profile: Profile, wanted: Mapping[AssetName, frozenset[AssetName]]
+    settings: Settings, profile: Profile, plan: Mapping[AssetName, frozenset[AssetName]]
 ) -> set[AssetName]:
     """What is fresh, and whose inputs are, all the way up."""
-    found: set[AssetName] = set()
+    fresh: set[AssetName] = set()
     with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
         resolver = StalenessResolver(settings.home, profile, instance)
-        for name, parents in wanted.items():
-            if parents <= found and resolver.of(name).state == "fresh":
-                found.add(name)
-    return found
+        for name, parents in plan.items():
+            if parents <= fresh and resolver.of(name).state == "fresh":
+                fresh.add(name)
+    return fresh

@@ -50,9 +50,9 @@ class OutOfDate(dg.AutomationCondition[AssetKey]):
                 requested[partition] = last["offered"][partition]
         node = resolver.profile.graph.node(node_name(key))
         waits = _waits_for_upstream(context, resolver) or is_being_written(resolver.profile, node)
-        wanted = {} if waits else dict(_out_of_date(resolver, key))
-        due = {partition for partition, fp in wanted.items() if requested.get(partition) != fp}
-        cursor = json.dumps({"offered": wanted, "requested": requested})
+        desired = {} if waits else dict(_out_of_date(resolver, key))
+        due = {partition for partition, fp in desired.items() if requested.get(partition) != fp}
+        cursor = json.dumps({"offered": desired, "requested": requested})
         return dg.AutomationResult(context, _subset(context, due), cursor=cursor)
 
 

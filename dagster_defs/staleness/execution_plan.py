@@ -38,20 +38,20 @@ def select_nodes(graph: dg.Definitions, select: str | None) -> set[str]:
     runnable = set(asset_graph.materializable_asset_keys)
     if select is None:
         return set(map(node_name, runnable))
-    known = {key.to_user_string() for key in runnable}
+    names = {key.to_user_string() for key in runnable}
     chosen: set[AssetKey] = set()
     for piece in select.split(","):
         name = piece.strip().strip("+*")
-        if NAME.fullmatch(name) and name not in known:
-            raise UnknownNameError("asset", name, sorted(known))
-        text = piece.strip().replace(name, f'key:"{name}"') if name in known else piece.strip()
+        if NAME.fullmatch(name) and name not in names:
+            raise UnknownNameError("asset", name, sorted(names))
+        text = piece.strip().replace(name, f'key:"{name}"') if name in names else piece.strip()
         try:
-            found = dg.AssetSelection.from_string(text).resolve(asset_graph) & runnable
+            matched = dg.AssetSelection.from_string(text).resolve(asset_graph) & runnable
         except dg.DagsterError as error:
             raise RecipeError(f"the selection {piece!r} cannot be read ({error}); {SYNTAX}") from error
-        if not found:
+        if not matched:
             raise RecipeError(f"the selection {piece!r} names no asset; {SYNTAX}")
-        chosen |= found
+        chosen |= matched
     return set(map(node_name, chosen))
 
 
@@ -64,16 +64,16 @@ def dependencies(bound: Bound, nodes: set[str]) -> dict[AssetName, frozenset[Ass
 
 def descendants(dependencies: Mapping[AssetName, frozenset[AssetName]]) -> dict[AssetName, set[AssetName]]:
     """Every artifact with those that are made from it, in however many steps."""
-    found: dict[AssetName, set[AssetName]] = {unit: set() for unit in dependencies}
+    below: dict[AssetName, set[AssetName]] = {unit: set() for unit in dependencies}
     for unit in reversed(list(dependencies)):
         for parent in dependencies[unit]:
-            found[parent] |= {unit} | found[unit]
-    return found
+            below[parent] |= {unit} | below[unit]
+    return below
 
 
 def priorities(dependencies: Mapping[AssetName, frozenset[AssetName]]) -> dict[AssetName, int]:
     """How many units lie below each: what most wait for goes first."""
-    return {unit: len(found) for unit, found in descendants(dependencies).items()}
+    return {unit: len(below) for unit, below in descendants(dependencies).items()}
 
 
 def planned_runs(

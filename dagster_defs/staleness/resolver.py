@@ -87,10 +87,10 @@ class StalenessResolver:
             return Staleness(state="missing", desired_fingerprint=desired_fingerprint, why=(why,))
         gates = self._blocking.get(key, frozenset())
         failed = sorted(gates - passed_checks(self._instance, key, record.storage_id, gates))
-        made = record.asset_materialization
+        materialization = record.asset_materialization
         if isinstance(desired, AssetName):
             return Staleness(state="stale", desired_fingerprint=None, why=(f"waits for {desired}",))
-        recorded, address = made.metadata.get(FINGERPRINT), made.metadata.get(ADDRESS)
+        recorded, address = materialization.metadata.get(FINGERPRINT), materialization.metadata.get(ADDRESS)
         if address is not None and not (self._home / str(address.value)).exists():
             return Staleness(
                 state="missing", desired_fingerprint=desired_fingerprint, why=(f"{address.value} is gone",)
@@ -106,10 +106,10 @@ class StalenessResolver:
         """What would be made, or the input that it waits for."""
         inputs: dict[AssetName, Artifact] = {}
         for each in self.bound.reads(name):
-            found = self._input(each)
-            if found is None:
+            artifact = self._input(each)
+            if artifact is None:
                 return each
-            inputs[each] = found
+            inputs[each] = artifact
         verb = self.bound.graph.node(name.asset).verb
         if verb is None:
             by_name = {str(each): artifact for each, artifact in inputs.items()}
@@ -130,11 +130,11 @@ class StalenessResolver:
         return self._latest_good[name]
 
 
-def differences(made: Manifest | None, desired: DesiredBuild) -> tuple[str, ...]:
+def differences(recorded: Manifest | None, desired: DesiredBuild) -> tuple[str, ...]:
     """`recipe.steps 96 → 120` for each value that differs."""
-    if made is None:
+    if recorded is None:
         return ("an input has changed",)
-    before, after = dict(flat(made.payload)), dict(flat(canonical_value(desired.payload)))
+    before, after = dict(flat(recorded.payload)), dict(flat(canonical_value(desired.payload)))
     changed = (
         f"{name} {_short(before.get(name))} → {_short(after.get(name))}"
         for name in sorted(before.keys() | after.keys())

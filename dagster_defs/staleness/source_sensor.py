@@ -36,8 +36,8 @@ def observe_sources(instance: DagsterInstance, profile: Profile) -> list[str]:
     changed = []
     for key, version in data_versions(profile).items():
         record = instance.get_latest_data_version_record(AssetKey(key))
-        known = extract_data_version_from_entry(record.event_log_entry) if record else None
-        if known is None or known.value != version:
+        recorded = extract_data_version_from_entry(record.event_log_entry) if record else None
+        if recorded is None or recorded.value != version:
             instance.report_runless_asset_event(dg.AssetObservation(key, tags={DATA_VERSION_TAG: version}))
             changed.append(key)
     return changed
@@ -49,8 +49,8 @@ def source_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     profile = Settings.from_environment().load()
     changed = ", ".join(observe_sources(context.instance, profile))
     assert context.repository_def is not None
-    said = _reload_if_sources_changed(context.repository_def.asset_graph, profile)
-    return dg.SkipReason("; ".join(filter(None, (f"changed: {changed or 'no source'}", said))))
+    message = _reload_if_sources_changed(context.repository_def.asset_graph, profile)
+    return dg.SkipReason("; ".join(filter(None, (f"changed: {changed or 'no source'}", message))))
 
 
 def _reload_if_sources_changed(graph: BaseAssetGraph[Any], profile: Profile) -> str:

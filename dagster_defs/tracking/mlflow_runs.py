@@ -103,9 +103,9 @@ def _model_of(client: "MlflowClient", ref: InputRef) -> str | None:
     if ref.kind not in (Checkpoint.kind, RewardModel.kind):
         return None
     experiment = client.get_experiment_by_name(EXPERIMENT)
-    wanted = f"name = '{registered_name(ref.name)}' AND tags.`r1.fingerprint` = '{ref.fingerprint}'"
-    found = client.search_logged_models([experiment.experiment_id], filter_string=wanted, max_results=1)
-    return str(found[0].model_id) if found else None
+    query = f"name = '{registered_name(ref.name)}' AND tags.`r1.fingerprint` = '{ref.fingerprint}'"
+    models = client.search_logged_models([experiment.experiment_id], filter_string=query, max_results=1)
+    return str(models[0].model_id) if models else None
 
 
 def _register(client: "MlflowClient", run_id: str, artifact: Artifact) -> None:

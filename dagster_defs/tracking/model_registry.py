@@ -145,10 +145,10 @@ def _append_to_journal(settings: Settings, promotion: Promotion) -> None:
 
 def _version_of(client: "MlflowClient", model: str, fingerprint: str) -> "ModelVersion":
     versions = client.search_model_versions(f"name = '{registered_name(model)}'")
-    found = [version for version in versions if version.tags.get("r1.fingerprint") == fingerprint]
-    if not found:
+    matches = [version for version in versions if version.tags.get("r1.fingerprint") == fingerprint]
+    if not matches:
         raise PromotionError(f"MLflow knows no version {fingerprint[:12]} of {model}; run r1 run --select {model}")
-    return max(found, key=lambda version: int(version.version))
+    return max(matches, key=lambda version: int(version.version))
 
 
 def _score(settings: Settings, bound: Bound, name: AssetName, digest: str) -> float:

@@ -97,7 +97,7 @@ class OpenLineageObserver(Observer):
 
         set_producer(PRODUCER)
         run, fingerprint, inputs = self._started[name]
-        whole: dict[str, RunFacet] = {
+        run_facets: dict[str, RunFacet] = {
             "parent": parent_run.ParentRunFacet(
                 run=parent_run.Run(runId=self._dagster_run), job=parent_run.Job(namespace=namespace(), name="dagster")
             ),
@@ -110,7 +110,7 @@ class OpenLineageObserver(Observer):
             eventTime=datetime.now(UTC).isoformat(timespec="milliseconds"),
             producer=PRODUCER,
             eventType=RunState[state],
-            run=Run(run, whole),
+            run=Run(run, run_facets),
             job=Job(namespace(), name, {"jobType": kind}),
             inputs=[_input(artifact) for artifact in inputs.values()],
             outputs=outputs,

@@ -68,10 +68,10 @@ class TrackingStore:
                 mlflow.set_tracking_uri(self.uri)
                 mlflow.set_registry_uri(self.uri)
                 client = mlflow.MlflowClient()
-                found = client.get_experiment_by_name(EXPERIMENT)
+                experiment = client.get_experiment_by_name(EXPERIMENT)
                 self.experiment = (
-                    found.experiment_id
-                    if found
+                    experiment.experiment_id
+                    if experiment
                     else client.create_experiment(EXPERIMENT, artifact_location=self._artifacts.as_uri())
                 )
             self._client = client
@@ -81,16 +81,16 @@ class TrackingStore:
         """Id of the run that stands for a whole pipeline run; made on first use."""
         client = self.connect()
         with self._locked():
-            found = client.search_runs(
+            runs = client.search_runs(
                 [self.experiment], f"tags.`{PIPELINE_RUN}` = '{pipeline_run}' and tags.`r1.role` = 'pipeline'"
             )
-            if found:
-                return str(found[0].info.run_id)
+            if runs:
+                return str(runs[0].info.run_id)
             name = f"pipeline {pipeline_run[:8]}"
-            made = client.create_run(
+            run = client.create_run(
                 self.experiment, tags={**tags, PIPELINE_RUN: pipeline_run, "r1.role": "pipeline"}, run_name=name
             )
-            return str(made.info.run_id)
+            return str(run.info.run_id)
 
     def open_run(
         self, pipeline_run: str, tags: Mapping[str, str], name: str, fingerprint: str, payload: Mapping[str, Any]
@@ -98,10 +98,10 @@ class TrackingStore:
         """Id of the run of one computation: that of an earlier attempt, which goes on, or a new one."""
         client = self.connect()
         same = f"tags.`r1.fingerprint` = '{fingerprint}' and tags.`r1.artifact` = '{name}'"
-        wanted = f"{same} and attributes.status != 'FINISHED'"
-        found = client.search_runs([self.experiment], wanted, max_results=1)
-        if found:
-            run_id = str(found[0].info.run_id)
+        query = f"{same} and attributes.status != 'FINISHED'"
+        runs = client.search_runs([self.experiment], query, max_results=1)
+        if runs:
+            run_id = str(runs[0].info.run_id)
             client.set_tag(run_id, "r1.resumed_in", pipeline_run)
             client.set_tag(run_id, DAGSTER_RUN, tags[DAGSTER_RUN])  # whose end is now its own (`reap_dead_runs`)
             client.update_run(run_id, status="RUNNING")
@@ -135,22 +135,24 @@ class TrackingStore:
             except (BlockingIOError, FileNotFoundError):  # its stage is telling, or has told
                 continue
             with pending, self.best_effort("catch up", warn):
-                said = pending.read()
-                made = peek_artifact(Path(said["path"]))
-                run = said["pipeline_run"], said["tags"], made.name, made.manifest.fingerprint
-                run_id = self._existing_run(said["pipeline_run"], made) or self.open_run(*run, made.manifest.payload)
-                finish_run(self.connect(), run_id, made)
+                content = pending.read()
+                artifact = peek_artifact(Path(content["path"]))
+                run = content["pipeline_run"], content["tags"], artifact.name, artifact.manifest.fingerprint
+                run_id = self._existing_run(content["pipeline_run"], artifact) or self.open_run(
+                    *run, artifact.manifest.payload
+                )
+                finish_run(self.connect(), run_id, artifact)
                 pending.complete()
-                uploaded.append(made.name)
+                uploaded.append(artifact.name)
         return uploaded
 
-    def _existing_run(self, pipeline_run: str, made: Artifact) -> str | None:
+    def _existing_run(self, pipeline_run: str, artifact: Artifact) -> str | None:
         """Id of the run to which a process logged this artifact without noting so before it ended, or None."""
-        same = f"tags.`r1.fingerprint` = '{made.manifest.fingerprint}' and tags.`r1.artifact` = '{made.name}'"
+        same = f"tags.`r1.fingerprint` = '{artifact.manifest.fingerprint}' and tags.`r1.artifact` = '{artifact.name}'"
         for tag in (PIPELINE_RUN, "r1.resumed_in"):
-            wanted = f"{same} and tags.`{tag}` = '{pipeline_run}'"
-            if found := self.connect().search_runs([self.experiment], wanted, max_results=1):
-                return str(found[0].info.run_id)
+            query = f"{same} and tags.`{tag}` = '{pipeline_run}'"
+            if runs := self.connect().search_runs([self.experiment], query, max_results=1):
+                return str(runs[0].info.run_id)
         return None
 
     def close_parent(self, pipeline_run: str, status: str) -> None:

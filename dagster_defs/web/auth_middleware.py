@@ -55,8 +55,8 @@ class AuthMiddleware:
     def _refusal(self, scope: Scope, headers: dict[str, str], query: dict[str, list[str]]) -> tuple[int, str] | None:
         """(status, why), or None for a request that may pass."""
         method, path = scope.get("method", "GET"), scope["path"]
-        given = [name.lower() for name, _ in scope["headers"]]
-        if any(given.count(name) > 1 for name in SINGLE_HEADERS) or ".." in path.split("/"):
+        names = [name.lower() for name, _ in scope["headers"]]
+        if any(names.count(name) > 1 for name in SINGLE_HEADERS) or ".." in path.split("/"):
             return 400, "a header twice, or a path that climbs"
         origin = self._origins.get(headers.get("host", ""))
         if origin is None:
@@ -80,15 +80,15 @@ class AuthMiddleware:
     def _is_authenticated(self, headers: dict[str, str], query: dict[str, list[str]]) -> bool:
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
         cookies = dict(part.strip().partition("=")[::2] for part in headers.get("cookie", "").split(";"))
-        given = [bearer, cookies.get(self.cookie, ""), *query.get("token", [])]
-        return any(hmac.compare_digest(each.encode(), self._token.encode()) for each in given)
+        tokens = [bearer, cookies.get(self.cookie, ""), *query.get("token", [])]
+        return any(hmac.compare_digest(each.encode(), self._token.encode()) for each in tokens)
 
     def _set_cookie(self, scope: Scope, origin: str) -> list[tuple[bytes, bytes]]:
         """The token moves from the address into a cookie."""
         secure = "; Secure" if origin.startswith(ENCRYPTED) else ""
         cookie = f"{self.cookie}={self._token}; HttpOnly; SameSite=Strict; Path=/{secure}"
-        here = "/" + quote(scope["path"].lstrip("/\\"))
-        return [(b"location", here.encode()), (b"set-cookie", cookie.encode())]
+        location = "/" + quote(scope["path"].lstrip("/\\"))
+        return [(b"location", location.encode()), (b"set-cookie", cookie.encode())]
 
 
 def _rewritten_scope(scope: Scope, origin: str) -> Scope:

@@ -109,17 +109,17 @@ def server_commands(
     settings: Settings, dagster: Address, mlflow: Address, code: Path, workspace: Path
 ) -> dict[str, tuple[str, ...]]:
     """Module and arguments of each server, in the order of starting."""
-    at = {each: (each.host, str(each.port), ",".join(each.origins)) for each in (dagster, mlflow)}
+    arguments = {each: (each.host, str(each.port), ",".join(each.origins)) for each in (dagster, mlflow)}
     pages = [settings.tracking_server] * len(dagster.origins) if settings.tracking_server else mlflow.origins
     mlflow_server = (
-        {} if settings.tracking_server else {"MLflow": ("dagster_defs.web.webserver", *at[mlflow], "mlflow")}
+        {} if settings.tracking_server else {"MLflow": ("dagster_defs.web.webserver", *arguments[mlflow], "mlflow")}
     )
     return mlflow_server | {
         CODE_SERVER: (
             "dagster", "code-server", "start", "-m", "dagster_defs.definitions", "--socket", str(code),
             "--log-level", "warning", "--use-python-environment-entry-point",
         ),
-        "Dagster web": ("dagster_defs.web.webserver", *at[dagster], "dagster", str(workspace), ",".join(pages)),
+        "Dagster web": ("dagster_defs.web.webserver", *arguments[dagster], "dagster", str(workspace), ",".join(pages)),
         "Dagster daemon": ("dagster._daemon", "run", "-w", str(workspace), "--log-level", "error"),
     }  # fmt: skip
 

@@ -63,8 +63,8 @@ def _serve(app: object, host: str, port: int, origins: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    _, at, on, called, which, *rest = sys.argv
-    if which == "dagster":
-        serve_dagster(at, int(on), called.split(","), rest[0], rest[1].split(","))
+    _, host, port, origins, server, *rest = sys.argv
+    if server == "dagster":
+        serve_dagster(host, int(port), origins.split(","), rest[0], rest[1].split(","))
     else:
-        serve_mlflow(at, int(on), called.split(","))
+        serve_mlflow(host, int(port), origins.split(","))

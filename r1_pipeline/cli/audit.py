@@ -16,14 +16,14 @@ WORKERS = 2
 
 def run_audit(home: Path, asset: str | None, full: bool) -> Audit:
     """The audit of one artifact, named or given as a folder, or of all under `home`."""
-    wanted: list[Artifact] | None
+    selected: list[Artifact] | None
     if asset and (manifest := Path(asset).resolve() / MANIFEST).is_file():
         library = Library.of(root_of(manifest.parent))
-        wanted = [artifact for artifact in library.artifacts.values() if artifact.path == manifest.parent]
+        selected = [artifact for artifact in library.artifacts.values() if artifact.path == manifest.parent]
     else:
         library = Library.of(home)
-        wanted = [library.find(asset)] if asset else None
-    return audit(library, wanted, full=full, runtime=Runtime(threads=WORKERS))
+        selected = [library.find(asset)] if asset else None
+    return audit(library, selected, full=full, runtime=Runtime(threads=WORKERS))
 
 
 def format_audit(result: Audit) -> str:

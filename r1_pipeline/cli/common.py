@@ -88,8 +88,8 @@ def silence_warnings() -> None:
         warnings.simplefilter("ignore")
         os.environ["PYTHONWARNINGS"] = "ignore"
         logging.getLogger().setLevel(logging.ERROR)  # Dagster's retries of a data base
-        for own in ("dagster_defs", "r1_pipeline"):
-            logging.getLogger(own).setLevel(logging.WARNING)
+        for package in ("dagster_defs", "r1_pipeline"):
+            logging.getLogger(package).setLevel(logging.WARNING)
 
 
 def say(text: str) -> None:

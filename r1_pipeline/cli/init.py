@@ -29,11 +29,11 @@ def write_project(directory: Path) -> list[Path]:
 
     Raises `RequirementError` where one of them exists, before any is written.
     """
-    written = [directory / name for name in FILES]
-    if taken := [path for path in written if path.exists()]:
-        raise RequirementError(f"{taken[0]} exists and is not overwritten; name another folder, or move it away")
+    paths = [directory / name for name in FILES]
+    if existing := [path for path in paths if path.exists()]:
+        raise RequirementError(f"{existing[0]} exists and is not overwritten; name another folder, or move it away")
     directory.mkdir(parents=True, exist_ok=True)
     with as_file(files(__package__).joinpath("project")) as templates:
-        for path in written:
+        for path in paths:
             shutil.copyfile(templates / path.name, path)
-    return written
+    return paths

@@ -14,9 +14,9 @@ def stage_table(plan: Plan) -> Table:
     for column in (*COLUMNS, *(["published"] if plan.published else [])):
         table.add_column(column, justify="right")
     for asset, stage in plan.stages.items():
-        over = stage.memory_gib_per_device > plan.memory_gib
+        too_large = stage.memory_gib_per_device > plan.memory_gib
         published = [hours_text(stage.published_gpu_hours)] if plan.published else []
-        table.add_row(asset, *_cells(stage), *published, style="red" if over else None)
+        table.add_row(asset, *_cells(stage), *published, style="red" if too_large else None)
     return table
 
 

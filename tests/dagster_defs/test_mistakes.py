@@ -271,6 +271,6 @@ def test_no_warnings_of_libraries_stand_above_our_first_line(folder: Path) -> No
         ended = subprocess.run(line, capture_output=True, text=True, check=False, cwd=folder)
         assert len(ended.stderr.splitlines()) == ended.returncode, ended.stderr
     child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import dagster_defs.definitions'])"
-    parent = f"from r1_pipeline.cli.common import quiet; quiet(); {child}"
+    parent = f"from r1_pipeline.cli.common import silence_warnings; silence_warnings(); {child}"
     ended = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, check=False, cwd=folder)
     assert ended.stderr == ""

@@ -8,7 +8,7 @@ BEGIN = """
 import sys, threading
 from importlib.abc import MetaPathFinder
 from pathlib import Path
-from dagster_defs.tracking.stage_runs import MLflowObserver, Tracking
+from dagster_defs.tracking.stage_runs import MLflowObserver, TrackingStore
 
 importers = []
 
@@ -19,7 +19,7 @@ class Watch(MetaPathFinder):
 
 sys.meta_path.insert(0, Watch())
 home = Path(sys.argv[1])
-stage = MLflowObserver(Tracking(f"sqlite:///{home / 'mlflow.db'}", home / "mlflow-artifacts"), "run", {}, print)
+stage = MLflowObserver(TrackingStore(f"sqlite:///{home / 'mlflow.db'}", home / "mlflow-artifacts"), "run", {}, print)
 stage.began("base", "f" * 64, {}, {}, home / "metrics.jsonl")
 (home / "metrics.jsonl").touch()
 stage.failed("base", ValueError("enough"))
