@@ -1,7 +1,7 @@
-"""A graph with a profile's recipes: which artifacts there are, what each is made from, and with which recipe.
+"""A graph bound to a profile's recipes: its artifacts, their inputs and their recipes.
 
-The profile maps the name of a node to its recipe, or to one recipe for each partition. `bind` checks all of it against
-the verbs before any work. Not covered: who makes the artifacts (`local`, Dagster), and where they lie.
+The profile maps the name of a node to its recipe, or to one recipe for each partition. `bind` checks all of them
+against the verbs before any work. `local` and Dagster make the artifacts.
 """
 
 import inspect
@@ -22,21 +22,21 @@ from r1_pipeline.runtime.build_context import Build, BuildContext
 NodeRecipe = Recipe | Mapping[str, Recipe]
 """The recipe of a node, or of each of its partitions."""
 Recipes = Mapping[str, NodeRecipe]
-"""Node -> its recipe: what a profile says."""
+"""Node -> its recipe, as given by a profile."""
 MOST_PARTITIONS = 100
-"""Dagster does not work out staleness across as many partitions of one asset."""
+"""Number of partitions of one asset from which on Dagster does not compute staleness."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A graph with its recipes. Made by `bind`, which checks that they fit."""
+    """A graph with its recipes, made by `bind`, which checks that they fit."""
 
     graph: Graph
     recipes: Recipes
 
     @cached_property
     def partitions(self) -> dict[str, tuple[str, ...]]:
-        """What partitions are, such as `students` -> the keys that the profile names."""
+        """Kind of partition, such as `students` -> the keys that the profile names."""
         found: dict[str, tuple[str, ...]] = {}
         for node in self.graph:
             own = self.recipes.get(_base_name(node), None) if isinstance(node.recipe, str) else None
@@ -50,7 +50,7 @@ class Bound:
         return found
 
     def partitions_of(self, name: str) -> tuple[str, ...]:
-        """Partition keys of a node; none where it is one artifact."""
+        """Returns the partition keys of a node; empty for a node of one artifact."""
         each = self.graph.node(name).each
         return self.partitions[each] if each else ()
 
@@ -61,17 +61,17 @@ class Bound:
         return {str(name): name for name in every}
 
     def name(self, text: str) -> AssetName:
-        """The artifact that `text` spells; raises `UnknownNameError` with the names there are."""
+        """Returns the artifact that `text` spells; raises `UnknownNameError` with the known names."""
         if text not in self.names:
             raise UnknownNameError("asset", text, self.names)
         return self.names[text]
 
     def names_of(self, node: str) -> list[AssetName]:
-        """The artifacts of a node: one, or one a partition."""
+        """Returns the artifacts of a node: one, or one per partition."""
         return [AssetName(node, part) for part in self.partitions_of(node) or (None,)]
 
     def resolve(self, name: AssetName, source: Ref) -> AssetName | dict[str, AssetName]:
-        """What an input of `name` is: an artifact, or all partitions of a node by key."""
+        """Resolves an input of `name` to an artifact, or to all partitions of a node by key."""
         parts = self.partitions_of(source.node)
         if not parts:
             return AssetName(source.node)
@@ -82,7 +82,7 @@ class Bound:
         return {part: AssetName(source.node, part) for part in parts}
 
     def inputs(self, name: AssetName) -> dict[str, Any]:
-        """Parameter -> the artifact, or the artifacts by edge, that the verb is given for it."""
+        """Returns the artifact, or the artifacts by edge, that the verb gets for each parameter."""
         return {
             parameter: self.resolve(name, source) if isinstance(source, Ref) else self._by_edge(name, source)
             for parameter, source in self.graph.node(name.asset).inputs.items()
@@ -96,13 +96,13 @@ class Bound:
         return found
 
     def reads(self, name: AssetName) -> list[AssetName]:
-        """Every artifact that `name` is made from, each once."""
+        """Returns every artifact that `name` is made from, each once."""
         given = self.inputs(name).values()
         flat = (one for each in given for one in ([each] if isinstance(each, AssetName) else each.values()))
         return list(dict.fromkeys(flat))
 
     def evaluation(self, model: AssetName, benchmark: Benchmark | None = None) -> AssetName:
-        """The artifact that holds a checkpoint's scores, on the first benchmark unless another is named."""
+        """Returns the evaluation of a checkpoint, on the first benchmark unless another is given."""
         return AssetName(self.graph.evaluation(model.asset, benchmark), model.partition)
 
     @property
@@ -111,11 +111,11 @@ class Bound:
         return [name for name in self.names.values() if name.asset in self.graph.checkpoints]
 
     def recipe(self, name: AssetName) -> Recipe | None:
-        """The recipe of one artifact; None where its verb takes none."""
+        """Returns the recipe of one artifact; None if its verb takes none."""
         return self._recipe(self.graph.node(name.asset).recipe, name.partition)
 
     def recipes_of(self, node: Node) -> Recipe | dict[str, Recipe] | None:
-        """The recipe of a node, or of each of its partitions where the profile has one for each."""
+        """Returns the recipe of a node, or one recipe per partition if the profile has several."""
         of = node
         while isinstance(of.recipe, Derived):
             of = self.graph.node(of.recipe.of)
@@ -143,7 +143,7 @@ class Bound:
         return recipe
 
     def build(self, name: AssetName, at: BuildContext, find: Callable[[AssetName], Artifact]) -> Build[Any]:
-        """What would be made for `name` from the inputs that `find` gives; makes nothing."""
+        """Returns the build of `name` from the inputs that `find` gives, without making it."""
         node = self.graph.node(name.asset)
         assert node.verb is not None
         return node.verb.build(at, **self._arguments(name, find))
@@ -165,10 +165,10 @@ class Bound:
 
 
 def bind(graph: Graph, recipes: Recipes) -> Bound:
-    """`graph` with the recipes of a profile.
+    """Binds `graph` to the recipes of a profile.
 
-    Raises `GraphError` that names a recipe which is missing, unknown or of another type than its verb takes, a changed
-    field that a recipe does not have, and partitions that differ.
+    Raises `GraphError` for a missing or unknown recipe, a recipe of the wrong type, a changed field that a recipe does
+    not have, and partitions that differ.
     """
     bound = Bound(graph, recipes)
     wanted = {_base_name(node): node for node in reversed(list(graph)) if isinstance(node.recipe, str)}
@@ -195,7 +195,7 @@ def bind(graph: Graph, recipes: Recipes) -> Bound:
 
 
 def changed(recipe: Any, path: str, value: Any) -> Any:
-    """`recipe` with the field at the dotted `path` set to `value`, and validated again; raises `GraphError`."""
+    """Returns `recipe` with the field at the dotted `path` set to `value` and validated; raises `GraphError`."""
     head, _, rest = path.partition(".")
     if not isinstance(recipe, BaseModel) or head not in type(recipe).model_fields:
         raise GraphError(f"{type(recipe).__name__} has no field {head!r}; {_fields(recipe)}")
@@ -213,7 +213,7 @@ def _fields(recipe: Any) -> str:
 
 
 def _base_name(node: Node) -> str:
-    """The name in the profile under which a node's recipe is found."""
+    """Returns the name in the profile of a node's recipe."""
     return node.recipe.partition(".")[0] if isinstance(node.recipe, str) else ""
 
 
@@ -229,7 +229,7 @@ def _check_type(node: Node, name: AssetName, recipe: Recipe | None) -> None:
 
 
 def _check_inputs(graph: Graph, node: Node, name: AssetName, recipe: Recipe | None) -> None:
-    """Every input of a node is a parameter of its verb and of the kind that the verb takes; the recipe has its say."""
+    """Checks that a node's inputs fit the parameters of its verb in name and kind, and fit its recipe."""
     if node.verb is None:
         return
     parameters = dict(list(inspect.signature(node.verb.function).parameters.items())[1:])
@@ -255,12 +255,12 @@ def _check_inputs(graph: Graph, node: Node, name: AssetName, recipe: Recipe | No
 
 
 def kinds_in(hint: Any) -> set[type[Artifact]]:
-    """The kinds of artifacts that an annotation names."""
+    """Returns the kinds of artifacts in an annotation."""
     if isinstance(hint, type):
         return {hint} if issubclass(hint, Artifact) else set()
     return set().union(*map(kinds_in, get_args(hint)))
 
 
 def walk(bound: Bound, chosen: set[str] | None = None) -> Iterator[AssetName]:
-    """The artifacts of the chosen nodes, or of all, parents first."""
+    """Yields the artifacts of the chosen nodes, or of all nodes, parents first."""
     return (name for name in bound.names.values() if chosen is None or name.asset in chosen)

@@ -1,7 +1,7 @@
-"""Columns of an artifact's table, and which columns upstream each is taken from.
+"""Column lineage: the columns of an artifact's table, and the upstream columns that each is taken from.
 
-Taken over means: the value stands in the upstream row as it is, or is the mapping's rendering of it. Columns that a
-stage makes itself (a response, a verdict, a seed) have no origin. Not covered: rows (`r1 trace`).
+A column has an origin if its value is an upstream value or the mapping's rendering of one. Columns that a stage
+computes (a response, a verdict, a seed) have none. `r1 trace` shows the lineage of rows.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,10 +27,10 @@ of its sources say."""
 
 
 class Origin(Record):
-    """A column upstream."""
+    """An upstream column."""
 
     asset: str
-    """A node, or the source of a user's files (`NAME_source`)."""
+    """Name of a node, or of the source of a user's files (`NAME_source`)."""
     column: str
 
 
@@ -39,12 +39,12 @@ class Column(Record):
 
     name: str
     kind: str
-    """The type that Polars reads."""
+    """Data type as Polars names it."""
     origins: tuple[Origin, ...]
 
 
 def columns(artifact: Artifact, bound: Bound) -> list[Column]:
-    """The columns of an artifact's table in their order; none for what has no rows."""
+    """Returns the columns of an artifact's table in order; empty for an artifact without rows."""
     import polars as pl
 
     tables = _tables(artifact)
@@ -70,7 +70,7 @@ def _from_inputs(artifact: Artifact, names: Sequence[str], bound: Bound) -> Iter
 
 
 def _from_files(artifact: Artifact) -> Iterator[tuple[str, Origin]]:
-    """Columns of the user's files, as the mapping of each source names them in the field of that name."""
+    """Yields each column of a curated set with the columns of the user's files that its mapping renders."""
     for source in artifact.manifest.payload["recipe"].get("sources", ()):
         for name, template in source["mapping"].items():
             if isinstance(template, str) and "{" in template:

@@ -1,9 +1,9 @@
 """The paper on one page: every artifact of DeepSeek-R1 (Nature 645:633-638, arXiv 2501.12948v2), in the paper's order.
 
-Each node says which verb makes it, from what, and which gates stop what lies below. Both SFT stages restart from the
-base; R1-Zero feeds the cold-start data alone; preference rewards come in only near the end. The profile says how much
-of everything (`profiles`). The answers and the evaluation of every checkpoint, and the report, follow from the rest:
-a further benchmark or model is one line, and it is kept out of the corpus, planned, scheduled, asked and reported.
+Each node names its verb, its inputs, and the gates that stop everything downstream. Both SFT stages restart from the
+base; R1-Zero feeds the cold-start data only; preference rewards enter only near the end. The profile sets all amounts
+(`profiles`). Answers and evaluations of every checkpoint, and the report, are derived: a further benchmark or model
+is one line; it is planned, scheduled, evaluated and reported, and a benchmark is also kept out of the corpus.
 """
 
 from r1_pipeline.evaluation.inputs import Cast
@@ -26,12 +26,12 @@ from r1_pipeline.verbs import (
 )
 
 # fmt: off
-# A page to be read like a table: an argument a line would hide the edges.
+# The page reads like a table; one argument per line would hide the edges.
 
 page = Page()
 node = page.node
 
-# Problems: what is asked in training, what is kept for measuring. Sources feed them; the profile says which.
+# Problems, for training and for evaluation; the profile names their sources.
 problems = node(
     "reasoning_problems", curate, group="problems",
     about="Training problems in maths, code, STEM and logic; each passed its own verifier.",
@@ -53,7 +53,7 @@ pairs = node(
     checks=[gates.known_characters()],
 )
 
-# Bases: made by the profile, or models that exist.
+# Bases: trained by the profile, or imported.
 base = node(
     "base", pretrain, group="base",
     about="The base: DeepSeek-V3-Base, or what the profile takes in its place.",
@@ -96,7 +96,7 @@ dev2 = node(
     ],
 )
 
-# The corpus (B.3.3): the place of the paper's 800k.
+# The corpus (B.3.3), which corresponds to the paper's 800k samples.
 reasoning_answers = node(
     "reasoning_answers", ask, group="corpus", each="traces", recipe="reasoning_traces.ask", model=dev2,
     problems=problems, paper_cost="SFT data",
@@ -119,7 +119,7 @@ corpus = node(
     ],
 )
 
-# Alignment (B.5): SFT of the base once more, two reward models, the last RL.
+# Alignment (B.5): SFT of the base again, two reward models, the last RL stage.
 dev3 = node(
     "dev3", finetune, group="alignment", base=base, corpus=corpus, paper_cost="R1",
     about="Dev3: SFT of the base once more, not of Dev2, on the whole corpus.",
@@ -165,7 +165,7 @@ dev2_no_language_reward = page.add(derived(
     about="Dev2's run without the language-consistency reward (paper, section B.6).",
 ))
 
-# Evaluation (D.1): every checkpoint, on every benchmark; what the reward models think; the report over all.
+# Evaluation (D.1): every checkpoint on every benchmark, scores by the reward models, and the report.
 evaluation = Benchmark("evaluation", heldout.name)
 preference_scores = node(
     "preference_scores", compare_preferences, group="evaluation", recipe=None,
@@ -178,7 +178,7 @@ preference_scores = node(
 )
 report = node(
     "report", None, group="evaluation",
-    about="report.json and one self-contained page: the paper's tables beside ours, curves, gates, cost.",
+    about="report.json and one self-contained page: the paper's tables next to ours, curves, gates, cost.",
 )
 
 DEEPSEEK_R1: Graph = page.graph(evaluation, Cast(
@@ -187,4 +187,4 @@ DEEPSEEK_R1: Graph = page.graph(evaluation, Cast(
     reinforced_student=student_rl_only.name, helpful=helpful_rm.name, safety=safety_rm.name, corpus=corpus.name,
     heldout=heldout.name,
 ))
-"""The whole paper."""
+"""The graph of the whole paper."""

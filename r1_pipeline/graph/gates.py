@@ -1,9 +1,8 @@
-"""The gates that the graph attaches to its nodes: what each measures of which artifacts, and what it says no to.
+"""The gates that the graph attaches to its nodes: which artifacts each of them measures.
 
-Measurements and limits are in `evaluation` (`gates`, `regression`, `favourites`); here stands which artifacts they are
-taken from. A gate that needs scores asks for them under the name of the evaluation node, which later finds them made.
-A gate stops what lies below. Where nothing is trained on that, and only its evaluation and the report follow, it warns:
-the report must be able to show what went wrong.
+Measurements and limits are in `evaluation` (`gates`, `regression`, `answer_bias`). A gate that needs scores requests
+them under the name of the evaluation node, which later reuses them. A failed gate stops everything downstream. It only
+warns if nothing is trained downstream, so that the report can show what went wrong.
 """
 
 from r1_pipeline.evaluation import answer_bias, gates, regression
@@ -14,7 +13,7 @@ from r1_pipeline.verbs import ReinforceRecipe
 
 
 def beats(base: Node) -> Check:
-    """R1-Zero must solve clearly more held-out maths than the base that it started from."""
+    """Requires R1-Zero to solve significantly more held-out maths than the base that it started from."""
     return Check(
         "beats_base",
         "It solves clearly more held-out maths than the base that it started from.",
@@ -26,7 +25,7 @@ def beats(base: Node) -> Check:
 
 
 def no_regression(before: Node | Ref, *, warns: bool = False) -> Check:
-    """A model may not surely solve fewer held-out problems of any domain than the one that it came from."""
+    """Rejects a model that solves significantly fewer held-out problems of a domain than its parent model."""
     return Check(
         "no_regression",
         "In no domain does it surely solve fewer held-out problems than the model that it came from.",
@@ -39,7 +38,7 @@ def no_regression(before: Node | Ref, *, warns: bool = False) -> Check:
 
 
 def no_less_preferred(after: Node, before: Node) -> Check:
-    """The reward models may not surely like a model's answers less than those of the one that it came from."""
+    """Rejects a model whose answers get significantly lower scores from the reward models than its parent's."""
     return Check(
         "no_less_preferred",
         f"The reward models do not surely like the answers of {after.name} less than those of {before.name}.",
@@ -53,7 +52,7 @@ def no_less_preferred(after: Node, before: Node) -> Check:
 
 
 def answer_distribution(problems: Node, *, warns: bool = False) -> Check:
-    """No answer to multiple choice may be much more frequent among the rows than among the references."""
+    """Rejects a corpus in which a multiple-choice answer is much more frequent than among the references."""
     return Check(
         "answer_distribution",
         "Among the rows no answer to multiple choice is much more frequent than among the problems' references.",
@@ -67,7 +66,7 @@ def answer_distribution(problems: Node, *, warns: bool = False) -> Check:
 
 
 def format_rate() -> Check:
-    """Replies must have the form that the next stage relies on."""
+    """Requires replies in the form that the next stage relies on."""
     return Check(
         "format_rate",
         "Its replies have the form that the cold start relies on.",
@@ -79,7 +78,7 @@ def format_rate() -> Check:
 
 
 def language_consistency() -> Check:
-    """A model trained with the language reward must reason in the language of the question."""
+    """Requires a model trained with the language reward to reason in the language of the question."""
     return Check(
         "language_consistency",
         "The reasoning stays in the language of the question.",
@@ -91,7 +90,7 @@ def language_consistency() -> Check:
 
 
 def same_tokenizer(base: Node | Ref) -> Check:
-    """Tokenizer and chat template must not drift along a line of models."""
+    """Requires the tokenizer and chat template to stay the same along a line of models."""
     return Check(
         "same_tokenizer",
         "Tokenizer and chat template are, byte for byte, those of the base.",
@@ -101,7 +100,7 @@ def same_tokenizer(base: Node | Ref) -> Check:
 
 
 def training_guards() -> Check:
-    """A run must have stayed inside the guards that would have stopped it."""
+    """Requires the metrics of a run to have stayed within its training guards."""
 
     def measure(subject: GateContext) -> list[gates.Gate]:
         assert isinstance(subject.recipe, ReinforceRecipe)
@@ -116,7 +115,7 @@ def training_guards() -> Check:
 
 
 def preference_accuracy() -> Check:
-    """A reward model must prefer the better reply of held-out pairs."""
+    """Requires a reward model to prefer the better reply of held-out pairs."""
     return Check(
         "preference_accuracy",
         "The reward model prefers the better reply of held-out pairs.",
@@ -127,7 +126,7 @@ def preference_accuracy() -> Check:
 
 
 def reward_hacks() -> Check:
-    """Replies that solve nothing must not be rewarded; decided before any reinforcement learning."""
+    """Rejects a verifier that rewards replies which solve nothing; decided before any RL."""
 
     def measure(subject: GateContext) -> list[gates.Gate]:
         with default_grader(subject.runtime) as grader:
@@ -142,7 +141,7 @@ def reward_hacks() -> Check:
 
 
 def known_characters() -> Check:
-    """The models that read a set must know its characters; no base has to be there yet."""
+    """Requires the models that read a set to know its characters; the bases need not exist yet."""
     return Check(
         "known_characters",
         "The tokenizers of the models that read the set know its characters.",
@@ -152,7 +151,7 @@ def known_characters() -> Check:
 
 
 def all_verified() -> Check:
-    """Every row of a corpus must have been judged correct, or be a demonstration."""
+    """Requires every row of a corpus to be graded correct, or to be a demonstration."""
     return Check(
         "all_verified",
         "Every row was judged correct, or was written to a prompt that has no reference.",
@@ -162,7 +161,7 @@ def all_verified() -> Check:
 
 
 def no_heldout(heldout: Node) -> Check:
-    """No row of a corpus may be about a held-out problem."""
+    """Rejects a corpus with a row about a held-out problem."""
     return Check(
         "no_heldout",
         "No row is about a held-out problem.",
@@ -172,7 +171,7 @@ def no_heldout(heldout: Node) -> Check:
 
 
 def licences_allowed() -> Check:
-    """Every row of a corpus must have a licence that the profile allows."""
+    """Requires every row of a corpus to have a licence that the profile allows."""
     return Check(
         "licences_allowed",
         "No row has a licence that the profile does not allow.",
@@ -182,7 +181,7 @@ def licences_allowed() -> Check:
 
 
 def recheck_agrees(*problems: Node) -> Check:
-    """Random rows of a corpus, judged once more, must get the verdict that they were kept for."""
+    """Grades random rows of a corpus again and requires the verdicts that they were kept for."""
 
     def measure(subject: GateContext) -> list[gates.Gate]:
         sets = [subject.input(ref(each)) for each in problems]

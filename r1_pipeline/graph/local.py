@@ -1,9 +1,9 @@
-"""The whole paper without Dagster: every artifact in order, its gates decided, the report at the end.
+"""Runs a graph without Dagster: makes every artifact in order, decides its gates and writes the report.
 
     run_graph(DEEPSEEK_R1, load_profile("smoke", seed=0), Path("home"))
 
-It makes the artifacts that a Dagster run would make, at the same addresses, so either can go on with what the other
-left. Not covered: tracking, schedules, partial re-runs by what changed (`dagster_defs`).
+It makes the same artifacts as a Dagster run, at the same addresses, so that either resumes what the other left.
+Tracking, schedules and re-runs of changed parts belong to `dagster_defs`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -35,15 +35,15 @@ REPORT = "report"
 
 
 class Setting(Protocol):
-    """What of a profile a run needs."""
+    """The part of a profile that a run needs."""
 
     @property
     def name(self) -> str:
-        """What the report calls it."""
+        """Name of the profile in the report."""
 
     @property
     def seed(self) -> int:
-        """Root of its seeds."""
+        """The seed that all its other seeds derive from."""
 
     @property
     def recipes(self) -> Recipes:
@@ -51,7 +51,7 @@ class Setting(Protocol):
 
     @property
     def runtime(self) -> Runtime:
-        """How and where it runs."""
+        """Devices, threads and launchers that stages run with."""
 
     @property
     def gates(self) -> GateLimits:
@@ -61,13 +61,13 @@ class Setting(Protocol):
 def run_graph(
     graph: Graph, profile: Setting, home: Path, select: Iterable[str] | None = None, observer: Observer | None = None
 ) -> dict[str, Artifact]:
-    """Makes every artifact of `graph`, or of the nodes of `select` and all that they need; returns them by name.
+    """Makes every artifact of `graph`, or of the nodes `select` and everything upstream; returns them by name.
 
-    `profile` has the recipes and the runtime. Artifacts are kept in the folder `home`, which is made where it does not
-    exist; what is finished there is reused. `observer` is told what begins, ends and is reused.
+    `profile` has the recipes and the runtime. Artifacts are stored in the folder `home`, which is created if needed;
+    finished ones are reused. `observer` is notified of the start and end of computations, and of reuse.
 
-    Raises `GateFailedError` at the first gate that says no, `GraphError` for a profile that does not fit, and what
-    verbs raise.
+    Raises `GateFailedError` at the first gate that fails, `GraphError` for a profile that does not fit, and the errors
+    of verbs.
     """
     bound = bind(graph, profile.recipes)
     store = Store(home, observer, device=profile.runtime.device)
@@ -92,7 +92,7 @@ def run_graph(
 
 
 def with_upstream(bound: Bound, nodes: Iterable[str]) -> set[str]:
-    """The nodes, and all that they are made from; raises `UnknownNameError` for one that does not exist."""
+    """Returns the nodes and everything upstream of them; raises `UnknownNameError` for an unknown node."""
     wanted = {bound.graph.node(name).name for name in nodes}
     for node in reversed(list(bound.graph)):
         if node.name in wanted:
@@ -102,7 +102,7 @@ def with_upstream(bound: Bound, nodes: Iterable[str]) -> set[str]:
 
 @dataclass(frozen=True)
 class GatedArtifact:
-    """A finished artifact under judgement (`graph.node.Subject`)."""
+    """A finished artifact that gates examine (`graph.node.GateContext`)."""
 
     bound: Bound
     name: AssetName
@@ -110,30 +110,30 @@ class GatedArtifact:
     limits: GateLimits
     runtime: Runtime
     find: Find
-    """Gives any artifact of the graph, made where it does not exist."""
+    """Function that returns any artifact of the graph, making it if needed."""
 
     @property
     def recipe(self) -> Recipe | None:
-        """The recipe of its node."""
+        """Recipe of its node."""
         return self.bound.recipe(self.name)
 
     @property
     def templates(self) -> frozenset[TemplateName]:
-        """Every template in which some model of the graph is reinforced."""
+        """Templates that models of the graph are RL-trained with."""
         recipes = (self.bound.recipe(name) for name in self.bound.names.values())
         return frozenset(recipe.template for recipe in recipes if isinstance(recipe, ReinforceRecipe))
 
     def input(self, ref: Ref) -> Artifact:
-        """The artifact behind `ref`, seen from this one's node."""
+        """Returns the artifact that `ref` means at this artifact's node."""
         return self.find(self._one(ref))
 
     def tokenizers(self) -> dict[str, Any]:
-        """Base -> its tokenizer, of the bases whose models read this set; each is made once in a process."""
+        """Returns the tokenizer of each base whose models read this set; each is built once per process."""
         bases = (name for base in self.bound.graph.bases_of(self.name.asset) for name in self.bound.names_of(base))
         return {str(name): _tokenizer(self.bound.recipe(name), self.runtime) for name in bases}
 
     def scores(self, model: Ref | None = None) -> EvalReport:
-        """Scores on the first benchmark."""
+        """Returns the scores on the first benchmark."""
         name = self.name if model is None else self._one(model)
         report = self.find(self.bound.evaluation(name))
         assert isinstance(report, EvalReport)
@@ -158,20 +158,20 @@ def _tokenizer(recipe: Recipe | None, runtime: Runtime) -> Any:
 
 
 def decide(judged: GatedArtifact, *, warnings: bool = True) -> Mapping[str, list[Gate]]:
-    """Check -> what its gates measured, of one artifact; without `warnings` only of those that can stop anything."""
+    """Decides the gates of one artifact, by check; without `warnings`, only those that can stop a run."""
     checks = judged.bound.graph.node(judged.name.asset).checks
     return {check.name: check.decide(judged) for check in checks if warnings or not check.warns}
 
 
 def lineage_of(artifact: Artifact, home: Path, bound: Bound) -> dict[AssetName, Path]:
-    """Folder of `artifact` and of everything in the graph that it was made from; of two versions the nearer counts.
+    """Finds the folders of `artifact` and of its ancestors in the graph; of two versions it takes the nearer.
 
-    Only manifests are read.
+    It reads only manifests.
     """
     found: dict[AssetName, Path] = {}
 
     def sources(of: Artifact) -> list[Artifact]:
-        counts = of.path in found.values()  # neither a further version nor a stranger to the graph is followed
+        counts = of.path in found.values()  # other versions and artifacts outside the graph are not followed
         return [peek_artifact(edge.path(home)) for edge in of.manifest.inputs.values()] if counts else []
 
     for each in with_ancestors([artifact], sources):
@@ -183,7 +183,7 @@ def lineage_of(artifact: Artifact, home: Path, bound: Bound) -> dict[AssetName, 
 def write_graph_report(
     bound: Bound, name: AssetName, artifacts: Mapping[AssetName, Artifact], profile: Setting, run: RunFacts
 ) -> Path:
-    """Writes the report of these artifacts, which are all that there are; returns its folder."""
+    """Writes the report of `artifacts`, which must be complete; returns its folder."""
     recipe = bound.recipe(name)
     assert isinstance(recipe, ReportRecipe)
     folder = run.home / REPORT
@@ -192,7 +192,7 @@ def write_graph_report(
 
 
 def material_of(bound: Bound, artifacts: Mapping[AssetName, Artifact], profile: Setting) -> Material:
-    """What a report is made from, every gate decided; raises `ArtifactError` where a gate lacks an artifact."""
+    """Collects the material of a report with every gate decided; raises `ArtifactError` for a missing artifact."""
 
     def find(name: AssetName) -> Artifact:
         if name not in artifacts:

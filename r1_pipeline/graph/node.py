@@ -1,15 +1,15 @@
-"""The nouns of the graph: a `Node` is one artifact of the paper, a `Graph` all of them with what is derived from it.
+"""The nouns of the graph: a `Node` is one artifact of the paper; a `Graph` is all of them, with derived nodes.
 
-    Node        a name, the verb that makes it, what it reads, its group, its gates, what it is in words
+    Node        a name, a verb, inputs, a group, gates and a description
     Ref         an input: another node, and which of its partitions
-    Benchmark   a problem set that every checkpoint is asked; answers and evaluations of all models follow from it
-    Derived     "the recipe of that node, but with these fields changed": an ablation needs no line in any profile
-    Branch      a changed recipe with copies of what follows from it: a control reads its own base, not the paper's
-    Check       a gate: what it measures of a finished artifact
+    Benchmark   a problem set on which every checkpoint is evaluated; answers and evaluations are derived from it
+    Derived     the recipe of another node with some fields changed: an ablation needs no line in any profile
+    Check       a gate: a measurement of a finished artifact with a limit
     AssetName   one artifact: the node and its partition
 
-Interpreters (Dagster, `local`, planning, the report) are functions of a `Graph`; nothing else lists nodes.
-Not covered: recipes and partitions, which are the profile's (`bound`).
+`Graph.branching` copies a line of nodes with changed recipes: a control trains on its own base, not the paper's.
+Interpreters (Dagster, `local`, planning, the report) are functions of a `Graph`; nothing else lists nodes. Recipes and
+partitions belong to the profile (`bound`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,22 +29,22 @@ from r1_pipeline.runtime.build_context import Verb
 from r1_pipeline.verbs import ask, evaluate
 
 _MODELS = (Checkpoint, RewardModel, Completions)
-"""Kinds of artifacts that are made by a model, or are one."""
+"""Kinds of artifacts that are models or are made by one."""
 _LINE = ("policy", "base", "model")
-"""Parameters of verbs that name the model which goes on, or answers."""
+"""Parameters of verbs that name the model which is trained further or sampled."""
 Which = Literal["same", "all", "first"]
-"""Of a node's partitions: the same one as the reader's, all of them by key, or the first that the profile names."""
+"""Choice among a node's partitions: the same one as the reader's, all of them by key, or the profile's first."""
 
 
 @dataclass(frozen=True, order=True)
 class AssetName:
-    """One artifact of the graph: a node, and its partition where it has such."""
+    """One artifact of the graph: a node, and a partition if the node has partitions."""
 
     asset: str
     partition: str | None = None
 
     def __str__(self) -> str:
-        """The name as manifests, reports and commands spell it: `distilled/qwen`, `evaluation/r1_zero`."""
+        """Spells the name as in manifests, reports and commands: `distilled/qwen`, `evaluation/r1_zero`."""
         return f"{self.asset}/{self.partition}" if self.partition else self.asset
 
 
@@ -58,7 +58,7 @@ class Ref:
 
 @dataclass(frozen=True)
 class Derived:
-    """A recipe: that of another node with some fields changed."""
+    """The recipe of another node with some fields changed."""
 
     of: str
     change: Mapping[str, Any]
@@ -66,11 +66,11 @@ class Derived:
 
 
 Input = Ref | Mapping[str, Ref]
-"""One artifact, or several by name (of a node with all its partitions: by their keys)."""
+"""One artifact, or several by name; all partitions of a node are named by their keys."""
 
 
 class GateContext(Protocol):
-    """A finished artifact under judgement, and what a gate may ask about it; interpreters answer."""
+    """A finished artifact that gates examine, and the information that an interpreter provides to them."""
 
     @property
     def artifact(self) -> Any:
@@ -78,81 +78,81 @@ class GateContext(Protocol):
 
     @property
     def limits(self) -> GateLimits:
-        """Limits of the profile."""
+        """Limits of the profile's gates."""
 
     @property
     def runtime(self) -> Runtime:
-        """How and where judging runs."""
+        """Devices, threads and services that grading runs with."""
 
     @property
     def recipe(self) -> Recipe | None:
-        """The recipe of its node."""
+        """Recipe of its node."""
 
     @property
     def templates(self) -> frozenset[TemplateName]:
-        """Every template in which some model of the graph is reinforced."""
+        """Templates that models of the graph are RL-trained with."""
 
     def input(self, ref: "Ref") -> Any:
-        """What `ref` means to the subject's node: what it was made from, or the newest there is."""
+        """Returns the artifact that `ref` means at the subject's node: one that it was made from, or the newest."""
 
     def tokenizers(self) -> Mapping[str, Any]:
-        """Base -> the tokenizer that it has or will have, of the bases whose models read the subject."""
+        """Returns the present or future tokenizer of each base whose models read the subject."""
 
     def scores(self, model: "Ref | None" = None) -> Any:
-        """The `EvalReport` on the first benchmark of the subject, or of another model; made where there is none."""
+        """Returns the `EvalReport` of the subject, or of another model, on the first benchmark; makes it if needed."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A gate on a node: a failed one stops everything below, with the value and the limit, or warns."""
+    """A gate on a node; if it fails, it stops everything downstream, with the value and the limit, or warns."""
 
     name: str
     about: str
     measure: Callable[[GateContext], list[Gate]]
     fails: str
-    """An artifact that it says no to, in a sentence."""
+    """Description of an artifact that fails the gate, in a sentence."""
     scores: bool = False
-    """Whether it needs scores, and so a device where they are not there yet."""
+    """True if it needs scores, and therefore a device if they do not exist yet."""
     quality: bool = False
-    """Whether it asks for success, which an ablation may lack; any other asks for soundness."""
+    """True if it requires success, which an ablation may lack; other gates require soundness."""
     warns: bool = False
-    """Whether a failure stops nothing and is only said aloud: where nothing is trained on what lies below."""
+    """True if a failure only warns, because nothing is trained downstream."""
 
     def decide(self, subject: GateContext) -> list[Gate]:
-        """What its gates measure of a finished artifact."""
+        """Measures a finished artifact and returns its gates."""
         return [gate.model_copy(update={"blocking": not self.warns}) for gate in self.measure(subject)]
 
 
 @dataclass(frozen=True)
 class Node:
-    """One artifact of the graph, or one a partition."""
+    """One artifact of the graph, or one per partition."""
 
     name: str
     verb: Verb[Any, Any] | None
-    """What makes it; None for the report, which interpreters write from everything else."""
+    """The verb that makes it; None for the report, which interpreters write from everything else."""
     inputs: Mapping[str, Input]
-    """Parameter of the verb -> what is given for it."""
+    """Parameter of the verb -> its input."""
     group: str
     about: str
-    """What it is, in a sentence or two, with the section of the paper."""
+    """Description in a sentence or two, with the section of the paper."""
     recipe: str | Derived | None
-    """Where its recipe is: a name in the profile, `NAME.FIELD` for a part of one; None: the verb takes none."""
+    """Name of its recipe in the profile, or `NAME.FIELD` for a part of one; None if the verb takes none."""
     each: str | None = None
-    """What its partitions are, such as `students`; the profile says which there are."""
+    """Kind of its partitions, such as `students`; the profile names the keys."""
     given: Mapping[str, Any] = field(default_factory=dict)
     """Further arguments of the verb."""
     checks: tuple[Check, ...] = ()
-    """Gates that stop what lies below."""
+    """Gates of the artifact."""
     expects: str = "reasoning"
-    """Field of the profile's forecast that says how long this node's completions are."""
+    """Field of the profile's forecast that has the length of this node's completions."""
     paper_cost: str | None = None
-    """Row of the paper's cost table (supplement, table 7) that pays for it."""
+    """Row of the paper's cost table (supplement, table 7) that covers it."""
     instead: Mapping[str, str] = field(default_factory=dict)
-    """Node that its checks name -> the node that they look at in its place."""
+    """Node that its checks name -> the node that they read in its place."""
 
     @property
     def refs(self) -> Iterator[tuple[str, Ref]]:
-        """Pairs of edge and input, one for every input; inputs given by name have edges of their own."""
+        """Yields (edge, input) for every input; inputs given by name have edges of their own."""
         for edge, source in self.inputs.items():
             if isinstance(source, Ref):
                 yield edge, source
@@ -161,59 +161,59 @@ class Node:
 
     @property
     def parents(self) -> tuple[str, ...]:
-        """Names of the nodes that it reads, each once."""
+        """Returns the names of the nodes that it reads, each once."""
         return tuple(dict.fromkeys(ref.node for _, ref in self.refs))
 
     def role(self, edge: str) -> EdgeRole:
-        """What the input behind `edge` is to this node."""
+        """Returns the role of the input behind `edge`."""
         return role_of(edge, self.verb.name if self.verb else "evaluate")
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A problem set that every checkpoint is asked, and that every corpus is screened against."""
+    """A problem set on which every checkpoint is evaluated and against which every corpus is screened."""
 
     name: str
-    """Evaluations stand under `NAME/MODEL` and take the profile's recipe `NAME`."""
+    """Name of the benchmark; its evaluations are called `NAME/MODEL` and use the profile's recipe `NAME`."""
     problems: str
-    """The node that holds the problems."""
+    """Name of the node that holds the problems."""
 
     @property
     def answers(self) -> str:
-        """The first part of the names of its answer nodes."""
+        """First part of the names of its answer nodes."""
         return "answers" if self.name == "evaluation" else f"{self.name}_answers"
 
 
 def ref(source: "Node | Ref") -> Ref:
-    """An input: the same partition of the node, or all of it where it has none."""
+    """Returns an input: the same partition of the node as the reader's, or the node itself if it has none."""
     return source if isinstance(source, Ref) else Ref(source.name)
 
 
 def every(node: Node) -> Ref:
-    """All partitions of a node."""
+    """Returns an input: all partitions of a node."""
     return Ref(node.name, "all")
 
 
 def first(node: Node) -> Ref:
-    """The first partition of a node that the profile names."""
+    """Returns an input: the node's partition that the profile names first."""
     return Ref(node.name, "first")
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in the order in which they were written down, and the benchmarks that every checkpoint is asked.
+    """Nodes in the order of the page, and the benchmarks on which every checkpoint is evaluated.
 
-    Raises `GraphError` for two nodes of one name, an input that no node is, a circle, or a node without a verb
-    that is not the only one or has no cast.
+    Raises `GraphError` for two nodes of one name, an input that is not a node, a cycle, or a node without a verb that
+    is not the only one or has no cast.
     """
 
     written: tuple[Node, ...]
-    """The nodes of the page; answers and evaluations are derived from them."""
+    """Nodes of the page; answers and evaluations are derived from them."""
     benchmarks: tuple[Benchmark, ...] = ()
     cast: Cast | None = None
-    """Which nodes play the parts of the paper in the report; None for a graph without a report."""
+    """Nodes that play the paper's parts in the report; None for a graph without a report."""
     controls: tuple[Control, ...] = ()
-    """Effects that the report shows beside their controls."""
+    """Effects that the report compares with their controls."""
 
     def __post_init__(self) -> None:
         names = [node.name for node in self._unsorted]
@@ -226,7 +226,7 @@ class Graph:
 
     @cached_property
     def nodes(self) -> dict[str, Node]:
-        """Every node by name, parents first; of nodes that could come next, the one written first."""
+        """Every node by name, parents first, otherwise in the order of the page."""
         return {node.name: node for node in _sorted(self._unsorted)}
 
     @cached_property
@@ -240,7 +240,7 @@ class Graph:
         ]
 
     def node(self, name: str) -> Node:
-        """The node of this name; raises `UnknownNameError` with the names there are."""
+        """Returns the node of this name; raises `UnknownNameError` with the known names."""
         if name not in self.nodes:
             raise UnknownNameError("asset", name, self.nodes)
         return self.nodes[name]
@@ -250,11 +250,11 @@ class Graph:
 
     @cached_property
     def checkpoints(self) -> tuple[str, ...]:
-        """Nodes whose artifacts are checkpoints, parents first."""
+        """Names of the nodes whose artifacts are checkpoints, parents first."""
         return tuple(node.name for node in self if node.verb and node.verb.kind is Checkpoint)
 
     def bases_of(self, rows: str) -> set[str]:
-        """The bases of the models that are trained on, or asked, the rows of the node `rows`."""
+        """Returns the bases of the models that are trained on, or sampled for, the rows of the node `rows`."""
         readers = [node for node in self if rows in node.parents and node.verb and node.verb.kind in _MODELS]
         found: set[str] = set()
         while readers:
@@ -265,15 +265,15 @@ class Graph:
         return found
 
     def evaluation(self, model: str, benchmark: Benchmark | None = None) -> str:
-        """The node that holds a checkpoint's scores, on the first benchmark unless another is named."""
+        """Returns the node of a checkpoint's evaluation, on the first benchmark unless another is given."""
         return f"{(benchmark or self.benchmarks[0]).name}/{model}"
 
     def answers(self, model: str, benchmark: Benchmark | None = None) -> str:
-        """The node that holds what a checkpoint said to a benchmark, the first unless another is named."""
+        """Returns the node of a checkpoint's answers to a benchmark, the first unless another is given."""
         return f"{(benchmark or self.benchmarks[0]).answers}/{model}"
 
     def descendants(self, name: str) -> set[str]:
-        """Every node that is made from `name`, in however many steps."""
+        """Returns every node that is directly or indirectly made from `name`."""
         found = {name}
         for node in self:
             if found & set(node.parents):
@@ -281,18 +281,18 @@ class Graph:
         return found - {name}
 
     def with_nodes(self, *nodes: Node) -> "Graph":
-        """This graph with further nodes."""
+        """Returns this graph with further nodes."""
         return replace(self, written=(*self.written, *nodes))
 
     def replacing(self, node: Node) -> "Graph":
-        """This graph with `node` in the place of the one of its name; raises `UnknownNameError` where there is none."""
+        """Returns this graph with `node` in place of its namesake; raises `UnknownNameError` if there is none."""
         self.node(node.name)
         return replace(self, written=tuple(node if each.name == node.name else each for each in self.written))
 
     def with_benchmark(self, name: str, problems: Node) -> "Graph":
-        """This graph with one more benchmark: `problems` is asked of every checkpoint and kept out of every corpus.
+        """Returns this graph with a further benchmark: `problems`, which are kept out of every corpus.
 
-        The profile's recipe `name` says how it is asked and scored (`EvaluateRecipe`).
+        Every checkpoint is evaluated on it by the profile's recipe `name` (`EvaluateRecipe`).
         """
         return replace(
             self, written=(*self.written, problems), benchmarks=(*self.benchmarks, Benchmark(name, problems.name))
@@ -307,19 +307,20 @@ class Graph:
         group: str = "ablations",
         instead: Mapping[str, str] | None = None,
     ) -> "Graph":
-        """This graph with a copy of the node `of` whose recipe has some fields changed: an ablation.
+        """Returns this graph with an ablation: a copy of the node `of` whose recipe has some fields changed.
 
-        `instead` names nodes that `of` reads, and for each the node that the copy reads in its place.
+        `instead` maps nodes that `of` reads to the nodes that the copy reads in their place.
         """
         return self.with_nodes(derived(self.node(of), name, change, about, group, instead))
 
     def branching(
         self, name: str, change: Mapping[str, Mapping[str, Any]], along: Sequence[str], about: str
     ) -> "Graph":
-        """This graph with a copy `NODE_NAME` of each node of `along`; the copies read each other, and else the paper's.
+        """Returns this graph with a control: a copy `NODE_NAME` of each node of `along`, some with changed recipes.
 
-        `change` is node -> the fields of its recipe that are changed. What follows from a changed base is thus made
-        from that base: a control. `about` says what is changed.
+        A copy reads the other copies, and the paper's nodes where there is no copy, so that everything downstream of a
+        changed base is made from that base. `change` maps nodes to the changed fields of their recipes; `about`
+        describes the change.
         """
         if strangers := sorted(set(change) - set(along)):
             raise GraphError(f"{name} changes {', '.join(strangers)}, and copies only {', '.join(along)}; copy it too")
@@ -333,7 +334,7 @@ class Graph:
         )
 
     def with_controls(self, *controls: Control) -> "Graph":
-        """This graph with further effects that the report shows beside their controls."""
+        """Returns this graph with further effects that the report compares with their controls."""
         return replace(self, controls=(*self.controls, *controls))
 
 
@@ -345,9 +346,9 @@ def derived(
     group: str = "ablations",
     instead: Mapping[str, str] | None = None,
 ) -> Node:
-    """A node like `of`, but with these fields of its recipe changed; it keeps the checks that ask for soundness.
+    """Returns a node like `of` with these fields of its recipe changed; it keeps the checks that require soundness.
 
-    `instead` names nodes that `of` and its checks read, and for each the node that is read in its place.
+    `instead` maps nodes that `of` and its checks read to the nodes that are read in their place.
     """
     return replace(
         of,
@@ -369,7 +370,7 @@ def _rerouted(source: Input, instead: Mapping[str, str]) -> Input:
 
 
 class Page:
-    """Collects nodes as they are written down, one below the other."""
+    """Collects nodes in the order in which they are written."""
 
     def __init__(self) -> None:
         self._nodes: list[Node] = []
@@ -388,9 +389,9 @@ class Page:
         paper_cost: str | None = None,
         **arguments: Any,
     ) -> Node:
-        """Writes a node down: nodes among `arguments` become its inputs, anything else is given to the verb as it is.
+        """Adds a node; nodes among `arguments` become its inputs, and other arguments are passed to the verb.
 
-        Its recipe is the profile's of the node's own name unless `recipe` names another.
+        Its recipe in the profile has the node's own name unless `recipe` gives another.
         """
         inputs = {edge: _input(value) for edge, value in arguments.items() if _is_input(value)}
         given = {edge: value for edge, value in arguments.items() if edge not in inputs}
@@ -399,12 +400,12 @@ class Page:
         return self.add(made)
 
     def add(self, node: Node) -> Node:
-        """Writes a finished node down."""
+        """Adds a finished node."""
         self._nodes.append(node)
         return node
 
     def graph(self, benchmark: Benchmark, cast: Cast) -> Graph:
-        """Everything on the page as a graph; raises like `Graph`."""
+        """Returns the nodes of the page as a graph; raises like `Graph`."""
         return Graph(tuple(self._nodes), (benchmark,), cast)
 
 
@@ -419,7 +420,7 @@ def _input(value: Any) -> Input:
 
 
 def _asked(benchmark: Benchmark, model: Node) -> Iterator[Node]:
-    """The answers and the evaluation of a checkpoint."""
+    """Yields the answers and the evaluation of a checkpoint."""
     if model.verb is None or model.verb.kind is not Checkpoint:
         return
     problems = Ref(benchmark.problems)
@@ -445,14 +446,14 @@ def _asked(benchmark: Benchmark, model: Node) -> Iterator[Node]:
 
 
 def _screened(node: Node, kept_out: Mapping[str, Ref]) -> Node:
-    """A corpus that is merged, screened against all benchmarks."""
+    """Returns a merged corpus that is screened against all benchmarks."""
     if node.verb is None or node.verb.name != "merge" or not kept_out:
         return node
     return replace(node, inputs={**node.inputs, "benchmarks": dict(kept_out)})
 
 
 def _check_report(names: list[str], cast: Cast | None) -> None:
-    """A node without a verb is the report, of which there is one."""
+    """Checks that exactly the report has no verb."""
     if len(names) > 1:
         raise GraphError(f"{names[1]} has no verb, and {names[0]} is the report already; give it a verb")
     if names and cast is None:
@@ -469,7 +470,7 @@ def _check_edges(nodes: Mapping[str, Node]) -> None:
 
 
 def _check_controls(controls: Iterable[Control], models: Sequence[str]) -> None:
-    """What is compared must be scored."""
+    """Checks that the models which controls compare are evaluated."""
     for control in controls:
         if strangers := [name for name in (*control.pair, *control.under) if name not in models]:
             raise GraphError(
@@ -479,7 +480,7 @@ def _check_controls(controls: Iterable[Control], models: Sequence[str]) -> None:
 
 
 def _sorted(nodes: Iterable[Node]) -> Iterator[Node]:
-    """Parents first, else in the order given; raises `GraphError` for a circle."""
+    """Yields nodes with parents first, otherwise in the order given; raises `GraphError` for a cycle."""
     left = list(nodes)
     known = {node.name for node in left}
     done: set[str] = set()

@@ -1,8 +1,8 @@
-"""Which stored version of a model is the newest that passes its gates: decided from a home's folders alone.
+"""Finds the newest stored version of a model that passes its gates, from the folders of a home alone.
 
-For a home without records of runs: one that `run_graph` made, a copy, a machine without Dagster. What a gate looks at
-is found along the model's lineage, scores among the evaluations of just these models; nothing is made. Limits are
-those of the profile of today.
+This serves homes without records of runs: one that `run_graph` made, a copy, a machine without Dagster. Gates read the
+artifacts in the model's lineage and the stored evaluations of these models; nothing is made. Limits are those of
+the current profile.
 """
 
 from pathlib import Path
@@ -18,9 +18,9 @@ from r1_pipeline.graph.node import AssetName
 
 
 def newest_model(home: Path, profile: Setting, bound: Bound, model: str) -> Checkpoint:
-    """The newest version of a checkpoint of the graph that passes its gates.
+    """Returns the newest version of a checkpoint of the graph that passes its gates.
 
-    Raises `UnknownNameError` with the models there are, `GateFailedError` where none is stored, or none passes.
+    Raises `UnknownNameError` with the known models, `GateFailedError` if no version is stored or none passes.
     """
     name = checkpoint_name(bound, model)
     folders = folders_of(home, Checkpoint.kind, model)
@@ -44,7 +44,7 @@ def newest_model(home: Path, profile: Setting, bound: Bound, model: str) -> Chec
 
 
 def checkpoint_name(bound: Bound, model: str) -> AssetName:
-    """The checkpoint of the graph that `model` spells; raises `UnknownNameError` with the models there are."""
+    """Returns the checkpoint of the graph that `model` spells; raises `UnknownNameError` with the known models."""
     valid = {str(name): name for name in bound.checkpoints}
     if model not in valid:
         raise UnknownNameError("model", model, valid)
@@ -52,9 +52,9 @@ def checkpoint_name(bound: Bound, model: str) -> AssetName:
 
 
 def stored(home: Path, bound: Bound, artifact: Artifact) -> Find:
-    """Gives what `artifact` was made from, and the evaluations of the models among that and of itself.
+    """Returns a function that finds the ancestors of `artifact`, and the evaluations of the models among them.
 
-    What it gives raises `GateFailedError` for anything else: a gate that needs it cannot be decided.
+    The function raises `GateFailedError` for any other artifact, since a gate that needs it cannot be decided.
     """
     lineage = lineage_of(artifact, home, bound)
     checkpoints = bound.checkpoints if bound.graph.benchmarks else ()
@@ -72,7 +72,7 @@ def stored(home: Path, bound: Bound, artifact: Artifact) -> Find:
 
 
 def evaluation_of(home: Path, evaluation: AssetName, digest: str) -> EvalReport | None:
-    """The newest version of an evaluation that is about the model with this digest; None where there is none."""
+    """Returns the newest version of an evaluation of the model with this digest; None if there is none."""
     for folder in folders_of(home, EvalReport.kind, str(evaluation)):
         report = EvalReport(folder, read_manifest(folder))
         if scores_of(report).identity.model_digest == digest:
