@@ -7,15 +7,15 @@
     [verdict] = r1.grade_rows(rows)
     r1.run_graph(r1.DEEPSEEK_R1, r1.load_profile("smoke", seed=0), Path("home"))
 
-`__all__` is the contract: CONTRIBUTING.md says how one of these names may change. Any other name may change with any
-version. A name is loaded when it is first used; none of them loads torch before a verb trains or samples.
+The names of `__all__` are the public API, and CONTRIBUTING.md says how they may change. Any other name can change with
+any version. A name is loaded when it is first used; none of them loads torch before a verb trains or samples.
 """
 
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # `__getattr__` reads these lines too: they are the one list of where a name lives
+if TYPE_CHECKING:  # `__getattr__` reads these lines too, the only list of names and modules
     from r1_pipeline.artifacts.kinds import (
         Artifact,
         Checkpoint,
@@ -134,7 +134,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # type checkers would take any name for granted
+if not TYPE_CHECKING:  # type checkers would accept any name
 
     def __getattr__(name: str) -> Any:
         """Loads a public name when it is first used; raises `AttributeError` for any other."""
@@ -145,14 +145,14 @@ if not TYPE_CHECKING:  # type checkers would take any name for granted
 
 
 def __dir__() -> list[str]:
-    """The public names, loaded or not, for interactive completion."""
+    """Lists the public names, loaded or not, for interactive completion."""
     return sorted({*globals(), *__all__})
 
 
 @cache
 def _modules() -> dict[str, str]:
-    """Public name -> the module that it is imported from above."""
-    import ast  # these two cost a command that names nothing of the API more than all the rest of this module
+    """Returns the module that each public name is imported from above."""
+    import ast  # these two imports take longer than the rest of this module; not every command needs them
     from importlib.resources import files
 
     statements = ast.walk(ast.parse(files(__name__).joinpath("__init__.py").read_text(encoding="utf-8")))

@@ -1,12 +1,12 @@
-"""Which engine generates text, as recipes say it: what of an engine changes the bytes of a result on purpose.
+"""The engines that recipes can name to generate text, with the settings that intentionally change a result's bytes.
 
     Transformers   embedded, float32, any machine                    generation.hf
     Vllm           in batches, on GPUs or with a CPU build           generation.vllm
-    OpenAi         any server that speaks OpenAI's protocol          generation.openai
-    VllmRollouts   vLLM generates while a policy is reinforced       training.rollouts
+    OpenAi         any server with OpenAI's protocol                 generation.openai
+    VllmRollouts   vLLM generates the rollouts of RL                 training.rollouts
 
-Memory, devices, addresses and concurrency are the runtime's (`settings.engines`) and enter no fingerprint. A recipe
-file may add engines (`generation.engine_factory.add_engine`). Not covered: the engines themselves.
+Memory, devices, addresses and concurrency belong to the runtime (`settings.engines`) and enter no fingerprint. A recipe
+file can add engines (`generation.engine_factory.add_engine`).
 """
 
 from typing import Annotated, Any, Literal
@@ -18,7 +18,7 @@ from r1_pipeline.registry import Registry
 
 
 class EngineSpec(BaseModel):
-    """Base of all engines' identities; `type` is the name under which an engine is known."""
+    """Base class of all engines' identities; `type` is the name of the engine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,7 +32,7 @@ class Transformers(EngineSpec):
 
 
 class Vllm(EngineSpec):
-    """vLLM in a process of its own."""
+    """The engine vLLM in a process of its own."""
 
     type: Literal["vllm"] = "vllm"
     dtype: Literal["float32", "bfloat16", "float16"]
@@ -40,21 +40,21 @@ class Vllm(EngineSpec):
 
 
 class OpenAi(EngineSpec):
-    """A server that speaks OpenAI's protocol."""
+    """A server with OpenAI's protocol."""
 
     type: Literal["openai"] = "openai"
     runs: str
-    """What the server runs, such as `vllm-0.31.0/bfloat16`, since it cannot be asked."""
+    """Engine identity of the server, such as `vllm-0.31.0/bfloat16`, which the protocol does not report."""
 
 
 ENGINE_SPECS: Registry[type[EngineSpec]] = Registry(
     "engine", {"transformers": Transformers, "vllm": Vllm, "openai": OpenAi}
 )
-"""Class of every engine's identity, by its `type`."""
+"""Engine `type` -> class of its identity."""
 
 
 def _spec(value: Any) -> Any:
-    """An identity from its JSON form; raises `UnknownNameError` with the engines there are."""
+    """Reads an identity from its JSON form; raises `UnknownNameError` with the known engines."""
     if not isinstance(value, dict):
         return value
     if "type" not in value:
@@ -66,11 +66,12 @@ AnyEngine = Annotated[SerializeAsAny[EngineSpec], BeforeValidator(_spec)]
 
 
 class VllmRollouts(EngineSpec):
-    """vLLM generates the rollouts, and each completion is weighted by the ratio of both probabilities."""
+    """Rollouts by vLLM, in which each completion is weighted by the ratio of the trainer's probability to vLLM's."""
 
     type: Literal["vllm"] = "vllm"
     clip: float
-    """Completions whose probability under the trainer is more than this many times that under vLLM do not count."""
+    """Largest ratio of a completion's probability under the trainer to that under vLLM; completions above it are
+    ignored."""
 
 
 AnyRollouts = Annotated[Transformers | VllmRollouts, Field(discriminator="type")]

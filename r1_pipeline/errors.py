@@ -1,27 +1,27 @@
-"""The one exception tree of the project.
+"""The exception tree of the project.
 
     R1Error
-    ├── RecipeError        (ValueError)    a recipe that cannot mean anything; raised before work starts
-    ├── GraphError         (ValueError)    nodes that do not make a graph, or a profile that does not fit one
-    ├── UnknownNameError   (KeyError)      a profile, asset or model that does not exist; lists the valid ones
+    ├── RecipeError        (ValueError)    an invalid recipe; raised before work starts
+    ├── GraphError         (ValueError)    nodes that do not form a graph, or a profile that does not fit one
+    ├── UnknownNameError   (KeyError)      an unknown profile, asset or model; lists the valid ones
     ├── SourceError        (ValueError)    a file of problems that cannot be used; names file and line
     ├── ArtifactError      (RuntimeError)
     │   ├── CorruptArtifactError           a file does not match the digest in its manifest
-    │   ├── WrongKindError                 a handle was asked to open another kind of artifact
-    │   └── SchemaVersionError             made by another schema version of this software
-    ├── OutOfDiskError     (OSError)       the disk filled up; nothing half-written is kept
-    ├── RequirementError   (RuntimeError)  hardware, a model or a package that a profile needs is not there
-    ├── GateFailedError    (RuntimeError)  a blocking check said no; carries the value and the limit
+    │   ├── WrongKindError                 an artifact is of another kind than the handle
+    │   └── SchemaVersionError             an artifact has another schema version
+    ├── OutOfDiskError     (OSError)       the disk is full; no incomplete artifact is kept
+    ├── RequirementError   (RuntimeError)  hardware, a model or a package that a profile needs is missing
+    ├── GateFailedError    (RuntimeError)  a blocking gate failed; carries the value and the limit
     ├── GuardTrippedError  (RuntimeError)  a guard stopped a training run; carries the value and the limit
     ├── LaunchError        (RuntimeError)  the processes that compute a stage failed, or disagree
-    ├── EngineError        (RuntimeError)  text generation could not be done
-    │   └── UnreachableError               a server did not answer; it may do so later
+    ├── EngineError        (RuntimeError)  text generation failed
+    │   └── UnreachableError               a server did not answer; a retry may succeed
     └── GraderError        (RuntimeError)  the grading machinery (not the answer) is broken
-        ├── GraderBusyError                it was starved, or ended from outside; it may work later
-        └── NoSandboxError                 this machine cannot hold programs, for a reason that stays
+        ├── GraderBusyError                it lacked resources or was killed; a retry may succeed
+        └── NoSandboxError                 this machine cannot run programs safely; a retry does not help
 
 Every message names the value and, after a semicolon or dash, what to do about it.
-To add one: derive from the nearest parent, and from the builtin it refines.
+A new class derives from the nearest parent, and from the builtin that it refines.
 """
 
 import errno
@@ -30,15 +30,15 @@ from difflib import get_close_matches
 
 
 class R1Error(Exception):
-    """Root of everything this project raises on purpose."""
+    """Base class of all errors that this project raises on purpose."""
 
 
 class RecipeError(R1Error, ValueError):
-    """A recipe that cannot mean anything."""
+    """An invalid recipe."""
 
 
 class GraphError(R1Error, ValueError):
-    """Nodes that do not make a graph, or a profile that does not fit one; names the node."""
+    """Nodes that do not form a graph, or a profile that does not fit one; names the node."""
 
 
 class SourceError(R1Error, ValueError):
@@ -46,7 +46,7 @@ class SourceError(R1Error, ValueError):
 
 
 class UnknownNameError(R1Error, KeyError):
-    """A name that does not exist; the message says which was probably meant, and lists the names that do."""
+    """An unknown name; the message suggests the name that was probably meant, and lists the known ones."""
 
     def __init__(self, what: str, name: str, valid: Iterable[str]) -> None:
         self.args_for_pickle = (what, name, tuple(valid))
@@ -61,7 +61,7 @@ class UnknownNameError(R1Error, KeyError):
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
-    """` did you mean NAME?` where one of the valid names looks like `name`, else nothing."""
+    """Returns ` did you mean NAME?` if one of the valid names is similar to `name`, otherwise an empty string."""
     by_form = {each.casefold().replace("-", "_"): each for each in valid}
     near = get_close_matches(name.casefold().replace("-", "_"), by_form, 1)
     return f" did you mean {by_form[near[0]]}?" if near else ""
@@ -76,23 +76,23 @@ class CorruptArtifactError(ArtifactError):
 
 
 class WrongKindError(ArtifactError):
-    """A handle was asked to open another kind of artifact."""
+    """An artifact is of another kind than the handle that opens it."""
 
 
 class SchemaVersionError(ArtifactError):
-    """Made by another schema version of this software."""
+    """An artifact was made by another schema version of this software."""
 
 
 class OutOfDiskError(R1Error, OSError):
-    """The disk filled up; nothing half-written is kept."""
+    """The disk is full; no incomplete artifact is kept."""
 
 
 class RequirementError(R1Error, RuntimeError):
-    """Hardware, a model or a package that a profile needs is not there."""
+    """Hardware, a model or a package that a profile needs is missing."""
 
 
 class GateFailedError(R1Error, RuntimeError):
-    """A blocking check said no."""
+    """A blocking gate failed."""
 
 
 class GuardTrippedError(R1Error, RuntimeError):
@@ -104,33 +104,33 @@ class LaunchError(R1Error, RuntimeError):
 
 
 class EngineError(R1Error, RuntimeError):
-    """Text generation could not be done."""
+    """Text generation failed."""
 
 
 class UnreachableError(EngineError):
-    """A server did not answer; it may do so later."""
+    """A server did not answer; a retry may succeed."""
 
 
 class GraderError(R1Error, RuntimeError):
-    """The grading machinery itself is broken; says nothing about the answer."""
+    """The grading machinery itself is broken; the answer is not to blame."""
 
 
 class GraderBusyError(GraderError):
-    """The grading machinery was starved, or ended from outside; it may work later."""
+    """The grading machinery lacked resources or was killed; a retry may succeed."""
 
 
 class NoSandboxError(GraderError):
-    """This machine cannot hold programs, for a reason that stays until somebody changes the machine."""
+    """This machine cannot run programs safely until it is reconfigured; a retry does not help."""
 
 
 PASSING = frozenset({errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ESTALE, errno.EHOSTUNREACH})
-"""Of the operating system: what network file systems and busy machines say."""
+"""Error numbers that network file systems and busy machines cause temporarily."""
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether the same work may succeed later with nothing changed: servers, networks and busy machines.
+    """Returns True if a retry may succeed without any change: after errors of servers, networks and busy machines.
 
-    Recipes, sources, gates, guards and full disks fail again until somebody mends them.
+    Errors of recipes, sources, gates, guards and full disks recur until their cause is fixed.
     """
     if isinstance(error, R1Error):
         return isinstance(error, UnreachableError | GraderBusyError)

@@ -1,11 +1,11 @@
-"""A home and what is computed in it: which profile, seed, sources and recipe file; what is asked of a folder first.
+"""The settings of a home: its profile, seed, sources and recipe file, and checks of the folder.
 
     R1_HOME (./.r1)   R1_PROFILE (tiny)   R1_SEED (0)
-    R1_RECIPE (recipe.py in the home, where there is one)
-    R1_SOURCES (sources.toml in the home, else beside the recipe file, where there is one)
+    R1_RECIPE (recipe.py in the home, if it exists)
+    R1_SOURCES (sources.toml in the home, otherwise next to the recipe file, if it exists)
 
-The command line sets the same variables, so the user interface and the terminal see one and the same graph. Not
-covered: who runs the graph and keeps records of it (`dagster_defs.settings`).
+The command line sets the same variables, so the user interface and the terminal see the same graph.
+`dagster_defs.settings` adds the settings of runs and tracking.
 """
 
 import os
@@ -27,11 +27,11 @@ OFFLINE = {
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_WAIT_POLICY": "passive",
 }
-"""Nothing below the graph may reach the network; tokenizer threads must not outlive a fork; and threads that wait must
-not spin, which on a shared machine costs several times the work itself."""
+"""Environment of every run: no network access below the graph, no tokenizer threads across a fork, and no spinning of
+waiting threads, which on a shared machine costs several times the work itself."""
 
 SEEDS = 2**32
-"""NumPy takes no seed from here on."""
+"""Exclusive upper bound of seeds, set by NumPy."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +42,18 @@ class HomeSettings:
     profile: str
     seed: int
     sources: Path | None = None
-    """The user's own sources (`r1_pipeline.data.ingest.declared`); None: the built-in problems alone."""
+    """File of the user's own sources (`r1_pipeline.data.ingest.declared`); None for the built-in problems only."""
     recipe: Path | None = None
-    """The user's own recipe file (`r1_pipeline.profiles.extended`); None: the package alone."""
+    """The user's own recipe file (`r1_pipeline.profiles.extended`); None for the package only."""
 
     @classmethod
     def from_environment(cls) -> Self:
-        """What the environment says, with the defaults above; raises `RecipeError` for a seed that is none."""
+        """Reads the settings from the environment, with the defaults above; raises `RecipeError` for a bad seed."""
         return cls(**cls._read(Path(os.environ.get("R1_HOME", ".r1")).resolve()))
 
     @classmethod
     def _read(cls, home: Path) -> dict[str, Any]:
-        """The fields of the settings of `home`, as the environment gives them."""
+        """Reads the fields of the settings of `home` from the environment."""
         recipe = _named("R1_RECIPE") or _kept("recipe.py", home)
         return {
             "home": home,
@@ -64,12 +64,12 @@ class HomeSettings:
         }
 
     def load(self) -> "Profile":
-        """The profile, with the user's sources in it, on this machine.
+        """Loads the profile with the user's sources, for this machine.
 
-        `runtime.toml` in the home says what differs here, else the one beside the recipe file.
+        `runtime.toml` in the home, or next to the recipe file, overrides the profile's runtime.
 
-        Raises `UnknownNameError`, `RecipeError` or `SourceError`; fetches what a source names on the Hub and its cache
-        lacks, before `announce` takes this process offline.
+        Raises `UnknownNameError`, `RecipeError` or `SourceError`. It downloads files that a source names on the Hub and
+        the cache lacks, before `announce` takes this process offline.
         """
         from r1_pipeline.data.ingest.declared import read_sources
         from r1_pipeline.profiles import load_profile
@@ -79,7 +79,7 @@ class HomeSettings:
         from r1_pipeline.registry import load_file
 
         if self.recipe:
-            load_file(self.recipe)  # it may bring the profile
+            load_file(self.recipe)  # it may define the profile
         profile = load_profile(self.profile, self.seed)
         if machine := _kept("runtime.toml", self.home, self.recipe):
             profile = with_runtime(profile, machine)
@@ -88,7 +88,7 @@ class HomeSettings:
         return with_sources(profile, read_sources(self.sources)) if self.sources else profile
 
     def announce(self) -> None:
-        """Make this process and its children see these settings; writes nothing."""
+        """Sets the environment of this process and its children to these settings; writes no file."""
         os.environ.update(OFFLINE)
         os.environ["R1_HOME"], os.environ["R1_PROFILE"] = str(self.home), self.profile
         os.environ["R1_SEED"] = str(self.seed)
@@ -98,12 +98,12 @@ class HomeSettings:
 
     @property
     def report_directory(self) -> Path:
-        """Where the newest report lies."""
+        """Folder of the newest report."""
         return self.home / "report"
 
 
 def require_home(home: Path) -> None:
-    """Raises `RequirementError` unless `home` is one: a question makes none."""
+    """Checks that `home` is a home, without creating it; raises `RequirementError` if not."""
     if (home / MARKER).is_file():
         return check_marker(home)
     if home.exists():
@@ -115,7 +115,7 @@ def require_home(home: Path) -> None:
 
 
 def require_writable(home: Path) -> None:
-    """Raises `RequirementError` unless `home` is a folder, or can become one, that this user may write to."""
+    """Checks that `home` is, or can become, a writable folder; raises `RequirementError` if not."""
     nearest = next(folder for folder in (home, *home.parents) if folder.exists())
     if not nearest.is_dir():
         raise RequirementError(f"{home} cannot be a home: {nearest} is a file; name a folder with --home")
@@ -132,11 +132,11 @@ def _seed(text: str) -> int:
 
 
 def _named(variable: str) -> Path | None:
-    """The file that the environment names."""
+    """Returns the file that an environment variable names."""
     return Path(named).resolve() if (named := os.environ.get(variable)) else None
 
 
 def _kept(file: str, home: Path, recipe: Path | None = None) -> Path | None:
-    """The file of this name in the home, or else beside the recipe file."""
+    """Returns the file of this name in the home, or next to the recipe file; None if there is none."""
     folders = [home, *([recipe.parent] if recipe else [])]
     return next((path for folder in folders if (path := folder / file).exists()), None)

@@ -1,8 +1,8 @@
-"""What is computed (`Recipe`) and how (`Runtime`), and the identity that follows from the first.
+"""Base classes of settings: a `Recipe` states what is computed and has an identity; a `Runtime` states how.
 
-`fingerprint` hashes canonical JSON. Canonical JSON raises on whatever it cannot represent exactly: nothing falls
-back to `str()`, because a value that prints differently tomorrow would fork every artifact below it.
-Concrete recipes stand beside their consumers (`training/grpo.py`, `data/toy_corpus.py`, …).
+`fingerprint` hashes canonical JSON. Canonical JSON raises for any value that it cannot represent exactly. Nothing falls
+back to `str()`, because a value that prints differently tomorrow would change the identity of every artifact
+downstream. Concrete recipes are in the modules that use them (`training/grpo.py`, `data/toy_corpus.py`, …).
 """
 
 import hashlib
@@ -20,17 +20,17 @@ from r1_pipeline.settings.launchers import AnyLauncher, Inline
 
 
 class Recipe(BaseModel):
-    """Base of everything that can change the bytes of a result on purpose."""
+    """Base class of all settings that intentionally change the bytes of a result."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def optional_inputs(self) -> frozenset[str] | None:
-        """Those of its verb's optional inputs that a node must have, and no other; None: the recipe has no say."""
+        """Optional inputs of its verb that a node must have, and no others; None if the recipe does not decide."""
         return None
 
 
 def require_optional(name: str, recipe: Recipe, given: Mapping[str, object]) -> None:
-    """Raises `RecipeError` unless exactly those of the optional inputs are there that the recipe of `name` wants."""
+    """Checks that `given` has exactly the optional inputs that the recipe of `name` needs; raises `RecipeError`."""
     wanted = recipe.optional_inputs()
     found = frozenset(edge for edge, value in given.items() if value)
     if wanted is not None and found != wanted:
@@ -41,51 +41,52 @@ def require_optional(name: str, recipe: Recipe, given: Mapping[str, object]) -> 
 
 
 class Runtime(BaseModel):
-    """How and where work runs; can change bytes only by accident, so it never enters a fingerprint."""
+    """The place and manner of execution, which never enters a fingerprint, since it changes bytes only by accident."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     device: str = "cpu"
-    """torch device string; recorded in Provenance."""
+    """Device string of torch; recorded in the provenance."""
     threads: int = 1
-    """Intra-op CPU threads of one stage."""
+    """Number of intra-op CPU threads of one stage."""
     lanes: int = 1
-    """Stages that `r1 run` computes at once, each in a process of its own."""
+    """Number of stages that `r1 run` computes at once, each in a process of its own."""
     vllm: VllmSettings | None = None
-    """How vLLM runs here, where a recipe samples with it."""
+    """Settings of vLLM on this machine, for recipes that sample with it."""
     openai: OpenAiSettings | None = None
-    """Which server is asked, and how, where a recipe samples from one."""
+    """Settings of the server, for recipes that sample from one."""
     rollouts: AnyRolloutSettings | None = None
-    """Where vLLM runs while a policy is reinforced, where a recipe's rollouts are vLLM's."""
+    """Placement of vLLM during RL, for recipes with rollouts by vLLM."""
     cluster: Cluster | None = None
-    """A Ray cluster over which sampling, judging and screening of large tables are spread; None: this process alone."""
+    """Ray cluster that shares sampling, grading and screening of large tables; None for this process only."""
     launcher: AnyLauncher = Inline()
-    """Which processes compute a stage that needs a model."""
+    """Choice of the processes that compute a stage with a model."""
     generation_batch: int = 512
-    """Completions generated at once; a memory dial."""
+    """Number of completions generated at once, which trades memory for speed."""
     micro_batch: int = 128
-    """Sequences in one forward/backward pass; a memory dial, the effective batch is the Recipe's."""
+    """Sequences in one forward and backward pass, which trades memory for speed; recipes set the effective batch."""
     recompute: bool = False
-    """Whether activations are computed again in the backward pass instead of being kept; a memory dial."""
+    """True to recompute activations in the backward pass, which saves memory."""
     models: Mapping[str, str] = {}
-    """Where models lie that no hub has: content digest -> directory."""
+    """Content digest of a local model that no hub has -> its directory."""
     folders: dict[str, str] = {}
-    """Where the files of a user's sources lie on this machine, by the name of the source."""
+    """Name of a user's source -> folder of its files on this machine."""
 
 
 class AddedField:
-    """Marks a field that its recipe did not always have: `Annotated[Precision, AddedField()] = "float32"`.
+    """Marks a field that was added to a recipe later: `Annotated[Precision, AddedField()] = "float32"`.
 
-    At its default, which is what the recipe meant before, it stays out of canonical JSON: what exists stays valid.
+    At its default, which is the recipe's earlier meaning, the field is left out of canonical JSON, so that existing
+    artifacts stay valid.
     """
 
 
 Precision = Literal["float32", "bfloat16", "float8"]
-"""Of the matrix products in training; weights and optimizer stay in float32. See `training.precision`."""
+"""Number format of matrix products in training; weights and optimizer stay in float32 (`training.precision`)."""
 
 
 def _entering(record: BaseModel) -> dict[str, Any]:
-    """Fields of `record` that canonical JSON has."""
+    """Returns the fields of `record` that enter canonical JSON."""
     return {
         name: getattr(record, name)
         for name, field in type(record).model_fields.items()
@@ -114,14 +115,14 @@ def _checked(value: Any, path: str) -> Any:
 
 
 def canonical_value(value: Any) -> Any:
-    """`value` as plain dicts, lists and scalars; raises like `canonical_json`."""
+    """Converts `value` to plain dicts, lists and scalars; raises like `canonical_json`."""
     return json.loads(canonical_json(value))
 
 
 def canonical_json(value: Any) -> str:
-    """One JSON text per value: sorted keys, no spaces, ASCII.
+    """Writes the one JSON text of a value: sorted keys, no spaces, ASCII.
 
-    Raises `RecipeError` on NaN, infinities, non-string keys and types that JSON does not have.
+    Raises `RecipeError` for NaN, infinities, non-string keys and types that JSON does not have.
     """
     return json.dumps(
         _checked(value, "value"), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
@@ -129,12 +130,12 @@ def canonical_json(value: Any) -> str:
 
 
 def fingerprint(payload: Any) -> str:
-    """sha256 of the canonical JSON of `payload`; 64 hex digits."""
+    """Hashes the canonical JSON of `payload` with sha256; returns 64 hex digits."""
     return hashlib.sha256(canonical_json(payload).encode()).hexdigest()
 
 
 def flat(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    """(dotted path, scalar) of a nested mapping; lists stay whole."""
+    """Flattens a nested mapping to pairs of dotted path and scalar; lists stay whole."""
     if not isinstance(value, Mapping):
         return [(prefix, value)]
     return [pair for key, inner in value.items() for pair in flat(inner, f"{prefix}.{key}" if prefix else str(key))]

@@ -1,8 +1,8 @@
 """The nouns: frozen records that cross package boundaries.
 
-A `Problem` becomes a rendered prompt, an engine answers it with `Completion`s, a verifier judges each with a
-`Verdict`, a rubric turns verdicts into a reward. Rows of the corpus are `Sample`s, with everything needed to
-trace them. Not covered: artifacts on disk (`r1_pipeline.artifacts`) and settings (`r1_pipeline.recipe`).
+A `Problem` becomes a rendered prompt, an engine generates `Completion`s, a verifier gives each a `Verdict`, and a
+rubric turns verdicts into a reward. Rows of the corpus are `Sample`s, with everything needed to trace them. Artifacts
+on disk are in `r1_pipeline.artifacts`, settings in `r1_pipeline.recipe`.
 """
 
 from enum import StrEnum
@@ -16,27 +16,27 @@ Language = Literal[
     "en", "zh", "ja", "ko", "fr", "de", "es", "it", "pt", "nl", "sv", "da", "no", "fi", "pl", "cs", "hu", "ro", "tr",
     "vi", "id", "ru", "uk", "bg", "el", "he", "ar", "fa", "ur", "hi", "mr", "ne", "bn", "ta", "te", "th", "ka", "hy",
 ]  # fmt: skip
-"""ISO 639-1; what of a text is in a language: `data.language_id`."""
+"""Language code, ISO 639-1; `data.language_id` identifies the language of text."""
 FinishReason = Literal["stop", "length"]
 
 
 class Record(BaseModel):
-    """Base of all records: immutable, and unknown fields are errors."""
+    """Base class of all records, which are immutable and refuse unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DomainKind(Record):
-    """A kind of problem: how it is called, how a reply states its answer, and who judges that."""
+    """A kind of problem: its title, the form of a final answer, and its verifier."""
 
     title: str
-    """In reports."""
+    """Title in reports."""
     summary: Literal["boxed", "fenced", "plain"]
-    """How a chat reply states a final answer: in `\\boxed{}`, as a fenced program, or as plain text."""
+    """Form of a final answer in a chat reply: in `\\boxed{}`, as a fenced program, or as plain text."""
     verifier: str
-    """Name among `rewards.graders.VERIFIERS`; a problem may name another."""
+    """Name of the verifier in `rewards.graders.VERIFIERS`; a problem may name another."""
     reasoning: bool = True
-    """Whether there is a right answer to reason towards; general prompts have none."""
+    """True if there is a correct answer to reason towards; general prompts have none."""
 
 
 DOMAINS = Registry(
@@ -49,41 +49,41 @@ DOMAINS = Registry(
         "general": DomainKind(title="General", summary="plain", verifier="keywords", reasoning=False),
     },
 )
-"""Every domain; a recipe file may add its own."""
+"""All domains; a recipe file can add more."""
 Domain = Annotated[str, AfterValidator(DOMAINS.valid)]
 REASONING_DOMAINS: tuple[Domain, ...] = ("math", "code", "stem", "logic")
 BUILTIN_DOMAINS: tuple[Domain, ...] = (*REASONING_DOMAINS, "general")
-"""Domains for which the package makes problems."""
+"""Domains with built-in problems."""
 
 
 def _is_none(value: object) -> bool:
-    """Fields that records did not always have stay out of rows and hashes while they say nothing."""
+    """Returns True for None, so that fields which were added later stay out of rows and hashes when unset."""
     return value is None
 
 
 class Sparse:
-    """Marks a field that is no column of a table in which no row has it: tables without it keep their bytes."""
+    """Marks a field that is not a column of tables in which no row has it, so that old tables keep their bytes."""
 
 
 def sparse(kind: type[Record]) -> tuple[str, ...]:
-    """Names of the sparse fields of a record, in order."""
+    """Returns the names of the sparse fields of a record, in order."""
     found = kind.model_fields.items()
     return tuple(name for name, field in found if any(isinstance(mark, Sparse) for mark in field.metadata))
 
 
 PreferenceKind = Literal["helpful", "safety"]
-"""What a reply is preferred for."""
+"""Kind of preference between replies."""
 PromptKind = Literal["helpful", "safety", "harmless"]
-"""What a general prompt asks for: help; something harmful, which is to be declined; or something that only looks so."""
+"""Kind of general prompt: a request for help, a harmful request to decline, or one that only looks harmful."""
 
 
 class TestCase(Record):
-    """One hidden test of a code problem. What counts as equal: `rewards.code`."""
+    """One hidden test of a code problem; `rewards.code` defines equality of results."""
 
     __test__ = False  # not a pytest class
 
     kind: Literal["call", "stdin", "unit"]
-    """A function is called; a whole program reads standard input; the test is itself a program that calls."""
+    """Kind of test: a function call, a program that reads standard input, or a test that is itself a program."""
     function: str
     """Name of the function under test; empty for `stdin`."""
     given: str
@@ -91,17 +91,19 @@ class TestCase(Record):
     expected: str
     """`call`: JSON value to be returned; `stdin`: the text on standard output; `unit`: empty."""
     limit_s: float
-    """Wall time that the program may take, in seconds; the paper's accuracy reward counts slow as wrong."""
+    """Wall-clock limit in seconds; as in the paper's accuracy reward, a slow program counts as wrong."""
     tolerance: float | None = Field(default=None, exclude_if=_is_none)
-    """`stdin` and `call`: how far a number with a point may be off, absolutely or relative to the expected one; None:
-    nothing is rounded. Numbers without a point are exact."""
+    """Largest error, absolute or relative, of a number with a decimal point, for `stdin` and `call`.
+
+    None means exact comparison; numbers without a point are always exact."""
     prelude: str | None = Field(default=None, exclude_if=_is_none)
-    """Python that the problem gives beside the program: imports and classes such as `ListNode`, run before it (and
-    before a `unit` test) under the same names. None: nothing. A program in C++ gets none."""
+    """Python code that the problem provides: imports and classes such as `ListNode`.
+
+    It runs before the program (and before a `unit` test) under the same names; programs in C++ get none."""
 
 
 class Problem(Record):
-    """A question with the means to check an answer. Not a prompt: that is the rendered string."""
+    """A question with the means to check an answer; the prompt is a string that is rendered from it."""
 
     id: str
     """Content hash of question, answer, tests and domain (see `data.toy_problems.problem_id`); 16 hex digits."""
@@ -114,25 +116,26 @@ class Problem(Record):
     language: Language
     """Language of the question, and the target language of the reasoning."""
     source: str
-    """Where it comes from: generator and version, or data set and row."""
+    """Origin: generator and version, or data set and row."""
     licence: str
-    """SPDX identifier."""
+    """Licence as an SPDX identifier."""
     verifier: str | None = Field(default=None, exclude_if=_is_none)
-    """Who judges it where that is not its domain's verifier; a name among `rewards.graders.VERIFIERS`."""
+    """Name of its verifier in `rewards.graders.VERIFIERS`; None for the verifier of its domain."""
     kind: Annotated[PromptKind | None, Sparse()] = Field(default=None, exclude_if=_is_none)
-    """`general` only: what the prompt asks for; None means `helpful`. It decides which reward model has a say, and
-    whether a refusal is right."""
+    """Kind of request, for `general` only; None means `helpful`.
+
+    It decides which reward model scores a reply, and if a refusal is correct."""
     reply: Annotated[str | None, Sparse()] = Field(default=None, exclude_if=_is_none)
-    """`general` only: what somebody wrote in reply, in the chat form, for models to learn; no reference answer."""
+    """Written reply in chat form, for `general` only; a demonstration for training, not a reference answer."""
     rounds: Annotated[int | None, Sparse()] = Field(default=None, exclude_if=_is_none)
-    """Requests of the user in a dialogue whose earlier turns are part of `question`; None: the one."""
+    """Number of user turns in a dialogue whose earlier turns are part of `question`; None for a single turn."""
 
 
 class Sampling(Record):
-    """How tokens are drawn."""
+    """The settings of token sampling."""
 
     temperature: float
-    """0 is greedy."""
+    """Sampling temperature; 0 is greedy."""
     top_p: float
     """Nucleus mass in (0, 1]."""
     max_tokens: int
@@ -140,7 +143,7 @@ class Sampling(Record):
 
 
 class Request(Record):
-    """One completion to be made: engines take these, so that shards and order cannot matter."""
+    """A request to an engine for one completion, whose result does not depend on shards and order."""
 
     problem_id: str
     prompt: str
@@ -148,28 +151,29 @@ class Request(Record):
     sample_index: int
     """Number of the sample among those of one problem, from 0."""
     seed: int
-    """63-bit seed of this very sample (see `generation.engine.sample_seed`)."""
+    """Seed of this sample, 63 bits (see `generation.engine.sample_seed`)."""
 
 
 class Completion(Record):
-    """What a model said."""
+    """A completion of a model, with its sampling."""
 
     problem_id: str
     sample_index: int
     """Number of the sample among those of one problem, from 0."""
     seed: int
-    """63-bit seed of this very sample."""
+    """Seed of this sample, 63 bits."""
     text: str
     """Decoded completion without the prompt and without the end-of-sequence token."""
     token_ids: tuple[int, ...]
-    """Sampled ids, the end-of-sequence token included where the model produced it."""
+    """Sampled token ids, with the end-of-sequence token if the model produced it."""
     finish_reason: FinishReason
-    """`stop`: the model ended; `length`: it was cut off."""
+    """Reason for the end: `stop` if the model ended the text, `length` if it was cut off."""
     engine: str
-    """Identity of the engine, e.g. `transformers-5.17.0/float32`."""
+    """Identity of the engine, such as `transformers-5.17.0/float32`."""
     logprobs: tuple[float, ...] | None = Field(default=None, exclude=True, repr=False)
-    """Natural logarithm of each token's probability under the model at temperature 1; None where the engine does not
-    say. Not stored: the last bits depend on the batch."""
+    """Natural logarithm of each token's probability under the model at temperature 1, in nats.
+
+    None if the engine does not report it. It is not stored, because its last bits depend on the batch."""
 
 
 STORED = tuple(name for name, field in Completion.model_fields.items() if not field.exclude)
@@ -177,36 +181,36 @@ STORED = tuple(name for name, field in Completion.model_fields.items() if not fi
 
 
 class Outcome(StrEnum):
-    """Why an answer got its score. Compare by identity; every member is truthy."""
+    """The reason for an answer's score; compare members by identity, since every member is truthy."""
 
     CORRECT = "correct"
     WRONG = "wrong"
     MALFORMED = "malformed"
-    """No final answer could be found, or several that differ."""
+    """The reply has no final answer, or several that differ."""
     TRUNCATED = "truncated"
-    """Cut off before an answer."""
+    """The reply was cut off before an answer."""
     UNREFERENCED = "unreferenced"
-    """There is no reference to compare with: a reward model or a judge may have an opinion, a verifier has none."""
+    """There is no reference to compare with, so that only a reward model or an LLM judge can give a score."""
     UNGRADABLE = "ungradable"
-    """The reference is at fault."""
+    """The reference is faulty."""
     GRADER_ERROR = "grader_error"
-    """The grader is at fault."""
+    """The grader failed."""
 
 
 UNSCORED = frozenset({Outcome.UNREFERENCED, Outcome.UNGRADABLE, Outcome.GRADER_ERROR})
-"""Outcomes that say nothing about the answer."""
+"""Outcomes without information about the answer."""
 
 
 class Verdict(Record):
-    """A judgement. `score` is None exactly for the outcomes of `UNSCORED`, which are never zeros."""
+    """The result of grading; `score` is None exactly for the outcomes in `UNSCORED`, which never count as zero."""
 
     outcome: Outcome
     score: float | None
-    """1.0 for correct, 0.0 for wrong, malformed and truncated, None otherwise."""
+    """Score: 1.0 for correct, 0.0 for wrong, malformed and truncated, None otherwise."""
     extracted: str | None
-    """What was judged: the answer, the program, the text; None where none was found."""
+    """Answer, program or text that was graded; None if none was found."""
     detail: str
-    """One line: what was compared, or why it failed."""
+    """One line with the comparison, or the reason of a failure."""
     verifier: str
     """`name@version` of the verifier."""
 
@@ -223,18 +227,18 @@ class Sample(Record):
     licence: str
     question: str
     response: str
-    """What the student learns to say: `<think>…</think>` and the summary."""
+    """Text to train on: `<think>…</think>` and the summary."""
     generator: str
     """Content digest of the checkpoint that wrote it, or `template@version`."""
     engine: str
     temperature: float
-    """At which it was sampled; 0 is greedy."""
+    """Sampling temperature; 0 is greedy."""
     top_p: float
     """Nucleus mass in (0, 1]."""
     max_tokens: int
     """Completion tokens, at most."""
     seed: int
-    """63-bit seed of this very sample."""
+    """Seed of this sample, 63 bits."""
     sample_index: int
     """Number of the sample among those of one problem, from 0."""
     outcome: Outcome
@@ -242,16 +246,17 @@ class Sample(Record):
     tokens: int
     """Tokens of the response under the generator's tokenizer."""
     language_share: float
-    """Share of words of the reasoning that are in `language` (paper eq. 7)."""
+    """Share of the reasoning's words that are in `language`, in [0, 1] (paper, equation 7)."""
     rounds: Annotated[int | None, Sparse()] = Field(default=None, exclude_if=_is_none)
-    """Requests of the user in a dialogue whose earlier turns are part of `question`; None: the one."""
+    """Number of user turns in a dialogue whose earlier turns are part of `question`; None for a single turn."""
     writer: Annotated[str | None, Sparse()] = Field(default=None, exclude_if=_is_none)
-    """Who put the generator's reply into other words: `template@VERSION`, the content digest of a checkpoint, or
-    `server/RUNS/MODEL`; None: nobody did."""
+    """Writer that rephrased the generator's reply; None if it is verbatim.
+
+    It is `template@VERSION`, the content digest of a checkpoint, or `server/RUNS/MODEL`."""
 
 
 class PreferencePair(Record):
-    """Two answers to one prompt, the better one first. For safety: chosen = safe, rejected = unsafe."""
+    """Two replies to one prompt, a chosen and a rejected one; for safety, a safe and an unsafe one."""
 
     id: str
     prompt: str

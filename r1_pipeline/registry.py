@@ -1,9 +1,8 @@
-"""Open doors: registries of named things, and the recipe files of users that add to them.
+"""Registries of named entries, and the recipe files of users that add to them.
 
-A `Registry` holds the things of one kind that the package brings (domains, verifiers, reward parts, prompt forms,
-engines) and those that a user's file adds. Such a file is Python; it is run once in every process that computes for its
-graph, and its sha256 stands in the provenance of what was made. Not covered: what a file does to the graph
-(`profiles.extended`).
+A `Registry` holds entries of one kind (domains, verifiers, reward parts, prompt forms, engines): those of the package,
+and those that a user's recipe file adds. A recipe file is Python. It is run once in every process that computes for
+its graph, and its sha256 is stored in the provenance of artifacts. `profiles.extended` applies it to the graph.
 """
 
 import hashlib
@@ -17,19 +16,19 @@ from r1_pipeline.errors import RecipeError, UnknownNameError
 
 T = TypeVar("T")
 EXTEND = "extend"
-"""The function of a recipe file that is given the profile and returns it changed."""
+"""Name of the function of a recipe file that takes the profile and returns a changed one."""
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """Named things of one kind, in the order in which they were added."""
+    """Named entries of one kind, in the order in which they were added."""
 
     def __init__(self, kind: str, entries: Mapping[str, T]) -> None:
-        """`kind` is what messages call one of them."""
+        """Creates a registry; `kind` is the word for an entry in messages."""
         self.kind = kind
         self._entries = dict(entries)
 
     def add(self, name: str, entry: T) -> T:
-        """Adds an entry and returns it; raises `RecipeError` for a name that is taken by another."""
+        """Adds an entry and returns it; raises `RecipeError` for a name that is already taken."""
         if self._entries.get(name, entry) is not entry:
             raise RecipeError(f"there is a {self.kind} {name!r} already; choose another name")
         self._entries[name] = entry
@@ -37,18 +36,18 @@ class Registry(Mapping[str, T], Generic[T]):
         return entry
 
     def known(self, name: str) -> str:
-        """`name`, if there is such an entry; raises `UnknownNameError` with the names there are."""
+        """Returns `name` if there is such an entry; raises `UnknownNameError` with the known names."""
         self[name]
         return name
 
     def valid(self, name: str) -> str:
-        """`known` for fields of records: raises `ValueError`, which names the field."""
+        """Works like `known` for fields of records, but raises `ValueError`, so that the message names the field."""
         if name not in self._entries:
             raise ValueError(str(UnknownNameError(self.kind, name, self._entries)))
         return name
 
     def order(self, name: str) -> int:
-        """The place of `name` among all."""
+        """Returns the position of `name` among all entries."""
         return list(self._entries).index(self.known(name))
 
     def __getitem__(self, name: str) -> T:
@@ -64,14 +63,14 @@ class Registry(Mapping[str, T], Generic[T]):
 
 
 _additions: list[tuple[str, str]] = []
-"""(kind, name) of all that was added after the package's own."""
+"""Entries added to the package's own, as (kind, name)."""
 _loaded: dict[Path, tuple[str, ModuleType]] = {}
 
 
 def load_file(path: Path) -> ModuleType:
-    """The module in a user's recipe file, run the first time that this process asks for it.
+    """Loads the module of a user's recipe file, once per process.
 
-    Raises `RecipeError` that names the file, and the line where it says so, for one that cannot be read or imported.
+    Raises `RecipeError` with the file, and the line of the error, for one that cannot be read or imported.
     """
     path = path.resolve()
     if path not in _loaded:
@@ -96,12 +95,12 @@ def load_file(path: Path) -> ModuleType:
 
 
 def loaded_files() -> dict[str, str]:
-    """Recipe file -> sha256 of what this process has run."""
+    """Returns the sha256 of every recipe file that this process has run."""
     return {str(path): digest for path, (digest, _) in _loaded.items()}
 
 
 def _where(error: Exception, path: Path) -> str:
-    """The error in one line, with the last line of the file that it passed through."""
+    """Formats the error in one line, with the last line of the file on its traceback."""
     line, trace = None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == str(path):

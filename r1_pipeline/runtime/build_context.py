@@ -1,12 +1,11 @@
-"""Where a verb works, and the two halves of every verb.
+"""Build contexts and verbs: every verb first states a build, then makes it.
 
     @verb("training")
     def finetune(context, base, corpus, recipe) -> Build: ...
 
-A verb's function states a `Build`: the recipe, inputs and tool versions that enter the fingerprint, and the maker that
-does the work. Stating it touches no model, no sandbox and no device, so `finetune.spec(context, …)` answers "what would
-be made?" at once; `finetune(context, …)` has it made, in this process or by the processes that `Runtime.launcher`
-names.
+A verb's function states a `Build`: the recipe, inputs and tool versions that enter the fingerprint, and the function
+that does the work. Stating it uses no model, sandbox or device, so `finetune.spec(context, …)` immediately returns what
+would be made; `finetune(context, …)` makes it, in this process or in the processes of `Runtime.launcher`.
 """
 
 import inspect
@@ -40,66 +39,66 @@ class Builder(Protocol):
 
 @dataclass(frozen=True)
 class BuildContext:
-    """Where a verb works, and under which name its artifact will stand."""
+    """The store and runtime that a verb works with, and the name of its artifact."""
 
     store: Builder
     runtime: Runtime
     name: str
-    """Asset key, partition after a slash."""
+    """Asset key, with the partition after a slash."""
     start: Start | None = field(default_factory=StartHere)
-    """How the launcher's processes are started; None in such a process, which makes everything itself."""
+    """Function that starts the launcher's processes; None in such a process, which computes everything itself."""
 
 
 @dataclass(frozen=True)
 class Build(Generic[A]):
-    """One artifact to be made: what enters its fingerprint, and how it is made."""
+    """A statement of one artifact: the values that enter its fingerprint, and the function that makes it."""
 
     kind: type[A]
     recipe: Recipe
     inputs: Mapping[str, Artifact]
-    """Edge name -> artifact."""
+    """Edge -> input artifact."""
     make: Callable[[Draft], BuildResult]
-    """Fills the draft; called only where the artifact does not exist yet."""
+    """Function that fills the draft; called only if the artifact does not exist yet."""
     tool_versions: Mapping[str, str] = field(default_factory=dict)
-    """Engine identity and verifier versions, where used."""
+    """Identity of the engine and versions of the verifiers that are used."""
 
 
 @dataclass(frozen=True)
 class Verb(Generic[P, A]):
-    """A kind of work: artifacts and a recipe in, one artifact out."""
+    """A kind of work that turns artifacts and a recipe into one artifact."""
 
     name: str
     function: Callable[Concatenate[BuildContext, P], Build[A]]
     work: Work
-    """What it does: trains a model, only uses one, or needs none. Launchers and device pools go by it."""
+    """Use of a model: it trains one, only uses one, or needs none; launchers and device pools depend on it."""
     versions: Mapping[str, int]
-    """By verb; read when a spec is made."""
+    """Verb -> version; read when a spec is made."""
     kind: type[A]
-    """What it makes."""
+    """Kind of artifact that it makes."""
     recipe: Any
-    """Type of its parameter `recipe`, as annotated; None where it has no such parameter."""
+    """Annotated type of its parameter `recipe`; None if it has no such parameter."""
 
     @property
     def version(self) -> int:
-        """Bumped by hand when the verb's code changes its bytes."""
+        """Version of the verb, bumped by hand when a change of its code changes the result's bytes."""
         return self.versions[self.name]
 
     def build(self, context: BuildContext, *args: P.args, **kwargs: P.kwargs) -> Build[A]:
-        """States what would be made, and makes nothing."""
+        """States the build of an artifact without making it."""
         return self.function(context, *args, **kwargs)
 
     def spec(self, context: BuildContext, *args: P.args, **kwargs: P.kwargs) -> Spec:
-        """What would enter the fingerprint of the artifact; makes nothing."""
+        """Returns everything that enters the artifact's fingerprint, without making the artifact."""
         return self.spec_of(context, self.build(context, *args, **kwargs))
 
     def spec_of(self, context: BuildContext, build: Build[A]) -> Spec:
-        """The spec of a build of this verb."""
+        """Returns the spec of a build of this verb."""
         return Spec(context.name, self.name, self.version, build.recipe, build.inputs, build.tool_versions)
 
     def __call__(self, context: BuildContext, *args: P.args, **kwargs: P.kwargs) -> A:
-        """Makes the artifact, or opens it where it exists; raises like `Store.build`.
+        """Makes the artifact, or opens it if it exists; raises like `Store.build`.
 
-        Raises `NoSandboxError` where programs count and this machine can no longer run those of the home.
+        Raises `NoSandboxError` if programs are graded and this machine can no longer run the home's sandbox.
         """
         build = self.build(context, *args, **kwargs)
         spec = self.spec_of(context, build)
@@ -121,7 +120,7 @@ class Verb(Generic[P, A]):
         return context.store.build(build.kind, spec, elsewhere(launched) if launched else here)
 
     def fill(self, build: Build[A], spec: Spec, draft: Draft) -> BuildResult:
-        """Makes the artifact's files in this process, and its data card where it has rows."""
+        """Makes the artifact's files in this process, and a data card if it has rows."""
         facts = build.make(draft)
         if build.kind.rows:
             write_data_card(draft.path, build.kind, spec, facts)
@@ -130,7 +129,7 @@ class Verb(Generic[P, A]):
 
 
 class Verbs:
-    """The decorator of verbs; versions are read when a verb is used."""
+    """Decorator of verbs, which reads versions when a verb is used."""
 
     def __init__(self, versions: Mapping[str, int]) -> None:
         self._versions = versions

@@ -1,12 +1,12 @@
-"""A job: one verb call, written down so that other processes can make the same call and report back.
+"""Jobs: calls of verbs in files, so that other processes can make the same call and report back.
 
-Everything passes through files in `{scratch}/job/`, which all ranks of all nodes see:
+All messages are files in `{scratch}/job/`, which all ranks of all nodes can read:
 
-    job.json       what is to be done, from the launcher to the ranks
+    job.json       the call, from the launcher to the ranks
     events.jsonl   steps and notes, from the first rank to the launcher's observer
-    outcome.json   the facts, or the first error of any rank; there once, never changed
+    outcome.json   the result, or the first error of any rank; written once
 
-Not covered: how ranks are started (`launch`), what a rank does (`rank`).
+`launch` starts the ranks, and `rank` is what a rank runs.
 """
 
 import json
@@ -31,12 +31,12 @@ from r1_pipeline.records import Record
 from r1_pipeline.registry import load_file, loaded_files
 
 Work = Literal["training", "inference", "data"]
-"""What a verb does: trains a model, only uses one, or needs none."""
+"""Use of a model by a verb: it trains one, only uses one, or needs none."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A verb's function and what it was called with, the build context left out."""
+    """A verb's function and the arguments of a call, without the build context."""
 
     function: Callable[..., Any]
     arguments: Mapping[str, Any]
@@ -44,73 +44,73 @@ class Call:
 
 
 class Job(Record):
-    """What a rank must know."""
+    """The information that a rank needs."""
 
     verb: str
-    """`package.module:function`."""
+    """Function of the verb, as `package.module:function`."""
     arguments: dict[str, Any]
-    """By parameter, as JSON; artifacts by path and manifest."""
+    """Parameter -> argument as JSON; artifacts are given by path and manifest."""
     ranks: int
-    """Processes that make the call together."""
+    """Number of processes that make the call together."""
     name: str
-    """Of the artifact."""
+    """Name of the artifact."""
     fingerprint: str
-    """Of what is made; a rank that would make something else stops."""
+    """Fingerprint of the artifact; a rank that would make another artifact stops."""
     runtime: Runtime
     home: str
-    """Of the store."""
+    """Home directory of the store."""
     path: str
-    """The draft's staging directory."""
+    """Staging directory of the draft."""
     scratch: str
-    """The draft's directory that survives interruptions."""
+    """Scratch directory of the draft, which survives interruptions."""
     recipe_files: dict[str, str] = Field(default_factory=dict)
-    """Recipe files of users to be run first, with the sha256 that they must have."""
+    """Recipe file of a user to load first -> the sha256 that it must have."""
 
     @property
     def folder(self) -> Path:
-        """Where launcher and ranks leave messages for each other."""
+        """Folder of the messages between launcher and ranks."""
         return Path(self.scratch) / "job"
 
     @property
     def file(self) -> Path:
-        """This very record, for the ranks to read."""
+        """File of this record."""
         return self.folder / "job.json"
 
     def write(self) -> None:
-        """Leave the job for its ranks; what an earlier attempt left is forgotten."""
+        """Writes the job for its ranks and removes the messages of an earlier attempt."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
         self.file.write_text(self.model_dump_json(indent=1), encoding="utf-8")
 
     def resolved(self) -> tuple[Any, dict[str, Any]]:
-        """The verb, and the arguments that its function takes beside the build context."""
+        """Returns the verb, and the arguments of its function without the build context."""
         verb = resolve_name(self.verb)
         hints = get_type_hints(verb.function)
         return verb, {name: TypeAdapter(hints[name]).validate_python(it) for name, it in self.arguments.items()}
 
     def add_event(self, event: str, *arguments: Any) -> None:
-        """Add an event: a method of `Observer` and its arguments."""
+        """Appends an event: a method of `Observer` and its arguments."""
         with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps([event, *arguments]) + "\n")
 
     def succeed(self, facts: BuildResult) -> None:
-        """Leave the facts of the finished draft."""
+        """Writes the result of the finished draft."""
         self._end({"facts": asdict(facts)})
 
     def fail(self, error: BaseException) -> None:
-        """Leave an error, unless another rank has left one."""
+        """Writes an error, unless another rank has written one."""
         kind = "UnreachableError" if may_pass(error) else type(error).__name__
         text = "".join(traceback.format_exception(error))
         self._end({"error": kind, "message": str(error), "traceback": text})
 
     def outcome(self, code: int) -> BuildResult:
-        """The facts; raises the error of the rank that failed first, `LaunchError` where all died without a word."""
+        """Returns the result; raises the error of the rank that failed first, or `LaunchError` if all died silently."""
         try:
             said = json.loads((self.folder / "outcome.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise LaunchError(
                 f"the processes that make {self.name} ended with exit code {code} and said nothing; "
-                "killed, or out of memory? run again: it goes on from the last checkpoint"
+                "killed, or out of memory? run again to resume from the last checkpoint"
             ) from None
         if "error" in said:
             raise _raised(said["error"], said["message"]) from RuntimeError(said["traceback"])
@@ -120,7 +120,7 @@ class Job(Record):
         written = self.folder / f"outcome.{uuid.uuid4().hex}"
         written.write_text(json.dumps(outcome), encoding="utf-8")
         try:
-            (self.folder / "outcome.json").hardlink_to(written)  # whole, and only if there is none yet
+            (self.folder / "outcome.json").hardlink_to(written)  # atomic, and only if there is none yet
         except FileExistsError:
             pass
         finally:
@@ -128,7 +128,7 @@ class Job(Record):
 
 
 def job_of(call: Call, fingerprint: str, home: Path, runtime: Runtime, draft: Draft) -> Job:
-    """`call` as a job that fills `draft`."""
+    """Describes `call` as a job that fills `draft`."""
     hints = get_type_hints(call.function)
     return Job(
         verb=f"{call.function.__module__}:{call.function.__qualname__}",
@@ -147,7 +147,7 @@ def job_of(call: Call, fingerprint: str, home: Path, runtime: Runtime, draft: Dr
 
 
 def read_job(file: Path) -> Job:
-    """The job in a `job.json`, the recipe files of users that it needs run; raises `LaunchError` if one has changed."""
+    """Reads a `job.json` and loads the recipe files that it needs; raises `LaunchError` if one has changed."""
     job = Job.model_validate_json(file.read_bytes())
     for recipe in job.recipe_files:
         load_file(Path(recipe))
@@ -157,7 +157,7 @@ def read_job(file: Path) -> Job:
 
 
 class JobObserver(Observer):
-    """What the first rank's draft is watched by: passes everything on to the launcher."""
+    """Observer of the first rank's draft, which passes all events to the launcher."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -170,7 +170,7 @@ class JobObserver(Observer):
 
 
 def _raised(kind: str, message: str) -> Exception:
-    """The error as the rank raised it where it is one of ours, which callers tell apart; else a `LaunchError`."""
+    """Returns the rank's error if it is one of ours, which callers distinguish, otherwise a `LaunchError`."""
     ours = getattr(errors, kind, None)
     if isinstance(ours, type) and issubclass(ours, R1Error) and "__init__" not in vars(ours):
         return ours(message)

@@ -1,9 +1,9 @@
-"""Starts the processes that `Runtime.launcher` names, lets their progress be seen, and hands back what they made.
+"""Starts the processes of `Runtime.launcher`, forwards their progress, and returns their result.
 
-    launch(job, start, observer)   what a verb calls in the place of making something itself
+    launch(job, start, observer)   called by a verb instead of computing in this process
 
-`start` runs one command on this machine until it ends; by default behind the guard (`runtime.process_guard`), so that
-no rank outlives this process. Dagster's graph brings one of its own that opens a Pipes session around the same command.
+`start` runs one command on this machine until it ends, by default under the guard (`runtime.process_guard`), so that
+no rank outlives this process. Dagster has its own `start`, which opens a Pipes session around the same command.
 """
 
 import json
@@ -25,19 +25,22 @@ from r1_pipeline.runtime.jobs import Job
 from r1_pipeline.settings.launchers import Inline, RayTrain, Subprocess, Torchrun
 
 PORT = 29400
-"""Where ranks of several nodes meet on this one, unless the launcher says otherwise; torchrun's own."""
+"""Default port of this machine where the ranks of several nodes meet; torchrun's own default."""
 PERIOD_S = 0.2
-"""Between two looks at what the ranks have said."""
+"""Seconds between two reads of the ranks' events."""
 
 
 class Start(Protocol):
     """Runs a command until it ends."""
 
     module: str
-    """What is run as a rank: `python -m MODULE JOB`."""
+    """Module that a rank runs: `python -m MODULE JOB`."""
 
     def __call__(self, command: Sequence[str], folder: Path) -> int:
-        """Exit code of the command; it and all that it started have ended. `folder` is open to all ranks."""
+        """Runs the command until it and all its children have ended; returns its exit code.
+
+        All ranks can access `folder`.
+        """
 
 
 class StartHere:
@@ -50,11 +53,11 @@ class StartHere:
 
 
 def run_guarded(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
-    """Exit code of the command, which is ended with this call and with this process, however they end."""
+    """Runs a command and returns its exit code; the command never outlives this call or this process."""
     guard = [sys.executable, "-m", "r1_pipeline.runtime.process_guard", str(os.getpid())]
     process = subprocess.Popen([*guard, *command], env=environment)
     try:
-        while process.poll() is None:  # `wait` would not see a signal that the kernel gave to another thread
+        while process.poll() is None:  # `wait` would miss a signal that the kernel delivered to another thread
             time.sleep(PERIOD_S)
         return process.returncode
     finally:
@@ -63,7 +66,7 @@ def run_guarded(command: Sequence[str], environment: Mapping[str, str] | None = 
 
 
 def launch(job: Job, start: Start, observer: Observer) -> BuildResult:
-    """What the processes of the job say about the draft that they filled; raises like `Job.outcome`."""
+    """Runs the job's processes and returns their result; raises like `Job.outcome`."""
     job.write()
     with _replay_events(job.folder / "events.jsonl", observer):
         code = start(command(job, start.module), job.folder)
@@ -71,7 +74,7 @@ def launch(job: Job, start: Start, observer: Observer) -> BuildResult:
 
 
 def command(job: Job, module: str) -> list[str]:
-    """What starts all ranks of a job."""
+    """Returns the command that starts all ranks of a job."""
     rank, launcher = ["-m", module, str(job.file)], job.runtime.launcher
     if job.ranks == 1:
         return [sys.executable, *rank]
@@ -97,7 +100,7 @@ def _torchrun(launcher: Torchrun, job: Job, rank: list[str]) -> list[str]:
 
 @contextmanager
 def _replay_events(events: Path, observer: Observer) -> Iterator[None]:
-    """While it lasts, `observer` hears what the ranks tell."""
+    """Forwards the ranks' events to `observer` while the context is open."""
     ended = threading.Event()
 
     def listen(add_event: Callable[[str], None]) -> None:

@@ -1,8 +1,10 @@
-"""`python -m r1_pipeline.runtime.process_guard PARENT COMMAND…`: runs a command that cannot outlive the process PARENT.
+"""Runs a command that cannot outlive its parent process.
 
-Everything that the command starts is ended when the guard gets a signal, when its parent dies however it dies (Linux
-tells it), and when the command has ended and left something behind. Orphans among its descendants become the guard's
-children, so that a process which left the group is found all the same.
+    python -m r1_pipeline.runtime.process_guard PARENT COMMAND…
+
+All processes that the command starts are ended when the guard gets a signal, when its parent dies in any way (Linux
+notifies it), and when the command ends but leaves processes behind. Orphaned descendants become children of the
+guard, so that it also finds processes that left the group.
 """
 
 import ctypes
@@ -15,19 +17,19 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 GRACE_S = 5.0
-"""Between asking and killing: what ranks must keep is on disk already."""
+"""Seconds between SIGTERM and SIGKILL; ranks have already written what they must keep."""
 PERIOD_S = 0.05
 
 
 def main(parent: int, command: list[str]) -> int:
-    """Exit code of the command, 128 + N where signal N ended it or the guard."""
+    """Runs the command and returns its exit code, or 128 + N if signal N ended it or the guard."""
     asked: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: asked.append(number))
     kernel = ctypes.CDLL(None)
     kernel.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     kernel.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != parent:  # it died before the line above
+    if os.getppid() != parent:  # the parent died before the line above
         return 128 + signal.SIGTERM
     leader = subprocess.Popen(command, start_new_session=True).pid
     code = None
@@ -41,7 +43,7 @@ def main(parent: int, command: list[str]) -> int:
 
 
 def _end(leader: int) -> None:
-    """Ask the command's group to end, then kill whatever is left below this process."""
+    """Ends the command's process group with SIGTERM, then kills all remaining descendants."""
     deadline = time.monotonic() + GRACE_S
     try:
         os.killpg(leader, signal.SIGTERM)
@@ -60,7 +62,7 @@ def _children() -> list[int]:
 
 
 def _reap() -> dict[int, int]:
-    """Exit codes of the children that have ended."""
+    """Collects the exit codes of the children that have ended."""
     codes = {}
     for child in _children():
         ended, status = os.waitpid(child, os.WNOHANG)

@@ -1,7 +1,9 @@
-"""`python -m r1_pipeline.runtime.rank JOB`: one of the processes that make a verb call together.
+"""The program of a rank, one of the processes that make a verb call together.
 
-Each states the same build as the launcher, checks that it has the fingerprint that the job is for, and fills the draft.
-The first rank writes and reports; the others compute their part and read what it wrote.
+    python -m r1_pipeline.runtime.rank JOB
+
+Each rank states the same build as the launcher, checks that its fingerprint is that of the job, and fills the draft.
+The first rank writes and reports; the others compute their part and read the files of the first.
 """
 
 import os
@@ -24,23 +26,23 @@ from r1_pipeline.runtime.jobs import Job, JobObserver, read_job
 A = TypeVar("A", bound=Artifact)
 
 TIMEOUT = timedelta(hours=2)
-"""That ranks wait for each other: for a rollout's longest completion, or for the first rank to write a model."""
+"""Process-group timeout, long enough for a rollout's longest completion or for the first rank to write a model."""
 
 
 class Launched:
-    """Stands in the place of a store in a rank: the launcher's store does the building."""
+    """Takes the place of a store in a rank, since the launcher's store builds the artifact."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
 
     def build(self, kind: type[A], spec: Spec, make: Callable[[Draft], BuildResult]) -> A:
-        """Raises `LaunchError`: a rank fills the one draft of its job and builds nothing else."""
+        """Raises `LaunchError`, since a rank fills the draft of its job and builds nothing else."""
         raise LaunchError(f"a rank was asked to build {spec.name} ({kind.kind}); verbs must not call other verbs")
 
 
 @contextmanager
 def join_process_group(job: Job) -> Iterator[int]:
-    """The number of this process among its job's, with torch's process group around it where there are several."""
+    """Yields this process's rank, within torch's process group if there are several ranks."""
     if job.ranks == 1:
         yield 0
         return
@@ -48,8 +50,8 @@ def join_process_group(job: Job) -> Iterator[int]:
     import torch.distributed as dist
 
     if job.runtime.device == "cpu":
-        os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"  # else it is cpu:0, to which torch loads no checkpoint
-    ours = not dist.is_initialized()  # else Ray has made it, and ends it
+        os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"  # otherwise it is cpu:0, to which torch loads no checkpoint
+    ours = not dist.is_initialized()  # otherwise Ray has created the group and destroys it
     if ours:
         dist.init_process_group(backend(job.runtime), timeout=TIMEOUT)
         if job.runtime.device != "cpu":
@@ -62,12 +64,12 @@ def join_process_group(job: Job) -> Iterator[int]:
 
 
 def backend(runtime: Runtime) -> str:
-    """Over what ranks talk: tensors where they are, everything else on CPUs."""
+    """Returns torch's communication backend: one for tensors on the device, one for everything else on CPUs."""
     return "gloo" if runtime.device == "cpu" else "cpu:gloo,cuda:nccl"
 
 
 def work(job: Job, rank: int, watching: Observer) -> None:
-    """Make the call and report; `watching` sees what the first rank does."""
+    """Makes the call and reports; `watching` observes the first rank."""
     observers = Observers([JobObserver(job), watching])
     draft = Draft(job.name, Path(job.path), Path(job.scratch), observers, leads=rank == 0)
     try:
@@ -90,7 +92,7 @@ def work(job: Job, rank: int, watching: Observer) -> None:
 
 
 def main(file: Path) -> None:
-    """Do a rank's part of the job in `file`."""
+    """Runs this rank's part of the job in `file`."""
     job = read_job(file)
     with join_process_group(job) as rank:
         work(job, rank, Observer())

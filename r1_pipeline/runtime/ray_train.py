@@ -1,8 +1,10 @@
-"""`python -m r1_pipeline.runtime.ray_train MODULE JOB`: all ranks of a job as workers of Ray Train.
+"""Runs all ranks of a job as workers of Ray Train.
 
-Each worker runs what torchrun would have started, `MODULE`'s `main`; Ray gives it a place and a process group. A rank
-that fails ends the job, as everywhere: the next run goes on from the last sealed checkpoint. Every node needs this
-package and the home under the same path. Not covered: starting a cluster (`ray start`).
+    python -m r1_pipeline.runtime.ray_train MODULE JOB
+
+Each worker runs `MODULE`'s `main`, as torchrun would; Ray places it and creates the process group. A rank that fails
+ends the job, and the next run resumes from the last complete checkpoint. Every node needs this package and the home
+under the same path. `ray start` starts a cluster.
 """
 
 import os
@@ -26,11 +28,12 @@ PASSED_ON = (
     "PYTHONPATH",
     "TOKENIZERS_PARALLELISM",
 )
-"""Variables that workers need, beside Dagster's; Ray hands on none by itself. None may be a secret: Ray shows them."""
+"""Environment variables to pass to workers besides Dagster's, since Ray passes none. None may be a secret, because
+Ray displays them."""
 
 
 def main(module: str, file: Path) -> None:
-    """Run all ranks of the job in `file` until they end; raises what Ray says of the first that fails."""
+    """Runs all ranks of the job in `file` until they end; raises Ray's error for the first that fails."""
     job = read_job(file)
     launcher = job.runtime.launcher
     assert isinstance(launcher, RayTrain)
@@ -60,11 +63,11 @@ def _trainer(job: Job, launcher: RayTrain, module: str) -> Any:
 
 
 def rank(config: dict[str, str]) -> None:
-    """In a worker: one rank."""
+    """Runs one rank in a worker."""
     import_module(config["module"]).main(Path(config["file"]))
 
 
 if __name__ == "__main__":
-    from r1_pipeline.runtime import ray_train  # by its name, so that workers import it too
+    from r1_pipeline.runtime import ray_train  # by name, so that workers import it too
 
     ray_train.main(sys.argv[1], Path(sys.argv[2]))

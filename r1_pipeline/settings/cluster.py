@@ -1,12 +1,12 @@
-"""Work spread over a Ray cluster: one function, on which sampling, judging and screening of large tables stand.
+"""Distributes work over a Ray cluster; sampling, grading and screening of large tables use it.
 
-    for index, result in spread(tasks, open_worker, cluster): ...
+    for index, result in ray_map(tasks, open_worker, cluster): ...
 
-Ray Data hands the tasks to actors, each with a worker of its own; what a lost node had at work is done again elsewhere,
-and every task answers exactly once, in any order. Every node needs this package, the files that a worker opens under
-the same paths (a shared file system), and what its work needs: bubblewrap for programs, vLLM where it is the engine.
-Tasks and results are pickled, as Ray does by itself: a machine that can join the cluster can run anything on it.
-Not covered: starting a cluster (`ray start`), training on one (`runtime.ray_train`).
+Ray Data passes the tasks to actors, each with a worker of its own. Tasks of a lost node are repeated elsewhere, and
+every task yields exactly one result, in any order. Every node needs this package, the worker's files under the same
+paths (a shared file system), and the worker's requirements: bubblewrap for programs, vLLM as an engine. Ray pickles
+tasks and results, so a machine that can join the cluster can run any code on it. `ray start` starts a cluster;
+`runtime.ray_train` trains on one.
 """
 
 import logging
@@ -23,24 +23,24 @@ R = TypeVar("R")
 
 
 class Cluster(BaseModel):
-    """A Ray cluster that runs already."""
+    """A running Ray cluster."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     address: str
-    """`auto` on a node of the cluster, else HOST:PORT of its head."""
+    """`auto` on a node of the cluster, otherwise HOST:PORT of its head."""
     workers: int
-    """Workers at once, at most; fewer where the cluster has no room for so many."""
+    """Maximum number of concurrent workers; fewer if the cluster lacks resources."""
     cpus: float
-    """CPUs that each takes."""
+    """Number of CPUs per worker."""
     gpus: float
-    """GPUs that each takes; 0 for engines on CPUs."""
+    """Number of GPUs per worker; 0 for engines on CPUs."""
 
 
 def ray_map(
     tasks: Sequence[T], open_worker: Callable[[], Callable[[T], R]], cluster: Cluster
 ) -> Iterator[tuple[int, R]]:
-    """(index, result) of every task, as they are done; raises the `R1Error` of a worker as it was raised there."""
+    """Yields (index, result) of every task as it is done; raises a worker's `R1Error` unchanged."""
     if not tasks:
         return
     data = _joined(cluster).from_items([{"index": i, "task": pickle.dumps(task)} for i, task in enumerate(tasks)],
@@ -59,13 +59,13 @@ def ray_map(
             result = pickle.loads(pickled)
             if isinstance(result, R1Error):
                 raise result
-            waiting.remove(index)  # KeyError: answered twice
+            waiting.remove(index)  # raises KeyError for a second result
             yield index, result
     assert not waiting, f"Ray left out {len(waiting)} tasks"
 
 
 class _Worker:
-    """An actor: opens its worker at the first task, so that what fails there is told like any other failure."""
+    """An actor that opens its worker at the first task, so that an error there is reported like any other."""
 
     def __init__(self, open_worker: Callable[[], Callable[[Any], Any]]) -> None:
         self._open = open_worker
@@ -84,7 +84,7 @@ class _Worker:
 
 
 def join(address: str, variables: Mapping[str, str] | None = None) -> None:
-    """Join the cluster, whose workers get these environment variables; raises `RequirementError` where it cannot."""
+    """Joins the cluster and sets environment variables of its workers; raises `RequirementError` if it cannot."""
     try:
         import ray
     except ModuleNotFoundError as error:
@@ -101,7 +101,7 @@ def join(address: str, variables: Mapping[str, str] | None = None) -> None:
 
 
 def _joined(cluster: Cluster) -> Any:
-    """The module `ray.data`, in a process that has joined the cluster; raises like `join`."""
+    """Joins the cluster and returns the module `ray.data`; raises like `join`."""
     join(cluster.address)
     import ray.data
 

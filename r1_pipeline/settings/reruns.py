@@ -1,4 +1,4 @@
-"""When what is out of date is made again without being asked for: part of a profile, never of a fingerprint."""
+"""Automatic re-runs of outdated assets: a part of the profile that never enters a fingerprint."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -9,14 +9,14 @@ When = Literal["at once", "in a window", "on approval"]
 
 
 class Rerun(Record):
-    """When the assets of one group follow a change above or in themselves."""
+    """The time at which the assets of a group follow a change upstream or in their own recipe."""
 
     when: When
-    """`on approval`: a person materializes them, in the user interface or with `r1 run`."""
+    """Condition of a re-run; with `on approval`, a person materializes the assets in the UI or with `r1 run`."""
     cron: str = ""
-    """Start of the window, five fields, UTC; for `in a window` only."""
+    """Start of the window as a cron expression of five fields, UTC; for `in a window` only."""
     hours: float = 0.0
-    """Length of the window."""
+    """Length of the window, hours."""
 
 
 AT_ONCE = Rerun(when="at once")
@@ -24,18 +24,17 @@ ON_APPROVAL = Rerun(when="on approval")
 
 
 class Reruns(Record):
-    """What a profile lets happen by itself."""
+    """The automatic re-runs that a profile allows."""
 
     groups: Mapping[str, Rerun]
-    """Asset group -> when, whatever it costs; groups that are not named go by cost."""
+    """Asset group -> its re-run, at any cost; other groups are decided by cost."""
     approve_above: float
-    """Device hours, as planned, of one asset or partition: what costs more waits for approval, the rest follows at
-    once."""
+    """Planned device hours of an asset or partition above which it waits for approval; cheaper ones follow at once."""
 
     def of(self, group: str, hours: float) -> Rerun:
-        """When an asset of `group` is made again, whose most expensive partition costs `hours`."""
+        """Returns the re-run of an asset of `group` whose most expensive partition costs `hours` device hours."""
         return self.groups.get(group) or (ON_APPROVAL if hours > self.approve_above else AT_ONCE)
 
 
 BY_COST = Reruns(groups={}, approve_above=1.0)
-"""Everything follows at once that costs no more than an hour of one device."""
+"""Re-runs by cost: assets of at most one device hour follow at once, others wait for approval."""

@@ -1,8 +1,8 @@
-"""Work spread over threads of this process, of which only so much is held as they can use.
+"""Distributes work over threads of this process, with a limit on the tasks that are held at once.
 
     for result in in_order(work, tasks, threads, ahead=threads): ...
 
-Not covered: work on other machines (`cluster`); tasks that all fit in memory, for which `ThreadPoolExecutor.map` does.
+`cluster` distributes work to other machines. Tasks that all fit in memory need only `ThreadPoolExecutor.map`.
 """
 
 from collections import deque
@@ -22,10 +22,10 @@ def in_order(
     weight: Callable[[T], int] = lambda _: 0,
     heaviest: int = 0,
 ) -> Iterator[R]:
-    """The results of `work`, in the order of the tasks; raises what it raises, and drops the tasks behind it.
+    """Yields the results of `work` in the order of the tasks; raises an error of `work` and drops later tasks.
 
-    Once `ahead` tasks, or tasks of the weight `heaviest` together, are begun or done, the next one is taken only when
-    the first result has been.
+    Once `ahead` tasks, or tasks of the total weight `heaviest`, are started or done, the next task is taken only after
+    the first result was taken.
     """
     waiting: deque[tuple[int, Future[R]]] = deque()
     held = 0
