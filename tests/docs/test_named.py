@@ -87,3 +87,20 @@ def importable(name: str) -> bool:
 def test_the_reference_shows_every_public_name_once() -> None:
     shown = re.findall(r"^::: r1_pipeline\.(\w+)$", (ROOT / "docs/api.md").read_text(encoding="utf-8"), re.M)
     assert sorted(shown) == sorted(public)
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_a_link_outside_the_site_leads_somewhere(page: str) -> None:
+    """Checks the two pages that the site's own check of links does not see where they lie."""
+    links = re.findall(r"\]\((?!https?://)([^)#]*)#?([^)]*)\)", (ROOT / page).read_text(encoding="utf-8"))
+    assert links
+    for file, anchor in links:
+        path = ROOT / (file or page)
+        assert path.exists(), f"{page}: {file}"
+        assert not anchor or anchor in anchors(path.read_text(encoding="utf-8")), f"{page}: {file}#{anchor}"
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub and the site spell them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
