@@ -23,6 +23,7 @@ from r1_pipeline.rewards.format_check import empty_think, whole_reply
 from r1_pipeline.rewards.rubric import Log, Part, PartFn
 from r1_pipeline.training.callbacks import METRICS, Guards
 from r1_pipeline.training.experts import copy_biases
+from r1_pipeline.training.lora import Lora, adapter_arguments, require_trainable
 from r1_pipeline.training.objectives import OBJECTIVES, AnyObjective, objective_arguments, trainer_class
 from r1_pipeline.training.precision import with_precision
 from r1_pipeline.training.rollouts import agreement, rollout_arguments, rollout_settings
@@ -83,6 +84,8 @@ class GrpoRecipe(Recipe):
     """What generates the completions: the trainer's own model, or vLLM with importance sampling."""
     expert_bias_rate: Annotated[float, AddedField()] = 0.0
     """Step of routers' biases towards even expert load [not published]; 0 moves none (`training.experts`)."""
+    lora: Annotated[Lora | None, AddedField()] = None
+    """Adapters that are trained in the place of the weights, and merged in the end; None trains all weights."""
 
     def model_post_init(self, _: Any) -> None:
         self.check()
@@ -114,6 +117,11 @@ class GrpoRecipe(Recipe):
             raise RecipeError("loss 'vespo' needs a weight for each token, and vLLM's rollouts have one for each reply")
         if self.expert_bias_rate and isinstance(self.rollouts, VllmRollouts):
             raise RecipeError("vLLM is sent parameters, no routers' biases; set expert_bias_rate to 0")
+        require_trainable(self, self.expert_bias_rate)
+        if self.lora and self.reference_sync_steps is not None:
+            raise RecipeError("LoRA's reference is the model without adapters; set reference_sync_steps to None")
+        if self.lora and self.lora.dropout:
+            raise RecipeError("a policy with dropout is not the one that sampled; set dropout of lora to 0")
 
 
 def train_grpo(
@@ -138,6 +146,7 @@ def train_grpo(
     recipe.check()  # again: `model_copy` does not
     if len(problems) != recipe.problems:
         raise RecipeError(f"{len(problems)} problems were given, {recipe.steps} steps need {recipe.problems}")
+    adapters = adapter_arguments(recipe.lora, policy, "CAUSAL_LM", runtime)
     arguments = _arguments(recipe, runtime, draft, [weights[name] for name in parts])
     tokenizer = load_tokenizer(policy)
     model = AutoModelForCausalLM.from_pretrained(policy, dtype=torch.float32, use_safetensors=True)
@@ -152,6 +161,7 @@ def train_grpo(
             {"prompt": [render(template, p.question) for p in problems], "row": list(range(len(problems)))}
         ),
         processing_class=tokenizer,
+        **adapters,
     )
     if isinstance(recipe.rollouts, Transformers) and runtime.launcher.keeps == "ddp":
         model.generate = partial(model.generate, custom_generate=decode)

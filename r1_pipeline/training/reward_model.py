@@ -15,6 +15,7 @@ from r1_pipeline.generation.tokens import context_of, load_tokenizer
 from r1_pipeline.recipe import AddedField, Recipe, Runtime
 from r1_pipeline.records import PreferencePair
 from r1_pipeline.rewards.preference import Scorer
+from r1_pipeline.training.lora import Lora, adapter_arguments
 from r1_pipeline.training.run_trainer import common_arguments, publish, require_change, run_trainer
 from r1_pipeline.training.sft import encoded, tokenized, too_long
 
@@ -41,6 +42,8 @@ class RewardModelRecipe(Recipe):
     """Order of the pairs, and the head's initial weights."""
     precision: Annotated[Literal["float32", "bfloat16"], AddedField()] = "float32"
     """Of the matrix products; not published for this stage."""
+    lora: Annotated[Lora | None, AddedField()] = None
+    """Adapters that are trained in the place of the weights, and merged in the end; None trains all weights."""
 
     def steps(self, pairs: int) -> int:
         """Optimizer steps in all."""
@@ -65,6 +68,7 @@ def train_reward_model(
     from datasets import Dataset
     from trl import RewardConfig, RewardTrainer
 
+    adapters = adapter_arguments(recipe.lora, base, "SEQ_CLS", runtime)
     tokenizer = load_tokenizer(base)
     columns = {
         f"{side}_ids": [
@@ -94,6 +98,7 @@ def train_reward_model(
         args=arguments,
         train_dataset=Dataset.from_dict(columns),
         processing_class=tokenizer,
+        **adapters,
     )
     run_trainer(trainer, draft, runtime, recipe.steps(len(pairs)))
     publish(trainer, base, draft)

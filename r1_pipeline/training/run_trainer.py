@@ -23,6 +23,7 @@ from r1_pipeline.training.callbacks import Guards, watch
 from r1_pipeline.training.checkpoints import newest_valid_checkpoint, step_of
 from r1_pipeline.training.distributed import barrier, broadcast
 from r1_pipeline.training.experts import balance
+from r1_pipeline.training.lora import merged
 from r1_pipeline.training.model_stats import WEIGHTS
 from r1_pipeline.training.packing import pack_batches
 from r1_pipeline.training.sharding import layout, require_sharded, sharding_arguments, whole
@@ -99,6 +100,7 @@ def run_trainer(
     expert_bias_rate: float = 0.0,
 ) -> None:
     """Train to step `total`, from the newest valid checkpoint in `draft.scratch` where there is one."""
+    from accelerate.utils import is_peft_model
     from transformers import PrinterCallback
 
     require_sharded(trainer, runtime)
@@ -114,7 +116,7 @@ def run_trainer(
     draft.rewind(step_of(start) if start else 0)
     if start:
         draft.note(f"resuming from step {step_of(start)} of {total}")
-    if start and runtime.launcher.keeps == "ddp":
+    if start and runtime.launcher.keeps == "ddp" and not is_peft_model(trainer.model):  # adapters it loads all
         trainer._load_from_checkpoint = lambda checkpoint, model=None: _load_weights(model or trainer.model, checkpoint)
     trainer.train(resume_from_checkpoint=str(start) if start else None)
 
@@ -146,11 +148,11 @@ def write_model(model: "PreTrainedModel", draft: Draft, weights: "Mapping[str, T
 
 
 def publish(trainer: "Trainer", source: Path, draft: Draft) -> None:
-    """Write the model, with tokenizer and generation settings byte by byte as they are in `source`.
+    """Write the model, LoRA merged, with tokenizer and generation settings byte by byte as they are in `source`.
 
     Copied, not saved, because trainers change their own: end tokens, padding, the chat template.
     """
-    model = trainer.model
+    model = merged(trainer.model)
     write_model(model, draft, whole(trainer, trainer.model_wrapped))
     for name in COPIED if model.can_generate() else COPIED[1:]:
         if draft.leads and (source / name).exists():

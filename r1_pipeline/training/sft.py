@@ -10,7 +10,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Corpus
@@ -20,6 +20,7 @@ from r1_pipeline.data.templates import render
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.tokens import TOO_LONG, context_of, load_tokenizer
 from r1_pipeline.recipe import AddedField, Precision, Recipe, Runtime
+from r1_pipeline.training.lora import Lora, adapter_arguments, require_trainable
 from r1_pipeline.training.packing import IGNORED
 from r1_pipeline.training.precision import with_precision
 from r1_pipeline.training.run_trainer import common_arguments, publish, require_change, run_trainer
@@ -56,6 +57,11 @@ class SftRecipe(Recipe):
     """Of the matrix products; not published for this stage."""
     expert_bias_rate: Annotated[float, AddedField()] = 0.0
     """Step of routers' biases towards even expert load [not published]; 0 moves none (`training.experts`)."""
+    lora: Annotated[Lora | None, AddedField()] = None
+    """Adapters that are trained in the place of the weights, and merged in the end; None trains all weights."""
+
+    def model_post_init(self, _: Any) -> None:
+        require_trainable(self, self.expert_bias_rate)
 
     def steps(self, rows: int) -> int:
         """Optimizer steps in all."""
@@ -93,6 +99,8 @@ def train_sft(
     from transformers import AutoModelForCausalLM
     from trl import SFTConfig, SFTTrainer
 
+    require_trainable(recipe, recipe.expert_bias_rate)  # again: `model_copy` does not
+    adapters = adapter_arguments(recipe.lora, base, "CAUSAL_LM", runtime)
     tokenizer = load_tokenizer(base)
     examples, dropped = _examples(tokenizer, batches, min(recipe.max_tokens, context_of(base)), draft)
     drops = record_dropped(draft, dropped)
@@ -122,6 +130,7 @@ def train_sft(
         args=arguments,
         train_dataset=examples,
         processing_class=tokenizer,
+        **adapters,
     )
     run_trainer(trainer, draft, runtime, recipe.steps(len(examples)), expert_bias_rate=recipe.expert_bias_rate)
     publish(trainer, base, draft)

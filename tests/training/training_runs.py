@@ -14,6 +14,7 @@ from r1_pipeline.records import Completion, PreferencePair, Problem
 from r1_pipeline.rewards.rubric import Log
 from r1_pipeline.training.callbacks import Guards
 from r1_pipeline.training.grpo import GrpoRecipe, train_grpo
+from r1_pipeline.training.lora import Lora
 from r1_pipeline.training.reward_model import RewardModelRecipe, train_reward_model
 from r1_pipeline.training.sft import Row, SftRecipe, train_sft
 
@@ -55,6 +56,8 @@ GRPO = GrpoRecipe(
 REWARD_MODEL = RewardModelRecipe(
     epochs=2, batch=4, learning_rate=1e-2, max_grad_norm=1.0, max_tokens=64, save_steps=2, seed=0
 )
+LORA = Lora(rank=4, alpha=8.0)
+GRPO_LORA = GRPO.model_copy(update={"lora": LORA, "reference_sync_steps": None})
 
 
 def problems(count: int) -> list[Problem]:
@@ -95,19 +98,41 @@ def digits(_: Sequence[Problem], completions: Sequence[Completion], __: Log) -> 
     return [sum(c.isdigit() for c in done.text) / max(len(done.text), 1) for done in completions]
 
 
-def run_sft(base: Path, draft: Draft) -> None:
-    train_sft(base, [ROWS], SFT, RUNTIME, draft)
+def run_sft(base: Path, draft: Draft, recipe: SftRecipe = SFT, runtime: Runtime = RUNTIME) -> None:
+    train_sft(base, [ROWS], recipe, runtime, draft)
 
 
-def run_grpo(base: Path, draft: Draft) -> None:
-    train_grpo(base, problems(GRPO.problems), "chat", {"digits": digits}, {"digits": 1.0}, GRPO, RUNTIME, draft)
+def run_grpo(base: Path, draft: Draft, recipe: GrpoRecipe = GRPO, runtime: Runtime = RUNTIME) -> None:
+    train_grpo(base, problems(recipe.problems), "chat", {"digits": digits}, {"digits": 1.0}, recipe, runtime, draft)
 
 
-def run_reward_model(base: Path, draft: Draft) -> None:
-    train_reward_model(base, pairs(12), REWARD_MODEL, RUNTIME, draft)
+def run_reward_model(
+    base: Path, draft: Draft, recipe: RewardModelRecipe = REWARD_MODEL, runtime: Runtime = RUNTIME
+) -> None:
+    train_reward_model(base, pairs(12), recipe, runtime, draft)
 
 
-RUNS: dict[str, Callable[[Path, Draft], None]] = {"sft": run_sft, "grpo": run_grpo, "reward_model": run_reward_model}
+def run_sft_lora(base: Path, draft: Draft) -> None:
+    """With dropout, so that a resumed run must draw what the uninterrupted one drew."""
+    run_sft(base, draft, SFT.model_copy(update={"lora": LORA.model_copy(update={"dropout": 0.1})}))
+
+
+def run_grpo_lora(base: Path, draft: Draft) -> None:
+    run_grpo(base, draft, GRPO_LORA)
+
+
+def run_reward_model_lora(base: Path, draft: Draft) -> None:
+    run_reward_model(base, draft, REWARD_MODEL.model_copy(update={"lora": LORA}))
+
+
+RUNS: dict[str, Callable[[Path, Draft], None]] = {
+    "sft": run_sft,
+    "grpo": run_grpo,
+    "reward_model": run_reward_model,
+    "sft_lora": run_sft_lora,
+    "grpo_lora": run_grpo_lora,
+    "reward_model_lora": run_reward_model_lora,
+}
 
 
 def digests(directory: Path) -> dict[str, str]:
