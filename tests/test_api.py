@@ -17,7 +17,19 @@ from r1_pipeline import errors
 from r1_pipeline.runtime.build_context import Verb
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("accelerate", "dagster", "datasets", "matplotlib", "mlflow", "ray", "torch", "transformers", "trl", "vllm")
+HEAVY = (
+    "accelerate",
+    "dagster",
+    "datasets",
+    "matplotlib",
+    "mlflow",
+    "peft",
+    "ray",
+    "torch",
+    "transformers",
+    "trl",
+    "vllm",
+)
 NUMBER = re.compile(r"\b(int|float)\b")
 FIRST = re.compile(r"[A-Z`].*\.\s*$", re.DOTALL)
 """A first paragraph: it begins with a capital letter or a name, and ends with a full stop."""

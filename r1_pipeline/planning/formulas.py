@@ -52,12 +52,18 @@ class Devices:
         return self.kind.memory_gib * 2**30
 
 
-def training_seconds(shape: Shape, devices: Devices, tokens: float, length: float, forwards: float) -> float:
+def training_seconds(
+    shape: Shape, devices: Devices, tokens: float, length: float, forwards: float, adapters: int | None = None
+) -> float:
     """Seconds to train on `tokens` in sequences of `length` tokens, with `forwards` additional forward passes.
 
-    A forward and backward pass cost three forward passes; causal attention sees half a sequence on average.
+    A forward and backward pass cost three forward passes; causal attention sees half a sequence on average. With LoRA,
+    the `adapters` multiply as many numbers more, and the frozen weights need no gradient: one of the three passes
+    without its attention.
     """
-    return tokens * (3 + forwards) * shape.forward_flops(length / 2) / devices.training_flops
+    flops = (3 + forwards) * (shape.forward_flops(length / 2) + 2 * (adapters or 0))
+    frozen = 0.0 if adapters is None else shape.matmul_flops
+    return tokens * (flops - frozen) / devices.training_flops
 
 
 def engine_devices(shape: Shape, devices: Devices) -> int:
@@ -137,19 +143,24 @@ class Memory:
 
 
 def training_memory(
-    shape: Shape, devices: Devices, tokens: float, recompute: bool, reference: bool
+    shape: Shape, devices: Devices, tokens: float, recompute: bool, reference: bool, adapters: int | None = None
 ) -> tuple[float, float, float]:
     """Bytes of (weights with gradients, optimizer, activations) on one device with `tokens` in a pass and even shards.
 
     Weights and gradients are in float32, with a bfloat16 copy if training is not in float32, and a reference model in
     the format of training; Adam has two moments. Activations are in 16 bits (32 in float32): with recomputation the
     input of each layer and the inside of one layer, otherwise the inside of all. Logits and their gradient are in
-    float32.
+    float32. With LoRA, every device has the whole model, gradients and moments are those of the `adapters` alone, and
+    the reference is the model without them.
     """
     size = FLOAT32 if devices.precision == "float32" else BFLOAT16
     copy = 0 if size == FLOAT32 else BFLOAT16
-    weights = shape.parameters * (2 * FLOAT32 + copy + (size if reference else 0)) / devices.count
-    optimizer = shape.parameters * ADAM_MOMENTS * FLOAT32 / devices.count
+    if adapters is None:
+        weights = shape.parameters * (2 * FLOAT32 + copy + (size if reference else 0)) / devices.count
+        optimizer = shape.parameters * ADAM_MOMENTS * FLOAT32 / devices.count
+    else:
+        weights = float(shape.parameters * (FLOAT32 + copy) + adapters * 2 * FLOAT32)
+        optimizer = float(adapters * ADAM_MOMENTS * FLOAT32)
     feed_forward = 3 * max(
         shape.intermediate, (shape.experts_per_token + shape.shared_experts) * shape.expert_intermediate
     )

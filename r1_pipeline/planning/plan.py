@@ -162,7 +162,9 @@ def _hours(work: Work, devices: Devices) -> float:
     elif sampled:
         seconds += sampling_seconds(work.shape, devices, sampled.completions, sampled.prompt, sampled.mean)
     if trained := work.trained:
-        seconds += training_seconds(work.shape, devices, trained.tokens, trained.length, trained.forwards)
+        seconds += training_seconds(
+            work.shape, devices, trained.tokens, trained.length, trained.forwards, trained.adapters(work.shape)
+        )
     return seconds * devices.count / HOUR
 
 
@@ -179,7 +181,8 @@ def _memory(work: Work, devices: Devices, profile: Profile) -> Memory:
 def _training_memory(shape: Shape, trained: Trained, devices: Devices, profile: Profile) -> tuple[float, float, float]:
     """Bytes in training: a pass holds `micro_batch` sequences of mean length, or one of the longest possible."""
     tokens = max(profile.runtime.micro_batch * trained.length, trained.longest) / profile.machine.sequence_devices
-    return training_memory(shape, devices, tokens, profile.runtime.recompute, trained.reference)
+    recompute, adapters = profile.runtime.recompute, trained.adapters(shape)
+    return training_memory(shape, devices, tokens, recompute, trained.reference, adapters)
 
 
 def _kv_cache(shape: Shape, sampled: Sampled, devices: Devices) -> float:

@@ -16,6 +16,7 @@ from r1_pipeline.graph.node import AssetName
 from r1_pipeline.profiles import Forecast, Profile
 from r1_pipeline.recipe import Precision
 from r1_pipeline.training.import_pretrained import ImportRecipe
+from r1_pipeline.training.lora import Lora
 from r1_pipeline.training.model_shape import Shape
 from r1_pipeline.training.pretrain import PretrainRecipe
 from r1_pipeline.training.reward_model import RewardModelRecipe
@@ -56,11 +57,16 @@ class Trained:
     """Additional forward passes, for log-probabilities of the old policy and of the reference model."""
     precision: Precision
     reference: bool = False
+    lora: Lora | None = None
 
     @property
     def tokens(self) -> float:
         """Tokens of all sequences."""
         return self.sequences * self.length
+
+    def adapters(self, shape: Shape) -> int | None:
+        """Parameters of the adapters of a model; None where it is trained whole."""
+        return self.lora.trainable(shape.linears) if self.lora else None
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,7 @@ class _Planner:
                 longest=round(self.forecast.prompt) + grpo.max_completion_tokens,
                 forwards=int(stale) + int(grpo.beta > 0),
                 precision=grpo.precision,
+                lora=grpo.lora,
                 reference=grpo.beta > 0,
             ),
         )
@@ -212,6 +219,7 @@ class _Planner:
                 longest=recipe.max_tokens,
                 forwards=0,
                 precision=recipe.precision,
+                lora=recipe.lora,
             ),
         )
 
@@ -225,6 +233,7 @@ class _Planner:
                 longest=2 * recipe.max_tokens,
                 forwards=0,
                 precision=recipe.precision,
+                lora=recipe.lora,
             ),
         )
 

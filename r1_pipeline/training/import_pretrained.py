@@ -69,8 +69,8 @@ class ImportRecipe(Recipe):
     """What the base must turn out to be; plans are made from it without the model."""
     layers: tuple[int, ...] | None
     """Of the source, counted from 0, kept in this order; None keeps all."""
-    architecture: Literal["qwen2", "llama", "deepseek_v3"]
-    """Of the base. A Llama may become a Qwen2; nothing else is converted."""
+    architecture: str
+    """Of the base, as transformers names it. A Llama may become a Qwen2; nothing else is converted."""
     dtype: Literal["float32", "bfloat16"]
     """Of the weights on disk."""
 

@@ -1,9 +1,9 @@
 """LoRA: a model is frozen and small adapters beside its linear layers are trained, then merged into its weights.
 
 An adapter of rank r adds `alpha / r * B A` to a weight of `outputs x inputs`: A is `r x inputs` and drawn at random, B
-is `outputs x r` and zero at first (arXiv 2106.09685). The published model holds the sum, as a checkpoint like any other.
-TRL's trainers have peft do the work. The output embedding has no adapters, and a mixture of experts has them in its attention
-alone.
+is `outputs x r` and zero at first (arXiv 2106.09685). The published model holds the sum, as any other checkpoint does.
+TRL's trainers have peft do the work. The output embedding has no adapters, and a mixture of experts has them in its
+attention alone.
 Not covered: time and memory (`planning.formulas`).
 """
 
@@ -110,7 +110,27 @@ def adapter_arguments(lora: Lora | None, model: Path, task: Task, runtime: Runti
 
 def layers_in(model: Path) -> tuple[LinearLayers, ...]:
     """The linear layers of the checkpoint in a directory, from its configuration."""
-    return linear_layers(meta_model(json.loads((model / "config.json").read_text(encoding="utf-8"))))
+    return linear_layers(meta_model(_config(model)))
+
+
+def lora_statistics(lora: Lora | None, model: Path, task: Task) -> dict[str, Any]:
+    """What the manifest of the model in a directory says of the adapters that are merged into it; nothing without."""
+    if lora is None:
+        return {}
+    layers = layers_in(model)
+    head = _config(model)["hidden_size"] if task == "SEQ_CLS" else 0
+    return {
+        "lora": {
+            **lora.model_dump(),
+            "modules": sorted({layer.name for layer in lora.adapted(layers)}),
+            "trainable_parameters": lora.trainable(layers) + head,
+        }
+    }
+
+
+def _config(model: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    return found
 
 
 def merged(model: Any) -> "PreTrainedModel":

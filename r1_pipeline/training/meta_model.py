@@ -2,7 +2,8 @@
 
     meta_model(config)       the modules and the sizes of their tensors, in no memory
     linear_layers(model)     its linear layers that can be adapted, by name and size
-    count(config)            all parameters and all linear layers
+    count_dense(config)      all parameters and all linear layers of a dense transformer
+    complete(config)         the configuration with the sizes that a published file leaves out
 
 Exact for every architecture that transformers knows, at the price of importing it. Not covered: how many operations a
 token takes (`training.shape`).
@@ -17,6 +18,18 @@ from r1_pipeline.records import Record
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+SIZES = (
+    "hidden_size",
+    "intermediate_size",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "tie_word_embeddings",
+    "vocab_size",
+)
+"""What a shape needs of every configuration."""
+ATTENTION = frozenset({"full_attention", "sliding_attention", "chunked_attention"})
+"""Kinds of layers that keep keys and values of tokens."""
 
 
 class LinearLayers(Record):
@@ -63,7 +76,7 @@ def linear_layers(model: "PreTrainedModel") -> tuple[LinearLayers, ...]:
     """
     from torch.nn import Linear
 
-    mixture = any(weight.dim() == 3 for weight in model.parameters())
+    mixture = _is_mixture(model)
     found = Counter(
         (name.rpartition(".")[2], module.in_features, module.out_features)
         for name, module in model.base_model.named_modules()
@@ -75,8 +88,45 @@ def linear_layers(model: "PreTrainedModel") -> tuple[LinearLayers, ...]:
     )
 
 
-def count(config: Mapping[str, Any]) -> Counted:
-    """Parameters and linear layers of the model that a configuration describes; raises like `meta_model`."""
-    model = meta_model(config)
+def count(model: "PreTrainedModel") -> Counted:
+    """Parameters and linear layers of a model."""
     tensors = {id(tensor): tensor.numel() for tensor in model.state_dict(keep_vars=True).values()}
     return Counted(parameters=sum(tensors.values()), linears=linear_layers(model))
+
+
+def count_dense(config: Mapping[str, Any]) -> Counted:
+    """The count of a dense transformer; raises `RecipeError` for what is none, naming it."""
+    model = meta_model(config)
+    others = sorted({*(getattr(model.config, "layer_types", None) or ())} - ATTENTION)
+    if others or _is_mixture(model):
+        found = f"layers of {', '.join(others)}" if others else "a mixture of experts"
+        raise RecipeError(
+            f"a {config['model_type']!r} has {found}; take a dense transformer, or DeepSeek-V3 for a mixture"
+        )
+    return count(model)
+
+
+def complete(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A configuration with what published files leave out: the defaults of its architecture.
+
+    Raises `RecipeError` for one that lacks the sizes of a transformer.
+    """
+    if all(name in config for name in (*SIZES, "num_key_value_heads")):
+        return config
+    from transformers import AutoConfig
+
+    kind = config.get("model_type")
+    try:
+        built = AutoConfig.for_model(**config)
+    except (TypeError, ValueError) as error:  # without a kind, or of one that is not in its registry
+        raise RecipeError(f"transformers knows no model {kind!r}; take a base that it knows") from error
+    sizes = {name: getattr(built, name, None) for name in SIZES}
+    if missing := [name for name, size in sizes.items() if size is None]:
+        whole = "; of a model of several, take the text model" if "text_config" in config else ""
+        raise RecipeError(f"a {kind!r} is no transformer of one kind of layer: it has no {', '.join(missing)}{whole}")
+    return {**built.to_dict(), **sizes}
+
+
+def _is_mixture(model: "PreTrainedModel") -> bool:
+    """Whether a model has experts, which transformers keeps fused in one tensor."""
+    return any(weight.dim() == 3 for weight in model.parameters())

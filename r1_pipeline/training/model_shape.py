@@ -1,6 +1,6 @@
 """What an architecture amounts to, from its configuration alone: parameters, cache, floating-point operations.
 
-    shape_of(config)      of `config.json` as transformers writes it: DeepSeek-V3, Qwen2, Llama
+    shape_of(config)      of `config.json` as transformers writes it: DeepSeek-V3 and dense architectures
     Shape                 parameters in all and active for a token, bytes of KV cache, FLOPs of a token
 
 What the two ideas of DeepSeek-V3 save is read off here: a mixture of experts (active against all parameters) and latent
@@ -10,10 +10,11 @@ attention (KV cache against that of plain attention). Not covered: optimizer and
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from r1_pipeline.errors import RecipeError
+from r1_pipeline.recipe import AddedField
 from r1_pipeline.records import Record
+from r1_pipeline.training.meta_model import Counted, LinearLayers, complete, count_dense
 
 BFLOAT16 = 2
 """Bytes of a number in a KV cache, and of a weight where a model is only run."""
@@ -54,6 +55,12 @@ class Shape(Record):
     vocabulary: int
     tied: bool
     """Whether input and output embedding are one matrix."""
+    fused: Annotated[bool, AddedField()] = False
+    """Whether one matrix makes queries, keys and values, and one both halves of a gated block, as in Phi 3."""
+    extra: Annotated[int, AddedField()] = 0
+    """Parameters of a layer beside those of Llama and Qwen2: norms of queries and keys, more norms, more biases."""
+    counted: Annotated[Counted | None, AddedField()] = None
+    """Parameters and linear layers as counted, for an architecture that no formula is known for."""
 
     @property
     def parameters(self) -> int:
@@ -78,7 +85,7 @@ class Shape(Record):
 
     def forward_flops(self, context: float) -> float:
         """FLOPs of one token in a forward pass over whole sequences, with `context` tokens before it on average."""
-        return self._matmul_flops + 2.0 * self.layers * self.heads * (self.key_dim + self.value_dim) * context
+        return self.matmul_flops + 2.0 * self.layers * self.heads * (self.key_dim + self.value_dim) * context
 
     def decode_flops(self, context: float) -> float:
         """FLOPs of one token that is sampled after `context` others.
@@ -87,7 +94,7 @@ class Shape(Record):
         absorbed), which costs arithmetic and spares memory.
         """
         keys, values = (self.latent + self.rope_dim, self.latent) if self.latent else (self.key_dim, self.value_dim)
-        return self._matmul_flops + 2.0 * self.layers * self.heads * (keys + values) * context
+        return self.matmul_flops + 2.0 * self.layers * self.heads * (keys + values) * context
 
     def weights_touched(self, tokens: float) -> float:
         """Parameters that a step over `tokens` tokens reads; experts that none of them is routed to are left alone.
@@ -98,11 +105,35 @@ class Shape(Record):
         return self._outside_experts + self._mixtures * self.experts * self._expert * (1 - missed)
 
     @property
+    def linears(self) -> tuple[LinearLayers, ...]:
+        """The layers that LoRA can adapt, as `linear_layers` finds them in the model itself."""
+        if self.counted:
+            return self.counted.linears
+        width, queries = self.width, self.heads * self.key_dim
+        keys, values = self.key_value_heads * self.key_dim, self.key_value_heads * self.value_dim
+        if self.latent:
+            whole = self.heads * (self.key_dim - self.rope_dim + self.value_dim)
+            asked = [("q_a_proj", width, self.query_rank), ("q_b_proj", self.query_rank, queries)]
+            sizes = asked if self.query_rank else [("q_proj", width, queries)]
+            sizes += [("kv_a_proj_with_mqa", width, self.latent + self.rope_dim), ("kv_b_proj", self.latent, whole)]
+        elif self.fused:
+            sizes = [("qkv_proj", width, queries + keys + values)]
+        else:
+            sizes = [("q_proj", width, queries), ("k_proj", width, keys), ("v_proj", width, values)]
+        sizes += [("o_proj", self.heads * self.value_dim, width)]
+        if self.fused:
+            sizes += [("gate_up_proj", width, 2 * self.intermediate), ("down_proj", self.intermediate, width)]
+        elif not self.experts:
+            sizes += [("gate_proj", width, self.intermediate), ("up_proj", width, self.intermediate)]
+            sizes += [("down_proj", self.intermediate, width)]
+        return tuple(LinearLayers(name=n, inputs=i, outputs=o, count=self.layers) for n, i, o in sizes)
+
+    @property
     def _mixtures(self) -> int:
         return self.layers - self.dense_layers
 
     @property
-    def _matmul_flops(self) -> float:
+    def matmul_flops(self) -> float:
         """Two for every weight that is multiplied; looking up an embedding multiplies nothing."""
         looked_up = 0 if self.tied else self.vocabulary * self.width
         return 2.0 * (self.active_parameters - looked_up)
@@ -113,12 +144,14 @@ class Shape(Record):
 
     @property
     def _outside_experts(self) -> int:
+        if self.counted:
+            return self.counted.parameters
         embeddings = (1 if self.tied else 2) * self.vocabulary * self.width
         norms = (2 * self.layers + 1) * self.width
         dense = self.dense_layers * 3 * self.width * self.intermediate
         routers = self._mixtures * self.experts * (self.width + 1)
         shared = self._mixtures * self.shared_experts * self._expert
-        return embeddings + norms + self.layers * self._attention + dense + routers + shared
+        return embeddings + norms + self.layers * (self._attention + self.extra) + dense + routers + shared
 
     @property
     def _attention(self) -> int:
@@ -138,7 +171,11 @@ def shape_in(model: Path) -> Shape:
 
 
 def shape_of(config: Mapping[str, Any]) -> Shape:
-    """The shape that a transformers configuration describes; raises `RecipeError` for another architecture."""
+    """The shape that a transformers configuration describes; of an unknown dense architecture the tensors are counted.
+
+    Raises `RecipeError` for what is no dense transformer and not DeepSeek-V3.
+    """
+    config = complete(config)
     kind, heads, width = config["model_type"], config["num_attention_heads"], config["hidden_size"]
     common = {
         "width": width,
@@ -164,14 +201,22 @@ def shape_of(config: Mapping[str, Any]) -> Shape:
             shared_experts=config["n_shared_experts"],
             expert_intermediate=config["moe_intermediate_size"],
         )
-    if kind not in ("qwen2", "llama"):
-        raise RecipeError(f"no shape is known for {kind!r}, only for deepseek_v3, qwen2 and llama; add it to shape_of")
-    return dense_shape(
-        **common,
-        key_value_heads=config["num_key_value_heads"],
-        head_dim=config.get("head_dim") or width // heads,
-        bias=kind == "qwen2",
-    )
+    head_dim = config.get("head_dim") or width // heads
+    key_value_heads = config.get("num_key_value_heads") or heads
+    shape = dense_shape(**common, key_value_heads=key_value_heads, head_dim=head_dim, bias=kind == "qwen2")
+    more = {
+        "llama": 0,
+        "mistral": 0,
+        "phi3": 0,
+        "qwen2": 0,
+        "smollm3": 0,
+        "gemma3_text": 2 * head_dim + 2 * width,
+        "olmo2": (heads + key_value_heads) * head_dim,
+        "qwen3": 2 * head_dim,
+    }
+    if kind in more and not (config.get("attention_bias") or config.get("mlp_bias")):
+        return shape.model_copy(update={"extra": more[kind], "fused": kind == "phi3"})
+    return shape.model_copy(update={"counted": count_dense(config)})
 
 
 def dense_shape(

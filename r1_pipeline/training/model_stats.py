@@ -9,15 +9,19 @@ from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.data.templates import TemplateName, template_hash
 from r1_pipeline.generation.tokens import load_tokenizer
+from r1_pipeline.training.lora import Lora, lora_statistics
 
 WEIGHTS = "model*.safetensors"
 """One file, or the parts of a large model."""
 
 
-def model_statistics(draft: Draft, template: TemplateName, tokens: Mapping[str, int] | None = None) -> BuildResult:
+def model_statistics(
+    draft: Draft, template: TemplateName, tokens: Mapping[str, int] | None = None, lora: Lora | None = None
+) -> BuildResult:
     """Statistics of the model in `draft.path`, which is to be asked in `template`.
 
     `tokens` says what was `generated` and `trained`; by default all tokens that the trainer counted were trained.
+    `lora` says which adapters were trained and merged.
     """
     last = (read_metrics(draft.metrics) or [{"step": 0}])[-1]  # an imported model was not trained here
     return BuildResult(
@@ -27,6 +31,7 @@ def model_statistics(draft: Draft, template: TemplateName, tokens: Mapping[str, 
             "parameters": sum(parameters(file) for file in draft.path.glob(WEIGHTS)),
             "steps": last["step"],
             "tokens": dict(tokens or {"trained": int(last.get("tokens", 0))}),
+            **lora_statistics(lora, draft.path, "CAUSAL_LM"),
         }
     )
 

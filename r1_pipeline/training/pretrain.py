@@ -5,7 +5,7 @@ learned, since the numbers in a question are noise.
 Not covered: what the web says (`data.toy_corpus`), the tokenizer (`training.tokenizer`).
 """
 
-from typing import TYPE_CHECKING, Annotated, Literal, assert_never
+from typing import TYPE_CHECKING, Annotated, Any, Literal, assert_never
 
 from pydantic import Field
 
@@ -104,7 +104,7 @@ class PretrainRecipe(Recipe):
     def shape(self) -> Shape:
         """What the model amounts to once its tokenizer fills the vocabulary."""
         it = self.architecture
-        common = {"width": it.width, "layers": it.layers, "heads": it.heads, "intermediate": it.intermediate}
+        common: dict[str, Any] = {"width": it.width, "layers": it.layers, "heads": it.heads, "intermediate": it.intermediate}
         if it.type == "deepseek_v3":
             return Shape(
                 **common,

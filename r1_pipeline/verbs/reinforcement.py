@@ -95,7 +95,8 @@ def reinforce(
                 draft,
                 token_budget=sum(budget.tokens.values()) if budget else None,
             )
-        facts = model_statistics(draft, recipe.template, tokens_spent(read_metrics(draft.metrics), recipe.grpo))
+        spent = tokens_spent(read_metrics(draft.metrics), recipe.grpo)
+        facts = model_statistics(draft, recipe.template, spent, recipe.grpo.lora)
         return replace(facts, drops=drops)
 
     consistency = language_identity() if "language" in recipe.rubric.weights else {}

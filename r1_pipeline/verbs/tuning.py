@@ -16,6 +16,7 @@ from r1_pipeline.generation.tokens import context_of
 from r1_pipeline.records import PreferenceKind
 from r1_pipeline.rewards.preference import calibration, calibration_error
 from r1_pipeline.runtime.build_context import Build, BuildContext
+from r1_pipeline.training.lora import lora_statistics
 from r1_pipeline.training.model_stats import model_statistics
 from r1_pipeline.training.reward_model import (
     RewardModelRecipe,
@@ -76,7 +77,8 @@ def fit_preference(
             "calibration_error": calibration_error(sure),
         }
         counts = {"heldout_pairs": len(heldout), "train_pairs": len(train)}
-        return BuildResult({"kind": kind, **measured, **counts}, drops)
+        adapters = lora_statistics(recipe.lora, draft.path, "SEQ_CLS")
+        return BuildResult({"kind": kind, **measured, **counts, **adapters}, drops)
 
     return Build(RewardModel, recipe, {"base": base, "preferences": preferences}, make, {"kind": kind})
 
@@ -84,6 +86,6 @@ def fit_preference(
 def _finetuned(context: BuildContext, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
     def make(draft: Draft) -> BuildResult:
         drops = train_sft(base.path, chat_rows(corpus), recipe, context.runtime, draft)
-        return replace(model_statistics(draft, "chat"), drops=drops)
+        return replace(model_statistics(draft, "chat", lora=recipe.lora), drops=drops)
 
     return Build(Checkpoint, recipe, {"base": base, "corpus": corpus}, make)

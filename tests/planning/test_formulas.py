@@ -15,6 +15,7 @@ from r1_pipeline.planning.formulas import (
 )
 from r1_pipeline.planning.hardware import ACCELERATORS
 from r1_pipeline.profiles.models import DEEPSEEK_V3_BASE, SMOLLM2
+from r1_pipeline.training.lora import Lora
 
 V3 = DEEPSEEK_V3_BASE.shape
 H800 = Devices(ACCELERATORS["h800"], 512, "bfloat16")
@@ -63,6 +64,24 @@ def test_recomputation_keeps_the_input_of_each_layer_and_the_inside_of_one() -> 
     inside = 2 * (4 * 576 + 2 * 9 * 128 + 3 * 1536)
     assert training_memory(shape, ONE, 1, True, False)[2] == 2 * 30 * 576 + inside + 8 * 49_152
     assert training_memory(shape, ONE, 1, False, False)[2] == 30 * inside + 8 * 49_152
+
+
+def test_lora_keeps_gradients_and_moments_of_its_adapters_alone() -> None:
+    """SmolLM2 has 30 layers. Frozen weights take 4 bytes and a copy 2, a number of the adapters 4, 4 and 8; the reference
+    takes nothing, and further devices spare nothing."""
+    shape = SMOLLM2.shape
+    adapters = Lora(rank=2, alpha=1.0).trainable(shape.linears)
+    assert adapters == 30 * 2 * (2 * (576 + 576) + 2 * (576 + 192) + 3 * (576 + 1536))
+    for devices in (ONE, H800):
+        weights, optimizer, _ = training_memory(shape, devices, 0, True, True, adapters)
+        assert weights == 134_515_008 * (4 + 2) + adapters * 8
+        assert optimizer == adapters * 8
+
+
+def test_lora_spares_the_gradients_of_the_weights() -> None:
+    """A token of SmolLM2 without context: 6 FLOPs a weight become 4, and each of 1,000 numbers of adapters takes 6."""
+    whole, adapted = (training_seconds(SMOLLM2.shape, ONE, 1e6, 0, 0, adapters) for adapters in (None, 1000))
+    assert adapted / whole == pytest.approx((4 * 134_515_008 + 6 * 1000) / (6 * 134_515_008))
 
 
 def test_an_accelerator_without_fp8_refuses_to_train_in_it() -> None:

@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.profiles.models import DEEPSEEK_V3_BASE, LLAMA_1B, QWEN_7B, SMOLLM2
+from r1_pipeline.training.meta_model import linear_layers, meta_model
 from r1_pipeline.training.model_shape import shape_in, shape_of
 from r1_pipeline.training.model_stats import parameters
 
@@ -64,7 +65,50 @@ def test_a_token_touches_the_active_parameters_and_a_crowd_touches_all() -> None
     assert shape.weights_touched(10_000) == pytest.approx(shape.parameters)
 
 
-def test_an_unknown_architecture_is_refused() -> None:
-    config = AutoConfig.for_model("gpt_neox").to_dict()
-    with pytest.raises(RecipeError, match="no shape is known for 'gpt_neox'"):
+KNOWN = ("deepseek_v3", "gemma3_text", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3", "smollm3")
+COUNTED = ("gemma2", "gpt_neox", "granite", "starcoder2")
+
+
+@pytest.mark.parametrize("kind", [*KNOWN, *COUNTED])
+def test_a_shape_has_the_parameters_and_layers_of_the_model_that_transformers_builds(kind: str) -> None:
+    """At the size that is the default of the architecture, on the meta device."""
+    config = AutoConfig.for_model(kind).to_dict()
+    shape, model = shape_of(config), meta_model(config)
+    assert (shape.counted is None) == (kind in KNOWN)
+    assert shape.parameters == sum(weight.numel() for weight in model.parameters()) + routing_biases(model)
+    assert sorted(shape.linears, key=str) == sorted(linear_layers(model), key=str)
+
+
+def routing_biases(model: torch.nn.Module) -> int:
+    """Buffers that checkpoints hold."""
+    return sum(
+        tensor.numel() for name, tensor in model.state_dict().items() if name.endswith("e_score_correction_bias")
+    )
+
+
+def test_a_published_configuration_leaves_out_the_defaults_of_its_architecture() -> None:
+    assert shape_of({"model_type": "mistral"}) == shape_of(AutoConfig.for_model("mistral").to_dict())
+
+
+def test_biases_that_the_formula_does_not_know_are_counted() -> None:
+    """Biases of queries, keys, values and outputs, 4 * 4096 in each of 32 layers of the default Llama."""
+    plain, biased = (shape_of(AutoConfig.for_model("llama", attention_bias=has).to_dict()) for has in (False, True))
+    assert biased.parameters - plain.parameters == 32 * 4 * 4096
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("qwen3_moe", "'qwen3_moe' has a mixture of experts"),
+        ("qwen3_next", "'qwen3_next' has layers of linear_attention"),
+        ("mamba", "'mamba' is no transformer of one kind of layer: it has no num_attention_heads"),
+        ("gemma3", "'gemma3' is no .*; of a model of several, take the text model"),
+        ("t5", "'t5' is no transformer of one kind of layer"),
+        ("nowhere", "transformers knows no model 'nowhere'"),
+    ],
+)
+def test_what_is_no_dense_transformer_is_refused_by_name(kind: str, reason: str) -> None:
+    config = {"model_type": kind} if kind == "nowhere" else AutoConfig.for_model(kind).to_dict()
+    with pytest.raises(RecipeError, match=reason) as refused:
         shape_of(config)
+    assert len(str(refused.value).splitlines()) == 1

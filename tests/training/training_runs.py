@@ -1,15 +1,18 @@
 """Small training runs that the tests share; as a script (METHOD BASE DIRECTORY STEP), one that kills itself."""
 
+import importlib.util
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
+
 from r1_pipeline.artifacts.draft import Draft, bare_draft
 from r1_pipeline.artifacts.manifest import list_files
 from r1_pipeline.artifacts.observer import Observer
-from r1_pipeline.recipe import Runtime
+from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import Completion, PreferencePair, Problem
 from r1_pipeline.rewards.rubric import Log
 from r1_pipeline.training.callbacks import Guards
@@ -58,6 +61,14 @@ REWARD_MODEL = RewardModelRecipe(
 )
 LORA = Lora(rank=4, alpha=8.0)
 GRPO_LORA = GRPO.model_copy(update={"lora": LORA, "reference_sync_steps": None})
+
+
+needs_peft = pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="peft is not installed")
+
+
+def again(recipe: Recipe, **changes: object) -> Recipe:
+    """A recipe with some fields changed, and checked."""
+    return type(recipe)(**{**dict(recipe), **changes})
 
 
 def problems(count: int) -> list[Problem]:

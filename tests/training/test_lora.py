@@ -1,0 +1,152 @@
+"""LoRA trains what it says, nothing else, and publishes the sum; what cannot be is refused before training."""
+
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+from typing import Any
+
+import pytest
+import training_runs as runs
+from safetensors.torch import load_file
+
+from r1_pipeline.artifacts.draft import Draft, bare_draft
+from r1_pipeline.artifacts.metrics import read_metrics
+from r1_pipeline.errors import RecipeError, RequirementError
+from r1_pipeline.recipe import canonical_json
+from r1_pipeline.settings.launchers import Torchrun
+from r1_pipeline.training.lora import Lora, adapter_arguments, layers_in, lora_statistics
+from r1_pipeline.training.model_shape import shape_in
+
+PEFT = runs.needs_peft
+ATTENTION = ("kv_a_proj_with_mqa", "kv_b_proj", "o_proj", "q_proj")
+TRAINABLE = 4 * 2 * ((32 + 32) + (32 + 24) + (16 + 48) + (32 + 32))
+"""Of rank 4 in 2 layers of the tiny model: queries, latent, keys and values, output."""
+METHODS = ("sft_lora", "grpo_lora", "reward_model_lora")
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def trained(request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Draft]:
+    """The method and its finished run, last checkpoint included."""
+    draft = bare_draft(tmp_path_factory.mktemp(request.param))
+    runs.RUNS[request.param](tiny, draft)
+    return request.param, draft
+
+
+@PEFT
+def test_the_published_weights_are_those_of_the_base_plus_the_scaled_product(
+    trained: tuple[str, Draft], tiny: Path
+) -> None:
+    """W + alpha / rank * B A, with alpha 8 and rank 4; what has no adapter is as it was, bit by bit."""
+    method, draft = trained
+    before, after = load_file(tiny / "model.safetensors"), load_file(draft.path / "model.safetensors")
+    adapters = load_file(draft.scratch / "checkpoint-6" / "adapter_model.safetensors")
+    moved = {name for name in before if name in after and not after[name].equal(before[name])}
+    assert {name.split(".")[-2] for name in moved} == set(ATTENTION)
+    assert len(moved) == 2 * len(ATTENTION)
+    for name in moved:
+        a, b = (adapters[f"base_model.model.{name.removesuffix('weight')}lora_{side}.weight"] for side in "AB")
+        assert (after[name] - (before[name] + 8 / 4 * b @ a)).abs().max() < 1e-6
+    whole = {name.removeprefix("base_model.model.") for name in adapters if "lora" not in name}
+    assert whole == ({"score.weight"} if method == "reward_model_lora" else set())
+
+
+@PEFT
+def test_the_manifest_says_what_was_trained(trained: tuple[str, Draft]) -> None:
+    """The scalar head of a reward model, 32 wide, is trained whole."""
+    method, draft = trained
+    task = "SEQ_CLS" if method == "reward_model_lora" else "CAUSAL_LM"
+    said = lora_statistics(runs.LORA, draft.path, task)["lora"]  # type: ignore[arg-type]
+    adapters = load_file(draft.scratch / "checkpoint-6" / "adapter_model.safetensors")
+    assert said["trainable_parameters"] == sum(tensor.numel() for tensor in adapters.values())
+    assert said["trainable_parameters"] == TRAINABLE + (32 if task == "SEQ_CLS" else 0)
+    assert said["modules"] == list(ATTENTION)
+    assert (said["rank"], said["alpha"]) == (4, 8.0)
+
+
+@PEFT
+def test_the_reference_of_a_policy_is_the_model_without_its_adapters(trained: tuple[str, Draft]) -> None:
+    """At first the adapters add nothing, so the policy is its reference; then it moves away."""
+    method, draft = trained
+    if method != "grpo_lora":
+        pytest.skip("only reinforcement has a reference")
+    first, *later = (row["kl"] for row in read_metrics(draft.metrics))
+    assert first == 0
+    assert all(kl > 0 for kl in later)
+
+
+@PEFT
+@pytest.mark.parametrize("method", ["sft", "grpo"])
+def test_recomputed_activations_give_the_same_losses(method: str, tiny: Path, tmp_path: Path) -> None:
+    recipe = {"sft": runs.SFT.model_copy(update={"lora": runs.LORA}), "grpo": runs.GRPO_LORA}[method]
+    run: Callable[..., None] = {"sft": runs.run_sft, "grpo": runs.run_grpo}[method]
+    losses = []
+    for recompute in (False, True):
+        draft = bare_draft(tmp_path / str(recompute))
+        run(tiny, draft, recipe, runs.RUNTIME.model_copy(update={"recompute": recompute}))
+        losses.append([row["loss"] for row in read_metrics(draft.metrics)])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+    assert len(set(losses[0])) > 1
+
+
+def test_a_plan_counts_the_adapters_that_training_has(tiny: Path) -> None:
+    assert runs.LORA.trainable(shape_in(tiny).linears) == TRAINABLE
+    assert runs.LORA.trainable(layers_in(tiny)) == TRAINABLE
+    named = runs.LORA.model_copy(update={"modules": ("q_proj", "o_proj")})
+    assert named.trainable(shape_in(tiny).linears) == 4 * 2 * ((32 + 32) + (32 + 32))
+
+
+def test_recipes_without_lora_keep_their_fingerprints() -> None:
+    for recipe in (runs.SFT, runs.GRPO, runs.REWARD_MODEL):
+        assert "lora" not in canonical_json(recipe)
+        assert '"lora":{"alpha":8.0' in canonical_json(recipe.model_copy(update={"lora": runs.LORA}))
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "rank 0": (lambda: Lora(rank=0, alpha=1.0), "rank must be at least 1"),
+    "dropout 1": (lambda: Lora(rank=1, alpha=1.0, dropout=1.0), "dropout from 0 to below 1"),
+    "no modules": (lambda: Lora(rank=1, alpha=1.0, modules=()), "no modules to adapt"),
+    "FP8": (lambda: runs.again(runs.SFT, lora=runs.LORA, precision="float8"), "no FP8 products"),
+    "moving biases": (lambda: runs.again(runs.SFT, lora=runs.LORA, expert_bias_rate=0.1), "freezes the routers"),
+    "moving biases in RL": (
+        lambda: runs.again(runs.GRPO_LORA, expert_bias_rate=0.1),
+        "freezes the routers",
+    ),
+    "a refreshed reference": (lambda: runs.again(runs.GRPO, lora=runs.LORA), "set reference_sync_steps to None"),
+    "a policy with dropout": (
+        lambda: runs.again(runs.GRPO_LORA, lora=Lora(rank=1, alpha=1.0, dropout=0.1)),
+        "set dropout of lora to 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_recipe_that_cannot_hold_is_refused_when_it_is_made(case: str) -> None:
+    make, reason = REFUSED[case]
+    with pytest.raises(ValueError, match=reason):  # pydantic's, around ours
+        make()
+
+
+@PEFT
+def test_modules_that_the_model_lacks_are_refused_with_those_that_it_has(tiny: Path) -> None:
+    """A mixture's experts are one fused tensor: they have no layers by the name that a dense model's have."""
+    lora = runs.LORA.model_copy(update={"modules": ("q_proj", "down_proj")})
+    with pytest.raises(RecipeError, match=f"adapt down_proj and the model has only {', '.join(ATTENTION)}; choose"):
+        adapter_arguments(lora, tiny, "CAUSAL_LM", runs.RUNTIME)
+    with pytest.raises(RecipeError, match="the model has none"):
+        lora.trainable([])
+
+
+@pytest.mark.parametrize("keeps", ["fsdp2", "zero3"])
+def test_ranks_that_cut_the_model_up_are_refused(keeps: str, tiny: Path) -> None:
+    launcher = Torchrun(processes=2, sharding=keeps)  # type: ignore[arg-type]
+    with pytest.raises(RequirementError, match=f"{keeps} cuts them up; let the launcher keep ddp"):
+        adapter_arguments(runs.LORA, tiny, "CAUSAL_LM", runs.RUNTIME.model_copy(update={"launcher": launcher}))
+
+
+def test_without_peft_lora_is_refused(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("r1_pipeline.training.lora.metadata.version", absent)
+    with pytest.raises(RequirementError, match="LoRA needs peft; install it"):
+        adapter_arguments(runs.LORA, tiny, "CAUSAL_LM", runs.RUNTIME)
