@@ -1,4 +1,4 @@
-"""LoRA: a model is frozen and small adapters beside its linear layers are trained, then merged into its weights.
+"""LoRA: a model is frozen and small adapters of its linear layers are trained, then merged into its weights.
 
 An adapter of rank r adds `alpha / r * B A` to a weight of `outputs x inputs`: A is `r x inputs` and drawn at random, B
 is `outputs x r` and zero at first (arXiv 2106.09685). The published model holds the sum, as any other checkpoint does.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Task = Literal["CAUSAL_LM", "SEQ_CLS"]
-"""What peft calls a language model and a reward model; the scalar head of the second is trained whole."""
+"""Name that peft has for a language model and a reward model; the scalar head of the second is trained whole."""
 
 
 class Lora(Recipe):
@@ -46,7 +46,7 @@ class Lora(Recipe):
             raise RecipeError("LoRA is given no modules to adapt; name some, or leave modules out to adapt all")
 
     def adapted(self, layers: Collection[LinearLayers]) -> list[LinearLayers]:
-        """Those of a model's linear layers that get an adapter; raises `RecipeError` for a name that none has."""
+        """Selects the linear layers that get an adapter; raises `RecipeError` for a name that none has."""
         names = {layer.name for layer in layers}
         unknown = sorted({*(self.modules or ())} - names)
         if unknown or not names:
@@ -57,7 +57,7 @@ class Lora(Recipe):
         return [layer for layer in layers if self.modules is None or layer.name in self.modules]
 
     def trainable(self, layers: Collection[LinearLayers]) -> int:
-        """How many numbers the adapters of a model have: `rank * (inputs + outputs)` for each adapted layer."""
+        """Returns the parameters of the adapters of a model: `rank * (inputs + outputs)` for each adapted layer."""
         return sum(self.rank * (layer.inputs + layer.outputs) * layer.count for layer in self.adapted(layers))
 
 
@@ -70,7 +70,7 @@ class Adaptable(Protocol):
 
     @property
     def precision(self) -> Precision:
-        """Of the matrix products."""
+        """Number format of the matrix products."""
 
 
 def require_trainable(recipe: Adaptable, expert_bias_rate: float = 0.0) -> None:
@@ -84,7 +84,7 @@ def require_trainable(recipe: Adaptable, expert_bias_rate: float = 0.0) -> None:
 
 
 def adapter_arguments(lora: Lora | None, model: Path, task: Task, runtime: Runtime) -> dict[str, Any]:
-    """Arguments of a TRL trainer that make it train adapters of the model in a directory; none without LoRA.
+    """Returns the arguments with which a TRL trainer adapts the model in a directory; none without LoRA.
 
     Raises `RequirementError` where peft is missing or the ranks cut the model up, `RecipeError` for modules that it
     lacks.
@@ -109,12 +109,12 @@ def adapter_arguments(lora: Lora | None, model: Path, task: Task, runtime: Runti
 
 
 def layers_in(model: Path) -> tuple[LinearLayers, ...]:
-    """The linear layers of the checkpoint in a directory, from its configuration."""
+    """Lists the linear layers of the checkpoint in a directory, from its configuration."""
     return linear_layers(meta_model(_config(model)))
 
 
 def lora_statistics(lora: Lora | None, model: Path, task: Task) -> dict[str, Any]:
-    """What the manifest of the model in a directory says of the adapters that are merged into it; nothing without."""
+    """Returns the manifest's entry on the adapters merged into the model in a directory; nothing without LoRA."""
     if lora is None:
         return {}
     layers = layers_in(model)
@@ -134,7 +134,7 @@ def _config(model: Path) -> dict[str, Any]:
 
 
 def merged(model: Any) -> "PreTrainedModel":
-    """The model of a trainer with its adapters added to its weights; itself where it has none.
+    """Returns a trainer's model with the adapters added to its weights; the model itself if it has none.
 
     Raises `ValueError` where an adapter is not finite.
     """

@@ -27,7 +27,7 @@ SIZES = (
     "tie_word_embeddings",
     "vocab_size",
 )
-"""What a shape needs of every configuration."""
+"""Sizes that a shape needs of every configuration."""
 ATTENTION = frozenset({"full_attention", "sliding_attention", "chunked_attention"})
 """Kinds of layers that keep keys and values of tokens."""
 
@@ -40,11 +40,11 @@ class LinearLayers(Record):
     inputs: int
     outputs: int
     count: int
-    """How many of them the model has."""
+    """Number of such layers in the model."""
 
 
 class Counted(Record):
-    """What was counted on a meta model."""
+    """Sizes that were counted on a meta model."""
 
     parameters: int
     """All numbers that a checkpoint holds, buffers that are saved included."""
@@ -52,7 +52,7 @@ class Counted(Record):
 
 
 def meta_model(config: Mapping[str, Any]) -> "PreTrainedModel":
-    """The causal language model of a configuration without weights.
+    """Builds the causal language model of a configuration without weights.
 
     Raises `RecipeError` for an architecture that transformers cannot build one for.
     """
@@ -70,7 +70,7 @@ def meta_model(config: Mapping[str, Any]) -> "PreTrainedModel":
 
 
 def linear_layers(model: "PreTrainedModel") -> tuple[LinearLayers, ...]:
-    """The linear layers of a model that can be adapted, in its order: all of its body, or of a mixture its attention.
+    """Lists the linear layers of a model that can be adapted: those of its body, or of a mixture those of its attention.
 
     peft takes the names of a mixture's other layers for its experts, which transformers keeps fused in one tensor.
     """
@@ -89,13 +89,13 @@ def linear_layers(model: "PreTrainedModel") -> tuple[LinearLayers, ...]:
 
 
 def count(model: "PreTrainedModel") -> Counted:
-    """Parameters and linear layers of a model."""
+    """Counts parameters and linear layers of a model."""
     tensors = {id(tensor): tensor.numel() for tensor in model.state_dict(keep_vars=True).values()}
     return Counted(parameters=sum(tensors.values()), linears=linear_layers(model))
 
 
 def count_dense(config: Mapping[str, Any]) -> Counted:
-    """The count of a dense transformer; raises `RecipeError` for what is none, naming it."""
+    """Counts a dense transformer; raises `RecipeError` with the name of the architecture if it is none."""
     model = meta_model(config)
     others = sorted({*(getattr(model.config, "layer_types", None) or ())} - ATTENTION)
     if others or _is_mixture(model):
@@ -107,7 +107,7 @@ def count_dense(config: Mapping[str, Any]) -> Counted:
 
 
 def complete(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A configuration with what published files leave out: the defaults of its architecture.
+    """Adds to a configuration what published files leave out: the defaults of its architecture.
 
     Raises `RecipeError` for one that lacks the sizes of a transformer.
     """
@@ -128,5 +128,5 @@ def complete(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _is_mixture(model: "PreTrainedModel") -> bool:
-    """Whether a model has experts, which transformers keeps fused in one tensor."""
+    """Returns true for a model with experts, which transformers keeps fused in one tensor."""
     return any(weight.dim() == 3 for weight in model.parameters())

@@ -104,7 +104,12 @@ class PretrainRecipe(Recipe):
     def shape(self) -> Shape:
         """What the model amounts to once its tokenizer fills the vocabulary."""
         it = self.architecture
-        common: dict[str, Any] = {"width": it.width, "layers": it.layers, "heads": it.heads, "intermediate": it.intermediate}
+        common: dict[str, Any] = {
+            "width": it.width,
+            "layers": it.layers,
+            "heads": it.heads,
+            "intermediate": it.intermediate,
+        }
         if it.type == "deepseek_v3":
             return Shape(
                 **common,

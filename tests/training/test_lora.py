@@ -20,7 +20,7 @@ from r1_pipeline.training.model_shape import shape_in
 PEFT = runs.needs_peft
 ATTENTION = ("kv_a_proj_with_mqa", "kv_b_proj", "o_proj", "q_proj")
 TRAINABLE = 4 * 2 * ((32 + 32) + (32 + 24) + (16 + 48) + (32 + 32))
-"""Of rank 4 in 2 layers of the tiny model: queries, latent, keys and values, output."""
+"""Adapters of rank 4 in 2 layers of the tiny model: queries, latent, keys and values, output."""
 METHODS = ("sft_lora", "grpo_lora", "reward_model_lora")
 
 
@@ -65,7 +65,7 @@ def test_the_manifest_says_what_was_trained(trained: tuple[str, Draft]) -> None:
 
 @PEFT
 def test_the_reference_of_a_policy_is_the_model_without_its_adapters(trained: tuple[str, Draft]) -> None:
-    """At first the adapters add nothing, so the policy is its reference; then it moves away."""
+    """The adapters add nothing at first, so the policy is its reference; then it moves away."""
     method, draft = trained
     if method != "grpo_lora":
         pytest.skip("only reinforcement has a reference")
