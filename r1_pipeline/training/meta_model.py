@@ -70,7 +70,7 @@ def meta_model(config: Mapping[str, Any]) -> "PreTrainedModel":
 
 
 def linear_layers(model: "PreTrainedModel") -> tuple[LinearLayers, ...]:
-    """Lists the linear layers of a model that can be adapted: those of its body, or of a mixture those of its attention.
+    """Lists the linear layers of a model that can be adapted: all in its body, or in the attention of a mixture.
 
     peft takes the names of a mixture's other layers for its experts, which transformers keeps fused in one tensor.
     """

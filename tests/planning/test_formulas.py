@@ -67,8 +67,8 @@ def test_recomputation_keeps_the_input_of_each_layer_and_the_inside_of_one() -> 
 
 
 def test_lora_keeps_gradients_and_moments_of_its_adapters_alone() -> None:
-    """SmolLM2 has 30 layers. Frozen weights take 4 bytes and a copy 2, a number of the adapters 4, 4 and 8; neither does
-    the reference take any, nor do further devices spare any."""
+    """SmolLM2 has 30 layers. A frozen weight takes 4 bytes and its copy 2, a number of the adapters 4, 4 and 8; the
+    reference takes none, and further devices spare none."""
     shape = SMOLLM2.shape
     adapters = Lora(rank=2, alpha=1.0).trainable(shape.linears)
     assert adapters == 30 * 2 * (2 * (576 + 576) + 2 * (576 + 192) + 3 * (576 + 1536))
