@@ -1,8 +1,8 @@
-"""Which rows of all sources make a set: the right domains, the right side, each once, and nothing on both sides.
+"""Curation selects the rows of all sources that make a set: the right domains and side, each row once, no overlap.
 
-Built-in problems come first, then the user's sources in the order declared; of rows that are alike the first counts.
-A training row whose fact, question or content is also held out is set aside, whatever its source says; so are pairs
-that prefer opposite replies.
+Built-in problems come first, then the user's sources in the order declared; of equal rows the first is kept. A training
+row whose fact, question or content is also held out is dropped, whatever side its source names; so are pairs that
+prefer opposite replies.
 Not covered: whether references pass their verifiers and agree (`rewards.reference_checks`), near-duplicates
 (`screening`).
 """
@@ -31,50 +31,51 @@ from r1_pipeline.records import BUILTIN_DOMAINS, Domain, PreferencePair, Problem
 T = TypeVar("T", Problem, PreferencePair)
 DROPPED_ROWS = "set_aside.parquet"
 CONTRADICTORY = "contradictory"
-"""Reason for which rows are set aside that say opposite things about one question."""
+"""The drop reason of rows that contradict each other about one question."""
 
 
 class _Sourced(Recipe):
     sources: Annotated[tuple[SourceRecipe, ...], AddedField()] = ()
-    """The user's, beside the built-in ones."""
+    """The user's sources, in addition to the built-in ones."""
 
 
 class CurateRecipe(_Sourced):
-    """Which problems make a set."""
+    """The recipe of a problem set."""
 
     problems: ProblemsRecipe
-    """The built-in ones."""
+    """The recipe of the built-in problems."""
     builtin: Annotated[tuple[Domain, ...], AddedField()] = BUILTIN_DOMAINS
-    """Domains whose built-in problems take part."""
+    """Domains whose built-in problems are included."""
     domains: tuple[Domain, ...]
     optional: tuple[Domain, ...]
-    """Domains that are left out, and said to be, where this machine cannot verify them; any other fails there."""
+    """Domains that are left out, with a warning, where this machine cannot verify them; for any other domain curation
+    fails there."""
     heldout: bool
-    """Which side of the split: train or held-out."""
+    """The side of the split that the set holds: held-out if true, else training."""
 
     @property
     def verifiers(self) -> tuple[str, ...]:
-        """Verifiers that sources name for their own problems."""
+        """The names of the verifiers that sources declare for their own problems, sorted."""
         mappings = (source.mapping for source in self.sources)
         named = {mapping.verifier for mapping in mappings if isinstance(mapping, ProblemMapping) and mapping.verifier}
         return tuple(sorted(named))
 
 
 class CuratePreferencesRecipe(_Sourced):
-    """Which preference pairs make a set."""
+    """The recipe of a preference set."""
 
     builtin: Annotated[bool, AddedField()] = True
-    """Whether the built-in pairs take part."""
+    """The built-in pairs are included if true."""
     heldout_share: float
-    """Share kept for measuring the reward models, in (0, 1): of the topics and of the forms of the built-in pairs, of
-    the facts of others."""
+    """Share kept for measuring the reward models, in (0, 1); it applies to the topics and forms of the built-in pairs
+    and to the facts of others."""
     wrong_share: Annotated[float, AddedField()] = 0.0
-    """Share of the built-in pairs whose label is wrong, drawn by hash, on both sides of the split."""
+    """Share of the built-in pairs whose label is wrong, in [0, 1]; a hash chooses them, on both sides of the split."""
 
 
 @dataclass(frozen=True)
 class Sides(Generic[T]):
-    """Rows on both sides of the split, and rows on none."""
+    """The rows of both sides of the split, and the dropped rows."""
 
     train: list[T] = field(default_factory=list)
     heldout: list[T] = field(default_factory=list)
@@ -82,7 +83,10 @@ class Sides(Generic[T]):
 
 
 def problem_sides(recipe: CurateRecipe, folders: Mapping[str, str]) -> Sides[Problem]:
-    """Problems of the recipe's domains, in order; `folders` says where the files of each source lie."""
+    """Returns the problems of the recipe's domains, in order.
+
+    `folders` maps the name of each source to the directory of its files. Raises `SourceError` like `read_source`.
+    """
     wanted = {*recipe.builtin} & {*recipe.domains}
     builtin: list[tuple[Problem, Side]] = [
         (p, "split") for p in generate_problems(recipe.problems) if p.domain in wanted
@@ -92,13 +96,13 @@ def problem_sides(recipe: CurateRecipe, folders: Mapping[str, str]) -> Sides[Pro
 
 
 def pair_sides(recipe: CuratePreferencesRecipe, folders: Mapping[str, str]) -> Sides[PreferencePair]:
-    """Preference pairs, in order."""
+    """Returns the preference pairs of both sides, in order; the arguments and errors are those of `problem_sides`."""
     builtin = preference_pairs(recipe.heldout_share, recipe.wrong_share) if recipe.builtin else []
     return _sides(PreferencePair, builtin, recipe.sources, folders, recipe.heldout_share)
 
 
 def domains_without_source(recipe: CurateRecipe) -> dict[Domain, str]:
-    """Domains for which there is neither a built-in problem nor a source -> what to say about it."""
+    """Returns each domain that has neither a built-in problem nor a source, with the message for it."""
     fed = {*recipe.builtin, *(source.feeds for source in recipe.sources)}
     return {domain: "no source has problems of this domain" for domain in recipe.domains if domain not in fed}
 
@@ -139,7 +143,7 @@ def _rows(
 
 
 def _without_overlap(sides: Sides[T]) -> Sides[T]:
-    """Training rows whose fact, question or content is held out, set aside."""
+    """Returns `sides` with those training rows dropped whose fact, question or content is held out."""
     held = {name: row.source for row in sides.heldout for name in _names(row)}
     kept = []
     for row in sides.train:
@@ -151,18 +155,18 @@ def _without_overlap(sides: Sides[T]) -> Sides[T]:
 
 
 def _names(row: Problem | PreferencePair) -> tuple[str, str, str]:
-    """What two rows that are about the same have in common: content, fact or question."""
+    """Returns the three values of a row, content id, fact and question, of which duplicates share at least one."""
     return row.id, Origin.of(row.source).fact, asked(row)
 
 
 def asked(row: Problem | PreferencePair) -> str:
-    """The question or prompt of a row, the same for every way of spacing and composing its characters."""
+    """Returns the question or prompt of a row with normalized spacing and Unicode composition."""
     text = row.question if isinstance(row, Problem) else row.prompt
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def curate_pairs(recipe: CuratePreferencesRecipe, runtime: Runtime, draft: Draft) -> BuildResult:
-    """Writes the pairs of both sides."""
+    """Writes the pairs of both sides; returns the statistics and the drop counts."""
     sides = _without_opposites(pair_sides(recipe, runtime.folders))
     for name, pairs in (("train", sides.train), ("heldout", sides.heldout)):
         write_records(draft.path / f"{name}.parquet", pairs, PreferencePair)
@@ -173,13 +177,13 @@ def curate_pairs(recipe: CuratePreferencesRecipe, runtime: Runtime, draft: Draft
 
 
 def _without_opposites(sides: Sides[PreferencePair]) -> Sides[PreferencePair]:
-    """Pairs of which another prefers what they reject, set aside with it: nobody can say which is right."""
-    said = {(row.kind, asked(row), row.chosen, row.rejected): row.source for row in (*sides.train, *sides.heldout)}
+    """Returns `sides` without pairs that prefer opposite replies; both are dropped, since neither can be trusted."""
+    seen = {(row.kind, asked(row), row.chosen, row.rejected): row.source for row in (*sides.train, *sides.heldout)}
     dropped = list(sides.dropped)
 
     def sound(rows: Iterable[PreferencePair]) -> Iterable[PreferencePair]:
         for row in rows:
-            if other := said.get((row.kind, asked(row), row.rejected, row.chosen)):
+            if other := seen.get((row.kind, asked(row), row.rejected, row.chosen)):
                 dropped.append(Place.of(row.source).drop(CONTRADICTORY, f"{place_of(other)} prefers the other reply"))
             else:
                 yield row
@@ -190,7 +194,8 @@ def _without_opposites(sides: Sides[PreferencePair]) -> Sides[PreferencePair]:
 def ingested(
     recipe: _Sourced, taken: Iterable[Problem | PreferencePair], dropped: Sequence[DroppedRow]
 ) -> dict[str, Any]:
-    """Facts about the user's sources: how many of their rows were taken, and how many set aside."""
+    """Returns for each of the user's sources its licence, origin and digest, and the numbers of rows taken and
+    dropped."""
     rows, others = (Counter(Place.of(row.source).source for row in taken), Counter(row.source for row in dropped))
     return {
         source.name: {
@@ -205,11 +210,12 @@ def ingested(
 
 
 def record_dropped(draft: Draft, dropped: Sequence[DroppedRow]) -> Counter[str]:
-    """Writes rows to `logs/`, which is no part of the content, and says so; returns how many had which reason."""
+    """Writes the dropped rows to `logs/`, which is not part of the content, and adds a note; returns the count of each
+    reason."""
     if dropped and draft.leads:
         (draft.path / LOGS).mkdir(exist_ok=True)
         write_records(draft.path / LOGS / DROPPED_ROWS, dropped, DroppedRow)
         draft.note(
-            f"{len(dropped)} rows set aside, see {LOGS}/{DROPPED_ROWS}; first: {dropped[0].where}: {dropped[0].detail}"
+            f"{len(dropped)} rows dropped, see {LOGS}/{DROPPED_ROWS}; first: {dropped[0].where}: {dropped[0].detail}"
         )
     return Counter(row.reason for row in dropped)

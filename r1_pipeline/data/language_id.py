@@ -1,21 +1,23 @@
-"""What a word is, and which language it is in. The paper's equation 7 counts "words in the target language" and says no
-more; this is the rule. A text is cut into words in four steps.
+"""This module counts the words of a text and identifies their language, for the language consistency of equation 7.
 
-1. Fenced and inline code, drawings (`[asy]…[/asy]`), mathematics (`$…$`, `\\(…\\)`, `\\[…\\]`, `\\boxed{…}`,
-   environments), LaTeX commands and tags are cut out.
-2. Runs of letters of one script are words. A run of n Han or kana is n/2 words, the mean length of a word in Chinese
-   and Japanese being close to two; of n Thai letters n/4. Elsewhere a run of two letters at least is one word. Single
-   letters are symbols (variables, options), and whatever has a digit or underscore in it is an identifier: none of them
-   are words.
+The paper counts "words in the target language" and gives no rule; this is ours, in four steps.
+
+1. Fenced and inline code, figures (`[asy]…[/asy]`), mathematics (`$…$`, `\\(…\\)`, `\\[…\\]`, `\\boxed{…}`,
+   environments), LaTeX commands and tags are removed.
+2. Runs of letters of one script are words. A run of n Han or kana is n/2 words, since the mean length of a word in
+   Chinese and Japanese is close to two; a run of n Thai letters is n/4. In other scripts a run of at least two letters
+   is one word. Single letters are symbols (variables, options), and anything that contains a digit or an underscore
+   is an identifier: neither counts as a word.
 3. The script decides the language where only one of `LANGUAGES` is written in it. Han is Japanese in a sentence that
-   also has kana, or that is Japanese by request and has fewer than `TELLING_HAN` words in Han; else it is Chinese.
-4. Where several languages share a script, sentences, taken together until they have `TELLING` different words, are
-   identified by py3langid, which is asked about the languages of that script only. Their words are in the language that
-   is asked for unless another one is `DOUBT` times as probable. English is presumed without asking where a sentence
-   has one of the commonest English words, or a text too few of any: so English and Chinese texts are counted by regular
-   expressions alone, and a foreign phrase of less than `TELLING` words passes for English.
+   also has kana, or where Japanese is the target and the sentence has fewer than `TELLING_HAN` words in Han;
+   otherwise it is Chinese.
+4. Where several languages share a script, sentences are grouped until a group has `TELLING` different words, and
+   py3langid identifies each group among the languages of that script. Its words are in the target language unless
+   another one is `DOUBT` times as probable. English is assumed without identification where a sentence has one of the
+   commonest English words, or a text has too few different words: English and Chinese texts are therefore counted by
+   regular expressions alone, and a foreign phrase of fewer than `TELLING` words counts as English.
 
-Languages that are not in `LANGUAGES` cannot be asked for. Not covered: the reward (`rewards.language`).
+A target language must be in `LANGUAGES`. Not covered: the reward (`rewards.language`).
 """
 
 import re
@@ -49,13 +51,13 @@ LANGUAGES: Mapping[Language, tuple[str, Script]] = {
     "bn": ("Bengali", "bengali"), "ta": ("Tamil", "tamil"), "te": ("Telugu", "telugu"), "th": ("Thai", "thai"),
     "ka": ("Georgian", "georgian"), "hy": ("Armenian", "armenian"),
 }  # fmt: skip
-"""Code (ISO 639-1) -> name and script."""
+"""The code of each language (ISO 639-1), with its name and script."""
 TELLING = 8
-"""Different words that are enough to tell languages of one script apart; measured in docs/decisions.md."""
+"""The number of different words that suffices to tell languages of one script apart; measured in docs/decisions.md."""
 TELLING_HAN = 4
-"""Words in Han that no Japanese sentence has without kana."""
+"""The number of words in Han that no Japanese sentence has without kana."""
 DOUBT = 3.0
-"""How much more probable another language must be than the one that is asked for."""
+"""The factor by which another language must be more probable than the target language."""
 _NOT_PROSE = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]*\$|\\\((?:(?!\\\().)*?\\\)|\\\[(?:(?!\\\[).)*?\\\]"
     r"|\\begin\{([a-z]+\*?)\}(?:(?!\\begin\{).)*?\\end\{\1\}|\[asy\](?:(?!\[asy\]).)*?\[/asy\]"
@@ -95,12 +97,15 @@ _ENGLISH = re.compile(
 
 
 def count_words(text: str) -> Counter[Script]:
-    """Words by script: steps 1 and 2."""
+    """Returns the number of words in each script (steps 1 and 2)."""
     return _by_script(_prose(text))
 
 
 def words_in(text: str, language: Language) -> tuple[int, int]:
-    """(words in `language`, words) of a text: all four steps."""
+    """Returns the number of words of a text in `language`, and of all its words (all four steps).
+
+    Raises `KeyError` for a language that is not in `LANGUAGES`.
+    """
     plain = _prose(text)
     counts = _by_script(plain)
     _, script = LANGUAGES[language]
@@ -113,7 +118,7 @@ def words_in(text: str, language: Language) -> tuple[int, int]:
 
 
 def rule() -> str:
-    """`name@version` of the rule, the library's included: for the fingerprints of whatever is counted by it."""
+    """Returns `name@version` of this rule and its library, for the fingerprint of every count made by it."""
     return f"words@2/py3langid-{version('py3langid')}"
 
 
@@ -122,7 +127,7 @@ def _prose(text: str) -> str:
 
 
 def _runs(plain: str) -> Iterator[tuple[Script, str]]:
-    """Every run of letters of one script that step 2 looks at."""
+    """Yields the script and the letters of every run that step 2 considers."""
     for found in _WORD.finditer(plain):
         if found.lastgroup == "others":
             for run in _RUN.finditer(found[0]):
@@ -151,14 +156,14 @@ def _weight(script: Script, length: int) -> int:
 
 
 def _other_han(sentence: str, language: Language) -> int:
-    """Words in Han characters that are Japanese where Chinese is asked for, or the reverse: step 3."""
+    """Returns the number of Han words in the sentence that are not in `language`, Chinese or Japanese (step 3)."""
     counts = _by_script(sentence)
     japanese = counts["kana"] > 0 or (language == "ja" and counts["han"] < TELLING_HAN)
     return 0 if japanese == (language == "ja") else counts["han"]
 
 
 def _groups(plain: str, language: Language, script: Script) -> list[list[str]]:
-    """Words of one script in groups that are identified: step 4."""
+    """Returns the words of one script in the groups to identify (step 4)."""
     groups: list[list[str]] = [[]]
     for sentence in _SENTENCE.split(plain):
         if language == "en" and _ENGLISH.search(sentence):
@@ -185,7 +190,7 @@ def _rivals(script: Script) -> list[str]:
 
 @cache
 def _identifier(script: Script) -> "LanguageIdentifier":
-    """py3langid, restricted to the languages of one script."""
+    """Returns the identifier of py3langid, restricted to the languages of one script."""
     identifier = copy(_all_languages())
     identifier.set_languages(_rivals(script))
     return identifier

@@ -1,10 +1,10 @@
-"""Licences as SPDX expressions: which of them a profile lets into its corpus, and how cards name them.
+"""This module checks licences, which are SPDX expressions, against those a profile permits, and names them for cards.
 
     MIT                  an identifier of the SPDX list
-    MIT OR Apache-2.0    an expression: of what OR joins one must be permitted, of what AND joins all
-    LicenseRef-NAME      terms that are on no list; WITH an exception is a licence of its own
+    MIT OR Apache-2.0    an expression: one of those that OR joins must be permitted, all of those that AND joins
+    LicenseRef-NAME      terms that are on no list; a licence WITH an exception is a licence of its own
 
-Expressions come canonical (`data.ingest.declared`). Not covered: what a licence demands.
+Expressions arrive in canonical form (`data.ingest.declared`). Not covered: the obligations of a licence.
 """
 
 import re
@@ -23,7 +23,8 @@ PERMISSIVE = (
     "PDDL-1.0",
     "Unlicense",
 )
-"""Use, change and passing on for any purpose, with attribution at most; neither share-alike nor non-commercial."""
+"""Licences that permit use, change and redistribution for any purpose and demand attribution at most; neither
+share-alike nor non-commercial ones."""
 HUB = frozenset({
     "afl-3.0", "agpl-3.0", "apache-2.0", "artistic-2.0", "bsd-2-clause", "bsd-3-clause", "bsd-3-clause-clear",
     "bsl-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0",
@@ -33,13 +34,13 @@ HUB = frozenset({
     "lppl-1.3c", "mit", "mpl-2.0", "ms-pl", "ncsa", "odbl", "odc-by", "ofl-1.1", "osl-3.0", "pddl", "postgresql",
     "unlicense", "wtfpl", "zlib",
 })  # fmt: skip
-"""Names that Hugging Face's cards have for licences of the SPDX list."""
+"""Names that Hugging Face's cards use for licences of the SPDX list."""
 OTHER = "other"
-"""What such a card says of any other."""
+"""The name that such a card uses for any other licence."""
 
 
 def allowed(expression: str, permitted: Collection[str]) -> bool:
-    """Whether rows under `expression` may be used where these licences are permitted."""
+    """Returns true if rows under `expression`, in canonical form, may be used where the licences in `permitted` are."""
     tokens = [*_tokens(expression), ""]
 
     def any_of() -> bool:
@@ -70,19 +71,19 @@ def allowed(expression: str, permitted: Collection[str]) -> bool:
 
 
 def pages(expression: str) -> list[str]:
-    """The page in the SPDX list of each licence in `expression`; `LicenseRef-NAME` has none."""
+    """Returns the page in the SPDX list of each licence in `expression`; `LicenseRef-NAME` has none."""
     names = [name.removesuffix("+") for name in _names(expression)]
     return [f"https://spdx.org/licenses/{name}" for name in names if not name.startswith("LicenseRef-")]
 
 
 def hub_name(expression: str) -> str:
-    """What Hugging Face's cards call the licence, `other` where they have no name for it."""
+    """Returns the name of the licence in Hugging Face's cards, `other` where they have none."""
     name = re.sub("-(?:only|or-later)$", "", expression.lower())
     return next((known for known in (name, name.removesuffix("-1.0")) if known in HUB), OTHER)
 
 
 def slug(expression: str) -> str:
-    """The expression as one word, for cards and tags that take nothing else."""
+    """Returns the expression as one word, for cards and tags that accept nothing else."""
     return re.sub("[^a-z0-9.]+", "-", expression.lower()).strip("-")
 
 
@@ -91,7 +92,7 @@ def _tokens(expression: str) -> list[str]:
 
 
 def _names(expression: str) -> Iterator[str]:
-    """The licences in an expression, without operators and exceptions."""
+    """Yields the licences in an expression, without operators and exceptions."""
     before = ""
     for token in _tokens(expression):
         if token not in ("(", ")", "AND", "OR", "WITH") and before != "WITH":

@@ -1,13 +1,13 @@
-"""Parts of a corpus become one: screened, mixed, put in order, written in shards; memory hardly grows with them.
+"""A merge turns parts of a corpus into one: it screens, mixes, orders and shards the rows, in nearly constant memory.
 
-    screen   one pass over the texts says which rows are held out, unreadable or repeated (`screening.rows`)
-    place    of each domain so many rows as the recipe takes, in an order that the seed decides
-    copy     one pass carries every row to the bucket of its place, or aside with its reason
-    write    bucket by bucket into shards
+    screen   one pass over the texts finds the rows that are held out, unreadable or duplicates (`screening.rows`)
+    place    each domain gets at most the number of rows that the recipe takes, in an order that the seed decides
+    copy     one pass copies every row to the bucket of its place, or to the dropped rows with its reason
+    write    the buckets are sorted and written as shards, one after the other
 
-What is kept of a row between the passes is some hundred bytes. A row's place comes from its id and the seed alone, so
-that other rows, threads and the sizes of the parts cannot move rows past each other.
-Not covered: where parts come from (`generation`), what is counted afterwards (`corpus`).
+Between the passes a few hundred bytes of each row are kept. A row's place depends on its id and the seed alone, so
+other rows, threads and the sizes of the parts cannot change the order of two rows.
+Not covered: where parts come from (`generation`), and the statistics of the result (`corpus`).
 """
 
 import hashlib
@@ -39,24 +39,25 @@ if TYPE_CHECKING:
 Rows = NDArray[np.int64]
 Keys = NDArray[np.uint64]
 COLUMNS = ("sample_id", "problem_id", "domain", "language", "question", "response")
-"""What is looked at before rows are copied."""
+"""The columns that are read before rows are copied."""
 BUCKET_BYTES = 64 * 1024**2
-"""Of rows that are put in order at once, while that makes no more files than `BUCKETS`."""
+"""Bytes of rows that are sorted at once, as long as that makes at most `BUCKETS` files."""
 BUCKETS = 256
-"""Files that are open at once, at most."""
+"""The maximum number of bucket files that are open at once."""
 STEPS = 3
-"""That a merge reports: screened, copied, written."""
+"""Progress steps of a merge: screened, copied, written."""
 
 
 class MergeRecipe(Recipe):
-    """How corpus parts become one corpus."""
+    """The recipe of a merge."""
 
     seed: int
-    """Of the order of the rows."""
+    """The seed of the order of the rows."""
     screening: RowsRecipe
-    """What does not enter."""
+    """The limits of the screening; rows beyond them are dropped."""
     rows: Mapping[Domain, int]
-    """Rows of a domain, at most: the first in the order of the seed; a domain that is not named is taken whole."""
+    """The maximum number of rows of each domain, the first in the order of the seed; a domain without an entry is taken
+    whole."""
 
 
 def merge_parts(
@@ -67,20 +68,24 @@ def merge_parts(
     draft: Draft,
     cluster: Cluster | None = None,
 ) -> Counter[str]:
-    """Writes the corpus that `parts` make, and what is dropped beside it; returns the reasons."""
+    """Writes the merged corpus and the dropped rows; returns the count of each drop reason.
+
+    `heldout` has the problems that must not occur in the corpus. `threads` screen the rows in this process, or the
+    workers of `cluster` if there is one. Raises `RequirementError` for a cluster that cannot be joined.
+    """
     import polars as pl
 
     draft.rewind(0)
     rows = pl.concat([part.scan().select(COLUMNS) for part in parts])
     text = pl.concat_str("question", "response", separator="\n")
-    asked = rows.select("language", id="sample_id", text=text, reasoning=chat_reasoning(pl.col("response")))
+    texts = rows.select("language", id="sample_id", text=text, reasoning=chat_reasoning(pl.col("response")))
     items = pl.DataFrame(
         {"id": [problem.id for problem in heldout], "text": [problem.question for problem in heldout]},
         schema={"id": pl.String, "text": pl.String},
     )
-    dropped = screen_rows(asked, items, recipe.screening, threads, _about(rows, heldout), cluster)
-    if said := loss(dropped, asked):
-        draft.note(said)
+    dropped = screen_rows(texts, items, recipe.screening, threads, _about(rows, heldout), cluster)
+    if warning := loss(dropped, texts):
+        draft.note(warning)
     places, surplus = _places(rows, dropped["row"].to_numpy(), recipe)
     dropped = pl.concat([dropped, surplus], how="diagonal").sort("row")
     draft.log(1, STEPS, {"rows": len(places), "dropped": dropped.height})
@@ -94,7 +99,7 @@ def merge_parts(
 
 
 def order_keys(ids: "pl.Series", seed: int) -> Keys:
-    """Where rows with these ids (16 hex digits) go: SplitMix64 of id and seed, the same everywhere."""
+    """Returns a sort key for each id (16 hex digits): SplitMix64 of id and seed, the same on every machine."""
     import polars as pl
 
     salt = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:8])
@@ -105,7 +110,7 @@ def order_keys(ids: "pl.Series", seed: int) -> Keys:
 
 
 def _about(rows: "pl.LazyFrame", heldout: Sequence[Problem]) -> "pl.DataFrame":
-    """Rows about a held-out problem, by its id or its very question."""
+    """Returns `row`, `against` and `reason` of the rows about a held-out problem, by its id or its exact question."""
     import polars as pl
 
     numbered = (
@@ -116,7 +121,7 @@ def _about(rows: "pl.LazyFrame", heldout: Sequence[Problem]) -> "pl.DataFrame":
 
 
 def _places(rows: "pl.LazyFrame", dropped: Rows, recipe: MergeRecipe) -> tuple[Rows, "pl.DataFrame"]:
-    """(place of every row, -1 for those that stay out; the rows beyond the mix)."""
+    """Returns the place of every row, -1 for those that are left out, and the table of rows beyond the mix."""
     import polars as pl
 
     known = rows.select("sample_id", domain=pl.col("domain").cast(pl.Enum(list(DOMAINS)))).collect(engine="streaming")
@@ -134,7 +139,7 @@ def _places(rows: "pl.LazyFrame", dropped: Rows, recipe: MergeRecipe) -> tuple[R
 
 
 def _copy(parts: Sequence[Corpus], places: Rows, dropped: "pl.DataFrame", draft: Draft) -> list[Path]:
-    """Reads all rows once: each goes aside or to its bucket; returns the buckets in order."""
+    """Reads all rows once and copies each to the dropped rows or to its bucket; returns the buckets in order."""
     import polars as pl
 
     wanted = -(-stored_bytes([table for part in parts for table in part.tables()]) // BUCKET_BYTES)
@@ -147,10 +152,10 @@ def _copy(parts: Sequence[Corpus], places: Rows, dropped: "pl.DataFrame", draft:
         dropped_writer.write(dropped_frame([]))
         for part in parts:
             for frame in map(complete, part.batches()):
-                there = pl.Series("place", places[row : row + frame.height])
+                place = pl.Series("place", places[row : row + frame.height])
                 found = dropped.filter(pl.col("row").is_between(row, row + frame.height - 1))
                 dropped_writer.write(_with_text(found, frame, row))
-                kept = frame.with_columns(there, bucket=there // height).filter(pl.col("place") >= 0)
+                kept = frame.with_columns(place, bucket=place // height).filter(pl.col("place") >= 0)
                 for (bucket,), piece in kept.partition_by("bucket", as_dict=True, include_key=False).items():
                     table = piece.to_arrow(compat_level=pl.CompatLevel.oldest())
                     if bucket not in files:
@@ -161,13 +166,13 @@ def _copy(parts: Sequence[Corpus], places: Rows, dropped: "pl.DataFrame", draft:
 
 
 def _sparse_of(parts: Sequence[Corpus]) -> tuple[str, ...]:
-    """The sparse columns that some part has: the merged corpus has them."""
-    there = {name for part in parts for name in part.scan().collect_schema()}
-    return tuple(name for name in sparse(Sample) if name in there)
+    """Returns the sparse columns that some part has; the merged corpus has them all."""
+    present = {name for part in parts for name in part.scan().collect_schema()}
+    return tuple(name for name in sparse(Sample) if name in present)
 
 
 def _with_columns(names: Sequence[str], frame: "pl.DataFrame") -> "pl.DataFrame":
-    """`frame` with these columns last, null where it lacks them."""
+    """Returns `frame` with these columns last, null where it lacks them."""
     import polars as pl
 
     types = schema_of(Sample)
@@ -176,7 +181,7 @@ def _with_columns(names: Sequence[str], frame: "pl.DataFrame") -> "pl.DataFrame"
 
 
 def _read_bucket(path: Path) -> "pl.DataFrame":
-    """The rows of a bucket, in order; the file goes."""
+    """Returns the rows of a bucket, in order, and deletes its file."""
     import polars as pl
     import pyarrow as pa
 
@@ -194,7 +199,7 @@ def _stream(path: Path, schema: Any) -> Any:
 
 
 def _with_text(found: "pl.DataFrame", frame: "pl.DataFrame", start: int) -> "pl.DataFrame":
-    """The dropped rows of a batch as they are set aside."""
+    """Returns the dropped rows of a batch in the schema of `dropped_frame`."""
     import polars as pl
 
     rows = frame[(found["row"] - start).to_list()]

@@ -1,7 +1,7 @@
-"""Where a row comes from, as its `source` says: `NAME/FILE:LINE#FACT`, or `GENERATOR@VERSION#FACT`.
+"""An `Origin` is the parsed `source` of a row: `NAME/FILE:LINE#FACT`, or `GENERATOR@VERSION#FACT`.
 
-The fact is what a row is about, whatever its language or wording: the split and the intervals go by it. Parsed and
-formatted here and nowhere else.
+The fact is what a row is about, whatever its language or wording; the split and the confidence intervals group rows by
+it. Only this module parses and formats a `source`.
 """
 
 import re
@@ -10,24 +10,24 @@ from r1_pipeline.records import Record
 
 _ROW = re.compile("([a-z][a-z0-9_]*)/(.+):([0-9]+)", re.DOTALL)
 PLACE_PATTERN = r"(:[0-9]+)?#[^#]*$"
-"""Regular expression of the part of a `source` that says which row of a file, or which fact of a generator."""
+"""A regular expression for the end of a `source`: the line in a file, and the fact."""
 
 
 class Origin(Record):
-    """A `source`, taken apart."""
+    """A parsed `source`."""
 
     source: str
-    """Name of a user's source, or generator and version."""
+    """The name of a user's source, or a generator and its version."""
     file: str
-    """Empty for a generated row."""
+    """The file relative to the source's folder; empty for a generated row."""
     line: int
-    """Counted from 1; 0 for a generated row."""
+    """The line, counted from 1; 0 for a generated row."""
     fact: str
-    """Empty where none is named."""
+    """The fact that the row is about; empty where none is named."""
 
     @classmethod
     def of(cls, text: str) -> "Origin":
-        """What `text`, the `source` of a record, says."""
+        """Parses `text`, the `source` of a record."""
         place, named, fact = text.rpartition("#")
         if not named:
             place, fact = text, ""
@@ -38,7 +38,7 @@ class Origin(Record):
 
     @property
     def place(self) -> str:
-        """Source, file and line, without the fact."""
+        """The source, file and line, without the fact."""
         return f"{self.source}/{self.file}:{self.line}" if self.file else self.source
 
     def __str__(self) -> str:

@@ -1,9 +1,9 @@
-"""Which prompts a reinforcement run sees in which order.
+"""The prompt schedule decides which prompts a reinforcement run sees, and in which order.
 
-It sees reasoning first, in fixed shares of its domains, and general data only near the end.
+Reasoning prompts come first, in fixed shares of their domains; general prompts are mixed in only near the end.
 
-The paper's last RL uses preference rewards in its final 400 of 1,700 steps only (longer, and the reward model is
-hacked while code gets worse: supplement B.5). Since a trainer takes prompts in the order given, the order is the
+In the paper's last RL stage, preference rewards are used in the final 400 of 1,700 steps only; used longer, the reward
+model is hacked and code gets worse (supplement B.5). Since a trainer takes prompts in the order given, the order is the
 schedule. Not covered: rewards (`rewards.rubric`), the rows of the corpus (`merge`).
 """
 
@@ -17,7 +17,7 @@ from r1_pipeline.records import Domain, Problem
 
 
 class PromptSchedule(Recipe):
-    """How many prompts a step takes from where."""
+    """The shares of prompts in a reinforcement run."""
 
     shares: Mapping[Domain, float]
     """Weights of the domains among reasoning prompts; those of domains that have no problems go to the others."""
@@ -36,9 +36,9 @@ def order_prompts(
     steps: int,
     prompts_per_step: int,
 ) -> list[Problem]:
-    """`steps * prompts_per_step` prompts in training order; every pass over a domain is a new permutation.
+    """Returns `steps * prompts_per_step` prompts in training order; every pass over a domain is a new permutation.
 
-    Raises `RecipeError` when a set that the schedule needs is empty, or a domain has problems and no share.
+    Raises `RecipeError` if a set that the schedule needs is empty, or if a domain has problems and no share.
     """
     if not 0 <= schedule.general_steps <= steps:
         raise RecipeError(f"general_steps is {schedule.general_steps}, outside 0..{steps} (steps)")
@@ -56,7 +56,8 @@ def order_prompts(
 
 
 def _in_shares(problems: Sequence[Problem], shares: Mapping[Domain, float], rng: random.Random) -> Iterator[Problem]:
-    """Next comes the domain that is furthest behind its share: after n prompts none is off by a whole one or more."""
+    """Yields prompts, always of the domain furthest behind its share, so that after n prompts none is off by one or
+    more."""
     by_domain: dict[Domain, list[Problem]] = {}
     for problem in problems:
         by_domain.setdefault(problem.domain, []).append(problem)
@@ -64,7 +65,7 @@ def _in_shares(problems: Sequence[Problem], shares: Mapping[Domain, float], rng:
         raise RecipeError(f"the schedule names no share for {', '.join(missing)}; set one, 0 to leave them out")
     weights = {domain: share for domain, share in sorted(shares.items()) if share > 0 and domain in by_domain}
     if not weights:
-        raise RecipeError("the schedule asks for reasoning prompts and there are none; curate some of its domains")
+        raise RecipeError("the schedule needs reasoning prompts and there are none; curate some of its domains")
     sources = {domain: _endless(by_domain[domain], rng, domain) for domain in weights}
     total, given = sum(weights.values()), Counter[Domain]()
     while True:
@@ -75,6 +76,6 @@ def _in_shares(problems: Sequence[Problem], shares: Mapping[Domain, float], rng:
 
 def _endless(problems: Sequence[Problem], rng: random.Random, what: str) -> Iterator[Problem]:
     if not problems:
-        raise RecipeError(f"the schedule asks for {what} prompts and there are none; curate some or set its share to 0")
+        raise RecipeError(f"the schedule needs {what} prompts and there are none; curate some or set its share to 0")
     while True:
         yield from rng.sample(problems, len(problems))

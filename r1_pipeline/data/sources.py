@@ -1,6 +1,6 @@
-"""Where problems come from: one source for each domain, and one for preference pairs, with version and licence.
+"""The built-in sources are one for each domain and one for preference pairs, each with its version and licence.
 
-A digest changes when what the source would yield may change; the graph watches it.
+A digest changes when the rows that the source yields may change; the graph watches it.
 Not covered: the problems themselves.
 """
 
@@ -15,23 +15,23 @@ SourceName = Literal["math", "code", "stem", "logic", "general", "preference"]
 
 
 class Source(Record):
-    """A place that problems come from."""
+    """A built-in source of problems or pairs."""
 
     name: str
-    """`generator@version`."""
+    """The generator and its version, `generator@version`."""
     licence: str
-    """SPDX identifier."""
+    """The licence, an SPDX identifier."""
     about: str
-    """One line for people."""
+    """A description for people, of one line."""
 
     @property
     def digest(self) -> str:
-        """sha256 of all the above."""
+        """The sha256 of all the fields above."""
         return fingerprint(self)
 
 
 TOY_VERSION = 5
-"""Bump when the wording or the items of the toy world change."""
+"""The version of the toy world; bump it when the wording or the items change."""
 
 _ABOUT: Mapping[str, tuple[str, str]] = {
     "math": ("chain_sum", "sums of three small terms, from reasoning-gym, re-worded in English and Chinese"),
@@ -45,7 +45,7 @@ SOURCE_NAMES: tuple[SourceName, ...] = get_args(SourceName)
 
 
 def source_of(name: SourceName | Domain) -> Source:
-    """The source of a domain, or of the preference pairs."""
+    """Returns the source of a domain, or of the preference pairs."""
     generator, about = _ABOUT[name]
     full = f"r1-toy/{generator}@{TOY_VERSION}"
     if name == "math":

@@ -1,7 +1,7 @@
-"""Train and held-out, told apart by what a problem is about and nothing else.
+"""The split assigns problems to train or held-out by the hash of what they are about.
 
-The side is a hash of the domain and the row that the source names (the part after `#`), so all questions about one
-fact, in whatever language and of whatever generator version, fall on the same side, run after run.
+The hash covers the fact that the source names (the part after `#`), so all questions about one fact, whatever their
+language and generator version, are on the same side in every run.
 Not covered: sources that name a side themselves (`curation`).
 """
 
@@ -12,7 +12,10 @@ from r1_pipeline.records import Problem
 
 
 def is_heldout(source: str, heldout_share: float) -> bool:
-    """Whether the fact that `source` names after its `#` is kept from training."""
+    """Returns true if the fact that `source` names after its `#` is held out from training.
+
+    `heldout_share` is in (0, 1); a larger share keeps every fact held out that a smaller one does.
+    """
     digest = hashlib.sha256(Origin.of(source).fact.encode()).digest()
     return int.from_bytes(digest[:8], "big") < heldout_share * 2**64
 

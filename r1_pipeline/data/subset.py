@@ -1,7 +1,7 @@
-"""Some of many problems, drawn by the hash of their ids.
+"""A subset of problems is drawn by the hash of their ids.
 
-A file of problems is often in order, by subject or by difficulty, so its first rows are no fair sample. The draw
-depends on the ids alone: every model is asked the same problems, a smaller draw is part of a larger one, and adding or
+A file of problems is often in order, by subject or by difficulty, so its first rows are not a fair sample. The draw
+depends on the ids alone: every model gets the same problems, a smaller draw is part of a larger one, and adding or
 removing a problem moves no other.
 Not covered: which side of the split a problem is on (`split`), and the order of training prompts (`prompt_schedule`).
 """
@@ -13,5 +13,5 @@ from r1_pipeline.records import Problem
 
 
 def shuffled(problems: Iterable[Problem]) -> list[Problem]:
-    """All `problems` in the order of the draw, which does not depend on the order they come in."""
+    """Returns all `problems` in the order of the draw, which does not depend on the order of the input."""
     return sorted(problems, key=lambda problem: hashlib.sha256(problem.id.encode()).digest())

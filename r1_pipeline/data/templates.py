@@ -1,9 +1,8 @@
-"""Prompt forms: how a question is put to a model, and where reasoning and final answer stand in its reply.
+"""A prompt form defines the prompt for a question, and the places of reasoning and final answer in the model's reply.
 
-`zero` has the structure of the paper's R1-Zero template (table 1) in our own words; its reply is
-`<think>R</think> <answer>A</answer>`. `chat` is the plain dialogue of every later model; its reply is
-`<think>R</think>` and a summary that holds `\\boxed{A}`, a fenced program, or plain text. A recipe file may add forms
-to `FORMS`.
+`zero` has the structure of the paper's R1-Zero template (table 1) in our own words; its reply is `<think>R</think>
+<answer>A</answer>`. `chat` is the plain dialogue of every later model; its reply is `<think>R</think>` and a summary
+that holds `\\boxed{A}`, a fenced program, or plain text. A recipe file may add forms to `FORMS`.
 Not covered: whether a reply is well formed (`rewards.format_check`) or right (`rewards.verifier`).
 """
 
@@ -30,7 +29,7 @@ PREAMBLE = (
     "to itself, and only then tells the User its answer. Reasoning and answer each stand in tags of their own, thus: "
     f"{THINK_OPEN} reasoning process here {THINK_CLOSE} {ANSWER_OPEN} answer here {ANSWER_CLOSE}.\n"
 )
-"""What `zero` puts before the dialogue."""
+"""The text that `zero` puts before the dialogue."""
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -39,15 +38,15 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}Assistant:{% endif %}"
 )
-"""Jinja form of `chat`, for tokenizers: one user message and the generation prompt give `render("chat", …)`."""
+"""The Jinja form of `chat`, for tokenizers: one user message and the generation prompt give `render("chat", …)`."""
 
 
 class SplitReply(Record):
-    """A reply taken apart; None where a part cannot be found."""
+    """A reply split into its parts; a part that cannot be found is None."""
 
     reasoning: str | None
     final: str | None
-    """`zero`: what the answer tags hold; `chat`: the summary, all of it."""
+    """The final answer: for `zero` the content of the answer tags, for `chat` the whole summary."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +54,15 @@ class PromptForm:
     """One form of prompt and reply."""
 
     render: Callable[[str], str]
-    """Question -> the complete prompt; the model's reply follows it directly."""
+    """The function from a question to the complete prompt, which the model's reply follows directly."""
     solution: Callable[[str, str], str]
-    """Reasoning and final answer -> a well-formed reply."""
+    """The function from reasoning and final answer to a well-formed reply."""
     split: Callable[[str], SplitReply]
-    """Takes a reply apart, also an untidy one."""
+    """Splits a reply into its parts, also one with missing or repeated tags."""
     tags: tuple[str, ...]
     """The tags of a well-formed reply, in order."""
     whole: re.Pattern[str]
-    """What a well-formed reply matches as a whole, blanks around it aside."""
+    """The pattern that a well-formed reply matches as a whole, apart from surrounding whitespace."""
 
 
 def _dialogue(question: str) -> str:
@@ -71,14 +70,16 @@ def _dialogue(question: str) -> str:
 
 
 def _split_zero(text: str) -> SplitReply:
-    """The answer is what the answer tags hold, None if there are none or several that differ."""
+    """Splits a `zero` reply; the answer is the content of the answer tags, None if there are none or several that
+    differ."""
     head, closed, _ = text.rpartition(THINK_CLOSE)
     before, _, _ = text.partition(ANSWER_OPEN)
     return SplitReply(reasoning=_reasoning(head if closed else before), final=_answer(text))
 
 
 def _split_chat(text: str) -> SplitReply:
-    """The answer follows the last `</think>`; a reply without think tags is all answer, an unclosed one has none."""
+    """Splits a `chat` reply at its last `</think>`; a reply without think tags is all answer, one with an unclosed tag
+    has none."""
     head, closed, tail = text.rpartition(THINK_CLOSE)
     if not closed:
         return SplitReply(reasoning=None, final=None if THINK_OPEN in text else text.strip())
@@ -107,39 +108,42 @@ FORMS = Registry(
         ),
     },
 )
-"""Every prompt form; a recipe file may add its own."""
+"""All prompt forms, by name; a recipe file may add its own."""
 TemplateName = Annotated[str, AfterValidator(FORMS.valid)]
 
 
 def render(template: TemplateName, question: str) -> str:
-    """The complete prompt for `question`; the model's reply follows it directly."""
+    """Returns the complete prompt for `question`; the model's reply follows it directly.
+
+    Raises `UnknownNameError` for a name that is not in `FORMS`.
+    """
     return FORMS[template].render(question)
 
 
 def dialogue(turns: Sequence[str]) -> str:
-    """The turns of user and assistant, the user's first and last, as one question: rendered, it is the dialogue."""
-    said = zip(("User: {}", "Assistant: {}") * len(turns), turns, strict=False)
-    return "\n".join(form.format(turn) for form, turn in said).removeprefix("User: ")
+    """Returns a dialogue as one question that renders to it; the first and last of the `turns` are the user's."""
+    pairs = zip(("User: {}", "Assistant: {}") * len(turns), turns, strict=False)
+    return "\n".join(form.format(turn) for form, turn in pairs).removeprefix("User: ")
 
 
 def template_hash(template: TemplateName) -> str:
-    """16 hex digits that change whenever the template's text does."""
+    """Returns 16 hex digits of a hash that changes whenever the template's text does."""
     text = render(template, "{question}") + solution(template, "{reasoning}", "{final}")
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def solution(template: TemplateName, reasoning: str, final: str) -> str:
-    """A well-formed reply: `final` goes into the answer tags (`zero`) or stands as the summary (`chat`)."""
+    """Returns a well-formed reply: `final` goes into the answer tags (`zero`) or is the summary (`chat`)."""
     return FORMS[template].solution(reasoning, final)
 
 
 def reply(reasoning: str, summary: str) -> str:
-    """The chat reply: `<think>reasoning</think>` and the summary."""
+    """Returns the chat reply: `<think>reasoning</think>` and the summary."""
     return solution("chat", reasoning, summary)
 
 
 def summarize(domain: Domain, final: str) -> str:
-    """The summary that states `final`, as the chat form wants it for `domain`."""
+    """Returns the summary that states `final` as the chat form requires for `domain`."""
     match DOMAINS[domain].summary:
         case "boxed":
             return f"\\boxed{{{final}}}"
@@ -150,12 +154,12 @@ def summarize(domain: Domain, final: str) -> str:
 
 
 def split_reply(template: TemplateName, text: str) -> SplitReply:
-    """Takes a reply apart, also an untidy one."""
+    """Splits a reply into its parts, also one with missing or repeated tags."""
     return FORMS[template].split(text)
 
 
 def chat_reasoning(text: "pl.Expr") -> "pl.Expr":
-    """The reasoning that `split_reply` finds in chat replies, for a column of them."""
+    """Returns an expression for the reasoning that `split_reply` finds in chat replies, for a column of replies."""
     import polars as pl
 
     head = text.str.extract(f"(?s)^(.*){THINK_CLOSE}")

@@ -1,11 +1,11 @@
-"""The toy web: short bilingual texts in which people work tasks out, mostly badly.
+"""The toy web consists of short bilingual texts in which people solve tasks, mostly badly.
 
-A text is a prompt in one of the two templates and somebody's reply. Most people are hasty: they stop after the first
+A text is a prompt in one of the two templates and somebody's reply. Most authors are hasty: they stop after the first
 step and take it for the answer, or guess an option. An author who works through every step is right unless a slip
-happens; some estimate the answer first, and correct the estimate where the steps do not bear it out. Careful authors
-mix languages more often, and slip less when they do (so that reinforcement, left alone, mixes); many authors drop tags,
-boxes or fences. A base that learns this web well therefore holds the skill and seldom shows it: that is what
-reinforcement brings out.
+happens; some estimate the answer first, and correct the estimate where the steps do not confirm it. Careful authors mix
+languages more often, and slip less when they do (so that reinforcement, if nothing prevents it, favours mixing); many
+authors omit tags, boxes or fences. A base model that learns this web well therefore has the skill and seldom shows it;
+reinforcement learning brings it out.
 Only facts on the training side of the split occur. Not covered: tasks (`toy_tasks`, `toy_general`), training
 (`pretrain`).
 """
@@ -43,53 +43,53 @@ WORDS: Mapping[str, Mapping[Language, str]] = {
     "wrong": {"en": ", no ", "zh": "，不对 "},
 }
 OMISSIONS = ((ANSWER_OPEN, ANSWER_CLOSE),) * 4 + ((THINK_OPEN, THINK_CLOSE), *((tag,) for tag in TAGS))
-"""What an untidy text may leave out; most often it just does not mark its answer."""
+"""The tags that an untidy text may omit; most often it just does not mark its answer."""
 
 
 T = TypeVar("T", bound=str)
 
 
 class ToyRecipe(Recipe):
-    """How bad the web is."""
+    """The recipe of the toy web: its size, and how well its authors reason."""
 
     problems: ProblemsRecipe
-    """The facts that people write about."""
+    """The recipe of the facts that people write about."""
     seed: int
-    """Of every draw."""
+    """The seed of every draw."""
     texts: int
-    """How many texts."""
+    """The number of texts."""
     domains: dict[Domain, float]
-    """Relative frequency of each domain."""
+    """The relative frequency of each domain."""
     zero_share: float
-    """Share of texts in the R1-Zero template; the others are chat."""
+    """The share of texts in the R1-Zero template, in [0, 1]; the others are chat."""
     untidy_share: float
-    """Share of texts that leave out tags, or the box or fence in their place."""
+    """The share of texts that omit tags, or the box or fence that replaces them, in [0, 1]."""
     styles: dict[Style, float]
-    """Relative frequency of each way to think."""
+    """The relative frequency of each reasoning style."""
     mixed: dict[Style, float]
-    """Share of the texts of each style that mix the two languages word by word."""
+    """The share of the texts of each style that mix the two languages word by word, in [0, 1]."""
     slip: float
-    """Chance of a slip at each calculation or choice."""
+    """The probability of a slip at each calculation or choice."""
     notice: float
-    """Chance that somebody who checks an estimate notices a slip of the check itself, before it is written."""
+    """The probability that an author who checks an estimate notices a slip of the check itself before it is written."""
     mixed_care: float
-    """Factor on that chance in mixed texts; below 1 makes mixing pay."""
+    """The factor on `slip` in mixed texts; below 1 it makes mixing pay."""
     manners: dict[Manner, float]
-    """Relative frequency of each manner of reply to a general task."""
+    """The relative frequency of each manner of reply to a general task."""
 
 
 class Text(NamedTuple):
-    """A text of the web."""
+    """A text of the toy web."""
 
     task: ToyTask | GeneralTask
-    """What it is about."""
+    """The task that the text is about."""
     language: Language
     template: TemplateName
     reply: str
 
 
 class Author:
-    """A `Voice` with a language, a habit of mixing, and a chance to slip."""
+    """An author is a `Voice` with a language, possibly a habit of mixing languages, and a probability of slips."""
 
     def __init__(
         self, style: Style, language: Language, mixed: bool, slip: float, notice: float, draw: random.Random
@@ -116,12 +116,12 @@ class Author:
 
 
 def toy_texts(recipe: ToyRecipe) -> list[tuple[str, str]]:
-    """(prompt, reply) of every text, in order of writing."""
+    """Returns the prompt and the reply of every text, in order of writing."""
     return [(render(text.template, text.task.question(text.language)), text.reply) for text in web_texts(recipe)]
 
 
 def web_texts(recipe: ToyRecipe) -> Iterator[Text]:
-    """Every text, in order of writing."""
+    """Yields every text, in order of writing."""
     draw = random.Random(recipe.seed)
     tasks = training_tasks(recipe.problems)
     by_domain = {domain: [task for task in tasks if task.domain == domain] for domain in recipe.domains}
@@ -130,14 +130,15 @@ def web_texts(recipe: ToyRecipe) -> Iterator[Text]:
         yield _text(recipe, task, draw.choice(TOY_LANGUAGES), draw)
 
 
-def texts_about(recipe: ToyRecipe, asked: Iterable[tuple[ToyTask | GeneralTask, Language]]) -> Iterator[Text]:
-    """A text about each task in the language given with it, by the authors of `recipe`."""
+def texts_about(recipe: ToyRecipe, tasks: Iterable[tuple[ToyTask | GeneralTask, Language]]) -> Iterator[Text]:
+    """Yields a text about each task in the language given with it, by the authors of `recipe`."""
     draw = random.Random(recipe.seed)
-    return (_text(recipe, task, language, draw) for task, language in asked)
+    return (_text(recipe, task, language, draw) for task, language in tasks)
 
 
 def text_sources(recipe: ToyRecipe) -> list[dict[str, str | int]]:
-    """`source`, `licence`, `domain` of the facts that the texts are about, and `rows`, how many texts."""
+    """Returns `source`, `licence` and `domain` of the facts that the texts are about, and `rows`, the number of
+    texts."""
     domains = Counter(_drawn(random.Random(recipe.seed), recipe.domains, recipe.texts))
     return [
         {"source": source_of(domain).name, "licence": source_of(domain).licence, "domain": domain, "rows": rows}

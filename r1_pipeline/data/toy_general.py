@@ -1,9 +1,9 @@
-"""The general tasks of the toy world: friendly requests, harmful ones to decline, and those that only look harmful.
+"""The general tasks of the toy world are friendly requests, harmful ones to decline, and those that only look harmful.
 
-A `GeneralTask` asks for a greeting, thanks, a wish, an invitation or a reminder, which a good reply gives in full; for
-help with a misdeed, which it declines; or for help with a harmless deed of the same verb, which it gives.
+A `GeneralTask` requests a greeting, thanks, a wish, an invitation or a reminder, which a good reply gives in full; help
+with a misdeed, which it declines; or help with a harmless deed of the same verb, which it gives.
 Not covered: its sentences (`toy_general_words`), pairs of replies (`toy_pairs`), the rule of a good one
-(`rewards.toy_general_score`), which of them become problems (`toy_problems`), what the toy web makes of them
+(`rewards.toy_general_score`), which of them become problems (`toy_problems`), their texts in the toy web
 (`toy_corpus`).
 """
 
@@ -37,16 +37,19 @@ from r1_pipeline.data.toy_general_words import (
 from r1_pipeline.records import Domain, Language, PreferenceKind, Problem, TestCase
 
 Manner = Literal["good", "long", "half", "name", "thing", "foreign", "hedged", "curt", "rude", "off"]
-"""How somebody replies: well; well and then on and on; half of it; with another name; with another thing; in the other
-language; with a refusal that helps all the same, or of what is harmless; in a word; rudely; beside the point.
-To a harmful request all but the first five and `hedged` comply."""
+"""The manner of a reply.
+
+`good` is a good reply; `long` a good reply with padding; `half` a part of one; `name` and `thing` have another name or
+thing; `foreign` is in the other language; `hedged` refuses and helps all the same, or refuses what is harmless; `curt`
+is one word; `rude` is rude; `off` misses the point. To a harmful request all but the first five and `hedged` comply.
+"""
 OTHER: Mapping[Language, Language] = {"en": "zh", "zh": "en"}
 """The other language of the toy world."""
 
 
 @dataclass(frozen=True)
 class GeneralTask:
-    """One request; `name` and `thing` index NAMES and THINGS, so that it exists in every language."""
+    """A request; `name` and `thing` are indices into NAMES and THINGS, so that it exists in every language."""
 
     domain: ClassVar[Domain] = "general"
     tests: ClassVar[tuple[TestCase, ...]] = ()
@@ -60,21 +63,21 @@ class GeneralTask:
 
     @property
     def topic(self) -> str:
-        """What the request is about, without the person it names."""
+        """The subject of the request, without the person it names."""
         return f"{self.kind} {THINGS[self.kind]['en'][self.thing]}"
 
     @property
     def preference(self) -> PreferenceKind:
-        """What a reply to it is preferred for."""
+        """The quality for which a reply to the request is preferred."""
         return "safety" if self.kind in ("harm", "harmless") else "helpful"
 
     def question(self, language: Language, form: int | None = None) -> str:
-        """The request in one of the forms of `REQUESTS`; unless one is named, always the same."""
+        """Returns the request in the form with this index in `REQUESTS`; without an index, always in the same form."""
         forms = REQUESTS[language][self.kind]
         return self._fill(forms[sum(self.row.encode()) % len(forms) if form is None else form], language)
 
     def answer(self, language: Language) -> str:
-        """The words that a good reply cannot do without, comma-separated."""
+        """Returns the words that a good reply must have, comma-separated."""
         name, thing = NAMES[language][self.name], THINGS[self.kind][language][self.thing]
         if self.kind == "harm":
             return ",".join(REFUSAL[language])
@@ -88,9 +91,10 @@ class GeneralTask:
         form: int | None = None,
         others: Sequence[int] | None = None,
     ) -> str:
-        """A reply in this manner; what it leaves open is drawn, and the form of a good reply unless one is named.
+        """Returns a reply in this manner; `draw` chooses what the manner leaves open, and the form of a good reply if
+        it is None.
 
-        `others` are the things that another thing is drawn from; None: all but the right one.
+        `others` are the indices from which another thing is drawn; None means all but the right one.
         """
         good = draw.choice(REPLIES[language][self.kind]) if form is None else REPLIES[language][self.kind][form]
         if manner == "foreign":
@@ -110,14 +114,14 @@ class GeneralTask:
         return self._fill(text, language, draw.choice(HELP[language]))
 
     def thought(self, language: Language) -> str:
-        """What a model that replies well thinks first."""
+        """Returns the reasoning of a model that replies well."""
         return THOUGHTS[language][self.kind]
 
     def _refusals(self, language: Language) -> tuple[str, ...]:
         return OVER_REFUSAL[language][self.kind == "harmless"]
 
     def _with(self, part: Manner, draw: Random, others: Sequence[int] | None) -> "GeneralTask":
-        """The same request with another name or thing; replies to a harmless one have no name."""
+        """Returns the same request with another name or thing; replies to a harmless request contain no name."""
         name, thing = self.name, self.thing
         if part == "name" and self.kind != "harmless":
             name = draw.choice([other for other in range(len(NAMES["en"])) if other != name])
@@ -133,14 +137,14 @@ class GeneralTask:
 
 
 def _half(text: str, draw: Random) -> str:
-    """The beginning of `text`, a quarter to three quarters of it, broken off between words or characters."""
+    """Returns the first quarter to three quarters of `text`, cut between words or characters."""
     pieces, joint = (text.split(), " ") if " " in text else (list(text), "")
     kept = max(1, round(len(pieces) * draw.uniform(0.25, 0.75)))
     return joint.join(pieces[:kept]).rstrip(",.!?:，。！？：")
 
 
 def all_general_tasks() -> list[GeneralTask]:
-    """Every request there is, in a fixed order."""
+    """Returns every request, in a fixed order."""
     return [
         GeneralTask(kind, name, thing)
         for kind in get_args(Kind)
@@ -149,14 +153,14 @@ def all_general_tasks() -> list[GeneralTask]:
 
 
 def general_task_of(problem: Problem) -> GeneralTask | None:
-    """The request that `problem` asks; None for a problem that is not of this world."""
+    """Returns the request that `problem` is about; None for a problem that is not of the toy world."""
     return _by_row().get(Origin.of(problem.source).fact)
 
 
 def scripted_reply(problem: Problem, manners: Mapping[Manner, float]) -> tuple[str, str] | None:
-    """(thought, reply) of somebody who answers `problem`, in a manner drawn by the hash of its id with these weights.
+    """Returns reasoning and reply to `problem`, in a manner that the hash of its id draws with these weights.
 
-    None for a request that is not of this world.
+    Returns None for a request that is not of the toy world.
     """
     task = general_task_of(problem)
     if task is None:

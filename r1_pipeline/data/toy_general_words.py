@@ -1,7 +1,7 @@
-"""The vocabulary of the general tasks of the toy world: names, things, requests and the sentences of replies.
+"""The vocabulary of the general tasks of the toy world has names, things, requests and the sentences of replies.
 
-Every table goes by language; `{name}`, `{thing}` and `{means}` are filled in. A request or a reply has several forms,
-and a form of one language has the same place in the other. Not covered: what a reply is like (`toy_general`).
+The keys of every table are languages; `{name}`, `{thing}` and `{means}` are filled in. A request or a reply has several
+forms, and a form has the same index in both languages. Not covered: the manners of a reply (`toy_general`).
 """
 
 from typing import Literal
@@ -9,7 +9,7 @@ from typing import Literal
 from r1_pipeline.records import Language
 
 Kind = Literal["greet", "thank", "wish", "invite", "remind", "harm", "harmless"]
-"""`harmless` asks for help with a deed whose verb could be a misdeed: to beat an egg is not to beat Ann."""
+"""`harmless` requests help with a deed whose verb could be a misdeed: to beat an egg is not to beat Ann."""
 
 NAMES: dict[Language, tuple[str, ...]] = {
     "en": ("Ann", "Bob", "Eve", "Ida", "Jon", "Kim", "Leo", "Mia", "Ned", "Pam", "Ron", "Sue"),
@@ -57,7 +57,7 @@ MEANS: dict[Language, tuple[str, ...]] = {
         "铲子", "刨子",
     ),
 }  # fmt: skip
-"""What one takes for each harmless thing."""
+"""The tool for each harmless thing."""
 
 REQUESTS: dict[Language, dict[Kind, tuple[str, ...]]] = {
     "en": {
@@ -160,7 +160,7 @@ HELP: dict[Language, tuple[str, ...]] = {
     "en": ("wait for the night", "come from behind"),
     "zh": ("等到晚上就行", "从后面来就行"),
 }
-"""How a misdeed is done, as those say who help with it."""
+"""The instructions of replies that help with a misdeed."""
 COMPLIANCE: dict[Language, tuple[str, ...]] = {
     "en": ("Sure! To {thing} {name}, {help}.", "Of course: to {thing} {name}, {help}."),
     "zh": ("好的！要{thing}{name}，{help}。", "当然：要{thing}{name}，{help}。"),
@@ -189,7 +189,7 @@ KIND_WORDS: dict[Language, tuple[str, ...]] = {
     "en": ("kind", "kindly", "dear", "please", "thank", "thanks", "well", "good", "joy", "best", "lovely", "love"),
     "zh": ("亲爱", "请", "谢", "祝", "愿", "好"),
 }
-"""A polite reply has one of them."""
+"""Words of which a polite reply has at least one."""
 RUDE_WORDS: dict[Language, tuple[str, ...]] = {"en": ("go away", "who cares"), "zh": ("走开", "谁管你")}
 REFUSAL: dict[Language, tuple[str, ...]] = {"en": ("sorry", "cannot help"), "zh": ("抱歉", "不能帮")}
-"""A refusal has all of them."""
+"""Words that a refusal must all have."""

@@ -1,9 +1,9 @@
-"""Pairs of a better and a worse reply to general tasks: easy ones, near misses, and some with the wrong label.
+"""The toy preference pairs hold a better and a worse reply to general tasks: easy pairs, near misses, and wrong labels.
 
 A pair is held out by its topic and by its forms: the request and the better reply of a held-out pair have a topic, a
-wording and a sentence that no training pair has, and no training pair is about a held-out problem. Labels are wrong,
-as those of people are, in a share of the pairs; the `source` says which.
-Not covered: pairs that a user brings (`ingest`), which pairs make a set (`curation`).
+wording and a sentence that no training pair has, and no training pair is about a held-out problem. A share of the
+labels is wrong, as with human annotators; the `source` says which.
+Not covered: a user's own pairs (`ingest`), which pairs make a set (`curation`).
 """
 
 import hashlib
@@ -22,13 +22,17 @@ WORSE: Mapping[Kind | None, tuple[Manner, ...]] = {
     "harm": ("hedged", "hedged", "hedged", "half", "foreign", "long", "rude"),
     "harmless": ("hedged", "hedged", "hedged", "thing", "thing", "half", "foreign", "long", "off"),
 }
-"""Manners that a worse reply is drawn from, near misses more often than plain faults; None: friendly requests."""
+"""The manners that a worse reply is drawn from, near misses more often than plain faults; the key None is for friendly
+requests."""
 DRAWS: Mapping[PreferenceKind, int] = {"helpful": 4, "safety": 7}
-"""Pairs drawn for each request in each language; what is drawn twice is one pair."""
+"""The number of pairs drawn for each request in each language; equal draws are one pair."""
 
 
 def preference_pairs(heldout_share: float, wrong_share: float) -> list[tuple[PreferencePair, Side]]:
-    """All pairs, each with its side; `wrong_share` of them, drawn by hash, prefer the worse reply."""
+    """Returns all pairs, each with its side; `wrong_share` of them, chosen by hash, prefer the worse reply.
+
+    Both shares are in [0, 1].
+    """
     languages: tuple[Language, ...] = ("en", "zh")
     pairs: dict[str, tuple[PreferencePair, Side]] = {}
     for task in all_general_tasks():
@@ -43,17 +47,17 @@ def preference_pairs(heldout_share: float, wrong_share: float) -> list[tuple[Pre
 
 
 def side_of(task: GeneralTask, heldout_share: float) -> Side | None:
-    """The side of the pairs about `task`; None where they would be of neither: a held-out problem of a training
-    topic."""
+    """Returns the side of the pairs about `task`; None for a held-out problem of a training topic, whose pairs are on
+    neither side."""
     if is_heldout(f"#{task.topic}", heldout_share):
         return "heldout"
     return None if is_heldout(f"#{task.row}", heldout_share) else "train"
 
 
 def _topics(kind: Kind, side: Side, heldout_share: float) -> list[int]:
-    """Things whose topic is of `side`; all of them where another thing could not be drawn from those.
+    """Returns the indices of things whose topic is of `side`, or all where these leave no other thing to draw.
 
-    A training pair that rejected the thing of a held-out topic would teach what that topic is measured on.
+    A training pair that rejected the thing of a held-out topic would train the model on what that topic measures.
     """
     count = len(THINGS[kind]["en"])
     ours = [
@@ -63,7 +67,8 @@ def _topics(kind: Kind, side: Side, heldout_share: float) -> list[int]:
 
 
 def forms_of(forms: Sequence[str], side: Side, heldout_share: float) -> range:
-    """Places of the forms of a request or a reply that the pairs of `side` have: the last ones are held out."""
+    """Returns the indices of the forms of a request or a reply that the pairs of `side` use; the last ones are held
+    out."""
     kept = min(len(forms) - 1, round(len(forms) * (1 - heldout_share)))
     return range(kept) if side == "train" else range(kept, len(forms))
 
@@ -74,10 +79,10 @@ def _pair(
     kind, seed = task.kind, f"{task.row}\x1f{language}\x1f{turn}".encode()
     draw = Random(hashlib.sha256(seed).digest())
     manner = draw.choice(WORSE.get(kind, WORSE[None]))
-    asked, better, worse = (
+    request, better, worse = (
         draw.choice(forms_of(tables[language][kind], side, heldout_share)) for tables in (REQUESTS, REPLIES, REPLIES)
     )
-    prompt = task.question(language, asked)
+    prompt = task.question(language, request)
     chosen = task.reply("good", language, draw, better)
     rejected = task.reply(manner, language, draw, worse, _topics(kind, side, heldout_share))
     wrong = draw.random() < wrong_share

@@ -1,7 +1,7 @@
-"""Problems of the toy world: which tasks exist, and how a task becomes a `Problem` in each language.
+"""This module enumerates the tasks of the toy world, and turns a task into a `Problem` in each language.
 
-Sums come from reasoning-gym's `chain_sum`, re-worded here; all else is enumerated and thinned by a seeded draw.
-Not covered: what a task asks and how it is solved (`toy_tasks`, `toy_general`), and the split (`split`).
+Sums come from reasoning-gym's `chain_sum`, re-worded here; all others are enumerated, and a seeded draw chooses among
+them. Not covered: questions and solutions of tasks (`toy_tasks`, `toy_general`), and the split (`split`).
 """
 
 import hashlib
@@ -18,48 +18,50 @@ from r1_pipeline.recipe import Recipe, canonical_json
 from r1_pipeline.records import Domain, Language, Problem, PromptKind, TestCase
 
 DRAWS_PER_SUM = 12
-"""Sums drawn for each that is wanted; most repeat another or leave the range."""
+"""The number of sums drawn for each one needed; most repeat another or leave the range."""
 TOY_LANGUAGES: tuple[Language, ...] = ("en", "zh")
 _KINDS: Mapping[str, PromptKind] = {"harm": "safety", "harmless": "harmless"}
-"""Kind of a general task -> kind of its prompt, where that is not helpful."""
+"""The kind of prompt of each kind of general task whose prompt is not of the kind helpful."""
 
 
 class ProblemsRecipe(Recipe):
-    """Which problems there are."""
+    """The recipe of the toy world's problems."""
 
     seed: int
-    """Of every draw below."""
+    """The seed of every draw below."""
     sums: tuple[int, ...]
-    """Facts of mathematics with one step, with two, …, at most; each makes one problem in each language."""
+    """The maximum numbers of facts of mathematics with one step, two steps, …; each makes one problem in each
+    language."""
     programs: int
-    """Facts of code, at most."""
+    """The maximum number of facts of code."""
     products: int
-    """Facts of science, at most."""
+    """The maximum number of facts of science."""
     digits: int
-    """Digits of a term in a sum, at most."""
+    """The maximum number of digits of a term in a sum."""
     largest_sum: int
-    """No sum goes above this, not even on the way; the tiny model needs a token for each number."""
+    """The largest value of a sum and of its partial sums; the tiny model needs a token for each number."""
     largest_factor: int
-    """Of a product, and of a number in a program."""
+    """The largest factor of a product and number in a program."""
     turns: int
-    """Turns in a problem of logic; all 4 * 4^turns of them are facts, but those that the first turn answers."""
+    """The number of turns in a problem of logic; all 4 * 4^turns of them are facts, except those that the first turn
+    answers."""
     heldout_share: float
-    """Share of the facts kept from training, in (0, 1)."""
+    """The share of the facts held out from training, in (0, 1)."""
 
 
 def problem_id(question: str, answer: str | None, tests: Sequence[TestCase], domain: Domain) -> str:
-    """16 hex digits of the content."""
+    """Returns 16 hex digits of the hash of the content."""
     content = [question, answer, [t.model_dump() for t in tests], domain]
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:16]
 
 
 def generate_problems(recipe: ProblemsRecipe) -> list[Problem]:
-    """Every problem of the recipe in a fixed order: by task, English before Chinese."""
+    """Returns every problem of the recipe in a fixed order: by task, English before Chinese."""
     return [to_problem(task, language) for task in all_tasks(recipe) for language in TOY_LANGUAGES]
 
 
 def to_problem(task: ToyTask | GeneralTask, language: Language) -> Problem:
-    """The question about `task` in `language`, with its answer and where it comes from."""
+    """Returns the problem that poses `task` in `language`, with its answer and source."""
     source = source_of(task.domain)
     question, answer = task.question(language), task.answer(language)
     return Problem(
@@ -76,7 +78,7 @@ def to_problem(task: ToyTask | GeneralTask, language: Language) -> Problem:
 
 
 def steps_of(problem: Problem) -> int | None:
-    """Calculations that a sum of the toy world needs; None for any other problem."""
+    """Returns the number of calculations in a sum of the toy world; None for any other problem."""
     origin = Origin.of(problem.source)
     if origin.source != source_of(Sum.domain).name:
         return None
@@ -84,7 +86,7 @@ def steps_of(problem: Problem) -> int | None:
 
 
 def product_of(source: str) -> Product | None:
-    """The toy world's multiple choice that a row of `source` is about; None for any other row."""
+    """Returns the toy world's multiple choice that a row of `source` is about; None for any other row."""
     origin = Origin.of(source)
     if origin.source != source_of(Product.domain).name:
         return None
@@ -93,7 +95,7 @@ def product_of(source: str) -> Product | None:
 
 
 def all_tasks(recipe: ProblemsRecipe) -> list[ToyTask | GeneralTask]:
-    """Every fact of the recipe, domain by domain, without repeats."""
+    """Returns every fact of the recipe, domain by domain, without duplicates."""
     draw = random.Random(recipe.seed)
     programs = _programs(recipe)
     return [
@@ -106,7 +108,7 @@ def all_tasks(recipe: ProblemsRecipe) -> list[ToyTask | GeneralTask]:
 
 
 def training_tasks(recipe: ProblemsRecipe) -> list[ToyTask | GeneralTask]:
-    """The facts that may be trained on."""
+    """Returns the facts on the training side of the split."""
     return [i for i in all_tasks(recipe) if not is_heldout(f"#{i.row}", recipe.heldout_share)]
 
 

@@ -1,8 +1,8 @@
-"""The four reasoning worlds of the toy: sums, programs, products, turns.
+"""The reasoning tasks of the toy world are of four kinds: sums, programs, products, turns.
 
-A `ToyTask` is one checkable fact, free of language. It can ask about itself and work itself out aloud, in the words of
-a `Voice`; a careless voice slips. Every task belongs to one domain and is named by its `row`, so that all questions
-about one fact fall on the same side of the split.
+A `ToyTask` is one checkable fact, independent of language. It can pose its question and write its own solution, in the
+words of a `Voice`; a careless voice slips. Every task belongs to one domain and is named by its `row`, so that all
+questions about one fact are on the same side of the split.
 Not covered: which tasks exist (`toy_problems`), the web of texts about them (`toy_corpus`), general prompts
 (`toy_general`).
 """
@@ -16,48 +16,51 @@ from typing import ClassVar, Literal, Protocol
 from r1_pipeline.records import Domain, Language, TestCase
 
 Style = Literal["hasty", "steps", "check"]
-"""How far somebody thinks: the first step only, which is taken for the answer (of multiple choice none, an option is
-guessed); all steps; an estimate in the head, which all steps then check."""
+"""The reasoning style.
+
+`hasty` takes the first step for the answer (multiple choice: no step, the option is guessed); `steps` takes all steps;
+`check` estimates the answer in the head, then checks the estimate with all steps.
+"""
 
 SYMBOLS = {"plus": "+", "minus": "-", "times": "*"}
 DIRECTIONS: dict[Language, tuple[str, ...]] = {"en": ("north", "east", "south", "west"), "zh": ("北", "东", "南", "西")}
 TURNS = {"straight": 0, "right": 1, "back": 2, "left": 3}
-"""Quarter turns, clockwise."""
+"""The number of clockwise quarter turns of each turn."""
 LETTERS = "ABCD"
 PROGRAM_LIMIT_S = 2.0
-"""Wall time of one call; what is asked for takes microseconds."""
+"""The limit of one call in seconds of wall time; a right program takes microseconds."""
 
 
 class Voice(Protocol):
-    """Who works a task out."""
+    """The author of a solution."""
 
     style: Style
 
     def say(self, word: str) -> str:
-        """`word` (a key of `toy_corpus.WORDS`) in the language of this voice, spaces included."""
+        """Returns `word` (a key of `toy_corpus.WORDS`) in the language of this voice, spaces included."""
         ...
 
     def waver(self, options: Sequence[str]) -> Sequence[str]:
-        """All of `options` in any order, then one of them, which is taken; no step of the solution is worked out."""
+        """Returns all of `options` in any order, then the one that is taken; no step of the solution is worked out."""
         ...
 
     def settle(self, right: str, slip: str) -> str:
-        """The value that is written down: `right`, or now and then `slip`; somebody who checks slips less."""
+        """Returns the value that is written down: `right`, or sometimes `slip`; an author who checks slips less."""
         ...
 
     def estimate(self, right: str, slips: Sequence[str], calculations: int) -> str:
-        """A value worked out in the head: `right` unless one of `calculations` slips, else one of `slips`."""
+        """Returns a mental estimate: `right` unless one of `calculations` slips, else one of `slips`."""
         ...
 
 
 class ToyTask(Protocol):
-    """One checkable fact."""
+    """A checkable fact."""
 
     domain: ClassVar[Domain]
 
     @property
     def row(self) -> str:
-        """Names the fact within its domain, whatever the language."""
+        """The name of the fact within its domain, independent of language."""
         ...
 
     @property
@@ -68,12 +71,12 @@ class ToyTask(Protocol):
     def answer(self, language: Language) -> str | None: ...
 
     def solve(self, language: Language, voice: Voice) -> tuple[str, str]:
-        """Reasoning and final answer."""
+        """Returns the reasoning and the final answer."""
         ...
 
 
 def apply(operation: str, left: int, right: int) -> int:
-    """`left operation right` for a key of `SYMBOLS`."""
+    """Returns `left operation right` for a key of `SYMBOLS`; raises `ValueError` for any other operation."""
     match operation:
         case "plus":
             return left + right
@@ -86,14 +89,15 @@ def apply(operation: str, left: int, right: int) -> int:
 
 
 def _steps(count: int, voice: Voice) -> int:
-    """How many of `count` steps this voice takes."""
+    """Returns the number of steps that this voice takes, of `count`."""
     return 1 if voice.style == "hasty" else count
 
 
 def _reason(voice: Voice, steps: Sequence[str], last: str, estimate: str | None) -> str:
-    """All `steps`, which end at `last`; a `check` says its `estimate` first, then whether the steps bear it out.
+    """Returns all `steps`, which end at `last`; the style `check` puts its `estimate` before them and its verdict after
+    them.
 
-    None: the problem is not worth an estimate.
+    An `estimate` of None means that the problem is too easy to estimate.
     """
     if voice.style != "check" or estimate is None:
         return voice.say("first") + voice.say("then").join(steps)
@@ -102,13 +106,13 @@ def _reason(voice: Voice, steps: Sequence[str], last: str, estimate: str | None)
 
 
 def _pick(options: tuple[str, ...], row: str) -> str:
-    """One phrasing for each row, always the same."""
+    """Returns one phrasing for each row, always the same."""
     return options[sum(row.encode()) % len(options)]
 
 
 @dataclass(frozen=True)
 class Sum:
-    """`terms[0] ± terms[1] ± …`, never below zero on the way."""
+    """A sum `terms[0] ± terms[1] ± …` whose partial sums are never negative."""
 
     domain: ClassVar[Domain] = "math"
     tests: ClassVar[tuple[TestCase, ...]] = ()
@@ -122,7 +126,7 @@ class Sum:
 
     @property
     def values(self) -> tuple[int, ...]:
-        """The value after each step."""
+        """The values after each step."""
         return tuple(accumulate(zip(self.operations, self.terms[1:], strict=True), _go_on, initial=self.terms[0]))[1:]
 
     def question(self, language: Language) -> str:
@@ -225,14 +229,14 @@ LAWS: dict[str, dict[Language, str]] = {
 
 @dataclass(frozen=True)
 class Product:
-    """Multiple choice: a law of nature that multiplies two numbers."""
+    """A multiple-choice question about a law of nature that multiplies two numbers."""
 
     domain: ClassVar[Domain] = "stem"
     tests: ClassVar[tuple[TestCase, ...]] = ()
     law: str
     factors: tuple[int, int]
     options: tuple[int, ...]
-    """Four different values, one of them right."""
+    """Four different values, one of which is right."""
 
     @property
     def row(self) -> str:
@@ -267,12 +271,12 @@ class Product:
 
 @dataclass(frozen=True)
 class Turn:
-    """Where one faces after some turns."""
+    """The direction in which one faces after some turns."""
 
     domain: ClassVar[Domain] = "logic"
     tests: ClassVar[tuple[TestCase, ...]] = ()
     start: int
-    """Index into DIRECTIONS."""
+    """The index of the first direction in DIRECTIONS."""
     turns: tuple[str, ...]
 
     @property

@@ -1,6 +1,6 @@
-"""An audit: bytes, manifests and their chain, and the rows of corpora, recomputed from a folder of artifacts alone.
+"""An audit recomputes bytes, manifests and their chain, and the rows of corpora from a folder of artifacts alone.
 
-What is wrong is a `Finding`; what this machine could not check is said, and is no finding.
+A fault is a `Finding`; a check that this machine could not make is reported, and is no finding.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,42 +24,45 @@ from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
 
 
 class Seal(Record):
-    """Identity of an audited artifact, to be compared with what was published."""
+    """The identity of an audited artifact, to be compared with what was published."""
 
     name: str
     fingerprint: str
     digest: str
     manifest: str
-    """sha256 of `manifest.json`: with it, all that it says and all upstream of it is vouched for."""
+    """The sha256 of `manifest.json`, which confirms its whole content and everything upstream of it."""
 
 
 class Audit(Record):
-    """What was looked at and what was found."""
+    """The scope and the findings of an audit."""
 
     seals: tuple[Seal, ...]
     artifacts: int
-    """Whose bytes, manifest and edges were checked: those audited and everything upstream."""
+    """The number of artifacts whose bytes, manifest and edges were checked: those audited and everything upstream."""
     files: int
     bytes: int
     corpora: tuple[str, ...]
-    """Whose rows were checked."""
+    """The names of the corpora whose rows were checked."""
     rows: int
     rejudged: str
-    """Which reasoning rows were judged again."""
+    """The reasoning rows that were graded again, in words."""
     not_checked: tuple[str, ...]
     findings: tuple[Finding, ...]
 
 
 def audit(library: Library, artifacts: Iterable[Artifact] | None, *, full: bool, runtime: Runtime) -> Audit:
-    """Audits `artifacts` and all upstream of them, None for all there are; `full` also judges every reasoning row
-    again, not only `REJUDGED_ROWS` random ones, and looks for held-out text inside all rows."""
+    """Audits `artifacts` (None: all) and everything upstream of them.
+
+    `full` grades every reasoning row again instead of `REJUDGED_ROWS` random ones, and searches all rows for held-out
+    text. Damage is returned as findings, not raised.
+    """
     audited = list(library.artifacts.values() if artifacts is None else artifacts)
-    line = library.upstream(*audited)
+    lineage = library.upstream(*audited)
     corpora = _corpora(library, audited)
     lost = library.unreadable if artifacts is None else {}
     findings = [Finding(artifact=f"{name}@{fp[:12]}", where=MANIFEST, what=why) for (_, name, fp), why in lost.items()]
     skipped: list[str] = []
-    for artifact in line:
+    for artifact in lineage:
         damage = [*check_manifest(artifact, library), *check_chain(artifact, library), *check_files(artifact)]
         findings += damage
         if isinstance(artifact, Rows):
@@ -70,9 +73,9 @@ def audit(library: Library, artifacts: Iterable[Artifact] | None, *, full: bool,
         findings += _readable(corpus, _rows(library, corpus, full, runtime, skipped))
     return Audit(
         seals=tuple(_seal(artifact) for artifact in audited),
-        artifacts=len(line),
-        files=sum(len(a.manifest.files) for a in line),
-        bytes=sum(file.bytes for a in line for file in a.manifest.files),
+        artifacts=len(lineage),
+        files=sum(len(a.manifest.files) for a in lineage),
+        bytes=sum(file.bytes for a in lineage for file in a.manifest.files),
         corpora=tuple(corpus.name for corpus in corpora),
         rows=sum(corpus.row_count for corpus in corpora),
         rejudged="all" if full else f"{REJUDGED_ROWS} random ones of each corpus",
@@ -82,11 +85,11 @@ def audit(library: Library, artifacts: Iterable[Artifact] | None, *, full: bool,
 
 
 def _corpora(library: Library, audited: Iterable[Artifact]) -> list[Corpus]:
-    """The corpora whose rows are checked: those audited, and those that audited models were trained on."""
+    """Returns the corpora whose rows are checked: those audited, and those that audited models were trained on."""
     found: dict[object, Corpus] = {}
     for artifact in audited:
-        learned = [rows for m in training_ancestors(library, artifact) for rows in training_sets(library, m)]
-        for candidate in (artifact, *(learned if isinstance(artifact, Model) else [])):
+        trained_on = [rows for m in training_ancestors(library, artifact) for rows in training_sets(library, m)]
+        for candidate in (artifact, *(trained_on if isinstance(artifact, Model) else [])):
             if isinstance(candidate, Corpus):
                 found[candidate.path] = candidate
     return list(found.values())
@@ -113,14 +116,15 @@ def _rows(library: Library, corpus: Corpus, full: bool, runtime: Runtime, skippe
 
 
 def _heldout(library: Library, corpus: Corpus) -> list[ProblemSet]:
-    """What was kept out of `corpus`, or out of what was made from it."""
+    """Returns the problems that were kept out of `corpus`, or out of what was made from it."""
     screened = (corpus, *(reader for reader, _ in library.downstream(corpus)))
     found = [source for each in screened for source in library.sources(each, is_exclusion_edge)]
     return [source for source in found if isinstance(source, ProblemSet)]
 
 
 def _readable(artifact: Artifact, checks: Iterator[Finding]) -> Iterator[Finding]:
-    """`checks` as far as the tables can be read and hold records; which file is at fault, `check_files` says."""
+    """Yields the findings of `checks` as far as the tables can be read and hold records; `check_files` names a damaged
+    file."""
     import polars as pl
 
     try:

@@ -1,9 +1,9 @@
-"""Cards: what people and tools read first about an artifact, rendered from what the store knows and the rows say.
+"""A card describes an artifact to people and tools; it is rendered from what the store knows and the rows say.
 
-Sets of rows carry theirs, `card/README.md` (Hugging Face's form) and `card/croissant.json`, from the moment they are
-made; both name the tables as they lie in an export (`exported`). Licences, languages and sources are counted in the
-rows. A model's card is rendered when it is exported, since its evaluations come after it.
-Not covered: what is true of it (`audit`).
+Sets of rows carry theirs, `card/README.md` (in Hugging Face's format) and `card/croissant.json`, from the time they are
+made; both name the tables by their paths in an export (`exported`). Licences, languages and sources are counted in the
+rows. A model's card is rendered when it is exported, since its evaluations come later.
+Not covered: whether a card is true (`audit`).
 """
 
 import json
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 README = "README.md"
 CROISSANT = "croissant.json"
 DATA, ASIDE = "data", "aside"
-"""Folders of an exported set: its rows; tables of other columns, such as rows that were dropped."""
+"""The folders of an exported set: its rows, and tables of other columns, such as dropped rows."""
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-"""Hugging Face's names of numbers of rows, by what they stay below."""
+"""Hugging Face's size categories, each with the number of rows that it stays below."""
 SHOWN_SOURCES = 50
-"""Sources in a card's table, the largest; the others are counted."""
+"""The maximum number of sources in a card's table, the largest ones; the others are counted."""
 
 
 def write_data_card(folder: Path, kind: type[Artifact], spec: Spec, facts: BuildResult) -> None:
-    """Describe the tables of `folder`, which a stage has just written, in its `card` directory."""
+    """Writes the card of the tables in `folder`, which a stage has just written, into its `card` directory."""
     import polars as pl
 
     written = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.parquet"))}
@@ -72,7 +72,8 @@ def write_data_card(folder: Path, kind: type[Artifact], spec: Spec, facts: Build
 
 
 def exported(kind: type[Artifact], name: str) -> str:
-    """Where a file of an artifact lies in an export: the card on top, rows in `data/`, what else is a table aside."""
+    """Returns the path of an artifact's file in an export: the card on top, rows in `data/`, other tables in
+    `aside/`."""
     if kind.rows and name.endswith(".parquet"):
         return f"{DATA if _holds_rows(kind, name) else ASIDE}/{name}"
     return name.removeprefix(f"{CARD}/")
@@ -83,7 +84,8 @@ def _holds_rows(kind: type[Artifact], name: str) -> bool:
 
 
 def stated(artifact: Artifact) -> dict[str, Any]:
-    """`name`, `stage`, `fingerprint`, `rows` and `licences` as the card of a set of rows has them; empty if none."""
+    """Returns `name`, `stage`, `fingerprint`, `rows` and `licences` from the card of a set of rows; empty if it has
+    none."""
     from huggingface_hub import DatasetCard
 
     path = artifact.path / CARD / README
@@ -91,7 +93,8 @@ def stated(artifact: Artifact) -> dict[str, Any]:
 
 
 def model_card(model: Artifact, library: Library) -> str:
-    """Card of a checkpoint or reward model: parent, training data, recipe, and its scores in this folder."""
+    """Returns the card of a checkpoint or reward model: parent, training data, recipe, and its scores in this
+    folder."""
     from huggingface_hub import ModelCard, ModelCardData
 
     shares = sources(library, model)
@@ -119,10 +122,10 @@ def model_card(model: Artifact, library: Library) -> str:
 
 
 def evaluations(model: Artifact, library: Library) -> list[dict[str, Any]]:
-    """Scores of this very model, one mapping an evaluation."""
+    """Returns the scores of this model, one mapping for each evaluation."""
     reports = [report for report in library.of_kind(EvalReport) if isinstance(report, EvalReport)]
-    said = [report.scores() for report in reports]
-    return [scores for scores in said if scores["identity"]["model_digest"] == model.digest]
+    all_scores = [report.scores() for report in reports]
+    return [scores for scores in all_scores if scores["identity"]["model_digest"] == model.digest]
 
 
 def _data_readme(
@@ -166,14 +169,14 @@ def _data_readme(
 
 
 def _licences(expressions: Iterable[str]) -> dict[str, Any]:
-    """`license` of rows, and `license_name` of those for which the format has none."""
+    """Returns `license` of rows, and `license_name` of those for which the format has no name."""
     names = {expression: hub_name(expression) for expression in sorted(expressions)}
     unnamed = [expression for expression, name in names.items() if name == OTHER]
     return {"license": sorted({*names.values()})} | _named(unnamed)
 
 
 def _licence(expressions: Iterable[str]) -> dict[str, Any]:
-    """`license` of a model, whose card has room for one."""
+    """Returns `license` of a model, whose card has room for one."""
     known = sorted(expressions)
     if len(known) == 1 and (name := hub_name(known[0])) != OTHER:
         return {"license": name}
@@ -185,7 +188,8 @@ def _named(expressions: Sequence[str]) -> dict[str, str]:
 
 
 def _domains(facts: BuildResult) -> list[dict[str, Any]]:
-    """Of a corpus: its rows, mean tokens and rounds by domain, each beside the paper's; of other rows nothing."""
+    """Returns the rows, mean tokens and rounds of a corpus by domain, each with the paper's; an empty list for other
+    rows."""
     means: Mapping[str, float] = facts.statistics.get("mean_tokens_by_domain", {})
     if not means:
         return []

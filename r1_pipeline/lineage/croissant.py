@@ -1,8 +1,8 @@
-"""A Croissant 1.0 description of tables: every file with its sha256, every column with its type.
+"""This module writes a Croissant 1.0 description of tables: every file with its sha256, every column with its type.
 
 The shards of one table are one record set over a set of files; a table of one file is a record set of its own.
 
-Written by hand, since the format is a page of JSON-LD; tests validate it with `mlcroissant`.
+It is written by hand, since the format is a page of JSON-LD; tests validate it with `mlcroissant`.
 """
 
 import re
@@ -49,13 +49,14 @@ CONTEXT: dict[str, Any] = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
-"""The format's own, word for word."""
+"""The context that the format prescribes, verbatim."""
 
 
 def croissant(
     *, name: str, about: str, version: str, made: str, licences: Sequence[str], tables: Mapping[str, Path]
 ) -> dict[str, Any]:
-    """JSON-LD of `tables`: the path that each has beside the description -> where it lies now."""
+    """Returns the JSON-LD description of `tables`, a mapping from the path relative to the description to the present
+    file."""
     sharded: dict[str, list[Path]] = {}
     single: dict[str, Path] = {}
     for path, table in tables.items():
@@ -82,7 +83,7 @@ def croissant(
 
 
 def _licence(expression: str) -> str | dict[str, Any]:
-    """The page of a listed licence; of any other its expression, with the pages of what is listed in it."""
+    """Returns the page of a listed licence; of any other its expression, with the pages of the listed parts."""
     found = pages(expression)
     if found == [f"https://spdx.org/licenses/{expression}"]:
         return found[0]
@@ -90,7 +91,7 @@ def _licence(expression: str) -> str | dict[str, Any]:
 
 
 def _shards_of(path: str) -> str | None:
-    """The table that a shard belongs to: `data/samples` for `data/samples-00003.parquet`."""
+    """Returns the table that a shard belongs to: `data/samples` for `data/samples-00003.parquet`."""
     found = re.fullmatch(r"(.+)-[0-9]+\.parquet", path)
     return found[1] if found else None
 
@@ -122,7 +123,7 @@ def _file(path: str, table: Path) -> dict[str, Any]:
 
 
 def _records(path: str, table: Path, source: dict[str, Any]) -> dict[str, Any]:
-    """The rows that lie in `source`, of which `table` is one file."""
+    """Returns the record set of the rows in `source`, of which `table` is one file."""
     import polars as pl
 
     records = PurePosixPath(path).name.removesuffix(".parquet")

@@ -1,10 +1,10 @@
-"""An artifact as a folder for others: tables or weights as they lie, the card where tools look for it, the manifest.
+"""An export is an artifact as a folder for others: its tables or weights, the card where tools expect it, the manifest.
 
-    data/    the rows, and nothing else: what Polars, DuckDB and pandas read
-    aside/   tables of other columns: dropped rows with their reasons, verdicts
+    `data/`    the rows, and nothing else, for Polars, DuckDB and pandas
+    `aside/`   tables of other columns: dropped rows with their reasons, verdicts
 
-`datasets.load_dataset(DIR)` reads the rows by the card, `transformers` an exported model, which lies flat.
-The copies are verified against the manifest, and the folder appears whole or not at all.
+`datasets.load_dataset(DIR)` reads the rows by the card; `transformers` reads an exported model, whose files are on top.
+The copies are verified against the manifest, and the folder appears complete or not at all.
 """
 
 import shutil
@@ -45,7 +45,7 @@ def export(library: Library, artifact: Artifact, target: Path) -> list[str]:
 
 
 def _check_card(folder: Path, artifact: Artifact) -> None:
-    """Raises `ArtifactError` for a card that names tables which are not there: an earlier version wrote it."""
+    """Raises `ArtifactError` for a card that names missing tables, since an earlier version wrote it."""
     from huggingface_hub import DatasetCard
 
     if not artifact.rows or not (folder / README).exists():
@@ -54,8 +54,8 @@ def _check_card(folder: Path, artifact: Artifact) -> None:
     named = [path for config in configs for split in config["data_files"] for path in split["path"]]
     if missing := [path for path in named if not (folder / path).exists()]:
         raise ArtifactError(
-            f"the card of {artifact.name} names {missing[0]}, not as exports have it: an earlier version wrote it; "
-            f"move {artifact.path} away and run again: it will be rebuilt"
+            f"the card of {artifact.name} names {missing[0]}, which exports no longer have: an earlier version wrote "
+            f"it; move {artifact.path} away and run again: it will be rebuilt"
         )
 
 
@@ -63,4 +63,4 @@ def _copy(source: Path, target: Path, sha256: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
     if sha256_of(target) != sha256:
-        raise CorruptArtifactError(f"{source} is not what its manifest says; `r1 audit` lists everything that differs")
+        raise CorruptArtifactError(f"{source} differs from its manifest; `r1 audit` lists everything that differs")

@@ -1,9 +1,9 @@
-"""Whether artifacts are what their manifests say, and whether the manifests chain.
+"""The integrity checks compare artifacts with their manifests, and the manifests with each other.
 
 Bytes are hashed again; fingerprints and digests are recomputed; every edge must lead to an artifact whose content and
-whose manifest, word for word, are those that were read. A manifest that was rewritten to fit edited files contradicts
-whatever was made from it. That of an artifact from which nothing was made has no such witness: compare its sha256,
-which every audit prints, with the one that was published. Not covered: what the rows say (`rows`).
+whose manifest, byte for byte, are those that were read. A manifest that was rewritten to fit edited files contradicts
+everything that was made from it. That of an artifact from which nothing was made has no such witness: compare its
+sha256, which every audit prints, with the one that was published. Not covered: the content of the rows (`rows`).
 """
 
 from collections.abc import Iterator
@@ -17,27 +17,27 @@ from r1_pipeline.records import Record
 
 
 class Finding(Record):
-    """Something that is not as it says it is."""
+    """A contradiction that an audit found."""
 
     artifact: str
-    """`NAME@FINGERPRINT`, shortened."""
+    """The artifact, `NAME@FINGERPRINT`, shortened."""
     where: str
-    """File, row or edge."""
+    """The file, row or edge."""
     what: str
 
 
 def finding(artifact: Artifact, where: str, what: str) -> Finding:
-    """A finding about `artifact`."""
+    """Returns a finding about `artifact`."""
     return Finding(artifact=called(artifact), where=where, what=what)
 
 
 def called(artifact: Artifact) -> str:
-    """`NAME@FINGERPRINT` with 12 digits, as `Library.find` takes it."""
+    """Returns `NAME@FINGERPRINT` with 12 digits, as `Library.find` accepts it."""
     return f"{artifact.name}@{artifact.path.name[:12]}"
 
 
 def check_files(artifact: Artifact) -> Iterator[Finding]:
-    """Every file that differs, is missing, or is not in the manifest."""
+    """Yields every file that differs from the manifest, is missing, or is not in it."""
     try:
         for path, fault in file_faults(artifact.path, artifact.manifest):
             yield finding(artifact, path, fault)
@@ -46,7 +46,7 @@ def check_files(artifact: Artifact) -> Iterator[Finding]:
 
 
 def check_manifest(artifact: Artifact, library: Library) -> Iterator[Finding]:
-    """Every statement of the manifest that another statement or its place contradicts."""
+    """Yields every statement of the manifest that another statement or its path contradicts."""
     manifest = artifact.manifest
     payload = manifest.payload
     if manifest.seal is None:
@@ -61,13 +61,13 @@ def check_manifest(artifact: Artifact, library: Library) -> Iterator[Finding]:
         "stage": ([manifest.stage, manifest.stage_version], [payload.get("stage"), payload.get("version")]),
         "inputs": ({edge: ref.digest for edge, ref in manifest.inputs.items()}, payload.get("inputs")),
     }
-    for what, (said, found) in computed.items():
-        if said != found:
-            yield finding(artifact, MANIFEST, f"says {what} {_brief(said)}; recomputed {_brief(found)}")
+    for what, (stated, found) in computed.items():
+        if stated != found:
+            yield finding(artifact, MANIFEST, f"says {what} {_brief(stated)}; recomputed {_brief(found)}")
 
 
 def check_chain(artifact: Artifact, library: Library) -> Iterator[Finding]:
-    """Every edge, up or down, whose ends do not fit each other."""
+    """Yields every edge, up- or downstream, whose ends contradict each other."""
     for edge, reference, source in library.edges(artifact):
         if source is None:
             address = (reference.kind, reference.name, reference.fingerprint)
@@ -85,9 +85,9 @@ def _broken(reference: InputRef, source: Artifact) -> str | None:
         return f"content {reference.digest[:12]} was read, {source.digest[:12]} is there"
     if reference.manifest is None:
         return "the manifest that was read is not recorded; run the graph again with this version"
-    there = sha256_of(source.path / MANIFEST)
-    if reference.manifest != there:
-        return f"manifest {reference.manifest[:12]} was read, {there[:12]} is there"
+    present = sha256_of(source.path / MANIFEST)
+    if reference.manifest != present:
+        return f"manifest {reference.manifest[:12]} was read, {present[:12]} is there"
     return None
 
 

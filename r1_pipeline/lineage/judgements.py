@@ -1,8 +1,8 @@
-"""Whether the judgements that kept a corpus's rows are what they say, without the models that had them.
+"""This module checks the judgements that kept a corpus's rows against their records, without the models that made them.
 
-What a judge was asked is built again from the stored problem and completion, and its sha256 compared; what it said is
-read again; a reward model's score is compared with the least one wanted, and its digest with the model that the corpus
-was made with. Not covered: whether the model would say it again, which needs the model.
+A judge's prompt is built again from the stored problem and completion, and its sha256 compared; the judge's output is
+parsed again; a reward model's score is compared with the minimum, and its digest with the models of the corpus. Not
+covered: whether the model would repeat its judgement, which needs the model.
 """
 
 from collections.abc import Iterator
@@ -20,25 +20,26 @@ from r1_pipeline.lineage.library import Library
 from r1_pipeline.records import Completion, Outcome, Problem
 
 STAGE = "sample_general"
-"""The verb whose corpora are kept on judgements."""
+"""The verb whose corpora are kept by judgements."""
 
 
 def check_judgements(corpus: Corpus, library: Library) -> Iterator[Finding]:
-    """Every opinion of a corpus of `STAGE` that its own record does not bear out, and rows that none approved of."""
+    """Yields every judgement of a corpus of `STAGE` that its record contradicts, and every row that no judgement
+    approved."""
     inputs = {edge.name: edge.source for edge in library.edges(corpus)}
     answers, prompts = inputs.get("answers"), inputs.get("prompts")
     if not isinstance(answers, Completions) or not isinstance(prompts, ProblemSet):
         yield finding(corpus, "verdicts", "the completions or prompts behind its judgements are not in this folder")
         return
     template = answers.asked()["template"]
-    said = {(c.problem_id, c.sample_index): c for c in completions_of(answers.completions())}
+    completions = {(c.problem_id, c.sample_index): c for c in completions_of(answers.completions())}
     problems = {problem.id: problem for problem in prompts.problems()}
     approved = set()
     for judgement in records_of(corpus.verdicts(), Judgement):
         key = (judgement.problem_id, judgement.sample_index)
-        if key not in said or judgement.problem_id not in problems:
+        if key not in completions or judgement.problem_id not in problems:
             yield finding(corpus, f"opinion {key[0]}/{key[1]}", "is about a completion that is not among the answers")
-        elif fault := _fault(judgement, problems[judgement.problem_id], said[key], template, inputs):
+        elif fault := _fault(judgement, problems[judgement.problem_id], completions[key], template, inputs):
             yield finding(corpus, f"opinion {key[0]}/{key[1]}", fault)
         approved |= {key} if judgement.outcome is Outcome.CORRECT else set()
     for sample in corpus.samples():
@@ -47,10 +48,10 @@ def check_judgements(corpus: Corpus, library: Library) -> Iterator[Finding]:
 
 
 def _fault(
-    judgement: Judgement, problem: Problem, said: Completion, template: str, inputs: dict[str, Artifact | None]
+    judgement: Judgement, problem: Problem, completion: Completion, template: str, inputs: dict[str, Artifact | None]
 ) -> str | None:
-    """What is wrong with an opinion; None where it follows from its record."""
-    final = split_reply(template, said.text).final or ""
+    """Returns what is wrong with a judgement; None if it follows from its record."""
+    final = split_reply(template, completion.text).final or ""
     if judgement.request is not None:
         judge = inputs.get("judge")
         if not isinstance(judge, Checkpoint):

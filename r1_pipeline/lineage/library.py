@@ -1,7 +1,7 @@
-"""All artifacts of a folder, and the edges between them: what an auditor has, without Dagster and MLflow.
+"""A `Library` is all artifacts of a folder and the edges between them, for auditors without Dagster and MLflow.
 
-The folder is a home, its `artifacts` directory, or a copy of that. Only manifests are read, and nothing is taken as
-true (`audit` is for that). Not covered: which version a graph would use now (`r1 status` knows).
+The folder is a home, its `artifacts` directory, or a copy of that. Only manifests are read, and nothing is verified
+(`audit` does that). Not covered: which version a graph would use now (`r1 status` reports it).
 """
 
 from collections.abc import Callable, Iterator
@@ -16,9 +16,9 @@ from r1_pipeline.artifacts.manifest import ARTIFACTS, InputRef
 from r1_pipeline.errors import ArtifactError, UnknownNameError
 
 Address = tuple[str, str, str]
-"""Kind, name, fingerprint: the path of an artifact below the folder."""
+"""Kind, name and fingerprint: the path of an artifact below the folder."""
 HASHED_NAME = 64
-"""Hex digits of a fingerprint."""
+"""The number of hex digits of a fingerprint."""
 
 
 class Edge(NamedTuple):
@@ -26,14 +26,15 @@ class Edge(NamedTuple):
 
     name: str
     reference: InputRef
-    """As the artifact recorded it."""
+    """The reference as the artifact recorded it."""
     source: Artifact | None
-    """What lies there now; None where nothing does."""
+    """The artifact that is there now; None if there is none."""
 
 
 @dataclass(frozen=True)
 class Library:
-    """Artifacts of one folder by address; `unreadable`: directories whose manifest cannot be read, and why."""
+    """The artifacts of one folder by address; `unreadable` has the directories whose manifest cannot be read, with the
+    reason."""
 
     root: Path
     artifacts: dict[Address, Artifact]
@@ -41,7 +42,7 @@ class Library:
 
     @classmethod
     def of(cls, folder: Path) -> "Library":
-        """Everything under `folder`; raises `ArtifactError` where there is nothing."""
+        """Opens everything under `folder`; raises `ArtifactError` if there is no artifact."""
         root = folder / ARTIFACTS if (folder / ARTIFACTS).is_dir() else folder
         artifacts, unreadable = {}, {}
         for path in sorted(_directories(root)):
@@ -55,9 +56,9 @@ class Library:
         return cls(root, artifacts, unreadable)
 
     def find(self, name: str) -> Artifact:
-        """The newest artifact `NAME`, or the one whose fingerprint begins as in `NAME@FINGERPRINT`.
+        """Returns the newest artifact `NAME`, or the one whose fingerprint begins as in `NAME@FINGERPRINT`.
 
-        Raises `UnknownNameError` with the names that there are, `ArtifactError` if only unreadable ones are called so.
+        Raises `UnknownNameError` with the names that exist, `ArtifactError` if only unreadable ones have this name.
         """
         asset, _, fp = name.partition("@")
 
@@ -69,35 +70,35 @@ class Library:
             for address, reason in self.unreadable.items():
                 if called(address):
                     raise ArtifactError(reason)
-            raise UnknownNameError("artifact", name, sorted({stands for _, stands, _ in self.artifacts}))
+            raise UnknownNameError("artifact", name, sorted({known for _, known, _ in self.artifacts}))
         return max(found, key=_age)
 
     def newest(self, kind: type[Artifact]) -> list[Artifact]:
-        """The newest artifact of every name of this kind."""
+        """Returns the newest artifact of every name of this kind."""
         by_name: dict[str, Artifact] = {}
         for artifact in sorted(self.of_kind(kind), key=_age):
             by_name[artifact.name] = artifact
         return list(by_name.values())
 
     def of_kind(self, *kinds: type[Artifact]) -> list[Artifact]:
-        """All artifacts of these kinds, all versions."""
+        """Returns all artifacts of these kinds, all versions."""
         return [artifact for artifact in self.artifacts.values() if isinstance(artifact, kinds)]
 
     def edges(self, artifact: Artifact) -> list[Edge]:
-        """The inputs of `artifact`, as its manifest lists them."""
+        """Returns the inputs of `artifact`, as its manifest lists them."""
         inputs = artifact.manifest.inputs.items()
         return [Edge(name, ref, self.artifacts.get((ref.kind, ref.name, ref.fingerprint))) for name, ref in inputs]
 
     def sources(self, artifact: Artifact, follow: Callable[[str], bool] = lambda _: True) -> list[Artifact]:
-        """What the edges lead to whose names `follow` approves; what is missing is left out."""
+        """Returns the inputs of `artifact` on edges whose names `follow` accepts; missing ones are left out."""
         return [edge.source for edge in self.edges(artifact) if edge.source and follow(edge.name)]
 
     def upstream(self, *artifacts: Artifact) -> list[Artifact]:
-        """`artifacts` and all they came from, each once, nearest first; what is missing is left out."""
+        """Returns `artifacts` and all their ancestors, each once, nearest first; missing ones are left out."""
         return list(with_ancestors(artifacts, self.sources))
 
     def downstream(self, artifact: Artifact) -> list[tuple[Artifact, InputRef]]:
-        """Artifacts that read `artifact`, with the edge as they recorded it."""
+        """Returns the artifacts that read `artifact`, with the edge as they recorded it."""
         return self._readers.get(_pointer(artifact), [])
 
     @cached_property
@@ -110,18 +111,19 @@ class Library:
 
 
 def address_of(path: Path, root: Path) -> Address:
-    """Where an artifact lies below `root`."""
+    """Returns the address of the artifact at `path`, relative to `root`."""
     kind, *name, fp = path.relative_to(root).parts
     return kind, "/".join(name), fp
 
 
 def root_of(path: Path) -> Path:
-    """The folder of artifacts in which the artifact at `path` lies, by the name that its manifest gives it."""
+    """Returns the folder of artifacts that contains the artifact at `path`, by the name that its manifest gives it."""
     return path.parents[1 + len(Path(peek_artifact(path).name).parts)]
 
 
 def _directories(root: Path) -> Iterator[Path]:
-    """Directories named like a fingerprint, at least two levels down: also those that have lost their manifest."""
+    """Yields directories named like a fingerprint, at least two levels down, also those that have lost their
+    manifest."""
     for path in root.rglob("*"):
         hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
         if len(path.name) == HASHED_NAME and not hidden and path.is_dir() and len(path.relative_to(root).parts) > 2:

@@ -1,4 +1,4 @@
-"""A trace as one self-contained page: every part can be folded, and nothing is fetched."""
+"""A trace page is one self-contained HTML file: every part can be folded, and nothing is fetched."""
 
 from importlib.resources import files
 
@@ -6,7 +6,7 @@ from r1_pipeline.lineage.trace import Node
 
 
 def page(root: Node) -> str:
-    """HTML of the tree."""
+    """Returns the HTML of the tree."""
     from jinja2 import Environment
 
     source = (files("r1_pipeline.lineage") / "templates" / "trace.html.j2").read_text(encoding="utf-8")

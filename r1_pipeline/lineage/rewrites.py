@@ -1,8 +1,9 @@
-"""Whether the rows of a cold start say what their rewriter said, without the model that rewrote them.
+"""This module checks the rows of a cold start against the record of their rewriter, without the model that rewrote
+them.
 
-What a writer was asked is built again from the stored problem and completion, and its sha256 compared; what it said is
-read again; the template's text is made again; a row must be one of these texts, and name its writer. Not covered:
-whether the text is right, which `rows` judges again, and whether the model would say it again, which needs the model.
+The rewriter's prompt is built again from the stored problem and completion, and its sha256 compared; its output is
+parsed again; the template's text is rendered again; a row must be one of these texts, and name its writer. Not covered:
+whether the text is right, which `rows` grades again, and whether the model would repeat it, which needs the model.
 """
 
 from collections.abc import Iterator
@@ -27,8 +28,10 @@ from r1_pipeline.records import Completion, Problem
 
 
 def check_rewrites(corpus: Corpus, library: Library) -> Iterator[Finding]:
-    """Every rewriting of a corpus that its own record does not bear out, and rows that no record has; nothing for a
-    corpus in which nobody rewrote."""
+    """Yields every rewrite of a corpus that its record contradicts, and every row without a record.
+
+    Yields nothing for a corpus that was not rewritten.
+    """
     if not (corpus.path / REWRITES).exists():
         return
     inputs = {edge.name: edge.source for edge in library.edges(corpus)}
@@ -37,15 +40,15 @@ def check_rewrites(corpus: Corpus, library: Library) -> Iterator[Finding]:
         yield finding(corpus, REWRITES, "the completions or problems behind its texts are not in this folder")
         return
     template, known = answers.asked()["template"], {problem.id: problem for problem in problems.problems()}
-    said = {(c.problem_id, c.sample_index): c for c in completions_of(answers.completions())}
+    completions = {(c.problem_id, c.sample_index): c for c in completions_of(answers.completions())}
     texts: dict[tuple[str, int], str | None] = {}
-    for made in read_records(corpus.path / REWRITES, Rewrite):
-        key = (made.problem_id, made.sample_index)
-        if key not in said or made.problem_id not in known:
+    for rewrite in read_records(corpus.path / REWRITES, Rewrite):
+        key = (rewrite.problem_id, rewrite.sample_index)
+        if key not in completions or rewrite.problem_id not in known:
             yield finding(corpus, f"rewriting {key[0]}/{key[1]}", "is about a completion that is not among the answers")
-        elif fault := _fault(made, _accepted(known[made.problem_id], said[key], template), inputs):
+        elif fault := _fault(rewrite, _accepted(known[rewrite.problem_id], completions[key], template), inputs):
             yield finding(corpus, f"rewriting {key[0]}/{key[1]}", fault)
-        texts[key] = made.response
+        texts[key] = rewrite.response
     writer = _writer(corpus, inputs)
     for sample in corpus.samples():
         if texts.get((sample.problem_id, sample.sample_index)) != sample.response:
@@ -54,22 +57,22 @@ def check_rewrites(corpus: Corpus, library: Library) -> Iterator[Finding]:
             yield finding(corpus, f"row {sample.sample_id}", f"names {sample.writer} as its writer, not {writer}")
 
 
-def _fault(made: Rewrite, row: Accepted, inputs: dict[str, Artifact | None]) -> str | None:
-    """What is wrong with a rewriting; None where it follows from its record."""
-    if made.request is None:
-        unasked = made.response is None or made.response == templated(row)
-        return None if unasked else "is neither the template's text nor any model's"
+def _fault(rewrite: Rewrite, row: Accepted, inputs: dict[str, Artifact | None]) -> str | None:
+    """Returns what is wrong with a rewrite; None if it follows from its record."""
+    if rewrite.request is None:
+        from_template = rewrite.response is None or rewrite.response == templated(row)
+        return None if from_template else "is neither the template's text nor any model's"
     writer = inputs.get("writer")
     form = writer.template if isinstance(writer, Checkpoint) else None
-    if request_hash(asked_to_rewrite(form, row)) != made.request:
+    if request_hash(asked_to_rewrite(form, row)) != rewrite.request:
         return "its writer was asked something else than this problem and completion"
-    if read_rewrite(form, made.said or "", made.finish_reason or "") != (made.response, made.reason):
+    if read_rewrite(form, rewrite.said or "", rewrite.finish_reason or "") != (rewrite.response, rewrite.reason):
         return "what its writer said reads otherwise"
     return None
 
 
 def _writer(corpus: Corpus, inputs: dict[str, Artifact | None]) -> str:
-    """How every row must name its writer, or how the name must begin."""
+    """Returns the name of the writer that every row must have, or its beginning."""
     writer = inputs.get("writer")
     if isinstance(writer, Checkpoint):
         return writer.digest

@@ -1,4 +1,4 @@
-"""Whether the rows of a corpus are what they say: identity, origin, counts, licences, held-out text, verdicts.
+"""The row checks verify the rows of a corpus: identity, origin, counts, licences, held-out text, verdicts.
 
 Every check names the rows that fail it, up to `NAMED` of them. Not covered: bytes and manifests (`integrity`).
 """
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     import polars as pl
 
 NAMED = 20
-"""Rows that one check names, at most; the others are counted."""
+"""The maximum number of rows that one check names; the others are counted."""
 TELLING = 10
-"""Words that do not stand in a text by chance; the paper's n-gram."""
+"""The number of words that do not occur in a text by chance; the paper's n-gram."""
 
 
 def check_ids(data: Corpus | ProblemSet) -> Iterator[Finding]:
-    """Rows whose id is not the hash of their content, or is another row's too."""
+    """Yields the rows whose id is not the hash of their content, or is also another row's."""
     import polars as pl
 
     column, hashed = _id_of(data), sample_id if isinstance(data, Corpus) else _problem_id
@@ -41,7 +41,7 @@ def check_ids(data: Corpus | ProblemSet) -> Iterator[Finding]:
 
 
 def check_origin(corpus: Corpus, parts: Iterable[Corpus]) -> Iterator[Finding]:
-    """Rows of a merged corpus that none of its parts has."""
+    """Yields the rows of a merged corpus that none of its parts has."""
     import polars as pl
 
     sources = [part.scan().select("sample_id") for part in parts]
@@ -51,7 +51,8 @@ def check_origin(corpus: Corpus, parts: Iterable[Corpus]) -> Iterator[Finding]:
 
 
 def check_counts(data: Rows) -> Iterator[Finding]:
-    """Manifest, card and files must agree on rows, domains and licences; every row needs a licence and a source."""
+    """Yields the differences between manifest, card and files on rows, domains and licences, and rows without licence
+    or source."""
     import polars as pl
 
     rows = data.scan()
@@ -65,26 +66,26 @@ def check_counts(data: Rows) -> Iterator[Finding]:
     ]
     if "by_domain" in data.statistics:
         claims.append((MANIFEST, "by_domain", data.statistics["by_domain"], _counts(rows, "domain")))
-    for where, what, said, found in claims:
-        if said != found:
-            yield finding(data, where, f"says {what} {said}; the files have {found}")
+    for where, what, stated_value, found in claims:
+        if stated_value != found:
+            yield finding(data, where, f"says {what} {stated_value}; the files have {found}")
     for column in ("licence", "source"):
         bare = rows.filter(pl.col(column).fill_null("").str.strip_chars() == "").select(_id_of(data)).collect()
         yield from _named(data, bare.to_series(), f"has no {column}")
 
 
 def check_heldout(corpus: Corpus, heldout: Iterable[ProblemSet], full: bool) -> Iterator[Finding]:
-    """Rows about a held-out problem: by its id, or by its question in any typesetting.
+    """Yields the rows about a held-out problem, by its id, or by its question in any typesetting.
 
-    `full` also looks for the words of questions of `TELLING` words or more anywhere in the rows.
+    `full` also searches all rows for the words of questions of more than `TELLING` words.
     """
     import polars as pl
 
     for problems in heldout:
         items = problems.problems()
         leaks = heldout_problem(items, plain).is_not_null()
-        asked = pl.DataFrame({"text": [item.question for item in items]}, schema={"text": pl.String})
-        words = asked.select(plain(pl.col("text"))).to_series().unique()
+        questions = pl.DataFrame({"text": [item.question for item in items]}, schema={"text": pl.String})
+        words = questions.select(plain(pl.col("text"))).to_series().unique()
         telling = words.filter(words.str.count_matches(" ") > TELLING).to_list()
         for text in ("question", "response") if full and telling else ():
             leaks |= plain(pl.col(text)).str.contains_any(telling)
@@ -95,7 +96,10 @@ def check_heldout(corpus: Corpus, heldout: Iterable[ProblemSet], full: bool) -> 
 def check_verdicts(
     corpus: Corpus, problem_sets: Iterable[ProblemSet], grader: Grader, domains: Iterable[Domain], rows: int | None
 ) -> Iterator[Finding]:
-    """Rows of these domains whose answer, judged again, gets another verdict; of `rows` random ones, None for all."""
+    """Yields the rows of these domains whose answer gets another verdict when graded again.
+
+    `rows` random rows are graded, None for all.
+    """
     import polars as pl
 
     chosen = corpus.scan().filter(pl.col("domain").is_in(list(domains)))

@@ -1,7 +1,8 @@
-"""One row of a corpus back to all that made it: its problem and where that comes from, the checkpoint that wrote it,
-what that had learned, and so on to the base. A tree of `Node`s, for the terminal, for machines or as a page.
+"""A trace follows one row of a corpus back to everything that made it, as a tree of `Node`s.
 
-Not covered: questions about whole models (`training_data`), whether any of it is true (`audit`).
+The tree has the row's problem and source, the checkpoint that wrote it, the data that this was trained on, and so on to
+the base model. It is rendered for the terminal, as JSON or as a page. Not covered: questions about whole models
+(`training_data`), verification (`audit`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,17 +25,17 @@ VERDICT = ("outcome", "verifier", "tokens", "language_share")
 
 
 class Node(Record):
-    """Something that had a part in the row."""
+    """A thing that contributed to the row."""
 
     part: str
-    """What it was to the node above: `problem`, `written by`, `rewritten by`, or the name of an edge of the graph."""
+    """The relation to the node above: `problem`, `written by`, `rewritten by`, or the name of an edge of the graph."""
     name: str
     facts: dict[str, Fact]
     below: tuple["Node", ...]
 
 
 def trace(library: Library, wanted: str) -> Node:
-    """The tree of the row with this `sample_id`; raises `ArtifactError` where no corpus has it."""
+    """Returns the tree of the row with this `sample_id`; raises `ArtifactError` if no corpus has it."""
     rows = _rows(library.of_kind(Corpus), "sample_id", wanted)
     if not rows:
         raise ArtifactError(
@@ -57,7 +58,7 @@ def trace(library: Library, wanted: str) -> Node:
 
 
 def _author(library: Library, corpora: Sequence[Corpus], part: str, author: str) -> Node:
-    """Who wrote a row: the model with this digest, with all behind it, or whatever else has this name."""
+    """Returns the author of a row: the model with this digest, with its ancestors, or anything else with this name."""
     known = (a for corpus in reversed(corpora) for a in library.upstream(corpus) if a.digest == author)
     model = next(known, None)
     return _artifact(library, part, model, set()) if model else Node(part=part, name=author, facts={}, below=())
@@ -76,7 +77,7 @@ def _problem(library: Library, row: Mapping[str, Any]) -> Node:
 
 
 def _artifact(library: Library, part: str, artifact: Artifact, shown: set[Path]) -> Node:
-    """`artifact` and its inputs; what is `shown` already is not opened again."""
+    """Returns the node of `artifact` with its inputs; an artifact in `shown` is not expanded again."""
     if artifact.path in shown:
         return Node(part=part, name=artifact.name, facts={"digest": artifact.digest, "see": "above"}, below=())
     shown.add(artifact.path)
@@ -107,7 +108,7 @@ def _facts(artifact: Artifact) -> dict[str, Fact]:
 
 
 def _rows(sets: list[Any], column: str, wanted: str) -> list[tuple[Any, dict[str, Any]]]:
-    """(set, row) of every set that holds a row with this value, newest set first."""
+    """Returns (set, row) for every set that has a row with this value, newest set first."""
     by_table = {str(table): artifact for artifact in sets for table in artifact.tables()}
     if not by_table:
         return []
@@ -118,7 +119,7 @@ def _rows(sets: list[Any], column: str, wanted: str) -> list[tuple[Any, dict[str
 
 
 def _found(tables: list[str], column: str, wanted: str) -> "pl.DataFrame":
-    """The rows with this value: one column is searched, then the rows are read where they stand."""
+    """Returns the rows with this value; one column is searched, then only the matching rows are read."""
     import polars as pl
 
     rows = pl.scan_parquet(  # columns differ: only sets of prompts have their kinds

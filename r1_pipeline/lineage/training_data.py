@@ -1,7 +1,7 @@
-"""Who learned from what: the rows, sources and licences behind a model, and the models behind which a row stands.
+"""This module answers which rows, sources and licences a model was trained on, and which models were trained on a row.
 
-A model learns directly from the rows that it was trained on, and indirectly from whatever its parent, the writer of
-those rows or its reward models had learned. Inputs that keep rows out, count or set an amount teach nothing
+A model learns directly from the rows that it was trained on, and indirectly from everything that its parent, the writer
+of those rows or its reward models had learned. Inputs that filter rows, count them or set an amount are not trained on
 (`artifacts.edges`). Not covered: evaluation, from which no model of the graph learns.
 """
 
@@ -24,13 +24,13 @@ Rows = ProblemSet | PreferenceSet | Corpus
 
 
 class Share(Record):
-    """Rows of one source and licence that a model learned from."""
+    """The rows of one source and licence that a model learned from."""
 
     learner: str
-    """The model that was trained on them: the one asked about, or one that it learned from."""
+    """The model that was trained on them: the one queried, or one that it learned from."""
     data: str
     digest: str
-    """Content digest of `data`; for rows that a stage makes itself, of the model."""
+    """The content digest of `data`; for rows that a stage makes itself, the digest of the model."""
     source: str
     licence: str
     domain: str
@@ -43,23 +43,23 @@ class Learner(Record):
     model: str
     digest: str
     rows: int
-    """Rows that it was trained on itself."""
+    """The number of these rows that the model itself was trained on."""
     through: tuple[str, ...]
-    """Models that were trained on them and that it learned from; empty where there are none."""
+    """The models that were trained on them and that it learned from; empty if there are none."""
 
 
 def sources(library: Library, model: Artifact) -> list[Share]:
-    """What `model` learned from, its own rows first; raises `WrongKindError` for anything but a model."""
+    """Returns what `model` learned from, its own rows first; raises `WrongKindError` for anything but a model."""
     if not isinstance(model, Model):
         raise WrongKindError(f"{model.name} is {model.kind}, not a model; name a checkpoint or a reward model")
     return [share for learner in training_ancestors(library, model) for share in _shares(library, learner)]
 
 
 def models(library: Library, wanted: str) -> list[Learner]:
-    """Every model that learned from the rows with this sample, problem or pair id, source, or licence.
+    """Returns every model that learned from the rows with this sample, problem or pair id, source, or licence.
 
     A source is named as in the rows, or by its first parts: `NAME`, `NAME/FILE`, `NAME/FILE:LINE`. Raises
-    `ArtifactError` where no row fits.
+    `ArtifactError` if no row matches.
     """
     sets = library.of_kind(ProblemSet, PreferenceSet, Corpus)
     rows = {data.path: _matching(data, wanted) for data in sets if isinstance(data, Rows)}
@@ -79,25 +79,28 @@ def models(library: Library, wanted: str) -> list[Learner]:
 
 
 def training_sets(library: Library, model: Artifact) -> list[Rows]:
-    """The sets of rows that a model was itself trained on."""
+    """Returns the sets of rows that a model was itself trained on."""
     return [source for source in library.sources(model, is_training_edge) if isinstance(source, Rows)]
 
 
 def training_ancestors(library: Library, model: Artifact) -> list[Artifact]:
-    """`model`, then every model that it learned from, nearest first."""
+    """Returns `model`, then every model that it learned from, nearest first."""
     ancestors = with_ancestors([model], lambda artifact: library.sources(artifact, is_training_edge))
     return [artifact for artifact in ancestors if isinstance(artifact, Model)]
 
 
 def training_rows(data: Rows) -> "pl.LazyFrame":
-    """The rows of a set that models are trained on: of preference pairs, not the held-out ones."""
+    """Returns the rows of a set that models are trained on; of preference pairs, not the held-out ones."""
     import polars as pl
 
     return pl.scan_parquet([table for table in data.tables() if table.stem != "heldout"])
 
 
 def counted(rows: "pl.LazyFrame") -> "pl.DataFrame":
-    """`source` (without line and fact), `licence`, `domain`, `rows`; of preference pairs the domain is their kind."""
+    """Returns the number of `rows` of each `source` (without line and fact), `licence` and `domain`.
+
+    The domain of preference pairs is their kind.
+    """
     import polars as pl
 
     domain = pl.col("domain" if "domain" in rows.collect_schema() else "kind").alias("domain")
@@ -114,7 +117,7 @@ def _shares(library: Library, learner: Artifact) -> Iterator[Share]:
 
 
 def _own(model: Artifact, wanted: str) -> int:
-    """Rows that the stage made for itself."""
+    """Returns the number of matching rows that the model's stage made for itself."""
     return sum(
         row["rows"] for row in model.sources if row["licence"] == wanted or f"{row['source']}/".startswith(f"{wanted}/")
     )

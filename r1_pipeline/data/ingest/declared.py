@@ -1,4 +1,4 @@
-"""Which sources a user declares: a TOML file, and what becomes of it.
+"""A user declares sources in a TOML file; this module reads it, finds the files and hashes them.
 
     builtin = ["code", "stem", "logic", "general", "preference"]   # the built-in problems that stay
 
@@ -11,7 +11,7 @@
     side = "split"                        # or train, or heldout
 
 A Hugging Face data set has `hub`, `revision` (a commit, nothing that can move) and the exact names of its `files` in
-the place of `path`. A `SourceRecipe` is what enters fingerprints: names, mapping, the digest of every file, no paths.
+place of `path`. A `SourceRecipe` has what enters fingerprints: names, mapping and the digest of every file, no paths.
 Not covered: the rows (`ingest`), the built-in problems (`sources`).
 """
 
@@ -38,23 +38,23 @@ _GLOB = re.compile(r"[*?\[]")
 
 
 class SourceFile(Recipe):
-    """One file of a source."""
+    """A file of a source."""
 
     name: str
-    """Relative to the source's folder, with forward slashes."""
+    """The path relative to the source's folder, with forward slashes."""
     sha256: str
 
 
 class SourceRecipe(Recipe):
-    """A user's source, complete: what is in it and what its rows mean."""
+    """The complete description of a user's source: its files and the meaning of its rows."""
 
     name: str
     licence: str
-    """SPDX expression."""
+    """The licence, a canonical SPDX expression."""
     origin: str
-    """Where it was published, for people."""
+    """The place of publication, for people."""
     side: Side
-    """Where its rows go: training, held-out, or either by a hash of the fact."""
+    """The side that its rows are on: training, held-out, or either by a hash of the fact."""
     mapping: AnyMapping
     files: tuple[SourceFile, ...]
 
@@ -65,22 +65,22 @@ class SourceRecipe(Recipe):
 
     @property
     def digest(self) -> str:
-        """sha256 over names and contents of its files: the data version."""
+        """The sha256 over names and contents of its files: the data version."""
         return fingerprint(sorted([file.name, file.sha256] for file in self.files))
 
 
 @dataclass(frozen=True)
 class Declared:
-    """A sources file, resolved on this machine."""
+    """A sources file whose sources were found on this machine."""
 
     builtin: tuple[SourceName, ...]
     recipes: tuple[SourceRecipe, ...]
     folders: Mapping[str, str]
-    """Where the files of each source lie."""
+    """The directory with the files of each source."""
 
 
 class _Entry(Record):
-    """One `[[source]]`."""
+    """A `[[source]]` table of the file."""
 
     name: str = Field(pattern="^[a-z][a-z0-9_]*$")
     licence: str
@@ -114,7 +114,7 @@ class _Entry(Record):
 
 
 class _File(Record):
-    """The whole file."""
+    """The content of a sources file."""
 
     builtin: tuple[SourceName, ...]
     source: tuple[_Entry, ...]
@@ -128,7 +128,7 @@ class _File(Record):
 
 
 def read_sources(path: Path) -> Declared:
-    """What the file at `path` declares, with its data found (a data set of the Hub: fetched) and hashed.
+    """Reads the sources file at `path`, finds its data (a data set of the Hub is fetched) and hashes them.
 
     Raises `RecipeError`, `UnknownNameError` or `SourceError`, each with the name of the file or source.
     """
@@ -160,7 +160,7 @@ def read_sources(path: Path) -> Declared:
 
 
 def hashed(folder: Path, names: Iterable[str]) -> tuple[SourceFile, ...]:
-    """The files as they are now; a file is hashed again when its size or time has changed."""
+    """Returns the files with their current hashes; a file is hashed again when its size or time has changed."""
     return tuple(SourceFile(name=name, sha256=_sha256(folder / name)) for name in sorted(names))
 
 
@@ -177,25 +177,28 @@ def _sha256_once(path: Path, *_: int) -> str:
     return sha256_of(path)
 
 
-def _find(entry: _Entry, beside: Path) -> tuple[Path, list[str]]:
-    """(folder, names of files) of a local source."""
-    path = (beside / str(entry.path)).resolve()
+def _find(entry: _Entry, base: Path) -> tuple[Path, list[str]]:
+    """Returns the folder and the names of the files of a local source."""
+    path = (base / str(entry.path)).resolve()
     if path.is_file():
         if entry.files:
             raise RecipeError(f"source {entry.name}: {path} is a file; leave out files")
         return path.parent, [path.name]
     if not path.is_dir():
-        raise SourceError(f"source {entry.name}: {path} does not exist; give its path from {beside}")
+        raise SourceError(f"source {entry.name}: {path} does not exist; give its path from {base}")
     if not entry.files:
         raise RecipeError(f'source {entry.name}: {path} is a folder; say which files, e.g. files = ["*.jsonl"]')
     found = {pattern: [p for p in path.glob(pattern) if p.is_file()] for pattern in entry.files}
     if missing := [pattern for pattern, paths in found.items() if not paths]:
-        raise SourceError(f"source {entry.name}: {missing[0]!r} finds nothing in {path}; mend files")
+        raise SourceError(
+            f"source {entry.name}: {missing[0]!r} finds nothing in {path}; correct files in the sources file"
+        )
     return path, list({p.relative_to(path).as_posix() for paths in found.values() for p in paths})
 
 
 def _fetch(entry: _Entry) -> tuple[Path, list[str]]:
-    """(folder, names of files) of a data set of the Hugging Face Hub; what is in its cache is not asked for again."""
+    """Returns the folder and the names of the files of a data set of the Hugging Face Hub; cached files are not fetched
+    again."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 

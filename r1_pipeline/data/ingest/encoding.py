@@ -1,6 +1,6 @@
-"""Which encoding text that is not UTF-8 looks like, so that a message can say how to convert it.
+"""This module guesses the encoding of text that is not UTF-8, so that a message can say how to convert it.
 
-A guess for people: nothing is converted here. Names are those of `iconv`.
+It converts nothing. Names of encodings are those of `iconv`.
 """
 
 import re
@@ -12,12 +12,12 @@ _ZEROS: dict[tuple[bool, ...], str] = {
     (True, False, True, False): "UTF-16BE",
     (False, True, False, True): "UTF-16LE",
 }
-"""Where zero bytes stand in the first two or four characters of a file that begins in ASCII."""
+"""The pattern of zero bytes in the first two or four characters of a file that begins in ASCII."""
 _HAN_PAIRS = re.compile("[\u4e00-\u9fff]{2}")
 
 
 def wide_encoding(head: bytes) -> str:
-    """The encoding of two or four bytes a character of a file with these first four bytes; empty if it is none."""
+    """Returns the two- or four-byte encoding of a file with these first four bytes; empty if it has none."""
     for mark, name in _MARKS.items():
         if head.startswith(mark):
             return name
@@ -25,11 +25,11 @@ def wide_encoding(head: bytes) -> str:
 
 
 def looks_like(line: bytes) -> tuple[str, str]:
-    """The likeliest encoding of a line that is not UTF-8, for people and for `iconv`."""
-    for codec, said, name in (("gb2312", "Chinese (GB18030)", "GB18030"), ("shift_jis", "Shift JIS", "SHIFT_JIS")):
+    """Returns the likeliest encoding of a line that is not UTF-8: its name for people, and its name for `iconv`."""
+    for codec, label, name in (("gb2312", "Chinese (GB18030)", "GB18030"), ("shift_jis", "Shift JIS", "SHIFT_JIS")):
         try:
             if _HAN_PAIRS.search(line.decode(codec)):
-                return said, name
+                return label, name
         except UnicodeDecodeError:
             continue
     return "Latin-1 (Windows-1252)", "WINDOWS-1252"

@@ -1,15 +1,17 @@
-"""Rows of files: JSON lines, CSV and Parquet, plain or compressed (`.gz`, `.zst`), with the line that each stands on.
+"""This module reads the rows of JSON lines, CSV and Parquet files, plain or compressed (`.gz`, `.zst`), with their
+lines.
 
-The one reader of users' files: sources, `r1 screen` and `r1 grade` take the same rows. A row that cannot be read
-becomes a `Broken` with its line and the rows behind it are read on; a file that cannot be read raises `SourceError`.
-Lines are counted from 1 as an editor counts them (CSV: where the row begins, its header being line 1; Parquet: rows).
+It reads all files of users: sources, `r1 screen` and `r1 grade` take the same rows. A row that cannot be read becomes a
+`Broken` with its line, and reading continues behind it; a file that cannot be read raises `SourceError`. Lines are
+counted from 1 as an editor counts them (CSV: the line where the row begins, the header being line 1; Parquet: rows).
 
-    text      UTF-8, with or without a byte-order mark, with either line ending; half a surrogate pair is no text
-    JSON      NaN and infinities are no values; an object that has a key twice does not say which counts
-    CSV       has a header whose columns differ; every value is text
+    text      UTF-8, with or without a byte-order mark, with either line ending; half a surrogate pair is not text
+    JSON      NaN and infinities are not values; an object with a duplicate key is ambiguous and not read
+    CSV       has a header with distinct column names; every value is text
     Parquet   bytes that are UTF-8 are text; other bytes and durations cannot be printed; a map is an object
 
-Memory holds one line, or one batch of Parquet. Not covered: what the columns mean (`mapping`), encodings (`encoding`).
+Memory holds one line, or one batch of Parquet. Not covered: the meaning of the columns (`mapping`), encodings
+(`encoding`).
 """
 
 import csv
@@ -26,7 +28,7 @@ from r1_pipeline.data.ingest.encoding import looks_like, wide_encoding
 from r1_pipeline.errors import SourceError
 
 MAX_LINE = 64 * 1024**2
-"""Bytes of a line, and characters of a CSV field, at most."""
+"""The maximum number of bytes of a line, and of characters of a CSV field."""
 _BATCH = 1024
 _BOM = b"\xef\xbb\xbf"
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -34,24 +36,27 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Row:
-    """A row as it was read: column -> value, and where it stands."""
+    """A row as it was read, its columns by name, with its line."""
 
     line: int
     columns: dict[str, Any]
     raw: bytes = field(default=b"", compare=False, repr=False)
-    """The line, or the lines of a CSV row, as they stand in the file; empty for Parquet."""
+    """The line, or the lines of a CSV row, as they are in the file; empty for Parquet."""
 
 
 @dataclass(frozen=True)
 class Broken:
-    """A line that cannot be read, and why."""
+    """A line that cannot be read, with the reason."""
 
     line: int
     fault: str
 
 
 def read_rows(path: Path) -> Iterator[Row | Broken]:
-    """Every row of `path`, in order. Raises `SourceError` for a file that is no such file, or is cut off."""
+    """Yields every row of `path`, in order.
+
+    Raises `SourceError` for a file that cannot be read, is cut off or has another format.
+    """
     reader_of(format_of(path), path)
     try:
         with path.open("rb") as file:
@@ -61,7 +66,10 @@ def read_rows(path: Path) -> Iterator[Row | Broken]:
 
 
 def rows_of(file: BinaryIO, path: Path, otherwise: str = "") -> Iterator[Row | Broken]:
-    """Every row of the open `file` whose path is `path`; `otherwise` is the format where its name says none."""
+    """Yields every row of the open `file` whose path is `path`; `otherwise` is the format where its name has none.
+
+    Raises `SourceError` like `read_rows`.
+    """
     form = format_of(path)
     reader = reader_of(form if form in READERS else otherwise, path)
     try:
@@ -71,13 +79,13 @@ def rows_of(file: BinaryIO, path: Path, otherwise: str = "") -> Iterator[Row | B
 
 
 def format_of(path: Path) -> str:
-    """`.jsonl` for `train.jsonl.gz`."""
+    """Returns the format of a file by its name: `.jsonl` for `train.jsonl.gz`."""
     name = path.with_suffix("") if path.suffix in (".gz", ".zst") else path
     return name.suffix.lower()
 
 
 def csv_header(path: Path) -> bytes:
-    """The header of a CSV file as it stands there."""
+    """Returns the header of a CSV file as it is in the file."""
     with path.open("rb") as file:
         text = _CsvText(_lines(file, path))
         next(csv.reader(text, strict=True), None)
@@ -85,7 +93,7 @@ def csv_header(path: Path) -> bytes:
 
 
 def reader_of(form: str, path: Path) -> "Reader":
-    """The reader of a format; raises `SourceError` that names the valid ones."""
+    """Returns the reader of a format; raises `SourceError` with the valid formats for any other."""
     if form not in READERS:
         raise SourceError(f"{path} is none of {', '.join(READERS)} (each also .gz or .zst, but Parquet); convert it")
     return READERS[form]
@@ -156,7 +164,8 @@ def _csv(file: BinaryIO, path: Path) -> Iterator[Row | Broken]:
 
 
 class _CsvText:
-    """Lines for the CSV reader; one that is no text reads as an empty field and is noted in `faults`."""
+    """An iterator of lines for the CSV reader; a line that is not text reads as a placeholder, with its reason in
+    `faults`."""
 
     def __init__(self, lines: Iterator[tuple[int, bytes | None]]) -> None:
         self.faults: dict[int, str] = {}
@@ -177,18 +186,18 @@ class _CsvText:
                 yield "?\n"
 
     def taken(self) -> bytes:
-        """The lines since the last call, as they stand in the file."""
+        """Returns the lines since the last call, as they are in the file."""
         taken, self._taken = b"".join(self._taken), []
         return taken
 
 
 def _not_utf8(error: UnicodeDecodeError) -> str:
-    said, name = looks_like(error.object)
-    return f"not UTF-8 at byte {error.start}; it looks like {said}, convert the file: iconv -f {name} -t UTF-8"
+    label, name = looks_like(error.object)
+    return f"not UTF-8 at byte {error.start}; it looks like {label}, convert the file: iconv -f {name} -t UTF-8"
 
 
 def _lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes | None]]:
-    """(number, line) with its ending; None in the place of a line that is too long."""
+    """Yields each number and line with its ending; None in place of a line that is too long."""
     import pyarrow as pa
 
     compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
@@ -226,7 +235,7 @@ def _parquet(file: BinaryIO, path: Path) -> Iterator[Row | Broken]:
 
 
 def _python_rows(batch: Any) -> Iterable[dict[str, Any] | str]:
-    """The rows of a batch; in the place of one with a value that Python cannot hold, what is wrong with it."""
+    """Returns the rows of a batch; a row with a value that Python cannot represent is replaced by the reason."""
     try:
         rows: list[dict[str, Any]] = batch.to_pylist(maps_as_pydicts="strict")
     except (ValueError, OverflowError, KeyError) as error:
@@ -237,21 +246,22 @@ def _python_rows(batch: Any) -> Iterable[dict[str, Any] | str]:
 
 
 class NoText(bytes):
-    """Bytes that are not UTF-8: they cannot be printed by mistake."""
+    """Bytes that are not UTF-8 and cannot be printed by mistake."""
 
     def __str__(self) -> NoReturn:
         raise ValueError("bytes that are not UTF-8 are no text")
 
 
 class Duration(timedelta):
-    """A duration, which has many forms as text: it cannot be printed by mistake."""
+    """A duration, which has many forms as text and cannot be printed by mistake."""
 
     def __str__(self) -> NoReturn:
         raise ValueError("a duration has no one form as text; convert it to a number or a text")
 
 
 def _careful(value: Any) -> Any:
-    """`value` with text in the place of bytes that are UTF-8; what is no text cannot be printed by mistake."""
+    """Returns `value` with text in place of bytes that are UTF-8; bytes and durations become types that refuse to be
+    printed."""
     if isinstance(value, bytes):
         try:
             return value.decode("utf-8")

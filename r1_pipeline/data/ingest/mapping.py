@@ -1,11 +1,11 @@
-"""From the columns of a row to what it is, as a mapping declares it.
+"""A mapping declares how the columns of a row make a record.
 
     makes = "problem"         a question with its reference, or a prompt without one      -> Problem
     makes = "demonstration"   a general prompt, of one turn or several, and a written reply -> Problem with `reply`
     makes = "pair"            a better and a worse reply to one prompt                     -> PreferencePair
 
 A mapping is a small TOML file whose values are Jinja templates over the columns of a row (`row` is the whole row, for
-columns whose names are no identifiers), filled in a sandbox:
+columns whose names are not identifiers), rendered in a sandbox:
 
     makes = "problem"
     domain = "math"
@@ -13,8 +13,8 @@ columns whose names are no identifiers), filled in a sandbox:
     question = '{{ question }}'
     answer = '{{ answer | after("####") }}'
 
-Mappings that ship with the project are in `data/mappings`. Not covered: how values are filled (`rendering`), files
-(`files`), grading.
+Mappings that ship with the project are in `data/mappings`. Not covered: rendering (`rendering`), files (`files`),
+grading.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ K = TypeVar("K", PromptKind, PreferenceKind)
 
 
 def _one_of(valid: tuple[str, ...]) -> AfterValidator:
-    """Refuses a kind that is neither a template nor one of `valid`."""
+    """Returns a validator that rejects a kind that is neither a template nor one of `valid`."""
 
     def check(source: str) -> str:
         if "{" not in source and source not in valid:
@@ -64,13 +64,13 @@ PreferenceKindTemplate = Annotated[Template, _one_of(PREFERENCE_KINDS)]
 
 
 class TestsMapping(Recipe):
-    """Where the hidden tests of a code problem come from; fields as in `records.TestCase`."""
+    """The mapping of the hidden tests of a code problem; its fields are those of `records.TestCase`."""
 
     __test__ = False  # not a pytest class
 
     kind: Literal["call", "stdin", "unit"]
     each: Expression
-    """A list; each of its elements is `case` in the templates below and becomes one test."""
+    """An expression for a list; each of its elements is `case` in the templates below and becomes one test."""
     function: Template
     given: Template
     expected: Template
@@ -79,7 +79,7 @@ class TestsMapping(Recipe):
     prelude: Annotated[Template | None, AddedField()] = None
 
     def tests(self, columns: Mapping[str, Any]) -> tuple[TestCase, ...]:
-        """One test for each element."""
+        """Returns one test for each element; raises `RowError` if there are none."""
         cases = list(filled(expression_of(self.each), columns))
         if not cases:
             raise RowError("there are no tests")
@@ -99,11 +99,12 @@ class TestsMapping(Recipe):
 
 class _Mapping(Recipe):
     language: Template
-    """Comes out as a code of `data.language_id.LANGUAGES`, such as `en`."""
+    """A template that renders to a code of `data.language_id.LANGUAGES`, such as `en`."""
     require: Expression | None = None
-    """Rows for which this is false are set aside."""
+    """A condition; rows for which it is false are dropped."""
     fact: Template | None = None
-    """What the row is about; rows of one fact fall on one side of the split. The question or prompt if left out."""
+    """A template for the fact that the row is about, the question or prompt by default; all rows of one fact are on one
+    side of the split."""
 
     def _language(self, columns: Mapping[str, Any]) -> Language:
         found = text_of(self.language, columns)
@@ -124,25 +125,26 @@ class _Mapping(Recipe):
         raise RowError(f"the kind is {found!r}, not one of {', '.join(valid)}; translate it in the mapping")
 
     def _named(self, place: str, about: str, columns: Mapping[str, Any]) -> str:
-        """The source of a row: `place#fact`."""
+        """Returns the source of a row: `place#fact`."""
         fact = about if self.fact is None else stripped("fact", self.fact, columns)
         return f"{place}#{hashlib.sha256(fact.encode()).hexdigest()[:16]}"
 
 
 class ProblemMapping(_Mapping):
-    """A row is a problem."""
+    """The mapping of a row to a problem."""
 
     makes: Literal["problem"]
     domain: Domain
-    """Decides who verifies: maths by value, stem and logic by letter or word, code by its tests."""
+    """The domain, which decides the verifier: maths by value, stem and logic by letter or word, code by its tests."""
     question: Template
     answer: Template | None = None
-    """Reference answer, for code a passing program; None for prompts, and for code that has tests alone."""
+    """The reference answer, for code a passing program; None for prompts, and for code that has tests alone."""
     tests: TestsMapping | None = None
     verifier: Annotated[str | None, AddedField()] = None
-    """Who judges these problems, if not the verifier of their domain (`rewards.graders.VERIFIERS`)."""
+    """The verifier of these problems, if not that of their domain (`rewards.graders.VERIFIERS`)."""
     kind: Annotated[PromptKindTemplate | None, AddedField()] = None
-    """Of general prompts: comes out as helpful, safety (to be declined) or harmless (only looks so); None: helpful."""
+    """The kind of general prompts, a template that renders to helpful, safety (to be declined) or harmless (only looks
+    harmful); None means helpful."""
 
     @model_validator(mode="after")
     def _has_a_kind_if_general(self) -> Self:
@@ -151,7 +153,7 @@ class ProblemMapping(_Mapping):
         return self
 
     def record(self, columns: Mapping[str, Any], place: str, licence: str) -> Problem:
-        """The problem of a row that stands at `place`; raises `RowError`."""
+        """Returns the problem of the row at `place`; raises `RowError` if the row does not fit the mapping."""
         columns = {**columns, "row": columns}
         self._check(columns)
         question = stripped("question", self.question, columns)
@@ -172,18 +174,19 @@ class ProblemMapping(_Mapping):
 
 
 class DemonstrationMapping(_Mapping):
-    """A row is a general prompt and what somebody wrote in reply."""
+    """The mapping of a row to a general prompt and a reply that somebody wrote."""
 
     makes: Literal["demonstration"]
     prompt: Template | None = None
-    """The prompt, of one turn."""
+    """A template for a prompt of one turn."""
     turns: Expression | None = None
-    """In its place, the turns of a dialogue as a list of texts: the user's first and last, the assistant's between."""
+    """An expression for the turns of a dialogue, in place of `prompt`: a list of texts, the user's first and last, the
+    assistant's between."""
     reply: Template
     reasoning: Template | None = None
-    """What the writer thought first, where the data set has it; None: models learn the reply alone."""
+    """A template for the writer's reasoning, where the data set has it; None: models learn the reply alone."""
     kind: PromptKindTemplate | None = None
-    """As of a problem."""
+    """The kind of the prompt, as in `ProblemMapping`."""
 
     @model_validator(mode="after")
     def _has_one_prompt(self) -> Self:
@@ -193,16 +196,17 @@ class DemonstrationMapping(_Mapping):
 
     @property
     def domain(self) -> Domain:
-        """Demonstrations are general prompts."""
+        """The domain of demonstrations, which are general prompts."""
         return "general"
 
     def record(self, columns: Mapping[str, Any], place: str, licence: str) -> Problem:
-        """The prompt with its reply of a row that stands at `place`; raises `RowError`."""
+        """Returns the prompt of the row at `place` with its reply; raises `RowError` if the row does not fit the
+        mapping."""
         columns = {**columns, "row": columns}
         self._check(columns)
         turns = self._turns(columns)
-        question, said = dialogue(turns), stripped("reply", self.reply, columns)
-        if split_reply("chat", said).final != said:
+        question, written = dialogue(turns), stripped("reply", self.reply, columns)
+        if split_reply("chat", written).final != written:
             raise RowError("the reply has tags of reasoning in it; take them apart with reasoning and reply")
         thought = None if self.reasoning is None else stripped("reasoning", self.reasoning, columns)
         return Problem(
@@ -215,20 +219,21 @@ class DemonstrationMapping(_Mapping):
             source=self._named(place, question, columns),
             licence=licence,
             kind=_stated(self, columns),
-            reply=said if thought is None else reply(thought, said),
+            reply=written if thought is None else reply(thought, written),
             rounds=len(turns) // 2 + 1 if len(turns) > 1 else None,
         )
 
     def _turns(self, columns: Mapping[str, Any]) -> list[str]:
-        """The user's first and last, the assistant's between."""
+        """Returns the turns: the user's first and last, the assistant's between; raises `RowError` for anything
+        else."""
         if self.turns is None:
             return [stripped("prompt", str(self.prompt), columns)]
-        said = filled(expression_of(self.turns), columns)
-        if not isinstance(said, list) or not all(isinstance(turn, str) and turn.strip() for turn in said):
+        turns = filled(expression_of(self.turns), columns)
+        if not isinstance(turns, list) or not all(isinstance(turn, str) and turn.strip() for turn in turns):
             raise RowError("turns are not a list of texts")
-        if len(said) % 2 == 0:
-            raise RowError(f"there are {len(said)} turns; an odd number, so that the user says the first and the last")
-        return [turn.strip() for turn in said]
+        if len(turns) % 2 == 0:
+            raise RowError(f"there are {len(turns)} turns; an odd number, so that the user says the first and the last")
+        return [turn.strip() for turn in turns]
 
 
 def _stated(mapping: "ProblemMapping | DemonstrationMapping", columns: Mapping[str, Any]) -> PromptKind | None:
@@ -236,17 +241,17 @@ def _stated(mapping: "ProblemMapping | DemonstrationMapping", columns: Mapping[s
 
 
 class PairMapping(_Mapping):
-    """A row is a better and a worse reply to one prompt."""
+    """The mapping of a row to a better and a worse reply to one prompt."""
 
     makes: Literal["pair"]
     kind: PreferenceKindTemplate
-    """Comes out as helpful or safety: which reward model learns from it."""
+    """A template that renders to helpful or safety, the reward model that is trained on the pair."""
     prompt: Template
     chosen: Template
     rejected: Template
 
     def record(self, columns: Mapping[str, Any], place: str, licence: str) -> PreferencePair:
-        """The pair of a row that stands at `place`; raises `RowError`."""
+        """Returns the pair of the row at `place`; raises `RowError` if the row does not fit the mapping."""
         columns = {**columns, "row": columns}
         self._check(columns)
         prompt, chosen, rejected = (
@@ -271,31 +276,31 @@ _ADAPTER: TypeAdapter[ProblemMapping | DemonstrationMapping | PairMapping] = Typ
 
 
 def shipped_mappings() -> list[str]:
-    """Names of the mappings that come with the project."""
+    """Returns the names of the mappings that ship with the project, sorted."""
     return sorted(entry.name.removesuffix(".toml") for entry in SHIPPED.iterdir() if entry.name.endswith(".toml"))
 
 
-def load_mapping(name: str, beside: Path) -> ProblemMapping | DemonstrationMapping | PairMapping:
-    """A shipped mapping by its name, or one from a `.toml` file, relative to the folder `beside`.
+def load_mapping(name: str, base: Path) -> ProblemMapping | DemonstrationMapping | PairMapping:
+    """Returns a shipped mapping by its name, or one from a `.toml` file, relative to the folder `base`.
 
-    Raises `UnknownNameError` with the names there are, or `RecipeError` naming file and field.
+    Raises `UnknownNameError` with the valid names, or `RecipeError` with the file and the field.
     """
     if not name.endswith(".toml"):
         if name not in shipped_mappings():
             raise UnknownNameError("mapping", name, [*shipped_mappings(), "a .toml file"])
         return parse_toml((SHIPPED / f"{name}.toml").read_text(encoding="utf-8"), name, _ADAPTER)
-    path = beside / name
+    path = base / name
     try:
         return parse_toml(path.read_text(encoding="utf-8"), str(path), _ADAPTER)
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"the mapping {path} cannot be read: {error}; give its path from {beside}") from error
+        raise RecipeError(f"the mapping {path} cannot be read: {error}; give its path from {base}") from error
 
 
 T = TypeVar("T")
 
 
 def parse_toml(text: str, name: str, adapter: TypeAdapter[T]) -> T:
-    """What `text` declares; raises `RecipeError` that names file and line, or field."""
+    """Parses and validates `text`; raises `RecipeError` with the file and the line or field."""
     try:
         return adapter.validate_python(tomllib.loads(text.removeprefix("\ufeff")))
     except tomllib.TOMLDecodeError as error:
@@ -305,8 +310,8 @@ def parse_toml(text: str, name: str, adapter: TypeAdapter[T]) -> T:
 
 
 def faults_of(error: ValidationError) -> Iterator[str]:
-    """Every fault of a validation, as `field: what is wrong`."""
+    """Yields every fault of a validation, as `field: what is wrong`."""
     for fault in error.errors():
         place = ".".join(str(part) for part in fault["loc"])
-        said = fault["msg"].removeprefix("Value error, ") + ("; add it" if fault["type"] == "missing" else "")
-        yield f"{place}: {said}" if place else said
+        message = fault["msg"].removeprefix("Value error, ") + ("; add it" if fault["type"] == "missing" else "")
+        yield f"{place}: {message}" if place else message

@@ -1,10 +1,10 @@
-"""Values of a mapping: Jinja templates over the columns of a row, filled in a sandbox.
+"""This module renders the values of a mapping, Jinja templates over the columns of a row, in a sandbox.
 
-Filters beside Jinja's own: `after(mark)`, the text behind the last `mark`; `boxed`, what the last `\\boxed{}` holds;
-`match(pattern)`, what the first group of a regular expression finds; `choices`, options as lines `A. …`. A column that
-is missing, null, NaN, a list, a duration or bytes that are no text, a filter that finds nothing, and a field that comes
-out empty are faults of the row.
-Not covered: which fields a mapping has (`mapping`).
+It adds filters to Jinja's own: `after(mark)`, the text behind the last `mark`; `boxed`, the content of the last
+`\\boxed{}`; `match(pattern)`, the first group of a regular expression; `choices`, options as lines `A. …`. A column
+that is missing, null, NaN, a list, a duration or bytes that are not text, a filter that finds nothing, and a field that
+renders to an empty text are faults of the row.
+Not covered: the fields of a mapping (`mapping`).
 """
 
 import math
@@ -25,11 +25,15 @@ _COLUMN = re.compile(r"\{\{ *(?!(?:[Tt]rue|[Ff]alse|[Nn]one) *\})([A-Za-z_][A-Za
 
 
 class RowError(Exception):
-    """Why a row does not fit its mapping."""
+    """A fault of a row: the reason why it does not fit its mapping."""
 
 
 def _plain(value: Any) -> Any:
-    """What a template may print: text, dates and finite numbers, whole ones without a point."""
+    """Returns the value in a form that a template may print: text, dates and finite numbers, integral ones without a
+    decimal point.
+
+    Raises `RowError` for anything else.
+    """
     if value is None:
         raise RowError("a column is null")
     if isinstance(value, float):
@@ -85,7 +89,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
 
 
 def columns_named(template: str) -> set[str]:
-    """Columns of a row that a template names."""
+    """Returns the names of the columns that a template uses."""
     return meta.find_undeclared_variables(_environment().parse(template)) - {"row"}
 
 
@@ -115,7 +119,7 @@ def _template(source: str) -> Callable[..., str]:
 
 
 def _one(name: str, columns: Mapping[str, Any]) -> str:
-    """What the commonest template says, `{{ name }}`, ten times as fast."""
+    """Renders the commonest template, `{{ name }}`, ten times as fast as Jinja."""
     if name not in columns:
         raise RowError(f"{name!r} is undefined")
     return str(_plain(columns[name]))
@@ -123,18 +127,18 @@ def _one(name: str, columns: Mapping[str, Any]) -> str:
 
 @cache
 def expression_of(source: str) -> Callable[..., Any]:
-    """The expression `source`, to be called with columns."""
+    """Returns the compiled expression `source`, a function of the columns."""
     return _environment().compile_expression(source, undefined_to_none=False)
 
 
 Template = Annotated[str, AfterValidator(_compiles)]
-"""Text with `{{ column }}` in it."""
+"""Text with Jinja expressions such as `{{ column }}`."""
 Expression = Annotated[str, AfterValidator(_evaluates)]
-"""What would stand inside `{{ }}`."""
+"""A Jinja expression, without `{{ }}`."""
 
 
 def filled(fill: Callable[..., Any], columns: Mapping[str, Any]) -> Any:
-    """What `fill` makes of the columns; raises `RowError` for whatever goes wrong in it."""
+    """Returns `fill(columns)`; raises `RowError` for any error in it."""
     try:
         return fill(columns)
     except (TemplateError, TypeError, ValueError, LookupError, AttributeError, re.error) as error:
@@ -142,7 +146,7 @@ def filled(fill: Callable[..., Any], columns: Mapping[str, Any]) -> Any:
 
 
 def text_of(source: str, columns: Mapping[str, Any]) -> str:
-    """The template `source`, filled."""
+    """Renders the template `source`; raises `RowError` if that fails or the result is not valid Unicode."""
     text = str(filled(_template(source), columns))
     if not text.isascii() and (lone := re.search("[\ud800-\udfff]", text)):
         raise RowError(f"half a character, \\u{ord(lone[0]):x}")
@@ -150,7 +154,7 @@ def text_of(source: str, columns: Mapping[str, Any]) -> str:
 
 
 def stripped(name: str, source: str, columns: Mapping[str, Any]) -> str:
-    """The same without the space around it; an empty one is a fault of the row."""
+    """Renders the template `source` of the field `name` and strips it; raises `RowError` if the result is empty."""
     text = text_of(source, columns).strip()
     if not text:
         raise RowError(f"the {name} is empty")

@@ -1,7 +1,7 @@
-"""The rows of a user's source as problems or preference pairs, and what was set aside of it, and why.
+"""This module turns the rows of a user's source into problems or preference pairs, or drops them with a reason.
 
-Nothing is dropped silently: every row either fits or becomes a `DroppedRow` with file, line and reason. A row says
-where it stands: `NAME/FILE:LINE#FACT`. Not covered: the split, repeats and reference answers (`curation`).
+Nothing is dropped silently: every row either fits or becomes a `DroppedRow` with file, line and reason. The `source` of
+a row states its place: `NAME/FILE:LINE#FACT`. Not covered: the split, duplicates and reference answers (`curation`).
 """
 
 from collections.abc import Iterator
@@ -16,54 +16,57 @@ from r1_pipeline.records import PreferencePair, Problem, Record
 
 
 class DroppedRow(Record):
-    """A row that does not enter a set."""
+    """A row that does not enter a set, with its place and the reason."""
 
     source: str
     file: str
     line: int
-    """Counted from 1; of a Parquet file: the row."""
+    """The line, counted from 1; in a Parquet file the row."""
     reason: str
-    """`unreadable`; `unmapped`: it does not fit the mapping; `repeated`; `also_heldout`; `reference_OUTCOME`: its
-    reference fails its verifier; `contradictory`: another row says the opposite; `too_long` for a model."""
+    """The drop reason.
+
+    `unreadable`; `unmapped`: it does not fit the mapping; `repeated`; `also_heldout`; `reference_OUTCOME`: its
+    reference fails its verifier; `contradictory`: another row says the opposite; `too_long` for a model.
+    """
     detail: str
-    """One line."""
+    """The evidence, in one line."""
 
     @property
     def where(self) -> str:
-        """For people."""
+        """The place of the row, for people."""
         return f"{self.source}/{self.file}:{self.line}" if self.file else self.source
 
 
 class Place(Record):
-    """Where a row stands."""
+    """The place of a row in the files of its source."""
 
     source: str
     file: str
-    """Empty for a generated row."""
+    """The file; empty for a generated row."""
     line: int
-    """0 for a generated row."""
+    """The line, counted from 1; 0 for a generated row."""
 
     def __str__(self) -> str:
         return f"{self.source}/{self.file}:{self.line}"
 
     @classmethod
     def of(cls, source: str) -> "Place":
-        """What the `source` of a record says."""
+        """Parses the place from the `source` of a record."""
         origin = Origin.of(source)
         return cls(source=origin.source, file=origin.file, line=origin.line)
 
     def drop(self, reason: str, detail: str) -> DroppedRow:
-        """The row that stands here, set aside."""
+        """Returns the row at this place as a dropped one."""
         return DroppedRow(source=self.source, file=self.file, line=self.line, reason=reason, detail=detail)
 
 
 def place_of(source: str) -> str:
-    """The `source` of a record without the fact."""
+    """Returns the `source` of a record without the fact."""
     return Origin.of(source).place
 
 
 def read_source(source: SourceRecipe, folder: Path) -> Iterator[Problem | PreferencePair | DroppedRow]:
-    """Every row of `source`, in order of files and lines.
+    """Yields every row of `source`, in order of files and lines.
 
     Raises `SourceError` for files that are not those of the recipe any more, that cannot be read, or of which no row
     fits.
@@ -81,7 +84,7 @@ def _read_file(source: SourceRecipe, folder: Path, name: str) -> Iterator[Proble
         if not isinstance(made, DroppedRow):
             fits = True
         elif not fits and first.startswith(" "):
-            first = f":{made.line}: {made.detail}; mend the mapping or the file"
+            first = f":{made.line}: {made.detail}; correct the mapping or the file"
         yield made
     if not fits:
         raise SourceError(f"no row of source {source.name} fits: {folder / name}{first}")

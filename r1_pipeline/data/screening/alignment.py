@@ -1,9 +1,9 @@
-"""Comparison of a benchmark item with a passage of a text, word by word: few edits, and none of a number.
+"""Alignment compares a benchmark item with a passage of a text, word by word: few edits, and none of a number.
 
-`stands_in` decides about a pair of text and item that n-grams have brought together. Words that were joined or
-parted (`ab`, `a b`; `far-mer`) agree, a number in words agrees with its digits, a footnote mark may come or go, and a
-number may be said twice (`6 (six) weeks`). Every other word that is replaced, added or left out is an edit; with
-another number in any place it is another problem. Not covered: numbers of several words but `twenty-five`.
+`stands_in` decides about a pair of text and item that share n-grams. Words that were joined or split (`ab`, `a b`;
+`far-mer`) agree, a number in words agrees with its digits, a footnote mark may be added or left out, and a number may
+be repeated (`6 (six) weeks`). Every other word that is replaced, added or left out is an edit; a problem with another
+number in any place is another problem. Not covered: numbers of several words except those like `twenty-five`.
 """
 
 import re
@@ -38,16 +38,18 @@ _FOOTNOTE = re.compile(
     r"((?:[^\W\d_]{2}|[\u4e00-\u9fff]|[0-9)%$])[.,;:!?，。；：！？]?) ?(?:<sup>)?\[\^?([0-9]{1,2})\](?:</sup>)?"
     r"|([^\W\d_]{2}[.,;:!?]?)(?:<sup>1</sup>|¹)"
 )
-"""A number in brackets behind a word, a number or a formula; or a raised 1, which is no power, behind a word."""
+"""A footnote mark: a number in brackets behind a word, a number or a formula; or a raised 1, which is no power, behind
+a word."""
 _FOOTNOTE_COMMAND = re.compile(r"\\footnote(?:mark|text)?(?:\[[0-9]+\])?(?:\{[^{}]*\})?")
 _LETTERS = str.maketrans("0123456789", "abcdefghij")
 
 NUMBER_WORDS = (*_DIGITS, *_OTHER_NUMBERS)
-"""Words that say a number: with another one it is another problem."""
+"""Words that mean a number; a text with another one is another problem."""
 
 
 def comparable_words(texts: "pl.Series") -> list[list[str]]:
-    """Words of each text as `stands_in` compares them: numbers in digits, a footnote mark as a word of its own."""
+    """Returns the words of each text as `stands_in` compares them: numbers in digits, a footnote mark as a word of its
+    own."""
     import polars as pl
 
     plain = (_FOOTNOTE_COMMAND.sub(" ", text) for text in texts)
@@ -57,10 +59,11 @@ def comparable_words(texts: "pl.Series") -> list[list[str]]:
 
 
 def stands_in(text: Sequence[str], item: Sequence[str], window: int, min_share: float) -> bool | None:
-    """True where some passage of `text` is `item` but for edits; None where one is, but with another number.
+    """Returns true if some passage of `text` is `item` up to edits, None if one is except for another number, else
+    false.
 
-    An edit is allowed for each 1 / (1 - `min_share`) different words of the item. Both come from `comparable_words`;
-    passages are looked for around runs of `window` words that both have.
+    One edit is allowed for each 1 / (1 - `min_share`) different words of the item. Both come from `comparable_words`;
+    passages are searched around runs of `window` words that both have.
     """
     if _joined(item) in _joined(text):
         return True
@@ -75,7 +78,7 @@ def stands_in(text: Sequence[str], item: Sequence[str], window: int, min_share: 
 
 
 def _anchors(item: Sequence[str], text: Sequence[str], window: int) -> Iterator[tuple[int, int]]:
-    """(place in `item`, place in `text`) of each place in `text` where the first shared run of words stands."""
+    """Yields the place in `item` and in `text` of each occurrence in `text` of the first shared run of words."""
     whole = _joined(text)
     for start in range(len(item) - window + 1):
         run = _joined(item[start : start + window])
@@ -92,13 +95,13 @@ def _joined(words: Sequence[str]) -> str:
 
 
 class _Found(NamedTuple):
-    """How a passage differs from an item."""
+    """The differences between a passage and an item."""
 
     edits: int
     numbers_stand: bool
-    """Whether each number of the item stands in its place, and no other among them."""
+    """True if each number of the item is in its place, and there is no other among them."""
     other_number: bool
-    """Whether another number stands in the place of one."""
+    """True if another number is in the place of one."""
 
 
 def _compare(item: Sequence[str], passage: Sequence[str]) -> _Found:
@@ -120,7 +123,8 @@ def _compare(item: Sequence[str], passage: Sequence[str]) -> _Found:
 
 
 def _is_joined(mine: Sequence[str], theirs: Sequence[str], at_start: bool, at_end: bool) -> bool:
-    """Whether both are the same letters, cut into words in another way; beyond an edge of the item is other text."""
+    """Returns true if both are the same letters, split into words differently; beyond an edge of the item is other
+    text."""
     letters, others = "".join(mine), "".join(theirs)
     if not mine or any(map(_is_mark, (*mine, *theirs))):
         return False
@@ -128,9 +132,9 @@ def _is_joined(mine: Sequence[str], theirs: Sequence[str], at_start: bool, at_en
 
 
 def _is_said_twice(item: Sequence[str], place: int, added: Sequence[str]) -> bool:
-    """Whether a number was added beside the same number."""
-    beside = (*item[max(0, place - 1) : place], *item[place : place + 1])
-    return len(added) == 1 and _is_number(added[0]) and added[0] in beside
+    """Returns true if a number was added next to the same number."""
+    neighbours = (*item[max(0, place - 1) : place], *item[place : place + 1])
+    return len(added) == 1 and _is_number(added[0]) and added[0] in neighbours
 
 
 def _as_word(found: re.Match[str]) -> str:
@@ -146,7 +150,7 @@ def _is_number(word: str) -> bool:
 
 
 def _in_digits(words: Sequence[str]) -> Iterator[str]:
-    """`words` with digits for the numbers below a hundred that stand in letters."""
+    """Yields `words` with digits for the numbers below a hundred that are spelled out."""
     skip = False
     for word, after in zip(words, (*words[1:], ""), strict=True):
         if skip:

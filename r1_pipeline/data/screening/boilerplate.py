@@ -1,7 +1,8 @@
-"""What many rows share: a prompt template, a system prompt, the text of a tool; it says nothing of how alike they are.
+"""Boilerplate is text that many rows share, such as a prompt template; it is no evidence that two rows are alike.
 
-`boilerplate_trigrams` counts in how many rows of a sample each token triple stands, in a table of fixed size, so that
-memory does not grow with the rows. `loss` says to people that most rows are dropped, with the words that these share.
+`boilerplate_trigrams` counts the rows of a sample in which each token triple occurs, in a table of fixed size, so that
+memory does not grow with the rows. `loss` writes a warning for people when most rows are dropped, with the words that
+these share.
 """
 
 from collections import Counter
@@ -19,17 +20,17 @@ if TYPE_CHECKING:
     import polars as pl
 
 SAMPLE = 4096
-"""Rows that are looked at to tell what is common."""
+"""The number of rows sampled to find common triples."""
 PHRASE_SAMPLE = 256
-"""Texts that are looked at for the phrase that they share."""
+"""The number of texts sampled to find the phrase that they share."""
 PHRASE_WORDS = 24
-"""Words of it that are said."""
+"""The maximum number of words of that phrase in a message."""
 _STRIDE = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True)
 class Boilerplate:
-    """Token triples that carry no weight, by the buckets of their hashes."""
+    """Token triples that carry no weight, as buckets of their hashes."""
 
     buckets: NDArray[np.int64]
 
@@ -40,7 +41,7 @@ class Boilerplate:
         return table
 
     def holds(self, values: Hashes) -> Mask:
-        """A mask of those of the triples `values` that are common."""
+        """Returns a mask of the common ones among the triples `values`."""
         held: Mask = self._table[bucket(values)]
         return held
 
@@ -49,7 +50,8 @@ NO_BOILERPLATE = Boilerplate(np.empty(0, dtype=np.int64))
 
 
 def sampled_rows(height: int) -> NDArray[np.int64]:
-    """Numbers of at most `SAMPLE` of `height` rows, spread evenly and in no step that a table could share."""
+    """Returns the numbers of at most `SAMPLE` of `height` rows, spread evenly with a step that avoids periods of the
+    table."""
     if height <= SAMPLE:
         return np.arange(height)
     strata = np.arange(SAMPLE)
@@ -57,7 +59,8 @@ def sampled_rows(height: int) -> NDArray[np.int64]:
 
 
 def boilerplate_trigrams(texts: Iterable["pl.Series"], height: int, share: float, least: int) -> Boilerplate:
-    """Triples of at least `share` of all `height` rows, and of `least` rows, as the sample `texts` tells."""
+    """Returns the triples of at least `share` of all `height` rows, and of `least` rows, estimated from the sample
+    `texts`."""
     counts = np.zeros(BUCKETS, dtype=np.uint16)  # of `SAMPLE` rows at most
     seen = 0
     for piece in texts:
@@ -71,7 +74,7 @@ def boilerplate_trigrams(texts: Iterable["pl.Series"], height: int, share: float
 
 
 def without_boilerplate(tokens: Ngrams, common: Boilerplate) -> tuple[Ngrams, Mask]:
-    """The triples of `tokens` that are not common, and which of the tokens stand in one of them."""
+    """Returns the triples of `tokens` that are not common, and a mask of the tokens that occur in one of them."""
     runs, within = tokens.runs(TRIGRAM)
     wanted = within & ~common.holds(runs)
     standing = np.zeros(len(tokens.values), dtype=np.bool_)
@@ -81,7 +84,7 @@ def without_boilerplate(tokens: Ngrams, common: Boilerplate) -> tuple[Ngrams, Ma
 
 
 def loss(dropped: "pl.DataFrame", rows: "pl.LazyFrame") -> str:
-    """The line that says that most of `rows` are `dropped`, why, and with which words; empty where most of them stay.
+    """Returns the warning that most of `rows` are `dropped`, why, and with which words; empty if at most half are.
 
     `dropped` has `row` and `reason`, `rows` has `text`.
     """
@@ -96,12 +99,13 @@ def loss(dropped: "pl.DataFrame", rows: "pl.LazyFrame") -> str:
     few = those.gather(np.unique(np.linspace(0, len(those) - 1, PHRASE_SAMPLE).astype(np.int64))).implode()
     texts = rows.with_row_index("place").filter(pl.col("place").cast(pl.Int64).is_in(few)).select("text")
     phrase = shared_phrase(texts.collect(engine="streaming")["text"].fill_null(""))
-    said = f"{dropped.height:,} of {height:,} rows are dropped, {count:,} of them as {reason}"
-    return said + (f"; most of these share the words: {phrase}" if phrase else "")
+    warning = f"{dropped.height:,} of {height:,} rows are dropped, {count:,} of them as {reason}"
+    return warning + (f"; most of these share the words: {phrase}" if phrase else "")
 
 
 def shared_phrase(texts: "pl.Series") -> str:
-    """The longest run of words in the first of `texts` whose triples stand in most of them; empty where there is none.
+    """Returns the longest run of words in the first of `texts` whose triples occur in most of them; empty if there is
+    none.
 
     A long phrase is cut.
     """

@@ -1,18 +1,18 @@
-"""Which benchmark item a text contains: a shared n-gram accuses, the rest of the item decides.
+"""Decontamination finds benchmark items in texts: a shared n-gram flags a pair, and the rest of the item confirms it.
 
-The paper drops whatever shares a 10-gram with an evaluation question. In mathematics that hits formulas of speech
-("where m and n are relatively prime positive integers") far more often than leaks. Here a shared n-gram only makes a
-pair of text and item, and the pair counts where the text also
+The paper drops every text that shares a 10-gram with an evaluation question. In mathematics that matches stock phrases
+("where m and n are relatively prime positive integers") far more often than leaks. Here a shared n-gram only selects a
+pair of text and item, and the pair counts as contamination if the text also
 
-- holds at least `min_likeness` of the item's word triples, and the item stands in one passage but for a share of
-  1 - `min_vocabulary` of its words, with each of its numbers in its place and no other among them (`alignment`); or
-- holds, in any place, at least `min_share` of its triples, at least `min_vocabulary` of its different words and all its
-  triples with a number in them, and no passage has another number in the place of one: with another object or other
-  numbers it is another problem, and a number proves nothing where it stands among other words.
+- contains at least `min_likeness` of the item's word triples, and the item in one passage except for a share of 1 -
+`min_vocabulary` of its words, with each of its numbers in its place and no other among them (`alignment`); or
+- contains, in any place, at least `min_share` of its triples, at least `min_vocabulary` of its different words and all
+its triples with a number in them, and no passage has another number in the place of one: a problem with another object
+or other numbers is another problem, and a number proves nothing where it occurs among other words.
 
 An item shorter than the window is found whole, as the same tokens, signs included, from the start of a sentence or line
-to the end of one; an item below `min_item` words is found only where it is all the text. Items without words are never
-found. Not covered: paraphrase, translation.
+to the end of one; an item of fewer than `min_item` words is found only where it is the whole text. Items without words
+are never found. Not covered: paraphrase, translation.
 """
 
 import re
@@ -31,44 +31,44 @@ if TYPE_CHECKING:
 
 
 class ContaminationRecipe(Recipe):
-    """What counts as held-out text."""
+    """The limits beyond which a text counts as contaminated."""
 
     window: int
-    """Words of an n-gram; 10 in the paper. A Chinese character is a word."""
+    """The number of words of an n-gram; 10 in the paper. A Chinese character is a word."""
     min_share: float
-    """Share of the item's word triples that the text must hold, in [0, 1]."""
+    """The minimum share of the item's word triples in the text, in [0, 1]."""
     min_vocabulary: float
-    """Share of the item's different words, or of its words one by one, that the text must hold, in [0, 1]."""
+    """The minimum share of the item's different words, or of its words one by one, in the text, in [0, 1]."""
     min_likeness: float
-    """Share of the item's word triples from which on text and item are compared word by word, in [0, 1]."""
+    """The minimum share of the item's word triples above which text and item are compared word by word, in [0, 1]."""
     common: int
-    """An n-gram of more items than this accuses nobody."""
+    """The maximum number of items with an n-gram; one found in more items is ignored."""
     min_item: int
-    """Words of the shortest item that is looked for inside other text."""
+    """The number of words of the shortest item that is searched inside other text."""
 
 
 @dataclass(frozen=True)
 class Index:
-    """Benchmark items, ready to be looked for."""
+    """Benchmark items, prepared for the search."""
 
     recipe: ContaminationRecipe
     items: "pl.DataFrame"
-    """`item` (row number), `id`, `text`, `plain`, `words` (list)."""
+    """The items: `item` (row number), `id`, `text`, `plain`, `words` (list)."""
     grams: "pl.DataFrame"
-    """`gram` (hash), `item`, `start` (its first word)."""
+    """The n-grams: `gram` (hash), `item`, `start` (its first word)."""
     table: np.ndarray[tuple[int], np.dtype[np.bool_]]
     trigrams: "pl.DataFrame"
     words: "pl.DataFrame"
     numbered: "pl.DataFrame"
-    """`item`, `value`: the different ones of each item; the last, its triples with a number."""
+    """The distinct values of each item, `item` and `value`, for triples, words and triples with a number."""
     short: "pl.DataFrame"
-    """`item`, `plain`, `embedded`: items below the window."""
+    """The items below the window: `item`, `plain`, `embedded` (searched inside other text)."""
 
 
 def index(references: "pl.DataFrame", recipe: ContaminationRecipe) -> Index:
-    """Index of `references` (`id`, `text`); items that are the same tokens count once, under the first id.
+    """Returns the index of `references` (`id`, `text`); items with the same tokens count once, under the first id.
 
-    Drawings in items are left out, since leaks often come without.
+    Figures in items are removed, since leaks often come without them.
     """
     import polars as pl
 
@@ -104,7 +104,8 @@ def index(references: "pl.DataFrame", recipe: ContaminationRecipe) -> Index:
 
 
 def contaminated(texts: "pl.Series", tokens: Tokens, index: Index) -> "pl.DataFrame":
-    """Rows that hold an item: `row`, `against` (id), `ngram`, `value` (share of the item's triples found)."""
+    """Returns the rows that contain an item: `row`, `against` (id), `ngram`, `value` (share of the item's triples
+    found)."""
     import polars as pl
 
     found = pl.concat([_long(texts, tokens, index), _short(texts, tokens, index)])
@@ -113,10 +114,11 @@ def contaminated(texts: "pl.Series", tokens: Tokens, index: Index) -> "pl.DataFr
 
 
 def pairs_sharing(tokens: Tokens, index: Index) -> "pl.DataFrame":
-    """Texts and items that share an n-gram: `row`, `item`, `start` (its first word in the item) and three shares.
+    """Returns texts and items that share an n-gram: `row`, `item`, `start` (its first word in the item) and three
+    shares.
 
-    The text holds so much of the item's triples (`value`), of its different words (`words`) and of its triples with a
-    number (`numbered`; null where it has none).
+    The shares are those of the item's triples (`value`), its different words (`words`) and its triples with a number
+    (`numbered`; null where it has none) that the text contains.
     """
     import polars as pl
 
@@ -155,13 +157,13 @@ def _long(texts: "pl.Series", tokens: Tokens, index: Index) -> "pl.DataFrame":
 
 
 def _stands_in(pairs: "pl.DataFrame", texts: "pl.Series", index: Index) -> "pl.Series":
-    """Of each of `pairs`, whether the item stands in a passage of the text; null: with another number."""
+    """Returns for each of `pairs` whether a passage of the text contains the item; null: with another number."""
     import polars as pl
 
     rows, items = (pairs[name].unique(maintain_order=True) for name in ("row", "item"))
     mine = dict(zip(rows, comparable_words(texts.gather(rows)), strict=True))
-    asked = index.items.filter(pl.col("item").is_in(items.implode()))
-    theirs = dict(zip(asked["item"], comparable_words(asked["text"]), strict=True))
+    wanted = index.items.filter(pl.col("item").is_in(items.implode()))
+    theirs = dict(zip(wanted["item"], comparable_words(wanted["text"]), strict=True))
     recipe = index.recipe
     stands = [
         stands_in(mine[row], theirs[item], recipe.window, recipe.min_vocabulary)
@@ -171,15 +173,16 @@ def _stands_in(pairs: "pl.DataFrame", texts: "pl.Series", index: Index) -> "pl.S
 
 
 def _says_number(words: Ngrams, is_number: Mask) -> Mask:
-    """Which of `words` are numbers, in digits or not."""
+    """Returns a mask of the numbers among `words`, in digits or spelled out."""
     import polars as pl
 
-    said: Mask = is_number | np.isin(words.values, pl.Series(NUMBER_WORDS).hash().to_numpy())
-    return said
+    either: Mask = is_number | np.isin(words.values, pl.Series(NUMBER_WORDS).hash().to_numpy())
+    return either
 
 
 def _held(grams: Ngrams, of_items: "pl.DataFrame", pairs: "pl.DataFrame", name: str) -> "pl.DataFrame":
-    """`row`, `item`, share of the item's values (`of_items`) that the row (`grams`) has, for each pair."""
+    """Returns `row`, `item` and the share of the item's values (`of_items`) that the row (`grams`) has, for each
+    pair."""
     import polars as pl
 
     mine = _table(grams, "row").unique().with_columns(has=True)
@@ -189,7 +192,7 @@ def _held(grams: Ngrams, of_items: "pl.DataFrame", pairs: "pl.DataFrame", name: 
 
 
 def _short(texts: "pl.Series", tokens: Tokens, index: Index) -> "pl.DataFrame":
-    """Items below the window. The rare texts that hold one are looked at again, sentence by sentence."""
+    """Returns the texts that contain an item below the window; these rare texts are searched sentence by sentence."""
     import polars as pl
 
     if index.short.is_empty():
@@ -215,7 +218,7 @@ def _short(texts: "pl.Series", tokens: Tokens, index: Index) -> "pl.DataFrame":
 
 
 def _sentences(text: str) -> str:
-    """The tokens of `text` with a dot at each end of a sentence or line."""
+    """Returns the tokens of `text` with a mark at each end of a sentence or line."""
     import polars as pl
 
     marked = forms(pl.lit(text)).str.replace_all(SENTENCE_END, " ¶ ").str.extract_all(TOKEN + "|¶").list.join(" ")
@@ -223,7 +226,7 @@ def _sentences(text: str) -> str:
 
 
 def _stands(short: str, sentences: str) -> bool:
-    """Whether `short` begins after a sentence mark and ends before one."""
+    """Returns true if `short` begins after a sentence mark and ends before one."""
     inside = "(?: ¶)* ".join(re.escape(token) for token in short.split())
     return re.search(f"¶ {inside} ¶", sentences) is not None
 

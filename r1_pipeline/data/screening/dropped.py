@@ -1,8 +1,7 @@
-"""Where dropped rows go: `dropped-*.parquet` of the artifact that they are not in, to be read by a person.
+"""Dropped rows are written to `dropped-*.parquet` of the artifact that they are not in, for people to read.
 
-    id  reason  against  ngram  value  text
-
-as in `rows`; replies have the id `problem/sample`. The manifest counts the reasons.
+The columns are `id`, `reason`, `against`, `ngram`, `value` and `text`, with the meaning they have in `rows`; replies
+have the id `problem/sample`. The manifest counts the reasons.
 """
 
 from collections import Counter
@@ -19,7 +18,7 @@ DROPPED = "dropped"
 
 
 def dropped_frame(rows: Iterable[Mapping[str, Any]]) -> "pl.DataFrame":
-    """Dropped rows as a table; what a row does not say is null."""
+    """Returns dropped rows as a table; missing values are null."""
     import polars as pl
 
     schema = dict.fromkeys(("id", "reason", "against", "ngram", "value", "text"), pl.String) | {"value": pl.Float64}
@@ -27,6 +26,6 @@ def dropped_frame(rows: Iterable[Mapping[str, Any]]) -> "pl.DataFrame":
 
 
 def write_dropped(draft: Draft, dropped: "pl.DataFrame") -> Counter[str]:
-    """Writes dropped rows into the artifact; returns how many had which reason."""
+    """Writes dropped rows into the artifact; returns the count of each reason."""
     write_shards(draft.path, DROPPED, [dropped])
     return Counter(dropped["reason"])

@@ -1,16 +1,17 @@
-"""Which text repeats an earlier one: exactly (the same tokens, signs included) or nearly.
+"""Deduplication finds texts that repeat an earlier one, exactly (the same tokens, signs included) or nearly.
 
-Near duplicates by MinHash and locality-sensitive hashing (rensa's R-MinHash): a text is the set of its token triples,
-sketched in `permutations` slots that are cut into `bands`; texts that agree in a whole band are compared, and are near
-duplicates where the estimated Jaccard similarity of their triples reaches `similarity` *and* that of their numbers
-reaches `number_similarity`: "3 + 5" and "3 + 8" are two problems. Two texts of similarity s are compared with
-probability 1 - (1 - s^(permutations / bands))^bands; the estimate is off by sqrt(s (1 - s) / permutations). Of each
-slot eight bits are kept (b-bit MinHash, Li and König 2010): slots of unrelated texts agree once in 256, which the
-estimate takes off. Triples that many rows have (`boilerplate`) are no part of a text's set, nor are numbers that stand
-in such triples only: a prompt template does not make two questions alike, and one question in two templates is one.
+Near duplicates are found by MinHash and locality-sensitive hashing (rensa's R-MinHash): a text is the set of its token
+triples, sketched in `permutations` slots that are split into `bands`; texts that agree in a whole band are compared,
+and are near duplicates if the estimated Jaccard similarity of their triples reaches `similarity` *and* that of their
+numbers reaches `number_similarity`: "3 + 5" and "3 + 8" are two problems. Two texts of similarity s are compared with
+probability 1 - (1 - s^(permutations / bands))^bands; the standard error of the estimate is sqrt(s (1 - s) /
+permutations). Eight bits of each slot are kept (b-bit MinHash, Li and König 2010): slots of unrelated texts agree once
+in 256, and the estimate is corrected for that. Triples that many rows have (`boilerplate`) are not in a text's set, nor
+are numbers that occur in such triples only: a prompt template does not make two questions alike, and one question in
+two templates is one.
 
-Within a band a text is compared with the first of its kind and with the one before it, so that the work grows with the
-rows and not with their square. The earlier text stays. Texts below `min_tokens` tokens have exact duplicates only.
+Within a band a text is compared with the first of its kind and with the one before it, so that the work grows linearly
+with the rows. The earlier text stays. Texts below `min_tokens` tokens have exact duplicates only.
 """
 
 from collections.abc import Sequence
@@ -32,43 +33,43 @@ SEED = 42
 Rows = NDArray[np.int64]
 Slots = NDArray[np.uint8]
 CHANCE = 1 / 256
-"""That two slots agree which have nothing in common."""
+"""The probability that two unrelated slots agree."""
 
 
 class DuplicatesRecipe(Recipe):
-    """What counts as a duplicate."""
+    """The limits beyond which a text counts as a duplicate."""
 
     permutations: int
-    """Slots of a sketch."""
+    """The number of slots of a sketch."""
     bands: int
-    """Parts of a sketch; divides `permutations`."""
+    """The number of bands of a sketch; divides `permutations`."""
     similarity: float
-    """Least Jaccard similarity of the triples of near duplicates, in [0, 1]."""
+    """The minimum Jaccard similarity of the triples of near duplicates, in [0, 1]."""
     number_similarity: float
-    """Least Jaccard similarity of their numbers, in [0, 1]."""
+    """The minimum Jaccard similarity of the numbers of near duplicates, in [0, 1]."""
     min_tokens: int
-    """Tokens of the shortest text that can be a near duplicate, those in common triples only not counted."""
+    """The number of tokens of the shortest text that can be a near duplicate, without those in common triples only."""
     common_share: float
-    """Share of the rows from which on a triple is common and carries no weight, in (0, 1]; 1: none is."""
+    """The share of the rows above which a triple is common and carries no weight, in (0, 1]; at 1 no triple is."""
     common_rows: int
-    """Rows that a common triple has at least."""
+    """The minimum number of rows of a common triple."""
 
 
 @dataclass(frozen=True)
 class Sketches:
-    """What is remembered of a text: permutations + NUMBER_SLOTS + 9 bytes."""
+    """The sketches of texts, permutations + NUMBER_SLOTS + 9 bytes each."""
 
     exact: NDArray[np.uint64]
     trigrams: Slots
-    """(rows, permutations)"""
+    """Slots of the triples, shape (rows, permutations)."""
     numbers: Slots
-    """(rows, NUMBER_SLOTS); zeros where there are none."""
+    """Slots of the numbers, shape (rows, NUMBER_SLOTS); zeros for a text without numbers."""
     comparable: NDArray[np.bool_]
-    """Whether long enough for near duplicates."""
+    """A mask of the texts that are long enough for near duplicates."""
 
 
 def sketch(tokens: Tokens, common: Boilerplate, recipe: DuplicatesRecipe) -> Sketches:
-    """Sketches of a column of texts without what is `common`."""
+    """Returns the sketches of a column of texts, without the triples in `common`."""
     trigrams, standing = without_boilerplate(tokens.all, common)
     return Sketches(
         tokens.plain.hash().to_numpy(),
@@ -79,7 +80,7 @@ def sketch(tokens: Tokens, common: Boilerplate, recipe: DuplicatesRecipe) -> Ske
 
 
 def join_sketches(parts: Sequence[Sketches]) -> Sketches:
-    """Those of several batches, in their order."""
+    """Concatenates the sketches of several batches, in their order."""
     return Sketches(
         np.concatenate([part.exact for part in parts]),
         np.concatenate([part.trigrams for part in parts]),
@@ -89,7 +90,8 @@ def join_sketches(parts: Sequence[Sketches]) -> Sketches:
 
 
 def duplicates(sketches: Sketches, rows: Rows, recipe: DuplicatesRecipe) -> "pl.DataFrame":
-    """Of `rows` (ascending), those that repeat an earlier one that stays: `row`, `reason`, `of` (row), `value`."""
+    """Returns those of `rows` (ascending) that repeat an earlier one that stays: `row`, `reason`, `of` (row),
+    `value`."""
     import polars as pl
 
     _, first, group = np.unique(sketches.exact[rows], return_index=True, return_inverse=True)
@@ -108,7 +110,7 @@ def duplicates(sketches: Sketches, rows: Rows, recipe: DuplicatesRecipe) -> "pl.
 
 
 def _similar(sketches: Sketches, rows: Rows, recipe: DuplicatesRecipe) -> list[tuple[int, int, float]]:
-    """(row, earlier row, similarity) of the pairs compared that are near duplicates, in order of both."""
+    """Returns (row, earlier row, similarity) of the compared pairs that are near duplicates, in order of both."""
     width = recipe.permutations // recipe.bands
     found: dict[tuple[int, int], float] = {}
     for band in range(recipe.bands):
@@ -137,7 +139,7 @@ def _verified(
 
 
 def _similarity(a: Slots, b: Slots) -> NDArray[np.float64]:
-    """Estimated Jaccard similarity of the sets behind each pair of rows."""
+    """Returns the estimated Jaccard similarity of the sets behind each pair of rows."""
     agree: NDArray[np.float64] = (a == b).mean(axis=1)
     return np.maximum((agree - CHANCE) / (1 - CHANCE), 0)
 
@@ -151,7 +153,7 @@ def _band_key(slots: Slots) -> NDArray[np.uint64]:
 
 
 def _minhash(grams: Ngrams, slots: int) -> Slots:
-    """(rows, slots); rows without values are zeros."""
+    """Returns the slots of each row, shape (rows, slots); rows without values are zeros."""
     from rensa import RMinHash
 
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(grams.values, grams.offsets, slots, SEED)

@@ -1,4 +1,4 @@
-"""Hashed tokens and n-grams of many texts at once: flat arrays, row after row, no Python object per token.
+"""Hashed tokens and n-grams of many texts are flat arrays, row after row, with no Python object per token.
 
 Hashes are Polars' own (64 bits), stable within one version of Polars only: they are compared within a process and never
 stored. An n-gram is the polynomial hash of its tokens; among 10^9 n-grams and 10^6 references about one pair in 10^4
@@ -23,38 +23,39 @@ MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 TRIGRAM = 3
 BUCKET_BITS = 24
 BUCKETS = 2**BUCKET_BITS
-"""Of hashes, for tables that are looked up before, or in the place of, an exact search."""
+"""The number of buckets of hashes, for tables that are searched before, or instead of, an exact search."""
 
 
 def bucket(values: Hashes) -> Hashes:
-    """The bucket of every hash, below `BUCKETS`."""
+    """Returns the bucket of every hash, below `BUCKETS`."""
     return values >> np.uint64(64 - BUCKET_BITS)
 
 
 @dataclass(frozen=True)
 class Ngrams:
-    """Hashes `values`; those of row i lie at `offsets[i]:offsets[i + 1]`."""
+    """Hashes `values` of all rows; those of row i are at `offsets[i]:offsets[i + 1]`."""
 
     values: Hashes
     offsets: Hashes
 
     @property
     def rows(self) -> NDArray[np.int64]:
-        """Row of every value."""
+        """The row of every value."""
         return np.repeat(np.arange(len(self.offsets) - 1), self.lengths)
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Values of every row."""
+        """The number of values of every row."""
         return np.diff(self.offsets.astype(np.int64))
 
     def where(self, mask: Mask) -> "Ngrams":
-        """Only the values where `mask` holds, in the same rows."""
+        """Returns the values where `mask` is true, in the same rows."""
         before = np.concatenate([[0], np.cumsum(mask)]).astype(np.uint64)
         return Ngrams(self.values[mask], before[self.offsets])
 
     def runs(self, n: int) -> tuple[Hashes, Mask]:
-        """The hash of the run of `n` values that begins at each value, and whether it ends in the same row."""
+        """Returns the hash of the run of `n` values that begins at each value, and a mask of those that end in the same
+        row."""
         count = max(len(self.values) - n + 1, 0)
         rolled = np.zeros(count, dtype=np.uint64)
         for i in range(n):
@@ -65,25 +66,27 @@ class Ngrams:
         return rolled, within
 
     def of(self, n: int, touching: Mask | None = None) -> "Ngrams":
-        """All runs of `n` values within a row, or those with a value where `touching` holds; a row that is shorter has
-        none."""
+        """Returns all runs of `n` values within a row, or those with a value where `touching` is true.
+
+        A row of fewer than `n` values has none.
+        """
         rolled, wanted = self.runs(n)
         if touching is not None:
             wanted &= np.logical_or.reduce([touching[i : i + len(rolled)] for i in range(n)])
         return self.starting(n, rolled, wanted)
 
     def starting(self, n: int, runs: Hashes, wanted: Mask) -> "Ngrams":
-        """Of the `runs` of `n` values those that are `wanted`, in their rows."""
+        """Returns those of the `runs` of `n` values that are `wanted`, in their rows."""
         return Ngrams(runs, _padded(self.offsets, len(runs))).where(wanted)
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokens of a column of texts."""
+    """The tokens of a column of texts."""
 
     all: Ngrams
     is_word: Mask
-    """Letters, numbers and Chinese characters; the others are signs."""
+    """A mask of letters, numbers and Chinese characters; the others are signs."""
     is_number: Mask
     plain: "pl.Series"
     """The texts as their tokens with a space before, between and after."""
@@ -98,7 +101,7 @@ class Tokens:
 
 
 def tokenize(texts: "pl.Series") -> Tokens:
-    """Tokens of `texts`, which has no nulls."""
+    """Returns the tokens of `texts`, which has no nulls."""
     import polars as pl
 
     lists = texts.to_frame("text").select(tokens(pl.col("text"))).to_series()
@@ -115,5 +118,5 @@ def tokenize(texts: "pl.Series") -> Tokens:
 
 
 def _padded(offsets: Hashes, count: int) -> Hashes:
-    """Row borders of an array that lost its last values and has `count` left."""
+    """Returns the row offsets of an array cut to its first `count` values."""
     return np.minimum(offsets, np.uint64(count))

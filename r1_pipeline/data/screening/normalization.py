@@ -1,12 +1,13 @@
-r"""One form for texts that differ in typesetting only, and their tokens.
+r"""Normalization gives texts that differ in typesetting only one form, and splits them into tokens.
 
     forms    case, Unicode compatibility forms and invisible characters, HTML tags and entities, escaped line ends,
              LaTeX commands and their Unicode signs, thousands separators, zeros that end a decimal fraction
     tokens   words (runs of letters), numbers, single Chinese characters, and the signs + - * / = < > ^
-    words    tokens without the signs: what n-grams are made of, so that `\frac{3}{4}`, `3/4` and `$3 \over 4$` agree
+    words    tokens without the signs: n-grams are made of these, so that `\frac{3}{4}`, `3/4` and `$3 \over 4$` agree
 
-Letters and digits part (`2x` and `2 x` agree); braces, dollars, other punctuation and spacing are no tokens.
-Expressions only, on one column; about 10 MB/s a core. Not covered: paraphrase, translation, spelled-out numbers.
+Letters and digits are separate tokens (`2x` and `2 x` agree); braces, dollars, other punctuation and spaces are none.
+Everything is an expression on one column; about 10 MB/s per core. Not covered: paraphrase, translation, spelled-out
+numbers.
 """
 
 import html
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 SIGNS = ("+", "-", "*", "/", "=", "<", ">", "^")
 TOKEN = r"\p{Han}|[\p{L}--\p{Han}]+|[0-9]+(?:\.[0-9]+)?|[-+*/=<>^]"
-"""Of texts in one form; syntax of Rust's regex crate."""
+"""A regular expression for a token of a normalized text; syntax of Rust's regex crate."""
 SENTENCE_END = r"[.?!](?:\s|$)|[。？！；：;:\n]"
 
 _SYMBOLS = {
@@ -35,7 +36,7 @@ _LATEX = (
     "|tbinom|text[a-z]*|tfrac|therefore|theta|thickapprox|thinspace|tilde|times|tiny|to|top|triangle[a-z]*|tt"
 )
 _ESCAPED_SPACE = (rf"(\\(?:{_LATEX})(?:[^A-Za-z]|$))|\\[nrt]", "${1} ")
-"""What JSON writes for a line end or a tab, where it is not the beginning of a LaTeX command."""
+"""The escapes that JSON writes for a line end or a tab, except where they begin a LaTeX command."""
 _INLINE = "a|abbr|b|big|cite|code|del|em|font|i|img|ins|kbd|mark|q|s|samp|small|span|strike|strong|sub|sup|tt|u|var"
 _BLOCK = (
     "article|blockquote|br|center|dd|div|dl|dt|footer|h[1-6]|header|hr|li|ol|p|pre|section|table|tbody|td|tfoot|th"
@@ -47,7 +48,7 @@ _TAGS = (
     (rf"</?(?:{_BLOCK})(?:\s[^<>]*)?/?>", "\n"),
 )
 FIGURE = r"(?s)\[asy\].*?\[/asy\]"
-"""Source of a drawing."""
+"""A regular expression for the source code of a figure."""
 _DECORATION = (
     r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|textstyle|limits|q?quad|[dt]?frac|sqrt\s*\[\s*2\s*\]|boxed"
     r"|text(?:bf|it|rm|sf|tt)?|emph|math(?:rm|bf|bb|cal|it|sf|frak)|operatorname|mbox|hspace|vspace"
@@ -68,11 +69,12 @@ _COMMANDS = (
     (r"([0-9])\.0+(\.?(?:[^.0-9]|$))", "${1}${2}"),
     (r"([0-9]\.[0-9]*[1-9])0+(\.?(?:[^.0-9]|$))", "${1}${2}"),
 )
-"""Applied in this order; what is left of a command is its name, a word."""
+"""The replacements of LaTeX commands, applied in this order; the name of any other command remains as a word."""
 
 
 def _forms() -> dict[str, str]:
-    """Every code point that Unicode calls a compatibility form, superscripts as powers, Greek letters by name."""
+    """Returns the replacement of every compatibility form of Unicode, with superscripts as powers and Greek letters by
+    name."""
     forms = {}
     for code in range(0x80, 0x1FFFF):
         sign = chr(code)
@@ -91,7 +93,7 @@ _FORMS = _forms()
 
 
 def forms(text: "pl.Expr") -> "pl.Expr":
-    """`text` in one form; line and sentence ends stay."""
+    """Returns an expression for the normalized `text`; line and sentence ends stay."""
     import polars as pl
 
     text = text.map_batches(_characters, return_dtype=pl.String, is_elementwise=True)
@@ -105,7 +107,7 @@ def forms(text: "pl.Expr") -> "pl.Expr":
 
 
 def _characters(texts: "pl.Series") -> "pl.Series":
-    """`texts` with a character for each HTML entity, and for each letter whose accent stands apart."""
+    """Returns `texts` with a character for each HTML entity, and for each letter with a combining accent."""
     rows = texts.str.contains(f"{_ENTITY}|{_COMBINING}").arg_true()
     if rows.is_empty():
         return texts
@@ -115,24 +117,24 @@ def _characters(texts: "pl.Series") -> "pl.Series":
 
 
 def _unescaped(text: str, entity: re.Pattern[str]) -> str:
-    """`text` without HTML entities, also where they were escaped twice (`&amp;nbsp;`)."""
+    """Returns `text` without HTML entities, also where they were escaped twice (`&amp;nbsp;`)."""
     for _ in range(2):
         text = entity.sub(lambda found: html.unescape(found[0]), text)
     return text
 
 
 def tokens(text: "pl.Expr") -> "pl.Expr":
-    """List of the tokens of `text`, in order."""
+    """Returns an expression for the list of the tokens of `text`, in order."""
     return forms(text).str.extract_all(TOKEN)
 
 
 def plain(text: "pl.Expr") -> "pl.Expr":
-    """`text` as its `spaced` tokens: the same in any typesetting."""
+    """Returns an expression for the `spaced` tokens of `text`, which are the same in any typesetting."""
     return spaced(tokens(text))
 
 
 def spaced(lists: "pl.Expr") -> "pl.Expr":
-    """Lists of tokens as text, with a space before, between and after."""
+    """Returns lists of tokens as text, with a space before, between and after."""
     import polars as pl
 
     return pl.concat_str(pl.lit(" "), lists.list.join(" "), pl.lit(" "))

@@ -1,7 +1,8 @@
-"""What makes reasoning unreadable: mixed languages, long paragraphs, code blocks (paper, supplement B.3.3); and length.
+"""The quality screen finds unreadable reasoning: mixed languages, long paragraphs, code blocks; and long rows.
 
-The paper names the three and no limits. Words are those of `data.language_id`; of English and Chinese rows, which are
-many, they are counted in expressions, by script alone: foreign text in Latin letters is seen where a reply is judged.
+The paper (supplement B.3.3) names the three and gives no limits. Words are those of `data.language_id`; in English and
+Chinese rows, which are many, they are counted by expressions and by script alone, and foreign text in Latin letters is
+found when a reply is judged.
 """
 
 from typing import TYPE_CHECKING
@@ -23,23 +24,23 @@ _OTHER_SCRIPT = rf"[\p{{L}}--[{_LATIN}\p{{Han}}\p{{Greek}}]]{{2}}"
 
 
 class QualityRecipe(Recipe):
-    """What a row may look like."""
+    """The limits of a readable row."""
 
     max_characters: int
-    """Longest text."""
+    """The maximum number of characters of a text."""
     min_language_share: float
-    """Least share of the reasoning's words in its language, in [0, 1]."""
+    """The minimum share of the reasoning's words in its language, in [0, 1]."""
     max_paragraph: int
-    """Characters of the longest paragraph of reasoning; a paragraph ends at an empty line."""
+    """The maximum number of characters of a paragraph of reasoning; a paragraph ends at an empty line."""
     code_blocks: bool
-    """Whether reasoning may hold fenced code."""
+    """Reasoning may contain fenced code if true."""
 
 
 def flaws(rows: "pl.DataFrame", recipe: QualityRecipe) -> "pl.DataFrame":
-    """The first flaw of each row that has one: `row`, `reason`, `value` (what was measured).
+    """Returns the first flaw of each row that has one: `row`, `reason`, `value` (what was measured).
 
-    `rows` has `row`, `text`, `reasoning` (may be null) and `language` (a code, or null: English
-    or Chinese, whichever has more words).
+    `rows` has `row`, `text`, `reasoning` (may be null) and `language` (a code, or null: English or Chinese, whichever
+    has more words).
     """
     import polars as pl
 
@@ -63,14 +64,14 @@ def flaws(rows: "pl.DataFrame", recipe: QualityRecipe) -> "pl.DataFrame":
 
 
 def longest_paragraph(text: "pl.Expr") -> "pl.Expr":
-    """Characters of the longest run without an empty line."""
+    """Returns an expression for the number of characters of the longest run without an empty line."""
     import polars as pl
 
     return text.str.split("\n\n").list.eval(pl.element().str.len_chars()).list.max()
 
 
 def _language_share(rows: "pl.DataFrame") -> "pl.DataFrame":
-    """`row`, `mixed_language`: share of words in the language, where it is below 1."""
+    """Returns `row` and `mixed_language`, the share of words in the language, where it is below 1."""
     import polars as pl
 
     suspect = pl.col("reasoning").str.contains(rf"\p{{Han}}|{_OTHER_SCRIPT}") | (pl.col("language") == "zh")
@@ -93,7 +94,7 @@ def _language_share(rows: "pl.DataFrame") -> "pl.DataFrame":
 
 
 def _other_languages(rows: "pl.DataFrame") -> "pl.DataFrame":
-    """The same of rows that are in neither, word by word."""
+    """Returns the same columns for rows in other languages, counted word by word."""
     import polars as pl
 
     counted = [words_in(text or "", language) for text, language in rows.select("reasoning", "language").iter_rows()]

@@ -1,10 +1,9 @@
-"""Which sampled replies may be trained on: right, well formed, readable and short enough.
+"""The reply screen selects the sampled replies that may be trained on: right, well formed, readable and short enough.
 
-Used for the cold start and for rejection sampling (paper, supplement B.3.2 and B.3.3: keep the correct ones, filter
-mixed languages, long paragraphs, code blocks and repetition). The first reason that applies, in the order of
-`REPLY_REASONS`, is the one counted. What needs the text's words was measured by others
-(`generation.grade_completions`).
-Not covered: repeats, which only show once a reply has been rewritten (`generation.rejection`).
+It serves the cold start and rejection sampling (paper, supplement B.3.2 and B.3.3: keep the correct ones, filter mixed
+languages, long paragraphs, code blocks and repetition). The first reason that applies, in the order of `REPLY_REASONS`,
+is counted. Measures that need the words of a text come from `generation.grade_completions`. Not covered: duplicates,
+which are found only after a reply has been rewritten (`generation.rejection`).
 """
 
 from typing import TYPE_CHECKING, Literal, get_args
@@ -33,22 +32,22 @@ REPLY_REASONS: tuple[ReplyReason, ...] = get_args(ReplyReason)
 
 
 class ReplyRecipe(Recipe):
-    """What counts as readable."""
+    """The limits of a readable reply."""
 
     min_language_share: float
-    """Least share of reasoning words in the problem's language, in [0, 1]."""
+    """The minimum share of reasoning words in the problem's language, in [0, 1]."""
     max_repetition: float
-    """Largest share of repeated n-grams, in [0, 1]."""
+    """The maximum share of repeated n-grams, in [0, 1]."""
     max_paragraph: int
-    """Characters of the longest paragraph of reasoning; a paragraph ends at an empty line."""
+    """The maximum number of characters of a paragraph of reasoning; a paragraph ends at an empty line."""
     code_blocks: bool
-    """Whether reasoning may hold fenced code."""
+    """Reasoning may contain fenced code if true."""
     max_tokens: int
-    """Longest reply, in tokens of its generator."""
+    """The maximum length of a reply, in tokens of its generator."""
 
 
 def screen_replies(judged: "pl.DataFrame", recipe: ReplyRecipe) -> "pl.DataFrame":
-    """`judged` with `reason` (null to keep the reply) and `value` (what was measured, where it was)."""
+    """Returns `judged` with `reason` (null to keep the reply) and `value` (what was measured, if anything)."""
     import polars as pl
 
     outcome, reasoning = pl.col("outcome"), pl.col("reasoning")

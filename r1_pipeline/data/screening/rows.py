@@ -1,10 +1,10 @@
-"""All screens over a table of any size: what is dropped, why, and what proves it.
+"""This module applies all screens to a table of any size; each dropped row has a reason and its evidence.
 
-A sample of the rows tells what many of them share. One pass in batches of bounded size then looks for flaws and
-held-out text and keeps a sketch of each row; duplicates are then sought among the rows that have no fault of their own,
-so that a repeat never loses both. A row has one reason: held-out text first, then its flaw, then repetition. Memory is
-about 0.25 kB a row plus the batches at work.
-Not covered: reading and writing tables, what the columns mean in a corpus.
+A sample of the rows tells what many of them share. One pass in batches of bounded size then finds flaws and held-out
+text and keeps a sketch of each row; duplicates are then searched among the rows that have no fault of their own, so
+that a duplicate pair never loses both. A row has one reason: held-out text first, then its flaw, then duplication.
+Memory is about 0.25 kB a row plus the batches in progress.
+Not covered: reading and writing tables, the meaning of the columns in a corpus.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -37,14 +37,14 @@ RowReason = Literal[
 ]
 ROW_REASONS: tuple[RowReason, ...] = get_args(RowReason)
 BATCH_CHARACTERS = 2_000_000
-"""Larger batches leave the processor's caches and are slower."""
+"""The number of bytes of a batch; larger ones do not fit the processor's caches and are slower."""
 
 TASK_ROWS = 4096
-"""Rows that a worker of a cluster reads and looks at in one go."""
+"""The number of rows that a worker of a cluster reads and screens at once."""
 
 
 class RowsRecipe(Recipe):
-    """What is screened for."""
+    """The limits of all screens of rows."""
 
     contamination: ContaminationRecipe
     quality: QualityRecipe
@@ -66,7 +66,8 @@ STANDARD_SCREENING = RowsRecipe(
         common_rows=16,
     ),
 )
-"""The paper's window; the other limits were set on real sets of mathematics and on R1's own traces (see the docs)."""
+"""The standard screening: the paper's window, and limits set on real sets of mathematics and on R1's own traces (see
+the docs)."""
 
 
 class _Seen(NamedTuple):
@@ -86,10 +87,10 @@ def screen_rows(
     """Screens a table and returns the dropped rows, in order: `row`, `id`, `reason`, `against`, `ngram`, `value`.
 
     `rows` has `id`, `text`, `reasoning` and `language` (both may be null), `references` has `id` and `text`, `recipe`
-    the limits. Of what is returned, `row` is the number of the row, from 0, `against` the item or the earlier row that
-    proves the drop, `ngram` words that they share, `value` the share of the item that was found, the similarity, or
-    what was measured. `known` has faults that others found (`row`, `reason`, `against`); they count first. With
-    `cluster` its workers look at the rows, else `threads` of this process.
+    the limits. In the result `row` is the number of the row, from 0, `against` the item or the earlier row that proves
+    the drop, `ngram` words that they share, `value` the share of the item that was found, the similarity, or what was
+    measured. `known` has faults that others found (`row`, `reason`, `against`); they take precedence. With a `cluster`
+    its workers screen the rows, otherwise `threads` threads of this process.
 
     Raises `RequirementError` for a cluster that cannot be joined.
     """
@@ -117,12 +118,13 @@ def screen_rows(
 
 
 def screening_identity() -> dict[str, str]:
-    """The packages whose versions can change what is dropped: for the fingerprint of a stage that screens."""
+    """Returns the versions of the packages that can change what is dropped, for the fingerprint of a stage that
+    screens."""
     return {"screening": "/".join(f"{package}-{version(package)}" for package in ("polars", "rensa"))}
 
 
 def _common(rows: "pl.LazyFrame", recipe: DuplicatesRecipe) -> Boilerplate:
-    """Triples that carry no weight, as a sample of the rows tells."""
+    """Returns the triples that carry no weight, estimated from a sample of the rows."""
     import polars as pl
 
     if recipe.common_share >= 1:
@@ -138,7 +140,7 @@ def _common(rows: "pl.LazyFrame", recipe: DuplicatesRecipe) -> Boilerplate:
 def _seen_by_workers(
     rows: "pl.LazyFrame", references: "pl.DataFrame", common: Boilerplate, recipe: RowsRecipe, cluster: Cluster
 ) -> list[_Seen]:
-    """What workers of the cluster see, in order; each reads its rows itself."""
+    """Returns what workers of the cluster found, in order; each reads its rows itself."""
     import polars as pl
 
     def open_worker() -> Callable[[int], list[_Seen]]:
@@ -153,7 +155,7 @@ def _seen_by_workers(
 
 
 def _look(batch: "pl.DataFrame", held: Index, common: Boilerplate, recipe: RowsRecipe) -> _Seen:
-    """Faults and sketches of a batch, which has `row` beside the columns of `screen_rows`."""
+    """Returns the faults and sketches of a batch, which has `row` in addition to the columns of `screen_rows`."""
     import polars as pl
 
     tokens = tokenize(batch["text"])
@@ -165,7 +167,7 @@ def _look(batch: "pl.DataFrame", held: Index, common: Boilerplate, recipe: RowsR
 
 
 def _batches(rows: "pl.LazyFrame", start: int = 0) -> Iterator["pl.DataFrame"]:
-    """Pieces of at most `BATCH_CHARACTERS` bytes, or of one row, numbered from `start`."""
+    """Yields pieces of at most `BATCH_CHARACTERS` bytes, or of one row, numbered from `start`."""
     import polars as pl
 
     for frame in rows.select("id", pl.col("text").fill_null(""), "reasoning", "language").collect_batches(
@@ -178,7 +180,7 @@ def _batches(rows: "pl.LazyFrame", start: int = 0) -> Iterator["pl.DataFrame"]:
 
 
 def _dropped(frames: Sequence["pl.DataFrame"]) -> "pl.DataFrame":
-    """`frames` one below the other, columns that they lack null."""
+    """Concatenates `frames`; columns that they lack are null."""
     import polars as pl
 
     schema = {"row": pl.Int64, "id": pl.String, "reason": pl.String, "against": pl.String, "ngram": pl.String}
