@@ -1,6 +1,6 @@
 """Compares engines and trainers with their bare libraries on the base of `tiny` and two cores.
 
-    python benchmarks/engines.py HOME [--prompts N] [ROW…]    rows: transformers vllm grpo rejection ray, all by default
+    python benchmarks/engines.py HOME [--prompts N] [ROW…]    rows: transformers vllm packing grpo rejection ray
 
 It prints JSON, one object per row. HOME keeps the base, which the first call makes; in the home of a `make demo`,
 `rejection` samples from Dev2, as the recipe does, instead of the base. Each of N prompts (512) is sampled 16 times.
@@ -179,6 +179,36 @@ def grpo_row(bench: Bench) -> dict[str, Any]:
     return {"seconds_per_step": rates, "overhead": rates["ours"] / rates["plain"] - 1, "bars": "overhead 0.03"}
 
 
+def packing_row(bench: Bench) -> dict[str, Any]:
+    """Compares a forward and backward pass over packed rows with one over the padded batch that `Trainer` makes."""
+    import torch
+    from transformers import AutoModelForCausalLM, DataCollatorForTokenClassification
+
+    from r1_pipeline.data.toy_corpus import toy_texts
+    from r1_pipeline.generation.tokens import load_tokenizer
+    from r1_pipeline.training.packing import pack_batches
+
+    recipe = PROFILE.recipes["base"]
+    tokenizer = load_tokenizer(bench.base.path)
+    texts = toy_texts(recipe.web.model_copy(update={"texts": 10 * recipe.batch}))
+    rows = [
+        {"input_ids": ids, "labels": ids} for ids in tokenizer([prompt + reply for prompt, reply in texts])["input_ids"]
+    ]
+    collate = DataCollatorForTokenClassification(tokenizer)
+    batches = [collate(rows[start : start + recipe.batch]) for start in range(0, len(rows), recipe.batch)]
+    padded, packed = (AutoModelForCausalLM.from_pretrained(bench.base.path, dtype=torch.float32) for _ in range(2))
+    pack_batches(packed)
+
+    def train(model: Any) -> int:
+        for batch in batches:
+            model(**batch, use_cache=False).loss.backward()
+            model.zero_grad()
+        return len(batches)
+
+    rates = in_turn({"ours": lambda: train(packed), "padded": lambda: train(padded)})
+    return {"steps_per_s": rates, "ratio": rates["ours"] / rates["padded"], "bars": "none"}
+
+
 def plain_trl(bench: Bench, grpo: Any, folder: Path) -> list[float]:
     """Trains with TRL alone and returns the seconds of each step."""
     from datasets import Dataset
@@ -317,6 +347,7 @@ def ray_row(bench: Bench) -> dict[str, Any]:
 ROWS: dict[str, tuple[Callable[[Bench], dict[str, Any]], str]] = {
     "transformers": (transformers_row, "transformers"),
     "vllm": (vllm_row, "vllm"),
+    "packing": (packing_row, "transformers"),
     "grpo": (grpo_row, "trl"),
     "rejection": (rejection_row, "transformers"),
     "ray": (ray_row, "ray"),
