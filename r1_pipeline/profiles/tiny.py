@@ -71,7 +71,7 @@ STUDENTS: Mapping[str, Dense] = {
 """Small dense models of other families that are distilled from the teacher: partition key -> architecture."""
 FACTS = ProblemsRecipe(
     seed=0,
-    sums=(120, 800, 900, 600),
+    sums=(150, 350, 400, 250),
     programs=400,
     products=700,
     digits=1,
@@ -168,7 +168,7 @@ def tiny(seed: int) -> Profile:
         base_steps=1000,
         student_steps=700,
         batch=96,
-        zero_steps=128,
+        zero_steps=160,
         dev2_steps=80,
         r1_steps=56,
         r1_general_steps=40,
