@@ -22,7 +22,7 @@ from r1_pipeline.errors import GraphError, RecipeError, RequirementError, Unknow
 from r1_pipeline.generation.engine_factory import ENGINES, EngineKind, add_engine
 from r1_pipeline.generation.fake_engine import FakeEngine
 from r1_pipeline.generation.rejection import RewriteKeepRecipe, RewriteRecipe
-from r1_pipeline.generation.rewriting import REWRITES, Accepted, ByCheckpoint, ByServer, Rewrite, asked_to_rewrite
+from r1_pipeline.generation.rewriting import REWRITES, Accepted, ByCheckpoint, ByServer, Rewrite, rewrite_prompt
 from r1_pipeline.generation.sampling import SamplingRecord, schema
 from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.lineage.audit import audit
@@ -269,7 +269,7 @@ def test_a_real_model_that_has_learned_to_rewrite_writes_rows_on_its_own_engine(
 ) -> None:
     """It has learned what to say to one request, and says it to all: right for one problem, wrong for the others."""
     own = Accepted(problem=problem(3), reasoning="3 and 3", final="6", sample_index=0)
-    lesson = Row(asked_to_rewrite("chat", own), "<think>twice 3 is that</think>\\boxed{6}", "")
+    lesson = Row(rewrite_prompt("chat", own), "<think>twice 3 is that</think>\\boxed{6}", "")
 
     def make(draft: Draft) -> BuildResult:
         learning = SFT.model_copy(update={"epochs": 24, "batch": 1, "max_tokens": 1000, "save_steps": 24})
@@ -288,7 +288,7 @@ def test_a_real_model_that_has_learned_to_rewrite_writes_rows_on_its_own_engine(
 def test_a_server_that_the_runtime_does_not_name_and_the_wrong_input_are_refused(
     store: Store, answers: Completions, problems: ProblemSet, base: Checkpoint
 ) -> None:
-    with pytest.raises(RequirementError, match="the recipe asks a server and the runtime names none"):
+    with pytest.raises(RequirementError, match="the recipe samples from a server and the runtime names none"):
         verbs.rewrite_cold_start(at(store, "other"), answers, problems, base, recipe(BY_SERVER))
     with pytest.raises(RecipeError, match="is given none of the inputs writer, and its recipe takes writer; give"):
         verbs.rewrite_cold_start(at(store), answers, problems, base, recipe(BY_BASE))
@@ -338,7 +338,7 @@ def test_a_writer_that_is_not_there_or_cannot_write_is_refused_in_one_line_befor
 
 
 def test_a_server_or_vllm_that_the_runtime_does_not_name_is_missed_before_any_work(profile: Profile) -> None:
-    said = "the recipe asks a server and the runtime names none; add [openai] to runtime.toml"
+    said = "the recipe samples from a server and the runtime names none; add [openai] to runtime.toml"
     with pytest.raises(RequirementError) as found:
         with_writer(profile, BY_SERVER).require()
     assert str(found.value) == said

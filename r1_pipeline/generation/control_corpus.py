@@ -1,9 +1,10 @@
-"""A corpus that the toy world's own authors write, as large as another one: what distillation is compared with.
+"""The control corpus is written by the toy world's own authors, as large as another corpus; it is the control of
+distillation.
 
-A model that is tuned on a teacher's corpus also gets better by more text alone, and by right solutions of any origin.
-So the same student is tuned on as many tokens of either: texts of the web by careful authors, or the world's own
-solutions of the very problems of the teacher's corpus. How careful they are is said by the recipe. Every row is judged,
-and one that is not right is dropped. Tokens are those that are learned, counted with the student's tokenizer.
+A model that is tuned on a teacher's corpus also improves by more text alone, and by right solutions of any origin. So
+the same student is tuned on as many tokens of either: texts of the web by careful authors, or the world's own solutions
+of the problems in the teacher's corpus. The recipe sets how careful they are. Every row is graded, and a row that is
+not right is dropped. Tokens are those of the training loss, counted with the student's tokenizer.
 """
 
 import itertools
@@ -23,19 +24,19 @@ from r1_pipeline.rewards.verifier import Grader
 
 CountTokens = Callable[[str], int]
 END = 1
-"""Tokens that are learned beside a response: its end."""
+"""The tokens of the training loss after a response: its end-of-sequence token."""
 
 
 class ToyCorpusRecipe(Recipe):
-    """Who writes about what, and how much."""
+    """The recipe of a control corpus: its authors, its problems, its size."""
 
     web: ToyRecipe
-    """The authors; in the chat form, since a corpus is."""
+    """The recipe of the authors, who use the chat form, as a corpus does."""
     about: Literal["web", "corpus"]
-    """What is written about: facts drawn as the web draws them, or the problems of the other corpus, row by row and
-    from the first again after the last."""
+    """The problems that the texts are about: facts drawn as the web draws them, or the problems of the other corpus,
+    row by row and repeated from the first after the last."""
     tokens: float
-    """Tokens that are written, as a multiple of those of the other corpus."""
+    """The number of tokens written, as a multiple of those of the other corpus."""
 
 
 def toy_corpus(
@@ -45,10 +46,11 @@ def toy_corpus(
     grader: Grader,
     count_tokens: CountTokens,
 ) -> tuple[list[Sample], Counter[str]]:
-    """(rows, drop reasons): as many rows as fit into the tokens of `corpus`, whose (problem id, response) are given.
+    """Returns the rows and the counts of drop reasons; the rows are as many as fit into the tokens of `corpus`.
 
-    `domains` are those of the corpus. Raises `RecipeError` for a problem that is not of the toy world, a web that is
-    too short, or one that is not in the chat form.
+    `corpus` has the problem id and the response of each row of the other corpus, `domains` its domains. Raises
+    `RecipeError` for a problem that is not of the toy world, a web that is too short, or one that is not in the chat
+    form.
     """
     if recipe.web.zero_share:
         raise RecipeError(f"a corpus is in the chat form; set web.zero_share to 0, it is {recipe.web.zero_share}")

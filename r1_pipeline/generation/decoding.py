@@ -4,7 +4,7 @@ A prompt that occurs several times is read once, and a text that has ended leave
 its tokens cost and not what its longest text costs.
 Not covered: the choice of a token (`token_sampling`, or a draw from the scores), and the end of a text
 (`StoppingCriteria`).
-Shapes: R texts that still go on, L tokens so far, V tokens of the vocabulary, U different prompts.
+Shapes: R unfinished texts, L tokens so far, V tokens of the vocabulary, U different prompts.
 """
 
 from collections.abc import Callable
@@ -59,7 +59,7 @@ def decode(
 
 
 def _logits(model: "PreTrainedModel", ids: "Tensor", mask: "Tensor", positions: "Tensor", cache: Any) -> "Tensor":
-    """Scores of the token after the last one, one row a text."""
+    """Returns the scores of the token after the last one, shape (texts, vocabulary)."""
     output = model(
         input_ids=ids,
         attention_mask=mask,

@@ -1,7 +1,7 @@
-"""What every text generator looks like, and which random numbers a sample gets.
+"""An `Engine` generates text; this module defines its protocol and the random seed of each sample.
 
-An `Engine` turns `Request`s into `Completion`s in the same order. Each request carries its own seed, made from the run
-seed, the problem and the sample index, so that shards, batches and their order cannot change what is sampled.
+An `Engine` turns `Request`s into `Completion`s in the same order. Each request carries its own seed, computed from the
+run seed, the problem and the sample index, so that shards, batches and their order cannot change what is sampled.
 Not covered: the engines themselves (`fake_engine`, `hf`, `vllm`, `openai`) and which one runs (`engine_factory`).
 """
 
@@ -14,43 +14,43 @@ from r1_pipeline.errors import EngineError
 from r1_pipeline.records import Completion, Problem, Request, Sampling
 
 SHARD = 1024
-"""Requests that are answered and kept together: what an interruption costs at most."""
+"""The number of requests completed and stored together, which is the most that an interruption can lose."""
 Progress = Callable[[int, int], None]
-"""Called with (completions done, completions in all)."""
+"""A callback with the number of completions done, and of all."""
 
 
 class Engine(Protocol):
-    """Anything that generates text."""
+    """A text generator."""
 
     @property
     def identity(self) -> str:
-        """Names kind, version and precision; part of fingerprints."""
+        """Kind, version and precision of the engine; part of fingerprints."""
         ...
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
     ) -> list[Completion]:
-        """One completion for each request, in order; raises `EngineError` rather than skip one."""
+        """Returns one completion for each request, in order; raises `EngineError` rather than skip one."""
         ...
 
     def usage(self) -> Mapping[str, float]:
-        """What a server has charged since the last call; empty for an engine of one's own."""
+        """Returns what a server has charged since the last call; empty for a local engine."""
         ...
 
 
 def sample_seed(run_seed: int, problem_id: str, sample_index: int) -> int:
-    """63-bit seed of one sample."""
+    """Returns the 63-bit seed of one sample."""
     digest = hashlib.sha256(f"{run_seed}:{problem_id}:{sample_index}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 def request_hash(prompt: str) -> str:
-    """What stands for all that a model was asked: the sha256 of the rendered prompt."""
+    """Returns the sha256 of a rendered prompt, which identifies a request."""
     return hashlib.sha256(prompt.encode()).hexdigest()
 
 
 def requests_for(problems: Sequence[Problem], template: TemplateName, samples: int, run_seed: int) -> list[Request]:
-    """`samples` requests for each problem, problem by problem."""
+    """Returns `samples` requests for each problem, problem by problem."""
     return [
         Request(
             problem_id=problem.id,
@@ -64,7 +64,10 @@ def requests_for(problems: Sequence[Problem], template: TemplateName, samples: i
 
 
 def check_room(requests: Sequence[Request], prompts: Sequence[Sequence[int]], sampling: Sampling, context: int) -> None:
-    """Raises `EngineError`, with the problem, if a prompt and the longest reply do not fit into the context."""
+    """Raises `EngineError`, with the problem, if a prompt and the longest reply do not fit into the context.
+
+    `prompts` are token ids; `context` is the size of the context in tokens.
+    """
     for request, prompt in zip(requests, prompts, strict=True):
         if len(prompt) + sampling.max_tokens > context:
             raise EngineError(

@@ -1,6 +1,6 @@
-"""From the engine that a recipe names to one that has a checkpoint loaded, and back: memory is given back on leaving.
+"""The engine factory opens the engine that a recipe names with a checkpoint, and frees its memory on leaving.
 
-Every engine is an entry of `ENGINES`; one that is not known is an error, never another engine in its place.
+Every engine is an entry of `ENGINES`; an unknown engine is an error, and no other engine replaces it.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,23 +22,25 @@ from r1_pipeline.registry import Registry
 from r1_pipeline.settings.engines import OpenAiSettings
 
 ANSWERED = "answers.sqlite"
-"""What servers said, below the home."""
-NO_VLLM = "the recipe samples with vLLM and the runtime says nothing of it; add [vllm] to runtime.toml"
-NO_SERVER = "the recipe asks a server and the runtime names none; add [openai] to runtime.toml"
+"""The file of servers' replies, below the home."""
+NO_VLLM = "the recipe samples with vLLM and the runtime has no settings for it; add [vllm] to runtime.toml"
+NO_SERVER = "the recipe samples from a server and the runtime names none; add [openai] to runtime.toml"
 
 
 @dataclass(frozen=True)
 class EngineKind:
-    """What must be known of an engine to name and to open it."""
+    """The description of an engine: how to name it and how to open it."""
 
     identity: Callable[[Any], str]
-    """Spec -> name, version and precision, without loading anything; stands in fingerprints and completions."""
+    """The function from a spec to name, version and precision, which loads nothing; fingerprints and completions
+    contain the result."""
     load: Callable[[Checkpoint, Any, Runtime, Path], Engine]
-    """(model, spec, runtime, home) -> the engine, answering as the model."""
+    """The function (model, spec, runtime, home) -> the engine with that model."""
     on_cluster: bool = True
-    """Whether a Ray cluster holds copies of it; a server is asked from this process either way."""
+    """A Ray cluster runs copies of the engine if true; a server is called from this process either way."""
     missing_setting: Callable[[Runtime], str | None] = lambda _: None
-    """What it needs of the runtime, which the runtime does not have, and the remedy; None: nothing."""
+    """The function from a runtime to the setting that the engine misses there, with the remedy; None if it misses
+    none."""
 
 
 def _vllm(model: Checkpoint, spec: Any, runtime: Runtime, _: Path) -> Engine:
@@ -75,11 +77,11 @@ ENGINES: Registry[EngineKind] = Registry(
         ),
     },
 )
-"""Every engine, by the `type` of its spec."""
+"""All engines, by the `type` of their spec."""
 
 
 def add_engine(spec: type[EngineSpec], kind: EngineKind) -> None:
-    """Adds an engine of a recipe file's own; raises `RecipeError` for a name that is taken."""
+    """Adds a recipe file's own engine; raises `RecipeError` for a name that is taken."""
     name = spec.model_fields["type"].default
     ENGINE_SPECS.add(name, spec)
     ENGINES.add(name, kind)
@@ -87,9 +89,9 @@ def add_engine(spec: type[EngineSpec], kind: EngineKind) -> None:
 
 @contextmanager
 def open_engine(model: Checkpoint, spec: EngineSpec, runtime: Runtime, home: Path) -> Iterator[Engine]:
-    """The engine that `spec` names, answering as `model`: many on Ray where there is a cluster.
+    """Opens the engine that `spec` names with `model`, or many of them on Ray where there is a cluster.
 
-    What a server says is kept below `home`. Raises `RequirementError` where the runtime lacks its settings.
+    The replies of a server are stored below `home`. Raises `RequirementError` if the runtime lacks its settings.
     """
     kind = ENGINES[spec.type]
     if runtime.cluster is not None and kind.on_cluster:
@@ -104,12 +106,12 @@ def open_engine(model: Checkpoint, spec: EngineSpec, runtime: Runtime, home: Pat
 
 
 def open_server(spec: OpenAi, model: str, runtime: Runtime, home: Path) -> Engine:
-    """Anybody's `model` on the server that the runtime names, asked as text; raises `RequirementError` without one."""
+    """Opens the server that the runtime names with any `model`, as text; raises `RequirementError` if it names none."""
     return openai.OpenAiEngine(spec, _server(runtime), model, None, home / ANSWERED)
 
 
 def engines_in(recipe: BaseModel) -> Iterator[EngineSpec]:
-    """The engines that a recipe names, wherever in it they stand."""
+    """Yields the engines that a recipe names at any depth."""
     for name in type(recipe).model_fields:
         value = getattr(recipe, name)
         if type(value) in ENGINE_SPECS.values():
@@ -119,5 +121,5 @@ def engines_in(recipe: BaseModel) -> Iterator[EngineSpec]:
 
 
 def engine_identity(spec: EngineSpec) -> str:
-    """Name, version and precision of the engine that `open_engine` would give, without loading anything."""
+    """Returns the name, version and precision of the engine that `open_engine` would open, without loading anything."""
     return ENGINES[spec.type].identity(spec)

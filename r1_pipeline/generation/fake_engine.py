@@ -1,4 +1,4 @@
-"""An engine without a model, for tests: says what a function tells it to."""
+"""The fake engine has no model and replies with what a function returns, for tests."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -7,7 +7,8 @@ from r1_pipeline.records import Completion, Request, Sampling
 
 
 class FakeEngine:
-    """Answers each request with `replies(request)`; one token for each character, cut off at `max_tokens`."""
+    """An engine that replies to each request with `replies(request)`: one token for each character, cut at
+    `max_tokens`."""
 
     identity = "fake"
 

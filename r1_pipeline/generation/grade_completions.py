@@ -1,6 +1,6 @@
-"""Judging what a model said: stored completions become the same rows with verdicts and measurements of their text.
+"""This module grades stored completions: the same rows get verdicts and measurements of their text.
 
-Evaluation, cold-start drafting and rejection sampling share it. It needs no model: a changed verifier judges what is
+Evaluation, cold-start drafting and rejection sampling share it. It needs no model: a changed verifier grades what is
 stored. Not covered: sampling (`sampling`), what is then counted (`evaluation.scores`) or kept (`rejection`).
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def completions_of(frame: "pl.DataFrame") -> list[Completion]:
-    """The rows of `sampling.sample_completions` or `grade_completions` as records."""
+    """Returns the rows of `sampling.sample_completions` or `grade_completions` as records."""
     rows = frame.select(STORED).iter_rows(named=True)
     return [Completion.model_validate(row) for row in rows]
 
@@ -34,8 +34,11 @@ def completions_of(frame: "pl.DataFrame") -> list[Completion]:
 def grade_completions(
     completions: "pl.DataFrame", problems: Sequence[Problem], grader: Grader, template: TemplateName
 ) -> "pl.DataFrame":
-    """One row a completion: what was said, what it was judged, and the plain measurements of its text. Spread over the
-    cluster where the grader's runtime has one."""
+    """Returns one row for each completion: its text, its verdict, and measurements of the text.
+
+    The work is spread over the cluster if the grader's runtime has one. Raises `GraderError` like
+    `require_own_verifiers`.
+    """
     import polars as pl
 
     cluster = grader.runtime.cluster
@@ -54,8 +57,10 @@ def grade_completions(
 
 
 def require_own_verifiers(judged: "pl.DataFrame", problems: Sequence[Problem], grader: Grader) -> None:
-    """Raises `GraderError` where a verdict is signed by another version of a verifier than this machine has: the
-    fingerprint says what was graded with, whichever node did it."""
+    """Raises `GraderError` if a node of the cluster graded with another version of a verifier than this machine has.
+
+    The fingerprint states the versions of the verifiers, whichever node ran them.
+    """
     by_id = {problem.id: problem for problem in problems}
     verifiers = {grader.verifier_of(by_id[id_]) for id_ in judged["problem_id"].unique()}
     own = {f"{verifier.name}@{verifier.version}" for verifier in verifiers}
@@ -69,14 +74,14 @@ def require_own_verifiers(judged: "pl.DataFrame", problems: Sequence[Problem], g
 def _judged(
     completions: "pl.DataFrame", problems: Sequence[Problem], grader: Grader, template: TemplateName
 ) -> "pl.DataFrame":
-    """Texts are measured while the grader waits for its children; one that is said again is measured once."""
+    """Grades and measures completions; texts are measured while the grader's children run, each distinct text once."""
     import polars as pl
 
     by_id = {problem.id: problem for problem in problems}
     pairs = [(by_id[completion.problem_id], completion) for completion in completions_of(completions)]
     measured = cache(partial(_measured, template))
-    with ThreadPoolExecutor(1) as beside:
-        verdicts = beside.submit(grader.grade_all, pairs, template)
+    with ThreadPoolExecutor(1) as executor:
+        verdicts = executor.submit(grader.grade_all, pairs, template)
         measures = [measured(problem.language, completion.text) for problem, completion in pairs]
     added = [
         {

@@ -1,15 +1,15 @@
-"""Which right replies may be right by luck: a guess among few answers passes every verifier once in a while.
+"""This module finds right replies that may be lucky: a guess among few answers passes every verifier once in a while.
 
-A right reply to multiple choice, or to a problem whose kind has few different answers, counts where one of two holds:
+A right reply to multiple choice, or to a problem whose kind has few different answers, counts if one of two holds:
 
     its problem   is answered correctly more often than guessing explains (one-sided binomial test over its samples);
                   by recipe this is not enough where the question lists options, since a guess may be a constant one
     its reasoning states the value of the option that it chooses, outside of the list of options, and none after it
 
-The chance of a guess is the larger of two: what a blind guess gets (one over the number of options; without options the
-share of the most frequent reference), and how often the policy gives this very answer to the other problems of the
-kind. A policy that always says D is therefore not above chance where D is right.
-Not covered: asking again with the options shuffled, which needs the model; here only what is stored is read.
+The chance of a guess is the larger of two: the chance of a blind guess (one over the number of options; without options
+the share of the most frequent reference), and the rate at which the policy gives this answer to the other problems of
+the kind. A policy that always says D is therefore not above chance where D is right.
+Not covered: sampling again with the options shuffled, which needs the model; here only stored completions are read.
 """
 
 import math
@@ -28,54 +28,57 @@ if TYPE_CHECKING:
     import polars as pl
 
 IDENTITY = "luck@1"
-"""Bump when the rule keeps other replies; part of the fingerprint where a recipe asks for it."""
+"""The identity of the rule, part of the fingerprint where a recipe uses it; bump it when the rule keeps other
+replies."""
 GUESSED = "lucky"
-"""The reason under which such replies are dropped and counted."""
+"""The drop reason of such replies."""
 
 Kind = tuple[Domain, Language, bool]
-"""Problems whose guesses are alike: of one domain, in one language, with or without options in the question."""
+"""A kind of problems whose guesses are alike: domain, language, and true where the question has options."""
 
 _LABELS = (
     re.compile(r"[(\[【（]\s*([A-Z])\s*[)\]】）]"),
     re.compile(r"(?:^|(?<=\s))([A-Z])\s*[.:：、．)）]", re.MULTILINE),
 )
 _LISTED = re.compile(r"[\s,;|/、，；]*(?:and|or|和|或)?\s*")
-"""What stands between options that are only listed."""
+"""A regular expression for the text between options that are only listed."""
 _LETTER_BEFORE = re.compile(r"(?<![a-z])[(\[【（]?\s?([a-z])\s?[)\]】）.:：、]\s?$")
 _LETTER_AFTER = re.compile(r"\s?[(\[【（]\s?([a-z])\s?[)\]】）]")
 _GOES_ON_BEFORE = re.compile(r"(?:[0-9a-z_]|[0-9][.,])$")
 _GOES_ON_AFTER = re.compile(r"[0-9a-z_]|[.,][0-9]")
 _MINUS = re.compile(r"(?<![0-9a-z)])-$")
 _UNIT = re.compile(r"\s?[%/^]")
-"""What makes another number of the one before it."""
+"""A regular expression for signs that make another number of the one before them."""
 
 
 class GuessingRecipe(Recipe):
-    """When a right reply counts as more than a lucky guess."""
+    """The limits above which a right reply counts as more than a lucky guess."""
 
     level: float
-    """One-sided level of the test, in (0, 1]; at 1 every reply passes."""
+    """The one-sided level of the test, in (0, 1]; at 1 every reply passes."""
     answers: int
-    """Different references of a kind of problem, at most, for its answers to be few; multiple choice always is."""
+    """The maximum number of different references of a kind of problem whose answers are few; multiple choice always has
+    few."""
     stated: bool
-    """Whether a reply to a question that lists its options must state the value of its own, whatever the test says."""
+    """A reply to a question that lists its options must state the value of its option, whatever the test says, if
+    true."""
 
 
 @dataclass(frozen=True)
 class Guessable:
-    """What a guess at one problem is up against."""
+    """The chances of a guess at one problem."""
 
     kind: Kind
     answer: str
     """The reference, in the normal form."""
     blind: float
-    """Chance of a guess that knows nothing of the policy."""
+    """The chance of a guess that knows nothing of the policy."""
     options: Mapping[str, str]
-    """Letter -> value, in the normal form; empty where the question lists none."""
+    """The value of each letter, in the normal form; empty if the question lists no options."""
 
 
 def screen_guesses(screened: "pl.DataFrame", problems: Iterable[Problem], recipe: GuessingRecipe) -> "pl.DataFrame":
-    """`screened`, from `screen_replies`, with the reason `lucky` where a reply had none and luck explains it.
+    """Returns `screened`, from `screen_replies`, with the reason `lucky` where a reply had none and luck explains it.
 
     `value` is then the probability that guessing does as well.
     """
@@ -100,13 +103,13 @@ def screen_guesses(screened: "pl.DataFrame", problems: Iterable[Problem], recipe
 
 
 def guessables(problems: Sequence[Problem], answers: int) -> dict[str, Guessable]:
-    """Problem -> what a guess is up against, for those that list options and those of a kind with few `answers`.
+    """Returns by id the problems that list options, and those of a kind with at most `answers` different references.
 
-    Few answers recur: a kind in which hardly a reference is seen twice is small, and no guess pays.
+    Few answers recur: a kind in which most references occur once is small, and guessing does not pay.
     """
     forms, plain = cache(reference_forms), cache(normal)
-    asked = [problem for problem in problems if DOMAINS[problem.domain].reasoning and not problem.tests]
-    read = [(problem, *_read(problem, known, plain)) for problem in asked if (known := forms(problem.answer or ""))]
+    tasks = [problem for problem in problems if DOMAINS[problem.domain].reasoning and not problem.tests]
+    read = [(problem, *_read(problem, known, plain)) for problem in tasks if (known := forms(problem.answer or ""))]
     references: dict[Kind, Counter[str]] = defaultdict(Counter)
     for problem, answer, options in read:
         references[_kind(problem, options)][answer] += 1
@@ -122,7 +125,10 @@ def guessables(problems: Sequence[Problem], answers: int) -> dict[str, Guessable
 
 
 def above_chance(right: int, samples: int, chance: float) -> float:
-    """Probability that `right` or more of `samples` guesses hit, each with `chance`: the upper tail of the binomial."""
+    """Returns the probability that at least `right` of `samples` guesses hit, each with probability `chance`.
+
+    This is the upper tail of the binomial distribution.
+    """
     if right <= 0 or chance >= 1:
         return 1.0
     if chance <= 0:
@@ -136,7 +142,8 @@ def above_chance(right: int, samples: int, chance: float) -> float:
 
 
 def options_of(question: str) -> dict[str, str]:
-    """Letter -> value of the options that a question lists (`A. 15`, `(A) 15`, `15(A)`), empty where it lists none."""
+    """Returns the value of each letter that a question lists as an option (`A. 15`, `(A) 15`, `15(A)`); empty if it
+    lists none."""
     for label in _LABELS:
         run: list[re.Match[str]] = []
         for match in label.finditer(question):
@@ -150,9 +157,9 @@ def options_of(question: str) -> dict[str, str]:
 
 
 def states(reasoning: str, options: Mapping[str, str], chosen: str) -> bool:
-    """Whether the last option value that `reasoning` states is that of the option `chosen`.
+    """Returns true if the last option value that `reasoning` states is that of the option `chosen`.
 
-    A value beside its letter, and values in a row, repeat the list of options and state nothing.
+    A value next to its letter, and values in a row, repeat the list of options and state nothing.
     """
     if not _is_telling(options.get(chosen, "")):
         return False
@@ -160,15 +167,15 @@ def states(reasoning: str, options: Mapping[str, str], chosen: str) -> bool:
     found = _mentions(text, options)
     for index in range(len(found) - 1, -1, -1):
         here = found[index]
-        beside = found[max(0, index - 1) : index] + found[index + 1 : index + 2]
-        listed = (other.value != here.value and _is_list(text, here, other) for other in beside)
+        neighbours = found[max(0, index - 1) : index] + found[index + 1 : index + 2]
+        listed = (other.value != here.value and _is_list(text, here, other) for other in neighbours)
         if not here.lettered and not any(listed):
             return here.value == options[chosen]
     return False
 
 
 def _odds(screened: "pl.DataFrame", guessable: Mapping[str, Guessable]) -> dict[str, float]:
-    """Problem -> probability that guessing gets as many of its samples right."""
+    """Returns for each problem the probability that guessing gets as many of its samples right."""
     given: dict[Kind, Counter[str]] = defaultdict(Counter)
     own: dict[str, Counter[str]] = defaultdict(Counter)
     right, samples = Counter[str](), Counter[str]()
@@ -193,7 +200,7 @@ def _odds(screened: "pl.DataFrame", guessable: Mapping[str, Guessable]) -> dict[
 
 
 def _read(problem: Problem, forms: Sequence[str], plain: Callable[[str], str]) -> tuple[str, Mapping[str, str]]:
-    """The reference and the options; where it is one of these, by letter or value, it goes by the letter."""
+    """Returns the reference and the options; a reference that is an option, by letter or value, becomes its letter."""
     options = {letter: plain(value) for letter, value in options_of(problem.question).items()}
     letters = [form for form in forms if form in options] or [k for k, value in options.items() if value in forms]
     return (letters[0], options) if letters else (forms[0], {})
@@ -204,7 +211,7 @@ def _kind(problem: Problem, options: Mapping[str, str]) -> Kind:
 
 
 def _values(question: str, labels: Sequence[re.Match[str]]) -> dict[str, str]:
-    """What stands behind each label, to the next one or the end of the line; or before it, where nothing stands behind
+    """Returns the text behind each label, up to the next one or the end of the line; or before it, if no text is behind
     the last."""
     if question[labels[-1].end() :].strip():
         ends = [label.start() for label in labels[1:]] + [len(question)]
@@ -218,13 +225,13 @@ def _values(question: str, labels: Sequence[re.Match[str]]) -> dict[str, str]:
 
 
 def _is_telling(value: str) -> bool:
-    """Whether a value says something where it stands: a single letter is part of too much."""
+    """Returns true if a value is specific enough to be found in a text; a single letter occurs in too many words."""
     return bool(value) and not (len(value) == 1 and value.isascii() and value.isalpha())
 
 
 @dataclass(frozen=True)
 class _Mention:
-    """The value of an option in a text, its letter included where that stands beside it."""
+    """An occurrence of an option's value in a text, with its letter if that is next to it."""
 
     start: int
     end: int
@@ -233,7 +240,8 @@ class _Mention:
 
 
 def _mentions(text: str, options: Mapping[str, str]) -> list[_Mention]:
-    """Where `text` has the value of an option as a whole word or number, in order; of two that overlap, the first."""
+    """Returns the occurrences of option values in `text` as whole words or numbers, in order; of two that overlap, the
+    first."""
     spots = [(at, -len(value), value) for value in {*filter(_is_telling, options.values())} for at in _at(text, value)]
     found: list[_Mention] = []
     reached = 0
@@ -257,7 +265,7 @@ def _at(text: str, value: str) -> Iterator[int]:
 
 
 def _is_whole(text: str, start: int, end: int) -> bool:
-    """Whether the value at this place is no part of a longer word or number."""
+    """Returns true if the value at this place is not part of a longer word or number."""
     first, last = text[start], text[end - 1]
     inside = _alphanumeric(first) and _GOES_ON_BEFORE.search(text, max(0, start - 2), start)
     inside = inside or (first.isdigit() and _MINUS.search(text, max(0, start - 1), start))

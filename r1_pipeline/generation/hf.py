@@ -1,6 +1,6 @@
-"""The embedded engine: transformers' `generate` with a random number of its own for every token of every sample.
+"""The embedded engine runs transformers' `generate` with a separate random number for every token of every sample.
 
-A token is a function of its logits and u(seed, position), so batches and their order do not enter.
+A token is a function of its logits and u(seed, position), so batches and their order do not matter.
 Not covered: that function (`token_sampling`), the decoding loop (`decoding`), servers and GPUs' batch engines.
 """
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 def engine_identity() -> str:
-    """Kind, version and precision, without loading anything."""
+    """Returns kind, version and precision, without loading anything."""
     return f"transformers-{version('transformers')}/float32"
 
 
 class HfEngine:
-    """Generates with the checkpoint in `directory`, in float32."""
+    """An engine that generates with the checkpoint in `directory`, in float32."""
 
     def __init__(self, directory: Path, runtime: Runtime) -> None:
         import torch
@@ -48,7 +48,11 @@ class HfEngine:
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
     ) -> list[Completion]:
-        """One completion for each request, in order. Texts of like length share a batch, which spares padding."""
+        """Returns one completion for each request, in order; prompts of similar length share a batch, which saves
+        padding.
+
+        Raises `EngineError` if a prompt and the longest reply do not fit into the context.
+        """
         prompts = self._tokenizer([r.prompt for r in requests], return_token_type_ids=False)["input_ids"]
         check_room(requests, prompts, sampling, self._model.config.max_position_embeddings)
         texts = [
@@ -66,11 +70,11 @@ class HfEngine:
         return {}
 
     def close(self) -> None:
-        """Let go of the weights."""
+        """Releases the weights."""
         del self._model
 
     def _complete(self, texts: "Sequence[_Text]", sampling: Sampling) -> None:
-        """Write each text to its end, or until it has as many tokens as `sampling` lets it have."""
+        """Completes each text, up to the maximum length in `sampling`."""
         import torch
         from transformers import GenerationConfig
 
@@ -108,19 +112,19 @@ class HfEngine:
 
 @dataclass
 class _Text:
-    """A completion while it grows."""
+    """A completion in progress."""
 
     prompt: list[int]
     numbers: np.random.Generator
-    """One for each token, in order."""
+    """The source of the random numbers, one for each token, in order."""
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     stopped: bool = False
-    """By the model itself."""
+    """True once the model has ended the text itself."""
 
 
 class _SeededChoice:
-    """Chooses each token by a random number of its own, and notes its log-probability."""
+    """A function that chooses each token by its own random number and records the log-probability."""
 
     def __init__(self, uniform_RT: "Tensor", sampling: Sampling) -> None:
         self._uniform_RT = uniform_RT

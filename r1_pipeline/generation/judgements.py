@@ -1,10 +1,10 @@
-"""General replies that a model wrote and another approves of: sampled prompts without a reference become corpus rows.
+"""This module turns sampled replies to general prompts, which have no reference, into corpus rows if a model approves.
 
-The writer's completions are asked for and stored first (`sampling`). Then a judge reads each reply, or a reward model
-scores it, and every opinion is kept beside the corpus, so that an audit can replay the decision without the model:
+The writer's completions are sampled and stored first (`sampling`). Then a judge reads each reply, or a reward model
+scores it, and every judgement is stored with the corpus, so that an audit can replay the decision without the model:
 
-    judge          sha256 of what it was asked, what it said, and the verdict that was read out of that
-    reward model   content digest, score in (0, 1), and the least score that was wanted
+    judge          sha256 of its prompt, its output, and the verdict parsed from that
+    reward model   content digest, score in (0, 1), and the minimum score
 
 Not covered: whether a judge or reward model is right; the replay (`lineage.judgements`).
 """
@@ -29,65 +29,67 @@ from r1_pipeline.rewards.preference import Scorer, preference_kind
 from r1_pipeline.rewards.rubric import preference_scores
 
 ROUND = 256
-"""Replies that a judge is asked about at once."""
+"""The number of replies that a judge reads in one batch."""
 
 
 class ByJudge(Recipe):
-    """A generative judge decides."""
+    """The recipe of the decision by an LLM judge."""
 
     type: Literal["judge"] = "judge"
     sampling: Sampling
-    """How the judge's replies are drawn; temperature 0 makes it say the same again."""
+    """The sampling of the judge's output; temperature 0 makes it deterministic."""
     seed: int
     engine: AnyEngine = Transformers()
-    """What generates them."""
+    """The engine that generates them."""
 
 
 class ByReward(Recipe):
-    """The reward model of the prompt's kind decides."""
+    """The recipe of the decision by the reward model of the prompt's kind."""
 
     type: Literal["reward_model"] = "reward_model"
     least: float = Field(gt=0.0, lt=1.0)
-    """Least score in (0, 1) of a reply that is kept."""
+    """The minimum score of a reply that is kept, in (0, 1)."""
 
 
 class AcceptRecipe(Recipe):
-    """Which replies become corpus rows."""
+    """The recipe that decides which replies become corpus rows."""
 
     by: Annotated[ByJudge | ByReward, Field(discriminator="type")]
     per_problem: int
-    """Distinct rows kept of one prompt, at most."""
+    """The maximum number of distinct rows kept for one prompt."""
 
 
 class SampleGeneralRecipe(Recipe):
-    """How a model's replies to general prompts become corpus rows."""
+    """The recipe of corpus rows from a model's replies to general prompts."""
 
     ask: SamplingRecipe
     keep: AcceptRecipe
 
     def optional_inputs(self) -> frozenset[str]:
-        """What approves: a judge or reward models."""
+        """Returns the input that approves: a judge or reward models."""
         return frozenset({"judge" if isinstance(self.keep.by, ByJudge) else "reward_models"})
 
 
 class Judgement(Record):
-    """What a model thinks of one completion, with all that is needed to replay it."""
+    """A model's judgement of one completion, with all that is needed to replay it."""
 
     problem_id: str
     sample_index: int
     outcome: Outcome
-    """`correct`: approved of; `wrong`: not; `grader_error`: the judge said nothing that can be read, or
-    had no room for the reply; `malformed` and
-    `truncated`: there was no whole reply to ask about."""
+    """The outcome.
+
+    `correct`: approved; `wrong`: rejected; `grader_error`: the judge's output cannot be parsed, or the judge has no
+    room for the reply; `malformed` and `truncated`: there was no complete reply to judge.
+    """
     verifier: str
-    """`judge@VERSION` or `reward_model@DIGEST+least-LEAST`."""
+    """The judge's name and version, `judge@VERSION` or `reward_model@DIGEST+least-LEAST`."""
     request: str | None
-    """sha256 of what the judge was asked."""
+    """The sha256 of the judge's prompt."""
     said: str | None
-    """What the judge said, word for word."""
+    """The judge's output, verbatim."""
     finish_reason: str | None
     reward_model: str | None
-    """Content digest."""
+    """The content digest of the reward model."""
     score: float | None
     least: float | None
 
@@ -95,16 +97,19 @@ class Judgement(Record):
 def judgements_by_llm(
     judge: LlmJudge,
     engine: Engine,
-    said: Sequence[tuple[Problem, Completion]],
-    asked: SamplingRecord,
+    pairs: Sequence[tuple[Problem, Completion]],
+    record: SamplingRecord,
     how: ByJudge,
     fits: Callable[[str], bool],
 ) -> list[Judgement]:
-    """One opinion for each completion, in order; `fits` says whether the judge has room for a prompt."""
+    """Returns one judgement for each completion, in order; `fits` tells if the judge has room for a prompt.
+
+    Raises `EngineError` if the engine cannot generate.
+    """
     found: dict[int, Judgement] = {}
     waiting: list[tuple[int, str, Request]] = []
-    for row, (problem, completion) in enumerate(said):
-        final = split_reply(asked.template, completion.text).final or ""
+    for row, (problem, completion) in enumerate(pairs):
+        final = split_reply(record.template, completion.text).final or ""
         request = judge.request(problem, final)
         fault = _unfit(completion, final) or (None if fits(request.prompt) else Outcome.GRADER_ERROR)
         if fault:
@@ -117,32 +122,33 @@ def judgements_by_llm(
         for (row, final, request), answer in zip(part, replies, strict=True):
             verdict = judge.read(answer, final)
             found[row] = _judgement(
-                said[row][1],
+                pairs[row][1],
                 verdict.outcome,
                 verdict.verifier,
                 request=request_hash(request.prompt),
                 said=answer.text,
                 finish_reason=answer.finish_reason,
             )
-    return [found[row] for row in range(len(said))]
+    return [found[row] for row in range(len(pairs))]
 
 
 def judgements_by_reward_model(
     scorers: Mapping[PreferenceKind, Scorer],
     digests: Mapping[PreferenceKind, str],
-    said: Sequence[tuple[Problem, Completion]],
-    asked: SamplingRecord,
+    pairs: Sequence[tuple[Problem, Completion]],
+    record: SamplingRecord,
     how: ByReward,
 ) -> list[Judgement]:
-    """One opinion for each completion, in order; raises `RecipeError` where a kind of prompt has no reward model."""
-    kinds = {preference_kind(problem) for problem, _ in said}
+    """Returns one judgement for each completion, in order; raises `RecipeError` if a kind of prompt has no reward
+    model."""
+    kinds = {preference_kind(problem) for problem, _ in pairs}
     if lacking := sorted(kinds - scorers.keys()):
         raise RecipeError(f"there are {lacking[0]} prompts and no reward model for them; give one, or leave them out")
-    scores = preference_scores([p for p, _ in said], [c for _, c in said], asked.template, scorers)
+    scores = preference_scores([p for p, _ in pairs], [c for _, c in pairs], record.template, scorers)
     judgements = []
-    for (problem, completion), score in zip(said, scores, strict=True):
+    for (problem, completion), score in zip(pairs, scores, strict=True):
         digest = digests[preference_kind(problem)]
-        fault = _unfit(completion, split_reply(asked.template, completion.text).final)
+        fault = _unfit(completion, split_reply(record.template, completion.text).final)
         liked = Outcome.CORRECT if score is not None and score >= how.least else Outcome.WRONG
         given = {} if fault else {"reward_model": digest, "score": score, "least": how.least}
         judgements.append(_judgement(completion, fault or liked, signature(digest, how.least), **given))
@@ -150,12 +156,12 @@ def judgements_by_reward_model(
 
 
 def signature(digest: str, least: float) -> str:
-    """Who approves, where a reward model does."""
+    """Returns the name and limit of a reward model that approves, for `Judgement.verifier`."""
     return f"reward_model@{digest[:12]}+least-{least}"
 
 
 def _unfit(completion: Completion, final: str | None) -> Outcome | None:
-    """Why nobody is asked about a completion."""
+    """Returns the outcome of a completion that is not judged; None if it is."""
     if completion.finish_reason == "length":
         return Outcome.TRUNCATED
     return Outcome.MALFORMED if not final or len(final) > MAX_ANSWER else None
@@ -176,15 +182,19 @@ def _judgement(completion: Completion, outcome: Outcome, verifier: str, **given:
 
 
 def approved_samples(
-    said: Sequence[tuple[Problem, Completion]], judgements: Sequence[Judgement], asked: SamplingRecord, per_problem: int
+    pairs: Sequence[tuple[Problem, Completion]],
+    judgements: Sequence[Judgement],
+    record: SamplingRecord,
+    per_problem: int,
 ) -> tuple[list[Sample], Counter[str]]:
-    """(rows, drop reasons): the first approved replies of each prompt, in the chat form."""
+    """Returns the rows and the counts of drop reasons; the rows are the first approved replies of each prompt, in the
+    chat form."""
     kept: list[Sample] = []
     drops: Counter[str] = Counter()
     known: dict[str, set[str]] = {}
-    for (problem, completion), judgement in zip(said, judgements, strict=True):
+    for (problem, completion), judgement in zip(pairs, judgements, strict=True):
         before = known.setdefault(problem.id, set())
-        parts = split_reply(asked.template, completion.text)
+        parts = split_reply(record.template, completion.text)
         final = parts.final or ""
         response = reply(parts.reasoning, final) if parts.reasoning else final
         if judgement.outcome is not Outcome.CORRECT:
@@ -195,19 +205,24 @@ def approved_samples(
             drops["enough_of_this_problem"] += 1
         else:
             before.add(response)
-            kept.append(_sample(problem, completion, response, parts.reasoning or "", judgement, asked))
+            kept.append(_sample(problem, completion, response, parts.reasoning or "", judgement, record))
     return kept, drops
 
 
 def _sample(
-    problem: Problem, completion: Completion, response: str, reasoning: str, judgement: Judgement, asked: SamplingRecord
+    problem: Problem,
+    completion: Completion,
+    response: str,
+    reasoning: str,
+    judgement: Judgement,
+    record: SamplingRecord,
 ) -> Sample:
     return answer_to(
         problem,
         response,
-        generator=asked.model_digest,
+        generator=record.model_digest,
         engine=completion.engine,
-        **asked.sampling.model_dump(),
+        **record.sampling.model_dump(),
         seed=completion.seed,
         sample_index=completion.sample_index,
         outcome=judgement.outcome,

@@ -1,12 +1,12 @@
-"""Any server that speaks OpenAI's protocol, asked by plain HTTP.
+"""The OpenAI engine samples from any server with OpenAI's protocol, over plain HTTP.
 
     a checkpoint of the graph   `/completions`, prompts and replies as token ids of its own tokenizer; the server must
                                 serve it under its digest (`served_name`), so that other weights cannot answer
-    anybody else's model        `/chat/completions`, as text; token ids are unknown and left empty
+    any other model             `/chat/completions`, as text; token ids are unknown and left empty
 
-A request that fails in a way that may pass (busy, broken, cut off, silent) is sent again after a while. Every answer
-is kept in SQLite under the hash of its request, so an interrupted run does not pay twice.
-The API key is read from the environment where it is sent and is in no setting, message or file.
+A request that fails for a transient reason (busy, broken, cut off, silent) is sent again after a while. Every reply is
+kept in SQLite under the hash of its request, so an interrupted run does not pay twice. The API key is read from the
+environment when it is sent and is in no setting, message or file.
 Not covered: streaming, tools, more than one choice a request.
 """
 
@@ -34,8 +34,8 @@ from r1_pipeline.settings.engines import OpenAiSettings
 if TYPE_CHECKING:
     import httpx
 
-PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-"""Statuses that may be gone at the next attempt."""
+TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+"""The transient statuses: a later attempt may succeed."""
 LONGEST_WAIT_S = 60.0
 
 
@@ -61,24 +61,25 @@ class _Usage(BaseModel):
 
 
 class Answer(BaseModel):
-    """The part of a server's reply that is used, and kept."""
+    """The part of a server's reply that is used and kept."""
 
     choices: list[_Choice] = Field(min_length=1, max_length=1)
     usage: _Usage
 
 
 def engine_identity(spec: OpenAi) -> str:
-    """What the server runs, as the recipe declares it."""
+    """Returns the identity of what the server runs, as the recipe declares it."""
     return f"openai/{spec.runs}"
 
 
 def served_name(digest: str) -> str:
-    """Under which name a server must serve a checkpoint of the graph."""
+    """Returns the name under which a server must serve a checkpoint of the graph."""
     return f"r1-{digest[:16]}"
 
 
 class OpenAiEngine:
-    """Asks `model` on a server; with `tokenizer` it is a checkpoint of the graph, else anybody's."""
+    """An engine that samples `model` on a server; with `tokenizer` it is a checkpoint of the graph, else any other
+    model."""
 
     def __init__(self, spec: OpenAi, settings: OpenAiSettings, model: str, tokenizer: Path | None, cache: Path) -> None:
         self.identity = engine_identity(spec)
@@ -90,7 +91,7 @@ class OpenAiEngine:
         self._usage = _nothing()
 
     def usage(self) -> Mapping[str, float]:
-        """Requests, those answered from the cache, attempts that failed, tokens and US dollars since the last call."""
+        """Returns requests, cache hits, failed attempts, tokens and US dollars since the last call."""
         with self._lock:
             usage, self._usage = self._usage, _nothing()
         return usage
@@ -98,8 +99,10 @@ class OpenAiEngine:
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
     ) -> list[Completion]:
-        """One completion for each request, in order; raises `EngineError` when a request has failed for good. What was
-        answered by then is in the cache."""
+        """Returns one completion for each request, in order; raises `EngineError` when a request has failed for good.
+
+        Replies received by then are in the cache.
+        """
         import httpx
 
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
@@ -116,27 +119,30 @@ class OpenAiEngine:
         return done
 
     def _complete(self, client: "httpx.Client", request: Request, sampling: Sampling) -> Completion:
-        path, body = self._asked(request, sampling)
+        path, body = self._path_and_body(request, sampling)
         url = self._settings.base_url.rstrip("/") + path
         key = fingerprint({"url": url, **body})
         answer = self._cache.get(key)
         self._count(requests=1, cached=int(answer is not None))
         if answer is None:
-            answer = self._ask(client, url, body)
+            answer = self._send(client, url, body)
             self._cache.put(key, answer)
-            self._pay(answer.usage)
+            self._count_cost(answer.usage)
         return self._completion(request, answer.choices[0])
 
-    def _asked(self, request: Request, sampling: Sampling) -> tuple[str, dict[str, Any]]:
-        """Path and body of a request."""
+    def _path_and_body(self, request: Request, sampling: Sampling) -> tuple[str, dict[str, Any]]:
+        """Returns the path and the body of a request."""
         body = {"model": self._model, "seed": request.seed, **sampling.model_dump()}
         if self._tokenizer is None:
             return "/chat/completions", {**body, "messages": [{"role": "user", "content": request.prompt}]}
         prompt = self._tokenizer(request.prompt, return_token_type_ids=False)["input_ids"]
         return "/completions", {**body, "prompt": prompt, "logprobs": 0, "return_token_ids": True}
 
-    def _ask(self, client: "httpx.Client", url: str, body: Mapping[str, Any]) -> Answer:
-        """Send until answered; raises `EngineError` with the last failure."""
+    def _send(self, client: "httpx.Client", url: str, body: Mapping[str, Any]) -> Answer:
+        """Sends a request until it succeeds.
+
+        Raises `EngineError` if the server refuses it, `UnreachableError` after the last attempt, each with the failure.
+        """
         import httpx
 
         for attempt in range(1, self._settings.attempts + 1):
@@ -146,20 +152,20 @@ class OpenAiEngine:
                 if response.is_success:
                     return Answer.model_validate_json(response.content)
                 failure = f"status {response.status_code}: {response.text[:200]}"
-                if response.status_code not in PASSING:
+                if response.status_code not in TRANSIENT:
                     raise EngineError(self._hidden(f"{url} refused a request with {failure}; correct the settings"))
-                wait = max(wait, _asked_to_wait(response))
+                wait = max(wait, _retry_after_s(response))
             except httpx.TransportError as error:
                 failure = f"{type(error).__name__}: {error}"
             except ValidationError as error:
-                failure = f"half an answer: {error.errors()[0]['loc']} {error.errors()[0]['msg']}"
+                failure = f"an incomplete reply: {error.errors()[0]['loc']} {error.errors()[0]['msg']}"
             if attempt < self._settings.attempts:
                 self._count(failed=1)
                 time.sleep(wait)
         raise UnreachableError(
             self._hidden(
                 f"{url} did not answer a request in {self._settings.attempts} attempts, the last with {failure}; "
-                "see to the server and run again, what it answered is kept"
+                "check the server and run again; its replies so far are kept"
             )
         )
 
@@ -186,7 +192,7 @@ class OpenAiEngine:
             logprobs=choice.logprobs.token_logprobs if choice.logprobs else None,
         )
 
-    def _pay(self, usage: _Usage) -> None:
+    def _count_cost(self, usage: _Usage) -> None:
         prompt, completion = usage.prompt_tokens, usage.completion_tokens
         usd = (
             prompt * self._settings.usd_per_million_prompt_tokens
@@ -200,12 +206,12 @@ class OpenAiEngine:
                 self._usage[name] += value
 
     def _hidden(self, message: str) -> str:
-        """The message without the key, should a server have echoed it."""
+        """Returns the message without the key, in case a server has echoed it."""
         return message.replace(self._key, "…") if self._key else message
 
 
 class _Cache:
-    """Answers by the hash of their requests, in SQLite; several processes may share it."""
+    """A cache of replies by the hash of their requests, in SQLite; several processes may share it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -228,7 +234,7 @@ class _Cache:
 
 
 def _key(settings: OpenAiSettings) -> str | None:
-    """The API key; raises `EngineError` if its variable is not set."""
+    """Returns the API key; raises `EngineError` if its variable is not set."""
     if settings.key_variable is None:
         return None
     key = os.environ.get(settings.key_variable)  # noqa: TID251 - a secret must not travel through settings
@@ -237,8 +243,8 @@ def _key(settings: OpenAiSettings) -> str | None:
     return key
 
 
-def _asked_to_wait(response: "httpx.Response") -> float:
-    """Seconds of the header `Retry-After`, 0 without one or with a date; at most `LONGEST_WAIT_S`."""
+def _retry_after_s(response: "httpx.Response") -> float:
+    """Returns the seconds of the header `Retry-After`, 0 without one or with a date; at most `LONGEST_WAIT_S`."""
     seconds = response.headers.get("retry-after", "")
     return min(float(seconds), LONGEST_WAIT_S) if seconds.isdecimal() else 0.0
 

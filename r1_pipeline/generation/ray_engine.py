@@ -1,7 +1,7 @@
-"""Many engines on a Ray cluster behind the protocol of one, each with the same checkpoint loaded.
+"""The Ray engine is many engines on a Ray cluster behind the protocol of one, each with the same checkpoint loaded.
 
-Seeds belong to samples, so who answers which shard, in which order and how often cannot change what is said: a Ray
-engine has the identity of the engines it is made of. Not covered: how work is spread (`cluster`), one engine
+Seeds belong to samples, so the worker, the order and the number of attempts of a shard cannot change its completions: a
+Ray engine has the identity of the engines it is made of. Not covered: the distribution of work (`cluster`), one engine
 (`engine_factory`).
 """
 
@@ -20,7 +20,7 @@ class _Usage(NamedTuple):
 
 
 class RayEngine:
-    """Engines that `open_engine` opens on the cluster, called `identity` each."""
+    """An engine made of the engines that `open_engine` opens on the cluster, each with this `identity`."""
 
     def __init__(self, open_engine: Callable[[], Engine], identity: str, cluster: Cluster) -> None:
         self.identity = identity
@@ -30,26 +30,26 @@ class RayEngine:
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
     ) -> list[Completion]:
-        """One completion for each request, in order."""
+        """Returns one completion for each request, in order."""
         shards = [requests[i : i + SHARD] for i in range(0, len(requests), SHARD)]
         done: dict[int, list[Completion]] = {}
-        for index, said in self.stream(shards, sampling):
-            done[index] = said
+        for index, completions in self.stream(shards, sampling):
+            done[index] = completions
             if progress:
                 progress(sum(map(len, done.values())), len(requests))
         return [completion for index in range(len(shards)) for completion in done[index]]
 
     def stream(self, shards: Sequence[Sequence[Request]], sampling: Sampling) -> Iterator[tuple[int, list[Completion]]]:
-        """(index, completions in order) of every shard, as they are done."""
+        """Yields the index and the completions of every shard, as they are done."""
         open_engine = self._open_engine
 
         def open_worker() -> Callable[[Sequence[Request]], _Usage]:
             engine = open_engine()
             return lambda requests: _Usage(engine.generate(requests, sampling), engine.usage())
 
-        for index, said in ray_map(shards, open_worker, self._cluster):
-            self._usage.update(said.usage)
-            yield index, said.completions
+        for index, result in ray_map(shards, open_worker, self._cluster):
+            self._usage.update(result.usage)
+            yield index, result.completions
 
     def usage(self) -> Mapping[str, float]:
         usage, self._usage = self._usage, Counter()

@@ -1,10 +1,10 @@
-"""From judged completions to corpus rows: screen, rewrite, keep the first few of each problem, count the others.
+"""Rejection sampling turns graded completions into corpus rows: screen, rewrite, keep the first few of each problem.
 
-Rejection sampling as in section B.3.3 of the paper's supplement, and cold-start drafting (B.3.2), which differs only in
-the policy and the rewriter: only verified-correct, well-formed, readable completions in one language survive, and where
-the recipe asks for it only those that luck does not explain. A text that was rewritten is judged, measured and screened
-once more, and its reasons start with `rewritten_`.
-Not covered: sampling (`sampling`), judging (`grade_completions`), the rules (`data.screening.replies`, `guessing`), the
+It implements section B.3.3 of the paper's supplement, and cold-start drafting (B.3.2), which differs only in the policy
+and the rewriter: only verified-correct, well-formed, readable completions in one language survive, and by recipe only
+those that luck does not explain. A rewritten text is graded, measured and screened once more, and its reasons start
+with `rewritten_`. All drops are counted.
+Not covered: sampling (`sampling`), grading (`grade_completions`), the rules (`data.screening.replies`, `guessing`), the
 wording (`rewriting`).
 """
 
@@ -29,40 +29,40 @@ Drop = Mapping[str, Any]
 
 
 class KeepRecipe(Recipe):
-    """Which completions become corpus rows."""
+    """The recipe that decides which completions become corpus rows."""
 
     rules: ReplyRecipe
     per_problem: int
-    """Distinct rows kept of one problem, at most."""
+    """The maximum number of distinct rows kept for one problem."""
     luck: Annotated[GuessingRecipe | None, AddedField()] = None
-    """When a right answer among few counts; None: always."""
+    """The limits for right answers among few; None: all count."""
 
 
 class RejectionRecipe(Recipe):
-    """How a policy's completions become corpus rows."""
+    """The recipe of corpus rows from a policy's completions."""
 
     ask: SamplingRecipe
     keep: KeepRecipe
 
 
 class RewriteKeepRecipe(KeepRecipe):
-    """Which completions become corpus rows, and which model puts them into other words."""
+    """The recipe that decides which completions become corpus rows, and which model rewrites them."""
 
     writer: Writer
 
 
 class RewriteRecipe(RejectionRecipe):
-    """How a policy's completions become corpus rows in a model's words."""
+    """The recipe of corpus rows from a policy's completions, rewritten by a model."""
 
     keep: RewriteKeepRecipe
 
     def optional_inputs(self) -> frozenset[str]:
-        """The writer, where it is a checkpoint."""
+        """Returns the writer, if it is a checkpoint."""
         return frozenset({"writer"} if isinstance(self.keep.writer, ByCheckpoint) else ())
 
 
 class RewriteResult(NamedTuple):
-    """Rows in other words, judged again."""
+    """Rewritten rows, graded again."""
 
     passed: "pl.DataFrame"
     dropped: list[Drop]
@@ -73,7 +73,7 @@ class RewriteResult(NamedTuple):
 def screened(
     judged: "pl.DataFrame", problems: Sequence[Problem], recipe: KeepRecipe
 ) -> tuple["pl.DataFrame", list[Drop]]:
-    """(rows that pass, dropped rows), each in their order."""
+    """Returns the rows that pass and the dropped rows, each in their order."""
     marked = screen_replies(judged, recipe.rules)
     return _parted(screen_guesses(marked, problems, recipe.luck) if recipe.luck else marked, judged.columns)
 
@@ -86,21 +86,21 @@ def rewrite_all(
     grader: Grader,
     rules: ReplyRecipe,
 ) -> RewriteResult:
-    """Rows that passed, in the rewriter's words: those that pass again when the new text is judged and measured."""
+    """Rewrites rows that passed, and keeps those that pass again when the new text is graded and measured."""
     import polars as pl
 
     by_id = {problem.id: problem for problem in problems}
     rows = list(passed.iter_rows(named=True))
     rewrites = rewriter.rewrite([_accepted(by_id[row["problem_id"]], row) for row in rows])
-    said: list[Mapping[str, Any]] = []
+    rewritten: list[Mapping[str, Any]] = []
     dropped: list[Drop] = []
     for row, made in zip(rows, rewrites, strict=True):
         if made.response is None:
             dropped.append(_dropped({**row, "text": row["text"] if made.said is None else made.said}, str(made.reason)))
         else:
             own = {"text": made.response, "token_ids": tokenize(made.response), "finish_reason": "stop"}
-            said.append({**{name: row[name] for name in STORED}, **own})
-    again = grade_completions(pl.DataFrame(said, schema=schema()), problems, grader, "chat")
+            rewritten.append({**{name: row[name] for name in STORED}, **own})
+    again = grade_completions(pl.DataFrame(rewritten, schema=schema()), problems, grader, "chat")
     kept, more = _parted(screen_replies(again, rules), again.columns, "rewritten_")
     return RewriteResult(kept, [*dropped, *more], rewrites, rewriter.writer)
 
@@ -108,30 +108,34 @@ def rewrite_all(
 def keep_samples(
     passed: "pl.DataFrame",
     problems: Sequence[Problem],
-    asked: SamplingRecord,
+    record: SamplingRecord,
     per_problem: int,
     writer: str | None = None,
 ) -> tuple[list[Sample], list[Drop]]:
-    """(rows, dropped rows), each in their order: the first distinct replies of each problem. `writer` has put them into
-    other words."""
+    """Returns the rows and the dropped rows, each in their order; the rows are the first distinct replies of each
+    problem.
+
+    `writer` names the model that has rewritten them.
+    """
     by_id = {problem.id: problem for problem in problems}
     kept: list[Sample] = []
     dropped: list[Drop] = []
-    said: dict[str, set[str]] = {}
+    seen: dict[str, set[str]] = {}
     for row in passed.iter_rows(named=True):
-        before, response = said.setdefault(row["problem_id"], set()), row["text"].strip()
+        before, response = seen.setdefault(row["problem_id"], set()), row["text"].strip()
         if response in before:
             dropped.append(_dropped(row, "duplicate"))
         elif len(before) == per_problem:
             dropped.append(_dropped(row, "enough_of_this_problem"))
         else:
             before.add(response)
-            kept.append(_sample(by_id[row["problem_id"]], response, row, asked, writer))
+            kept.append(_sample(by_id[row["problem_id"]], response, row, record, writer))
     return kept, dropped
 
 
 def _parted(marked: "pl.DataFrame", columns: Sequence[str], before: str = "") -> tuple["pl.DataFrame", list[Drop]]:
-    """(these columns of the rows without a reason, the others); `before` starts every reason."""
+    """Returns these columns of the rows without a reason, and the other rows; `before` is the prefix of every
+    reason."""
     import polars as pl
 
     passes = pl.col("reason").is_null()
@@ -144,14 +148,14 @@ def _dropped(row: Mapping[str, Any], reason: str) -> Drop:
 
 
 def _sample(
-    problem: Problem, response: str, row: Mapping[str, Any], asked: SamplingRecord, writer: str | None
+    problem: Problem, response: str, row: Mapping[str, Any], record: SamplingRecord, writer: str | None
 ) -> Sample:
     return answer_to(
         problem,
         response,
-        generator=asked.model_digest,
+        generator=record.model_digest,
         engine=row["engine"],
-        **asked.sampling.model_dump(),
+        **record.sampling.model_dump(),
         seed=row["seed"],
         sample_index=row["sample_index"],
         outcome=Outcome(row["outcome"]),

@@ -1,6 +1,6 @@
-"""From the writer that a recipe names to one that can be asked, and back.
+"""The rewriter factory opens the rewriter that a recipe names, with its engine, and closes it.
 
-Requests go out in shards, so that an interruption costs one of them. Not covered: what is asked (`rewriting`).
+Requests are sent in shards, so that an interruption loses at most one of them. Not covered: the prompts (`rewriting`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from r1_pipeline.records import Completion, Request
 def open_rewriter(
     writer: Checkpoint | None, how: ByCheckpoint | ByServer, runtime: Runtime, home: Path, draft: Draft
 ) -> Iterator[Rewriter]:
-    """The rewriter that `how` names; `writer` is its checkpoint, where it is one. Raises like `open_engine`."""
+    """Opens the rewriter that `how` names; `writer` is its checkpoint, if it is one. Raises like `open_engine`."""
 
     def complete(engine: Engine, requests: Sequence[Request]) -> list[Completion]:
         return completions_of(complete_requests(engine, requests, how.sampling, draft))

@@ -1,10 +1,10 @@
-"""Asking a model problems: requests to completions, in shards that an interruption cannot lose.
+"""Sampling turns problems into a model's completions, in shards that an interruption cannot lose.
 
-What `sample_and_store` leaves, `completions.parquet` and `asked.json`, is an artifact of its own below every evaluation
-and every sampled corpus; it knows no verifier, so that a changed one judges what is stored and nothing is sampled
-again. A finished shard lies in the draft's scratch and is not repeated by an interrupted run; seeds belong to (problem,
-sample), so shards cannot change a completion.
-Not covered: judging (`grade_completions`), what is then counted (`evaluation.scores`) or kept (`rejection`).
+`sample_and_store` writes `completions.parquet` and `asked.json`, an artifact of its own upstream of every evaluation
+and every sampled corpus; it depends on no verifier, so a changed one grades what is stored and nothing is sampled
+again. A finished shard stays in the draft's scratch folder and an interrupted run does not repeat it; seeds belong to
+(problem, sample), so shards cannot change a completion.
+Not covered: grading (`grade_completions`), what is then counted (`evaluation.scores`) or kept (`rejection`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,39 +31,39 @@ if TYPE_CHECKING:
 
 
 class Shard(Recipe):
-    """Some of the problems that would be asked: every `of`-th, from `index` on."""
+    """A part of the selected problems: every `of`-th, starting with `index`."""
 
     index: int = Field(ge=0)
     of: int = Field(gt=0)
 
 
 class SamplingRecipe(Recipe):
-    """What a model is asked, and how."""
+    """The recipe of sampling: the problems and the sampling parameters."""
 
     sampling: Sampling
     samples: int
     """Completions a problem."""
     problems: dict[Domain, int]
-    """Problems asked, by domain, at most: drawn by the hash of their ids (`data.subset`)."""
+    """The maximum number of problems of each domain, drawn by the hash of their ids (`data.subset`)."""
     seed: int
-    """Root of every sample's seed."""
+    """The root of every sample's seed."""
     engine: Annotated[AnyEngine, AddedField()] = Transformers()
-    """What generates."""
+    """The engine that generates."""
     shard: Annotated[Shard | None, AddedField()] = None
-    """Which of those problems this is about; None: all."""
+    """The part of those problems that is sampled; None: all."""
 
 
 class SamplingSubject(Record):
-    """Who is asked what."""
+    """The model and the problems of a sampling run."""
 
     model: str
-    """Asset key, partition after a slash."""
+    """The asset key, with the partition after a slash."""
     model_digest: str
     problems_digest: str
 
 
 class SamplingRecord(SamplingSubject):
-    """Who answered what, and how it was asked."""
+    """The record of a sampling run: model, problems and parameters."""
 
     template: TemplateName
     template_hash: str
@@ -82,8 +82,11 @@ def sample_and_store(
     subject: SamplingSubject,
     draft: Draft,
 ) -> "pl.DataFrame":
-    """Sample for all `problems`: leaves `completions.parquet` and `asked.json` in the draft, returns the rows."""
-    asked = SamplingRecord(
+    """Samples for all `problems`, writes `completions.parquet` and `asked.json` into the draft, and returns the rows.
+
+    Raises `EngineError` if the engine cannot generate.
+    """
+    record = SamplingRecord(
         **subject.model_dump(),
         template=template,
         template_hash=template_hash(template),
@@ -94,12 +97,12 @@ def sample_and_store(
     )
     completions = sample_completions(engine, problems, template, recipe, draft)
     write_table(draft.path / COMPLETIONS, completions)
-    (draft.path / ASKED).write_text(asked.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    (draft.path / ASKED).write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return completions
 
 
 def select_problems(problems: Sequence[Problem], recipe: SamplingRecipe, draft: Draft) -> list[Problem]:
-    """The problems of `recipe`, domain by domain; says so where there are fewer than it wants."""
+    """Returns the problems of `recipe`, domain by domain, with a note if there are fewer than it requires."""
     chosen: list[Problem] = []
     part = recipe.shard or Shard(index=0, of=1)
     for domain in sorted(recipe.problems, key=DOMAINS.order):
@@ -119,7 +122,7 @@ def sample_completions(
     draft: Draft,
     shard: int = SHARD,
 ) -> "pl.DataFrame":
-    """One row a completion, problem by problem; the columns are the fields of `Completion`."""
+    """Returns one row for each completion, problem by problem; the columns are the fields of `Completion`."""
     return complete_requests(
         engine, requests_for(problems, template, recipe.samples, recipe.seed), recipe.sampling, draft, shard
     )
@@ -128,7 +131,7 @@ def sample_completions(
 def complete_requests(
     engine: Engine, requests: Sequence[Request], sampling: Sampling, draft: Draft, shard: int = SHARD
 ) -> "pl.DataFrame":
-    """One row a request, in order; requests that an interrupted run completed are not sent again."""
+    """Returns one row for each request, in order; requests that an interrupted run completed are not sent again."""
     import polars as pl
 
     shards = [requests[i : i + shard] for i in range(0, len(requests), shard)]
@@ -150,7 +153,7 @@ def complete_requests(
 def _complete_shards(
     engine: Engine, shards: Sequence[Sequence[Request]], sampling: Sampling
 ) -> Iterator[tuple[int, list[Completion]]]:
-    """(index, completions) of each shard as soon as it is done: one after the other, or many at work on Ray."""
+    """Yields the index and the completions of each shard as soon as it is done: sequentially, or in parallel on Ray."""
     if isinstance(engine, RayEngine):
         yield from engine.stream(shards, sampling)
     else:
@@ -159,7 +162,7 @@ def _complete_shards(
 
 
 def schema() -> "dict[str, pl.DataType | type[pl.DataType]]":
-    """Columns of `sample_completions`, whatever the rows."""
+    """Returns the columns of `sample_completions` with their types."""
     import polars as pl
 
     kinds: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -171,7 +174,7 @@ def schema() -> "dict[str, pl.DataType | type[pl.DataType]]":
 
 
 def _finished(path: Path, shard: Sequence[Request], draft: Draft) -> "pl.DataFrame | None":
-    """A shard sampled before an interruption; None, loudly, if it is damaged or answers other requests."""
+    """Returns a shard sampled before an interruption; None, with a note, if it is damaged or has other requests."""
     from pyarrow import ArrowException
 
     if not path.exists():

@@ -1,10 +1,11 @@
-"""General prompts answered in writing: the place of DeepSeek-V3's own SFT data in the paper's corpus.
+"""Scripted replies are written answers to general prompts, in place of DeepSeek-V3's own SFT data in the paper's
+corpus.
 
-A reply is a demonstration of the user's (`Problem.reply`), or what the toy world says to its own requests; who writes
-there is no better than the sources of such data are, and the manner of each reply is drawn. It is judged like a model's
-where the prompt has a reference, dropped where it is wrong, and `unreferenced` where there is none; it carries the
-provenance columns of every row: who wrote it is its file and line, and since no sampling made it, temperature and seed
-are 0. Not covered: what the toy world says (`data.toy_general`), replies that a model writes (`judgements`).
+A reply is a user's demonstration (`Problem.reply`), or the toy world's answer to its own requests, whose quality is
+that of typical sources of such data and whose manner is drawn. It is graded like a model's if the prompt has a
+reference, dropped if it is wrong, and `unreferenced` if there is none. It has the provenance columns of every row: its
+author is its file and line, and since no sampling made it, temperature and seed are 0. Not covered: the toy world's
+answers (`data.toy_general`), replies that a model writes (`judgements`).
 """
 
 from collections import Counter
@@ -19,13 +20,14 @@ from r1_pipeline.rewards.language import language_share
 from r1_pipeline.rewards.verifier import Grader
 
 ENGINE = "written"
-"""What stands in the place of an engine where no model wrote a row."""
+"""The name in place of an engine where no model wrote a row."""
 
 
 def scripted_samples(
     problems: Sequence[Problem], manners: Mapping[Manner, float], grader: Grader, count_tokens: Callable[[str], int]
 ) -> tuple[list[Sample], Counter[str]]:
-    """(rows, drop reasons), one row a prompt that somebody has answered and whose answer no verifier calls wrong."""
+    """Returns the rows and the counts of drop reasons; one row for each prompt with an answer that no verifier calls
+    wrong."""
     kept: list[Sample] = []
     drops: Counter[str] = Counter()
     for problem in problems:
@@ -43,7 +45,7 @@ def scripted_samples(
 
 
 def scripted_sample(problem: Problem, response: str, verdict: Verdict, tokens: int, index: int = 0) -> Sample:
-    """The row in which somebody answers `problem` in writing; `index` tells several replies to it apart."""
+    """Returns the row with a written answer to `problem`; `index` distinguishes several replies to it."""
     return answer_to(
         problem,
         response,
@@ -62,7 +64,7 @@ def scripted_sample(problem: Problem, response: str, verdict: Verdict, tokens: i
 
 
 def _response(problem: Problem, manners: Mapping[Manner, float]) -> str | None:
-    """What is written in reply, in the chat form; None where nobody has answered."""
+    """Returns the written reply in the chat form; None if there is none."""
     if problem.reply is not None:
         return problem.reply
     written = scripted_reply(problem, manners)

@@ -1,8 +1,9 @@
-"""One token for each row of logits, from one uniform number: the cumulative distribution turned round.
+"""Token sampling chooses one token for each row of logits from one uniform number, by the inverse of the cumulative
+distribution.
 
-A row's token depends on its own logits and number alone, so batches and their order do not enter. Not covered: where
-the numbers come from (`hf`).
-Shapes: R rows, V tokens of the vocabulary, K of a head of it.
+A row's token depends on its own logits and number alone, so batches and their order do not matter. Not covered: the
+source of the numbers (`hf`).
+Shapes: R rows, V tokens of the vocabulary, K tokens of its head.
 """
 
 from typing import TYPE_CHECKING
@@ -13,11 +14,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 HEAD = 64
-"""Most likely tokens among which a nucleus is sought first: sorting a whole vocabulary costs more than the model."""
+"""The number of most likely tokens that are searched first for a nucleus: sorting a whole vocabulary costs more than
+the model."""
 
 
 def sample_tokens(scores_RV: "Tensor", uniform_R1: "Tensor", sampling: Sampling) -> "Tensor":
-    """Token ids, one a row; `uniform_R1` is double, in [0, 1)."""
+    """Returns token ids, shape (R, 1); `uniform_R1` is double, in [0, 1)."""
     import torch
 
     if sampling.temperature == 0:
@@ -36,8 +38,11 @@ def sample_tokens(scores_RV: "Tensor", uniform_R1: "Tensor", sampling: Sampling)
 
 
 def _sample_top_p(probs_RK: "Tensor", ids_RK: "Tensor", uniform_R1: "Tensor", top_p: float) -> "Tensor":
-    """From the shortest head that reaches `top_p`: a token belongs while the mass before it is below that. Both tables
-    are in falling order of probability."""
+    """Samples from the shortest head that reaches `top_p`: a token belongs to it if the mass before it is below
+    `top_p`.
+
+    Both tables are in descending order of probability.
+    """
     probs_RK = probs_RK.double()
     cumulative_RK = probs_RK.cumsum(-1)
     mass_R1 = cumulative_RK.masked_fill(cumulative_RK - probs_RK >= top_p, 0).amax(-1, keepdim=True)

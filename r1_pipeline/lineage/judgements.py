@@ -14,7 +14,7 @@ from r1_pipeline.data.templates import render, split_reply
 from r1_pipeline.generation.engine import request_hash
 from r1_pipeline.generation.grade_completions import completions_of
 from r1_pipeline.generation.judgements import Judgement, signature
-from r1_pipeline.generation.llm_judge import instructed, read_judge_output
+from r1_pipeline.generation.llm_judge import judge_prompt, read_judge_output
 from r1_pipeline.lineage.integrity import Finding, finding
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.records import Completion, Outcome, Problem
@@ -56,7 +56,7 @@ def _fault(
         judge = inputs.get("judge")
         if not isinstance(judge, Checkpoint):
             return "a judge had it, and the corpus was made without one"
-        if request_hash(render(judge.template, instructed(problem, final))) != judgement.request:
+        if request_hash(render(judge.template, judge_prompt(problem, final))) != judgement.request:
             return "the judge was asked something else than this prompt and completion"
         return _differs(judgement, _read(judgement))
     if judgement.reward_model is not None:

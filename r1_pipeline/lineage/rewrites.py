@@ -18,9 +18,9 @@ from r1_pipeline.generation.rewriting import (
     Accepted,
     Rewrite,
     TemplateRewriter,
-    asked_to_rewrite,
     read_rewrite,
-    templated,
+    rewrite_prompt,
+    template_text,
 )
 from r1_pipeline.lineage.integrity import Finding, finding
 from r1_pipeline.lineage.library import Library
@@ -60,11 +60,11 @@ def check_rewrites(corpus: Corpus, library: Library) -> Iterator[Finding]:
 def _fault(rewrite: Rewrite, row: Accepted, inputs: dict[str, Artifact | None]) -> str | None:
     """Returns what is wrong with a rewrite; None if it follows from its record."""
     if rewrite.request is None:
-        from_template = rewrite.response is None or rewrite.response == templated(row)
+        from_template = rewrite.response is None or rewrite.response == template_text(row)
         return None if from_template else "is neither the template's text nor any model's"
     writer = inputs.get("writer")
     form = writer.template if isinstance(writer, Checkpoint) else None
-    if request_hash(asked_to_rewrite(form, row)) != rewrite.request:
+    if request_hash(rewrite_prompt(form, row)) != rewrite.request:
         return "its writer was asked something else than this problem and completion"
     if read_rewrite(form, rewrite.said or "", rewrite.finish_reason or "") != (rewrite.response, rewrite.reason):
         return "what its writer said reads otherwise"
