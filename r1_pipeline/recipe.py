@@ -36,7 +36,7 @@ def require_optional(name: str, recipe: Recipe, given: Mapping[str, object]) -> 
     if wanted is not None and found != wanted:
         raise RecipeError(
             f"{name} is given {' and '.join(sorted(found)) or 'none'} of the inputs {', '.join(sorted(given))}, and "
-            f"its recipe takes {' and '.join(sorted(wanted)) or 'none'}; give the node that and no other"
+            f"its recipe takes {' and '.join(sorted(wanted)) or 'none'}; give the node exactly those"
         )
 
 

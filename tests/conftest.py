@@ -1,4 +1,4 @@
-"""What tests of several areas share."""
+"""Fixtures for tests of several areas."""
 
 from pathlib import Path
 
@@ -9,5 +9,5 @@ import pytest
 def public_data() -> Path:
     folder = Path(__file__).parents[2] / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip("the public data sets are not beside this repository")
+        pytest.skip("the public data sets are missing: no shared/data in the parent folder of this repository")
     return folder

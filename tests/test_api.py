@@ -97,7 +97,7 @@ def test_another_name_is_refused() -> None:
 
 
 def test_rows_are_graded_as_by_the_command() -> None:
-    """2 + 2 is 4: a right answer, a wrong one, and a row that says too little."""
+    """The sum 2 + 2 is 4: the rows are a right answer, a wrong one, and an incomplete row."""
     rows = [{"id": n, "domain": "math", "answer": f"\\boxed{{{n}}}", "reference": "4"} for n in (4, 5)]
     right, wrong, bad = r1_pipeline.grade_rows([*rows, {"id": 6}])
     assert isinstance(right, r1_pipeline.Graded)

@@ -38,7 +38,7 @@ def named(requirements: list[str]) -> set[str]:
 
 
 def imports() -> Iterator[tuple[str, str]]:
-    """(package, file) of every import of another distribution, type checkers' imports included."""
+    """Yields (package, file) of every import of another distribution, with those for type checkers."""
     for file in sorted([*(ROOT / "r1_pipeline").rglob("*.py"), *(ROOT / "dagster_defs").rglob("*.py")]):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []

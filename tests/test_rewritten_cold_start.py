@@ -62,7 +62,7 @@ class Scripted(EngineSpec):
 
 
 def shown(prompt: str) -> dict[str, str]:
-    """What the writer is shown."""
+    """Returns the values that the prompt shows to the writer."""
     found: dict[str, str] = json.loads(next(line for line in prompt.splitlines() if line.startswith("{")))
     return found
 
@@ -225,7 +225,7 @@ def test_the_audit_replays_rewritings_and_finds_each_that_its_record_does_not_be
         return {each.what for each in check_rewrites(rewritten, library)}
 
     def audited() -> set[str]:
-        """What `r1 audit` says of the corpus; the problems, which a test wrote, have no card."""
+        """Returns the findings of `r1 audit` about the corpus; the problems, which a test wrote, have no card."""
         findings = audit(library, [rewritten], full=True, runtime=Runtime()).findings
         return {each.what for each in findings if each.artifact.startswith("cold_start_data")}
 

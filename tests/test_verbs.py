@@ -32,7 +32,7 @@ from r1_pipeline.runtime.build_context import BuildContext
 
 
 class Watching(Observer):
-    """Which kinds of artifact were made, and which were found."""
+    """Records the kinds of artifacts that were made, and those that were reused."""
 
     def __init__(self) -> None:
         self.made: list[str] = []
@@ -203,7 +203,7 @@ def test_a_reward_model_without_pairs_that_fit_is_refused_before_it_trains(
         BuildContext(Store(home), profile.runtime, "p"), profile.recipes["preference_pairs"]
     )
     short = profile.recipes["helpful_rm"].model_copy(update={"max_tokens": 2})
-    with pytest.raises(RecipeError, match=r"0 pairs are left to train on and [1-9]\d* to measure with"):
+    with pytest.raises(RecipeError, match=r"0 pairs are left for training and [1-9]\d* for evaluation"):
         verbs.fit_preference(BuildContext(Store(home), profile.runtime, "rm"), base, pairs, "helpful", short)
 
 
@@ -218,7 +218,7 @@ def test_a_changed_verifier_makes_traces_from_the_stored_completions(
 
     @contextmanager
     def half_right(*_: object) -> Iterator[FakeEngine]:
-        """In the place of an engine: even samples are right, odd ones have no answer."""
+        """Replaces an engine: even samples are right, odd ones have no answer."""
         said = {
             p.id: f"<think>{'it is' if p.language == 'en' else '答案'}</think><answer>\\boxed{{{p.answer}}}</answer>"
             for p in known.values()

@@ -148,7 +148,7 @@ def read_manifest(directory: Path) -> Manifest:
             "use the version that made it, or another --home"
         )
     if raw.get("seal") not in (None, seal_of(raw)):
-        raise CorruptArtifactError(f"{path} has changed: its seal does not fit what it says; {REMEDY}")
+        raise CorruptArtifactError(f"{path} has changed: its checksum does not match its contents; {REMEDY}")
     try:
         return Manifest.model_validate(raw)
     except ValueError as error:

@@ -44,7 +44,7 @@ class Bound:
                 known = found.setdefault(node.each, tuple(own))
                 if known != tuple(own):
                     raise GraphError(
-                        f"{node.name} has recipes for {', '.join(own) or 'nothing'}, other nodes cut into {node.each} "
+                        f"{node.name} has recipes for {', '.join(own) or 'nothing'}, other nodes of {node.each} "
                         f"for {', '.join(known)}; give each of them the same keys, in the same order"
                     )
         return found
@@ -181,7 +181,7 @@ def bind(graph: Graph, recipes: Recipes) -> Bound:
         )
     for node in graph:
         if node.each is not None and node.each not in bound.partitions:
-            raise GraphError(f"{node.name} is cut into {node.each}, and the profile names none; give recipes by key")
+            raise GraphError(f"{node.name} has partitions {node.each}, and the profile names none; give recipes by key")
         if len(bound.partitions_of(node.name)) >= MOST_PARTITIONS:
             raise GraphError(f"{node.name} has {MOST_PARTITIONS} partitions or more; cut it into fewer")
     for name in bound.names.values():

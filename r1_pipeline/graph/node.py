@@ -458,7 +458,8 @@ def _check_report(names: list[str], cast: Cast | None) -> None:
         raise GraphError(f"{names[1]} has no verb, and {names[0]} is the report already; give it a verb")
     if names and cast is None:
         raise GraphError(
-            f"{names[0]} has no verb, so it is the report, and the graph has no cast for it; give one of them"
+            f"{names[0]} has no verb, so it is the report, and the graph has no cast; give it a verb, or give the "
+            "graph a cast"
         )
 
 
@@ -466,7 +467,7 @@ def _check_edges(nodes: Mapping[str, Node]) -> None:
     for node in nodes.values():
         for edge, source in node.refs:
             if source.node not in nodes:
-                raise GraphError(f"{node.name} reads {source.node!r} as {edge}, and no node is called so; add it")
+                raise GraphError(f"{node.name} reads {source.node!r} as {edge}, and there is no such node; add it")
 
 
 def _check_controls(controls: Iterable[Control], models: Sequence[str]) -> None:
@@ -474,7 +475,7 @@ def _check_controls(controls: Iterable[Control], models: Sequence[str]) -> None:
     for control in controls:
         if strangers := [name for name in (*control.pair, *control.under) if name not in models]:
             raise GraphError(
-                f"the control of {control.effect!r} compares {', '.join(strangers)}, and no checkpoint is called so; "
+                f"the control of {control.effect!r} compares {', '.join(strangers)}, and there is no such checkpoint; "
                 f"there are {', '.join(models)}"
             )
 
@@ -488,7 +489,7 @@ def _sorted(nodes: Iterable[Node]) -> Iterator[Node]:
         ready = next((node for node in left if set(node.parents) & known <= done), None)
         if ready is None:
             names = ", ".join(node.name for node in left)
-            raise GraphError(f"these nodes read each other in a circle, or read one that does: {names}; cut an edge")
+            raise GraphError(f"these nodes form a cycle, or read one that does: {names}; cut an edge")
         yield ready
         left.remove(ready)
         done.add(ready.name)

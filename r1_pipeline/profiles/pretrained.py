@@ -162,7 +162,7 @@ def with_base(profile: Profile, base: str) -> Profile:
     name = next(bases).name
     own = profile.recipes[name]
     if not isinstance(own, ImportRecipe):
-        raise RecipeError(f"this profile makes its own base, {base!r} cannot take its place; use small, node or paper")
+        raise RecipeError(f"this profile trains its own base, which {base!r} cannot replace; use small, node or paper")
     directory, runtime = Path(base).resolve(), profile.runtime
     source: HubModel | LocalModel
     if directory.is_dir() or (directory.suffix == ".gguf" and directory.is_file()):
@@ -172,7 +172,7 @@ def with_base(profile: Profile, base: str) -> Profile:
         repository, _, revision = base.partition("@")
         if not revision:
             raise RequirementError(
-                f"{base} is no directory and no GGUF file; name a hub model with its commit: OWNER/NAME@REVISION"
+                f"{base} is neither a directory nor a GGUF file; name a hub model with its commit: OWNER/NAME@REVISION"
             )
         source = HubModel(repository=repository, revision=revision)
         directory = require_model(source, runtime)

@@ -32,7 +32,7 @@ def with_runtime(profile: Profile, file: Path) -> Profile:
         runtime = Runtime.model_validate({**profile.runtime.model_dump(), **said})
     except ValidationError as error:
         faults = "; ".join(faults_of(error))
-        raise RecipeError(f"{file}: {faults}; docs/scaling.md lists what a runtime may say") from error
+        raise RecipeError(f"{file}: {faults}; docs/scaling.md lists the settings of a runtime") from error
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{file} cannot be read: {error}; make it a TOML file, or remove it") from error
     return replace(profile, runtime=runtime)

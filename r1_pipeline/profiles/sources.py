@@ -21,7 +21,7 @@ def with_sources(profile: Profile, declared: Declared) -> Profile:
     needing = [node.name for node in profile.graph if node.verb is collect_general]
     if needing and not written and "general" not in declared.builtin:
         raise RecipeError(
-            f"no source makes demonstrations, and {needing[0]} is made of them; give one whose mapping says "
+            f"no source makes demonstrations, which {needing[0]} needs; give one whose mapping says "
             'makes = "demonstration", add "general" to builtin, or have a model reply (docs/data.md, "General data")'
         )
 

@@ -84,7 +84,9 @@ def command(job: Job, module: str) -> list[str]:
         case Torchrun():
             return _torchrun(launcher, job, rank)
         case Inline() | Subprocess():
-            raise LaunchError(f"{launcher.type} starts one process, and the job wants {job.ranks}")
+            raise LaunchError(
+                f"{launcher.type} starts one process, and the job needs {job.ranks}; choose torchrun or ray"
+            )
         case _:
             assert_never(launcher)
 

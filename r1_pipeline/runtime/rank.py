@@ -57,7 +57,7 @@ def join_process_group(job: Job) -> Iterator[int]:
         if job.runtime.device != "cpu":
             torch.cuda.set_device(dist.get_node_local_rank())
     if dist.get_world_size() != job.ranks:
-        raise LaunchError(f"{dist.get_world_size()} ranks were started, the runtime says {job.ranks}; correct it")
+        raise LaunchError(f"{dist.get_world_size()} ranks were started, the runtime needs {job.ranks}; start that many")
     yield dist.get_rank()
     if ours:
         dist.destroy_process_group()
@@ -81,7 +81,7 @@ def work(job: Job, rank: int, watching: Observer) -> None:
         if wanted != job.fingerprint:
             raise LaunchError(
                 f"this rank would make {job.name} {wanted[:12]}, its launcher wants {job.fingerprint[:12]}; "
-                "install the same versions wherever ranks run"
+                "install the same versions on every node"
             )
         facts = verb.fill(build, spec, draft)
         if draft.leads:

@@ -79,5 +79,5 @@ def corpus_facts(draft: Draft, drops: Mapping[str, int]) -> BuildResult:
     """Counts a draft's rows and tokens; raises `ArtifactError` for a corpus without rows."""
     facts = corpus_statistics(draft.path)
     if not facts["rows"]:
-        raise ArtifactError(f"{draft.name} would be empty (dropped: {dict(drops)}); loosen its rules or train further")
+        raise ArtifactError(f"{draft.name} would be empty (dropped: {dict(drops)}); relax its rules or train further")
     return BuildResult(facts, dict(drops))

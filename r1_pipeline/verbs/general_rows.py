@@ -75,7 +75,7 @@ def collect_general(
             samples, drops = scripted_samples(asked, dict(recipe.manners), grader, token_counter(tokenizer_of.path))
         if not samples:
             raise ArtifactError(
-                f"no prompt of {prompts.name} has a written reply that may be kept (dropped: {dict(drops)}); give a "
+                f"no prompt of {prompts.name} has a written reply that can be kept (dropped: {dict(drops)}); give a "
                 'source whose mapping makes = "demonstration", or have a model reply (docs/data.md, "General data")'
             )
         write_samples(draft.path, samples)

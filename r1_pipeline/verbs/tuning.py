@@ -66,7 +66,7 @@ def fit_preference(
         drops = record_dropped(draft, [*dropped, *also])
         if not (train and heldout):
             raise RecipeError(
-                f"{len(train)} pairs are left to train on and {len(heldout)} to measure with ({dict(drops)}); add some"
+                f"{len(train)} pairs are left for training and {len(heldout)} for evaluation ({dict(drops)}); add pairs"
             )
         train_reward_model(base.path, train, recipe, context.runtime, draft)
         margins = pairwise_margins(RewardModelScorer(draft.path, context.runtime), heldout)

@@ -1,4 +1,4 @@
-"""The walk over manifests: every artifact once, the nearer ones first, and only where the caller's edges lead."""
+"""Laws of the traversal of manifests: every artifact comes once, nearer ones first, along the caller's edges only."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def make(home: Path, name: str, **inputs: Artifact) -> Artifact:
 
 
 def test_each_ancestor_comes_once_and_the_nearer_first(tmp_path: Path) -> None:
-    """root -> left -> low -> end, and root -> right -> end: root is three edges away, and two."""
+    """The root is three edges away from the end by left and low, and two edges away by right."""
     root = make(tmp_path, "root")
     left, right = make(tmp_path, "left", a=root), make(tmp_path, "right", a=root)
     end = make(tmp_path, "end", low=make(tmp_path, "low", a=left), right=right)

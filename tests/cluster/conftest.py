@@ -36,7 +36,7 @@ class Nodes:
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
-    """Who loses one adds another."""
+    """Starts the nodes of a cluster; a test that stops one adds another."""
     pytest.importorskip("ray.data", reason="the extra ray is not installed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")

@@ -86,7 +86,7 @@ class Slurm:
 
 
 def until(law: Callable[[], bool], patience_s: float) -> bool:
-    """Whether the law came to hold in time."""
+    """Waits for the law to hold; returns True if it did in time."""
     end = time.monotonic() + patience_s
     while not (holds := law()) and time.monotonic() < end:
         time.sleep(0.2)

@@ -57,7 +57,7 @@ def base(home: Path) -> Checkpoint:
 
 
 def at_work(home: Path) -> bool:
-    """Whether a process has the home in its command line."""
+    """Returns True if a process has the home in its command line."""
     return any(str(home).encode() in command for command in map(command_of, Path("/proc").glob("[0-9]*")))
 
 

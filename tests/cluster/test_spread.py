@@ -1,5 +1,7 @@
-"""Sampling, judging and whole verbs over a real cluster of two nodes: the same rows, whoever made them, also when one
-is lost on the way."""
+"""Laws of work on a real cluster of two nodes: sampling, grading and whole verbs give the rows of a single process.
+
+They do so even if one node is lost on the way.
+"""
 
 import hashlib
 from pathlib import Path

@@ -133,7 +133,9 @@ def test_a_row_without_a_reply_is_set_aside_with_its_line_and_a_file_of_such_sto
 def test_prompts_alone_are_refused_where_the_graph_needs_replies(tmp_path: Path) -> None:
     """Found while the sources are read: no model has been trained for nothing."""
     declared = read_sources(declare(tmp_path, PROMPT, [{"q": "Hi"}]))
-    with pytest.raises(RecipeError, match=r'no source makes demonstrations, and general_traces is.*"demonstration"'):
+    with pytest.raises(
+        RecipeError, match=r'no source makes demonstrations, which general_traces needs.*"demonstration"'
+    ):
         with_sources(load_profile("smoke", 0), declared)
     written = read_sources(declare(tmp_path, WRITTEN, [{"q": "Hi", "a": "Yo"}]))
     assert with_sources(load_profile("smoke", 0), written).bound

@@ -1,8 +1,8 @@
-"""Real public problems, demonstrations and pairs as files, and a profile of the size of `smoke` that holds them.
+"""Writes real public problems, demonstrations and pairs to files, and builds a profile of `smoke`'s size with them.
 
-Nothing is built in. A model of this size cannot solve such problems, so its base is shown some of the training problems
-with their answers first: what is sampled, judged and kept afterwards is real. Logic has no public file beside this
-repository; its rows are syllogisms of reasoning-gym, written to a file like the others.
+The profile has no built-in problems. A model of this size cannot solve real ones, so its base is first trained on some
+training problems with their answers; sampling, grading and rejection are real. There is no public file for logic;
+its rows are syllogisms of reasoning-gym, written to a file like the others.
 """
 
 import json
@@ -113,7 +113,7 @@ def write_files(data: Path, folder: Path) -> Path:
         (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         entries.append(
             f'[[source]]\nname = "{name}"\npath = "{name}.jsonl"\nmapping = "{mapping}"\nlicence = "MIT"\n'
-            f'origin = "SOURCES.md beside the public data"\nside = "{side}"\n'
+            f'origin = "SOURCES.md of the public data"\nside = "{side}"\n'
         )
     file = folder / "sources.toml"
     file.write_text("\n".join(entries), encoding="utf-8")

@@ -82,7 +82,7 @@ def test_both_reward_models_have_a_say_in_a_users_prompts(made: dict[str, Artifa
 def test_a_models_own_replies_take_the_place_of_demonstrations_where_reward_models_like_them(
     made: dict[str, Artifact], folder: Path
 ) -> None:
-    """What lies above it is reused; the reward models come from the base, so that no circle arises."""
+    """Everything upstream is reused; the reward models are trained from the base, so that there is no cycle."""
     profile = real_profile(folder / "sources.toml", folder)
     ask = profile.recipes["evaluation"].ask.model_copy(update={"problems": {"general": 10}, "samples": 2})
     keep = AcceptRecipe(by=ByReward(least=0.3), per_problem=1)

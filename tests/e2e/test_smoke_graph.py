@@ -40,7 +40,7 @@ def r1(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 class Seen(Observer):
-    """Which artifacts were computed and which reused, and what was said of them."""
+    """Records the artifacts that were computed and reused, and the notes about them."""
 
     def __init__(self) -> None:
         self.computed: set[str] = set()

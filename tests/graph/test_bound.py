@@ -107,9 +107,7 @@ def test_partitions_that_differ_between_nodes_are_refused() -> None:
     bases = RECIPES["student_base"]
     assert isinstance(bases, Mapping)
     alone = {"llama": bases["llama"]}
-    said = (
-        r"^distilled has recipes for qwen, llama, other nodes cut into students for llama; give each of them the same"
-    )
+    said = r"^distilled has recipes for qwen, llama, other nodes of students for llama; give each of them the same"
     refused(said, {**RECIPES, "student_base": alone})
     refused(
         r"give each of them the same keys, in the same order",
@@ -120,7 +118,7 @@ def test_partitions_that_differ_between_nodes_are_refused() -> None:
 def test_a_node_that_is_cut_into_what_nobody_names_is_refused() -> None:
     cut = replace(GRAPH.node("dev1"), each="halves")
     refused(
-        r"^dev1 is cut into halves, and the profile names none; give recipes by key$", RECIPES, GRAPH.replacing(cut)
+        r"^dev1 has partitions halves, and the profile names none; give recipes by key$", RECIPES, GRAPH.replacing(cut)
     )
 
 

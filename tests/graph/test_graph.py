@@ -22,7 +22,7 @@ PROBLEMS = Node("exam_problems", curate, {}, "problems", "An exam.", "exam_probl
 
 
 def test_an_input_that_no_node_is_is_named_with_its_reader_and_its_edge() -> None:
-    with pytest.raises(GraphError, match=r"^dev9 reads 'dev8' as corpus, and no node is called so; add it$"):
+    with pytest.raises(GraphError, match=r"^dev9 reads 'dev8' as corpus, and there is no such node; add it$"):
         Graph((node("base"), node("dev9", base="base", corpus="dev8")))
 
 
@@ -36,11 +36,11 @@ def test_a_node_may_not_take_the_name_of_one_that_is_derived() -> None:
         DEEPSEEK_R1.with_nodes(node("evaluation/dev1", base="base"))
 
 
-def test_a_circle_is_refused_with_those_in_it() -> None:
-    circle = (node("one", base="two"), node("two", base="three"), node("three", base="one"))
-    with pytest.raises(GraphError, match=r"in a circle, or read one that does: one, two, three; cut an edge"):
-        Graph((node("base"), *circle))
-    with pytest.raises(GraphError, match=r"circle.*: alone; cut an edge"):
+def test_a_cycle_is_refused_with_those_in_it() -> None:
+    cycle = (node("one", base="two"), node("two", base="three"), node("three", base="one"))
+    with pytest.raises(GraphError, match=r"form a cycle, or read one that does: one, two, three; cut an edge"):
+        Graph((node("base"), *cycle))
+    with pytest.raises(GraphError, match=r"cycle.*: alone; cut an edge"):
         Graph((node("alone", base="alone"),))
 
 
@@ -119,7 +119,7 @@ def test_a_control_compares_models_that_are_scored() -> None:
         effect="It grows", control="it cannot", measure="tokens", domains=("math",), rises=True,
         pair=("r1_zero", "base"), under=("r1_zero", "basis"),
     )  # fmt: skip
-    with pytest.raises(GraphError, match=r"^the control of 'It grows' compares basis, and no checkpoint is called so"):
+    with pytest.raises(GraphError, match=r"^the control of 'It grows' compares basis, and there is no such checkpoint"):
         DEEPSEEK_R1.with_controls(control)
 
 
@@ -146,7 +146,7 @@ def test_a_student_of_ones_own_is_one_node_and_is_judged_like_the_others() -> No
         verb=distill,
         inputs={"base": Ref("base"), "corpus": Ref("sft_corpus")},
         group="distilled",
-        about="The base itself, taught.",
+        about="The base itself, tuned.",
         recipe="tutor",
         checks=(gates.same_tokenizer(Ref("base")),),
     )

@@ -31,19 +31,19 @@ def written(draft: Draft, text: str) -> BuildResult:
 
 @verb("data")
 def sow(at: BuildContext, recipe: Number) -> Build[RewardModel]:
-    """As many letters as the recipe says."""
+    """Writes as many letters as the recipe says."""
     return Build(RewardModel, recipe, {}, lambda draft: written(draft, recipe.value * "x"))
 
 
 @verb("data")
 def reap(at: BuildContext, seed: RewardModel) -> Build[RewardModel]:
-    """The same letters once more."""
+    """Writes the same letters again."""
     return Build(RewardModel, Recipe(), {"seed": seed}, lambda draft: written(draft, (seed.path / "text").read_text()))
 
 
 @verb("data")
 def graft(at: BuildContext, stock: RewardModel, scion: RewardModel) -> Build[RewardModel]:
-    """One letter, of two plants."""
+    """Writes one letter from two inputs."""
     return Build(RewardModel, Recipe(), {"stock": stock, "scion": scion}, lambda draft: written(draft, "y"))
 
 
@@ -56,13 +56,13 @@ class Heard(Observer):
 
 
 def rows(subject: GateContext) -> list[Gate]:
-    """Rows of the subject beside those of what it was made from."""
+    """Compares the rows of the subject with those of its input."""
     value, limit = subject.artifact.statistics["rows"], subject.input(Ref("seed")).statistics["rows"]
     return [Gate(name="rows", value=value, sense="at most", limit=limit - 2, detail="letters")]
 
 
 def page(*checks: Check) -> Graph:
-    """seed -> crop of each field -> bread; weeds stand apart."""
+    """Builds the graph seed -> crop of each field -> bread, with unconnected weeds."""
     return Graph(
         (
             Node("bread", reap, {"seed": Ref("crop", "first")}, "toys", "Bread.", None),
@@ -76,7 +76,7 @@ def page(*checks: Check) -> Graph:
 
 @dataclass(frozen=True)
 class Toy:
-    """What `run_graph` needs of a profile."""
+    """The part of a profile that `run_graph` needs."""
 
     recipes: Recipes = field(
         default_factory=lambda: {
@@ -139,7 +139,7 @@ def test_a_failed_gate_stops_what_is_below_with_value_and_limit(tmp_path: Path) 
 
 
 def test_of_two_versions_the_lineage_has_the_nearer_and_only_what_that_was_made_from(tmp_path: Path) -> None:
-    """tree <- bush <- crop <- old seed <- weeds, and tree <- new seed, made from nothing; wild stands in no graph."""
+    """The inputs are tree <- bush <- crop <- old seed <- weeds, and tree <- new seed; `wild` is not in the graph."""
     store = Store(tmp_path)
 
     def at(name: str) -> BuildContext:

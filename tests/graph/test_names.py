@@ -1,4 +1,4 @@
-"""The law of one page: no module beside the graph and the profiles knows a node by its name."""
+"""The law of one page: no module except the graph and the profiles knows a node by its name."""
 
 import ast
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ OTHER_MEANINGS = {
     "r1": "the package, in the cards of data sets and models",
     "report": "a folder of the home, and the tag of what no verb makes",
 }
-"""Words that are also names of nodes, and what they mean where modules use them."""
+"""Words that are also names of nodes -> their meaning in modules."""
 TAGS = "r1/"
-"""Metadata and tags in Dagster begin with it; no node does, because `r1` has no partitions."""
+"""Prefix of metadata and tags in Dagster; no artifact has it, because `r1` has no partitions."""
 
 
 def constants(file: Path) -> Iterator[tuple[int, str]]:
-    """(line, text) of every string of a module that is no docstring, pieces of f-strings included."""
+    """Yields (line, text) of every string of a module except docstrings, with the pieces of f-strings."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     said = {
         id(statement.value)
@@ -43,7 +43,7 @@ def modules() -> Iterator[tuple[str, Path]]:
 
 
 def names_a_node(text: str) -> bool:
-    """Whether a string is the name of a node, or begins like an artifact's."""
+    """Returns True if a string is the name of a node, or begins like the name of an artifact."""
     folders = {part for name in DEEPSEEK_R1.nodes for part in (name, name.partition("/")[0])}
     return text in DEEPSEEK_R1.nodes or (text.partition("/")[0] in folders and "/" in text)
 

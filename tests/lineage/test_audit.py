@@ -171,7 +171,7 @@ def test_a_manifest_edited_by_hand_cannot_be_read_as_one(world: World, tmp_path:
     raw = json.loads(manifest.read_text())
     raw["statistics"]["rows"] += 1
     manifest.write_text(json.dumps(raw))
-    assert any("its seal does not fit" in line for line in said(root))
+    assert any("its checksum does not match" in line for line in said(root))
 
 
 def test_a_card_that_says_otherwise_is_named(world: World, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def make(
 
 @pytest.fixture
 def model(tmp_path: Path) -> Artifact:
-    """base -> its answers -> corpus (heldout read, not needed) -> model, which also reads base."""
+    """Builds base -> its answers -> corpus (which also reads held-out problems) -> model, which also reads the base."""
     store = Store(tmp_path)
     base = make(store, Checkpoint, "base", {}, {"trained": 10})
     heldout = make(store, ProblemSet, "heldout_problems", {}, {})
@@ -49,7 +49,7 @@ def test_each_stage_counts_once_and_sources_come_first(model: Artifact, tmp_path
 
 
 def test_tokens_and_times_are_summed_beside_the_plan(model: Artifact, tmp_path: Path) -> None:
-    """dev1 says nothing of tokens, its last step counted 21; its 3 steps took 300 s whatever its last process took."""
+    """The manifest of `dev1` has no tokens, so the 21 of its last step count; its 3 steps took 300 s in total."""
     cost = cost_of_lineage(model, tmp_path, 8, {"dev1": 0.5, "said": 0.25, "r1": 9.0})
     assert (cost.total.generated, cost.total.trained) == (5, 31)
     assert cost.stages["dev1"].seconds == 300

@@ -1,4 +1,4 @@
-"""What the documentation says of hours is what `r1 plan` says."""
+"""The documentation states the hours that `r1 plan` computes."""
 
 from pathlib import Path
 

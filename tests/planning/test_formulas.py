@@ -1,4 +1,4 @@
-"""Each formula gives what a pencil gives."""
+"""Each formula agrees with a calculation by hand."""
 
 import math
 
@@ -23,7 +23,7 @@ ONE = Devices(ACCELERATORS["h800"], 1, "bfloat16")
 
 
 def test_pretraining_deepseek_v3_takes_the_hours_that_its_report_gives() -> None:
-    """1e12 tokens: 180,000 H800 hours (technical report, section 1), at sequences of 4,096."""
+    """Training on 1e12 tokens takes 180,000 H800 hours (technical report, section 1), at sequences of 4,096."""
     hours = training_seconds(V3, H800, tokens=1e12, length=4096, forwards=0) * 512 / 3600
     assert hours == pytest.approx(180_000, rel=0.15)
 
@@ -34,13 +34,13 @@ def test_a_reference_and_an_old_policy_cost_two_forward_passes_on_top_of_three()
 
 
 def test_one_sequence_of_a_small_model_is_bound_by_reading_it_once_a_token() -> None:
-    """2 bytes of 134,515,008 weights at 0.6 of 3.35e12 bytes a second, and 60 waits of 0.1 ms."""
+    """A token reads 2 bytes of 134,515,008 weights at 0.6 of 3.35e12 bytes/s, and waits 60 times 0.1 ms."""
     read = 2 * 134_515_008 / (3.35e12 * 0.6)
     assert step_seconds(SMOLLM2.shape, ONE, 1, 1, 0) == pytest.approx(read + 60e-4)
 
 
 def test_a_copy_of_deepseek_v3_samples_on_32_devices_and_smollm2_on_one() -> None:
-    """1,342 GB over 32 devices are 42 GB each, of 86; over 16 they would be 84."""
+    """The 1,342 GB over 32 devices are 42 GB each, of 86; over 16 devices they would be 84."""
     assert engine_devices(V3, H800) == 32
     assert engine_devices(SMOLLM2.shape, H800) == 1
 

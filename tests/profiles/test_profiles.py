@@ -98,10 +98,10 @@ def test_a_directory_can_be_the_base_and_its_path_stays_out_of_the_recipe(tmp_pa
 
 def test_another_base_is_refused_where_there_is_no_such_model_or_no_place_for_it() -> None:
     with pytest.raises(
-        RequirementError, match="no/model is no directory and no GGUF file; name a hub model with its commit"
+        RequirementError, match="no/model is neither a directory nor a GGUF file; name a hub model with its commit"
     ):
         load_profile("small:no/model", 0)
-    with pytest.raises(RecipeError, match="makes its own base"):
+    with pytest.raises(RecipeError, match="trains its own base"):
         load_profile("tiny:no/model", 0)
     with pytest.raises(UnknownNameError, match="valid: smoke, tiny, small, node, paper"):
         load_profile("huge", 0)

@@ -1,4 +1,4 @@
-"""What tests of launchers share: a small corpus of sums, copies of a home, and an observer that remembers."""
+"""Helpers of the launchers' tests: a small corpus of sums, copies of a home, and an observer that remembers."""
 
 import shutil
 from collections.abc import Callable, Mapping

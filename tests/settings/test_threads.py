@@ -28,7 +28,7 @@ def test_results_come_in_the_order_of_the_tasks_though_the_first_is_done_last() 
 
 
 def test_a_task_is_taken_when_there_is_room_for_it_and_not_before() -> None:
-    """Of 3 that may be held, the fourth is taken to get the first result, and one more for each that follows."""
+    """The fourth task is taken to get the first result, with a limit of 3, and one more for each next result."""
     taken: list[int] = []
     results = in_order(lambda task: task, counted(taken), threads=2, ahead=3)
     assert next(results) == 1
@@ -38,7 +38,7 @@ def test_a_task_is_taken_when_there_is_room_for_it_and_not_before() -> None:
 
 
 def test_heavy_tasks_are_held_by_weight() -> None:
-    """1 + 2 + 3 + 4 is the first sum above 9, and 2 + 3 + 4 is not; with 5 it is 14, and 9 again without 2 and 3."""
+    """The first sum above 9 is 1 + 2 + 3 + 4; 2 + 3 + 4 is not above it; adding 5 gives 14, and without 2 and 3, 9."""
     taken: list[int] = []
     results = in_order(lambda task: task, counted(taken), 2, 99, weight=lambda task: task, heaviest=9)
     assert (next(results), taken[-1]) == (1, 4)
