@@ -70,4 +70,4 @@ def test_the_core_asks_for_nothing_that_it_does_not_import() -> None:
 def test_all_holds_every_extra_that_users_may_want_but_the_other_build_of_vllm() -> None:
     optional = PROJECT["optional-dependencies"]
     [everything] = [Requirement(requirement) for requirement in optional["all"]]
-    assert everything.extras == set(optional) - {"all", "bench", "dev", "vllm-cpu"}
+    assert everything.extras == set(optional) - {"all", "bench", "dev", "docs", "vllm-cpu"}
