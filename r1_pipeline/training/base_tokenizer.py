@@ -1,6 +1,6 @@
-"""The tokenizer that a base will have, from its recipe alone.
+"""This module makes the tokenizer that a base model will have, from its recipe alone.
 
-Sets are judged by it before the base exists. Not covered: the base itself (`pretrain`, `import_pretrained`).
+Sets of rows are checked with it before the base exists. Not covered: the base itself (`pretrain`, `import_pretrained`).
 """
 
 from typing import TYPE_CHECKING
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def base_tokenizer(recipe: PretrainRecipe | ImportRecipe, runtime: Runtime) -> "PreTrainedTokenizerBase":
-    """The tokenizer of the base that `recipe` makes; raises `RequirementError` where a model to adopt is missing."""
+    """Returns the tokenizer of the base that `recipe` makes; raises `RequirementError` if a model to import is
+    missing."""
     if isinstance(recipe, ImportRecipe):
         tokenizer = source_tokenizer(require_model(recipe.source, runtime))
     else:

@@ -1,8 +1,8 @@
-"""What is watched while a trainer runs: step metrics, guards, and the sealing of checkpoints.
+"""The training callback logs step metrics, enforces guards, and seals checkpoints while a trainer runs.
 
-One callback for every trainer. Metrics leave under our own names, so that reports do not change with the library.
-A guard that trips raises `GuardTrippedError` out of the training loop; the last checkpoint stays.
-Not covered: what a checkpoint must contain (`training.checkpoints`), who shows metrics (`Draft` and its observer).
+Every trainer has the same callback. Metrics get our own names, so that reports do not change with the library. A guard
+that trips raises `GuardTrippedError` out of the training loop; the last checkpoint stays. Not covered: the required
+content of a checkpoint (`training.checkpoints`), the display of metrics (`Draft` and its observer).
 """
 
 import math
@@ -48,30 +48,36 @@ METRICS = {
     LOAD: LOAD,
     MISMATCH: "mismatch",
 }
-"""Library name -> our name; `rewards/NAME/mean` becomes `reward/NAME`, `outcome/NAME` stays; the rest is dropped."""
+"""The library's name of each metric with ours; `rewards/NAME/mean` becomes `reward/NAME`, `outcome/NAME` stays; all
+others are dropped."""
 WINDOW = 20
-"""Logged steps over which the share of grader errors is taken."""
+"""The number of logged steps over which the share of grader errors is averaged."""
 KL_WINDOW = 5
-"""Logged steps over which the median of the KL is taken."""
+"""The number of logged steps over which the median of the KL is taken."""
 
 
 class Guards(Recipe):
     """Limits beyond which a run is stopped; None switches a guard off."""
 
     entropy_floor: float | None = None
-    """Nats a token; below it the policy has collapsed and explores no more."""
+    """The minimum entropy, in nats per token; below it the policy has collapsed and no longer explores."""
     kl_ceiling: float | None = None
-    """Nats a token from the reference, median of the last 5 steps (those before the first count as 0): above it the
-    policy has run away. The estimate (equation 2) is right in the mean and heavy-tailed: one token that the policy has
-    given up adds e to the power of the gap between the two log-probabilities, so one step says little."""
+    """The maximum KL from the reference, in nats per token; above it the policy has run away.
+
+    It applies to the median of the last 5 steps (those before the first count as 0). The estimate (equation 2) is
+    unbiased and heavy-tailed: one token that the policy has given up adds e to the power of the difference of the two
+    log-probabilities, so one step says little.
+    """
     empty_think_ceiling: float | None = None
-    """Share of completions with nothing between the think tags; above it the format reward is being gamed."""
+    """The maximum share of completions with nothing between the think tags; above it the format reward is being
+    gamed."""
     grader_error_ceiling: Annotated[float | None, AddedField()] = None
-    """Share of answers that the grader failed on, mean of the last 20 steps (those before the first count as none)."""
+    """The maximum share of answers that the grader failed on, mean of the last 20 steps (those before the first count
+    as none)."""
 
 
 def watch(draft: Draft, total: int, guards: Guards) -> "TrainerCallback":
-    """A callback that logs to `draft`, enforces `guards`, and seals each checkpoint. Must be added last."""
+    """Returns a callback that logs to `draft`, enforces `guards`, and seals each checkpoint; it must be added last."""
     from transformers import TrainerCallback
 
     class Watch(TrainerCallback):  # type: ignore[misc]
@@ -106,9 +112,9 @@ def watch(draft: Draft, total: int, guards: Guards) -> "TrainerCallback":
 
 
 def medians(values: Sequence[float]) -> list[float]:
-    """After each value the median of the last `KL_WINDOW`, where those before the first count as 0.
+    """Returns after each value the median of the last `KL_WINDOW`, where those before the first count as 0.
 
-    What is not finite stays as it is, so that it is seen at once.
+    A value that is not finite stays as it is, so that it is noticed at once.
     """
     known = [0.0] * (KL_WINDOW - 1) + list(values)
     return [median(known[at : at + KL_WINDOW]) if math.isfinite(value) else value for at, value in enumerate(values)]
@@ -140,7 +146,7 @@ def check_grader(guards: Guards, step: int, errors: Collection[float]) -> None:
 
 
 def rename_metrics(logs: Mapping[str, Any]) -> dict[str, float]:
-    """Our metrics out of a trainer's; those that a step did not measure (None) are left out."""
+    """Returns a trainer's metrics under our names; those that a step did not measure (None) are left out."""
     metrics = {}
     for key, value in logs.items():
         name = key if key.startswith("outcome/") else METRICS.get(key)

@@ -1,10 +1,10 @@
-"""Checkpoints that prove themselves: what makes an interrupted training run safe to resume.
+"""Training checkpoints carry a seal of checksums, which makes an interrupted training run safe to resume.
 
 The Trainer writes `checkpoint-N` in place, file by file, and loads half-written, bit-flipped or partly missing ones
-without a word. So each finished checkpoint gets a seal, a list of its files with their sha256, written as its last
-file by an atomic rename. A checkpoint is resumed only if its seal matches every byte; the newest such one wins, and
-broken ones are removed with a note. One that other ranks wrote is whole but not for these: they stop instead.
-Not covered: finished artifacts (`r1_pipeline.artifacts`).
+without an error. So each finished checkpoint gets a seal, a list of its files with their sha256, written as its last
+file by an atomic rename. A checkpoint is resumed only if its seal matches every byte; the newest such one is used, and
+broken ones are removed with a note. If a valid checkpoint was written by another layout of ranks, the run stops
+instead. Not covered: finished artifacts (`r1_pipeline.artifacts`).
 """
 
 import shutil
@@ -27,20 +27,21 @@ REQUIRED = (
     ("rng_state*.pth",),
     ("trainer_state.json",),
 )
-"""Without one of each a resumed run would go on, and end elsewhere: names by the Trainer, FSDP2 and DeepSpeed."""
+"""File patterns, at least one of each group required, by the Trainer, FSDP2 and DeepSpeed; without them a resumed run
+would end elsewhere."""
 
 
 class Seal(Record):
-    """The last file of a checkpoint."""
+    """The seal of a checkpoint, its last file."""
 
     step: int
     files: tuple[FileEntry, ...]
     layout: str = SINGLE_RANK
-    """How the checkpoint is cut (`training.sharding`)."""
+    """The layout in which the checkpoint is sharded (`training.sharding`)."""
 
 
 def seal(checkpoint: Path, layout: str = SINGLE_RANK) -> None:
-    """Sync every file of a finished checkpoint, then write its seal."""
+    """Syncs every file of a finished checkpoint, then writes its seal."""
     files = list_files(checkpoint)
     for entry in files:
         sync(checkpoint / entry.path)
@@ -54,7 +55,10 @@ def seal(checkpoint: Path, layout: str = SINGLE_RANK) -> None:
 
 
 def verify(checkpoint: Path) -> Seal:
-    """Its seal; raises `CorruptArtifactError` naming the first file that is missing, changed, or not in the seal."""
+    """Returns the seal of a valid checkpoint.
+
+    Raises `CorruptArtifactError` with the first file that is missing, changed, or not in the seal.
+    """
     path = checkpoint / SEAL
     try:
         sealed = Seal.model_validate_json(path.read_bytes())
@@ -82,10 +86,10 @@ def verify(checkpoint: Path) -> Seal:
 
 
 def newest_valid_checkpoint(scratch: Path, layout: str, note: Callable[[str], None]) -> Path | None:
-    """The checkpoint to resume from, None for a fresh start; broken newer ones are noted and removed.
+    """Returns the checkpoint to resume from, None for a fresh start; broken newer ones are noted and removed.
 
-    They are removed because the run will reach their step again, and must not find files of theirs there.
-    Raises `LaunchError` for a valid one of another layout.
+    They are removed because the run will reach their step again, and must not find their files there. Raises
+    `LaunchError` for a valid one of another layout.
     """
     for checkpoint in reversed(_checkpoints(scratch)):
         try:
@@ -96,7 +100,7 @@ def newest_valid_checkpoint(scratch: Path, layout: str, note: Callable[[str], No
             continue
         if found != layout:
             raise LaunchError(
-                f"{checkpoint} was written by {found}, this run is {layout}; go on with the launcher that it began "
+                f"{checkpoint} was written by {found}, this run is {layout}; resume with the launcher that it began "
                 f"with, or remove {scratch} to begin again"
             )
         return checkpoint
@@ -104,13 +108,13 @@ def newest_valid_checkpoint(scratch: Path, layout: str, note: Callable[[str], No
 
 
 def prune(scratch: Path) -> None:
-    """Keep the newest checkpoints, by step: modification times lie after a copy or a clock change."""
+    """Removes all but the newest checkpoints, by step: modification times are wrong after a copy or a clock change."""
     for checkpoint in _checkpoints(scratch)[:-KEPT]:
         shutil.rmtree(checkpoint)
 
 
 def step_of(checkpoint: Path) -> int:
-    """The number of optimizer steps behind `checkpoint-N`."""
+    """Returns the number of optimizer steps before `checkpoint-N`."""
     return int(checkpoint.name.removeprefix("checkpoint-"))
 
 

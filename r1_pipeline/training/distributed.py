@@ -1,7 +1,7 @@
-"""Processes that train one model together: how many there are, waiting for each other, agreeing.
+"""This module lets the processes that train one model count, wait for and agree with each other.
 
-Who starts them is the launcher's business (`r1_pipeline.runtime`). A run of one process is a group of one, for which
-all of this is free.
+The launcher starts them (`r1_pipeline.runtime`). A run of one process is a group of one, where all of this costs
+nothing.
 """
 
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,14 +13,14 @@ T = TypeVar("T")
 
 
 def is_distributed() -> bool:
-    """Whether there are several."""
+    """Returns true if there are several processes."""
     import torch.distributed as dist
 
     return bool(dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1)
 
 
 def barrier() -> None:
-    """Until all are here."""
+    """Waits until all processes have called it."""
     import torch.distributed as dist
 
     if is_distributed():
@@ -28,7 +28,7 @@ def barrier() -> None:
 
 
 def broadcast(value: T) -> T:
-    """The first one's value, for all."""
+    """Returns the value of the first process, in all processes."""
     import torch.distributed as dist
 
     values: list[Any] = [value]
@@ -39,7 +39,7 @@ def broadcast(value: T) -> T:
 
 
 def all_reduce_sum(tensor: "Tensor") -> "Tensor":
-    """`tensor`, which becomes the sum of those of all ranks."""
+    """Replaces `tensor` by the sum over all ranks, in place, and returns it."""
     import torch.distributed as dist
 
     if is_distributed():

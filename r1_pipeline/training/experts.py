@@ -1,9 +1,10 @@
-"""The experts of a mixture share the work evenly: DeepSeek-V3's load balancing without an auxiliary loss.
+"""This module balances the experts of a mixture: DeepSeek-V3's load balancing without an auxiliary loss.
 
 A router picks experts by score plus a bias, and weighs them by the score alone. After every optimizer step the bias of
-an expert that saw more tokens than the mean goes down by `rate`, that of one that saw fewer goes up (DeepSeek-V3,
-arXiv 2412.19437, section 2.1.2: 0.001, and 0 near the end of pre-training). transformers keeps the bias as a buffer
-that no trainer moves. Padding and tokens that are only sampled do not count; the ranks of a run count together.
+an expert that received more tokens than the mean is lowered by `rate`, that of one that received fewer is raised
+(DeepSeek-V3, arXiv 2412.19437, section 2.1.2: 0.001, and 0 near the end of pre-training). transformers keeps the bias
+as a buffer that no trainer changes. Padding and tokens that are only sampled do not count; the ranks of a run count
+together.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -18,36 +19,37 @@ if TYPE_CHECKING:
 
 BIAS = "e_score_correction_bias"
 LOAD = "expert_load_max_over_mean"
-"""Metric: tokens of the busiest expert over those of the mean one, in the layer where that is worst; 1 is even."""
+"""The metric of imbalance: tokens of the busiest expert over those of the mean one, in the worst layer; 1 is
+balanced."""
 
 
 def routers(model: "Module") -> list["Module"]:
-    """The routers of a model whose bias can be moved, layer by layer; none for a dense model.
+    """Returns the routers of a model whose bias can be changed, layer by layer; none for a dense model.
 
-    What transformers calls a router returns logits, weights and the chosen experts of every token.
+    A module that transformers calls a router returns logits, weights and the chosen experts of every token.
     """
     named = [module for module in model.modules() if "Router" in type(module).__name__]
     return [module for module in named if BIAS in dict(module.named_buffers(recurse=False))]
 
 
 def updated_bias(bias: "Tensor", load: "Tensor", rate: float) -> "Tensor":
-    """The bias of every expert after a step in which they saw `load` tokens."""
+    """Returns the bias of every expert after a step in which they received `load` tokens; all shapes are (experts,)."""
     return bias + rate * (load.sum() - load * len(load)).sign().to(bias.dtype)
 
 
 def max_over_mean(load: "Tensor") -> float:
-    """How many times as many tokens as the mean expert the busiest one saw."""
+    """Returns the load of the busiest expert as a multiple of the mean load."""
     return int(load.max()) * len(load) / int(load.sum())
 
 
 def copy_biases(model: "Module", to: "Module") -> None:
-    """Gives the routers of another copy of a model the biases of this one."""
+    """Copies the routers' biases of one model to another of the same architecture."""
     for ours, theirs in zip(routers(model), routers(to), strict=True):
         getattr(theirs, BIAS).copy_(getattr(ours, BIAS))
 
 
 class Loads:
-    """Counts, while it watches a model learn, the tokens that every expert sees."""
+    """A counter of the tokens that every expert receives while a model is trained."""
 
     def __init__(self, model: "PreTrainedModel") -> None:
         import torch
@@ -59,7 +61,7 @@ class Loads:
         self._hooks = [*body, *(router.register_forward_hook(self._count) for router in self.routers)]
 
     def close(self) -> None:
-        """Watches no longer."""
+        """Removes the hooks from the model."""
         for hook in self._hooks:
             hook.remove()
 
@@ -70,16 +72,16 @@ class Loads:
     def _count(self, router: "Module", _: Any, routed: "tuple[Tensor, Tensor, Tensor]") -> None:
         import torch
 
-        if torch.is_grad_enabled():  # else the model samples, or is only asked
+        if torch.is_grad_enabled():  # else the model samples or is evaluated
             chosen = routed[2] if self._mask is None else routed[2][self._mask]
             count = self.counts[self.routers.index(router)]
             count += torch.bincount(chosen.flatten(), minlength=len(count))
 
 
 def balance(model: "PreTrainedModel", rate: float) -> "TrainerCallback":
-    """A callback that moves the biases of a model's routers after every step and adds `LOAD` to its log.
+    """Returns a callback that updates the biases of a model's routers after every step and adds `LOAD` to its log.
 
-    Raises `RecipeError` where biases are to move and the model has none. Must be added before `callbacks.watch`.
+    Raises `RecipeError` if biases are to be updated and the model has none. It must be added before `callbacks.watch`.
     """
     from transformers import TrainerCallback
 

@@ -1,9 +1,9 @@
-"""Reinforcement of a policy with TRL's `GRPOTrainer`, in the paper's terms.
+"""This module trains a policy by reinforcement learning with TRL's `GRPOTrainer`, in the paper's terms.
 
-A rollout samples G completions of `prompts_per_step * steps_per_generation` problems, judges them, computes advantages
-per problem (paper eq. 3), shuffles all completions, and spends them in `steps_per_generation` optimizer steps.
-Problems come in training order; which reward parts apply to which problem is the parts' business.
-Not covered: rewards (`r1_pipeline.rewards`), what an update maximizes (`objectives`), the order of problems (stages).
+A rollout samples G completions of `prompts_per_step * steps_per_generation` problems, grades them, computes advantages
+per problem (paper eq. 3), shuffles all completions, and uses them in `steps_per_generation` optimizer steps. Problems
+come in training order; each reward part decides to which problems it applies. Not covered: rewards
+(`r1_pipeline.rewards`), the objective of an update (`objectives`), the order of problems (stages).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,68 +36,72 @@ if TYPE_CHECKING:
 
 
 class GrpoRecipe(Recipe):
-    """How a policy is reinforced; the paper's values (R1-Zero, RL stage 1) in brackets."""
+    """The recipe of reinforcement learning; the paper's values (R1-Zero, RL stage 1) in brackets."""
 
     steps: int
-    """Optimizer steps [10,400]."""
+    """The number of optimizer steps [10,400]."""
     prompts_per_step: int
-    """Problems behind one optimizer step [32]."""
+    """The number of problems of one optimizer step [32]."""
     group_size: int
-    """G: completions of each problem, whose mean and deviation make the advantages [16]."""
+    """The number G of completions of each problem, whose mean and deviation give the advantages [16]."""
     steps_per_generation: int
-    """Minibatches that a rollout is split into, one optimizer step each [16]; the last is that many steps stale."""
+    """The number of minibatches of a rollout, one optimizer step each [16]; the last is that many steps stale."""
     num_iterations: int
-    """Inner epochs over a rollout [1]."""
+    """The number of inner epochs over a rollout [1]."""
     learning_rate: float
-    """Peak [3e-6]."""
+    """The peak learning rate [3e-6]."""
     schedule: Literal["constant_with_warmup", "linear", "cosine"]
-    """Course of the learning rate after warm-up; not published."""
+    """The schedule of the learning rate after warm-up; not published."""
     warmup_steps: int
-    """Steps of linear warm-up, at most half of all; not published."""
+    """The number of steps of linear warm-up, at most half of all; not published."""
     epsilon: float
-    """Clip range of the ratio, [1 - epsilon, 1 + epsilon] [10, that is -9 to 11: only rising tokens are ever cut]."""
+    """The clip range of the ratio, [1 - epsilon, 1 + epsilon] [10, that is -9 to 11: only rising tokens are ever
+    clipped]."""
     beta: float
-    """Weight of the KL term of the loss [0.001]; 0 needs no reference model."""
+    """The weight of the KL term of the loss [0.001]; 0 needs no reference model."""
     reference_sync_steps: int | None
-    """The reference becomes the policy every so many steps [400]; None keeps it fixed."""
+    """The number of steps after which the reference becomes the policy [400]; None keeps it fixed."""
     temperature: float
-    """Of rollouts [1.0; 0.7 in RL stage 2]; log-probabilities are taken at the same temperature."""
+    """The temperature of rollouts [1.0; 0.7 in RL stage 2]; log-probabilities are taken at the same temperature."""
     top_p: float
-    """Nucleus mass of rollouts; below 1, samples and log-probabilities no longer belong to one distribution."""
+    """The nucleus mass of rollouts; below 1, samples and log-probabilities belong to different distributions."""
     max_completion_tokens: int
-    """Longer completions are cut off and judged as truncated [32,768, then 65,536]."""
+    """The maximum number of tokens of a completion; longer ones are cut off and graded as truncated [32,768, then
+    65,536]."""
     max_grad_norm: float
-    """Gradients are scaled down to this norm; not published."""
+    """The maximum norm of the gradients, which are scaled down to it; not published."""
     weight_decay: float
-    """AdamW; not published."""
+    """The weight decay of AdamW; not published."""
     save_steps: int
-    """Optimizer steps between checkpoints; a whole number of rollouts, else a resumed run would differ."""
+    """The number of optimizer steps between checkpoints; a whole number of rollouts, else a resumed run would
+    differ."""
     seed: int
-    """Of sampling and of the shuffle."""
+    """The seed of sampling and of the shuffle."""
     guards: Guards
-    """What stops a run that has gone wrong."""
+    """The limits that stop a run that has gone wrong."""
     objective: Annotated[AnyObjective, AddedField()] = OBJECTIVES["grpo"]
-    """What an update maximizes; `epsilon` is its clip range unless it has one of its own."""
+    """The objective of an update; `epsilon` is its clip range unless it has its own."""
     precision: Annotated[Precision, AddedField()] = "float32"
-    """Of the matrix products; not published for this stage."""
+    """The precision of the matrix products; not published for this stage."""
     rollouts: Annotated[AnyRollouts, AddedField()] = Transformers()
-    """What generates the completions: the trainer's own model, or vLLM with importance sampling."""
+    """The engine of the rollouts: the trainer's own model, or vLLM with importance sampling."""
     expert_bias_rate: Annotated[float, AddedField()] = 0.0
-    """Step of routers' biases towards even expert load [not published]; 0 moves none (`training.experts`)."""
+    """The step size of routers' biases towards even expert load [not published]; 0 changes none
+    (`training.experts`)."""
     lora: Annotated[Lora | None, AddedField()] = None
-    """Adapters that are trained in the place of the weights, and merged in the end; None trains all weights."""
+    """The adapters that are trained instead of the weights and merged in the end; None trains all weights."""
 
     def model_post_init(self, _: Any) -> None:
         self.check()
 
     @property
     def problems(self) -> int:
-        """How many problems the run needs, in training order; one may occur several times."""
+        """The number of problems that the run needs, in training order; one may occur several times."""
         return self.steps * self.prompts_per_step // self.num_iterations
 
     @property
     def rollout(self) -> int:
-        """Completions sampled at once."""
+        """The number of completions sampled at once."""
         return self.prompts_per_step * self.group_size * self.steps_per_generation
 
     def check(self) -> None:
@@ -135,9 +139,11 @@ def train_grpo(
     draft: Draft,
     token_budget: int | None = None,
 ) -> None:
-    """Reinforce the model in `policy` on `problems`, one for each prompt in order, and write it to `draft.path`.
+    """Trains the model in `policy` on `problems`, one for each prompt in order, and writes it to `draft.path`.
 
-    With a budget the run ends early, once it has generated and trained on that many tokens.
+    `parts` are the reward functions, with their `weights`. A run with a token budget ends once it has generated and
+    trained on that many tokens. Raises `RecipeError` for a recipe that cannot run or a wrong number of problems, and
+    `GuardTrippedError` if a guard trips.
     """
     import torch
     from datasets import Dataset
@@ -212,7 +218,8 @@ def _arguments(recipe: GrpoRecipe, runtime: Runtime, draft: Draft, weights: list
 def _reward_function(
     name: str, part: PartFn, problems: Sequence[Problem], recipe: GrpoRecipe, stops: frozenset[int]
 ) -> Callable[..., list[float | None]]:
-    """What TRL calls for one part: its columns become records, the part's None (not judged) passes through."""
+    """Returns the function that TRL calls for one part; it makes records of the columns and passes a score of None
+    through."""
 
     def reward(
         prompts: list[str],
@@ -222,8 +229,8 @@ def _reward_function(
         log_metric: Log,
         **_: Any,
     ) -> list[float | None]:
-        asked = [problems[index] for index in row]
-        said = [
+        batch = [problems[index] for index in row]
+        replies = [
             Completion(
                 problem_id=problem.id,
                 sample_index=index % recipe.group_size,
@@ -234,18 +241,19 @@ def _reward_function(
                 engine="trl",
             )
             for index, (problem, prompt, text, ids) in enumerate(
-                zip(asked, prompts, completions, completion_ids, strict=True)
+                zip(batch, prompts, completions, completion_ids, strict=True)
             )
         ]
-        log_metric("empty_think", sum(empty_think(done.text) for done in said) / len(said))
-        return part(asked, said, log_metric)
+        log_metric("empty_think", sum(empty_think(done.text) for done in replies) / len(replies))
+        return part(batch, replies, log_metric)
 
     reward.__name__ = name
     return reward
 
 
 def tokens_spent(log: Iterable[Mapping[str, Any]], recipe: GrpoRecipe) -> dict[str, int]:
-    """Tokens `generated` and `trained` (prompts included, every inner epoch) in a run, from the logs of its steps."""
+    """Returns the tokens `generated` and `trained` (prompts included, every inner epoch) in a run, from its step
+    logs."""
     rows = [row for row in log if "mean_tokens" in row]
     return {
         "generated": round(sum(row["mean_tokens"] for row in rows) * recipe.rollout),
@@ -254,7 +262,8 @@ def tokens_spent(log: Iterable[Mapping[str, Any]], recipe: GrpoRecipe) -> dict[s
 
 
 def _stop_at(budget: int, recipe: GrpoRecipe) -> "TrainerCallback":
-    """Ends training when the budget is spent; what was spent before a resume is in the trainer's own history."""
+    """Returns a callback that ends training when the budget is spent; the trainer's history has the tokens before a
+    resume."""
     from transformers import TrainerCallback
 
     class StopAtBudget(TrainerCallback):  # type: ignore[misc]
@@ -269,8 +278,8 @@ def _stop_at(budget: int, recipe: GrpoRecipe) -> "TrainerCallback":
 
 
 def _keep_reference(trainer: "GRPOTrainer") -> "TrainerCallback":
-    """Refreshes the reference's routing biases, which TRL leaves out, and carries the reference through checkpoints:
-    TRL rebuilds it from the initial policy on resume."""
+    """Returns a callback that refreshes the reference's routing biases, which TRL leaves out, and carries the reference
+    through checkpoints: on resume TRL rebuilds it from the initial policy."""
     from transformers import TrainerCallback
 
     def checkpoint(args: Any, state: Any) -> Path:

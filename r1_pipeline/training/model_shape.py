@@ -1,9 +1,10 @@
-"""What an architecture amounts to, from its configuration alone: parameters, cache, floating-point operations.
+"""A `Shape` computes what an architecture costs from its configuration alone: parameters, cache, floating-point
+operations.
 
-    shape_of(config)      of `config.json` as transformers writes it: DeepSeek-V3 and dense architectures
-    Shape                 parameters in all and active for a token, bytes of KV cache, FLOPs of a token
+    shape_of(config)      from `config.json` as transformers writes it: DeepSeek-V3 and dense architectures
+    Shape                 all parameters and those active for a token, bytes of KV cache, FLOPs of a token
 
-What the two ideas of DeepSeek-V3 save is read off here: a mixture of experts (active against all parameters) and latent
+It shows what the two ideas of DeepSeek-V3 save: a mixture of experts (active against all parameters) and latent
 attention (KV cache against that of plain attention). Not covered: optimizer and activations (`r1_pipeline.planning`).
 """
 
@@ -17,87 +18,91 @@ from r1_pipeline.records import Record
 from r1_pipeline.training.meta_model import Counted, LinearLayers, complete, count_dense
 
 BFLOAT16 = 2
-"""Bytes of a number in a KV cache, and of a weight where a model is only run."""
+"""The number of bytes of a number in a KV cache, and of a weight in inference."""
 
 
 class Shape(Record):
-    """Sizes of one causal language model."""
+    """The sizes of a causal language model."""
 
     width: int
-    """Of the residual stream."""
+    """The width of the residual stream."""
     layers: int
     heads: int
-    """Query heads."""
+    """The number of query heads."""
     key_value_heads: int
-    """Heads of keys and values; latent attention has as many as query heads."""
+    """The number of heads of keys and values; latent attention has as many as query heads."""
     key_dim: int
-    """Of a query and a key head, the rotated part included."""
+    """The width of a query or key head, the rotated part included."""
     value_dim: int
-    """Of a value head."""
+    """The width of a value head."""
     bias: bool
-    """Whether queries, keys and values have one, as in Qwen2."""
+    """Queries, keys and values have a bias if true, as in Qwen2."""
     query_rank: int
-    """Of compressed queries; 0: not compressed."""
+    """The rank of compressed queries; 0: not compressed."""
     latent: int
-    """Rank of compressed keys and values; 0: plain or grouped attention."""
+    """The rank of compressed keys and values; 0: plain or grouped attention."""
     rope_dim: int
-    """Rotated part of a key, kept beside the latent; 0 without a latent."""
+    """The width of the rotated part of a key, kept in addition to the latent; 0 without a latent."""
     intermediate: int
-    """Width of a dense feed-forward block."""
+    """The width of a dense feed-forward block."""
     dense_layers: int
-    """Layers with a dense block; the others are mixtures."""
+    """The number of layers with a dense block; the others are mixtures."""
     experts: int
-    """Routed experts in a layer."""
+    """The number of routed experts in a layer."""
     experts_per_token: int
     shared_experts: int
     expert_intermediate: int
-    """Width of one expert."""
+    """The width of one expert."""
     vocabulary: int
     tied: bool
-    """Whether input and output embedding are one matrix."""
+    """Input and output embedding are one matrix if true."""
     fused: Annotated[bool, AddedField()] = False
-    """Whether one matrix makes queries, keys and values, and one both halves of a gated block, as in Phi 3."""
+    """One matrix makes queries, keys and values, and one both halves of a gated block, if true, as in Phi 3."""
     extra: Annotated[int, AddedField()] = 0
-    """Parameters of a layer beside those of Llama and Qwen2: norms of queries and keys, more norms, more biases."""
+    """The number of parameters of a layer in addition to those of Llama and Qwen2: norms of queries and keys, more
+    norms, more biases."""
     counted: Annotated[Counted | None, AddedField()] = None
-    """Parameters and linear layers as counted, for an architecture that no formula is known for."""
+    """The counted parameters and linear layers of an architecture without a known formula."""
 
     @property
     def parameters(self) -> int:
-        """All numbers that a checkpoint holds, routing biases included."""
+        """The number of parameters in a checkpoint, routing biases included."""
         return self._outside_experts + self._mixtures * self.experts * self._expert
 
     @property
     def active_parameters(self) -> int:
-        """Those that one token meets: all but the experts it is not routed to."""
+        """The number of parameters that one token uses: all except the experts that it is not routed to."""
         return self._outside_experts + self._mixtures * self.experts_per_token * self._expert
 
     @property
     def kv_bytes(self) -> int:
-        """Bytes of KV cache that a token leaves behind, in bfloat16: the latent and its rotated key, or all heads."""
+        """The bytes of KV cache of one token, in bfloat16: the latent and its rotated key, or all heads."""
         grouped = self.key_value_heads * (self.key_dim + self.value_dim)
         return BFLOAT16 * self.layers * (self.latent + self.rope_dim if self.latent else grouped)
 
     @property
     def plain_kv_bytes(self) -> int:
-        """The same for plain attention of this width: keys and values as wide as the residual stream."""
+        """The bytes of KV cache of one token for plain attention of this width: keys and values as wide as the residual
+        stream."""
         return BFLOAT16 * self.layers * 2 * self.width
 
     def forward_flops(self, context: float) -> float:
-        """FLOPs of one token in a forward pass over whole sequences, with `context` tokens before it on average."""
+        """Returns the FLOPs of one token in a forward pass over whole sequences, with `context` tokens before it on
+        average."""
         return self.matmul_flops + 2.0 * self.layers * self.heads * (self.key_dim + self.value_dim) * context
 
     def decode_flops(self, context: float) -> float:
-        """FLOPs of one token that is sampled after `context` others.
+        """Returns the FLOPs of one token that is sampled after `context` others.
 
         Latent attention then works on the latents themselves (DeepSeek-V2, section 2.1.2: the up-projections are
-        absorbed), which costs arithmetic and spares memory.
+        absorbed), which costs arithmetic and saves memory.
         """
         keys, values = (self.latent + self.rope_dim, self.latent) if self.latent else (self.key_dim, self.value_dim)
         return self.matmul_flops + 2.0 * self.layers * self.heads * (keys + values) * context
 
     def weights_touched(self, tokens: float) -> float:
-        """Parameters that a step over `tokens` tokens reads; experts that none of them is routed to are left alone.
+        """Returns the number of parameters that a step over `tokens` tokens reads; experts that none of them is routed
+        to are not read.
 
         With even routing an expert is missed by all of them with probability (1 - chosen / experts)^tokens.
         """
@@ -106,15 +111,15 @@ class Shape(Record):
 
     @property
     def linears(self) -> tuple[LinearLayers, ...]:
-        """The layers that LoRA can adapt, as `linear_layers` finds them in the model itself."""
+        """The linear layers that LoRA can adapt, as `linear_layers` finds them in the model itself."""
         if self.counted:
             return self.counted.linears
         width, queries = self.width, self.heads * self.key_dim
         keys, values = self.key_value_heads * self.key_dim, self.key_value_heads * self.value_dim
         if self.latent:
             whole = self.heads * (self.key_dim - self.rope_dim + self.value_dim)
-            asked = [("q_a_proj", width, self.query_rank), ("q_b_proj", self.query_rank, queries)]
-            sizes = asked if self.query_rank else [("q_proj", width, queries)]
+            compressed = [("q_a_proj", width, self.query_rank), ("q_b_proj", self.query_rank, queries)]
+            sizes = compressed if self.query_rank else [("q_proj", width, queries)]
             sizes += [("kv_a_proj_with_mqa", width, self.latent + self.rope_dim), ("kv_b_proj", self.latent, whole)]
         elif self.fused:
             sizes = [("qkv_proj", width, queries + keys + values)]
@@ -134,7 +139,8 @@ class Shape(Record):
 
     @property
     def matmul_flops(self) -> float:
-        """Two for every weight that is multiplied; looking up an embedding multiplies nothing."""
+        """The FLOPs of matrix products for one token: two for every weight that is multiplied; an embedding lookup
+        multiplies nothing."""
         looked_up = 0 if self.tied else self.vocabulary * self.width
         return 2.0 * (self.active_parameters - looked_up)
 
@@ -166,14 +172,15 @@ class Shape(Record):
 
 
 def shape_in(model: Path) -> Shape:
-    """The shape of the checkpoint in a directory."""
+    """Returns the shape of the checkpoint in a directory."""
     return shape_of(json.loads((model / "config.json").read_text(encoding="utf-8")))
 
 
 def shape_of(config: Mapping[str, Any]) -> Shape:
-    """The shape that a transformers configuration describes; of an unknown dense architecture the tensors are counted.
+    """Returns the shape that a transformers configuration describes; the tensors of an unknown dense architecture are
+    counted.
 
-    Raises `RecipeError` for what is no dense transformer and not DeepSeek-V3.
+    Raises `RecipeError` for anything except a dense transformer or DeepSeek-V3.
     """
     config = complete(config)
     kind, heads, width = config["model_type"], config["num_attention_heads"], config["hidden_size"]
@@ -231,7 +238,7 @@ def dense_shape(
     tied: bool,
     bias: bool,
 ) -> Shape:
-    """The shape of a model without experts and without latent attention: Llama, or Qwen2 with its biases."""
+    """Returns the shape of a model without experts and without latent attention: Llama, or Qwen2 with its biases."""
     return Shape(
         width=width,
         layers=layers,

@@ -1,4 +1,4 @@
-"""What a training run says about the model that it leaves: template, size, steps, tokens, last metrics."""
+"""This module collects the statistics of a trained model: template, size, steps, tokens, last metrics."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -12,16 +12,16 @@ from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.training.lora import Lora, lora_statistics
 
 WEIGHTS = "model*.safetensors"
-"""One file, or the parts of a large model."""
+"""A glob pattern for the weights: one file, or the parts of a large model."""
 
 
 def model_statistics(
     draft: Draft, template: TemplateName, tokens: Mapping[str, int] | None = None, lora: Lora | None = None
 ) -> BuildResult:
-    """Statistics of the model in `draft.path`, which is to be asked in `template`.
+    """Returns the statistics of the model in `draft.path`, which is prompted in `template`.
 
-    `tokens` says what was `generated` and `trained`; by default all tokens that the trainer counted were trained.
-    `lora` says which adapters were trained and merged.
+    `tokens` has the numbers `generated` and `trained`; by default all tokens that the trainer counted were trained.
+    `lora` has the adapters that were trained and merged.
     """
     last = (read_metrics(draft.metrics) or [{"step": 0}])[-1]  # an imported model was not trained here
     return BuildResult(
@@ -37,7 +37,7 @@ def model_statistics(
 
 
 def parameters(weights: Path) -> int:
-    """How many numbers a safetensors file holds, read off its header."""
+    """Returns the number of parameters in a safetensors file, from its header."""
     with weights.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     total = 0
@@ -51,6 +51,6 @@ def parameters(weights: Path) -> int:
 
 
 def token_counter(model: Path) -> Callable[[str], int]:
-    """Counts the tokens of a text under the tokenizer of the model in this directory."""
+    """Returns a function that counts the tokens of a text under the tokenizer of the model in this directory."""
     tokenizer = load_tokenizer(model)
     return lambda text: len(tokenizer(text)["input_ids"])

@@ -1,16 +1,16 @@
-"""Objectives: what one update of a policy maximizes, named in a recipe (`GrpoRecipe.objective`).
+"""An objective is what one update of a policy maximizes; a recipe names it (`GrpoRecipe.objective`).
 
     grpo      the paper's: clipped ratio of each token, mean over a reply, then over replies       arXiv 2402.03300
     dr_grpo   neither a reply's length nor a group's deviation divides                             arXiv 2503.20783
     dapo      mean over all tokens, a wider upper clip, cut-off replies do not count               arXiv 2503.14476
     gspo      one ratio for a whole reply, clipped far more narrowly                               arXiv 2507.18071
     cispo     the ratio is a clipped weight of the log-probability: no token loses its gradient    arXiv 2506.13585
-    sapo      a smooth gate in the place of the clip                                               arXiv 2511.20347
+    sapo      a smooth gate instead of the clip                                                    arXiv 2511.20347
     luspo     gspo, each reply weighed by its length                                               arXiv 2602.05261
     vespo     a smooth weight of the whole reply's ratio                                           arXiv 2602.10693
 
-TRL computes all of them. A recipe file adds settings of its own to `OBJECTIVES`, and to `SURROGATES` a loss that TRL
-does not have. TRL's `bnpo` is left out: it averages over a micro-batch, whose size may not change a result.
+TRL computes all of them. A recipe file may add its own settings to `OBJECTIVES`, and to `SURROGATES` a loss that TRL
+does not have. TRL's `bnpo` is left out: it averages over a micro-batch, whose size must not change a result.
 Not covered: rewards and their penalty for length (`rewards`), the KL term (`GrpoRecipe.beta`).
 """
 
@@ -32,7 +32,7 @@ Loss = Literal["grpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"]
 CLIPPED: tuple[Loss, ...] = ("grpo", "dr_grpo", "dapo", "luspo")
 """Losses that clip the ratio; they differ in how they average over tokens."""
 BY_REPLY: tuple[Loss, ...] = ("grpo", "sapo", "luspo")
-"""Losses that may take one ratio for a whole reply; the others would weigh a reply by its length."""
+"""Losses that may use one ratio for a whole reply; the others would weigh a reply by its length."""
 
 
 @dataclass(frozen=True)
@@ -42,26 +42,26 @@ class Replies:
     logp_BT: "Tensor"
     """Log-probabilities under the policy, with their gradient."""
     old_logp_BT: "Tensor"
-    """Log-probabilities under the policy that sampled, without one."""
+    """Log-probabilities under the policy that sampled, without gradient."""
     advantages_B1: "Tensor"
-    """Advantage of each reply (paper, equation 3), scaled as the objective says."""
+    """The advantage of each reply (paper, equation 3), scaled by the objective."""
     mask_BT: "Tensor"
-    """1 where a token counts, 0 in padding and in replies that are left out."""
+    """The mask of the loss: 1 where a token counts, 0 in padding and in replies that are left out."""
 
     @property
     def ratio_BT(self) -> "Tensor":
-        """Ratio of both probabilities of each token."""
+        """The ratio of both probabilities of each token."""
         return (self.logp_BT - self.old_logp_BT).exp()
 
 
 @dataclass(frozen=True)
 class Surrogate:
-    """A loss of a recipe file's own."""
+    """A loss that a recipe file defines."""
 
     version: str
-    """Stands in fingerprints; raise it when the function computes something else."""
+    """The version of the function, part of fingerprints; raise it when the function computes something else."""
     loss_BT: Callable[[Replies], "Tensor"]
-    """Loss of each token, to be minimized; masked and averaged afterwards."""
+    """The function that returns the loss of each token, to be minimized; it is masked and averaged afterwards."""
 
 
 SURROGATES: Registry[Surrogate] = Registry("surrogate", {})
@@ -69,17 +69,20 @@ SURROGATES: Registry[Surrogate] = Registry("surrogate", {})
 
 
 class Objective(Recipe):
-    """What an update maximizes; the defaults are the paper's."""
+    """The objective of an update; the defaults are the paper's."""
 
     loss: Loss = "grpo"
-    """TRL's loss: its surrogate, and how it averages. `grpo`: over the tokens of a reply, then over replies;
-    `dapo`, `cispo`, `vespo`: over all tokens of the rollout; `dr_grpo`: by the limit of tokens; `luspo`: not."""
+    """TRL's loss, which fixes its surrogate and its average.
+
+    `grpo` averages over the tokens of a reply, then over replies; `dapo`, `cispo`, `vespo` over all tokens of the
+    rollout; `dr_grpo` divides by the limit of tokens; `luspo` does not average.
+    """
     surrogate: Annotated[str, AfterValidator(SURROGATES.valid)] | None = None
-    """A loss of `SURROGATES` for each token, in the place of TRL's, averaged as `loss` averages."""
+    """A loss of `SURROGATES` for each token, instead of TRL's, averaged like `loss`."""
     importance: Literal["token", "sequence"] = "token"
-    """Whether each token has a ratio, or a reply one: the geometric mean of its tokens' [GSPO, LUSPO: sequence]."""
+    """Each token has a ratio, or each reply: the geometric mean of its tokens' [GSPO, LUSPO: sequence]."""
     scale_rewards: Literal["group", "batch", "none"] = "group"
-    """Whose standard deviation divides the advantages [Dr. GRPO: none]."""
+    """The rewards whose standard deviation divides the advantages [Dr. GRPO: none]."""
     epsilon_low: float | None = None
     """The ratio is clipped below 1 minus this; None: the recipe's `epsilon` [DAPO 0.2, GSPO 3e-4]."""
     epsilon_high: float | None = None
@@ -87,21 +90,22 @@ class Objective(Recipe):
 
     In `cispo` the highest weight itself, as TRL has it [5.0 in ScaleRL, arXiv 2510.13786; MiniMax-M1 does not say]."""
     ratio_ceiling: float | None = None
-    """Bound of the ratio also where the advantage is negative and the clip has none [4 in INTELLECT-2, 2505.07291]."""
+    """The upper bound of the ratio, also where the advantage is negative and the clip has none [4 in INTELLECT-2,
+    2505.07291]."""
     mask_truncated: bool = False
-    """Whether replies that were cut off leave the loss instead of counting as wrong [DAPO: yes]."""
+    """Replies that were cut off are left out of the loss, instead of counting as wrong, if true [DAPO: yes]."""
     unbiased_kl: bool = False
-    """Whether the ratio multiplies the KL term, so that its gradient is unbiased [DeepSeek-V3.2, arXiv 2512.02556]."""
+    """The ratio multiplies the KL term if true, so that its gradient is unbiased [DeepSeek-V3.2, arXiv 2512.02556]."""
     gate_temperatures: tuple[float, float] | None = None
-    """`sapo`: steepness of the gate for positive and for other advantages [1.0, 1.05]."""
+    """The steepness of the gate of `sapo` for positive and for other advantages [1.0, 1.05]."""
     gamma_weights: tuple[float, float, float, float] | None = None
-    """`vespo`: power and decay of the weight for positive, then for negative advantages [2, 3, 3, 2]."""
+    """The power and decay of the weight of `vespo` for positive, then for negative advantages [2, 3, 3, 2]."""
 
     def model_post_init(self, _: Any) -> None:
         self.check()
 
     def check(self) -> None:
-        """Raises `RecipeError` for a combination that no paper means, with the one that was probably meant."""
+        """Raises `RecipeError` for a combination that no paper uses, with the one that was probably intended."""
         clips = self.surrogate is None and self.loss in CLIPPED
         if self.importance == "sequence" and self.loss not in BY_REPLY:
             raise RecipeError(
@@ -146,7 +150,7 @@ class Objective(Recipe):
             raise RecipeError(f"ratio_ceiling is {self.ratio_ceiling:g}; it must lie above 1 + epsilon_high")
 
     def but(self, **changes: Any) -> Self:
-        """This objective with some fields changed, and checked again."""
+        """Returns this objective with some fields changed, and checks it again."""
         return type(self)(**{**dict(self), **changes})
 
 
@@ -163,11 +167,11 @@ OBJECTIVES: Registry[Objective] = Registry(
         "vespo": Objective(loss="vespo", gamma_weights=(2.0, 3.0, 3.0, 2.0)),
     },
 )
-"""Every objective that has a name; a recipe file may add its own. Papers other than GRPO's also set `beta` to 0."""
+"""All named objectives; a recipe file may add its own. Papers other than GRPO's also set `beta` to 0."""
 
 
 def _named(value: Any) -> Any:
-    """An objective from its name; raises `ValueError` with the objectives there are."""
+    """Returns the objective with this name; raises `ValueError` with the valid names."""
     return OBJECTIVES[OBJECTIVES.valid(value)] if isinstance(value, str) else value
 
 
@@ -176,14 +180,15 @@ AnyObjective = Annotated[Objective, BeforeValidator(_named)]
 
 
 def objective_identity(objective: Objective) -> dict[str, str]:
-    """What a fingerprint must know beside the recipe: name and version of a surrogate of a recipe file's own."""
+    """Returns what fingerprints contain in addition to the recipe: name and version of a recipe file's own
+    surrogate."""
     if objective.surrogate is None:
         return {}
     return {"surrogate": f"{objective.surrogate}@{SURROGATES[objective.surrogate].version}"}
 
 
 def objective_arguments(objective: Objective, epsilon: float) -> dict[str, Any]:
-    """Arguments of `GRPOConfig`; `epsilon` is the clip range of an objective that has none of its own."""
+    """Returns arguments of `GRPOConfig`; `epsilon` is the clip range of an objective without its own."""
     low, high = objective.epsilon_low, objective.epsilon_high
     arguments: dict[str, Any] = {
         "loss_type": objective.loss,
@@ -204,11 +209,11 @@ def objective_arguments(objective: Objective, epsilon: float) -> dict[str, Any]:
 
 
 def trainer_class(objective: Objective) -> "type[GRPOTrainer]":
-    """TRL's trainer, or for a surrogate one whose loss of each token is the surrogate's.
+    """Returns TRL's trainer class, or for a surrogate a subclass whose loss of each token is the surrogate's.
 
-    TRL's per-token loss is `-min(ratio * A, clip(ratio) * A)`. Told that the policy is the one that sampled, it finds a
-    ratio of 1 without gradient, and A is set to minus the surrogate: so all around it stays TRL's, as the mask, the KL
-    term, the weights of vLLM's rollouts, the mean and the metrics.
+    TRL's per-token loss is `-min(ratio * A, clip(ratio) * A)`. With the policy given as the one that sampled, it finds
+    a ratio of 1 without gradient, and A is set to minus the surrogate: everything around it therefore stays TRL's, such
+    as the mask, the KL term, the weights of vLLM's rollouts, the mean and the metrics.
     """
     import torch
     from trl import GRPOTrainer

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 IGNORED = -100
-"""Label of a token that is not learned."""
+"""The label of a token that is left out of the loss."""
 PACKABLE = frozenset(
     {
         "deepseek_v3", "gemma3_text", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3", "smollm3",

@@ -1,12 +1,13 @@
-"""In which number format the matrix products of training run; weights, gradients and optimizer stay in float32.
+"""The precision is the number format of the matrix products of training; weights, gradients and optimizer stay in
+float32.
 
     float32    everything
     bfloat16   autocast by the Trainer
     float8     bfloat16 autocast, and linear layers in FP8 with dynamic scales per row by torchao, whose weights and
                checkpoints are those of the plain model
 
-FP8 needs tensor cores that have it and dimensions divisible by 16. Not covered by it: the embedding, the head, routers,
-and the routed experts of a mixture, which transformers keeps fused in one tensor and torchao does not see.
+FP8 needs tensor cores that support it and dimensions divisible by 16. It does not cover the embedding, the head,
+routers, and the routed experts of a mixture, which transformers keeps fused in one tensor and torchao does not see.
 """
 
 from importlib import metadata
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 FP8_CAPABILITY = (8, 9)
-"""CUDA compute capability from which on there are FP8 tensor cores: Ada and Hopper."""
+"""The lowest CUDA compute capability with FP8 tensor cores: Ada and Hopper."""
 FP8_MULTIPLE = 16
-"""What an FP8 matrix product needs its dimensions to be multiples of."""
+"""The divisor that the dimensions of an FP8 matrix product must have."""
 
 
 def require_precision(precision: Precision, device: str) -> None:
-    """Raises `RequirementError` where `device` cannot train in `precision`."""
+    """Raises `RequirementError` if `device` cannot train in `precision`."""
     import torch
 
     if precision == "float8":
@@ -46,7 +47,7 @@ def require_precision(precision: Precision, device: str) -> None:
 
 
 def with_precision(model: "PreTrainedModel", precision: Precision, device: str) -> "PreTrainedModel":
-    """`model` ready to be trained in `precision` on `device`; raises like `require_precision`."""
+    """Returns `model` prepared for training in `precision` on `device`; raises like `require_precision`."""
     require_precision(precision, device)
     if precision == "float8":
         from torchao.float8 import Float8LinearConfig, convert_to_float8_training
@@ -57,6 +58,6 @@ def with_precision(model: "PreTrainedModel", precision: Precision, device: str) 
 
 
 def _fits_fp8(module: "Module", name: str) -> bool:
-    """Whether a linear layer runs in FP8."""
+    """Returns true if a linear layer can run in FP8."""
     sizes: list[Any] = list(module.weight.shape)
     return "lm_head" not in name and all(size % FP8_MULTIPLE == 0 for size in sizes)

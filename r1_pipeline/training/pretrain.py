@@ -1,8 +1,8 @@
-"""Bases of our own: a tokenizer and a small causal language model, trained from nothing on the toy web.
+"""This module pretrains a base: a tokenizer and a small causal language model, trained from scratch on the toy web.
 
-The paper starts from DeepSeek-V3-Base; a laptop has to make its base first. transformers' `Trainer`; only replies are
-learned, since the numbers in a question are noise.
-Not covered: what the web says (`data.toy_corpus`), the tokenizer (`training.tokenizer`).
+The paper starts from DeepSeek-V3-Base; a laptop has to make its base first. It uses transformers' `Trainer`; only
+replies are trained on, since the numbers in a question are noise. Not covered: the texts of the web
+(`data.toy_corpus`), the tokenizer (`training.tokenizer`).
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, assert_never
@@ -24,85 +24,87 @@ if TYPE_CHECKING:
 
 
 class DeepseekV3(Recipe):
-    """Latent attention and a mixture of experts, as the paper's base has them."""
+    """The architecture of the paper's base: latent attention and a mixture of experts."""
 
     type: Literal["deepseek_v3"] = "deepseek_v3"
     width: int
-    """Of the residual stream."""
+    """The width of the residual stream."""
     layers: int
-    """The first is dense, the others are mixtures."""
+    """The number of layers; the first is dense, the others are mixtures."""
     heads: int
-    """Attention heads."""
+    """The number of attention heads."""
     intermediate: int
-    """Width of the dense feed-forward block."""
+    """The width of the dense feed-forward block."""
     expert_intermediate: int
-    """Width of one expert; one more, shared expert always runs."""
+    """The width of one expert; there is also one shared expert, which every token uses."""
     experts: int
-    """Routed experts in a layer."""
+    """The number of routed experts in a layer."""
     experts_per_token: int
-    """Routed experts that see a token."""
+    """The number of routed experts that a token uses."""
     latent: int
-    """Rank of the compressed keys and values."""
+    """The rank of the compressed keys and values."""
     rope_dim: int
-    """Part of a query or key head that is rotated by position; the other part of the same size is not."""
+    """The width of the part of a query or key head that is rotated by position; the other part has the same width."""
     value_dim: int
-    """Of a value head."""
+    """The width of a value head."""
 
 
 class Dense(Recipe):
-    """Students: grouped-query attention and a gated feed-forward block."""
+    """The architecture of students: grouped-query attention and a gated feed-forward block."""
 
     type: Literal["qwen2", "llama"]
     width: int
-    """Of the residual stream."""
+    """The width of the residual stream."""
     layers: int
-    """Blocks."""
+    """The number of layers."""
     heads: int
-    """Query heads."""
+    """The number of query heads."""
     key_value_heads: int
-    """Heads of keys and values; divides `heads`."""
+    """The number of heads of keys and values; divides `heads`."""
     intermediate: int
-    """Width of the feed-forward block."""
+    """The width of the feed-forward block."""
 
 
 Architecture = Annotated[DeepseekV3 | Dense, Field(discriminator="type")]
 
 
 class PretrainRecipe(Recipe):
-    """How a base is made."""
+    """The recipe of a base that is pretrained."""
 
     web: ToyRecipe
-    """The texts; each is read about `steps * batch / web.texts` times."""
+    """The recipe of the texts; each is read about `steps * batch / web.texts` times."""
     architecture: Architecture
-    """Of the model."""
+    """The architecture of the model."""
     vocabulary: int
-    """Tokens, at most. More of them make texts shorter and each prediction dearer."""
+    """The maximum number of tokens of the vocabulary; more tokens make texts shorter and each prediction more
+    expensive."""
     context: int
-    """Positions that the model has."""
+    """The number of positions of the model."""
     steps: int
-    """Optimizer steps."""
+    """The number of optimizer steps."""
     batch: int
-    """Texts in a step."""
+    """The number of texts in a step."""
     learning_rate: float
-    """Peak of the cosine, which ends at a tenth of it."""
+    """The peak of the cosine schedule, which ends at a tenth of it."""
     beta2: float
-    """AdamW; lower than usual suits short runs."""
+    """The second decay rate of AdamW; a lower value than usual suits short runs."""
     warmup_steps: int
-    """Steps of linear warm-up, at most half of all."""
+    """The number of steps of linear warm-up, at most half of all."""
     weight_decay: float
-    """AdamW."""
+    """The weight decay of AdamW."""
     max_grad_norm: float
-    """Gradients are scaled down to this norm."""
+    """The maximum norm of the gradients, which are scaled down to it."""
     save_steps: int
-    """Steps between checkpoints."""
+    """The number of steps between checkpoints."""
     seed: int
-    """Of the weights and the order of texts."""
+    """The seed of the weights and the order of texts."""
     expert_bias_rate: Annotated[float, AddedField()] = 0.0
-    """Step of routers' biases towards even expert load [0.001, near the end 0]; 0 moves none (`training.experts`)."""
+    """The step size of routers' biases towards even expert load [0.001, near the end 0]; 0 changes none
+    (`training.experts`)."""
 
     @property
     def shape(self) -> Shape:
-        """What the model amounts to once its tokenizer fills the vocabulary."""
+        """The shape of the model once its tokenizer fills the vocabulary."""
         it = self.architecture
         common: dict[str, Any] = {
             "width": it.width,
@@ -139,7 +141,7 @@ class PretrainRecipe(Recipe):
 
 
 def train_base(recipe: PretrainRecipe, runtime: Runtime, draft: Draft) -> None:
-    """Make tokenizer and model of `recipe` and write both to `draft.path`."""
+    """Trains the tokenizer and the model of `recipe` and writes both to `draft.path`."""
     from datasets import Dataset
     from transformers import (
         AutoModelForCausalLM,
@@ -191,7 +193,7 @@ def train_base(recipe: PretrainRecipe, runtime: Runtime, draft: Draft) -> None:
 
 
 def model_config(recipe: PretrainRecipe, tokenizer: "PreTrainedTokenizerFast") -> "PretrainedConfig":
-    """The transformers configuration of the recipe's architecture for this tokenizer."""
+    """Returns the transformers configuration of the recipe's architecture for this tokenizer."""
     from transformers import DeepseekV3Config, LlamaConfig, Qwen2Config
 
     shape = recipe.architecture

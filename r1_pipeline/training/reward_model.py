@@ -1,8 +1,9 @@
-"""Reward models with TRL's `RewardTrainer`: a scalar head on the model's own architecture, and scoring with it.
+"""This module trains reward models with TRL's `RewardTrainer`, a scalar head on the model's architecture, and scores
+with them.
 
-The text judged is prompt, reply, end token; the score is read at the end token. Which part of a reply is judged is the
-caller's business (paper 6.1: the summary alone for helpfulness, the whole reply for safety). TRL trains on pairs only,
-so safety labels come as safe/unsafe pairs, where the paper has a point-wise loss.
+The scored text is prompt, reply, end token; the score is read at the end token. The caller chooses the part of a reply
+(paper 6.1: the summary alone for helpfulness, the whole reply for safety). TRL trains on pairs only, so safety labels
+are given as safe/unsafe pairs, where the paper has a point-wise loss.
 """
 
 from collections.abc import Sequence
@@ -23,37 +24,38 @@ SIDES = ("chosen", "rejected")
 
 
 class RewardModelRecipe(Recipe):
-    """How a reward model is trained; the paper's values (section 3.1 of its supplement) in brackets."""
+    """The recipe of a reward model; the paper's values (section 3.1 of its supplement) in brackets."""
 
     epochs: int
-    """Passes over the pairs [1]."""
+    """The number of passes over the pairs [1]."""
     batch: int
-    """Pairs an optimizer step [256]."""
+    """The number of pairs of an optimizer step [256]."""
     learning_rate: float
-    """Constant [6e-6]."""
+    """The learning rate, constant [6e-6]."""
     max_grad_norm: float
-    """Gradients are scaled down to this norm; not published."""
+    """The maximum norm of the gradients, which are scaled down to it; not published."""
     max_tokens: int
-    """Longest prompt and reply in training [8,192]; a pair with a longer one is set aside. Scoring has no limit but the
-    model's."""
+    """The maximum number of tokens of prompt and reply in training [8,192]; pairs with a longer one are dropped.
+    Scoring has no limit except the model's."""
     save_steps: int
-    """Optimizer steps between checkpoints."""
+    """The number of optimizer steps between checkpoints."""
     seed: int
-    """Order of the pairs, and the head's initial weights."""
+    """The seed of the order of the pairs and of the head's initial weights."""
     precision: Annotated[Literal["float32", "bfloat16"], AddedField()] = "float32"
-    """Of the matrix products; not published for this stage."""
+    """The precision of the matrix products; not published for this stage."""
     lora: Annotated[Lora | None, AddedField()] = None
-    """Adapters that are trained in the place of the weights, and merged in the end; None trains all weights."""
+    """The adapters that are trained instead of the weights and merged in the end; None trains all weights."""
 
     def steps(self, pairs: int) -> int:
-        """Optimizer steps in all."""
+        """Returns the total number of optimizer steps."""
         return self.epochs * -(-pairs // self.batch)
 
 
 def fitting_pairs(
     base: Path, pairs: Sequence[PreferencePair], max_tokens: int
 ) -> tuple[list[PreferencePair], list[DroppedRow]]:
-    """(pairs that the model in `base` can read, each reply with at most `max_tokens`; the others), each in order."""
+    """Returns the pairs whose replies have at most `max_tokens` and fit the context of `base`, and the others, each in
+    order."""
     tokenizer, limit = load_tokenizer(base), min(max_tokens, context_of(base))
     chosen, rejected = (encoded(tokenizer, [(p.prompt, getattr(p, side)) for p in pairs]) for side in SIDES)
     faults = [too_long(pair.source, limit, *both) for pair, *both in zip(pairs, chosen, rejected, strict=True)]
@@ -64,7 +66,10 @@ def fitting_pairs(
 def train_reward_model(
     base: Path, pairs: Sequence[PreferencePair], recipe: RewardModelRecipe, runtime: Runtime, draft: Draft
 ) -> None:
-    """Fit a scalar head and the model in `base` to the pairs and write both to `draft.path`."""
+    """Trains a scalar head and the model in `base` on the pairs and writes both to `draft.path`.
+
+    Raises `RecipeError` for a pair that is too long, `GuardTrippedError` if no weight has changed.
+    """
     from datasets import Dataset
     from trl import RewardConfig, RewardTrainer
 
@@ -106,7 +111,8 @@ def train_reward_model(
 
 
 class RewardModelScorer:
-    """Scores with the reward model in `directory`; the scale is the pairwise loss's: log-odds of being preferred."""
+    """A scorer with the reward model in `directory`; scores are on the scale of the pairwise loss, log-odds of being
+    preferred."""
 
     def __init__(self, directory: Path, runtime: Runtime) -> None:
         import torch
@@ -119,7 +125,7 @@ class RewardModelScorer:
         self._model = model.to(runtime.device).eval()
 
     def score(self, prompts: Sequence[str], replies: Sequence[str]) -> list[float]:
-        """One score for each prompt and reply, in order."""
+        """Returns one score for each prompt and reply, in order."""
         import torch
 
         scores: list[float] = []
@@ -134,7 +140,7 @@ class RewardModelScorer:
 
 
 def pairwise_margins(scorer: Scorer, pairs: Sequence[PreferencePair]) -> list[float]:
-    """By how much the chosen reply of each pair scores higher than the rejected one."""
+    """Returns for each pair the score of the chosen reply minus that of the rejected one."""
     prompts = [pair.prompt for pair in pairs]
     chosen = scorer.score(prompts, [pair.chosen for pair in pairs])
     rejected = scorer.score(prompts, [pair.rejected for pair in pairs])
@@ -142,5 +148,5 @@ def pairwise_margins(scorer: Scorer, pairs: Sequence[PreferencePair]) -> list[fl
 
 
 def accuracy(margins: Sequence[float]) -> float:
-    """Share of pairs whose chosen reply scores higher; a tie counts as wrong."""
+    """Returns the share of pairs whose chosen reply scores higher; a tie counts as wrong."""
     return sum(margin > 0 for margin in margins) / len(margins)

@@ -1,12 +1,13 @@
-"""Rollouts by vLLM during reinforcement: TRL's two modes, and the check that both sides agree.
+"""This module lets vLLM generate rollouts during reinforcement learning, in TRL's two modes, and checks both sides'
+agreement.
 
 The recipe says that vLLM generates and how far both probabilities may differ; the runtime says where.
 
-vLLM and the trainer compute the same probabilities by different kernels, so each completion is weighted by the ratio
-of both (importance sampling) and dropped where it is beyond `clip`. If weights do not arrive, or another model answers,
-the log-probabilities of trainer and vLLM drift apart: they are compared from the first step on, and a mismatch beyond
-the limit stops the run with the number.
-Not covered: generation outside training (`generation`), how a policy moves (`training.grpo`).
+vLLM and the trainer compute the same probabilities by different kernels, so each completion is weighted by the ratio of
+both (importance sampling) and dropped if it is beyond `clip`. If weights do not arrive, or another model generates, the
+log-probabilities of trainer and vLLM drift apart: they are compared from the first step on, and a mismatch beyond the
+limit stops the run with the number.
+Not covered: generation outside training (`generation`), the updates of a policy (`training.grpo`).
 """
 
 from collections.abc import Mapping
@@ -26,24 +27,24 @@ MISMATCH = "sampling/sampling_logp_difference/mean"
 
 
 def rollout_identity(rollouts: AnyRollouts) -> dict[str, str]:
-    """What a fingerprint must know of the rollouts: nothing for transformers, else vLLM's version and the clip."""
+    """Returns what fingerprints contain of the rollouts: nothing for transformers, else vLLM's version and the clip."""
     if isinstance(rollouts, Transformers):
         return {}
     return {"rollouts": f"vllm-{vllm_version()}/clip{rollouts.clip:g}"}
 
 
 def rollout_settings(rollouts: AnyRollouts, runtime: Runtime) -> Colocated | Served | None:
-    """Where vLLM generates, None for transformers.
+    """Returns the settings of vLLM's rollouts on this machine, None for transformers.
 
-    Raises `RequirementError` where the runtime does not say, `EngineError` with the reason where vLLM cannot follow a
-    policy.
+    Raises `RequirementError` if the runtime has none, `EngineError` with the reason if vLLM cannot follow a policy
+    here.
     """
     if isinstance(rollouts, Transformers):
         return None
     place = runtime.rollouts
     if place is None:
         raise RequirementError(
-            "the recipe's rollouts are vLLM's and the runtime says nothing of them; add [rollouts] to runtime.toml"
+            "the recipe's rollouts are vLLM's and the runtime has no settings for them; add [rollouts] to runtime.toml"
         )
     if runtime.device == "cpu":
         reason = (
@@ -56,7 +57,7 @@ def rollout_settings(rollouts: AnyRollouts, runtime: Runtime) -> Colocated | Ser
 
 
 def rollout_arguments(rollouts: AnyRollouts, runtime: Runtime) -> dict[str, Any]:
-    """Arguments of `GRPOConfig`; raises like `rollout_settings`."""
+    """Returns arguments of `GRPOConfig`; raises like `rollout_settings`."""
     place = rollout_settings(rollouts, runtime)
     if place is None or isinstance(rollouts, Transformers):
         return {}
@@ -89,7 +90,8 @@ def rollout_arguments(rollouts: AnyRollouts, runtime: Runtime) -> dict[str, Any]
 
 
 def check_agreement(limit: float, step: int, logs: Mapping[str, Any]) -> None:
-    """Raises `GuardTrippedError` if trainer and vLLM disagree by more than `limit` nats a token, or it is not known."""
+    """Raises `GuardTrippedError` if trainer and vLLM disagree by more than `limit` nats per token, or their difference
+    is unknown."""
     mismatch = logs.get(MISMATCH)
     if mismatch is None or not mismatch <= limit:
         raise GuardTrippedError(
@@ -99,7 +101,7 @@ def check_agreement(limit: float, step: int, logs: Mapping[str, Any]) -> None:
 
 
 def agreement(limit: float) -> "TrainerCallback":
-    """A callback that checks every step: the first shows what vLLM loaded, the second what was sent to it."""
+    """Returns a callback that checks every step: the first shows what vLLM loaded, the second what was sent to it."""
     from transformers import TrainerCallback
 
     class Agreement(TrainerCallback):  # type: ignore[misc]

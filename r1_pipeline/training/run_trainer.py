@@ -1,7 +1,7 @@
-"""What all trainers share: arguments, resumption, and writing the finished model.
+"""This module has what all trainers share: arguments, resumption, and writing the finished model.
 
-    arguments = common_arguments(draft, runtime, ...) -> SomeConfig(**arguments, ...)
-    fit(trainer, draft, runtime, total, guards)          train to the end, from the newest valid checkpoint
+    arguments = common_arguments(draft, runtime, ...)    arguments for SomeConfig(**arguments, ...)
+    run_trainer(trainer, draft, runtime, total, guards)  train to the end, from the newest valid checkpoint
     publish(trainer, source, draft)                      config, weights and tokenizer into the artifact, nothing else
     require_change(source, draft)                        a finetuned model that equals its base is an error
 
@@ -49,7 +49,11 @@ COPIED = (
 def common_arguments(
     draft: Draft, runtime: Runtime, *, batch: int, save_steps: int, seed: int, precision: Precision
 ) -> dict[str, Any]:
-    """Trainer arguments that do not depend on the method: batch splitting, precision, step logs, our checkpoints."""
+    """Returns the trainer arguments that do not depend on the method: batch splitting, precision, step logs, our
+    checkpoints.
+
+    Raises `RecipeError` like `micro_batch`, `RequirementError` like `sharding_arguments`.
+    """
     import torch
     from huggingface_hub import constants
     from transformers.utils.logging import disable_progress_bar
@@ -80,9 +84,9 @@ def common_arguments(
 
 
 def micro_batch(batch: int, runtime: Runtime) -> int:
-    """The largest divisor of a rank's share of the effective batch that fits `runtime.micro_batch`.
+    """Returns the largest divisor of a rank's share of the effective batch that does not exceed `runtime.micro_batch`.
 
-    Raises `RecipeError` where the ranks cannot share the batch equally.
+    Raises `RecipeError` if the ranks cannot share the batch equally.
     """
     ranks = runtime.launcher.ranks
     if batch % ranks:
@@ -99,7 +103,10 @@ def run_trainer(
     guards: Guards | None = None,
     expert_bias_rate: float = 0.0,
 ) -> None:
-    """Train to step `total`, from the newest valid checkpoint in `draft.scratch` where there is one."""
+    """Trains to step `total`, from the newest valid checkpoint in `draft.scratch` if there is one.
+
+    Raises `GuardTrippedError` if a guard trips, `LaunchError` for a checkpoint of another layout.
+    """
     from accelerate.utils import is_peft_model
     from transformers import PrinterCallback
 
@@ -122,7 +129,7 @@ def run_trainer(
 
 
 def warm_up(wanted: int, total: int) -> int:
-    """Steps of warm-up: as many as wanted, at most half of all.
+    """Returns the number of warm-up steps: as many as wanted, at most half of all.
 
     The first step of a warm-up has rate 0, so a run that is all warm-up would hardly train, and a run of one step not
     at all.
@@ -133,24 +140,24 @@ def warm_up(wanted: int, total: int) -> int:
 def _load_weights(model: "PreTrainedModel", checkpoint: str) -> None:
     """Loads every weight of a checkpoint, which the Trainer's own loader does not.
 
-    On disk the experts of a mixture stand one by one, in memory they are fused: the Trainer finds no name that fits,
-    warns, and goes on with the experts that the run began with.
+    On disk the experts of a mixture are separate tensors, in memory they are fused: the Trainer finds no matching name,
+    warns, and keeps the experts that the run began with.
     """
     saved = type(model).from_pretrained(checkpoint, dtype=model.dtype, use_safetensors=True)
     model.load_state_dict(saved.state_dict())
 
 
 def write_model(model: "PreTrainedModel", draft: Draft, weights: "Mapping[str, Tensor] | None" = None) -> None:
-    """Configuration and weights into the artifact; `weights` are the model's own unless it is cut up."""
+    """Writes configuration and weights into the artifact; `weights` are the model's own unless it is sharded."""
     model.config.use_cache = True  # the Trainer switched it off; generation from a saved model would be quadratic
     if draft.leads:
         model.save_pretrained(draft.path, state_dict=weights)
 
 
 def publish(trainer: "Trainer", source: Path, draft: Draft) -> None:
-    """Write the model, LoRA merged, with tokenizer and generation settings byte by byte as they are in `source`.
+    """Writes the model, LoRA merged, with tokenizer and generation settings byte by byte as they are in `source`.
 
-    Copied, not saved, because trainers change their own: end tokens, padding, the chat template.
+    They are copied, not saved, because trainers change theirs: end tokens, padding, the chat template.
     """
     model = merged(trainer.model)
     write_model(model, draft, whole(trainer, trainer.model_wrapped))
@@ -161,7 +168,7 @@ def publish(trainer: "Trainer", source: Path, draft: Draft) -> None:
 
 
 def require_change(source: Path, draft: Draft) -> None:
-    """Raises `GuardTrippedError` where the model in `draft` has the weights of the one in `source`."""
+    """Raises `GuardTrippedError` if the model in `draft` has the weights of the one in `source`."""
     if draft.leads and not changed(source, draft.path):
         raise GuardTrippedError(
             f"{draft.name}: {UNCHANGED}; raise the learning rate, or give it rows it can learn from"
@@ -169,7 +176,7 @@ def require_change(source: Path, draft: Draft) -> None:
 
 
 def changed(source: Path, made: Path) -> bool:
-    """Whether any weight that both models have differs; the first that does ends the search."""
+    """Returns true if any weight that both models have differs; the search ends at the first that does."""
     from safetensors import safe_open
 
     with ExitStack() as stack:

@@ -1,8 +1,8 @@
-"""Supervised finetuning with TRL's `SFTTrainer`: cold start, the 800k corpus, distillation.
+"""This module does supervised finetuning with TRL's `SFTTrainer`: cold start, the 800k corpus, distillation.
 
-Rows are rendered prompts and responses. They are tokenized apart, exactly as at sampling time, so that no token can
-straddle the boundary; only the response and its end token are learned. A row that is too long for the recipe or for
-the model is set aside before the first step, never cut short. Tokens lie in a file that training maps into memory, so
+Rows are rendered prompts and responses. They are tokenized separately, exactly as at sampling time, so that no token
+can straddle the boundary; only the response and its end token are trained on. A row that is too long for the recipe or
+for the model is dropped before the first step, never truncated. Tokens are in a file that training maps into memory, so
 that a corpus need not fit there. Not covered: where rows come from.
 """
 
@@ -31,60 +31,62 @@ if TYPE_CHECKING:
 
 
 class SftRecipe(Recipe):
-    """How a model is finetuned; the paper's values (appendix B.4.2) in brackets."""
+    """The recipe of supervised finetuning; the paper's values (appendix B.4.2) in brackets."""
 
     epochs: int
-    """Passes over the rows [2 to 3]."""
+    """The number of passes over the rows [2 to 3]."""
     batch: int
-    """Rows an optimizer step [128; 64 for students]."""
+    """The number of rows of an optimizer step [128; 64 for students]."""
     learning_rate: float
-    """Peak of the cosine [5e-5; 2e-5 to 1e-4 for students]."""
+    """The peak of the cosine schedule [5e-5; 2e-5 to 1e-4 for students]."""
     final_learning_rate: float
-    """Where the cosine ends [a tenth of the peak]."""
+    """The learning rate at the end of the cosine schedule [a tenth of the peak]."""
     warmup_steps: int
-    """Steps of linear warm-up, at most half of all; not published."""
+    """The number of steps of linear warm-up, at most half of all; not published."""
     weight_decay: float
-    """AdamW; not published."""
+    """The weight decay of AdamW; not published."""
     max_grad_norm: float
-    """Gradients are scaled down to this norm; not published."""
+    """The maximum norm of the gradients, which are scaled down to it; not published."""
     max_tokens: int
-    """Longest row, prompt and response together [32,768]; a longer one is set aside, never cut short."""
+    """The maximum number of tokens of a row, prompt and response together [32,768]; a longer row is dropped, never
+    truncated."""
     save_steps: int
-    """Optimizer steps between checkpoints; a resumed run repeats at most these."""
+    """The number of optimizer steps between checkpoints; a resumed run repeats at most these."""
     seed: int
-    """Order of the rows."""
+    """The seed of the order of the rows."""
     precision: Annotated[Precision, AddedField()] = "float32"
-    """Of the matrix products; not published for this stage."""
+    """The precision of the matrix products; not published for this stage."""
     expert_bias_rate: Annotated[float, AddedField()] = 0.0
-    """Step of routers' biases towards even expert load [not published]; 0 moves none (`training.experts`)."""
+    """The step size of routers' biases towards even expert load [not published]; 0 changes none
+    (`training.experts`)."""
     lora: Annotated[Lora | None, AddedField()] = None
-    """Adapters that are trained in the place of the weights, and merged in the end; None trains all weights."""
+    """The adapters that are trained instead of the weights and merged in the end; None trains all weights."""
 
     def model_post_init(self, _: Any) -> None:
         require_trainable(self, self.expert_bias_rate)
 
     def steps(self, rows: int) -> int:
-        """Optimizer steps in all."""
+        """Returns the total number of optimizer steps."""
         return self.epochs * -(-rows // self.batch)
 
 
 Pair = tuple[list[int], list[int]]
-"""(prompt ids, response ids with the end token)."""
+"""The token ids of a prompt, and those of its response with the end token."""
 
 
 class Row(NamedTuple):
-    """A demonstration."""
+    """A demonstration: a prompt and a response."""
 
     prompt: str
-    """Rendered."""
+    """The rendered prompt."""
     response: str
-    """Rendered, without the end token."""
+    """The rendered response, without the end token."""
     source: str
-    """Where its problem comes from (`Problem.source`)."""
+    """The source of its problem (`Problem.source`)."""
 
 
 def chat_rows(corpus: Corpus) -> Iterator[list[Row]]:
-    """The corpus as demonstrations, a row group at a time."""
+    """Yields the corpus as demonstrations, one list for each row group."""
     for frame in corpus.batches(("question", "response", "source")):
         yield [Row(render("chat", question), response, source) for question, response, source in frame.iter_rows()]
 
@@ -92,9 +94,10 @@ def chat_rows(corpus: Corpus) -> Iterator[list[Row]]:
 def train_sft(
     base: Path, batches: Iterable[Sequence[Row]], recipe: SftRecipe, runtime: Runtime, draft: Draft
 ) -> Counter[str]:
-    """Finetune the model in `base` on the rows of all batches and write it to `draft.path`.
+    """Finetunes the model in `base` on the rows of all batches and writes it to `draft.path`.
 
-    Returns how many rows were set aside for which reason; raises `RecipeError` if no row is left.
+    Returns the count of each drop reason. Raises `RecipeError` if no row is left, `GuardTrippedError` if no weight has
+    changed.
     """
     from transformers import AutoModelForCausalLM
     from trl import SFTConfig, SFTTrainer
@@ -141,7 +144,8 @@ def train_sft(
 def _examples(
     tokenizer: "PreTrainedTokenizerBase", batches: Iterable[Sequence[Row]], limit: int, draft: Draft
 ) -> "tuple[Dataset, list[DroppedRow]]":
-    """(tokens and labels of the rows within `limit`, in a file of this process's own in the scratch; the others)."""
+    """Returns tokens and labels of the rows within `limit`, in a file of this process in the scratch folder, and the
+    other rows."""
     import pyarrow as pa
     from datasets import Dataset
 
@@ -166,14 +170,14 @@ def _examples(
 
 
 def encoded(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[tuple[str, str]]) -> list[Pair]:
-    """The tokens of each (prompt, response): the response ends with the one end token that the pair has."""
+    """Returns the tokens of each (prompt, response); the response ends with the only end token of the pair."""
     prompts = tokenizer([prompt for prompt, _ in rows])["input_ids"]
     responses = tokenizer([response for _, response in rows], add_special_tokens=False)["input_ids"]
     return [(p, [*r, tokenizer.eos_token_id]) for p, r in zip(prompts, responses, strict=True)]
 
 
 def tokenized(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[tuple[str, str]], max_tokens: int) -> list[Pair]:
-    """`encoded` for rows that must fit; raises `RecipeError` if one is too long."""
+    """Returns `encoded` rows that must fit; raises `RecipeError` if one is too long."""
     pairs = encoded(tokenizer, rows)
     if (longest := max(map(length, pairs), default=0)) > max_tokens:
         raise RecipeError(f"a row has {longest} tokens and must have at most {max_tokens}; drop it earlier")
@@ -181,7 +185,7 @@ def tokenized(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[tuple[str, st
 
 
 def too_long(source: str, limit: int, *pairs: Pair) -> DroppedRow | None:
-    """The row from `source`, set aside, if one of its pairs is longer than `limit` tokens."""
+    """Returns the row from `source` as a dropped one if one of its pairs is longer than `limit` tokens, else None."""
     tokens = max(map(length, pairs))
     if tokens <= limit:
         return None
@@ -189,5 +193,5 @@ def too_long(source: str, limit: int, *pairs: Pair) -> DroppedRow | None:
 
 
 def length(pair: Pair) -> int:
-    """Tokens of prompt and response together."""
+    """Returns the number of tokens of prompt and response together."""
     return len(pair[0]) + len(pair[1])

@@ -1,10 +1,10 @@
-"""How the ranks of a run share its model: as arguments of transformers' trainers, and as the whole model again.
+"""Sharding is how the ranks of a run share its model: arguments of transformers' trainers, and the gathered model.
 
-    ddp     every rank has all of it                                  torch's DistributedDataParallel
-    fsdp2   parameters, gradients and optimizer cut, layer by layer   torch's fully_shard, through accelerate
-    zero3   the same, by DeepSpeed                                    needs its package
+    ddp     every rank has all of it                                      torch's DistributedDataParallel
+    fsdp2   parameters, gradients and optimizer sharded, layer by layer   torch's fully_shard, through accelerate
+    zero3   the same, by DeepSpeed                                        needs its package
 
-Checkpoints of the last two hold shards, one file a rank, in the names that the model has in memory.
+Checkpoints of the last two hold shards, one file for each rank, under the names that the model has in memory.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ FSDP2: Mapping[str, Any] = {
     "reshard_after_forward": True,
     "state_dict_type": "SHARDED_STATE_DICT",
 }
-"""`TrainingArguments.fsdp_config`, whose keys are accelerate's without their prefix `fsdp_`."""
+"""The value of `TrainingArguments.fsdp_config`, whose keys are accelerate's without their prefix `fsdp_`."""
 
 ZERO3: Mapping[str, Any] = {
     "zero_optimization": {
@@ -44,15 +44,16 @@ ZERO3: Mapping[str, Any] = {
     "train_micro_batch_size_per_gpu": "auto",
     "gradient_accumulation_steps": "auto",
 }
-"""`TrainingArguments.deepspeed`: DeepSpeed's own configuration; `auto` is filled in from the other arguments."""
+"""The value of `TrainingArguments.deepspeed`, DeepSpeed's own configuration; `auto` is filled in from the other
+arguments."""
 
 
 SECOND, SECOND_INDEX = "reference.safetensors", 1
-"""Where a checkpoint keeps a second model: whole, or as the shards `pytorch_model_fsdp_1`."""
+"""The file of a second model in a checkpoint: whole, or as the shards `pytorch_model_fsdp_1`."""
 
 
 def sharding_arguments(runtime: Runtime) -> dict[str, Any]:
-    """Arguments of the trainer; raises `RequirementError` where DeepSpeed is wanted and cannot work."""
+    """Returns arguments of the trainer; raises `RequirementError` if DeepSpeed is requested and cannot work."""
     keeps = runtime.launcher.keeps
     if keeps == "fsdp2":  # it recomputes activations itself
         config = {**FSDP2, "activation_checkpointing": runtime.recompute}
@@ -71,21 +72,22 @@ def sharding_arguments(runtime: Runtime) -> dict[str, Any]:
 
 
 def require_sharded(trainer: "Trainer", runtime: Runtime) -> None:
-    """Raises `RequirementError` where a trainer that was asked to shard would not, and would not say so either."""
+    """Raises `RequirementError` if a trainer that is configured to shard would silently not do so."""
     if runtime.launcher.keeps == "fsdp2" and not trainer.is_fsdp_enabled:
         raise RequirementError("accelerate shards models on accelerators only; train with ddp on a CPU")
 
 
 def layout(arguments: "TrainingArguments") -> str:
-    """How a run's checkpoints are cut, such as `fsdp2 on 8 rank(s)`; only such a run can read them."""
+    """Returns the layout of a run's checkpoints, such as `fsdp2 on 8 rank(s)`; only a run of the same layout can read
+    them."""
     keeps = "fsdp2" if arguments.fsdp else "zero3" if arguments.deepspeed else "ddp"
     return f"{keeps} on {arguments.world_size} rank(s)"
 
 
 def whole(trainer: "Trainer", model: "Module") -> "Mapping[str, Tensor] | None":
-    """All weights of a model of this trainer, gathered on the first rank; None where it has them itself.
+    """Returns all weights of a model of this trainer, gathered on the first rank; None if the model is not sharded.
 
-    Every rank must ask.
+    Every rank must call it.
     """
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         weights: Mapping[str, Tensor] = trainer.accelerator.get_state_dict(model) or {}  # DeepSpeed gives others None
@@ -95,7 +97,7 @@ def whole(trainer: "Trainer", model: "Module") -> "Mapping[str, Tensor] | None":
 
 
 def save_second(trainer: "Trainer", model: "Module", checkpoint: Path) -> None:
-    """Add to a checkpoint the weights of a model that the trainer holds beside its own; every rank must ask."""
+    """Adds to a checkpoint the weights of a second model of the trainer; every rank must call it."""
     if trainer.is_fsdp_enabled:
         from accelerate.utils import save_fsdp_model
 
@@ -112,7 +114,7 @@ def save_second(trainer: "Trainer", model: "Module", checkpoint: Path) -> None:
 
 
 def load_second(trainer: "Trainer", model: "Module", checkpoint: Path) -> None:
-    """The inverse of `save_second`."""
+    """Loads a second model that `save_second` has saved; every rank must call it."""
     if trainer.is_fsdp_enabled:
         from accelerate.utils import load_fsdp_model
 

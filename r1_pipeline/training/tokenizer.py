@@ -1,10 +1,10 @@
-"""The tokenizer of a tiny model: byte-pair encoding trained on the toy web.
+"""The tokenizer of a tiny model is byte-pair encoding trained on the toy web.
 
-Numbers, letters in brackets, and options (a number with its letter, `24(C)`) are cut out first, so that no merge joins
-one to its neighbours and each is the same token wherever it recurs: to find the option that holds a value is then one
-look at the question, without a second one at the token beside it. Nothing else is cut out: merges run across spaces,
-and a stock phrase becomes a handful of tokens. A character that the toy web does not have is spelled in bytes, so that
-a user's text is seen as it is. The `zero` preamble and the tags are added tokens, ordinary rather than special, since
+Numbers, letters in brackets, and options (a number with its letter, `24(C)`) are split off first, so that no merge
+joins one to its neighbours and each is always the same token: a model then finds the option with a value in one step of
+attention to the question, without a second step to the next token. Nothing else is split off: merges run across spaces,
+and a stock phrase becomes a handful of tokens. A character that the toy web does not have is encoded in bytes, so that
+no text of a user is lost. The `zero` preamble and the tags are added tokens, ordinary rather than special, since
 trainers decode with `skip_special_tokens=True` and format rewards must see the tags.
 """
 
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 PAD, BOS, EOS, UNKNOWN = "<pad>", "<s>", "</s>", "<unk>"
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
-"""Names that the byte fallback expects."""
+"""The token names that the byte fallback expects."""
 
 
 def train_tokenizer(texts: Sequence[str], vocabulary: int, context: int) -> "PreTrainedTokenizerFast":
-    """A tokenizer with at most `vocabulary` tokens, fit to `texts`; raises `RecipeError` where that is too few."""
+    """Returns a tokenizer with at most `vocabulary` tokens, trained on `texts`; raises `RecipeError` if they are too
+    few."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -61,7 +62,7 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, context: int) -> "Pre
 
 
 def _with_bytes(tokenizer: "Tokenizer") -> "Tokenizer":
-    """The tokenizer with a token for each byte after those that it has, which keep their numbers."""
+    """Returns the tokenizer with a token for each byte after its own tokens, which keep their ids."""
     state = json.loads(tokenizer.to_str())
     model = state["model"]
     model["vocab"] |= {name: len(model["vocab"]) + byte for byte, name in enumerate(BYTES)}
@@ -71,7 +72,7 @@ def _with_bytes(tokenizer: "Tokenizer") -> "Tokenizer":
 
 
 def _between_tags(text: str) -> list[str]:
-    """The stretches that merges may be learned from: added tokens are matched before them."""
+    """Returns the parts of a text between added tokens; merges are learned inside them only."""
     for piece in (PREAMBLE, *TAGS):
         text = text.replace(piece, PAD)
     return text.split(PAD)
