@@ -50,7 +50,7 @@ def check_manifest(artifact: Artifact, library: Library) -> Iterator[Finding]:
     manifest = artifact.manifest
     payload = manifest.payload
     if manifest.seal is None:
-        yield finding(artifact, MANIFEST, "has no seal; run the graph again with this version")
+        yield finding(artifact, MANIFEST, "has no checksum; run the graph again with this version")
     computed = {
         "kind, name, fingerprint": (
             (manifest.kind, manifest.name, manifest.fingerprint),

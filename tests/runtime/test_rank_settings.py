@@ -1,4 +1,4 @@
-"""Laws of several ranks: they train what one process trains, and resume from what they have sealed.
+"""Laws of several ranks: they train what one process trains, and resume from complete checkpoints.
 
 All are real processes that talk over gloo on CPUs. Nothing here says anything about NCCL or GPUs.
 """

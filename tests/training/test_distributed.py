@@ -1,4 +1,4 @@
-"""Laws of training on several ranks: they compute what one process computes, and resume from what they sealed.
+"""Laws of training on several ranks: they compute what one process computes, and resume from complete checkpoints.
 
 Real processes under torchrun that talk over gloo on CPUs, with a copy of the model each (DDP) or a shard each (FSDP2,
 ZeRO-3 where DeepSpeed is installed: `make test-deepspeed`).
