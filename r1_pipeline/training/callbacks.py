@@ -1,4 +1,4 @@
-"""The training callback logs step metrics, enforces guards, and seals checkpoints while a trainer runs.
+"""The training callback logs step metrics, enforces guards, and adds checksums to checkpoints.
 
 Every trainer has the same callback. Metrics get our own names, so that reports do not change with the library. A guard
 that trips raises `GuardTrippedError` out of the training loop; the last checkpoint stays. Not covered: the required
@@ -77,7 +77,7 @@ class Guards(Recipe):
 
 
 def watch(draft: Draft, total: int, guards: Guards) -> "TrainerCallback":
-    """Returns a callback that logs to `draft`, enforces `guards`, and seals each checkpoint; it must be added last."""
+    """Returns a callback that logs to `draft`, enforces `guards`, and adds checksums to checkpoints; it must be last."""
     from transformers import TrainerCallback
 
     class Watch(TrainerCallback):  # type: ignore[misc]

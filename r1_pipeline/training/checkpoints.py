@@ -1,10 +1,10 @@
-"""Training checkpoints carry a seal of checksums, which makes an interrupted training run safe to resume.
+"""Training checkpoints carry checksums, which make an interrupted training run safe to resume.
 
 The Trainer writes `checkpoint-N` in place, file by file, and loads half-written, bit-flipped or partly missing ones
-without an error. So each finished checkpoint gets a seal, a list of its files with their sha256, written as its last
-file by an atomic rename. A checkpoint is resumed only if its seal matches every byte; the newest such one is used, and
-broken ones are removed with a note. If a valid checkpoint was written by another layout of ranks, the run stops
-instead. Not covered: finished artifacts (`r1_pipeline.artifacts`).
+without an error. So each finished checkpoint gets a `seal.json`, a list of its files with their sha256, written as its
+last file by an atomic rename. A checkpoint is resumed only if the checksums match every byte; the newest such one is
+used, and broken ones are removed with a note. If a valid checkpoint was written by another layout of ranks, the run
+stops instead. Not covered: finished artifacts (`r1_pipeline.artifacts`).
 """
 
 import shutil
@@ -32,7 +32,7 @@ would end elsewhere."""
 
 
 class Seal(Record):
-    """The seal of a checkpoint, its last file."""
+    """The checksums of a checkpoint, its last file."""
 
     step: int
     files: tuple[FileEntry, ...]
@@ -41,7 +41,7 @@ class Seal(Record):
 
 
 def seal(checkpoint: Path, layout: str = SINGLE_RANK) -> None:
-    """Syncs every file of a finished checkpoint, then writes its seal."""
+    """Syncs every file of a finished checkpoint, then writes its checksums."""
     files = list_files(checkpoint)
     for entry in files:
         sync(checkpoint / entry.path)
@@ -55,9 +55,9 @@ def seal(checkpoint: Path, layout: str = SINGLE_RANK) -> None:
 
 
 def verify(checkpoint: Path) -> Seal:
-    """Returns the seal of a valid checkpoint.
+    """Returns the checksums of a valid checkpoint.
 
-    Raises `CorruptArtifactError` with the first file that is missing, changed, or not in the seal.
+    Raises `CorruptArtifactError` with the first file that is missing, changed, or without a checksum.
     """
     path = checkpoint / SEAL
     try:
@@ -65,7 +65,7 @@ def verify(checkpoint: Path) -> Seal:
     except FileNotFoundError:
         raise CorruptArtifactError(f"{checkpoint} has no {SEAL}: it was not finished") from None
     except ValueError as error:
-        raise CorruptArtifactError(f"{path} is not a seal: {error}") from error
+        raise CorruptArtifactError(f"{path} is damaged: {error}") from error
     found = {entry.path: entry for entry in list_files(checkpoint) if entry.path != SEAL}
     for entry in sealed.files:
         actual = found.pop(entry.path, None)
@@ -73,15 +73,15 @@ def verify(checkpoint: Path) -> Seal:
             raise CorruptArtifactError(f"{checkpoint / entry.path} is missing")
         if actual != entry:
             raise CorruptArtifactError(
-                f"{checkpoint / entry.path} has changed: sha256 {actual.sha256[:12]}, sealed {entry.sha256[:12]}"
+                f"{checkpoint / entry.path} has changed: sha256 {actual.sha256[:12]}, expected {entry.sha256[:12]}"
             )
     if found:
-        raise CorruptArtifactError(f"{checkpoint / min(found)} is not in the seal")
+        raise CorruptArtifactError(f"{checkpoint / min(found)} has no checksum")
     for patterns in REQUIRED:
         if not any(fnmatch(entry.path, pattern) for entry in sealed.files for pattern in patterns):
-            raise CorruptArtifactError(f"{checkpoint} was sealed without {patterns[0]}")
+            raise CorruptArtifactError(f"{checkpoint} was finished without {patterns[0]}")
     if sealed.step != step_of(checkpoint):
-        raise CorruptArtifactError(f"{checkpoint} is sealed as step {sealed.step}")
+        raise CorruptArtifactError(f"{checkpoint} is step {sealed.step} by its checksums")
     return sealed
 
 
