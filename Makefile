@@ -7,7 +7,7 @@
 # make gpu    what one GPU does, in half an hour: DATA=GSM8K_FOLDER, MODEL=DIRECTORY|FILE.gguf|OWNER/NAME@COMMIT; TOY=1: in miniature on a CPU
 # make test-services   the surfaces in a real browser, the records in a real PostgreSQL (Debian packages, installed first)
 # make test-vllm   vLLM's CPU build for real, in an environment of its own (.venv-vllm)
-# make test-deepspeed   ZeRO-3 on two CPU ranks, in an environment of its own (.venv-deepspeed)
+# make test-deepspeed   ZeRO-3 and LoRA on two CPU ranks, in an environment of its own (.venv-deepspeed)
 # make test-install   the wheel, installed without extras in an empty environment
 # make docs   the documentation as a site in site/, with every warning an error, in an environment of its own (.venv-docs)
 # make test-docs   every command and program of the documentation, run in order
@@ -96,7 +96,7 @@ test-cluster: $(READY) services
 	@$(BIN)/python -m pytest -m slow tests/cluster
 
 test-deepspeed: .venv-deepspeed/.ready
-	@DS_ACCELERATOR=cpu .venv-deepspeed/bin/python -m pytest -m slow tests/training/test_distributed.py -k zero3
+	@DS_ACCELERATOR=cpu .venv-deepspeed/bin/python -m pytest -m slow tests/training/test_distributed.py -k 'zero3 or adapt'
 
 lint: $(READY)
 	@$(BIN)/ruff format --check .

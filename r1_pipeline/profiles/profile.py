@@ -23,11 +23,13 @@ from r1_pipeline.generation.sampling import Shard
 from r1_pipeline.graph.bound import Bound, Recipes, bind, changed
 from r1_pipeline.graph.deepseek_r1 import DEEPSEEK_R1
 from r1_pipeline.graph.node import Graph
-from r1_pipeline.recipe import Precision, Recipe, Runtime
+from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import Domain, Record
 from r1_pipeline.settings.launchers import RayTrain, Torchrun
 from r1_pipeline.settings.reruns import Reruns
+from r1_pipeline.training.grpo import GrpoRecipe
 from r1_pipeline.training.import_pretrained import ImportRecipe, require_model
+from r1_pipeline.training.lora import require_lora
 from r1_pipeline.training.precision import require_precision
 from r1_pipeline.training.pretrain import PretrainRecipe
 from r1_pipeline.training.reward_model import RewardModelRecipe
@@ -126,7 +128,7 @@ class Profile:
         """Checks the machine before any work is done; raises `RequirementError` naming everything that it lacks."""
         devices = list(self._devices())
         lacking = [
-            *(*devices, *self._models(), *self._engines(), *self._shares()),
+            *(*devices, *self._models(), *self._engines(), *self._shares(), *self._adapters()),
             *([] if devices else self._precision()),
         ]
         if lacking:
@@ -183,14 +185,23 @@ class Profile:
             if (recipe := self.bound.recipe(name)) is not None:
                 yield str(name), recipe
 
-    def _precision(self) -> Iterator[str]:
-        trained: set[Precision] = set()
+    def _trained(self) -> Iterator[GrpoRecipe | SftRecipe | RewardModelRecipe]:
+        """Yields the training recipe of every model that is trained from another."""
         for _, recipe in self._recipes():
             if isinstance(recipe, ReinforceRecipe):
-                trained.add(recipe.grpo.precision)
+                yield recipe.grpo
             elif isinstance(recipe, SftRecipe | RewardModelRecipe):
-                trained.add(recipe.precision)
-        for precision in sorted(trained - {"float32"}):
+                yield recipe
+
+    def _adapters(self) -> Iterator[str]:
+        if any(recipe.lora for recipe in self._trained()):
+            try:
+                require_lora(self.runtime)
+            except RequirementError as error:
+                yield str(error)
+
+    def _precision(self) -> Iterator[str]:
+        for precision in sorted({recipe.precision for recipe in self._trained()} - {"float32"}):
             try:
                 require_precision(precision, self.runtime.device)
             except RequirementError as error:

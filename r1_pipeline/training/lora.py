@@ -83,22 +83,27 @@ def require_trainable(recipe: Adaptable, expert_bias_rate: float = 0.0) -> None:
         raise RecipeError("LoRA freezes the routers and their biases; set expert_bias_rate to 0, or lora to None")
 
 
-def adapter_arguments(lora: Lora | None, model: Path, task: Task, runtime: Runtime) -> dict[str, Any]:
-    """Returns the arguments with which a TRL trainer adapts the model in a directory; none without LoRA.
-
-    Raises `RequirementError` where peft is missing or the ranks cut the model up, `RecipeError` for modules that it
-    lacks.
-    """
-    if lora is None:
-        return {}
-    if runtime.launcher.keeps != "ddp":
+def require_lora(runtime: Runtime) -> None:
+    """Raises `RequirementError` where peft is missing, or the ranks of a run cut its model up."""
+    keeps = runtime.launcher.keeps
+    if keeps != "ddp":
         raise RequirementError(
-            f"LoRA is merged into whole weights, and {runtime.launcher.keeps} cuts them up; let the launcher keep ddp"
+            f"LoRA is merged into whole weights, and {keeps} cuts them up; set sharding of the launcher to ddp"
         )
     try:
         metadata.version("peft")
     except metadata.PackageNotFoundError:
         raise RequirementError("LoRA needs peft; install it: pip install 'r1-pipeline[train]'") from None
+
+
+def adapter_arguments(lora: Lora | None, model: Path, task: Task, runtime: Runtime) -> dict[str, Any]:
+    """Returns the arguments with which a TRL trainer adapts the model in a directory; none without LoRA.
+
+    Raises `RequirementError` like `require_lora`, `RecipeError` for modules that the model lacks.
+    """
+    if lora is None:
+        return {}
+    require_lora(runtime)
     from peft import LoraConfig
 
     names = sorted({layer.name for layer in lora.adapted(layers_in(model))})

@@ -7,11 +7,13 @@ import pytest
 from typer.testing import CliRunner
 
 from dagster_defs.cli import app
-from r1_pipeline.errors import UnknownNameError
+from r1_pipeline.errors import RecipeError, UnknownNameError
+from r1_pipeline.graph.bound import changed
 from r1_pipeline.graph.node import AssetName
 from r1_pipeline.planning.plan import PUBLISHED, plan
 from r1_pipeline.planning.work import work_of
 from r1_pipeline.profiles import PROFILES, load_profile
+from r1_pipeline.training.lora import Lora
 
 NEEDS_NO_ACCELERATOR = {
     *("reasoning_problems", "heldout_problems", "general_prompts", "preference_pairs"),
@@ -55,6 +57,25 @@ def test_every_asset_that_computes_is_planned(name: str) -> None:
 def test_a_profile_fits_the_machine_that_it_is_made_for(name: str) -> None:
     planned = plan(load_profile(name, 0), None, compare=False)
     assert max(stage.memory_gib_per_device for stage in planned.stages.values()) <= planned.memory_gib
+
+
+def test_a_stage_with_lora_is_planned_with_gradients_and_moments_of_its_adapters() -> None:
+    """SmolLM2 in rank 8: 16 bytes for each of 8 * 30 * (2 * 1152 + 2 * 768 + 3 * 2112) numbers of the adapters."""
+    small, adapters = load_profile("small", 0), 8 * 30 * (2 * 1152 + 2 * 768 + 3 * 2112)
+    adapted = small.with_recipes({"dev1": changed(small.recipes["dev1"], "lora", Lora(rank=8, alpha=16.0))})
+    before, after = (plan(profile, None, compare=False).stages["dev1"] for profile in (small, adapted))
+    assert after.optimizer_gib * 2**30 == pytest.approx(8 * adapters)
+    spared = (before.weights_gib - after.weights_gib) * 2**30
+    assert spared == pytest.approx(4 * before.parameters - 8 * adapters)
+    assert after.activations_gib == before.activations_gib
+    assert after.gpu_hours < before.gpu_hours
+
+
+def test_a_plan_refuses_lora_for_modules_that_the_base_lacks() -> None:
+    small, lora = load_profile("small", 0), Lora(rank=8, alpha=16.0, modules=("qkv_proj",))
+    adapted = small.with_recipes({"dev1": changed(small.recipes["dev1"], "lora", lora)})
+    with pytest.raises(RecipeError, match="adapt qkv_proj and the model has only down_proj, gate_proj, k_proj"):
+        plan(adapted, None, compare=False)
 
 
 def test_counts_are_those_of_the_recipe() -> None:

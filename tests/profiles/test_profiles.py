@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from r1_pipeline.errors import RecipeError, RequirementError, UnknownNameError
+from r1_pipeline.graph.bound import changed
 from r1_pipeline.planning.hardware import ACCELERATORS
 from r1_pipeline.profiles import PROFILES, load_profile
 from r1_pipeline.profiles.models import SMOLLM2
@@ -17,6 +18,7 @@ from r1_pipeline.profiles.runtimes import with_runtime
 from r1_pipeline.recipe import canonical_json
 from r1_pipeline.settings.launchers import Torchrun
 from r1_pipeline.training.import_pretrained import LocalModel
+from r1_pipeline.training.lora import Lora
 
 CONFIG = {
     "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -68,6 +70,16 @@ def test_ranks_that_cannot_share_a_batch_equally_are_refused_before_any_work() -
     runtime = tiny.runtime.model_copy(update={"launcher": Torchrun(processes=3, sharding="ddp")})
     with pytest.raises(RequirementError, match=r"^3 ranks cannot share the batches .*dev1 \(\d+\).* equally"):
         replace(tiny, runtime=runtime).require()
+
+
+def test_lora_on_ranks_that_cut_the_model_up_is_refused_before_any_work() -> None:
+    smoke = load_profile("smoke", 0)
+    unmoved = changed(smoke.recipes["dev1"], "expert_bias_rate", 0.0)
+    adapted = smoke.with_recipes({"dev1": changed(unmoved, "lora", Lora(rank=8, alpha=16.0))})
+    runtime = smoke.runtime.model_copy(update={"launcher": Torchrun(processes=2, sharding="fsdp2")})
+    replace(smoke, runtime=runtime).require()
+    with pytest.raises(RequirementError, match=r"^LoRA is merged into whole weights, and fsdp2 cuts them up"):
+        replace(adapted, runtime=runtime).require()
 
 
 def test_a_file_says_how_a_machine_differs_and_nothing_that_no_runtime_has(tmp_path: Path) -> None:

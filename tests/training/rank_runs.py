@@ -46,6 +46,10 @@ def sft_balanced(base: Path, draft: Draft, runtime: Runtime) -> None:
     train_sft(base, [runs.ROWS], runs.SFT.model_copy(update=change), runtime, draft)
 
 
+def sft_lora(base: Path, draft: Draft, runtime: Runtime) -> None:
+    train_sft(base, [runs.ROWS], runs.SFT.model_copy(update={"lora": runs.LORA}), runtime, draft)
+
+
 def reward_model(base: Path, draft: Draft, runtime: Runtime) -> None:
     train_reward_model(base, runs.pairs(12), runs.REWARD_MODEL, runtime, draft)
 
@@ -55,7 +59,16 @@ def grpo(base: Path, draft: Draft, runtime: Runtime, recipe: Any = runs.GRPO) ->
     train_grpo(base, problems, "chat", {"digits": runs.digits}, {"digits": 1.0}, recipe, runtime, draft)
 
 
-def grpo_on_fixed_rollouts(base: Path, draft: Draft, runtime: Runtime) -> None:
+def grpo_lora(base: Path, draft: Draft, runtime: Runtime) -> None:
+    grpo(base, draft, runtime, runs.GRPO_LORA)
+
+
+def grpo_lora_on_fixed_rollouts(base: Path, draft: Draft, runtime: Runtime) -> None:
+    adapted = TWICE.model_copy(update={"lora": runs.LORA, "reference_sync_steps": None})
+    grpo_on_fixed_rollouts(base, draft, runtime, adapted)
+
+
+def grpo_on_fixed_rollouts(base: Path, draft: Draft, runtime: Runtime, recipe: Any = TWICE) -> None:
     """Completions are drawn by their place in the rollout, so that they are the same however many ranks there are."""
     from trl import GRPOTrainer
 
@@ -69,13 +82,23 @@ def grpo_on_fixed_rollouts(base: Path, draft: Draft, runtime: Runtime) -> None:
 
     sampled, GRPOTrainer._generate_single_turn = GRPOTrainer._generate_single_turn, drawn
     try:
-        grpo(base, draft, runtime, TWICE)
+        grpo(base, draft, runtime, recipe)
     finally:
         GRPOTrainer._generate_single_turn = sampled
 
 
 METHODS: dict[str, Callable[[Path, Draft, Runtime], None]] = {
-    each.__name__: each for each in (sft, sft_balanced, reward_model, grpo, grpo_on_fixed_rollouts)
+    each.__name__: each
+    for each in (
+        sft,
+        sft_balanced,
+        sft_lora,
+        reward_model,
+        grpo,
+        grpo_lora,
+        grpo_on_fixed_rollouts,
+        grpo_lora_on_fixed_rollouts,
+    )
 }
 
 

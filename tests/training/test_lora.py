@@ -139,7 +139,7 @@ def test_modules_that_the_model_lacks_are_refused_with_those_that_it_has(tiny: P
 @pytest.mark.parametrize("keeps", ["fsdp2", "zero3"])
 def test_ranks_that_cut_the_model_up_are_refused(keeps: str, tiny: Path) -> None:
     launcher = Torchrun(processes=2, sharding=keeps)  # type: ignore[arg-type]
-    with pytest.raises(RequirementError, match=f"{keeps} cuts them up; let the launcher keep ddp"):
+    with pytest.raises(RequirementError, match=f"{keeps} cuts them up; set sharding of the launcher to ddp"):
         adapter_arguments(runs.LORA, tiny, "CAUSAL_LM", runs.RUNTIME.model_copy(update={"launcher": launcher}))
 
 
