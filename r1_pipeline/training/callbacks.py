@@ -77,7 +77,7 @@ class Guards(Recipe):
 
 
 def watch(draft: Draft, total: int, guards: Guards) -> "TrainerCallback":
-    """Returns a callback that logs to `draft`, enforces `guards`, and adds checksums to checkpoints; it must be last."""
+    """Returns a callback that logs to `draft`, enforces `guards` and adds checksums to checkpoints; it must be last."""
     from transformers import TrainerCallback
 
     class Watch(TrainerCallback):  # type: ignore[misc]
