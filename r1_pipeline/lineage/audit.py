@@ -23,7 +23,7 @@ from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
 
 
-class Seal(Record):
+class AuditedArtifact(Record):
     """The identity of an audited artifact, to be compared with what was published."""
 
     name: str
@@ -36,7 +36,7 @@ class Seal(Record):
 class Audit(Record):
     """The scope and the findings of an audit."""
 
-    seals: tuple[Seal, ...]
+    seals: tuple[AuditedArtifact, ...]
     artifacts: int
     """The number of artifacts whose bytes, manifest and edges were checked: those audited and everything upstream."""
     files: int
@@ -72,7 +72,7 @@ def audit(library: Library, artifacts: Iterable[Artifact] | None, *, full: bool,
     for corpus in corpora:
         findings += _readable(corpus, _rows(library, corpus, full, runtime, skipped))
     return Audit(
-        seals=tuple(_seal(artifact) for artifact in audited),
+        seals=tuple(_audited(artifact) for artifact in audited),
         artifacts=len(lineage),
         files=sum(len(a.manifest.files) for a in lineage),
         bytes=sum(file.bytes for a in lineage for file in a.manifest.files),
@@ -137,8 +137,8 @@ def _readable(artifact: Artifact, checks: Iterator[Finding]) -> Iterator[Finding
         yield finding(artifact, "rows", f"are not records: {where} {first['input']!r}: {first['msg']}")
 
 
-def _seal(artifact: Artifact) -> Seal:
-    return Seal(
+def _audited(artifact: Artifact) -> AuditedArtifact:
+    return AuditedArtifact(
         name=artifact.name,
         fingerprint=artifact.manifest.fingerprint,
         digest=artifact.digest,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.errors import GuardTrippedError
 from r1_pipeline.recipe import AddedField, Recipe
-from r1_pipeline.training.checkpoints import prune, seal
+from r1_pipeline.training.checkpoints import prune, write_checksums
 from r1_pipeline.training.distributed import barrier
 from r1_pipeline.training.experts import LOAD
 from r1_pipeline.training.rollouts import MISMATCH
@@ -105,7 +105,7 @@ def watch(draft: Draft, total: int, guards: Guards) -> "TrainerCallback":
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             barrier()  # every rank writes files of its own
             if draft.leads:
-                seal(Path(args.output_dir) / f"checkpoint-{state.global_step}", layout(args))
+                write_checksums(Path(args.output_dir) / f"checkpoint-{state.global_step}", layout(args))
                 prune(Path(args.output_dir))
 
     return Watch()

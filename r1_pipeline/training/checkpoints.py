@@ -17,7 +17,7 @@ from r1_pipeline.artifacts.manifest import FileEntry, list_files
 from r1_pipeline.errors import CorruptArtifactError, LaunchError
 from r1_pipeline.records import Record
 
-SEAL = "seal.json"
+CHECKSUMS = "seal.json"
 KEPT = 2
 SINGLE_RANK = "ddp on 1 rank(s)"
 REQUIRED = (
@@ -31,7 +31,7 @@ REQUIRED = (
 would end elsewhere."""
 
 
-class Seal(Record):
+class Checksums(Record):
     """The checksums of a checkpoint, its last file."""
 
     step: int
@@ -40,34 +40,34 @@ class Seal(Record):
     """The layout in which the checkpoint is sharded (`training.sharding`)."""
 
 
-def seal(checkpoint: Path, layout: str = SINGLE_RANK) -> None:
+def write_checksums(checkpoint: Path, layout: str = SINGLE_RANK) -> None:
     """Syncs every file of a finished checkpoint, then writes its checksums."""
     files = list_files(checkpoint)
     for entry in files:
         sync(checkpoint / entry.path)
-    temporary = checkpoint.with_name(f".{checkpoint.name}.{SEAL}")
+    temporary = checkpoint.with_name(f".{checkpoint.name}.{CHECKSUMS}")
     temporary.write_text(
-        Seal(step=step_of(checkpoint), files=files, layout=layout).model_dump_json(indent=1), encoding="utf-8"
+        Checksums(step=step_of(checkpoint), files=files, layout=layout).model_dump_json(indent=1), encoding="utf-8"
     )
     sync(temporary)
-    temporary.replace(checkpoint / SEAL)
+    temporary.replace(checkpoint / CHECKSUMS)
     sync(checkpoint)
 
 
-def verify(checkpoint: Path) -> Seal:
+def verify(checkpoint: Path) -> Checksums:
     """Returns the checksums of a valid checkpoint.
 
     Raises `CorruptArtifactError` with the first file that is missing, changed, or without a checksum.
     """
-    path = checkpoint / SEAL
+    path = checkpoint / CHECKSUMS
     try:
-        sealed = Seal.model_validate_json(path.read_bytes())
+        stored = Checksums.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise CorruptArtifactError(f"{checkpoint} has no {SEAL}: it was not finished") from None
+        raise CorruptArtifactError(f"{checkpoint} has no {CHECKSUMS}: it was not finished") from None
     except ValueError as error:
         raise CorruptArtifactError(f"{path} is damaged: {error}") from error
-    found = {entry.path: entry for entry in list_files(checkpoint) if entry.path != SEAL}
-    for entry in sealed.files:
+    found = {entry.path: entry for entry in list_files(checkpoint) if entry.path != CHECKSUMS}
+    for entry in stored.files:
         actual = found.pop(entry.path, None)
         if actual is None:
             raise CorruptArtifactError(f"{checkpoint / entry.path} is missing")
@@ -78,11 +78,11 @@ def verify(checkpoint: Path) -> Seal:
     if found:
         raise CorruptArtifactError(f"{checkpoint / min(found)} has no checksum")
     for patterns in REQUIRED:
-        if not any(fnmatch(entry.path, pattern) for entry in sealed.files for pattern in patterns):
+        if not any(fnmatch(entry.path, pattern) for entry in stored.files for pattern in patterns):
             raise CorruptArtifactError(f"{checkpoint} was finished without {patterns[0]}")
-    if sealed.step != step_of(checkpoint):
-        raise CorruptArtifactError(f"{checkpoint} is step {sealed.step} by its checksums")
-    return sealed
+    if stored.step != step_of(checkpoint):
+        raise CorruptArtifactError(f"{checkpoint} is step {stored.step} by its checksums")
+    return stored
 
 
 def newest_valid_checkpoint(scratch: Path, layout: str, note: Callable[[str], None]) -> Path | None:

@@ -1,4 +1,4 @@
-"""A set holds each row once and on one side; built-in problems and a user's stand side by side."""
+"""A set holds each row once and on one side; built-in problems and a user's are in one set."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Demonstrations, kinds of prompts, and what is refused of general data before anything is trained."""
+"""Demonstrations and kinds of prompts are read as declared, and wrong general data is refused before any training."""
 
 import json
 from pathlib import Path
@@ -131,7 +131,7 @@ def test_a_row_without_a_reply_is_set_aside_with_its_line_and_a_file_of_such_sto
 
 
 def test_prompts_alone_are_refused_where_the_graph_needs_replies(tmp_path: Path) -> None:
-    """Found while the sources are read: no model has been trained for nothing."""
+    """The fault is found while the sources are read, before any model is trained."""
     declared = read_sources(declare(tmp_path, PROMPT, [{"q": "Hi"}]))
     with pytest.raises(
         RecipeError, match=r'no source makes demonstrations, which general_traces needs.*"demonstration"'

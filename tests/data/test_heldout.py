@@ -1,5 +1,5 @@
-"""The law by which a row is about a held-out problem: merging and the gate take the very question, the audit any
-typesetting of it."""
+"""A row is about a held-out problem by its exact question for merging and the gate, by any typesetting of it for the
+audit."""
 
 import polars as pl
 
@@ -24,7 +24,7 @@ ROWS = pl.DataFrame(
 
 
 def test_the_id_counts_first_then_the_very_question() -> None:
-    """The third row is typeset in another way, the fourth asks something else."""
+    """The third row has another typesetting, the fourth another question."""
     assert ROWS.select(heldout_problem(HELDOUT)).to_series().to_list() == ["a", "a", None, None, "b"]
 
 

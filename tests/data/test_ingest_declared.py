@@ -1,4 +1,4 @@
-"""A sources file says all that must be known of a source, and is refused by name where it does not."""
+"""A sources file declares all that must be known of a source; a missing or wrong field is refused by name."""
 
 import json
 import os
@@ -26,7 +26,7 @@ ALL = ["math", "code", "stem", "logic", "general", "preference"]
 
 
 def declare(folder: Path, builtin: list[str] | None = None, **changes: object) -> Declared:
-    """The sources file with one entry, changed; None leaves a field out."""
+    """Writes the sources file with one changed entry; None leaves a field out."""
     entry = {key: value for key, value in {**ENTRY, **changes}.items() if value is not None}
     lines = [f"builtin = {json.dumps(ALL if builtin is None else builtin)}", "[[source]]"]
     lines += [f"{key} = {json.dumps(value)}" for key, value in entry.items()]

@@ -1,4 +1,4 @@
-"""A file gives every row with its line, broken ones too; what cannot be read at all is refused by name."""
+"""A file yields every row with its line, broken ones too; a file that cannot be read at all is refused by name."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""A mapping makes of a row what it says and nothing else; a row that does not fit says why."""
+"""A mapping makes the declared record of a row and nothing else; a row that does not fit has a reason."""
 
 import json
 import re

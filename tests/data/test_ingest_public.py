@@ -1,7 +1,6 @@
-"""The public sets all ingest with the mappings that ship: how many rows fit, and which do not, are known by heart.
+"""The mappings that ship read all public sets; the numbers of rows that fit and that do not are pinned.
 
-What is set aside is what is wrong with the files: references that are null or empty, NaN in JSON, pairs with an empty
-reply.
+Dropped rows are faults of the files: references that are null or empty, NaN in JSON, pairs with an empty reply.
 """
 
 from collections import Counter
@@ -66,7 +65,7 @@ def declared(path: Path, mapping: str) -> SourceRecipe:
     return SourceRecipe(
         name="public",
         licence="MIT",
-        origin="see SOURCES.md beside the data",
+        origin="see SOURCES.md with the data",
         side="split",
         mapping=load_mapping(mapping, path.parent),
         files=hashed(path.parent, [path.name]),
@@ -90,7 +89,7 @@ REFERENCES: list[tuple[str, str, dict[str, int]]] = [
     ("stem/mmlu_stem_test.jsonl.gz", "mmlu", {}),
     ("code/humaneval.parquet", "humaneval", {}),
 ]
-"""Set, mapping, references that fail."""
+"""Each set with its mapping and the number of references that fail."""
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What SPDX expressions permit, and how the formats of cards name them."""
+"""SPDX expressions permit what they say, and cards name them in their own formats."""
 
 import pytest
 

@@ -1,5 +1,6 @@
-"""Laws of the merged corpus: what is dropped lies aside with its reason, the rest has its place by seed and id alone,
-and neither the sizes of parts, shards and batches nor the number of threads change a byte.
+"""Laws of the merged corpus: dropped rows have a reason, the place of the others depends on seed and id alone.
+
+Neither the sizes of parts, shards and batches nor the number of threads change a byte.
 """
 
 from collections import Counter
@@ -38,7 +39,7 @@ def sample(question: str, response: str = "<think>so</think>1", problem: str = "
 
 
 def different(count: int, domain: Domain = "math", start: int = 0) -> list[Sample]:
-    """Rows of which none is near another."""
+    """Returns rows of which none is similar to another."""
     return [
         sample(" ".join(f"{word}{i * 7919 % 9973}" for word in WORDS), domain=domain)
         for i in range(start, start + count)
@@ -47,7 +48,7 @@ def different(count: int, domain: Domain = "math", start: int = 0) -> list[Sampl
 
 @dataclass
 class Parts:
-    """Makes corpora as a stage would."""
+    """A maker of corpora like those of a stage."""
 
     home: Path
     made: list[Corpus] = field(default_factory=list)
@@ -63,7 +64,7 @@ class Parts:
 
 
 def merged(parts: Parts, target: Path, recipe: MergeRecipe = MERGE, threads: int = 1) -> tuple[list[str], Draft]:
-    """(ids in order, draft)."""
+    """Returns the ids of the merged corpus in order, and the draft."""
     draft = bare_draft(target)
     merge_parts(parts.made, [], recipe, threads, draft)
     return read(draft.path, "samples")["sample_id"].to_list(), draft
@@ -111,7 +112,7 @@ def test_a_row_about_a_held_out_problem_that_also_holds_its_text_has_one_reason(
 
 
 class Told(Observer):
-    """Keeps what a person should read."""
+    """An observer that keeps the notes for people."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []

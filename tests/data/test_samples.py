@@ -1,4 +1,4 @@
-"""The row of a corpus: what its problem says of it, and an id over all its columns."""
+"""A row of a corpus has the columns of its problem, and an id over all its columns."""
 
 from r1_pipeline.data.samples import answer_to, sample_id
 from r1_pipeline.records import Outcome, Problem

@@ -1,4 +1,4 @@
-"""Laws of screening: what is dropped has its reason and proof, what only sounds alike stays, whatever the batches."""
+"""Laws of screening: a dropped row has its reason and proof, what only sounds alike stays, whatever the batches."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Laws of one form: typesetting does not change the tokens of a text, and content does."""
+"""Laws of normalization: typesetting does not change the tokens of a text, and content does."""
 
 import polars as pl
 import pytest

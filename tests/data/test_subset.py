@@ -1,4 +1,4 @@
-"""Drawing some of many problems: fair whatever the order of the file, and steady when the file grows."""
+"""A random subset is fair whatever the order of the file, and steady when the file grows."""
 
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.data.toy_problems import ProblemsRecipe, generate_problems
@@ -33,7 +33,7 @@ def test_one_problem_more_moves_no_other() -> None:
 
 
 def test_a_draw_from_an_ordered_file_holds_every_part_of_it() -> None:
-    """General prompts are stored by kind, the harmful ones last: the first 64 held none of those."""
+    """General prompts are stored by kind, the harmful ones last: the first 64 contained none of those."""
     prompts = of("general")
     kinds = [p.source.rpartition("#")[2].split()[0] for p in prompts]
     assert kinds == sorted(kinds, key=kinds.index)

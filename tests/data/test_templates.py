@@ -1,4 +1,4 @@
-"""Prompts are rendered as written down here; replies are taken apart the way graders rely on."""
+"""Prompts are rendered as written down here; replies are split the way graders rely on."""
 
 import jinja2
 import pytest

@@ -1,4 +1,4 @@
-"""The toy web is wrong, untidy and mixed in the measure that its recipe says; held-out facts never occur in it."""
+"""The toy web is wrong, untidy and mixed as often as its recipe says; held-out facts never occur in it."""
 
 from random import Random
 from typing import Any
@@ -41,7 +41,7 @@ def web(**changes: Any) -> ToyRecipe:
 
 
 def right(recipe: ToyRecipe) -> float:
-    """Share of texts whose answer is that of the problem."""
+    """Returns the share of texts whose answer is that of the problem."""
     answers = {render("zero", p.question): p.answer for p in generate_problems(PROBLEMS)}
     texts = toy_texts(recipe)
     return sum(split_reply("zero", reply).final == answers[prompt] for prompt, reply in texts) / len(texts)

@@ -1,4 +1,4 @@
-"""Requests and replies of the general tasks of the toy world, worked out by hand."""
+"""Requests and replies of the general tasks of the toy world are those worked out by hand."""
 
 from random import Random
 

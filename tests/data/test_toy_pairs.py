@@ -1,4 +1,5 @@
-"""Preference pairs: near misses, wrong labels, and held-out pairs that share neither topic nor form with training."""
+"""Preference pairs have near misses and wrong labels; held-out pairs share neither topic nor form with training
+pairs."""
 
 from collections import Counter
 
@@ -90,7 +91,7 @@ def test_both_kinds_have_near_misses_and_curation_keeps_their_sides(pairs: list[
 
 
 def test_no_training_pair_rejects_the_thing_of_a_held_out_topic(pairs: list[tuple[PreferencePair, Side]]) -> None:
-    """Such pairs taught that held-out topics are wrong: 0.34 of the pairs with another thing were told apart."""
+    """Such pairs trained models to reject held-out topics: 0.34 of the pairs with another thing were told apart."""
     held = {general_task_of(pair).topic for pair, side in pairs if side == "heldout"}
     things = THINGS["thank"]["en"]
     for pair, side in pairs:

@@ -1,4 +1,5 @@
-"""Every problem is answered rightly by itself, named by its content, and on one side of the split with its kin."""
+"""Every problem has a right reference, an id of its content, and the same side of the split as problems about its
+fact."""
 
 import json
 from collections import Counter

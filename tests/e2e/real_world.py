@@ -33,13 +33,13 @@ from r1_pipeline.training.sft import Row, SftRecipe, train_sft
 from r1_pipeline.verbs import ReinforceRecipe
 
 CONTEXT = 1024
-"""Positions of every model."""
+"""The number of positions of every model."""
 REPLY = 320
-"""Tokens of a reply, at most."""
+"""The maximum number of tokens of a reply."""
 LONGEST = 420
-"""Characters of a row that is taken, all its columns together."""
+"""The maximum number of characters of a row, all its columns together."""
 EPOCHS = 40
-"""Passes over the training problems that the base is shown."""
+"""The number of passes over the training problems in pretraining."""
 
 PROMPTS = """
 makes = "problem"
@@ -68,11 +68,11 @@ FILES: Mapping[str, tuple[str, str]] = {
     "dpo": ("dpo_en", "split"),
     "hh_harmless": ("hh_harmless", "split"),
 }
-"""Source -> its mapping and the side that its rows go to."""
+"""The mapping of each source, and the side of its rows."""
 
 
 def short(frame: pl.DataFrame, rows: int, skip: int = 0) -> list[dict[str, Any]]:
-    """The first rows that are not too long."""
+    """Returns the first rows that are not too long."""
     fits = (row for row in frame.to_dicts() if len(json.dumps(row)) < LONGEST)
     return [row for _, row in zip(range(skip + rows), fits, strict=False)][skip:]
 
@@ -121,7 +121,7 @@ def write_files(data: Path, folder: Path) -> Path:
 
 
 def real_profile(sources: Path, folder: Path, seed: int = 0) -> Profile:
-    """`smoke` with room for real rows, the sources of the file and a base that has seen the training problems."""
+    """Returns `smoke` with room for real rows, the sources of the file and a base trained on the training problems."""
     smoke = with_sources(load_profile("smoke", seed), read_sources(sources))
     roomy = smoke.with_recipes({name: _with_room(recipe) for name, recipe in smoke.recipes.items()})
     merged = changed(roomy.recipes["sft_corpus"], "screening", STANDARD_SCREENING)
@@ -135,7 +135,7 @@ def real_profile(sources: Path, folder: Path, seed: int = 0) -> Profile:
 
 
 def _with_room(recipe: Any) -> Any:
-    """The recipe with longer contexts and replies."""
+    """Returns the recipe with longer contexts and replies."""
     if isinstance(recipe, Mapping):
         return {name: _with_room(one) for name, one in recipe.items()}
     match recipe:
@@ -158,8 +158,11 @@ def _with_room(recipe: Any) -> Any:
 
 
 def _shown(profile: Profile, folder: Path) -> Path:
-    """A base that was hardly trained on the toy web and then shown every training problem with its answer, in both
-    templates; made once in a folder."""
+    """Returns a base trained a little on the toy web and then on every training problem with its answer, in both
+    templates.
+
+    It is made once in a folder.
+    """
     base, problems = profile.recipes["base"], profile.recipes["reasoning_problems"]
     assert isinstance(base, PretrainRecipe)
     assert isinstance(problems, CurateRecipe)
@@ -185,7 +188,7 @@ def _shown(profile: Profile, folder: Path) -> Path:
 
 
 def _rows(problem: Problem) -> Iterable[Row]:
-    """A short solution in the form of R1-Zero, and in that of later models."""
+    """Returns a short solution in the form of R1-Zero, and in that of later models."""
     answer = own_answer(problem)
     yield Row(render("zero", problem.question), solution("zero", "I know it", answer), problem.source)
     yield Row(

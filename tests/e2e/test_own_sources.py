@@ -1,4 +1,4 @@
-"""A user's own file goes through the whole graph: no code is touched, and every row says where it came from."""
+"""A user's own file goes through the whole graph without a change of code, and every row has its source."""
 
 import json
 import re
@@ -28,7 +28,7 @@ side = "split"
 
 @pytest.fixture(scope="module")
 def lines() -> list[str]:
-    """Sums that the base of `smoke` has seen people work out, as GSM8K would write them, and a line that is broken."""
+    """Returns sums that the base of `smoke` has seen in its web, in the format of GSM8K, and a broken line."""
     sums = [
         p
         for p in generate_problems(load_profile("smoke", 0).recipes["heldout_problems"].problems)

@@ -1,4 +1,4 @@
-"""Real data of one's own goes through the whole graph: all five domains and the pairs from files, nothing built in."""
+"""A user's real data goes through the whole graph: all five domains and the pairs from files, nothing built in."""
 
 import json
 from collections import Counter

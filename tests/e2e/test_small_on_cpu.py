@@ -1,4 +1,4 @@
-"""The profile `small` on a CPU for a few steps: SmolLM2 on word problems in the style of GSM8K."""
+"""The profile `small` runs on a CPU for a few steps: SmolLM2 on word problems in the style of GSM8K."""
 
 from dataclasses import replace
 from importlib import metadata
@@ -48,7 +48,7 @@ def base(profile: Profile, store: Store) -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def problems(store: Store) -> ProblemSet:
-    """Eight of reasoning-gym's word problems."""
+    """Returns eight of reasoning-gym's word problems."""
     rows = reasoning_gym.create_dataset("gsm_symbolic", size=8, seed=0)
 
     def problem(question: str, answer: str) -> Problem:

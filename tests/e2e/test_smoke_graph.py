@@ -1,6 +1,6 @@
-"""The whole graph on the profile `smoke`: command line, Dagster, MLflow and the report, for real, in one home.
+"""The whole graph runs on the profile `smoke` in one home: command line, Dagster, MLflow and the report, for real.
 
-One run is shared; each test reads what it left, or changes one thing, in a copy of its home.
+One run is shared; each test reads its results, or changes one thing in a copy of its home.
 """
 
 import json
@@ -85,13 +85,13 @@ def settings(home: Path, profile: str) -> Settings:
 
 
 def changed(monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[[Profile], Profile]) -> None:
-    """Let there be a profile `name`, which is `smoke` with this change."""
+    """Registers a profile `name`, which is `smoke` with this change."""
     there = {**profiles.PROFILES, name: lambda seed: change(smoke(seed))}
     monkeypatch.setattr(profiles, "PROFILES", Registry("profile", there))
 
 
 def digests(home: Path) -> dict[str, tuple[str, str]]:
-    """Artifact -> fingerprint and digest, of all in a home; each is there once."""
+    """Returns the fingerprint and digest of all artifacts in a home; each exists once."""
     made = [read_manifest(path.parent) for path in (home / "artifacts").glob("*/**/manifest.json")]
     assert len({manifest.name for manifest in made}) == len(made)
     return {manifest.name: (manifest.fingerprint, manifest.digest) for manifest in made}

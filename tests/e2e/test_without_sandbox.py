@@ -1,4 +1,4 @@
-"""The whole graph on a machine without bubblewrap: it goes on without the code domain, and says so."""
+"""The whole graph runs on a machine without bubblewrap: it leaves out the code domain, and reports that."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from r1_pipeline.recipe import Recipe
 
 
 def without_sandbox(tmp_path: Path, home: Path) -> "subprocess.CompletedProcess[str]":
-    """`r1 run --profile smoke` where no program is installed."""
+    """Runs `r1 run --profile smoke` where no program is installed."""
     empty = tmp_path / "bin"
     empty.mkdir()
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("R1_", "DAGSTER_", "MLFLOW_"))}

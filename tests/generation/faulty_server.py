@@ -1,4 +1,4 @@
-"""A real HTTP server that answers like OpenAI's, or fails in a way that a test asks for."""
+"""A real HTTP server that replies like OpenAI's, or fails in a way that a test chooses."""
 
 import json
 import threading
@@ -15,26 +15,26 @@ STATUS = {"busy": 429, "broken": 500, "refused": 401}
 
 @dataclass
 class Script:
-    """What the server shall do, and what it saw."""
+    """The script of the server's behaviour, and the record of what it received."""
 
     faults: list[Fault] = field(default_factory=list)
-    """One for each of the first requests; then it answers."""
+    """The faults of the first requests, one each; later requests succeed."""
     asked: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     without_ids: bool = False
-    """Whether it knows nothing of `return_token_ids`."""
+    """The server ignores `return_token_ids` if true."""
     linger_s: float = 0.0
-    """Time that an answer takes."""
+    """The seconds that a reply takes."""
     busiest: int = 0
-    """Most requests under way at once."""
+    """The largest number of simultaneous requests so far."""
     under_way: int = 0
     replies: Callable[[str], str] = lambda prompt: prompt.split()[-1]
-    """What it says to a message: by default its last word."""
+    """The reply to a message, by default its last word."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 def said(body: dict[str, Any], script: Script) -> dict[str, Any]:
-    """What the script replies to a message; to tokens the last of them and the end of sequence (2)."""
+    """Returns the body of the script's reply to a message; to tokens, the last of them and the end of sequence (2)."""
     if "messages" in body:
         choice: dict[str, Any] = {"message": {"content": script.replies(body["messages"][0]["content"])}}
     else:
@@ -50,7 +50,7 @@ def said(body: dict[str, Any], script: Script) -> dict[str, Any]:
 
 @contextmanager
 def serving(script: Script) -> Iterator[str]:
-    """Base URL of the server, on loopback."""
+    """Yields the base URL of the server, on loopback."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

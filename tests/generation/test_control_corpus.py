@@ -1,4 +1,4 @@
-"""A corpus by the toy world's own authors: as many tokens as another, right, tidy, in one language."""
+"""The control corpus has as many tokens as another, and is right, tidy and in one language."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -32,7 +32,7 @@ KNOWN = {problem.id: problem for problem in generate_problems(web("solutions").p
 
 
 def asked(count: int) -> list[Problem]:
-    """The first problems of the training side in every domain that needs no sandbox."""
+    """Returns the first problems of the training side in every domain that needs no sandbox."""
     train = [p for p in KNOWN.values() if not is_heldout(p.source, web("solutions").problems.heldout_share)]
     return [p for domain in DOMAINS for p in [p for p in train if p.domain == domain][:count]]
 

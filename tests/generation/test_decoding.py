@@ -33,7 +33,7 @@ def model(request: pytest.FixtureRequest) -> PreTrainedModel:
 
 
 def prompts() -> dict[str, torch.Tensor]:
-    """Three prompts of three lengths; the first occurs twice."""
+    """Returns three prompts of different lengths, the first of them twice."""
     ids = torch.tensor([[PAD, 5, 6], [7, 8, 9], [PAD, 5, 6], [PAD, PAD, 4]])
     return {"input_ids": ids, "attention_mask": (ids != PAD).long()}
 
@@ -49,7 +49,7 @@ def test_greedy_texts_are_those_of_transformers(model: PreTrainedModel) -> None:
 
 
 def test_a_prompt_is_read_once_and_an_ended_text_leaves_the_batch(model: PreTrainedModel) -> None:
-    """Told to end row 1 with its first token and rows 0 and 2 with their second, row 3 goes on alone."""
+    """Row 1 ends with its first token, rows 0 and 2 with their second, and row 3 continues alone."""
     seen: list[list[int]] = []
     handle = model.register_forward_pre_hook(
         lambda _, __, given: seen.append(list(given["input_ids"].shape)), with_kwargs=True

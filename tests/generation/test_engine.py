@@ -1,4 +1,4 @@
-"""Seeds belong to samples, not to batches; the fake engine keeps the order it was given."""
+"""Seeds belong to samples, not to batches; the fake engine keeps the order of its requests."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which engine answers: the one that is named, or an error."""
+"""The factory opens the engine that is named, or raises an error."""
 
 from pathlib import Path
 from typing import Literal, cast
@@ -13,7 +13,7 @@ from r1_pipeline.recipe import Runtime
 
 
 class Unheard(EngineSpec):
-    """An engine that somebody named and nobody added."""
+    """An engine that a recipe names and nobody added."""
 
     type: Literal["vlm"] = "vlm"
 

@@ -35,11 +35,11 @@ ASKED = SamplingRecord(
     engine="fake",
 )
 Policy = Callable[[Problem, int], tuple[str, str]]
-"""Problem and sample -> reasoning and answer."""
+"""The reasoning and the answer of each problem and sample."""
 
 
 def products(count: int) -> list[Problem]:
-    """3 * 5 with the right option at each letter in turn, under facts that differ in the other options."""
+    """Returns `3 * 5` with the right option at each letter in turn, under facts that differ in the other options."""
     items = []
     for i in range(count):
         options = [50 + i, 200 + i, 400 + i]
@@ -49,7 +49,7 @@ def products(count: int) -> list[Problem]:
 
 
 def turns() -> list[Problem]:
-    """A quarter of them ends at each direction."""
+    """Returns turns of which a quarter ends at each direction."""
     items: list[ToyTask] = [Turn(start, turned) for start in range(4) for turned in product(TURNS, repeat=2)]
     return [to_problem(item, "en") for item in items]
 
@@ -81,7 +81,7 @@ def judged(problems: Sequence[Problem], policy: Policy, samples: int = 3) -> pl.
 
 
 def kept(problems: Sequence[Problem], policy: Policy, samples: int = 3) -> tuple[Counter[str], Counter[str]]:
-    """Answers of the rows that are kept, and the reasons of the dropped ones."""
+    """Returns the answers of the rows that are kept, and the reasons of the dropped ones."""
     recipe = KeepRecipe(rules=RULES, per_problem=samples, luck=GUESSING)
     passed, dropped = screened(judged(problems, policy, samples), problems, recipe)
     rows, others = keep_samples(passed, problems, ASKED, samples)
@@ -138,7 +138,7 @@ def test_a_policy_that_guesses_among_all_options_loses_most_rows_and_one_of_few_
 
 
 def test_two_of_three_right_are_luck_unless_the_reasoning_states_the_value() -> None:
-    """Of one problem; the others are answered correctly, so that the chance of a letter is one in four."""
+    """Two of three samples of one problem are right; all others are, so that the chance of a letter is one in four."""
     first, *others = products(40)
 
     def policy(reasoning: str) -> Policy:

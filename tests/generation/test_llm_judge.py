@@ -1,4 +1,4 @@
-"""The generative judge: only a whole, well-formed judgement is a verdict, and answers cannot pose as instructions."""
+"""The LLM judge gives a verdict only by a complete, well-formed judgement, and answers cannot pose as instructions."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The server engine against a real HTTP server: what is asked, what is paid, what is sent again, what is kept."""
+"""The server engine is tested on a real HTTP server: its requests, costs, retries and cache."""
 
 import logging
 import time

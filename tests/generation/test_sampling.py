@@ -1,4 +1,4 @@
-"""Sampling in shards: interruptions cost one shard, and no damaged shard is believed."""
+"""Sampling works in shards: an interruption loses one shard at most, and a damaged shard is not used."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def asking(problems: dict[Domain, int]) -> SamplingRecipe:
 
 
 class Counting(FakeEngine):
-    """Counts what it is asked, and breaks off after `limit` completions."""
+    """An engine that counts its requests, and stops after `limit` completions."""
 
     def __init__(self, limit: int = 1000) -> None:
         super().__init__(lambda r: f"<think>two words</think>\\boxed{{{'AB'[r.seed % 2]}}}")
@@ -143,8 +143,10 @@ def test_judging_adds_columns_to_what_was_said_and_changes_nothing_of_it(tmp_pat
 
 
 def test_a_file_in_order_of_subject_gives_every_subject_its_share(tmp_path: Path) -> None:
-    """100 rows of algebra, then 100 of geometry: the first 40 in stored order held no geometry, 8 of 40 is the least
-    that chance would give in 10,000 draws (hypergeometric: below 10 once in 4,000)."""
+    """The file has 100 rows of algebra, then 100 of geometry: the first 40 in stored order contained no geometry.
+
+    At least 8 of 40 is the bound of chance in 10,000 draws (hypergeometric: below 10 once in 4,000).
+    """
     ordered = [
         PROBLEMS[0].model_copy(update={"id": f"{subject}-{row}", "source": f"mine/a.jsonl:{row}#{row}"})
         for subject in ("algebra", "geometry")

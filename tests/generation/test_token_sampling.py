@@ -1,4 +1,4 @@
-"""A token is what its own probabilities and its own number say."""
+"""A token depends on its own probabilities and its own number alone."""
 
 import pytest
 import torch
@@ -20,20 +20,20 @@ def test_the_whole_distribution_is_turned_round_in_the_order_of_the_vocabulary()
 
 
 def test_a_nucleus_is_the_shortest_head_that_reaches_its_mass_most_likely_first() -> None:
-    """0.7 is reached by tokens 1 and 0 with 0.8 together; of that, token 1 has 0.625."""
+    """Tokens 1 and 0 reach 0.7 with 0.8 together; token 1 has 0.625 of that."""
     assert drawn(CHANCES, [0.0, 0.62, 0.63, 0.999], 0.7) == [1, 1, 0, 0]
     assert drawn(CHANCES, [0.999], 0.5) == [1]
 
 
 def test_temperature_sharpens_and_zero_is_greedy() -> None:
-    """At temperature 0.5 chances go as their squares: 9, 25 and 4 of 38."""
+    """Probabilities at temperature 0.5 are proportional to the squares: 9, 25 and 4 of 38."""
     assert drawn(CHANCES, [0.23, 0.24, 0.89, 0.90], 1.0, temperature=0.5) == [0, 1, 1, 2]
     assert drawn(CHANCES, [0.999], 1.0, temperature=0.0) == [1]
 
 
 @pytest.mark.parametrize("top_p", [0.95, 1.0])
 def test_a_row_is_drawn_alike_alone_and_in_company_narrow_or_wide(top_p: float) -> None:
-    """Half of the rows have nuclei wider than the head that is looked at first."""
+    """Half of the rows have nuclei wider than the head that is searched first."""
     noise = torch.Generator().manual_seed(0)
     scores = torch.randn(64, 8 * HEAD, generator=noise) * torch.tensor([0.5, 6.0]).repeat(32)[:, None]
     numbers = torch.rand(64, 1, generator=noise, dtype=torch.float64)

@@ -1,4 +1,5 @@
-"""A model sees what the file says: control tokens are text there, what is too long or unknown is counted."""
+"""A model sees what the file says: control tokens are text there, rows that are too long and unknown characters are
+counted."""
 
 from pathlib import Path
 

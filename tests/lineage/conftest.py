@@ -1,4 +1,4 @@
-"""The home that all tests here look at."""
+"""The fixture is the home that all tests here read."""
 
 from pathlib import Path
 

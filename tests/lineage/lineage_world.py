@@ -1,6 +1,7 @@
-"""A small home made by the real store: problems, a policy, traces, a merged corpus, a model trained on it.
+"""This module makes a small home with the real store: problems, a policy, traces, a merged corpus, a model trained on
+it.
 
-Only the weights are not real. Rows are maths, so that the real verifier can judge them again.
+Only the weights are not real. Rows are maths, so that the real verifier can grade them again.
 """
 
 import shutil
@@ -44,7 +45,7 @@ class World:
         return Library.of(self.home)
 
     def copy(self, target: Path) -> Path:
-        """The artifacts alone, in another place."""
+        """Copies the artifacts alone to another place."""
         return Path(shutil.copytree(self.home / "artifacts", target))
 
 
@@ -86,7 +87,7 @@ def sample(about: Problem, generator: str, index: int = 0, answer: str | None = 
 
 
 class Shop:
-    """Makes artifacts as the verbs do."""
+    """A maker of artifacts like those of the verbs."""
 
     def __init__(self, home: Path) -> None:
         self.store = Store(home)
@@ -99,7 +100,7 @@ class Shop:
         return self._described(ProblemSet, Spec(name, "curate", 1, Seeded(seed=len(name)), {}), make)
 
     def pairs(self, name: str) -> PreferenceSet:
-        """Three to train on, one held out."""
+        """Returns three pairs to train on and one held out."""
 
         def make(draft: Draft) -> BuildResult:
             rows = [
@@ -151,7 +152,7 @@ class Shop:
 
 
 def make_world(home: Path) -> World:
-    """Everything from the problems to the model."""
+    """Makes everything from the problems to the model."""
     shop = Shop(home)
     problems = shop.problems("reasoning_problems", [problem(n, "Apache-2.0" if n == 3 else "MIT") for n in range(1, 9)])
     heldout = shop.problems("heldout_problems", [problem(n) for n in range(20, 24)])

@@ -1,4 +1,4 @@
-"""Laws of the audit: what is whole has no finding; every kind of damage is named, where it is."""
+"""Laws of the audit: an intact home has no finding; every kind of damage is found and named with its place."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def said(root: Path, name: str | None = "sft_corpus", full: bool = False) -> lis
 
 
 def place(world: World, artifact: Artifact, root: Path) -> Path:
-    """Where the copy of `artifact` lies."""
+    """Returns the path of the copy of `artifact`."""
     return root / artifact.path.relative_to(world.home / "artifacts")
 
 
@@ -39,7 +39,7 @@ def flip(path: Path) -> None:
 
 
 def rewrite(folder: Path, **changes: object) -> None:
-    """Another manifest, its digest and seal in order."""
+    """Writes another manifest, with the right digest and checksum."""
     manifest = read_manifest(folder)
     files = list_files(folder)
     changed = manifest.model_copy(update={"files": files, "digest": content_digest(files), **changes})
@@ -114,7 +114,7 @@ def heldout(world: World) -> Sample:
 
 
 def retyped(world: World) -> Sample:
-    """A held-out question, typeset in another way, of a problem that goes by another id."""
+    """A row with a held-out question in another typesetting, about a problem with another id."""
     asked = world.heldout.problems()[0].model_copy(update={"id": "f" * 16, "question": "what is  $20+20$"})
     return sample(asked, world.dev2.digest)
 

@@ -1,4 +1,4 @@
-"""Laws of cards and exports: they say what the rows say, and the tools that they are made for read them."""
+"""Laws of cards and exports: they agree with the rows, and the tools that they are made for read them."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ from r1_pipeline.records import Problem
 
 @pytest.fixture(scope="module")
 def folder(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The corpus, exported: two shards, and rows that were dropped."""
+    """The exported corpus: two shards, and dropped rows."""
     folder = tmp_path_factory.mktemp("export") / "out"
     names = export(world.library, world.corpus, folder)
     assert names == [

@@ -45,7 +45,8 @@ def test_a_copied_folder_is_enough_and_what_it_lacks_is_said(world: World, tmp_p
 
 @pytest.mark.parametrize("name", ["a_prompts", "z_prompts"])
 def test_problem_sets_may_differ_in_their_columns(name: str, world: World, tmp_path: Path) -> None:
-    """A set of prompts has a column for their kinds, other sets have none; whichever is read first."""
+    """A set of prompts has a column for their kinds, other sets have none; the order in which they are read does not
+    matter."""
     home = tmp_path / "home"
     world.copy(home / "artifacts")
     Shop(home).problems(name, [problem(77).model_copy(update={"kind": "helpful"})])

@@ -31,7 +31,7 @@ iteration. The low rate keeps rounding from sending a token to another expert.""
 
 
 def runtime_of(keeps: Sharding | None) -> Runtime:
-    """One process for None."""
+    """Returns the runtime of `keeps`; None means one process."""
     launcher = Torchrun(processes=RANKS, sharding=keeps) if keeps else Inline()
     return runs.RUNTIME.model_copy(update={"launcher": launcher})
 
@@ -41,7 +41,7 @@ def sft(base: Path, draft: Draft, runtime: Runtime) -> None:
 
 
 def sft_balanced(base: Path, draft: Draft, runtime: Runtime) -> None:
-    """At a low rate, as `ON_POLICY`: in 143 tokens one that goes to another expert shows."""
+    """The rate is low, as in `ON_POLICY`: one of 143 tokens that goes to another expert is visible."""
     change = {"expert_bias_rate": 0.25, "learning_rate": 1e-3, "final_learning_rate": 1e-4}
     train_sft(base, [runs.ROWS], runs.SFT.model_copy(update=change), runtime, draft)
 
@@ -69,7 +69,7 @@ def grpo_lora_on_fixed_rollouts(base: Path, draft: Draft, runtime: Runtime) -> N
 
 
 def grpo_on_fixed_rollouts(base: Path, draft: Draft, runtime: Runtime, recipe: Any = TWICE) -> None:
-    """Completions are drawn by their place in the rollout, so that they are the same however many ranks there are."""
+    """The completions depend on their place in the rollout, so that they are the same for any number of ranks."""
     from trl import GRPOTrainer
 
     def drawn(trainer: Any, prompts: list[Any], *_: Any, **__: Any) -> tuple[list[list[int]], None]:
@@ -103,7 +103,7 @@ METHODS: dict[str, Callable[[Path, Draft, Runtime], None]] = {
 
 
 def launch(keeps: Sharding, base: Path, directory: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run methods on real ranks; each leaves its draft in `directory/METHOD`."""
+    """Runs methods on real ranks; each leaves its draft in `directory/METHOD`."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}"]
     command = [*torchrun, __file__, keeps, str(base), str(directory), *arguments]
     environment = {**os.environ, "DS_ACCELERATOR": "cpu"}

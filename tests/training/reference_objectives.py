@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Term = tuple[Array, Array]
-"""Loss of each token, and its derivative by that token's log-probability."""
+"""The loss of each token, and its derivative by that token's log-probability."""
 
 
 def advantages(rewards_NG: Array, scaled: bool) -> Array:
-    """Equation 3 of DeepSeek-R1, with the sample deviation and the 1e-4 beneath it that TRL adds."""
+    """Computes equation 3 of DeepSeek-R1, with the sample deviation and TRL's 1e-4 in the denominator."""
     centred = rewards_NG - rewards_NG.mean(1, keepdims=True)
     return (centred / (rewards_NG.std(1, ddof=1, keepdims=True) + 1e-4) if scaled else centred).ravel()
 
@@ -25,43 +25,43 @@ def log_softmax(logits: Array) -> Array:
 
 
 def k3(logp: Array, reference: Array) -> Term:
-    """Equation 2: r - log r - 1 for r = reference / policy."""
+    """Computes equation 2: r - log r - 1 for r = reference / policy."""
     ratio = np.exp(reference - logp)
     return ratio - np.log(ratio) - 1, 1 - ratio
 
 
 def clipped(ratio: Array, advantage: Array, low: float, high: float) -> Term:
-    """Equation 1: the smaller of both; where the clip decides there is no gradient."""
+    """Computes equation 1, the smaller of both; there is no gradient where the clip decides."""
     free, bound = ratio * advantage, np.clip(ratio, 1 - low, 1 + high) * advantage
     return -np.minimum(free, bound), np.where(free <= bound, -free, 0.0)
 
 
 def weighted(weight: Array, advantage: Array, logp: Array) -> Term:
-    """CISPO, equation 4: a constant weight of the log-probability."""
+    """Computes equation 4 of CISPO: a constant weight of the log-probability."""
     return -weight * advantage * logp, -weight * advantage * np.ones_like(logp)
 
 
 def gated(ratio: Array, advantage: Array, positive: float, other: float) -> Term:
-    """SAPO: sigmoid(t (r - 1)) 4 / t in the place of the ratio."""
+    """Computes SAPO: sigmoid(t (r - 1)) 4 / t instead of the ratio."""
     t = np.where(advantage > 0, positive, other)
     gate = 1 / (1 + np.exp(-t * (ratio - 1)))
     return -4 / t * gate * advantage, -4 * gate * (1 - gate) * ratio * advantage
 
 
 def gamma(log_ratio: Array, mask: Array, advantage: Array) -> Array:
-    """VESPO: w^k exp(k' (1 - w)) of the whole reply's ratio w."""
+    """Computes VESPO: w^k exp(k' (1 - w)) of the whole reply's ratio w."""
     w = np.exp((log_ratio * mask).sum(1, keepdims=True))
     k, decay = np.where(advantage >= 0, 2.0, 3.0), np.where(advantage >= 0, 3.0, 2.0)
     return w**k * np.exp(decay * (1 - w)) * np.ones_like(log_ratio)
 
 
 def by_reply(log_ratio: Array, mask: Array, term: Callable[[Array], Term]) -> Term:
-    """GSPO, equation 7: one ratio, the geometric mean of the tokens'; each token moves it by 1 / |o|."""
+    """Computes equation 7 of GSPO: one ratio, the geometric mean of the tokens'; each token changes it by 1 / |o|."""
     length = np.maximum(mask.sum(1, keepdims=True), 1)
     loss, slope = term(np.exp((log_ratio * mask).sum(1, keepdims=True) / length))
     return loss * np.ones_like(log_ratio), slope * np.ones_like(log_ratio)
 
 
 def mean_of_replies(mask: Array) -> Array:
-    """Weight of each token in (1/G) sum_i (1/|o_i|) sum_t."""
+    """Returns the weight of each token in (1/G) sum_i (1/|o_i|) sum_t."""
     return mask / np.maximum(mask.sum(1, keepdims=True), 1) / len(mask)

@@ -1,4 +1,4 @@
-"""Guards stop at their limit and not before; metrics go by our names."""
+"""Guards stop at their limit and not before; metrics have our names."""
 
 import math
 

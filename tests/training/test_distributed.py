@@ -43,7 +43,7 @@ KEPT = (
 
 @pytest.fixture(scope="module")
 def alone(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every method in this process."""
+    """Runs every method in this process."""
     directory = tmp_path_factory.mktemp("alone")
     for method in COMPARED:
         ranks.METHODS[method](tiny, bare_draft(directory / method), ranks.runtime_of(None))
@@ -54,7 +54,7 @@ def alone(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shared(
     request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Sharding, Path]:
-    """Every method on two ranks."""
+    """Runs every method on two ranks."""
     directory = tmp_path_factory.mktemp(request.param)
     done = ranks.launch(request.param, tiny, directory, *COMPARED, "grpo")
     assert done.returncode == 0, done.stderr

@@ -22,7 +22,7 @@ GRPO = runs.GRPO.model_copy(update={"expert_bias_rate": RATE})
 
 
 def unbalanced(experts: int = 4) -> DeepseekV3ForCausalLM:
-    """Two experts a token of four; the first two have every token, whatever it says."""
+    """A model with two of four experts for each token; the first two get every token."""
     torch.manual_seed(0)
     model = DeepseekV3ForCausalLM(
         DeepseekV3Config(

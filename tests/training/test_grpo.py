@@ -1,4 +1,4 @@
-"""Group relative policy optimization: groups, order, excluded parts, effective batch, and that it learns."""
+"""GRPO is tested for groups, order, excluded parts, effective batch, and learning."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ ON_POLICY = runs.GRPO.model_copy(update={"steps_per_generation": 1, "reference_s
 
 
 class Seen:
-    """A part that remembers what it was shown."""
+    """A reward part that records its arguments."""
 
     def __init__(self, part: PartFn) -> None:
         self.part = part

@@ -1,4 +1,4 @@
-"""A model that exists becomes a base: the same function, our templates, the expected shape or nothing."""
+"""An existing model becomes a base with the same function, our templates and the expected shape, or is refused."""
 
 import json
 from importlib.metadata import PackageNotFoundError
@@ -25,7 +25,7 @@ from r1_pipeline.training.model_shape import shape_in
 
 @pytest.fixture(scope="module")
 def llama(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four layers of 32, with the tokenizer of the tiny model."""
+    """Writes a model of four layers, 32 wide, with the tokenizer of the tiny model."""
     directory = tmp_path_factory.mktemp("llama")
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     torch.manual_seed(0)

@@ -15,7 +15,8 @@ from r1_pipeline.training.model_stats import parameters
 
 
 def test_deepseek_v3_has_the_published_size() -> None:
-    """671B parameters of which 37B are active; 70.272 kB of cache a token in bfloat16 (arXiv 2505.09343, table 1)."""
+    """The published size is 671B parameters, 37B of them active; 70.272 kB of cache a token in bfloat16 (arXiv
+    2505.09343, table 1)."""
     shape = DEEPSEEK_V3_BASE.shape
     assert shape.parameters == 671_026_419_200
     assert round(shape.active_parameters / 1e9) == 38  # 37.55
@@ -42,7 +43,7 @@ def test_the_formula_counts_what_the_checkpoint_holds(tiny: Path) -> None:
 
 
 def test_the_cache_of_a_running_model_is_the_latent_one(tiny: Path) -> None:
-    """What transformers keeps for 5 tokens of one sequence, in float32, is twice `kv_bytes` a token."""
+    """The cache of transformers for 5 tokens of one sequence, in float32, is twice `kv_bytes` a token."""
     model, cache = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32), DynamicCache()
     model(torch.arange(3, 8).view(1, 5), past_key_values=cache, use_cache=True)
     numbers = sum(layer.keys.numel() + layer.values.numel() for layer in cache.layers)
@@ -71,7 +72,7 @@ COUNTED = ("gemma2", "gpt_neox", "granite", "starcoder2")
 
 @pytest.mark.parametrize("kind", [*KNOWN, *COUNTED])
 def test_a_shape_has_the_parameters_and_layers_of_the_model_that_transformers_builds(kind: str) -> None:
-    """At the size that is the default of the architecture, on the meta device."""
+    """The shape has the default size of the architecture, on the meta device."""
     config = AutoConfig.for_model(kind).to_dict()
     shape, model = shape_of(config), meta_model(config)
     assert (shape.counted is None) == (kind in KNOWN)

@@ -1,4 +1,4 @@
-"""Laws of objectives: a name is what its paper says, what no paper means is refused, one's own loss works."""
+"""Laws of objectives: a name has its paper's meaning, a combination of no paper is refused, a user's own loss works."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ OFF_POLICY = runs.GRPO.model_copy(update={"epsilon": 0.02, "learning_rate": 1e-3
 
 
 def clipped(replies: Replies) -> Any:
-    """GRPO's loss, written as a recipe file would."""
+    """Computes GRPO's loss, written as a recipe file would."""
     ratio, advantages = replies.ratio_BT, replies.advantages_B1
     return -(ratio * advantages).minimum(ratio.clamp(0.98, 1.02) * advantages)
 

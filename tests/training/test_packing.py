@@ -31,7 +31,7 @@ LATENT = {
     "first_k_dense_replace": 1,
 }
 PROMPT_LEFT, REPLY_RIGHT = (2, 0, 3, 1), (0, 4, 1, 6)
-"""Padding of each text before and behind it, as in a rollout: prompts are padded left, replies right."""
+"""The padding of each text before and behind it, as in a rollout: prompts are padded left, replies right."""
 
 
 def model_of(kind: str) -> PreTrainedModel:
@@ -41,7 +41,7 @@ def model_of(kind: str) -> PreTrainedModel:
 
 
 def batch() -> dict[str, torch.Tensor]:
-    """Four texts in 10 columns; the first two tokens of each are a prompt."""
+    """Returns four texts in 10 columns; the first two tokens of each are a prompt."""
     draw = torch.Generator().manual_seed(1)
     ids = torch.randint(1, 50, (4, 10), generator=draw)
     column = torch.arange(10)

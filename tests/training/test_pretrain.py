@@ -1,4 +1,4 @@
-"""Each architecture is made, trained and written whole, with a tokenizer that keeps numbers and tags apart."""
+"""Each architecture is built, trained and written whole, with a tokenizer that separates numbers and tags."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Whatever interrupts a run, the weights that come out in the end are the same, bit by bit."""
+"""The final weights of an interrupted run are those of an uninterrupted one, bit by bit."""
 
 import shutil
 import signal

@@ -1,4 +1,4 @@
-"""Rollouts by vLLM: what TRL is told, when a run is stopped, what a CPU cannot do."""
+"""Rollouts by vLLM set TRL's arguments, stop a run on a mismatch, and are refused on a CPU."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What all trainers share: warm-up never eats a whole run, and a model that did not change is not passed off as new."""
+"""All trainers share these laws: warm-up never takes a whole run, and a model that did not change is an error."""
 
 from pathlib import Path
 

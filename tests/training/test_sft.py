@@ -1,4 +1,4 @@
-"""What supervised finetuning learns: the response and its end, nothing of the prompt."""
+"""Supervised finetuning trains on the response and its end, and on nothing of the prompt."""
 
 import logging
 import warnings

@@ -34,12 +34,12 @@ END = 2
 
 @dataclass
 class Step:
-    """One minibatch as the trainer saw it, and what it made of it."""
+    """One minibatch as the trainer received it, and its results."""
 
     inputs: dict[str, torch.Tensor]
     weights: dict[str, torch.Tensor]
     old: dict[str, torch.Tensor]
-    """Weights that sampled."""
+    """The weights that sampled."""
     reference: dict[str, torch.Tensor]
     loss: float
     gradient: dict[str, torch.Tensor]
@@ -47,7 +47,7 @@ class Step:
 
 @dataclass
 class Record:
-    """What was seen of a run."""
+    """The record of a run."""
 
     steps: list[Step] = field(default_factory=list)
     rollouts: list[list[list[int]]] = field(default_factory=list)
@@ -68,7 +68,7 @@ def drawn(rollout: int, row: int) -> list[int]:
 
 
 def paid(ids: Sequence[int]) -> float:
-    """A reward that float32 holds exactly."""
+    """Returns a reward that float32 represents exactly."""
     return sum(ids) % 5 / 4
 
 
@@ -78,7 +78,7 @@ def reward(_: Sequence[Problem], completions: Sequence[Completion], __: Log) -> 
 
 @pytest.fixture
 def record(monkeypatch: pytest.MonkeyPatch) -> Record:
-    """Draws fixed replies, trains in double precision, and keeps every step."""
+    """Draws fixed replies, trains in double precision, and records every step."""
     seen, load, compute = Record(), PreTrainedModel.from_pretrained.__func__, GRPOTrainer._compute_loss
 
     def double(kind: type, *where: Any, **options: Any) -> Any:
@@ -114,7 +114,7 @@ class Batch:
     advantage: paper.Array
     mask: paper.Array
     tokens: float
-    """Tokens that count in the rollout, for each of its minibatches."""
+    """The number of tokens that count in the rollout, for each of its minibatches."""
 
     @property
     def ratio(self) -> paper.Array:
@@ -122,7 +122,7 @@ class Batch:
 
 
 Formula = Callable[[Batch], tuple[paper.Term, paper.Array]]
-"""Loss and slope of each token, and the weight of each token in the mean."""
+"""The loss and derivative of each token, and the weight of each token in the mean."""
 FORMULAS: dict[str, tuple[Objective, Formula]] = {
     "grpo": (
         OBJECTIVES["grpo"],
@@ -200,7 +200,7 @@ def test_every_step_is_the_papers(name: str, record: Record, tiny: Path, tmp_pat
 
 
 def advantages_of(rollout: list[list[int]], scaled: bool) -> dict[tuple[int, ...], float]:
-    """The advantage of each reply among those of its problem."""
+    """Returns the advantage of each reply among those of its problem."""
     rewards = np.array([paid(ids) for ids in rollout]).reshape(-1, GROUP)
     return dict(zip(map(tuple, rollout), paper.advantages(rewards, scaled), strict=True))
 
@@ -208,7 +208,7 @@ def advantages_of(rollout: list[list[int]], scaled: bool) -> dict[tuple[int, ...
 def batch_of(
     model: Any, step: Step, rollout: list[list[int]], advantage_of: dict[tuple[int, ...], float], left_out: bool
 ) -> tuple[Batch, paper.Term]:
-    """The minibatch from the replies that were drawn, and the KL term of its tokens."""
+    """Returns the minibatch from the replies that were drawn, and the KL term of its tokens."""
     rows = [tuple(row[row != 0].tolist()) for row in step.inputs["completion_ids"]]  # 0 pads, and is never drawn
     width = step.inputs["completion_ids"].shape[1]
 
@@ -231,7 +231,7 @@ def batch_of(
 
 
 def logp_of(model: Any, step: Step, weights: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Log-probabilities of the replies' tokens, by the model's own logits."""
+    """Returns the log-probabilities of the replies' tokens, from the model's own logits."""
     model.load_state_dict(weights)
     tokens, seen = (
         torch.cat([step.inputs[f"prompt_{what}"], step.inputs[f"completion_{what}"]], dim=1) for what in ("ids", "mask")
@@ -245,7 +245,7 @@ def logp_of(model: Any, step: Step, weights: dict[str, torch.Tensor]) -> torch.T
 
 
 def gradient_of(model: Any, step: Step, slope: paper.Array) -> dict[str, torch.Tensor]:
-    """From the slope by each log-probability to the slope by each weight."""
+    """Returns the derivative by each weight from the derivative by each log-probability."""
     model.zero_grad()
     (logp_of(model, step, step.weights) * torch.from_numpy(slope)).sum().backward()
     return {name: weight.grad for name, weight in model.named_parameters() if name in step.gradient}

@@ -67,7 +67,7 @@ needs_peft = pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason
 
 
 def again(recipe: Recipe, **changes: object) -> Recipe:
-    """A recipe with some fields changed, and checked."""
+    """Returns a recipe with some fields changed, and checked."""
     return type(recipe)(**{**dict(recipe), **changes})
 
 
@@ -124,7 +124,7 @@ def run_reward_model(
 
 
 def run_sft_lora(base: Path, draft: Draft) -> None:
-    """With dropout, so that a resumed run must draw what the uninterrupted one drew."""
+    """Runs SFT with LoRA and dropout, so that a resumed run must draw what the uninterrupted one drew."""
     run_sft(base, draft, SFT.model_copy(update={"lora": LORA.model_copy(update={"dropout": 0.1})}))
 
 
@@ -151,7 +151,7 @@ def digests(directory: Path) -> dict[str, str]:
 
 
 class Killer(Observer):
-    """kill -9 of this very process once a step has been logged."""
+    """A callback that kills this process with signal 9 once a step has been logged."""
 
     def __init__(self, step: int) -> None:
         self.step = step
