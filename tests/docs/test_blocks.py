@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from blocks import INCLUDED, MARK, ROOT, Block, Shell, blocks, pages
 
+from r1_pipeline.data.ingest.mapping import load_mapping
+from r1_pipeline.profiles import load_profile
+from r1_pipeline.profiles.runtimes import with_runtime
+
 EXAMPLES = (ROOT / "tests" / "examples" / "test_examples.py").read_text(encoding="utf-8")
-RUN = ("file", "program", "commands")
-
-
-def everything() -> list[Block]:
-    return [block for page in pages() for block in blocks(page)]
+RUN = ("program", "commands")
+EVERYTHING = [block for page in pages() for block in blocks(page)]
+TABLES = [block for block in EVERYTHING if block.kind == "file" and block.title.endswith(".toml")]
 
 
 @pytest.mark.parametrize("page", pages())
@@ -27,16 +29,14 @@ def test_every_block_is_run_or_says_why_not(page: str) -> None:
 
 
 def test_a_block_that_another_test_runs_is_named_by_that_test() -> None:
-    others = [
-        (block, found["test"]) for block in everything() if (found := MARK.fullmatch(block.mark)) and found["test"]
-    ]
+    others = [(block, found["test"]) for block in EVERYTHING if (found := MARK.fullmatch(block.mark)) and found["test"]]
     assert others
     for block, test in others:
         assert Path(block.page).name in (ROOT / test).read_text(encoding="utf-8"), f"{block.place}: {test}"
 
 
 def test_an_example_is_included_from_the_file_that_its_test_runs() -> None:
-    files = [found["file"] for block in everything() if (found := INCLUDED.fullmatch(block.body.strip()))]
+    files = [found["file"] for block in EVERYTHING if (found := INCLUDED.fullmatch(block.body.strip()))]
     assert len(files) == len(set(files))
     for file in files:
         assert (ROOT / file).is_file()
@@ -76,6 +76,18 @@ def test_a_block_that_is_neither_is_refused(mark: str, info: str, body: str) -> 
         _ = Block("page.md", 1, mark, info, body).kind
 
 
+@pytest.mark.parametrize("block", TABLES, ids=[block.place for block in TABLES])
+def test_a_mapping_or_runtime_is_read_by_the_project(block: Block, tmp_path: Path) -> None:
+    """Reads each with the reader of the project; a page that shows a sources file runs it."""
+    (tmp_path / "shown.toml").write_text(block.body, encoding="utf-8")
+    table = tomllib.loads(block.body)
+    if "makes" in table:
+        assert load_mapping("shown.toml", tmp_path).makes == table["makes"]
+    elif "source" not in table:
+        runtime = with_runtime(load_profile("smoke", 0), tmp_path / "shown.toml").runtime.model_dump()
+        assert all(runtime[name] == value for name, value in table.items() if not isinstance(value, dict))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in pages() if any(block.kind in RUN for block in blocks(page))])
 def test_a_page_does_what_it_says(page: str, made: Path, shell: Shell, tmp_path: Path) -> None:
@@ -97,6 +109,4 @@ def write(path: Path, block: Block) -> None:
     """Writes the file that a block is, as one that was written a while ago."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(block.body, encoding="utf-8")
-    if path.suffix == ".toml":
-        tomllib.loads(block.body)
     os.utime(path, (path.stat().st_mtime - 60,) * 2)
