@@ -10,11 +10,12 @@ from blocks import ROOT, Shell
 
 
 @pytest.fixture(scope="session")
-def shell() -> Shell:
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     """Runs a command line in a folder as a user would, with `r1` of this checkout and the profile `smoke`."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("R1_", "MLFLOW_", "DAGSTER_"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**clean, "PATH": path, "PYTHONPATH": str(ROOT), "R1_PROFILE": "smoke"}
+    environment["HF_DATASETS_CACHE"] = str(tmp_path_factory.mktemp("datasets"))
 
     def run(folder: Path, command: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
