@@ -16,6 +16,8 @@ from r1_pipeline.runtime.jobs import Call, Job, job_of
 from r1_pipeline.runtime.launch import command
 from r1_pipeline.runtime.rank import Launched, work
 from r1_pipeline.settings.launchers import AnyLauncher, Inline, RayTrain, Subprocess, Torchrun
+from r1_pipeline.training.lora import Lora
+from r1_pipeline.training.model_shape import shape_in
 from r1_pipeline.training.sft import SftRecipe
 from r1_pipeline.verbs import finetune
 
@@ -29,6 +31,21 @@ def test_a_subprocess_makes_the_same_bytes_and_is_heard(home: Homes, profile: Pr
     assert launched.statistics == inline.statistics
     assert heard.steps == [1, 2, 3, 4, 5, 6]
     assert heard.losses == [row["loss"] for row in launched.metrics()]
+
+
+def test_adapters_are_merged_in_a_subprocess_and_named_in_the_manifest(home: Homes, profile: Profile) -> None:
+    pytest.importorskip("peft", reason="peft is not installed")
+    here, there, lora = home("here"), home("there"), Lora(rank=4, alpha=8.0, modules=("o_proj",))
+    recipe = sft(profile, lora=lora, expert_bias_rate=0.0)
+    inline = finetune(here.at("dev1", Inline()), here.base, here.corpus, recipe)
+    launched = finetune(there.at("dev1", Subprocess()), there.base, there.corpus, recipe)
+    assert launched.digest == inline.digest
+    (layers,) = (layer for layer in shape_in(inline.path).linears if layer.name == "o_proj")
+    assert launched.statistics["lora"] == {
+        **{"rank": 4, "alpha": 8.0, "dropout": 0.0, "modules": ["o_proj"]},
+        "trainable_parameters": 4 * (layers.inputs + layers.outputs) * layers.count,
+    }
+    assert launched.statistics["parameters"] == shape_in(here.base.path).parameters
 
 
 def test_an_error_in_a_subprocess_is_raised_as_the_error_that_it_was(home: Homes, profile: Profile) -> None:
