@@ -26,7 +26,7 @@ os.environ.setdefault("POLARS_MAX_THREADS", "1")
 import numpy as np
 import polars as pl
 
-from r1_pipeline.data.screening.contamination import contaminated, index, pairs_sharing
+from r1_pipeline.data.screening.contamination import build_index, contaminated, pairs_sharing
 from r1_pipeline.data.screening.ngrams import tokenize
 from r1_pipeline.data.screening.normalization import FIGURE
 from r1_pipeline.data.screening.rows import STANDARD_SCREENING, screen_rows
@@ -232,7 +232,7 @@ def beside_datatrove(train: pl.DataFrame, items: pl.DataFrame) -> dict[str, Any]
     """Compares both tools on the questions of the training sets, with reformatted items planted among them."""
     leaked = items.with_columns(id=pl.lit("leak:") + pl.col("id"), text=pl.Series(map(reformatted, items["text"])))
     rows = pl.concat([train.select("id", text="question"), leaked])
-    held = index(items, STANDARD_SCREENING.contamination)
+    held = build_index(items, STANDARD_SCREENING.contamination)
     started = time.perf_counter()
     found = contaminated(rows["text"], tokenize(rows["text"]), held)
     ours_seconds = time.perf_counter() - started

@@ -28,7 +28,7 @@ from r1_pipeline.data.templates import reply, summarize
 from r1_pipeline.generation import sampling
 from r1_pipeline.generation.engine import Progress
 from r1_pipeline.generation.grade_completions import grade_completions
-from r1_pipeline.generation.rejection import RejectionRecipe, keep_samples, screened
+from r1_pipeline.generation.rejection import RejectionRecipe, keep_samples, screen_completions
 from r1_pipeline.generation.sampling import SamplingRecord, SamplingSubject
 from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.profiles import Profile, load_profile
@@ -141,7 +141,7 @@ def worked(at: BuildContext, file: Path, base: Checkpoint, problems: ProblemSet,
             )
             judged = grade_completions(said, problems.problems(), grader, "chat")
         asked = SamplingRecord.model_validate_json((draft.path / "asked.json").read_text(encoding="utf-8"))
-        passed, dropped = screened(judged, problems.problems(), recipe.keep)
+        passed, dropped = screen_completions(judged, problems.problems(), recipe.keep)
         rows, others = keep_samples(passed, problems.problems(), asked, recipe.keep.per_problem)
         write_samples(draft.path, rows)
         return BuildResult({"rows": len(rows), "dropped": len(dropped) + len(others)})

@@ -23,7 +23,7 @@ from r1_pipeline.generation.engine_factory import ENGINES, EngineKind, add_engin
 from r1_pipeline.generation.fake_engine import FakeEngine
 from r1_pipeline.generation.rejection import RewriteKeepRecipe, RewriteRecipe
 from r1_pipeline.generation.rewriting import REWRITES, Accepted, ByCheckpoint, ByServer, Rewrite, rewrite_prompt
-from r1_pipeline.generation.sampling import SamplingRecord, schema
+from r1_pipeline.generation.sampling import SamplingRecord, completion_schema
 from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.lineage.audit import audit
 from r1_pipeline.lineage.library import Library
@@ -139,7 +139,7 @@ def answers(store: Store, problems: ProblemSet) -> Completions:
     ]  # fmt: skip
 
     def make(draft: Draft) -> BuildResult:
-        write_table(draft.path / "completions.parquet", pl.DataFrame(rows, schema=schema()))
+        write_table(draft.path / "completions.parquet", pl.DataFrame(rows, schema=completion_schema()))
         (draft.path / "asked.json").write_text(asked.model_dump_json(), encoding="utf-8")
         return BuildResult({"rows": len(rows)})
 

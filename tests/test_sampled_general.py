@@ -21,7 +21,7 @@ from r1_pipeline.errors import ArtifactError, RecipeError
 from r1_pipeline.generation.engine_factory import ENGINES, EngineKind, add_engine
 from r1_pipeline.generation.fake_engine import FakeEngine
 from r1_pipeline.generation.judgements import AcceptRecipe, ByJudge, ByReward, Judgement, SampleGeneralRecipe
-from r1_pipeline.generation.sampling import SamplingRecipe, SamplingRecord, schema
+from r1_pipeline.generation.sampling import SamplingRecipe, SamplingRecord, completion_schema
 from r1_pipeline.lineage.judgements import check_judgements
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.profiles import load_profile
@@ -111,7 +111,7 @@ def answers(store: Store, prompts: ProblemSet) -> Completions:
     ]  # fmt: skip
 
     def make(draft: Draft) -> BuildResult:
-        write_table(draft.path / "completions.parquet", pl.DataFrame(rows, schema=schema()))
+        write_table(draft.path / "completions.parquet", pl.DataFrame(rows, schema=completion_schema()))
         (draft.path / "asked.json").write_text(asked.model_dump_json(), encoding="utf-8")
         return BuildResult({"rows": len(rows)})
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from r1_pipeline.artifacts.tables import ShardWriter
 from r1_pipeline.cli.screen_output import Proof, write_rows
 from r1_pipeline.data.ingest.files import READERS, Broken, format_of, read_rows
-from r1_pipeline.data.screening.boilerplate import loss
+from r1_pipeline.data.screening.boilerplate import loss_warning
 from r1_pipeline.data.screening.normalization import tokens
 from r1_pipeline.data.screening.rows import BATCH_CHARACTERS, ROW_REASONS, STANDARD_SCREENING, screen_rows
 from r1_pipeline.errors import R1Error, RecipeError
@@ -74,7 +74,7 @@ def screen_file(
         with TemporaryDirectory(dir=out) as scratch:
             texts = _store_texts(source_rows, Path(scratch))
             result = screen_rows(texts, items, STANDARD_SCREENING, threads)
-            lost = loss(result, texts)
+            lost = loss_warning(result, texts)
     except R1Error:
         if not existed:
             out.rmdir()  # a file that cannot be screened leaves nothing

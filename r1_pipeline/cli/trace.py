@@ -28,8 +28,8 @@ TraceResult = Node | list[Share] | list[Learner]
 def run_trace(library: Library, what: str, *, sources: bool, models: bool) -> TraceResult:
     """The tree of a row, the sources of a model, or the models behind which something stands."""
     if sources:
-        return training_data.sources(library, library.find(what))
-    return training_data.models(library, what) if models else trace(library, what)
+        return training_data.training_sources(library, library.find(what))
+    return training_data.models_trained_on(library, what) if models else trace(library, what)
 
 
 def render_trace(result: TraceResult) -> Tree | Table:

@@ -156,10 +156,10 @@ def _without_overlap(sides: Sides[T]) -> Sides[T]:
 
 def _names(row: Problem | PreferencePair) -> tuple[str, str, str]:
     """Returns the three values of a row, content id, fact and question, of which duplicates share at least one."""
-    return row.id, Origin.of(row.source).fact, asked(row)
+    return row.id, Origin.of(row.source).fact, normalized_question(row)
 
 
-def asked(row: Problem | PreferencePair) -> str:
+def normalized_question(row: Problem | PreferencePair) -> str:
     """Returns the question or prompt of a row with normalized spacing and Unicode composition."""
     text = row.question if isinstance(row, Problem) else row.prompt
     return " ".join(unicodedata.normalize("NFC", text).split())
@@ -178,12 +178,15 @@ def curate_pairs(recipe: CuratePreferencesRecipe, runtime: Runtime, draft: Draft
 
 def _without_opposites(sides: Sides[PreferencePair]) -> Sides[PreferencePair]:
     """Returns `sides` without pairs that prefer opposite replies; both are dropped, since neither can be trusted."""
-    seen = {(row.kind, asked(row), row.chosen, row.rejected): row.source for row in (*sides.train, *sides.heldout)}
+    seen = {
+        (row.kind, normalized_question(row), row.chosen, row.rejected): row.source
+        for row in (*sides.train, *sides.heldout)
+    }
     dropped = list(sides.dropped)
 
     def sound(rows: Iterable[PreferencePair]) -> Iterable[PreferencePair]:
         for row in rows:
-            if other := seen.get((row.kind, asked(row), row.rejected, row.chosen)):
+            if other := seen.get((row.kind, normalized_question(row), row.rejected, row.chosen)):
                 dropped.append(Place.of(row.source).drop(CONTRADICTORY, f"{place_of(other)} prefers the other reply"))
             else:
                 yield row

@@ -70,7 +70,7 @@ def allowed(expression: str, permitted: Collection[str]) -> bool:
     return expression in permitted or any_of()
 
 
-def pages(expression: str) -> list[str]:
+def spdx_pages(expression: str) -> list[str]:
     """Returns the page in the SPDX list of each licence in `expression`; `LicenseRef-NAME` has none."""
     names = [name.removesuffix("+") for name in _names(expression)]
     return [f"https://spdx.org/licenses/{name}" for name in names if not name.startswith("LicenseRef-")]

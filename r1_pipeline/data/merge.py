@@ -25,7 +25,7 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Corpus
 from r1_pipeline.artifacts.tables import ShardWriter, schema_of, stored_bytes
 from r1_pipeline.data.corpus import SAMPLES, heldout_problem
-from r1_pipeline.data.screening.boilerplate import loss
+from r1_pipeline.data.screening.boilerplate import loss_warning
 from r1_pipeline.data.screening.dropped import DROPPED, dropped_frame
 from r1_pipeline.data.screening.rows import RowsRecipe, screen_rows
 from r1_pipeline.data.templates import chat_reasoning
@@ -83,8 +83,8 @@ def merge_parts(
         {"id": [problem.id for problem in heldout], "text": [problem.question for problem in heldout]},
         schema={"id": pl.String, "text": pl.String},
     )
-    dropped = screen_rows(texts, items, recipe.screening, threads, _about(rows, heldout), cluster)
-    if warning := loss(dropped, texts):
+    dropped = screen_rows(texts, items, recipe.screening, threads, _heldout_rows(rows, heldout), cluster)
+    if warning := loss_warning(dropped, texts):
         draft.note(warning)
     places, surplus = _places(rows, dropped["row"].to_numpy(), recipe)
     dropped = pl.concat([dropped, surplus], how="diagonal").sort("row")
@@ -109,7 +109,7 @@ def order_keys(ids: "pl.Series", seed: int) -> Keys:
     return key ^ (key >> np.uint64(31))
 
 
-def _about(rows: "pl.LazyFrame", heldout: Sequence[Problem]) -> "pl.DataFrame":
+def _heldout_rows(rows: "pl.LazyFrame", heldout: Sequence[Problem]) -> "pl.DataFrame":
     """Returns `row`, `against` and `reason` of the rows about a held-out problem, by its id or its exact question."""
     import polars as pl
 

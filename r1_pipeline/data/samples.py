@@ -24,14 +24,14 @@ def sample_id(row: Mapping[str, Any]) -> str:
     return fingerprint([*(row[name] for name in HASHED), *others])[:16]
 
 
-def identified(**columns: Any) -> Sample:
+def sample_with_id(**columns: Any) -> Sample:
     """Returns the row with these columns, all but the id, which it computes."""
     unnamed = Sample(sample_id="", **columns)
     return unnamed.model_copy(update={"sample_id": sample_id(unnamed.model_dump(mode="json"))})
 
 
-def answer_to(problem: Problem, response: str, **columns: Any) -> Sample:
+def sample_from_problem(problem: Problem, response: str, **columns: Any) -> Sample:
     """Returns the row in which `problem` is answered with `response`; `columns` are all that the problem does not
     provide."""
     from_problem = problem.model_dump(include={"domain", "language", "source", "licence", "question", "rounds"})
-    return identified(problem_id=problem.id, response=response, **from_problem, **columns)
+    return sample_with_id(problem_id=problem.id, response=response, **from_problem, **columns)

@@ -24,7 +24,7 @@ from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation.rejudge import Rejudged
 from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.generation.scripted_replies import ENGINE
-from r1_pipeline.generation.tokens import characters, unknown
+from r1_pipeline.generation.tokens import character_counts, unknown_characters
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Domain, Language, Outcome, Problem, Record
 from r1_pipeline.rewards.reward_hacks import undetected_hacks
@@ -177,9 +177,9 @@ def recheck_agrees(rows: Iterable[Rejudged]) -> Gate:
 
 def known_characters(rows: Artifact, tokenizers: Mapping[str, "PreTrainedTokenizerBase"], limits: GateLimits) -> Gate:
     """The models that read a set see what it says: none of their tokenizers, by base, lacks many of its characters."""
-    found = characters("".join(frame[name]) for frame in rows.batches(READ[type(rows)]) for name in frame.columns)
+    found = character_counts("".join(frame[name]) for frame in rows.batches(READ[type(rows)]) for name in frame.columns)
     total = sum(found.values())
-    missing = {name: unknown(found, tokenizer) for name, tokenizer in tokenizers.items()}
+    missing = {name: unknown_characters(found, tokenizer) for name, tokenizer in tokenizers.items()}
     worst = max(missing, key=lambda name: sum(found[character] for character in missing[name]))
     count = sum(found[character] for character in missing[worst])
     shown = ", ".join(f"{character!r}" for character in missing[worst][:SHOWN])

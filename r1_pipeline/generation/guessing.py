@@ -92,7 +92,7 @@ def screen_guesses(screened: "pl.DataFrame", problems: Iterable[Problem], recipe
     def explained(problem_id: str, reasoning: str) -> float | None:
         known = guessable[problem_id]
         by_test = odds[problem_id] <= recipe.level and not (recipe.stated and known.options)
-        return None if by_test or states(reasoning, known.options, known.answer) else odds[problem_id]
+        return None if by_test or states_value(reasoning, known.options, known.answer) else odds[problem_id]
 
     rows = screened.select("problem_id", "reason", "reasoning").iter_rows()
     found = [None if reason or id_ not in odds else explained(id_, text or "") for id_, reason, text in rows]
@@ -156,7 +156,7 @@ def options_of(question: str) -> dict[str, str]:
     return {}
 
 
-def states(reasoning: str, options: Mapping[str, str], chosen: str) -> bool:
+def states_value(reasoning: str, options: Mapping[str, str], chosen: str) -> bool:
     """Returns true if the last option value that `reasoning` states is that of the option `chosen`.
 
     A value next to its letter, and values in a row, repeat the list of options and state nothing.

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from r1_pipeline.data.samples import answer_to
+from r1_pipeline.data.samples import sample_from_problem
 from r1_pipeline.data.templates import reply, split_reply
 from r1_pipeline.engines import AnyEngine, Transformers
 from r1_pipeline.errors import RecipeError
@@ -217,7 +217,7 @@ def _sample(
     judgement: Judgement,
     record: SamplingRecord,
 ) -> Sample:
-    return answer_to(
+    return sample_from_problem(
         problem,
         response,
         generator=record.model_digest,

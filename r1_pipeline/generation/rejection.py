@@ -11,12 +11,12 @@ wording (`rewriting`).
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from r1_pipeline.data.samples import answer_to
+from r1_pipeline.data.samples import sample_from_problem
 from r1_pipeline.data.screening.replies import ReplyRecipe, screen_replies
 from r1_pipeline.generation.grade_completions import grade_completions
 from r1_pipeline.generation.guessing import GuessingRecipe, screen_guesses
 from r1_pipeline.generation.rewriting import Accepted, ByCheckpoint, Rewrite, Rewriter, Writer
-from r1_pipeline.generation.sampling import SamplingRecipe, SamplingRecord, schema
+from r1_pipeline.generation.sampling import SamplingRecipe, SamplingRecord, completion_schema
 from r1_pipeline.recipe import AddedField, Recipe
 from r1_pipeline.records import STORED, Outcome, Problem, Sample
 from r1_pipeline.rewards.verifier import Grader
@@ -70,7 +70,7 @@ class RewriteResult(NamedTuple):
     writer: str
 
 
-def screened(
+def screen_completions(
     judged: "pl.DataFrame", problems: Sequence[Problem], recipe: KeepRecipe
 ) -> tuple["pl.DataFrame", list[Drop]]:
     """Returns the rows that pass and the dropped rows, each in their order."""
@@ -100,7 +100,7 @@ def rewrite_all(
         else:
             own = {"text": made.response, "token_ids": tokenize(made.response), "finish_reason": "stop"}
             rewritten.append({**{name: row[name] for name in STORED}, **own})
-    again = grade_completions(pl.DataFrame(rewritten, schema=schema()), problems, grader, "chat")
+    again = grade_completions(pl.DataFrame(rewritten, schema=completion_schema()), problems, grader, "chat")
     kept, more = _parted(screen_replies(again, rules), again.columns, "rewritten_")
     return RewriteResult(kept, [*dropped, *more], rewrites, rewriter.writer)
 
@@ -150,7 +150,7 @@ def _dropped(row: Mapping[str, Any], reason: str) -> Drop:
 def _sample(
     problem: Problem, response: str, row: Mapping[str, Any], record: SamplingRecord, writer: str | None
 ) -> Sample:
-    return answer_to(
+    return sample_from_problem(
         problem,
         response,
         generator=record.model_digest,

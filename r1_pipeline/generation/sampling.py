@@ -144,10 +144,12 @@ def complete_requests(
     missing = [index for index in range(len(shards)) if index not in frames]
     for at, completions in _complete_shards(engine, [shards[index] for index in missing], sampling):
         index = missing[at]
-        frames[index] = pl.DataFrame([completion.model_dump() for completion in completions], schema=schema())
+        frames[index] = pl.DataFrame(
+            [completion.model_dump() for completion in completions], schema=completion_schema()
+        )
         write_atomically(paths[index], partial(write_table, frame=frames[index]))
         draft.log(len(frames), len(shards), {**_progress(completions), **engine.usage()})
-    return pl.concat([pl.DataFrame(schema=schema()), *(frames[index] for index in range(len(shards)))])
+    return pl.concat([pl.DataFrame(schema=completion_schema()), *(frames[index] for index in range(len(shards)))])
 
 
 def _complete_shards(
@@ -161,7 +163,7 @@ def _complete_shards(
             yield index, engine.generate(part, sampling)
 
 
-def schema() -> "dict[str, pl.DataType | type[pl.DataType]]":
+def completion_schema() -> "dict[str, pl.DataType | type[pl.DataType]]":
     """Returns the columns of `sample_completions` with their types."""
     import polars as pl
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from r1_pipeline.data.origin import Origin
-from r1_pipeline.data.samples import answer_to
+from r1_pipeline.data.samples import sample_from_problem
 from r1_pipeline.data.templates import reply, split_reply
 from r1_pipeline.data.toy_general import Manner, scripted_reply
 from r1_pipeline.records import Outcome, Problem, Sample, Verdict
@@ -46,7 +46,7 @@ def scripted_samples(
 
 def scripted_sample(problem: Problem, response: str, verdict: Verdict, tokens: int, index: int = 0) -> Sample:
     """Returns the row with a written answer to `problem`; `index` distinguishes several replies to it."""
-    return answer_to(
+    return sample_from_problem(
         problem,
         response,
         generator=Origin.of(problem.source).place,

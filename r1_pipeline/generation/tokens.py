@@ -93,7 +93,7 @@ def tokenize_with(model: Path) -> Callable[[str], list[int]]:
     return lambda text: list(tokenizer(text)["input_ids"])
 
 
-def characters(texts: Iterable[str]) -> dict[str, int]:
+def character_counts(texts: Iterable[str]) -> dict[str, int]:
     """Returns the number of occurrences of each character in `texts`, the most frequent first."""
     counts = np.zeros(CODE_POINTS, dtype=np.int64)
     for text in texts:
@@ -103,7 +103,7 @@ def characters(texts: Iterable[str]) -> dict[str, int]:
     return {chr(code): int(counts[code]) for code in codes}
 
 
-def unknown(found: Iterable[str], tokenizer: "PreTrainedTokenizerBase") -> list[str]:
+def unknown_characters(found: Iterable[str], tokenizer: "PreTrainedTokenizerBase") -> list[str]:
     """Returns those of these characters that a model cannot see, since the tokenizer has only control tokens for them.
 
     White space may have no token.

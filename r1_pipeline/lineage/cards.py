@@ -1,8 +1,8 @@
 """A card describes an artifact to people and tools; it is rendered from what the store knows and the rows say.
 
 Sets of rows carry theirs, `card/README.md` (in Hugging Face's format) and `card/croissant.json`, from the time they are
-made; both name the tables by their paths in an export (`exported`). Licences, languages and sources are counted in the
-rows. A model's card is rendered when it is exported, since its evaluations come later.
+made; both name the tables by their paths in an export (`export_path`). Licences, languages and sources are counted in
+the rows. A model's card is rendered when it is exported, since its evaluations come later.
 Not covered: whether a card is true (`audit`).
 """
 
@@ -21,7 +21,7 @@ from r1_pipeline.data.licences import OTHER, hub_name, slug
 from r1_pipeline.evaluation import paper
 from r1_pipeline.lineage.croissant import croissant
 from r1_pipeline.lineage.library import Library
-from r1_pipeline.lineage.training_data import counted, sources
+from r1_pipeline.lineage.training_data import row_counts, training_sources
 from r1_pipeline.recipe import canonical_value, fingerprint
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ def write_data_card(folder: Path, kind: type[Artifact], spec: Spec, facts: Build
     import polars as pl
 
     written = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.parquet"))}
-    tables = {exported(kind, name): path for name, path in written.items() if _holds_rows(kind, name)}
+    tables = {export_path(kind, name): path for name, path in written.items() if _holds_rows(kind, name)}
     rows = pl.scan_parquet(list(tables.values()))
-    shares = counted(rows)
+    shares = row_counts(rows)
     licences = dict(shares.group_by("licence").agg(pl.col("rows").sum()).sort("licence").iter_rows())
     languages = rows.select(pl.col("language").unique().sort()).collect()["language"].to_list()
     fp = fingerprint(spec.payload())
@@ -71,7 +71,7 @@ def write_data_card(folder: Path, kind: type[Artifact], spec: Spec, facts: Build
     (folder / CARD / CROISSANT).write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def exported(kind: type[Artifact], name: str) -> str:
+def export_path(kind: type[Artifact], name: str) -> str:
     """Returns the path of an artifact's file in an export: the card on top, rows in `data/`, other tables in
     `aside/`."""
     if kind.rows and name.endswith(".parquet"):
@@ -83,7 +83,7 @@ def _holds_rows(kind: type[Artifact], name: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in kind.rows)
 
 
-def stated(artifact: Artifact) -> dict[str, Any]:
+def card_fields(artifact: Artifact) -> dict[str, Any]:
     """Returns `name`, `stage`, `fingerprint`, `rows` and `licences` from the card of a set of rows; empty if it has
     none."""
     from huggingface_hub import DatasetCard
@@ -97,7 +97,7 @@ def model_card(model: Artifact, library: Library) -> str:
     folder."""
     from huggingface_hub import ModelCard, ModelCardData
 
-    shares = sources(library, model)
+    shares = training_sources(library, model)
     parents = [edge.name for edge in model.manifest.inputs.values() if edge.kind == model.kind]
     scores = evaluations(model, library)
     data = ModelCardData(

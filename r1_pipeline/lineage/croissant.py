@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from r1_pipeline.artifacts.manifest import sha256_of
-from r1_pipeline.data.licences import pages
+from r1_pipeline.data.licences import spdx_pages
 
 CONTEXT: dict[str, Any] = {
     "@language": "en",
@@ -84,7 +84,7 @@ def croissant(
 
 def _licence(expression: str) -> str | dict[str, Any]:
     """Returns the page of a listed licence; of any other its expression, with the pages of the listed parts."""
-    found = pages(expression)
+    found = spdx_pages(expression)
     if found == [f"https://spdx.org/licenses/{expression}"]:
         return found[0]
     return {"@type": "sc:CreativeWork", "name": expression} | ({"url": found} if found else {})

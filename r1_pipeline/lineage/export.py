@@ -13,7 +13,7 @@ from pathlib import Path
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.manifest import LOGS, MANIFEST, sha256_of
 from r1_pipeline.errors import ArtifactError, CorruptArtifactError
-from r1_pipeline.lineage.cards import README, exported, model_card
+from r1_pipeline.lineage.cards import README, export_path, model_card
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.lineage.training_data import Model
 
@@ -32,7 +32,7 @@ def export(library: Library, artifact: Artifact, target: Path) -> list[str]:
     try:
         for entry in artifact.manifest.files:
             if not entry.path.startswith(f"{LOGS}/"):
-                _copy(artifact.path / entry.path, draft / exported(type(artifact), entry.path), entry.sha256)
+                _copy(artifact.path / entry.path, draft / export_path(type(artifact), entry.path), entry.sha256)
         shutil.copyfile(artifact.path / MANIFEST, draft / MANIFEST)
         if isinstance(artifact, Model):
             (draft / README).write_text(model_card(artifact, library), encoding="utf-8")

@@ -28,10 +28,10 @@ class Finding(Record):
 
 def finding(artifact: Artifact, where: str, what: str) -> Finding:
     """Returns a finding about `artifact`."""
-    return Finding(artifact=called(artifact), where=where, what=what)
+    return Finding(artifact=short_name(artifact), where=where, what=what)
 
 
-def called(artifact: Artifact) -> str:
+def short_name(artifact: Artifact) -> str:
     """Returns `NAME@FINGERPRINT` with 12 digits, as `Library.find` accepts it."""
     return f"{artifact.name}@{artifact.path.name[:12]}"
 
@@ -74,10 +74,10 @@ def check_chain(artifact: Artifact, library: Library) -> Iterator[Finding]:
             why = library.unreadable.get(address, f"is not under {library.root}")
             yield finding(artifact, f"input {edge}", f"{reference.name}@{reference.fingerprint[:12]}: {why}")
         elif what := _broken(reference, source):
-            yield finding(artifact, f"input {edge}", f"was made from another {called(source)}: {what}")
+            yield finding(artifact, f"input {edge}", f"was made from another {short_name(source)}: {what}")
     for reader, reference in library.downstream(artifact):
         if what := _broken(reference, artifact):
-            yield finding(artifact, MANIFEST, f"is not what {called(reader)} was made from: {what}")
+            yield finding(artifact, MANIFEST, f"is not what {short_name(reader)} was made from: {what}")
 
 
 def _broken(reference: InputRef, source: Artifact) -> str | None:

@@ -62,13 +62,13 @@ class Library:
         """
         asset, _, fp = name.partition("@")
 
-        def called(address: Address) -> bool:
+        def matches(address: Address) -> bool:
             return address[1] == asset and address[2].startswith(fp)
 
-        found = [artifact for address, artifact in self.artifacts.items() if called(address)]
+        found = [artifact for address, artifact in self.artifacts.items() if matches(address)]
         if not found:
             for address, reason in self.unreadable.items():
-                if called(address):
+                if matches(address):
                     raise ArtifactError(reason)
             raise UnknownNameError("artifact", name, sorted({known for _, known, _ in self.artifacts}))
         return max(found, key=_age)

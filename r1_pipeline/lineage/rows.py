@@ -14,7 +14,7 @@ from r1_pipeline.data.samples import sample_id
 from r1_pipeline.data.screening.normalization import plain
 from r1_pipeline.data.toy_problems import problem_id
 from r1_pipeline.evaluation.rejudge import BATCH, Rejudged, random_rows, rejudge_samples
-from r1_pipeline.lineage.cards import README, stated
+from r1_pipeline.lineage.cards import README, card_fields
 from r1_pipeline.lineage.integrity import Finding, finding
 from r1_pipeline.lineage.training_data import Rows
 from r1_pipeline.records import Domain, TestCase
@@ -58,7 +58,7 @@ def check_counts(data: Rows) -> Iterator[Finding]:
     rows = data.scan()
     licences = _counts(rows, "licence")
     total = sum(licences.values())
-    card = stated(data)
+    card = card_fields(data)
     claims = [
         (MANIFEST, "rows", data.statistics.get("rows"), total),
         (f"{CARD}/{README}", "rows", card.get("rows"), total),

@@ -48,14 +48,14 @@ class Learner(Record):
     """The models that were trained on them and that it learned from; empty if there are none."""
 
 
-def sources(library: Library, model: Artifact) -> list[Share]:
+def training_sources(library: Library, model: Artifact) -> list[Share]:
     """Returns what `model` learned from, its own rows first; raises `WrongKindError` for anything but a model."""
     if not isinstance(model, Model):
         raise WrongKindError(f"{model.name} is {model.kind}, not a model; name a checkpoint or a reward model")
     return [share for learner in training_ancestors(library, model) for share in _shares(library, learner)]
 
 
-def models(library: Library, wanted: str) -> list[Learner]:
+def models_trained_on(library: Library, wanted: str) -> list[Learner]:
     """Returns every model that learned from the rows with this sample, problem or pair id, source, or licence.
 
     A source is named as in the rows, or by its first parts: `NAME`, `NAME/FILE`, `NAME/FILE:LINE`. Raises
@@ -96,7 +96,7 @@ def training_rows(data: Rows) -> "pl.LazyFrame":
     return pl.scan_parquet([table for table in data.tables() if table.stem != "heldout"])
 
 
-def counted(rows: "pl.LazyFrame") -> "pl.DataFrame":
+def row_counts(rows: "pl.LazyFrame") -> "pl.DataFrame":
     """Returns the number of `rows` of each `source` (without line and fact), `licence` and `domain`.
 
     The domain of preference pairs is their kind.
@@ -112,7 +112,7 @@ def _shares(library: Library, learner: Artifact) -> Iterator[Share]:
     for row in learner.sources:
         yield Share(learner=learner.name, data=f"made by {learner.manifest.stage}", digest=learner.digest, **row)
     for data in training_sets(library, learner):
-        for row in counted(training_rows(data)).iter_rows(named=True):
+        for row in row_counts(training_rows(data)).iter_rows(named=True):
             yield Share(learner=learner.name, data=data.name, digest=data.digest, **row)
 
 

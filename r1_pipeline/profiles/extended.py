@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from r1_pipeline.data.curation import CurateRecipe
-from r1_pipeline.data.ingest.declared import Side, SourceRecipe, hashed
+from r1_pipeline.data.ingest.declared import Side, SourceRecipe, hash_files
 from r1_pipeline.data.ingest.mapping import ProblemMapping, load_mapping
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.evaluation.runner import EvaluateRecipe
@@ -55,7 +55,7 @@ def file_source(name: str, file: Path, mapping: str, licence: str, origin: str, 
         origin=origin,
         side=side,
         mapping=load_mapping(mapping, file.parent),
-        files=hashed(file.parent, [file.name]),
+        files=hash_files(file.parent, [file.name]),
     )
 
 

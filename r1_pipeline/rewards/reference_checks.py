@@ -21,9 +21,9 @@ from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.data.curation import (
     CONTRADICTORY,
     CurateRecipe,
-    asked,
     domains_without_source,
     ingested,
+    normalized_question,
     problem_sides,
     record_dropped,
 )
@@ -103,7 +103,7 @@ def agreeing_problems(grader: Grader, problems: Sequence[Problem]) -> tuple[list
     alike: dict[tuple[Domain, str], list[Problem]] = {}
     for problem in problems:
         if problem.answer is not None and not problem.tests:
-            alike.setdefault((problem.domain, asked(problem)), []).append(problem)
+            alike.setdefault((problem.domain, normalized_question(problem)), []).append(problem)
     rivals: dict[str, Problem] = {}
     for first, *others in alike.values():
         if differing := [other for other in others if not _agree(grader, first, other)]:

@@ -76,7 +76,7 @@ class Guards(Recipe):
     as none)."""
 
 
-def watch(draft: Draft, total: int, guards: Guards) -> "TrainerCallback":
+def training_callback(draft: Draft, total: int, guards: Guards) -> "TrainerCallback":
     """Returns a callback that logs to `draft`, enforces `guards` and adds checksums to checkpoints; it must be last."""
     from transformers import TrainerCallback
 

@@ -78,7 +78,7 @@ class Loads:
             count += torch.bincount(chosen.flatten(), minlength=len(count))
 
 
-def balance(model: "PreTrainedModel", rate: float) -> "TrainerCallback":
+def balancing_callback(model: "PreTrainedModel", rate: float) -> "TrainerCallback":
     """Returns a callback that updates the biases of a model's routers after every step and adds `LOAD` to its log.
 
     Raises `RecipeError` if biases are to be updated and the model has none. It must be added before `callbacks.watch`.

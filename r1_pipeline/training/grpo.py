@@ -26,7 +26,7 @@ from r1_pipeline.training.experts import copy_biases
 from r1_pipeline.training.lora import Lora, adapter_arguments, require_trainable
 from r1_pipeline.training.objectives import OBJECTIVES, AnyObjective, objective_arguments, trainer_class
 from r1_pipeline.training.precision import with_precision
-from r1_pipeline.training.rollouts import agreement, rollout_arguments, rollout_settings
+from r1_pipeline.training.rollouts import agreement_callback, rollout_arguments, rollout_settings
 from r1_pipeline.training.run_trainer import UNCHANGED, changed, common_arguments, publish, run_trainer
 from r1_pipeline.training.sharding import load_second, save_second
 
@@ -172,7 +172,7 @@ def train_grpo(
     if isinstance(recipe.rollouts, Transformers) and runtime.launcher.keeps == "ddp":
         model.generate = partial(model.generate, custom_generate=decode)
     if (place := rollout_settings(recipe.rollouts, runtime)) is not None:
-        trainer.add_callback(agreement(place.max_mismatch))
+        trainer.add_callback(agreement_callback(place.max_mismatch))
     if recipe.reference_sync_steps is not None:
         trainer.add_callback(_keep_reference(trainer))
     if token_budget is not None:

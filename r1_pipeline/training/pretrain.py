@@ -16,7 +16,7 @@ from r1_pipeline.training.distributed import barrier
 from r1_pipeline.training.model_shape import Shape, dense_shape
 from r1_pipeline.training.packing import IGNORED
 from r1_pipeline.training.run_trainer import common_arguments, run_trainer, write_model
-from r1_pipeline.training.sharding import whole
+from r1_pipeline.training.sharding import gather_weights
 from r1_pipeline.training.tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def train_base(recipe: PretrainRecipe, runtime: Runtime, draft: Draft) -> None:
         data_collator=DataCollatorForTokenClassification(tokenizer, label_pad_token_id=IGNORED),
     )
     run_trainer(trainer, draft, runtime, recipe.steps, expert_bias_rate=recipe.expert_bias_rate)
-    write_model(trainer.model, draft, whole(trainer, trainer.model_wrapped))
+    write_model(trainer.model, draft, gather_weights(trainer, trainer.model_wrapped))
     barrier()
 
 

@@ -18,7 +18,7 @@ from r1_pipeline.records import PreferencePair
 from r1_pipeline.rewards.preference import Scorer
 from r1_pipeline.training.lora import Lora, adapter_arguments
 from r1_pipeline.training.run_trainer import common_arguments, publish, require_change, run_trainer
-from r1_pipeline.training.sft import encoded, tokenized, too_long
+from r1_pipeline.training.sft import encode_fitting_rows, encode_rows, too_long
 
 SIDES = ("chosen", "rejected")
 
@@ -57,7 +57,7 @@ def fitting_pairs(
     """Returns the pairs whose replies have at most `max_tokens` and fit the context of `base`, and the others, each in
     order."""
     tokenizer, limit = load_tokenizer(base), min(max_tokens, context_of(base))
-    chosen, rejected = (encoded(tokenizer, [(p.prompt, getattr(p, side)) for p in pairs]) for side in SIDES)
+    chosen, rejected = (encode_rows(tokenizer, [(p.prompt, getattr(p, side)) for p in pairs]) for side in SIDES)
     faults = [too_long(pair.source, limit, *both) for pair, *both in zip(pairs, chosen, rejected, strict=True)]
     kept = [pair for pair, fault in zip(pairs, faults, strict=True) if fault is None]
     return kept, [fault for fault in faults if fault]
@@ -78,7 +78,9 @@ def train_reward_model(
     columns = {
         f"{side}_ids": [
             prompt + reply
-            for prompt, reply in tokenized(tokenizer, [(p.prompt, getattr(p, side)) for p in pairs], recipe.max_tokens)
+            for prompt, reply in encode_fitting_rows(
+                tokenizer, [(p.prompt, getattr(p, side)) for p in pairs], recipe.max_tokens
+            )
         ]
         for side in SIDES
     }
@@ -130,7 +132,7 @@ class RewardModelScorer:
 
         scores: list[float] = []
         limit = self._model.config.max_position_embeddings
-        rows = tokenized(self._tokenizer, list(zip(prompts, replies, strict=True)), limit)
+        rows = encode_fitting_rows(self._tokenizer, list(zip(prompts, replies, strict=True)), limit)
         for start in range(0, len(rows), self._runtime.generation_batch):
             batch = [prompt + reply for prompt, reply in rows[start : start + self._runtime.generation_batch]]
             inputs = self._tokenizer.pad({"input_ids": batch}, return_tensors="pt").to(self._runtime.device)

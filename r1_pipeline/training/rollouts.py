@@ -100,7 +100,7 @@ def check_agreement(limit: float, step: int, logs: Mapping[str, Any]) -> None:
         )
 
 
-def agreement(limit: float) -> "TrainerCallback":
+def agreement_callback(limit: float) -> "TrainerCallback":
     """Returns a callback that checks every step: the first shows what vLLM loaded, the second what was sent to it."""
     from transformers import TrainerCallback
 

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.errors import GuardTrippedError, RecipeError
 from r1_pipeline.recipe import Precision, Runtime
-from r1_pipeline.training.callbacks import Guards, watch
+from r1_pipeline.training.callbacks import Guards, training_callback
 from r1_pipeline.training.checkpoints import newest_valid_checkpoint, step_of
 from r1_pipeline.training.distributed import barrier, broadcast
-from r1_pipeline.training.experts import balance
+from r1_pipeline.training.experts import balancing_callback
 from r1_pipeline.training.lora import merged
 from r1_pipeline.training.model_stats import WEIGHTS
 from r1_pipeline.training.packing import pack_batches
-from r1_pipeline.training.sharding import layout, require_sharded, sharding_arguments, whole
+from r1_pipeline.training.sharding import gather_weights, layout, require_sharded, sharding_arguments
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -116,8 +116,8 @@ def run_trainer(
     if (reference := getattr(trainer, "ref_model", None)) is not None:
         pack_batches(reference)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(balance(trainer.model, expert_bias_rate))
-    trainer.add_callback(watch(draft, total, guards or Guards()))
+    trainer.add_callback(balancing_callback(trainer.model, expert_bias_rate))
+    trainer.add_callback(training_callback(draft, total, guards or Guards()))
     cut = layout(trainer.args)
     start = broadcast(newest_valid_checkpoint(draft.scratch, cut, draft.note) if draft.leads else None)
     draft.rewind(step_of(start) if start else 0)
@@ -160,7 +160,7 @@ def publish(trainer: "Trainer", source: Path, draft: Draft) -> None:
     They are copied, not saved, because trainers change theirs: end tokens, padding, the chat template.
     """
     model = merged(trainer.model)
-    write_model(model, draft, whole(trainer, trainer.model_wrapped))
+    write_model(model, draft, gather_weights(trainer, trainer.model_wrapped))
     for name in COPIED if model.can_generate() else COPIED[1:]:
         if draft.leads and (source / name).exists():
             shutil.copyfile(source / name, draft.path / name)

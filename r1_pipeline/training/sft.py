@@ -158,7 +158,9 @@ def _examples(
     ):
         for rows in batches:
             pairs = []
-            for row, pair in zip(rows, encoded(tokenizer, [(row.prompt, row.response) for row in rows]), strict=True):
+            for row, pair in zip(
+                rows, encode_rows(tokenizer, [(row.prompt, row.response) for row in rows]), strict=True
+            ):
                 if fault := too_long(row.source, limit, pair):
                     dropped.append(fault)
                 else:
@@ -169,16 +171,18 @@ def _examples(
     return Dataset.from_file(file.name), dropped
 
 
-def encoded(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[tuple[str, str]]) -> list[Pair]:
+def encode_rows(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[tuple[str, str]]) -> list[Pair]:
     """Returns the tokens of each (prompt, response); the response ends with the only end token of the pair."""
     prompts = tokenizer([prompt for prompt, _ in rows])["input_ids"]
     responses = tokenizer([response for _, response in rows], add_special_tokens=False)["input_ids"]
     return [(p, [*r, tokenizer.eos_token_id]) for p, r in zip(prompts, responses, strict=True)]
 
 
-def tokenized(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[tuple[str, str]], max_tokens: int) -> list[Pair]:
-    """Returns `encoded` rows that must fit; raises `RecipeError` if one is too long."""
-    pairs = encoded(tokenizer, rows)
+def encode_fitting_rows(
+    tokenizer: "PreTrainedTokenizerBase", rows: Sequence[tuple[str, str]], max_tokens: int
+) -> list[Pair]:
+    """Returns `encode_rows` for rows that must fit; raises `RecipeError` if one is too long."""
+    pairs = encode_rows(tokenizer, rows)
     if (longest := max(map(length, pairs), default=0)) > max_tokens:
         raise RecipeError(f"a row has {longest} tokens and must have at most {max_tokens}; drop it earlier")
     return pairs

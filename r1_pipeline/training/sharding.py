@@ -36,7 +36,7 @@ ZERO3: Mapping[str, Any] = {
         "reduce_bucket_size": "auto",
         "stage3_prefetch_bucket_size": "auto",
         "stage3_param_persistence_threshold": "auto",
-        "stage3_gather_16bit_weights_on_model_save": True,  # all weights, whatever their width: `whole` needs them
+        "stage3_gather_16bit_weights_on_model_save": True,  # all weights of any width, for `gather_weights`
     },
     "bf16": {"enabled": "auto"},
     "gradient_clipping": "auto",
@@ -84,7 +84,7 @@ def layout(arguments: "TrainingArguments") -> str:
     return f"{keeps} on {arguments.world_size} rank(s)"
 
 
-def whole(trainer: "Trainer", model: "Module") -> "Mapping[str, Tensor] | None":
+def gather_weights(trainer: "Trainer", model: "Module") -> "Mapping[str, Tensor] | None":
     """Returns all weights of a model of this trainer, gathered on the first rank; None if the model is not sharded.
 
     Every rank must call it.
@@ -105,7 +105,7 @@ def save_second(trainer: "Trainer", model: "Module", checkpoint: Path) -> None:
     elif trainer.is_deepspeed_enabled:
         from safetensors.torch import save_file
 
-        if weights := whole(trainer, model):
+        if weights := gather_weights(trainer, model):
             save_file(dict(weights), checkpoint / SECOND)
     elif trainer.is_world_process_zero():
         from safetensors.torch import save_model

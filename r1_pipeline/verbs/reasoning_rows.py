@@ -22,7 +22,13 @@ from r1_pipeline.data.templates import template_hash
 from r1_pipeline.generation.engine_factory import engine_identity
 from r1_pipeline.generation.grade_completions import grade_completions
 from r1_pipeline.generation.guessing import IDENTITY as guessing_identity
-from r1_pipeline.generation.rejection import RejectionRecipe, RewriteRecipe, keep_samples, rewrite_all, screened
+from r1_pipeline.generation.rejection import (
+    RejectionRecipe,
+    RewriteRecipe,
+    keep_samples,
+    rewrite_all,
+    screen_completions,
+)
 from r1_pipeline.generation.rewriter_factory import open_rewriter
 from r1_pipeline.generation.rewriting import (
     REWRITES,
@@ -116,7 +122,7 @@ def _sampled(
         asked, known = SamplingRecord.model_validate(answers.asked()), problems.problems()
         with default_grader(context.runtime) as grader:
             judged = grade_completions(answers.completions(), known, grader, asked.template)
-            passed, dropped = screened(judged, known, recipe.keep)
+            passed, dropped = screen_completions(judged, known, recipe.keep)
             writer = None
             if open_rewriter and tokenizer_of:
                 tokenize = tokenize_with(tokenizer_of.path)

@@ -16,7 +16,7 @@ from r1_pipeline.data.curation import (
     pair_sides,
     problem_sides,
 )
-from r1_pipeline.data.ingest.declared import SourceRecipe, hashed
+from r1_pipeline.data.ingest.declared import SourceRecipe, hash_files
 from r1_pipeline.data.ingest.mapping import load_mapping
 from r1_pipeline.data.ingest.rows import DroppedRow
 from r1_pipeline.data.toy_problems import ProblemsRecipe
@@ -41,7 +41,7 @@ FACTS = ProblemsRecipe(
 def source(folder: Path, name: str, side: str, rows: list[tuple[str, str]]) -> SourceRecipe:
     lines = [json.dumps({"question": question, "answer": f"#### {answer}"}) for question, answer in rows]
     (folder / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    files, mapping = hashed(folder, [f"{name}.jsonl"]), load_mapping("gsm8k", folder)
+    files, mapping = hash_files(folder, [f"{name}.jsonl"]), load_mapping("gsm8k", folder)
     return SourceRecipe.model_validate(
         {"name": name, "licence": "MIT", "origin": "here", "side": side, "mapping": mapping, "files": files}
     )
@@ -157,7 +157,7 @@ def test_pairs_that_prefer_opposite_replies_are_set_aside_on_both_sides(tmp_path
     mine = SourceRecipe.model_validate(
         {
             "name": "p", "licence": "MIT", "origin": "here", "side": "train", "mapping": mapping,
-            "files": hashed(tmp_path, ["p.jsonl"]),
+            "files": hash_files(tmp_path, ["p.jsonl"]),
         }
     )  # fmt: skip
     recipe = CuratePreferencesRecipe(builtin=False, sources=(mine,), heldout_share=0.25)
@@ -206,7 +206,7 @@ def test_pairs_are_split_like_problems(tmp_path: Path) -> None:
     mine = SourceRecipe.model_validate(
         {
             "name": "p", "licence": "MIT", "origin": "here", "side": "heldout", "mapping": mapping,
-            "files": hashed(tmp_path, ["p.jsonl"]),
+            "files": hash_files(tmp_path, ["p.jsonl"]),
         }
     )  # fmt: skip
     found = pair_sides(

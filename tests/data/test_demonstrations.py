@@ -8,7 +8,7 @@ import pytest
 
 from r1_pipeline.artifacts.draft import bare_draft
 from r1_pipeline.data.curation import CurateRecipe
-from r1_pipeline.data.ingest.declared import SourceRecipe, hashed, read_sources
+from r1_pipeline.data.ingest.declared import SourceRecipe, hash_files, read_sources
 from r1_pipeline.data.ingest.mapping import DemonstrationMapping, load_mapping
 from r1_pipeline.data.ingest.rendering import RowError
 from r1_pipeline.data.ingest.rows import DroppedRow, read_source
@@ -154,7 +154,8 @@ def test_an_empty_general_part_is_refused_before_any_training(
     declare(tmp_path, WRITTEN, [{"q": "Hi", "a": "Yo"}], side)
     source = SourceRecipe.model_validate(
         {
-            "name": "mine", "licence": "MIT", "origin": "here", "side": side, "files": hashed(tmp_path, ["a.jsonl"]),
+            "name": "mine", "licence": "MIT", "origin": "here", "side": side,
+            "files": hash_files(tmp_path, ["a.jsonl"]),
             "mapping": load_mapping("m.toml", tmp_path),
         }
     )  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from r1_pipeline.data.ingest.declared import SourceRecipe, hashed
+from r1_pipeline.data.ingest.declared import SourceRecipe, hash_files
 from r1_pipeline.data.ingest.mapping import load_mapping
 from r1_pipeline.data.ingest.rows import DroppedRow, read_source
 from r1_pipeline.recipe import Runtime
@@ -68,7 +68,7 @@ def declared(path: Path, mapping: str) -> SourceRecipe:
         origin="see SOURCES.md with the data",
         side="split",
         mapping=load_mapping(mapping, path.parent),
-        files=hashed(path.parent, [path.name]),
+        files=hash_files(path.parent, [path.name]),
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from r1_pipeline.data.licences import PERMISSIVE, allowed, hub_name, pages, slug
+from r1_pipeline.data.licences import PERMISSIVE, allowed, hub_name, slug, spdx_pages
 
 ALLOWED = [
     ("MIT", True),
@@ -37,13 +37,13 @@ def test_a_profile_may_permit_terms_of_its_own_and_whole_expressions() -> None:
 
 
 def test_listed_licences_have_a_page_each() -> None:
-    assert pages("MIT") == ["https://spdx.org/licenses/MIT"]
-    assert pages("(Apache-2.0+ OR MIT) AND LicenseRef-Mine") == [
+    assert spdx_pages("MIT") == ["https://spdx.org/licenses/MIT"]
+    assert spdx_pages("(Apache-2.0+ OR MIT) AND LicenseRef-Mine") == [
         "https://spdx.org/licenses/Apache-2.0",
         "https://spdx.org/licenses/MIT",
     ]
-    assert pages("Apache-2.0 WITH LLVM-exception") == ["https://spdx.org/licenses/Apache-2.0"]
-    assert pages("LicenseRef-Mine") == []
+    assert spdx_pages("Apache-2.0 WITH LLVM-exception") == ["https://spdx.org/licenses/Apache-2.0"]
+    assert spdx_pages("LicenseRef-Mine") == []
 
 
 def test_cards_have_names_of_their_own_for_some_licences_and_none_for_others() -> None:

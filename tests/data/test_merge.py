@@ -21,7 +21,7 @@ from r1_pipeline.artifacts.store import BuildResult, Spec, Store
 from r1_pipeline.data import merge
 from r1_pipeline.data.corpus import corpus_statistics, write_samples
 from r1_pipeline.data.merge import MergeRecipe, merge_parts, order_keys
-from r1_pipeline.data.samples import identified
+from r1_pipeline.data.samples import sample_with_id
 from r1_pipeline.data.screening.rows import STANDARD_SCREENING
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Domain, Outcome, Problem, Sample
@@ -31,7 +31,7 @@ WORDS = ("amber", "basil", "cedar", "delta", "ember", "fjord", "grove", "hazel",
 
 
 def sample(question: str, response: str = "<think>so</think>1", problem: str = "p", domain: Domain = "math") -> Sample:
-    return identified(
+    return sample_with_id(
         problem_id=problem, domain=domain, language="en", source="s:1#f", licence="MIT", question=question,
         response=response, generator="g", engine="e", temperature=1.0, top_p=1.0, max_tokens=9, seed=0, sample_index=0,
         outcome=Outcome.CORRECT, verifier="v@1", tokens=3, language_share=1.0,

@@ -247,15 +247,15 @@ def test_most_rows_lost_are_told_with_the_words_that_they_share() -> None:
     rows = frame(*ASKED[:10])  # too few to tell a template
     found = screen_rows(rows, items(), RECIPE, 1)
     assert found["reason"].to_list() == ["near_duplicate"] * 9
-    assert boilerplate.loss(found, rows) == (
+    assert boilerplate.loss_warning(found, rows) == (
         "9 of 10 rows are dropped, 9 of them as near_duplicate; most of these share the words: solve the following math"
         " problem step by step the last line of your response should be of the form answer answer without quotes where"
         " …"
     )
-    assert boilerplate.loss(found.head(5), rows) == ""
-    assert boilerplate.loss(found.with_columns(reason=pl.lit("empty")), frame(*("…" * i for i in range(10)))).endswith(
-        "9 of them as empty"
-    )
+    assert boilerplate.loss_warning(found.head(5), rows) == ""
+    assert boilerplate.loss_warning(
+        found.with_columns(reason=pl.lit("empty")), frame(*("…" * i for i in range(10)))
+    ).endswith("9 of them as empty")
 
 
 def test_a_row_with_a_fault_of_its_own_takes_no_other_with_it() -> None:

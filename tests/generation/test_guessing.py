@@ -11,8 +11,15 @@ import pytest
 from r1_pipeline.data.screening.replies import ReplyRecipe
 from r1_pipeline.data.toy_problems import to_problem
 from r1_pipeline.data.toy_tasks import TURNS, Product, ToyTask, Turn
-from r1_pipeline.generation.guessing import GuessingRecipe, above_chance, guessables, options_of, screen_guesses, states
-from r1_pipeline.generation.rejection import KeepRecipe, keep_samples, screened
+from r1_pipeline.generation.guessing import (
+    GuessingRecipe,
+    above_chance,
+    guessables,
+    options_of,
+    screen_guesses,
+    states_value,
+)
+from r1_pipeline.generation.rejection import KeepRecipe, keep_samples, screen_completions
 from r1_pipeline.generation.rewriting import ByCheckpoint
 from r1_pipeline.generation.sampling import SamplingRecord
 from r1_pipeline.profiles import load_profile
@@ -83,7 +90,7 @@ def judged(problems: Sequence[Problem], policy: Policy, samples: int = 3) -> pl.
 def kept(problems: Sequence[Problem], policy: Policy, samples: int = 3) -> tuple[Counter[str], Counter[str]]:
     """Returns the answers of the rows that are kept, and the reasons of the dropped ones."""
     recipe = KeepRecipe(rules=RULES, per_problem=samples, luck=GUESSING)
-    passed, dropped = screened(judged(problems, policy, samples), problems, recipe)
+    passed, dropped = screen_completions(judged(problems, policy, samples), problems, recipe)
     rows, others = keep_samples(passed, problems, ASKED, samples)
     reasons = Counter(row["reason"] for row in [*dropped, *others])
     return Counter(row.response.partition("</think>")[2] for row in rows), reasons
@@ -160,7 +167,7 @@ def test_a_recipe_may_want_the_value_stated_where_options_are_listed_and_only_th
         return ("first 3 * 5 = 15" if index else "I see it"), problem.answer or ""
 
     recipe = KeepRecipe(rules=RULES, per_problem=3, luck=strict)
-    passed, dropped = screened(judged(problems, policy), problems, recipe)
+    passed, dropped = screen_completions(judged(problems, policy), problems, recipe)
     assert Counter(passed["domain"]) == {"stem": 80, "logic": 192}
     assert [row["reason"] for row in dropped] == ["lucky"] * 40
 
@@ -210,15 +217,15 @@ def test_options_are_read_from_the_question(question: str, options: dict[str, st
     ],
 )
 def test_only_a_value_outside_of_the_list_of_options_is_evidence(reasoning: str, stated: bool) -> None:
-    assert states(reasoning, {"a": "25", "b": "15", "c": "5", "d": "20"}, "b") is stated
+    assert states_value(reasoning, {"a": "25", "b": "15", "c": "5", "d": "20"}, "b") is stated
 
 
 def test_words_are_evidence_too_but_no_single_letter() -> None:
     options = {"a": "the golgi apparatus", "b": "golgi", "c": "a"}
-    assert states("It is the Golgi  apparatus that does it.", options, "a")
-    assert not states("It is the Golgi apparatus that does it.", options, "b")
-    assert not states("A cell is a cell.", options, "c")
-    assert states("能量来自线粒体吗？是线粒体", {"a": "核糖体", "b": "线粒体"}, "b")
+    assert states_value("It is the Golgi  apparatus that does it.", options, "a")
+    assert not states_value("It is the Golgi apparatus that does it.", options, "b")
+    assert not states_value("A cell is a cell.", options, "c")
+    assert states_value("能量来自线粒体吗？是线粒体", {"a": "核糖体", "b": "线粒体"}, "b")
 
 
 def test_few_answers_are_few_by_kind_and_recur() -> None:

@@ -9,7 +9,13 @@ from transformers import LlamaConfig, PreTrainedTokenizerBase, PreTrainedTokeniz
 
 from r1_pipeline.data.templates import PREAMBLE, TAGS, render
 from r1_pipeline.errors import RecipeError
-from r1_pipeline.generation.tokens import characters, context_of, fitting_problems, load_tokenizer, unknown
+from r1_pipeline.generation.tokens import (
+    character_counts,
+    context_of,
+    fitting_problems,
+    load_tokenizer,
+    unknown_characters,
+)
 from r1_pipeline.records import Problem
 from r1_pipeline.training.tokenizer import train_tokenizer
 
@@ -85,16 +91,18 @@ def test_problems_without_room_for_the_longest_reply_are_set_aside(model: Path) 
 
 
 def test_characters_are_counted_the_most_frequent_first() -> None:
-    found = characters(["say $3$", "\N{SNOWMAN} a", "", "\ud83d"])
+    found = character_counts(["say $3$", "\N{SNOWMAN} a", "", "\ud83d"])
     assert list(found.items())[:3] == [(" ", 2), ("$", 2), ("a", 2)]
     assert (sum(found.values()), found["\N{SNOWMAN}"], found["\ud83d"]) == (11, 1, 1)
-    assert characters([]) == {}
+    assert character_counts([]) == {}
 
 
 def test_a_character_that_becomes_the_unknown_token_is_unknown() -> None:
     backend = Tokenizer(models.WordLevel({"<unk>": 0, "a": 1, "3": 2}, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
-    assert unknown("3$a\N{SNOWMAN}", PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>")) == [
+    assert unknown_characters(
+        "3$a\N{SNOWMAN}", PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>")
+    ) == [
         "$",
         "\N{SNOWMAN}",
     ]
@@ -103,12 +111,12 @@ def test_a_character_that_becomes_the_unknown_token_is_unknown() -> None:
 def test_a_character_that_a_tokenizer_drops_without_a_word_is_unknown_and_a_dropped_blank_is_not() -> None:
     backend = Tokenizer(models.BPE(vocab={"a": 0, "b": 1}, merges=[]))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    assert unknown("ab \nc", PreTrainedTokenizerFast(tokenizer_object=backend)) == ["c"]
+    assert unknown_characters("ab \nc", PreTrainedTokenizerFast(tokenizer_object=backend)) == ["c"]
 
 
 def test_the_toy_worlds_tokenizer_knows_every_character_by_its_bytes(tokenizer: PreTrainedTokenizerBase) -> None:
     text = "Let $f(x)=\\frac{x^2-1}{x+1}$.\t\N{SNOWMAN} \U0001f600 \x00"
-    assert unknown(text, tokenizer) == []
+    assert unknown_characters(text, tokenizer) == []
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
 

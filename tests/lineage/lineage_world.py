@@ -13,7 +13,7 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Completions, Corpus, PreferenceSet, ProblemSet
 from r1_pipeline.artifacts.store import BuildResult, Spec, Store
 from r1_pipeline.artifacts.tables import write_records, write_shards
-from r1_pipeline.data.samples import identified
+from r1_pipeline.data.samples import sample_with_id
 from r1_pipeline.data.screening.dropped import DROPPED, dropped_frame
 from r1_pipeline.data.toy_problems import problem_id
 from r1_pipeline.lineage.cards import write_data_card
@@ -64,7 +64,7 @@ def problem(number: int, licence: str = "MIT") -> Problem:
 
 
 def sample(about: Problem, generator: str, index: int = 0, answer: str | None = None) -> Sample:
-    return identified(
+    return sample_with_id(
         problem_id=about.id,
         domain="math",
         language="en",

@@ -9,7 +9,7 @@ from r1_pipeline.errors import ArtifactError, WrongKindError
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.lineage.page import page
 from r1_pipeline.lineage.trace import Node, trace
-from r1_pipeline.lineage.training_data import models, sources
+from r1_pipeline.lineage.training_data import models_trained_on, training_sources
 
 
 def below(node: Node, part: str) -> Node:
@@ -64,7 +64,7 @@ def test_an_unknown_row_is_refused_with_a_hint(world: World) -> None:
 
 
 def test_a_models_sources_are_its_own_rows_and_those_of_its_teachers(world: World) -> None:
-    shares = {(s.learner, s.data, s.source, s.licence): s.rows for s in sources(world.library, world.dev3)}
+    shares = {(s.learner, s.data, s.source, s.licence): s.rows for s in training_sources(world.library, world.dev3)}
     assert shares == {
         ("dev3", "sft_corpus", "sums/train.jsonl", "Apache-2.0"): 2,
         ("dev3", "sft_corpus", "sums/train.jsonl", "MIT"): 14,
@@ -73,20 +73,20 @@ def test_a_models_sources_are_its_own_rows_and_those_of_its_teachers(world: Worl
         ("base", "made by pretrain", "web@1", "CC0-1.0"): 40,
     }
     with pytest.raises(WrongKindError, match="not a model"):
-        sources(world.library, world.corpus)
+        training_sources(world.library, world.corpus)
 
 
 def test_a_row_a_line_and_a_licence_lead_to_the_models_that_learned_from_them(world: World) -> None:
     def learned(wanted: str) -> dict[str, tuple[int, tuple[str, ...]]]:
-        return {one.model: (one.rows, one.through) for one in models(world.library, wanted)}
+        return {one.model: (one.rows, one.through) for one in models_trained_on(world.library, wanted)}
 
     row = world.corpus.samples()[0]
     assert learned(row.sample_id) == {"dev3": (1, ())}
     assert learned("sums/train.jsonl:3") == {"dev2": (1, ()), "dev3": (2, ("dev2",))}
     assert learned("CC0-1.0") == {"base": (40, ()), "dev2": (0, ("base",)), "dev3": (0, ("base",))}
     with pytest.raises(ArtifactError, match=r"no row has the id, source or licence 'GPL-3.0'"):
-        models(world.library, "GPL-3.0")
+        models_trained_on(world.library, "GPL-3.0")
 
 
 def test_held_out_problems_teach_nobody(world: World) -> None:
-    assert models(world.library, world.heldout.problems()[0].id) == []
+    assert models_trained_on(world.library, world.heldout.problems()[0].id) == []

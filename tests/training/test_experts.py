@@ -13,7 +13,15 @@ from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.engines import VllmRollouts
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.recipe import fingerprint
-from r1_pipeline.training.experts import BIAS, LOAD, balance, copy_biases, max_over_mean, routers, updated_bias
+from r1_pipeline.training.experts import (
+    BIAS,
+    LOAD,
+    balancing_callback,
+    copy_biases,
+    max_over_mean,
+    routers,
+    updated_bias,
+)
 from r1_pipeline.training.grpo import GrpoRecipe, train_grpo
 from r1_pipeline.training.sft import train_sft
 
@@ -47,7 +55,7 @@ def test_a_bias_moves_by_the_rate_against_the_side_of_the_mean_that_its_expert_i
 
 def test_an_unbalanced_router_becomes_balanced_and_its_log_says_so() -> None:
     model = unbalanced()
-    callback = balance(model, 0.004)
+    callback = balancing_callback(model, 0.004)
     callback.on_train_begin()
     tokens = torch.randint(3, 32, (8, 32), generator=torch.Generator().manual_seed(0))
     logged = []
@@ -64,7 +72,7 @@ def test_an_unbalanced_router_becomes_balanced_and_its_log_says_so() -> None:
 
 def test_only_tokens_that_are_learned_from_are_counted() -> None:
     model = unbalanced()
-    callback = balance(model, 0.0)
+    callback = balancing_callback(model, 0.0)
     callback.on_train_begin()
     tokens = torch.randint(3, 32, (2, 8), generator=torch.Generator().manual_seed(0))
     mask = torch.tensor([[0, 0, 0, 1, 1, 1, 1, 1], [1] * 8])
@@ -82,8 +90,8 @@ def test_a_rate_for_a_model_without_experts_is_refused() -> None:
         Qwen2Config(vocab_size=8, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, num_key_value_heads=1)
     )
     with pytest.raises(RecipeError, match="Qwen2ForCausalLM has no routers"):
-        balance(dense, 0.001)
-    balance(dense, 0.0)
+        balancing_callback(dense, 0.001)
+    balancing_callback(dense, 0.0)
 
 
 def test_rollouts_by_vllm_which_gets_no_biases_are_refused() -> None:

@@ -50,10 +50,10 @@ def test_a_pair_with_a_reply_that_is_too_long_is_set_aside(tiny: Path) -> None:
 
 def test_the_score_is_read_at_the_end_token_alone_whatever_a_reply_spells(tiny: Path) -> None:
     from r1_pipeline.generation.tokens import load_tokenizer
-    from r1_pipeline.training.sft import tokenized
+    from r1_pipeline.training.sft import encode_fitting_rows
 
     tokenizer = load_tokenizer(tiny)
-    [(prompt, reply)] = tokenized(tokenizer, [("<pad></s>?", "no </s> yes")], max_tokens=100)
+    [(prompt, reply)] = encode_fitting_rows(tokenizer, [("<pad></s>?", "no </s> yes")], max_tokens=100)
     assert tokenizer.eos_token_id not in prompt + reply[:-1]
 
 

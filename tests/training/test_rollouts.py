@@ -10,7 +10,7 @@ from r1_pipeline.errors import EngineError, GuardTrippedError, RequirementError
 from r1_pipeline.generation import vllm
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.settings.engines import AnyRolloutSettings, Colocated, Served
-from r1_pipeline.training.rollouts import MISMATCH, agreement, rollout_arguments, rollout_identity
+from r1_pipeline.training.rollouts import MISMATCH, agreement_callback, rollout_arguments, rollout_identity
 
 COLOCATED = Colocated(max_mismatch=0.05, memory_share=0.3, context=512, devices=1, sleeps=True)
 VLLM = VllmRollouts(clip=2.0)
@@ -50,7 +50,7 @@ def test_version_and_clip_enter_the_fingerprint(monkeypatch: pytest.MonkeyPatch)
 
 
 def step(number: int, logs: dict[str, float]) -> None:
-    agreement(0.05).on_log(None, SimpleNamespace(global_step=number), None, logs=logs)
+    agreement_callback(0.05).on_log(None, SimpleNamespace(global_step=number), None, logs=logs)
 
 
 def test_weights_that_do_not_arrive_stop_the_run_with_the_number() -> None:

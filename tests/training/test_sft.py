@@ -16,7 +16,7 @@ from r1_pipeline.data.ingest.rows import DroppedRow
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.training.sft import Row, tokenized, train_sft
+from r1_pipeline.training.sft import Row, encode_fitting_rows, train_sft
 
 ONE_STEP = runs.SFT.model_copy(update={"epochs": 1, "batch": len(runs.ROWS)})
 
@@ -44,20 +44,20 @@ def test_the_loss_is_that_of_responses_and_their_ends(tiny: Path, tmp_path: Path
 
 def test_prompt_and_response_are_tokenized_apart(tiny: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny)
-    [(prompt, response)] = tokenized(tokenizer, [("12", "3</think>")], max_tokens=5)
+    [(prompt, response)] = encode_fitting_rows(tokenizer, [("12", "3</think>")], max_tokens=5)
     assert tokenizer.convert_ids_to_tokens(prompt) == ["1", "2"]
     assert tokenizer.convert_ids_to_tokens(response) == ["3", "</think>", "</s>"]
 
 
 def test_a_reply_to_be_scored_must_fit(tiny: Path) -> None:
     with pytest.raises(RecipeError, match="a row has 4 tokens and must have at most 3"):
-        tokenized(load_tokenizer(tiny), [("1", "2"), ("1", "23")], max_tokens=3)
+        encode_fitting_rows(load_tokenizer(tiny), [("1", "2"), ("1", "23")], max_tokens=3)
 
 
 def test_an_end_token_in_a_text_is_text_and_a_reply_ends_once(tiny: Path) -> None:
     tokenizer = load_tokenizer(tiny)
     rows = [("what is <s>b</s>?", "<think>it closes with </s></think>\\boxed{5}</s>")]
-    [(prompt, response)] = tokenized(tokenizer, rows, max_tokens=1000)
+    [(prompt, response)] = encode_fitting_rows(tokenizer, rows, max_tokens=1000)
     assert not {tokenizer.bos_token_id, tokenizer.eos_token_id} & set(prompt)
     assert response.count(tokenizer.eos_token_id) == 1
     assert response[-1] == tokenizer.eos_token_id

@@ -148,7 +148,7 @@ def read_sources(path: Path) -> Declared:
                 origin=entry.origin,
                 side=entry.side,
                 mapping=load_mapping(entry.mapping, path.parent) if isinstance(entry.mapping, str) else entry.mapping,
-                files=hashed(folder, names),
+                files=hash_files(folder, names),
             )
         )
     declared = Declared(file.builtin, tuple(recipes), folders)
@@ -159,7 +159,7 @@ def read_sources(path: Path) -> Declared:
     return declared
 
 
-def hashed(folder: Path, names: Iterable[str]) -> tuple[SourceFile, ...]:
+def hash_files(folder: Path, names: Iterable[str]) -> tuple[SourceFile, ...]:
     """Returns the files with their current hashes; a file is hashed again when its size or time has changed."""
     return tuple(SourceFile(name=name, sha256=_sha256(folder / name)) for name in sorted(names))
 

@@ -30,10 +30,10 @@ from r1_pipeline.data.ingest.rendering import (
     Expression,
     RowError,
     Template,
+    evaluate,
     expression_of,
-    filled,
-    stripped,
-    text_of,
+    render_stripped,
+    render_text,
 )
 from r1_pipeline.data.language_id import LANGUAGES
 from r1_pipeline.data.templates import dialogue, reply, split_reply
@@ -80,7 +80,7 @@ class TestsMapping(Recipe):
 
     def tests(self, columns: Mapping[str, Any]) -> tuple[TestCase, ...]:
         """Returns one test for each element; raises `RowError` if there are none."""
-        cases = list(filled(expression_of(self.each), columns))
+        cases = list(evaluate(expression_of(self.each), columns))
         if not cases:
             raise RowError("there are no tests")
         return tuple(self._test({**columns, "case": case}) for case in cases)
@@ -88,12 +88,12 @@ class TestsMapping(Recipe):
     def _test(self, columns: Mapping[str, Any]) -> TestCase:
         return TestCase(
             kind=self.kind,
-            function=text_of(self.function, columns),
-            given=text_of(self.given, columns),
-            expected=text_of(self.expected, columns),
+            function=render_text(self.function, columns),
+            given=render_text(self.given, columns),
+            expected=render_text(self.expected, columns),
             limit_s=self.limit_s,
             tolerance=self.tolerance,
-            prelude=None if self.prelude is None else text_of(self.prelude, columns),
+            prelude=None if self.prelude is None else render_text(self.prelude, columns),
         )
 
 
@@ -107,18 +107,18 @@ class _Mapping(Recipe):
     side of the split."""
 
     def _language(self, columns: Mapping[str, Any]) -> Language:
-        found = text_of(self.language, columns)
+        found = render_text(self.language, columns)
         for language in LANGUAGES:
             if found == language:
                 return language
         raise RowError(f"the language is {found!r}, not one of {', '.join(LANGUAGES)}")
 
     def _check(self, columns: Mapping[str, Any]) -> None:
-        if self.require is not None and not filled(expression_of(self.require), columns):
+        if self.require is not None and not evaluate(expression_of(self.require), columns):
             raise RowError(f"not so: {self.require}")
 
     def _kind(self, source: str, valid: tuple[K, ...], columns: Mapping[str, Any]) -> K:
-        found = text_of(source, columns).strip()
+        found = render_text(source, columns).strip()
         for kind in valid:
             if found == kind:
                 return kind
@@ -126,7 +126,7 @@ class _Mapping(Recipe):
 
     def _named(self, place: str, about: str, columns: Mapping[str, Any]) -> str:
         """Returns the source of a row: `place#fact`."""
-        fact = about if self.fact is None else stripped("fact", self.fact, columns)
+        fact = about if self.fact is None else render_stripped("fact", self.fact, columns)
         return f"{place}#{hashlib.sha256(fact.encode()).hexdigest()[:16]}"
 
 
@@ -156,8 +156,8 @@ class ProblemMapping(_Mapping):
         """Returns the problem of the row at `place`; raises `RowError` if the row does not fit the mapping."""
         columns = {**columns, "row": columns}
         self._check(columns)
-        question = stripped("question", self.question, columns)
-        answer = None if self.answer is None else stripped("answer", self.answer, columns)
+        question = render_stripped("question", self.question, columns)
+        answer = None if self.answer is None else render_stripped("answer", self.answer, columns)
         tests = () if self.tests is None else self.tests.tests(columns)
         return Problem(
             id=problem_id(question, answer, tests, self.domain),
@@ -205,10 +205,10 @@ class DemonstrationMapping(_Mapping):
         columns = {**columns, "row": columns}
         self._check(columns)
         turns = self._turns(columns)
-        question, written = dialogue(turns), stripped("reply", self.reply, columns)
+        question, written = dialogue(turns), render_stripped("reply", self.reply, columns)
         if split_reply("chat", written).final != written:
             raise RowError("the reply has tags of reasoning in it; take them apart with reasoning and reply")
-        thought = None if self.reasoning is None else stripped("reasoning", self.reasoning, columns)
+        thought = None if self.reasoning is None else render_stripped("reasoning", self.reasoning, columns)
         return Problem(
             id=problem_id(question, None, (), self.domain),
             question=question,
@@ -227,8 +227,8 @@ class DemonstrationMapping(_Mapping):
         """Returns the turns: the user's first and last, the assistant's between; raises `RowError` for anything
         else."""
         if self.turns is None:
-            return [stripped("prompt", str(self.prompt), columns)]
-        turns = filled(expression_of(self.turns), columns)
+            return [render_stripped("prompt", str(self.prompt), columns)]
+        turns = evaluate(expression_of(self.turns), columns)
         if not isinstance(turns, list) or not all(isinstance(turn, str) and turn.strip() for turn in turns):
             raise RowError("turns are not a list of texts")
         if len(turns) % 2 == 0:
@@ -255,7 +255,7 @@ class PairMapping(_Mapping):
         columns = {**columns, "row": columns}
         self._check(columns)
         prompt, chosen, rejected = (
-            stripped(name, getattr(self, name), columns) for name in ("prompt", "chosen", "rejected")
+            render_stripped(name, getattr(self, name), columns) for name in ("prompt", "chosen", "rejected")
         )
         if chosen == rejected:
             raise RowError("both replies are the same")

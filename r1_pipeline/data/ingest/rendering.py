@@ -137,7 +137,7 @@ Expression = Annotated[str, AfterValidator(_evaluates)]
 """A Jinja expression, without `{{ }}`."""
 
 
-def filled(fill: Callable[..., Any], columns: Mapping[str, Any]) -> Any:
+def evaluate(fill: Callable[..., Any], columns: Mapping[str, Any]) -> Any:
     """Returns `fill(columns)`; raises `RowError` for any error in it."""
     try:
         return fill(columns)
@@ -145,17 +145,17 @@ def filled(fill: Callable[..., Any], columns: Mapping[str, Any]) -> Any:
         raise RowError(str(error)) from error
 
 
-def text_of(source: str, columns: Mapping[str, Any]) -> str:
+def render_text(source: str, columns: Mapping[str, Any]) -> str:
     """Renders the template `source`; raises `RowError` if that fails or the result is not valid Unicode."""
-    text = str(filled(_template(source), columns))
+    text = str(evaluate(_template(source), columns))
     if not text.isascii() and (lone := re.search("[\ud800-\udfff]", text)):
         raise RowError(f"half a character, \\u{ord(lone[0]):x}")
     return text
 
 
-def stripped(name: str, source: str, columns: Mapping[str, Any]) -> str:
+def render_stripped(name: str, source: str, columns: Mapping[str, Any]) -> str:
     """Renders the template `source` of the field `name` and strips it; raises `RowError` if the result is empty."""
-    text = text_of(source, columns).strip()
+    text = render_text(source, columns).strip()
     if not text:
         raise RowError(f"the {name} is empty")
     return text

@@ -7,7 +7,7 @@ a row states its place: `NAME/FILE:LINE#FACT`. Not covered: the split, duplicate
 from collections.abc import Iterator
 from pathlib import Path
 
-from r1_pipeline.data.ingest.declared import SourceRecipe, hashed
+from r1_pipeline.data.ingest.declared import SourceRecipe, hash_files
 from r1_pipeline.data.ingest.files import Broken, Row, read_rows
 from r1_pipeline.data.ingest.rendering import RowError
 from r1_pipeline.data.origin import Origin
@@ -71,7 +71,7 @@ def read_source(source: SourceRecipe, folder: Path) -> Iterator[Problem | Prefer
     Raises `SourceError` for files that are not those of the recipe any more, that cannot be read, or of which no row
     fits.
     """
-    if hashed(folder, [file.name for file in source.files]) != source.files:
+    if hash_files(folder, [file.name for file in source.files]) != source.files:
         raise SourceError(f"source {source.name} changed after it was looked at; run again")
     for file in source.files:
         yield from _read_file(source, folder, file.name)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, NamedTuple
 
-from r1_pipeline.data.screening.normalization import TOKEN, forms
+from r1_pipeline.data.screening.normalization import TOKEN, normalized
 
 if TYPE_CHECKING:
     import polars as pl
@@ -54,7 +54,7 @@ def comparable_words(texts: "pl.Series") -> list[list[str]]:
 
     plain = (_FOOTNOTE_COMMAND.sub(" ", text) for text in texts)
     marked = pl.Series("text", [_FOOTNOTE.sub(_as_word, text) for text in plain], dtype=pl.String)
-    words = marked.to_frame().select(forms(pl.col("text")).str.extract_all(TOKEN)).to_series()
+    words = marked.to_frame().select(normalized(pl.col("text")).str.extract_all(TOKEN)).to_series()
     return [list(_in_digits([word for word in row if word[0].isalnum()])) for row in words.to_list()]
 
 

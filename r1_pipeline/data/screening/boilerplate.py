@@ -1,8 +1,7 @@
 """Boilerplate is text that many rows share, such as a prompt template; it is no evidence that two rows are alike.
 
 `boilerplate_trigrams` counts the rows of a sample in which each token triple occurs, in a table of fixed size, so that
-memory does not grow with the rows. `loss` writes a warning for people when most rows are dropped, with the words that
-these share.
+memory does not grow with the rows. `loss_warning` tells people that most rows are dropped, and which words these share.
 """
 
 from collections import Counter
@@ -83,7 +82,7 @@ def without_boilerplate(tokens: Ngrams, common: Boilerplate) -> tuple[Ngrams, Ma
     return tokens.starting(TRIGRAM, runs, wanted), standing
 
 
-def loss(dropped: "pl.DataFrame", rows: "pl.LazyFrame") -> str:
+def loss_warning(dropped: "pl.DataFrame", rows: "pl.LazyFrame") -> str:
     """Returns the warning that most of `rows` are `dropped`, why, and with which words; empty if at most half are.
 
     `dropped` has `row` and `reason`, `rows` has `text`.

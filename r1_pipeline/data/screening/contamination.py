@@ -23,7 +23,7 @@ import numpy as np
 
 from r1_pipeline.data.screening.alignment import NUMBER_WORDS, comparable_words, stands_in
 from r1_pipeline.data.screening.ngrams import BUCKETS, TRIGRAM, Mask, Ngrams, Tokens, bucket, tokenize
-from r1_pipeline.data.screening.normalization import FIGURE, SENTENCE_END, SIGNS, TOKEN, forms
+from r1_pipeline.data.screening.normalization import FIGURE, SENTENCE_END, SIGNS, TOKEN, normalized
 from r1_pipeline.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Index:
     """The items below the window: `item`, `plain`, `embedded` (searched inside other text)."""
 
 
-def index(references: "pl.DataFrame", recipe: ContaminationRecipe) -> Index:
+def build_index(references: "pl.DataFrame", recipe: ContaminationRecipe) -> Index:
     """Returns the index of `references` (`id`, `text`); items with the same tokens count once, under the first id.
 
     Figures in items are removed, since leaks often come without them.
@@ -221,7 +221,7 @@ def _sentences(text: str) -> str:
     """Returns the tokens of `text` with a mark at each end of a sentence or line."""
     import polars as pl
 
-    marked = forms(pl.lit(text)).str.replace_all(SENTENCE_END, " ¶ ").str.extract_all(TOKEN + "|¶").list.join(" ")
+    marked = normalized(pl.lit(text)).str.replace_all(SENTENCE_END, " ¶ ").str.extract_all(TOKEN + "|¶").list.join(" ")
     return f"¶ {pl.select(marked).item()} ¶"
 
 

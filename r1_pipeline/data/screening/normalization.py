@@ -92,7 +92,7 @@ def _forms() -> dict[str, str]:
 _FORMS = _forms()
 
 
-def forms(text: "pl.Expr") -> "pl.Expr":
+def normalized(text: "pl.Expr") -> "pl.Expr":
     """Returns an expression for the normalized `text`; line and sentence ends stay."""
     import polars as pl
 
@@ -125,7 +125,7 @@ def _unescaped(text: str, entity: re.Pattern[str]) -> str:
 
 def tokens(text: "pl.Expr") -> "pl.Expr":
     """Returns an expression for the list of the tokens of `text`, in order."""
-    return forms(text).str.extract_all(TOKEN)
+    return normalized(text).str.extract_all(TOKEN)
 
 
 def plain(text: "pl.Expr") -> "pl.Expr":

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 import numpy as np
 
 from r1_pipeline.data.screening.boilerplate import NO_BOILERPLATE, Boilerplate, boilerplate_trigrams, sampled_rows
-from r1_pipeline.data.screening.contamination import ContaminationRecipe, Index, contaminated, index
+from r1_pipeline.data.screening.contamination import ContaminationRecipe, Index, build_index, contaminated
 from r1_pipeline.data.screening.duplicates import DuplicatesRecipe, Sketches, duplicates, join_sketches, sketch
 from r1_pipeline.data.screening.ngrams import tokenize
 from r1_pipeline.data.screening.quality import QualityRecipe, flaws
@@ -70,7 +70,7 @@ STANDARD_SCREENING = RowsRecipe(
 the docs)."""
 
 
-class _Seen(NamedTuple):
+class _Screened(NamedTuple):
     ids: "pl.Series"
     faults: "pl.DataFrame"
     sketches: Sketches
@@ -100,8 +100,10 @@ def screen_rows(
     if cluster:
         seen = _seen_by_workers(rows, references, common, recipe, cluster)
     else:
-        held = index(references, recipe.contamination)
-        seen = list(in_order(lambda batch: _look(batch, held, common, recipe), _batches(rows), threads, ahead=threads))
+        held = build_index(references, recipe.contamination)
+        seen = list(
+            in_order(lambda batch: _screen_batch(batch, held, common, recipe), _batches(rows), threads, ahead=threads)
+        )
     if not seen:
         return _dropped([])
     ids = pl.concat([part.ids for part in seen])
@@ -139,14 +141,14 @@ def _common(rows: "pl.LazyFrame", recipe: DuplicatesRecipe) -> Boilerplate:
 
 def _seen_by_workers(
     rows: "pl.LazyFrame", references: "pl.DataFrame", common: Boilerplate, recipe: RowsRecipe, cluster: Cluster
-) -> list[_Seen]:
+) -> list[_Screened]:
     """Returns what workers of the cluster found, in order; each reads its rows itself."""
     import polars as pl
 
-    def open_worker() -> Callable[[int], list[_Seen]]:
-        held = index(references, recipe.contamination)
+    def open_worker() -> Callable[[int], list[_Screened]]:
+        held = build_index(references, recipe.contamination)
         return lambda start: [
-            _look(batch, held, common, recipe) for batch in _batches(rows.slice(start, TASK_ROWS), start)
+            _screen_batch(batch, held, common, recipe) for batch in _batches(rows.slice(start, TASK_ROWS), start)
         ]
 
     height = rows.select(pl.len()).collect(engine="streaming").item()
@@ -154,7 +156,7 @@ def _seen_by_workers(
     return [seen for task in range(len(parts)) for seen in parts[task]]
 
 
-def _look(batch: "pl.DataFrame", held: Index, common: Boilerplate, recipe: RowsRecipe) -> _Seen:
+def _screen_batch(batch: "pl.DataFrame", held: Index, common: Boilerplate, recipe: RowsRecipe) -> _Screened:
     """Returns the faults and sketches of a batch, which has `row` in addition to the columns of `screen_rows`."""
     import polars as pl
 
@@ -163,7 +165,7 @@ def _look(batch: "pl.DataFrame", held: Index, common: Boilerplate, recipe: RowsR
     found = found.with_columns(row=batch["row"].gather(found["row"]), reason=pl.lit("contaminated"))
     faults = _dropped([found, flaws(batch, recipe.quality)]).unique("row", keep="first", maintain_order=True)
     faults = faults.with_columns(id=batch["id"].gather(faults["row"] - batch["row"][0]))
-    return _Seen(batch["id"], faults, sketch(tokens, common, recipe.duplicates))
+    return _Screened(batch["id"], faults, sketch(tokens, common, recipe.duplicates))
 
 
 def _batches(rows: "pl.LazyFrame", start: int = 0) -> Iterator["pl.DataFrame"]:
