@@ -1,13 +1,13 @@
-"""Dagster's keys of nodes, and back: the one place where both spellings meet."""
+"""Converts node names of the graph to Dagster's asset keys and back."""
 
 from dagster import AssetKey
 
 
 def asset_key(node: str) -> AssetKey:
-    """Dagster's key of a node."""
+    """Returns the asset key of a node."""
     return AssetKey(node.split("/"))
 
 
 def node_name(key: AssetKey) -> str:
-    """The node of one of Dagster's keys."""
+    """Returns the node that an asset key stands for."""
     return "/".join(key.path)

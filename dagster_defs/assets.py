@@ -1,6 +1,7 @@
-"""The assets: every node of the profile's graph as a Dagster asset, with its inputs, partitions, gates' group and cost.
+"""Turns every node of the profile's graph into a Dagster asset with inputs, partitions, group, code version and pool.
 
-One factory; nothing here knows a node by name. An asset's body asks the pipeline to make what its node says.
+A single factory builds all assets; this module names no node. The body of an asset asks the pipeline resource to make
+the artifact that its node describes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,7 +30,7 @@ KINDS: Mapping[str, set[str]] = {
     "evaluate": {"transformers", "parquet"},
     "compare_preferences": {"pytorch", "parquet"},
 }
-"""What Dagster shows of a verb; any other goes by its work."""
+"""Kinds that Dagster shows for a verb; other verbs are shown by the kind of their work."""
 KINDS_OF_WORK: Mapping[str, set[str]] = {
     "training": {"pytorch", "trl"},
     "inference": {"transformers", "parquet"},
@@ -37,21 +38,24 @@ KINDS_OF_WORK: Mapping[str, set[str]] = {
 }
 NIGHTLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
 WEEKLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=15), warn_window=timedelta(days=8))
-"""Overdue after one missed schedule, failed after two."""
+"""A policy that warns after one missed schedule and fails after two."""
 FRESHNESS: Mapping[str, dg.FreshnessPolicy] = {"problems": WEEKLY, "evaluation": NIGHTLY}
-"""Groups that a schedule refreshes. Sources have none: Dagster counts materializations only, not observations."""
+"""Freshness policies of the groups that a schedule refreshes.
+
+Sources have none, because Dagster counts materializations only, not observations.
+"""
 REPORT_VERSION = 4
-"""Bumped when the report shows something else."""
+"""Version of the report's content, raised when the report shows something else."""
 
 
 def graph_assets(profile: Profile) -> list[dg.AssetsDefinition]:
-    """An asset for every node of the profile's graph."""
+    """Returns one asset for every node of the profile's graph."""
     hours = planned_hours(profile)
     return [node_asset(profile, node, hours) for node in profile.graph]
 
 
 def node_asset(profile: Profile, node: Node, hours: Mapping[str, float]) -> dg.AssetsDefinition:
-    """The asset of one node; its code version holds the verb's version and the fingerprint of its recipe."""
+    """Returns the asset of one node; its code version combines the verb's version and the fingerprint of its recipe."""
     work = node.verb.work if node.verb else "data"
     version = node.verb.version if node.verb else REPORT_VERSION
     kinds = KINDS.get(node.verb.name, KINDS_OF_WORK[work]) if node.verb else {"html", "json"}
@@ -81,24 +85,26 @@ def node_asset(profile: Profile, node: Node, hours: Mapping[str, float]) -> dg.A
 
 
 def partitions_of(profile: Profile, node: str) -> dg.StaticPartitionsDefinition | None:
-    """The partitions of a node, as the profile names them."""
+    """Returns the partitions that the profile gives a node, or None for a node without partitions."""
     keys = profile.bound.partitions_of(node)
     return dg.StaticPartitionsDefinition(list(keys)) if keys else None
 
 
 def rerun_of(profile: Profile, node: Node, hours: Mapping[str, float]) -> Rerun:
-    """When a node follows a change: by its group, and by the planned device hours of its most expensive partition."""
+    """Returns the re-run policy of a node, chosen by its group and by the planned device hours of its largest
+    partition.
+    """
     costs = [hours.get(str(name), 0.0) for name in profile.bound.names_of(node.name)]
     return profile.reruns.of(node.group, max(costs))
 
 
 def input_name(source: Ref) -> str:
-    """The name of an input of an asset; what one asset reads twice is loaded once."""
+    """Returns the name of an asset input; an artifact that is read twice is loaded once."""
     return source.node.replace("/", "__")
 
 
 def loaded_artifacts(inputs: Iterable[Any]) -> Iterable[Artifact]:
-    """Every artifact among what Dagster loaded, partitions one by one."""
+    """Yields every artifact among the loaded inputs of an asset, one per partition."""
     for value in inputs:
         yield from value.values() if isinstance(value, Mapping) else [value]
 

@@ -1,6 +1,6 @@
-"""The gates of the graph as asset checks: a failed one stops everything below, with the value and the limit, or warns.
+"""Turns the gates of the graph into asset checks that block everything downstream or only warn.
 
-What is measured of what is the graph's to say (`r1_pipeline.graph.gates`); limits are the profile's.
+The graph says which values a gate measures (`r1_pipeline.graph.gates`); the profile sets their limits.
 """
 
 from typing import Any
@@ -17,12 +17,12 @@ from r1_pipeline.profiles import Profile
 
 
 def graph_checks(profile: Profile) -> list[dg.AssetChecksDefinition]:
-    """A check for every gate of every node."""
+    """Returns one asset check for every gate of every node."""
     return [node_check(profile, node, check) for node in profile.graph for check in node.checks]
 
 
 def node_check(profile: Profile, node: Node, check: Check) -> dg.AssetChecksDefinition:
-    """One gate of one node, decided on the artifact that was just made."""
+    """Returns the asset check of one gate, which judges the newest artifact of its node."""
 
     @dg.asset_check(
         asset=asset_key(node.name),

@@ -1,6 +1,6 @@
-"""The code location of a home, profile and seed: all assets, their checks, jobs, sensors, one resource, one IO manager.
+"""The Dagster code location of a home, profile and seed: assets, checks, jobs, sensors, schedules and resources.
 
-Light to load: nothing here or below imports torch, transformers, trl or mlflow before an asset runs.
+Loading is cheap: no module imported here imports torch, transformers, trl or mlflow before an asset runs.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,10 @@ from r1_pipeline.artifacts.observer import Observer
 
 
 def code_location(settings: Settings, observers: Sequence[Observer] = ()) -> dg.Definitions:
-    """The graph of one home, profile and seed; `observers` sees every stage of runs in this process.
+    """Returns the definitions of one home, profile and seed; `observers` receive the events of all stages in this
+    process.
 
-    Raises `UnknownNameError` for a profile that does not exist, `GraphError` for recipes that do not fit the graph.
+    Raises `UnknownNameError` for an unknown profile and `GraphError` if the recipes do not fit the graph.
     """
     pipeline = PipelineResource(settings, observers)
     profile = pipeline.profile

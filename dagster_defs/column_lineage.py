@@ -1,4 +1,4 @@
-"""Columns of an artifact's table, as Dagster shows them (`r1_pipeline.graph.column_lineage`)."""
+"""Column schema and column lineage of an artifact in Dagster's form (`r1_pipeline.graph.column_lineage`)."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from r1_pipeline.graph.column_lineage import columns
 
 
 def column_metadata(artifact: Artifact, bound: Bound) -> dict[str, Any]:
-    """Metadata `dagster/column_schema` and `dagster/column_lineage`; empty for what has no rows."""
+    """Returns the metadata `dagster/column_schema` and `dagster/column_lineage`, empty for an artifact without rows."""
     table_columns = columns(artifact, bound)
     if not table_columns:
         return {}

@@ -1,12 +1,12 @@
-"""What this package takes from Dagster that Dagster does not publish: here alone, checked with dagster 1.13.27.
+"""The private Dagster APIs that this package uses, imported here alone and checked with dagster 1.13.27.
 
-AssetGraphView            a tick of automation is recognized by it, so that its states are worked out once
-AssetKeyPartitionKey      a subset of partitions can be built from nothing else
-BaseAssetGraph            type of the graph that a sensor is given
+AssetGraphView            identifies an automation tick, so that its states are computed once
+AssetKeyPartitionKey      the only type that a subset of partitions can be built from
+BaseAssetGraph            the type of the graph that a sensor receives
 AssetCheckExecutionRecordStatus, DATA_VERSION_TAG, extract_data_version_from_entry
-                          what the event log says of checks and versions; the published API has no reader for it
-DagsterGrpcClient         tells the code server to load the code again
-web_application           Dagster's web application itself, so that a guard can stand in front of it
+                          the event log's records of checks and versions, which no public API reads
+DagsterGrpcClient         tells the code server to reload the code
+web_application           Dagster's web application, so that the auth middleware can wrap it
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,9 @@ __all__ = [
 
 @contextmanager
 def web_application(instance: DagsterInstance, workspace: str) -> "Iterator[Starlette]":
-    """Dagster's web application over the code locations of the file `workspace`; slow to import, so only when asked."""
+    """Yields Dagster's web application over the code locations of the file `workspace`; imported on first use, as it is
+    slow.
+    """
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import WorkspaceFileTarget
     from dagster_webserver.app import create_app_from_workspace_process_context

@@ -1,4 +1,6 @@
-"""What Dagster loads: the code location that the environment names. The only module that reads it when imported."""
+"""The module that Dagster loads: the code location named by the environment, which is read on import here and only
+here.
+"""
 
 from dagster_defs.code_location import code_location
 from dagster_defs.settings import Settings

@@ -1,4 +1,4 @@
-"""Dagster's records of a home, to read. A question changes no file: where there are no records, none are made."""
+"""Opens the Dagster instance of a home; reading changes no file and creates none."""
 
 import shutil
 import sys
@@ -16,7 +16,7 @@ from r1_pipeline.errors import RequirementError
 
 @contextmanager
 def read_only_instance(settings: Settings) -> Iterator[DagsterInstance]:
-    """The instance of a home, to read from: in place, or a copy where Dagster would have to write something first."""
+    """Yields the instance of a home for reading: in place, or as a temporary copy if Dagster must write first."""
     settings.announce()
     records, expected = settings.dagster_home, settings.configuration
     configuration = records / CONFIGURATION
@@ -38,7 +38,7 @@ def read_only_instance(settings: Settings) -> Iterator[DagsterInstance]:
 
 @contextmanager
 def open_instance(folder: Path) -> Iterator[DagsterInstance]:
-    """The instance that `folder` configures; raises `RequirementError` where its data base cannot be opened."""
+    """Yields the instance configured in `folder`; raises `RequirementError` if its database cannot be opened."""
     with require_database(f"check R1_DAGSTER_DB, or the files in {folder}"):
         instance = DagsterInstance.from_config(str(folder))
         instance.get_runs_count()
@@ -48,7 +48,7 @@ def open_instance(folder: Path) -> Iterator[DagsterInstance]:
 
 @contextmanager
 def require_database(advice: str) -> Iterator[None]:
-    """Raises `RequirementError`, with the advice, where a data base cannot be reached or is none."""
+    """Turns database errors inside the block into `RequirementError` with this advice."""
     try:
         yield
     except _failures() as error:
@@ -59,7 +59,7 @@ def require_database(advice: str) -> Iterator[None]:
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """What drivers raise; Dagster's own class is known once its extra for PostgreSQL is loaded."""
+    """Returns the exceptions of database drivers, with Dagster's own class once its PostgreSQL extra is imported."""
     from sqlalchemy.exc import DBAPIError
 
     extra = sys.modules.get("dagster_postgres.utils")

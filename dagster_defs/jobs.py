@@ -1,4 +1,4 @@
-"""Jobs and schedules for the user interface: one job for each way that the graph is cut, and what schedules run."""
+"""Jobs and schedules: one job per partitioning of the graph, and the jobs that schedules run."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from dagster_defs.asset_keys import asset_key
 from r1_pipeline.graph.node import Graph
 
 EVALUATION_GROUPS = ("answers", "evaluation")
-"""Groups of what measures checkpoints."""
+"""Groups of the nodes that evaluate checkpoints."""
 
 
 def graph_jobs(graph: Graph) -> list[Any]:
-    """The jobs of a graph. One Dagster run cannot mix assets that are cut differently."""
+    """Returns the jobs of a graph; one Dagster run cannot mix assets with different partitions."""
     cuts = dict.fromkeys(node.each for node in graph if node.each)
     whole = [node.name for node in graph if node.each is None and node.group in EVALUATION_GROUPS]
     return [
@@ -41,7 +41,7 @@ def graph_jobs(graph: Graph) -> list[Any]:
 
 
 def schedules(running: bool) -> list[dg.ScheduleDefinition]:
-    """The schedules, which run from the start or wait to be switched on."""
+    """Returns the schedules, which are on from the start if `running`, and otherwise wait to be switched on."""
     status = dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
     return [
         dg.ScheduleDefinition(

@@ -1,4 +1,4 @@
-"""The newest version of an artifact that passed its gates, by its name."""
+"""Looks up the newest version of an artifact that passed its gates, by name."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from r1_pipeline.graph.node import AssetName
 
 
 def latest_good_version(settings: Settings, bound: Bound, name: AssetName) -> Path:
-    """Folder of the newest good version; raises `GateFailedError` where none passed its gates."""
+    """Returns the directory of the newest good version; raises `GateFailedError` if no version passed its gates."""
     key = asset_key(name.asset)
     gates = blocking_checks(bound.graph).get(key, frozenset())
     with read_only_instance(settings) as instance:

@@ -1,6 +1,6 @@
-"""What a person reads about a materialization: numbers, samples as Markdown tables, curves as small plots.
+"""Metadata of materializations for readers: numbers, samples as Markdown tables and curves as small plots.
 
-One function per kind of artifact; `materialization_metadata` adds what all have in common.
+There is one function per kind of artifact; `materialization_metadata` adds what all kinds have in common.
 """
 
 import base64
@@ -26,26 +26,26 @@ from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.graph.bound import Bound
 
 ADDRESS = "r1/address"
-"""Path of the artifact below the home directory."""
+"""Metadata key: path of the artifact relative to the home directory."""
 FINGERPRINT = "fingerprint"
-"""Of what was asked for: two materializations with the same one hold the same artifact."""
+"""Metadata key: fingerprint of the build. Materializations with the same fingerprint hold the same artifact."""
 PROFILE, SEED = "profile", "seed"
-"""Whose recipe it was."""
+"""Metadata keys of the profile and the seed."""
 CURVES = ("reward", "reward/accuracy", "reward/format", "reward/language", "mean_tokens", "loss")
-"""Step metrics that are drawn, where there are such."""
+"""Step metrics that are plotted where they exist."""
 SAMPLE_ROWS = 5
 SVG = "http://www.w3.org/2000/svg"
 STYLE = (
     "<style>text{font:10px sans-serif;fill:#555}.grid{stroke:#ddd}path{fill:none;stroke:#2a6f97;stroke-width:1.6}"
     ".raw{opacity:.3}.dot{fill:#2a6f97}.end{text-anchor:end}</style>"
 )
-"""Inks of the curves: images in Markdown see no style sheet."""
+"""Inline styles of the plots, because images in Markdown see no style sheet."""
 
 Metadata = dict[str, Any]
 
 
 def materialization_metadata(artifact: Artifact, settings: Settings, bound: Bound) -> Metadata:
-    """Metadata of a materialization: identity, cost, links, and what its kind shows."""
+    """Returns the metadata of a materialization: identity, cost, links, columns, and values of its kind."""
     manifest = artifact.manifest
     runs = manifest.provenance.runs
     address = artifact.path.relative_to(settings.home)
@@ -137,13 +137,15 @@ def _evaluation(artifact: EvalReport) -> Metadata:
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table; cells are flattened to one line and cannot break out of it."""
+    """Returns a Markdown table; every cell is reduced to one escaped line."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 
 
 def plot(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Step metrics as inline SVG images in Markdown, one a metric below its name; empty where nothing can be drawn."""
+    """Returns step metrics as inline SVG images in Markdown, one per metric, or an empty string if there is nothing to
+    plot.
+    """
     images = []
     for name in CURVES:
         points = [(row["step"], row[name]) for row in rows if name in row]
@@ -162,6 +164,6 @@ def _cell(value: object) -> str:
 
 
 def _spread(rows: Sequence[Any]) -> list[Any]:
-    """A few rows from all over, not only the first."""
+    """Returns up to `SAMPLE_ROWS` rows spread evenly over all of them."""
     step = max(1, len(rows) // SAMPLE_ROWS)
     return list(rows[::step][:SAMPLE_ROWS])

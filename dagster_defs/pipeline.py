@@ -1,7 +1,7 @@
-"""What every asset is given: the profile's recipe, the artifact store, and who watches.
+"""The resource that every asset receives: the profile's recipes, the artifact store and the observers.
 
-`materialize` is the one way from a node of the graph to a Dagster materialization: it opens the build context under the
-artifact's name, tracks the computation, and turns the artifact into a handle with data version and metadata.
+`materialize` is the only way from a node of the graph to a Dagster materialization. It opens a build context under the
+artifact's name, tracks the computation, and returns the artifact with data version and metadata.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,13 +36,13 @@ from r1_pipeline.runtime.build_context import BuildContext
 Context = AssetExecutionContext | AssetCheckExecutionContext
 
 MAX_ATTEMPTS, INITIAL_BACKOFF_S = 4, 5.0
-"""At what may pass by itself, and seconds before the second attempt; each pause is twice the one before."""
+"""Attempts at transient errors, and the initial back-off in seconds, which doubles after every attempt."""
 PIPELINE_RUN_TAG = "r1/run"
-"""Dagster run tag: one value for all Dagster runs that one `r1 run` makes."""
+"""Dagster run tag with one value for all Dagster runs of one `r1 run`."""
 
 
 class PipelineResource:
-    """The resource `pipeline`."""
+    """The Dagster resource `pipeline`."""
 
     def __init__(self, settings: Settings, observers: Sequence[Observer] = ()) -> None:
         self.settings = settings
@@ -52,7 +52,7 @@ class PipelineResource:
 
     @cached_property
     def profile(self) -> Profile:
-        """Recipe, runtime and gate limits; raises like `Settings.load`."""
+        """The profile of the home: recipes, runtime and gate limits. Raises the errors of `Settings.load`."""
         return self.settings.load()
 
     @property
@@ -61,7 +61,7 @@ class PipelineResource:
         return self.profile.bound
 
     def build_context(self, context: Context, name: AssetName) -> BuildContext:
-        """Where a verb works; its artifact will stand under `name`."""
+        """Returns the context in which a verb builds the artifact `name`."""
         run, pipeline_run = context.run, pipeline_run_of(context)
         hold_run_lock(self.settings, run.run_id)
         tags = {
@@ -83,14 +83,17 @@ class PipelineResource:
         return BuildContext(store, self.profile.runtime, str(name), PipesLauncher(context))
 
     def warn(self, context: Context, name: str, message: str) -> None:
-        """Says something that a person should read of the artifact `name`."""
+        """Logs a warning about the artifact `name` and passes it to the observers."""
         context.log.warning(message)
         Observers(self._observers).noted(name, message)
 
     def materialize(
         self, context: AssetExecutionContext, name: AssetName, inputs: Sequence[Artifact]
     ) -> dg.MaterializeResult[Any]:
-        """Make the artifact `name` from these inputs and record what came out."""
+        """Makes the artifact `name` from these inputs and records the result.
+
+        Raises `RetryRequested` after a transient error and any other error of the verb unchanged.
+        """
         if self.bound.graph.node(name.asset).verb is None:
             return self._report(context, name, inputs)
         by_name = {artifact.name: artifact for artifact in inputs}
@@ -105,7 +108,7 @@ class PipelineResource:
         )
 
     def _promote_if_better(self, context: AssetExecutionContext, evaluation: EvalReport) -> None:
-        """Make the model that was evaluated the champion, if it is better than the present one."""
+        """Makes the evaluated model the champion if it scores better than the present one."""
         model = self.bound.name(scores_of(evaluation).identity.model)
         if evaluation.name != str(self.bound.evaluation(model)):
             return  # a further benchmark: the held-out problems decide
@@ -120,7 +123,9 @@ class PipelineResource:
                 )
 
     def judged(self, context: AssetCheckExecutionContext, artifact: Artifact) -> GatedArtifact:
-        """An artifact under judgement: what it was made from is found along its lineage, anything else is made."""
+        """Returns an artifact prepared for its gates, which can look up its upstream artifacts and make any other they
+        need.
+        """
         lineage, opened = (
             lineage_of(artifact, self.settings.home, self.bound),
             {self.bound.name(artifact.name): artifact},
@@ -142,7 +147,7 @@ class PipelineResource:
     def _report(
         self, context: AssetExecutionContext, name: AssetName, inputs: Sequence[Artifact]
     ) -> dg.MaterializeResult[None]:
-        """Write `report.json` and `report.html` of these artifacts into the home's report directory."""
+        """Writes `report.json` and `report.html` of these artifacts to the home's report directory."""
         run = RunFacts(
             profile=self.settings.profile,
             seed=self.settings.seed,
@@ -164,7 +169,7 @@ class PipelineResource:
 
 @contextmanager
 def retry_transient(context: Context) -> Iterator[None]:
-    """Asks Dagster for another attempt, after a pause that doubles, where the fault may pass by itself."""
+    """Requests another attempt from Dagster after a transient error, with a back-off that doubles."""
     try:
         yield
     except Exception as error:
@@ -178,7 +183,7 @@ def retry_transient(context: Context) -> Iterator[None]:
 
 
 class _RunIdObserver(Observer):
-    """Puts the orchestrator's identifiers into the provenance."""
+    """Adds the orchestrator's run ids to the provenance."""
 
     def __init__(self, identifiers: dict[str, str]) -> None:
         self._identifiers = identifiers
@@ -188,11 +193,11 @@ class _RunIdObserver(Observer):
 
 
 def report_fingerprint(profile: Profile, name: AssetName, artifacts: Mapping[str, Artifact]) -> str:
-    """sha256 of what the report is made from."""
+    """Returns the sha256 of everything that the report is made from."""
     inputs = {each: artifact.digest for each, artifact in artifacts.items()}
     return fingerprint({"inputs": inputs, "recipe": profile.bound.recipe(name), "limits": profile.gates})
 
 
 def pipeline_run_of(context: Context) -> str:
-    """What all Dagster runs of one `r1 run` have in common; a run started in the user interface stands for itself."""
+    """Returns the id shared by all Dagster runs of one `r1 run`; a run started in the user interface has its own id."""
     return context.run.tags.get(PIPELINE_RUN_TAG, context.run.run_id)

@@ -1,9 +1,9 @@
-"""A home under Dagster: where its records and MLflow's lie, beside what is computed (`r1_pipeline.home`).
+"""Settings of a home under Dagster: where Dagster and MLflow keep their records, in addition to `r1_pipeline.home`.
 
     R1_AUTOMATION (`on`: sensors and schedules run from the start)
     MLFLOW_TRACKING_URI (SQLite below the home)   R1_DAGSTER_DB (postgresql://…; SQLite below the home)
 
-Together with `r1_pipeline.home` the only reader of the environment's settings.
+Only this module and `r1_pipeline.home` read settings from the environment.
 """
 
 import os
@@ -18,13 +18,14 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""Neither program reports to anybody, or prints more than it is asked for."""
+"""Variables that switch off the telemetry of Dagster and MLflow, and the printing of links."""
 
 MLFLOW_PATH = "/mlflow"
-"""Below this path `r1 ui` leads from Dagster's address to MLflow's, whatever their ports are."""
+"""Path on Dagster's address that `r1 ui` redirects to MLflow's address, independently of their ports."""
 
 DEVICE = "device"
-"""Pool of what loads a model: as many at once as the profile has lanes, which is one on accelerators."""
+"""Pool of the stages that load a model; its size is the number of workers of the profile, which is one on accelerators.
+"""
 AUTOMATION = "R1_AUTOMATION"
 DAGSTER_DB = "R1_DAGSTER_DB"
 CONFIGURATION = "dagster.yaml"
@@ -43,11 +44,11 @@ POSTGRES = f"storage: {{postgres: {{postgres_url: {{env: {DAGSTER_DB}}}}}}}\n"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(HomeSettings):
-    """One home, one profile, one seed, and who keeps the records."""
+    """One home, profile and seed, and where the records are kept."""
 
     tracking_uri: str
     automation: bool = False
-    """Whether sensors and schedules run from the start; else they wait to be switched on in the user interface."""
+    """True if sensors and schedules run from the start; otherwise a user switches them on in the user interface."""
 
     @classmethod
     def _read(cls, home: Path) -> dict[str, Any]:
@@ -57,7 +58,7 @@ class Settings(HomeSettings):
         }
 
     def announce(self) -> None:
-        """Make this process and its children see these settings; writes nothing."""
+        """Exports these settings to the environment of this process and its children; writes nothing."""
         super().announce()
         os.environ.update(QUIET)
         os.environ["MLFLOW_TRACKING_URI"], os.environ["DAGSTER_HOME"] = self.tracking_uri, str(self.dagster_home)
@@ -65,7 +66,10 @@ class Settings(HomeSettings):
             os.environ[DAGSTER_DB] = with_driver(shared)
 
     def export(self) -> None:
-        """`announce`, and make an instance directory for Dagster; raises `RequirementError` where that cannot be."""
+        """Exports these settings and creates the instance directory of Dagster.
+
+        Raises `RequirementError` if the home cannot be written.
+        """
         self.announce()
         require_writable(self.home)
         self.dagster_home.mkdir(parents=True, exist_ok=True)
@@ -73,26 +77,26 @@ class Settings(HomeSettings):
 
     @property
     def configuration(self) -> str:
-        """What `dagster.yaml` holds: ours, unless somebody has written another."""
+        """The text of `dagster.yaml`: the default one, unless a user has written another."""
         file = self.dagster_home / CONFIGURATION
         content = file.read_text(encoding="utf-8") if file.exists() else MARK
         return content if MARK not in content else DAGSTER_YAML + (POSTGRES if os.environ.get(DAGSTER_DB) else "")
 
     @property
     def tracking_server(self) -> str | None:
-        """Address of the MLflow server that is named; None where records lie in a data base, which `r1 ui` serves."""
+        """The address of an external MLflow server, or None if the records lie in a database that `r1 ui` serves."""
         return self.tracking_uri.rstrip("/") if self.tracking_uri.startswith(("http://", "https://")) else None
 
     def mlflow_link(self, run_id: str) -> str:
-        """From a page of Dagster to an MLflow run."""
+        """Returns the link from a Dagster page to an MLflow run."""
         return f"{self.tracking_server}/#/runs/{run_id}" if self.tracking_server else f"{MLFLOW_PATH}/runs/{run_id}"
 
     @property
     def dagster_home(self) -> Path:
-        """Run history and event log of Dagster."""
+        """Directory of Dagster's run history and event log."""
         return self.home / "dagster"
 
 
 def with_driver(address: str) -> str:
-    """The address with the driver that Dagster brings: SQLAlchemy would take another for plain `postgresql://`."""
+    """Returns the address with the driver that Dagster depends on, since SQLAlchemy picks another for `postgresql://`."""
     return address.replace("postgresql://", "postgresql+psycopg2://", 1)

@@ -1,8 +1,8 @@
-"""Sources: one observable asset for each place that problems come from; its data version is the content digest.
+"""Sources: one observable asset per origin of problems, whose data version is the digest of its content.
 
-The built-in ones are digests of generators; a user's are digests of files, hashed again when looked at. What they hold
-is no part of the code version of what reads them, so that a graph that was loaded before a change tells the truth
-after it. Not covered: who looks, and when (`source_sensor`).
+The digest of a built-in source identifies its generator; the digest of a user's source hashes its files. The content of
+a source is no part of the code version of the assets that read it, so that a graph loaded before a change remains
+correct after it. Not covered: when sources are observed (`source_sensor`).
 """
 
 import re
@@ -23,16 +23,16 @@ from r1_pipeline.recipe import fingerprint
 
 OWNERS = ["team:r1"]
 SETTLE_TIME_S = 10.0
-"""A file that was written more lately may be half-written; nothing follows it by itself yet."""
+"""Seconds after the last write during which a file may be half-written, so that automation waits."""
 
 
 def source_key(name: str) -> dg.AssetKey:
-    """Key of the source asset of a domain, or of a user's source."""
+    """Returns the key of the source asset of a domain, or of a user's source."""
     return dg.AssetKey(f"{name}_source")
 
 
 def source_assets(profile: Profile) -> list[dg.AssetsDefinition]:
-    """The built-in sources that the profile takes, and the user's."""
+    """Returns the assets of the built-in sources and user sources that the profile reads."""
     return [
         *(_observable(builtin_spec(name)) for name in builtin_sources(profile)),
         *(_observable(user_spec(source)) for source in user_sources(profile)),
@@ -40,32 +40,34 @@ def source_assets(profile: Profile) -> list[dg.AssetsDefinition]:
 
 
 def source_keys(profile: Profile, node: Node) -> list[dg.AssetKey]:
-    """Keys of the sources that feed a node."""
+    """Returns the keys of the sources that feed a node."""
     names = (*_builtin_sources_of(profile, node), *(source.name for source in _file_sources_of(profile, node)))
     return [source_key(name) for name in names]
 
 
 def builtin_sources(profile: Profile) -> list[SourceName]:
-    """Names of the built-in sources that the profile takes."""
+    """Returns the names of the built-in sources that the profile reads."""
     used = {name for node in profile.graph for name in _builtin_sources_of(profile, node)}
     return [name for name in SOURCE_NAMES if name in used]
 
 
 def user_sources(profile: Profile) -> list[SourceRecipe]:
-    """The sources of the user's, or of a benchmark, that the profile takes."""
+    """Returns the sources of files, a user's or a benchmark's, that the profile reads."""
     sources = (source for node in profile.graph for source in _file_sources_of(profile, node))
     return list({source.name: source for source in sources}.values())
 
 
 def data_versions(profile: Profile) -> dict[str, str]:
-    """Key of each source -> digest of what it holds."""
+    """Returns the digest of the content of each source by its key."""
     versions = {str(name): source_of(name).digest for name in builtin_sources(profile)}
     versions |= {source.name: source.digest for source in user_sources(profile)}
     return {source_key(name).to_user_string(): digest for name, digest in versions.items()}
 
 
 def recipe_tag(profile: Profile, node: Node) -> str:
-    """Eight digits of the recipes of `node`, without what the files of its sources hold; empty where it has none."""
+    """Returns 8 hex digits that identify the recipes of `node` without the content of its source files, or an empty
+    string.
+    """
     recipe = profile.bound.recipes_of(node)
     if isinstance(recipe, CurateRecipe | CuratePreferencesRecipe):
         recipe = recipe.model_copy(
@@ -75,7 +77,7 @@ def recipe_tag(profile: Profile, node: Node) -> str:
 
 
 def is_being_written(profile: Profile, node: Node) -> bool:
-    """Whether a file that feeds `node` was written only moments ago."""
+    """Returns True if a file that feeds `node` was written less than `SETTLE_TIME_S` seconds ago."""
     return any(
         abs(time.time() - path.stat().st_mtime) < SETTLE_TIME_S
         for source in _file_sources_of(profile, node)
@@ -84,25 +86,25 @@ def is_being_written(profile: Profile, node: Node) -> bool:
 
 
 def files_of(source: SourceRecipe, profile: Profile) -> Iterator[Path]:
-    """Where the files of a user's source lie on this machine."""
+    """Yields the paths of a user's source files on this machine."""
     folder = Path(profile.runtime.folders[source.name])
     return (folder / file.name for file in source.files)
 
 
 def builtin_spec(name: SourceName) -> dg.AssetSpec:
-    """A generator: another version may yield something else."""
+    """Returns the asset of a built-in source, which is a generator with a version."""
     source = source_of(name)
     return _spec(name, f"{source.about} ({source.name}, {source.licence}).", source.licence, source.name)
 
 
 def user_spec(source: SourceRecipe) -> dg.AssetSpec:
-    """A user's files."""
+    """Returns the asset of a user's source, which is a set of files."""
     about = f"{source.feeds}, from {source.origin} ({source.licence})."
     return _spec(source.name, about, source.licence, source.origin)
 
 
 def _builtin_sources_of(profile: Profile, node: Node) -> list[SourceName]:
-    """Built-in sources that a node takes rows from."""
+    """Returns the built-in sources that a node reads."""
     recipe = profile.recipes.get(node.name)
     if isinstance(recipe, CurateRecipe):
         return [name for name in SOURCE_NAMES if name in recipe.builtin and name in recipe.domains]
@@ -112,7 +114,7 @@ def _builtin_sources_of(profile: Profile, node: Node) -> list[SourceName]:
 
 
 def _file_sources_of(profile: Profile, node: Node) -> list[SourceRecipe]:
-    """Sources of files that a node takes rows from."""
+    """Returns the sources of files that a node reads."""
     recipe = profile.recipes.get(node.name)
     if isinstance(recipe, CurateRecipe):
         return [source for source in recipe.sources if source.feeds in recipe.domains]

@@ -1,9 +1,10 @@
-"""The records of a home, copied from SQLite to PostgreSQL: runs, events and checks of Dagster, everything of MLflow.
+"""Copies the records of a home from SQLite to PostgreSQL: Dagster's runs, events and checks, and everything of
+MLflow's.
 
-Both programs make their own tables first; rows are then read and written through those tables' definitions, so that
-SQLAlchemy converts types. Dagster's SQLite keeps a file of events for each run and an index of some of them, PostgreSQL
-one table: events are renumbered in the order of time, and what points at an event follows. Not copied: ticks and
-cursors of sensors and schedules, which start again.
+Dagster and MLflow first create their own tables. Rows are then read and written through those table definitions, so
+that SQLAlchemy converts the types. Dagster keeps one SQLite file of events per run plus an index of some of them, but a
+single table in PostgreSQL: events are therefore renumbered in order of time, and every pointer to an event is updated.
+Not copied: ticks and cursors of sensors and schedules, which start again.
 """
 
 import json
@@ -26,31 +27,31 @@ if TYPE_CHECKING:
 
 RUNS = ("snapshots", "runs", "run_tags", "bulk_actions", "backfill_tags")
 ASSETS = ("asset_keys", "asset_event_tags", "dynamic_partitions", "asset_check_executions")
-"""Of the index of events, besides the events."""
+"""Tables of the event index that are copied in addition to the events."""
 POINTER = "dagster/input_event_pointer/"
-"""Tag of a materialization: the event of an input that it read."""
+"""Prefix of the tag that records which event of an input a materialization read."""
 BATCH = 1000
 
 
 class MigrationError(R1Error):
-    """Records cannot be moved as things stand."""
+    """Raised when the records cannot be copied in the present state."""
 
 
 class MigrationCounts(Record):
-    """What the two data bases hold now."""
+    """Numbers of rows that the two databases hold after the copy."""
 
     runs: int
-    """Of Dagster."""
+    """Number of Dagster runs."""
     events: int
     tracked_runs: int
-    """Of MLflow."""
+    """Number of MLflow runs."""
 
 
 def migrate(settings: Settings) -> MigrationCounts:
-    """Copy the records of a home to the data bases that `R1_DAGSTER_DB` and `MLFLOW_TRACKING_URI` name.
+    """Copies the records of a home to the databases named by `R1_DAGSTER_DB` and `MLFLOW_TRACKING_URI`.
 
-    The home's own stay as they are. Raises `MigrationError` where a variable names no PostgreSQL, a run is under way,
-    or a data base holds runs already.
+    The home keeps its own records. Raises `MigrationError` if a variable does not name a PostgreSQL database, if a run
+    is in progress, or if a database already holds runs.
     """
     dagster, mlflow = with_driver(os.environ.get(DAGSTER_DB, "")), settings.tracking_uri
     for name, url in ((DAGSTER_DB, dagster), ("MLFLOW_TRACKING_URI", mlflow)):
@@ -76,7 +77,7 @@ def migrate(settings: Settings) -> MigrationCounts:
 
 
 class _TargetDatabase:
-    """A data base that takes rows; all of them or, after an error, none."""
+    """A database that receives rows in one transaction: all of them, or none after an error."""
 
     def __init__(self, connection: "Connection") -> None:
         from sqlalchemy import MetaData
@@ -89,7 +90,10 @@ class _TargetDatabase:
     @classmethod
     @contextmanager
     def opened(cls, url: str) -> Iterator["_TargetDatabase"]:
-        """Numbers that the data base gives go on after those that were taken."""
+        """Opens the database at `url` for one transaction; its sequences continue after the copied rows.
+
+        Raises `MigrationError` if the database already holds runs.
+        """
         from sqlalchemy import create_engine
 
         engine = create_engine(url)
@@ -105,13 +109,13 @@ class _TargetDatabase:
             engine.dispose()
 
     def count(self, name: str) -> int:
-        """Rows of a table."""
+        """Returns the number of rows in the table `name`."""
         from sqlalchemy import func, select
 
         return int(self._connection.execute(select(func.count()).select_from(self.tables[name])).scalar_one())
 
     def copy_tables(self, source: "Connection", names: Iterable[str]) -> None:
-        """All rows of these tables, instead of what stands there."""
+        """Replaces the rows of these tables by the rows of the same tables in `source`."""
         from sqlalchemy import inspect
 
         selected, existing = set(names), set(inspect(source).get_table_names())
@@ -123,7 +127,7 @@ class _TargetDatabase:
                 self.write(table.name, _rows(source, table))
 
     def write(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Rows, in batches."""
+        """Inserts `rows` into the table `name` in batches of `BATCH`."""
         batch: list[Mapping[str, Any]] = []
         for row in rows:
             batch.append(row)
@@ -147,7 +151,9 @@ class _TargetDatabase:
 
 
 def _move_events(folder: Path, target: _TargetDatabase) -> int:
-    """The events of all runs under new numbers, and what the index says of them; returns how many."""
+    """Copies the events of all runs under new numbers, with their entries in the index, and returns the number of
+    events.
+    """
     table, found = target.tables["event_logs"], list[tuple[Any, str, int, dict[str, Any]]]()
     for file in sorted(folder.glob("*.db")):
         if file.stem != "index":
@@ -164,7 +170,7 @@ def _move_events(folder: Path, target: _TargetDatabase) -> int:
 
 
 def _renumbered(row: dict[str, Any], moved: Mapping[int, int]) -> dict[str, Any]:
-    """A row whose pointers at events, in columns and inside serialized values, follow them."""
+    """Returns the row with its pointers to events, in columns and in serialized values, mapped to the new numbers."""
     for name, value in row.items():
         if name.endswith("event_id") or name.endswith("storage_id"):
             row[name] = moved.get(value)
@@ -192,7 +198,7 @@ def _remap_pointers(value: Any, moved: Mapping[int, int]) -> Any:
 
 
 def _rows(source: "Connection", table: "Table") -> Iterator[dict[str, Any]]:
-    """Rows of the table of this name, with those of its columns that the source has."""
+    """Yields the rows of `table` in `source`, limited to the columns that `source` has."""
     from sqlalchemy import inspect, select
 
     names = {column["name"] for column in inspect(source).get_columns(table.name)}

@@ -1,8 +1,8 @@
-"""Which artifacts nothing needs any more: listed, and removed only when asked.
+"""Lists artifacts that nothing needs any more, and removes them on request.
 
-Kept are, of every asset and partition, the newest version of each profile and seed, and the newest that passed its
-gates; whatever was materialized lately; champions; and everything that any of these descends from. Not covered:
-Dagster's and MLflow's own histories.
+The following artifacts are kept: for every asset and partition, the newest version of each profile and seed and the
+newest version that passed its gates; recent materializations; present and former champions; and all upstream artifacts
+of these. Not covered: the histories of Dagster and MLflow.
 """
 
 import shutil
@@ -27,17 +27,20 @@ DAY = 86_400.0
 
 
 class PruneCandidate(Record):
-    """An artifact that may go."""
+    """An artifact that may be removed."""
 
     path: Path
     name: str
     bytes: int
     days: float
-    """Since it was finished."""
+    """Days since the artifact was finished."""
 
 
 def prune_candidates(settings: Settings, keep_days: float) -> list[PruneCandidate]:
-    """Artifacts that nothing kept descends from, oldest first; changes nothing."""
+    """Returns the artifacts that no kept artifact descends from and that are at least `keep_days` old, oldest first.
+
+    Changes nothing.
+    """
     folders = [path.parent for path in (settings.home / ARTIFACTS).glob(f"*/**/{MANIFEST}")]
     present = {folder: Artifact(folder, read_manifest(folder)) for folder in folders}
     champions = set(champion_fingerprints(settings))
@@ -53,7 +56,7 @@ def prune_candidates(settings: Settings, keep_days: float) -> list[PruneCandidat
 
 
 def prune(settings: Settings, entries: Iterable[PruneCandidate]) -> int:
-    """Remove these artifacts; returns the bytes that came free."""
+    """Removes these artifacts and returns the number of bytes freed."""
     freed = 0
     for entry in entries:
         trash = settings.home / ARTIFACTS / STAGING / f"{entry.path.name}-pruned"
@@ -64,7 +67,7 @@ def prune(settings: Settings, entries: Iterable[PruneCandidate]) -> int:
 
 
 def _kept_by_themselves(settings: Settings, keep_days: float) -> Iterator[Path]:
-    """Addresses of what is kept for its own sake."""
+    """Yields the paths of artifacts that are kept for their own sake, not only as upstream of others."""
     gates, since = blocking_checks(settings.load().graph), time.time() - keep_days * DAY
     with read_only_instance(settings) as instance:
         for key in instance.all_asset_keys():
@@ -81,7 +84,9 @@ def _kept_by_themselves(settings: Settings, keep_days: float) -> Iterator[Path]:
 def _recent_versions(
     settings: Settings, instance: DagsterInstance, key: AssetKey, partition: str | None, since: float
 ) -> Iterator[Path]:
-    """The newest version of a unit by each profile and seed, and every other one since then."""
+    """Yields the newest version of a partition for each profile and seed, and every version made since the time
+    `since`.
+    """
     records_filter, seen = AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None), set()
     for record in instance.fetch_materializations(records_filter, limit=1000).records:
         facts = record.asset_materialization.metadata if record.asset_materialization else {}

@@ -1,4 +1,4 @@
-"""The command `r1` whole: the library's commands, and those that need Dagster. Without Dagster, the latter say so."""
+"""The complete command `r1`: the library's commands and those that need Dagster, which name the missing package."""
 
 from importlib.util import find_spec
 
@@ -28,11 +28,11 @@ ORDER = (
     ),
     *("ui", "promote", "rollback", "prune", "migrate"),
 )
-"""Of the list of commands."""
+"""Order of the commands in `r1 --help`."""
 
 app.registered_commands.sort(key=lambda command: ORDER.index(command.callback.__name__ if command.callback else ""))
 
 
 def main() -> None:
-    """Entry point: `r1`, with Dagster's records where Dagster is installed."""
+    """Runs the command line `r1`, with Dagster's records where Dagster is installed."""
     cli.main(DagsterOrchestrator() if find_spec("dagster") else Orchestrator())

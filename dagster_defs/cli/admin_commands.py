@@ -1,4 +1,4 @@
-"""Administration commands: ui, promote, rollback, prune, migrate."""
+"""Administration commands: `r1 ui`, `promote`, `rollback`, `prune` and `migrate`."""
 
 from typing import Annotated
 
@@ -45,7 +45,10 @@ def ui(  # noqa: PLR0913 - as many as it has options
         bool, typer.Option(help="Re-run by itself what is out of date, as the profile says.")
     ] = False,
 ) -> None:
-    """Dagster and MLflow together on the loopback address. Example: r1 ui --profile smoke --automation"""
+    """Serve the Dagster and MLflow web pages together, on the loopback address by default.
+
+    Example: r1 ui --profile smoke --automation
+    """
     from dagster_defs.web.ui import serve
 
     settings = settings_of(Settings, home, profile=profile, seed=seed, sources=sources, recipe=recipe)
@@ -67,7 +70,10 @@ def promote(
     even_if_worse: Annotated[bool, typer.Option("--even-if-worse", help="Gates still hold.")] = False,
     home: HomeOption = None,
 ) -> None:
-    """Make a model's newest version that passed its gates the champion. Example: r1 promote r1 --why "reads better" """
+    """Make the newest version of a model that passed its gates the champion.
+
+    Example: r1 promote r1 --why "reads better"
+    """
     from dagster_defs.tracking.model_registry import current_user
     from dagster_defs.tracking.model_registry import promote as promote_model
     from dagster_defs.tracking.stage_runs import TrackingStore
@@ -81,7 +87,10 @@ def promote(
 
 @command
 def rollback(model: Annotated[str, ModelArgument], why: Annotated[str, WhyOption], home: HomeOption = None) -> None:
-    """Make the champion before the present one the champion again. Example: r1 rollback r1 --why "it rambles" """
+    """Restore the previous champion of a model.
+
+    Example: r1 rollback r1 --why "it rambles"
+    """
     from dagster_defs.tracking.model_registry import rollback as roll_back_model
     from dagster_defs.tracking.stage_runs import TrackingStore
 
@@ -97,7 +106,10 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; else they are only listed.")] = False,
     home: HomeOption = None,
 ) -> None:
-    """Artifacts that nothing kept descends from: listed, removed with --yes. Example: r1 prune --keep-days 90"""
+    """List artifacts that nothing needs any more; remove them with --yes.
+
+    Example: r1 prune --keep-days 90
+    """
     from dagster_defs.admin import retention
     from dagster_defs.tracking.stage_runs import TrackingStore
 
@@ -115,7 +127,10 @@ def prune(
 
 @command
 def migrate(home: HomeOption = None) -> None:
-    """Copy records from SQLite to the PostgreSQL of R1_DAGSTER_DB and MLFLOW_TRACKING_URI. Example: r1 migrate"""
+    """Copy the home's records from SQLite to PostgreSQL, as named by R1_DAGSTER_DB and MLFLOW_TRACKING_URI.
+
+    Example: r1 migrate
+    """
     from dagster_defs.admin.migrate import migrate as migrate_home
     from dagster_defs.instance import require_database
 

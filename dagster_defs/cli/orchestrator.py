@@ -1,4 +1,4 @@
-"""What the library's commands ask of Dagster: the version that its checks passed, and a node made again."""
+"""Answers the library's commands from Dagster's records: the newest version that passed its checks, and re-runs."""
 
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 
 
 class DagsterOrchestrator(Orchestrator):
-    """Answers from Dagster's records of a home."""
+    """An orchestrator that reads Dagster's records of a home."""
 
     def newest_model(self, settings: HomeSettings, model: str) -> "Checkpoint":
-        """The newest version that passed its checks when they judged it; raises like the method it overrides."""
+        """Returns the newest version of `model` that passed its blocking checks.
+
+        Raises `GateFailedError` if no version passed, and `UnknownNameError` for a model that is not in the graph.
+        """
         from dagster_defs.latest_version import latest_good_version
         from r1_pipeline.artifacts.kinds import Checkpoint
         from r1_pipeline.graph.stored import checkpoint_name
@@ -24,5 +27,5 @@ class DagsterOrchestrator(Orchestrator):
         return Checkpoint.open(latest_good_version(Settings.from_environment(), bound, checkpoint_name(bound, model)))
 
     def run(self, settings: HomeSettings, node: str) -> None:
-        """Makes a node of the graph again where it is out of date."""
+        """Materializes a node of the graph if it is out of date."""
         run_commands.run(settings.profile, node, settings.home, settings.seed)

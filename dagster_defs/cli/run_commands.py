@@ -1,4 +1,4 @@
-"""Commands that make the graph and say how it stands: run, status."""
+"""Commands that run the graph and show its state: `r1 run` and `r1 status`."""
 
 import json
 from typing import Annotated
@@ -35,7 +35,10 @@ def run(
     sources: SourcesOption = None,
     recipe: RecipeOption = None,
 ) -> None:
-    """Materialize the graph; what is done already is not done again. Example: r1 run --profile tiny --select +r1"""
+    """Run the graph, or a part of it; finished work is reused.
+
+    Example: r1 run --profile tiny --select +r1
+    """
     import time
 
     from dagster_defs.runner.run import run as run_graph
@@ -76,7 +79,10 @@ def status(
     recipe: RecipeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Every asset: fresh, stale and why, missing, or rejected by a gate; hours to make it again. Example: r1 status"""
+    """Show the state of every asset, the reason, and the device hours that a re-run would take.
+
+    States are fresh, stale, missing and failed gate. Example: r1 status
+    """
     from dagster_defs.cli.status import asset_states, status_table, summary
 
     settings = existing_home_settings(Settings, home, profile=profile, seed=seed, sources=sources, recipe=recipe)

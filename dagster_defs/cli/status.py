@@ -1,6 +1,5 @@
-"""Every asset with its state, for `r1 status`: fresh, stale (and why), missing, or rejected by a gate.
-
-Beside it what it costs to make it again, as planned, before anybody approves that.
+"""Computes and renders the table of `r1 status`: the state of every asset, the reasons, and the planned cost of a
+re-run.
 """
 
 import time
@@ -25,31 +24,31 @@ from r1_pipeline.settings.reruns import When
 
 COLOURS = {"fresh": "green", "stale": "yellow", "missing": "dim", "failed gate": "red"}
 MAX_REASONS_SHOWN = 6
-"""Differences that the table spells out."""
+"""Number of reasons that the table lists for one asset."""
 
 
 class AssetState(Record):
-    """One line of `r1 status`."""
+    """One row of `r1 status`."""
 
     asset: str
-    """Asset key, partition after a slash."""
+    """Asset key, with the partition after a slash."""
     select: str
-    """What `r1 run --select` takes to make it."""
+    """Argument of `r1 run --select` that makes this asset."""
     state: State
     digest: str | None
     age: str | None
     why: tuple[str, ...]
-    """Each value that differs, old and new; gates that failed; inputs that are waited for."""
+    """Values that differ, old and new; gates that failed; inputs that are missing."""
     follows: When
-    """When it is made again by itself."""
+    """Re-run policy: automatic, in a window, or on approval."""
     hours: float
-    """Device hours to make it again, as planned."""
+    """Planned device hours to make this asset again."""
     hours_below: float
-    """Of all that is made from it, on top: what follows if other bytes come out."""
+    """Planned device hours of everything downstream, which re-runs too if the content changes."""
 
 
 def asset_states(settings: Settings) -> list[AssetState]:
-    """All materializable assets and partitions in topological order; makes nothing."""
+    """Returns the state of all materializable assets and partitions in topological order; makes nothing."""
     profile = settings.load()
     bound, hours = profile.bound, planned_hours(profile)
     descendants_of = descendants(dependencies(bound, set(profile.graph.nodes)))
@@ -75,7 +74,7 @@ def asset_states(settings: Settings) -> list[AssetState]:
 
 
 def status_table(states: Iterable[AssetState]) -> Table:
-    """One row an asset; hours are shown of what is not fresh."""
+    """Returns a table with one row per asset; hours are shown for assets that are not fresh."""
     table = Table(box=None, header_style="bold")
     for column in ("asset", "state", "digest", "age", "hours", "below", "why"):
         table.add_column(column, no_wrap=column != "why")
@@ -94,7 +93,9 @@ def status_table(states: Iterable[AssetState]) -> Table:
 
 
 def summary(states: Iterable[AssetState], profile: Profile) -> Iterator[str]:
-    """Lines below the table: what it would cost to make up, what waits for a person, and what that person types."""
+    """Yields the lines below the table: the cost of all pending work, and the command that approves what waits for
+    approval.
+    """
     due = [each for each in states if each.state in ("stale", "missing")]
     if not due:
         return

@@ -1,8 +1,8 @@
-"""Runs whose process is gone: found, reported as failed, their pool slots freed, their MLflow runs closed.
+"""Finds runs whose process has died, marks them as failed, frees their pool slots and closes their MLflow runs.
 
-Dagster believes a run that it started to be running for ever. So each process holds a lock on a file for every run that
-it executes; the kernel drops the lock when the process dies, however it dies. Runs of other hosts are left alone: their
-locks cannot be seen from here.
+Dagster believes that a run it has started runs for ever. Every process therefore locks one file per run that it
+executes, and the kernel releases the lock when the process dies for any reason. Runs of other hosts are left alone,
+because their locks are not visible from this host.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ from r1_pipeline.artifacts.provenance import PIPELINE_RUN
 
 ACTIVE = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 START_TIMEOUT_S = 180.0
-"""A run that has executed nothing for so long, and that nobody holds, will never do so."""
+"""Seconds after which a run without steps and without a lock is considered dead."""
 PERIOD_S = 30
 FAILURE_MESSAGE = "its process is gone (killed, or the machine went down); run it again: what was finished is kept"
 
@@ -33,7 +33,7 @@ _locks: dict[str, TextIO] = {}
 
 
 def hold_run_lock(settings: Settings, run_id: str) -> None:
-    """Say, as long as this process lives, that it executes this run."""
+    """Locks the file of this run for the lifetime of this process."""
     if run_id in _locks:
         return
     path = _lock_file(settings, run_id)
@@ -46,7 +46,7 @@ def hold_run_lock(settings: Settings, run_id: str) -> None:
 
 
 def reap_dead_runs(settings: Settings) -> list[str]:
-    """Ids of the runs that were found dead and are closed now."""
+    """Closes all dead runs and returns their ids."""
     with _shared_instance(settings) as instance:
         dead = list(_find_dead_runs(settings, instance))
         for run in dead:
@@ -62,14 +62,14 @@ def reap_dead_runs(settings: Settings) -> list[str]:
 
 
 def set_device_slots(settings: Settings, slots: int) -> None:
-    """As many stages that load a model at once, over all runs, as the profile has lanes."""
+    """Limits the stages that load a model at the same time, over all runs, to `slots`."""
     with _shared_instance(settings) as instance:
         instance.event_log_storage.set_concurrency_slots(DEVICE, slots)
 
 
 @contextmanager
 def _shared_instance(settings: Settings) -> Iterator[DagsterInstance]:
-    """The instance; the first process to come makes its tables, under a lock."""
+    """Yields the Dagster instance of a home; a file lock lets only the first process create the tables."""
     with (settings.dagster_home / ".lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with open_instance(settings.dagster_home) as instance:
@@ -78,7 +78,7 @@ def _shared_instance(settings: Settings) -> Iterator[DagsterInstance]:
 
 @dg.sensor(name="reconciler", minimum_interval_seconds=PERIOD_S, default_status=dg.DefaultSensorStatus.RUNNING)
 def dead_run_sensor() -> dg.SkipReason:
-    """Closes runs whose process is gone, and tells MLflow what it missed: metrics, and that a run has ended."""
+    """Closes dead runs and uploads what MLflow missed: metrics, and the ends of runs."""
     settings, warnings = Settings.from_environment(), list[str]()
     closed, uploaded = reap_dead_runs(settings), TrackingStore.of(settings).upload_pending(warnings.append)
     close_ended_runs(settings, warnings.append)
@@ -88,8 +88,11 @@ def dead_run_sensor() -> dg.SkipReason:
 
 
 def close_ended_runs(settings: Settings, warn: Callable[[str], None]) -> None:
-    """End in MLflow what has ended in Dagster: runs that stand for runs of the user interface (`r1 run` ends its own),
-    and stages whose process died, which Dagster's own watch may have noticed before `reap_dead_runs` did."""
+    """Ends in MLflow the runs that have ended in Dagster.
+
+    These are the parent runs of the user interface (`r1 run` ends its own), and stages whose process died before
+    `reap_dead_runs` noticed but after Dagster's run monitoring did.
+    """
     tracking = TrackingStore.of(settings)
     with tracking.best_effort("end a run", warn), _shared_instance(settings) as instance:
         client = tracking.connect()
@@ -120,7 +123,7 @@ def _find_dead_runs(settings: Settings, instance: DagsterInstance) -> Iterator[D
 
 
 def _is_released(path: Path) -> bool:
-    """Whether nobody on this host holds the lock, and it was taken on this host."""
+    """Returns True if this host took the lock and no process holds it any more."""
     with path.open("r+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -131,7 +134,7 @@ def _is_released(path: Path) -> bool:
 
 
 def _close_mlflow_runs(tracking: TrackingStore, dead: list[DagsterRun], active: set[str]) -> None:
-    """MLflow's runs of dead runs, and the parents of pipeline runs in which nothing lives any more."""
+    """Ends the MLflow runs of dead runs, and the parent runs of pipeline runs without an active run."""
     client = tracking.connect()
     for run in dead:
         pipeline_run = run.tags.get("r1/run", run.run_id)

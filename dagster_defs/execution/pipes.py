@@ -1,7 +1,7 @@
-"""A stage's processes under Dagster Pipes: their logs and memory in the event log, ended with the run however it ends.
+"""Runs a stage's processes under Dagster Pipes: their logs and memory go to the event log, and they end with the run.
 
-The command is the one that would run without Dagster; only the module that ranks run differs (`execution.rank`), so
-that the first of them speaks to Dagster.
+The command is the one that runs without Dagster. Only the module of the ranks differs (`execution.rank`), so that the
+first rank reports to Dagster.
 """
 
 import os
@@ -20,7 +20,7 @@ from r1_pipeline.runtime.launch import run_guarded
 
 
 class PipesLauncher:
-    """Runs commands for the step of `context`."""
+    """Runs commands for the step of `context` and returns their exit code."""
 
     module = "dagster_defs.execution.rank"
 

@@ -1,6 +1,6 @@
-"""`python -m dagster_defs.execution.rank JOB`: a rank of which the first one speaks to Dagster.
+"""One rank of a stage, `python -m dagster_defs.execution.rank JOB`, of which the first reports to Dagster.
 
-All ranks inherit the variables of the Pipes session; it must be opened once.
+All ranks inherit the variables of the Pipes session, but only one may open it.
 """
 
 import resource
@@ -16,11 +16,11 @@ from r1_pipeline.runtime.jobs import Job, read_job
 from r1_pipeline.runtime.rank import join_process_group, work
 
 PERIOD_S = 30.0
-"""Between two steps that the event log hears of; trackers hear of all."""
+"""Minimum seconds between two steps in the event log; trackers receive every step."""
 
 
 class PipesObserver(Observer):
-    """Says in the event log what goes on."""
+    """Reports steps and warnings to Dagster's event log."""
 
     def __init__(self, pipes: PipesContext) -> None:
         self._log = pipes.log
@@ -36,7 +36,7 @@ class PipesObserver(Observer):
 
 
 def resource_usage(job: Job) -> dict[str, int | float]:
-    """What the job took, for the metadata of what it made."""
+    """Returns the number of ranks and the peak memory of the job in GiB, as metadata of the artifact."""
     usage: dict[str, int | float] = {
         "ranks": job.ranks,
         "peak memory of a rank (GiB)": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
@@ -49,7 +49,7 @@ def resource_usage(job: Job) -> dict[str, int | float]:
 
 
 def main(file: Path) -> None:
-    """Do a rank's part of the job in `file`."""
+    """Does the part of one rank in the job described by `file`."""
     job = read_job(file)
     with join_process_group(job) as rank:
         if rank > 0:

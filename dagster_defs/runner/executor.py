@@ -1,4 +1,6 @@
-"""One Dagster run in this process: some nodes, or one partition of them, and one line that says why it failed."""
+"""Executes one Dagster run in this process, over some nodes or one partition of them, and explains a failure in one
+line.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +20,7 @@ QUIET_LOGS = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a run stopped."""
+    """The asset that failed and the reason, in one line."""
 
     asset: str
     reason: str
@@ -39,7 +41,7 @@ class Executor:
         self._instance = DagsterInstance.from_config(str(self.settings.dagster_home))
 
     def materialize(self, nodes: Sequence[str], partition: str | None) -> Failure | None:
-        """One Dagster run; None if everything in it succeeded."""
+        """Executes one Dagster run over `nodes` and returns None on success, or the failure."""
         result = self._job.execute_in_process(
             instance=self._instance,
             asset_selection=list(map(asset_key, nodes)),
@@ -51,12 +53,12 @@ class Executor:
         return None if result.success else explain_failure(result, partition)
 
     def observe_sources(self, profile: Profile) -> None:
-        """Let Dagster know what the sources hold now."""
+        """Records the present content of the sources in Dagster."""
         observe_sources(self._instance, profile)
 
 
 def explain_failure(result: ExecuteInProcessResult, partition: str | None) -> Failure:
-    """The asset that failed, and one line that says why: a gate with its numbers, or the error that was raised."""
+    """Returns the asset that failed with one line of explanation: the gate with its numbers, or the error."""
     failed_checks = [e for e in result.get_asset_check_evaluations() if not e.passed and e.blocking]
     if failed_checks:
         check = failed_checks[0]

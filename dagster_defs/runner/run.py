@@ -1,8 +1,8 @@
-"""Materializing a selection from the terminal, through Dagster, on one or more lanes.
+"""Materializes a selection from the terminal through Dagster, in this process or in a pool of worker processes.
 
-With one lane everything happens in this process, in as few Dagster runs as possible. With more, that goes for what is
-fresh already (its artifacts are verified and its checks asked again), and the rest is computed unit by unit, as soon as
-its inputs are there, each in a Dagster run of its own, by one worker process a lane. All runs carry one tag, `r1/run`.
+With one worker, everything happens in this process, in as few Dagster runs as possible. With several workers, this
+process only verifies the fresh artifacts and repeats their checks. Every other artifact is computed as soon as its
+inputs exist, each in a Dagster run of its own in a worker process. All these runs carry the same tag `r1/run`.
 """
 
 import logging
@@ -29,7 +29,7 @@ from r1_pipeline.profiles import Profile
 
 
 class ComputationObserver(Observer):
-    """Knows whether anything was computed at all."""
+    """Records whether any artifact was computed."""
 
     computed = False
 
@@ -41,10 +41,10 @@ class ComputationObserver(Observer):
 
 
 def run(settings: Settings, select: str | None, observers: Sequence[Observer]) -> Failure | None:
-    """Materialize the selection (all assets by default); returns the first failure, after which nothing is started.
+    """Materializes the selection, by default all assets, and returns the first failure, after which nothing new starts.
 
-    Raises `UnknownNameError` for an asset or profile that does not exist, `RequirementError` for
-    what this machine lacks.
+    Raises `UnknownNameError` for an unknown asset or profile, and `RequirementError` for a requirement that this
+    machine does not meet.
     """
     profile = settings.load()
     profile.require()
@@ -82,7 +82,7 @@ def run(settings: Settings, select: str | None, observers: Sequence[Observer]) -
 def fresh_artifacts(
     settings: Settings, profile: Profile, plan: Mapping[AssetName, frozenset[AssetName]]
 ) -> set[AssetName]:
-    """What is fresh, and whose inputs are, all the way up."""
+    """Returns the artifacts that are fresh and whose upstream artifacts are all fresh."""
     fresh: set[AssetName] = set()
     with DagsterInstance.from_config(str(settings.dagster_home)) as instance:
         resolver = StalenessResolver(settings.home, profile, instance)

@@ -1,7 +1,7 @@
-"""Lanes: worker processes that each materialize one unit at a time, the most awaited first.
+"""A pool of worker processes that each materialize one artifact at a time, in order of the number of dependents.
 
-A tiny model keeps one core busy, not two, so two lanes of one thread use two cores better than one lane of two. Workers
-send what their observers see back to this process, which shows it. Not covered: other machines.
+A tiny model keeps one core busy, not two, so two workers of one thread use two cores better than one worker of two
+threads. Workers send the events of their observers back to this process. Not covered: other machines.
 """
 
 import ctypes
@@ -23,13 +23,13 @@ from r1_pipeline.graph.node import AssetName
 
 Event = tuple[str, tuple[Any, ...]]
 PR_SET_PDEATHSIG = 1
-"""Linux: the signal that a process gets when its parent dies."""
+"""Linux option of `prctl`: the signal that a process receives when its parent dies."""
 
 
 def run_in_workers(
     executor: Executor, dependencies: Mapping[AssetName, frozenset[AssetName]], done: set[AssetName], workers: int
 ) -> Failure | None:
-    """Materialize all units that are not done; after the first failure nothing new is started."""
+    """Materializes all artifacts that are not done; after the first failure nothing new starts, and it is returned."""
     priority = priorities(dependencies)
     remaining = sorted((unit for unit in dependencies if unit not in done), key=lambda unit: -priority[unit])
     done = set(done)
@@ -56,12 +56,12 @@ def run_in_workers(
 
 
 def terminate_with_parent() -> None:
-    """Have this process told to end when its parent dies, however it dies: no worker outlives a killed run."""
+    """Makes the kernel end this process when its parent dies, so that no worker outlives a killed run."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 class _WorkerPool:
-    """Worker processes, and the thread that passes their observations on."""
+    """Worker processes, and the thread that forwards their events to the observers."""
 
     def __init__(self, executor: Executor, workers: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -97,7 +97,7 @@ class _WorkerPool:
 
 
 class _QueueObserver(Observer):
-    """Sends everything it sees to the process that started the lanes."""
+    """Sends every event to the process that started the workers."""
 
     def __init__(self, events: "Queue[Event | None]") -> None:
         self._events = events
@@ -128,7 +128,7 @@ _executor: Executor
 
 
 def _initialize_worker(settings: Settings, tags: Mapping[str, str], events: "Queue[Event | None]") -> None:
-    """In a worker, once: load the graph."""
+    """Loads the graph in a new worker process."""
     import warnings
 
     from dagster import BetaWarning, PreviewWarning
@@ -143,5 +143,5 @@ def _initialize_worker(settings: Settings, tags: Mapping[str, str], events: "Que
 
 
 def _materialize_in_worker(unit: AssetName) -> Failure | None:
-    """In a worker: one unit."""
+    """Materializes one artifact in a worker process."""
     return _executor.materialize([unit.asset], unit.partition)

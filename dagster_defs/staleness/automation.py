@@ -1,9 +1,10 @@
-"""Re-runs without a click: what is out of date is requested once for each state that it should be in.
+"""Automatic re-runs: every asset that is out of date is requested once for each state that it should be in.
 
-Level-triggered: every tick compares what each asset would be made from with what it was made from (`resolver`), so that
-a daemon that was down, a killed run or a second change in the meantime lose nothing, and the same bytes upstream cost
-nothing. An asset waits until all that lies above it, and will be made by itself, is done. A failed attempt is not
-repeated until something changes. Profiles say which groups follow at once, in a window, or only on approval.
+Automation is level-triggered. Every tick compares the desired build of each asset with its recorded build (`resolver`),
+so a daemon that was down, a killed run or a second change in the meantime lose nothing, and unchanged bytes upstream
+cost nothing. An asset waits until everything upstream that re-runs automatically is done. A failed attempt is not
+repeated until something changes. The profile decides which groups re-run at once, in a time window, or only on
+approval.
 """
 
 import json
@@ -26,13 +27,13 @@ from r1_pipeline.settings.reruns import Rerun
 
 TICK_SECONDS = 15
 _resolvers: "WeakKeyDictionary[AssetGraphView, StalenessResolver]" = WeakKeyDictionary()
-"""The states of a tick, worked out once for all assets that it evaluates."""
+"""States of one tick, computed once for all assets that the tick evaluates."""
 
 
 class OutOfDate(dg.AutomationCondition[AssetKey]):
-    """True for what should be made from something else than it was, until it has been requested from just that.
+    """True for partitions whose desired build differs from the recorded one and has not been requested yet.
 
-    The cursor holds by partition the fingerprints that were offered at the last tick and those that were requested.
+    The cursor holds, per partition, the fingerprints offered at the last tick and the fingerprints already requested.
     """
 
     @property
@@ -58,7 +59,7 @@ class OutOfDate(dg.AutomationCondition[AssetKey]):
 
 @dataclass(frozen=True)
 class InWindow(dg.AutomationCondition[AssetKey]):
-    """True for some hours after each tick of a cron schedule."""
+    """True during some hours after each tick of a cron schedule."""
 
     cron: str
     hours: float
@@ -78,7 +79,7 @@ class InWindow(dg.AutomationCondition[AssetKey]):
 
 
 def condition(rerun: Rerun) -> dg.AutomationCondition[AssetKey] | None:
-    """The automation condition of an asset; None where a person decides."""
+    """Returns the automation condition of an asset, or None if a person has to approve its re-runs."""
     if rerun.when == "on approval":
         return None
     due: dg.AutomationCondition[AssetKey] = OutOfDate()
@@ -87,7 +88,7 @@ def condition(rerun: Rerun) -> dg.AutomationCondition[AssetKey] | None:
 
 
 def sensor(running: bool) -> dg.AutomationConditionSensorDefinition:
-    """The sensor that evaluates all conditions; it runs from the start, or waits to be switched on."""
+    """Returns the sensor that evaluates all conditions, which is on from the start if `running`."""
     return dg.AutomationConditionSensorDefinition(
         "automation",
         target=dg.AssetSelection.all(include_sources=True),
@@ -109,7 +110,7 @@ def _resolver_of(view: AssetGraphView) -> StalenessResolver:
 
 
 def _out_of_date(resolver: StalenessResolver, key: AssetKey) -> Iterator[tuple[str, str]]:
-    """(partition or empty, fingerprint) of what is missing or stale and could be made."""
+    """Yields partition (or an empty string) and desired fingerprint of each artifact that can and should be made."""
     for unit in resolver.bound.names_of(node_name(key)):
         staleness = resolver.of(unit)
         if staleness.desired_fingerprint is not None and staleness.state in ("missing", "stale"):
@@ -117,7 +118,7 @@ def _out_of_date(resolver: StalenessResolver, key: AssetKey) -> Iterator[tuple[s
 
 
 def _waits_for_upstream(context: dg.AutomationContext[AssetKey], resolver: StalenessResolver) -> bool:
-    """Whether something above will be made again by itself."""
+    """Returns True if an upstream asset is out of date and will re-run automatically."""
     graph = context.asset_graph
     return any(
         resolver.of(unit).state in ("missing", "stale")

@@ -1,7 +1,7 @@
-"""What a selection amounts to: single materializations with their order, and bundles that fit into one Dagster run.
+"""The execution plan of a selection: artifacts in order of their dependencies, grouped into Dagster runs.
 
-A `PlannedRun` is a bundle: one Dagster run cannot mix partitioned and unpartitioned assets, so it is either all
-unpartitioned assets that are ready, or one partition of those that are.
+One Dagster run cannot mix partitioned and unpartitioned assets. A `PlannedRun` therefore holds either unpartitioned
+assets that are ready, or one partition of the assets that are.
 """
 
 import re
@@ -17,22 +17,24 @@ from r1_pipeline.graph.bound import Bound, walk
 from r1_pipeline.graph.node import AssetName
 
 NAME = re.compile(r"[\w/.-]+")
-"""What is meant as the name of an asset, and not as an expression of Dagster's."""
+"""Pattern of a plain asset name, as opposed to a selection expression of Dagster's."""
 SYNTAX = "write r1_zero, +r1 (with all upstream), a list such as dev1,dev2, or key:evaluation/*"
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """Assets materialized by one Dagster run."""
+    """Assets that one Dagster run materializes."""
 
     nodes: tuple[str, ...]
     partition: str | None
 
 
 def select_nodes(graph: dg.Definitions, select: str | None) -> set[str]:
-    """Nodes of a selection such as `r1_zero`, `r1_zero,dev1`, `+r1` (with all upstream) or `key:evaluation/*`.
+    """Returns the nodes of a selection such as `r1_zero`, `r1_zero,dev1`, `+r1` (with all upstream) or
+    `key:evaluation/*`.
 
-    Raises `UnknownNameError` for an asset that does not exist, `RecipeError` for what selects nothing.
+    Raises `UnknownNameError` for an unknown asset, and `RecipeError` for an expression that is invalid or selects
+    nothing.
     """
     asset_graph = graph.resolve_asset_graph()
     runnable = set(asset_graph.materializable_asset_keys)
@@ -56,14 +58,14 @@ def select_nodes(graph: dg.Definitions, select: str | None) -> set[str]:
 
 
 def dependencies(bound: Bound, nodes: set[str]) -> dict[AssetName, frozenset[AssetName]]:
-    """Every artifact of these nodes with those among them that it waits for, parents first."""
+    """Returns every artifact of these nodes with the artifacts among them that it depends on, parents first."""
     return {
         name: frozenset(parent for parent in bound.reads(name) if parent.asset in nodes) for name in walk(bound, nodes)
     }
 
 
 def descendants(dependencies: Mapping[AssetName, frozenset[AssetName]]) -> dict[AssetName, set[AssetName]]:
-    """Every artifact with those that are made from it, in however many steps."""
+    """Returns every artifact with all artifacts downstream of it."""
     below: dict[AssetName, set[AssetName]] = {unit: set() for unit in dependencies}
     for unit in reversed(list(dependencies)):
         for parent in dependencies[unit]:
@@ -72,14 +74,14 @@ def descendants(dependencies: Mapping[AssetName, frozenset[AssetName]]) -> dict[
 
 
 def priorities(dependencies: Mapping[AssetName, frozenset[AssetName]]) -> dict[AssetName, int]:
-    """How many units lie below each: what most wait for goes first."""
+    """Returns the number of artifacts downstream of each artifact; the largest number runs first."""
     return {unit: len(below) for unit, below in descendants(dependencies).items()}
 
 
 def planned_runs(
     dependencies: Mapping[AssetName, frozenset[AssetName]], wanted: Iterable[AssetName]
 ) -> Iterator[PlannedRun]:
-    """The fewest Dagster runs that materialize `wanted`, in order; units outside `wanted` count as done."""
+    """Yields the fewest Dagster runs that materialize `wanted`, in order; all other artifacts count as done."""
     remaining = [unit for unit in dependencies if unit in set(wanted)]
     done = set(dependencies) - set(remaining)
     while remaining:

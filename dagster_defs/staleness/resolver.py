@@ -1,9 +1,9 @@
-"""Drift: what an artifact would be made from now, beside what its newest materialization was made from.
+"""Resolves staleness: compares what an artifact would be built from now with what its newest version was built from.
 
-Stage version, recipe, verifiers, engine and input digests make a fingerprint (a verb's `spec`, which makes nothing);
-it is compared with the one that Dagster recorded. `r1 status`, `r1 run` and automation use this one answer. Inputs are
-the newest versions that passed their gates. Not covered: whether files on disk are intact (opening an artifact
-verifies that).
+Stage version, recipe, verifiers, engine and input digests make a fingerprint. A verb's `spec` states it without
+building anything, and it is compared with the fingerprint that Dagster recorded. `r1 status`, `r1 run` and automation
+share this answer. Inputs are the newest versions that passed their gates. Not covered: the integrity of files on disk,
+which is verified when an artifact is opened.
 """
 
 from collections.abc import Callable
@@ -32,35 +32,35 @@ State = Literal["fresh", "stale", "missing", "failed gate"]
 
 
 class Staleness(Record):
-    """State of one artifact of the graph."""
+    """The state of one artifact of the graph."""
 
     state: State
     desired_fingerprint: str | None
-    """Fingerprint of what would be made now; None where an input is missing or did not pass."""
+    """Fingerprint of the build that is due now, or None if an input is missing or did not pass its gates."""
     why: tuple[str, ...]
-    """What differs, each on its own."""
+    """The reasons, one difference each."""
 
 
 class DesiredBuild(Record):
-    """What would be made now: the fingerprint and what it hashes."""
+    """The build that is due now: its fingerprint and the values that it hashes."""
 
     fingerprint: str
     payload: dict[str, Any]
 
 
 class _SpecOnlyStore:
-    """Stands in the place of a store where specs are stated and nothing is made."""
+    """A stand-in for the store that states builds and executes none."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
 
     def build(self, kind: type[Any], spec: Spec, make: Callable[[Draft], BuildResult]) -> Any:
-        """Never called: stating a spec builds nothing."""
+        """Raises `AssertionError`, since stating a build executes nothing."""
         raise AssertionError(f"{spec.name} would be built to state a spec")
 
 
 class StalenessResolver:
-    """The states of one graph at one moment; every answer is worked out once."""
+    """The states of one graph at one moment, each computed once."""
 
     def __init__(self, home: Path, profile: Profile, instance: DagsterInstance) -> None:
         self._home = home
@@ -72,7 +72,7 @@ class StalenessResolver:
         self._answers: dict[AssetName, Staleness] = {}
 
     def of(self, name: AssetName) -> Staleness:
-        """State of one artifact."""
+        """Returns the state of one artifact."""
         if name not in self._answers:
             self._answers[name] = self._compare(name)
         return self._answers[name]
@@ -103,7 +103,7 @@ class StalenessResolver:
         return Staleness(state="fresh", desired_fingerprint=desired_fingerprint, why=())
 
     def _desired_build(self, name: AssetName) -> DesiredBuild | AssetName:
-        """What would be made, or the input that it waits for."""
+        """Returns the build that is due now, or the input that it waits for."""
         inputs: dict[AssetName, Artifact] = {}
         for each in self.bound.reads(name):
             artifact = self._input(each)
@@ -119,7 +119,7 @@ class StalenessResolver:
         return DesiredBuild(fingerprint=fingerprint(payload), payload=payload)
 
     def _input(self, name: AssetName) -> Artifact | None:
-        """The newest version that passed its gates; None where there is none, or it is gone."""
+        """Returns the newest version that passed its gates, or None if there is none or its files are gone."""
         if name not in self._latest_good:
             key = asset_key(name.asset)
             self._latest_good[name] = None
@@ -131,7 +131,7 @@ class StalenessResolver:
 
 
 def differences(recorded: Manifest | None, desired: DesiredBuild) -> tuple[str, ...]:
-    """`recipe.steps 96 → 120` for each value that differs."""
+    """Returns a line such as `recipe.steps 96 → 120` for each value that differs."""
     if recorded is None:
         return ("an input has changed",)
     before, after = dict(flat(recorded.payload)), dict(flat(canonical_value(desired.payload)))

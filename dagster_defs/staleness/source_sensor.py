@@ -1,9 +1,9 @@
-"""Who looks at the sources: a sensor that sees every changed, new or deleted file, and a schedule that looks anyway.
+"""Observes the sources: a sensor detects every changed, new or deleted file, and a schedule observes them hourly.
 
-Both read the sources file again and hash the files whose size or time has changed; another data version is
-recorded as an observation. Automation and `r1 run` look before they start what reads the sources, so that Dagster knows
-which version was read. What nobody can read (a file that is gone) fails the tick with a line that names it. A changed
-sources file changes the graph itself: where `r1 ui` has said how, the code is loaded again.
+Both read the sources file again and hash the files whose size or time has changed; a new data version is recorded as an
+observation. Automation and `r1 run` observe the sources before they start anything that reads them, so that Dagster
+knows which version was read. A file that cannot be read fails the tick with a line that names it. A changed sources
+file changes the graph itself: under `r1 ui` the code location is then reloaded.
 """
 
 import os
@@ -26,13 +26,13 @@ from r1_pipeline.profiles.sources import fed_nodes
 
 PERIOD_S = 15
 CODE_SOCKET = "R1_CODE_SOCKET"
-"""Socket of the code server that this process belongs to."""
+"""Environment variable with the socket of the code server that this process belongs to."""
 RELOAD_S = 120
-"""Seconds that loading the code may take."""
+"""Seconds that reloading the code may take."""
 
 
 def observe_sources(instance: DagsterInstance, profile: Profile) -> list[str]:
-    """Record what the sources hold where that has changed; returns their keys."""
+    """Records the content of every source that has changed, and returns the keys of these sources."""
     changed = []
     for key, version in data_versions(profile).items():
         record = instance.get_latest_data_version_record(AssetKey(key))
@@ -45,7 +45,7 @@ def observe_sources(instance: DagsterInstance, profile: Profile) -> list[str]:
 
 @dg.sensor(name="sources", minimum_interval_seconds=PERIOD_S, default_status=dg.DefaultSensorStatus.RUNNING)
 def source_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Records what the sources hold whenever it has changed."""
+    """Records the content of the sources when it has changed."""
     profile = Settings.from_environment().load()
     changed = ", ".join(observe_sources(context.instance, profile))
     assert context.repository_def is not None
@@ -54,7 +54,7 @@ def source_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 
 def _reload_if_sources_changed(graph: BaseAssetGraph[Any], profile: Profile) -> str:
-    """Load the code again if the graph is not that of the sources file any more; what to say about it."""
+    """Reloads the code if the graph no longer matches the sources file, and returns a message, or an empty string."""
     same = all(
         (graph.get(asset_key(node.name)).code_version or "").endswith(recipe_tag(profile, node))
         for node in map(profile.graph.node, fed_nodes(profile))

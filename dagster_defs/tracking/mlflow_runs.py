@@ -1,6 +1,6 @@
-"""What an MLflow run of ours holds: parameters, step metrics, data sets, models. All of it can be written twice safely.
+"""The content of an MLflow run: parameters, step metrics, data sets and models; every write can be repeated safely.
 
-A model version is a pointer to the artifact: weights are not copied.
+A model version points to the artifact; weights are not copied.
 """
 
 import warnings
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "r1-pipeline"
 DIGEST_LIMIT = 36
-"""MLflow's limit on a data set's digest; the whole sha256 is in a tag."""
+"""MLflow's limit on the length of a data set's digest; a tag holds the full sha256."""
 BATCH = 1000
-"""MLflow's limit on the metrics of one call."""
+"""MLflow's limit on the number of metrics in one call."""
 
 
 def registered_name(model: str) -> str:
-    """MLflow's name of a model: no slashes."""
+    """Returns the name of a model in MLflow's registry, where slashes are not allowed."""
     return model.replace("/", "-")
 
 
 def finish_run(client: "MlflowClient", run_id: str, artifact: Artifact) -> None:
-    """All that is known of a finished artifact, and the end of its run."""
+    """Logs everything about a finished artifact and ends its run."""
     log_steps(client, run_id, artifact.metrics(), logged_steps(client, run_id))
     describe_run(client, run_id, artifact)
     client.set_terminated(run_id, "FINISHED")
@@ -36,7 +36,7 @@ def finish_run(client: "MlflowClient", run_id: str, artifact: Artifact) -> None:
 def log_steps(
     client: "MlflowClient", run_id: str, rows: Iterable[Mapping[str, Any]], logged: set[tuple[str, int]]
 ) -> None:
-    """Step metrics that are not `logged` yet; adds them to `logged` as they are delivered."""
+    """Logs the step metrics that are not in `logged` yet, and adds them to it."""
     from mlflow.entities import Metric
 
     metrics = [
@@ -52,13 +52,13 @@ def log_steps(
 
 
 def logged_steps(client: "MlflowClient", run_id: str) -> set[tuple[str, int]]:
-    """(metric, step) that a run holds; an interrupted stage repeats the steps since its last checkpoint."""
+    """Returns each metric name and step that a run holds; a resumed stage repeats the steps after its checkpoint."""
     keys = client.get_run(run_id).data.metrics
     return {(key, metric.step) for key in keys for metric in client.get_metric_history(run_id, key)}
 
 
 def log_parameters(client: "MlflowClient", run_id: str, payload: Mapping[str, Any]) -> None:
-    """Everything that the fingerprint hashed, flattened: `recipe.grpo.learning_rate` and so on."""
+    """Logs all values that the fingerprint hashed under flat names such as `recipe.grpo.learning_rate`."""
     from mlflow.entities import Param
 
     parameters = [Param(key, str(value)[:6000]) for key, value in flat(payload)]
@@ -67,7 +67,7 @@ def log_parameters(client: "MlflowClient", run_id: str, payload: Mapping[str, An
 
 
 def describe_run(client: "MlflowClient", run_id: str, artifact: Artifact) -> None:
-    """Statistics, input data sets with digests, input models, and the model version that came out."""
+    """Logs statistics, input data sets with digests, input models, and the resulting model version."""
     from mlflow.entities import LoggedModelInput
 
     manifest = artifact.manifest
@@ -99,7 +99,7 @@ def _dataset_input(edge: str, ref: InputRef) -> Any:
 
 
 def _model_of(client: "MlflowClient", ref: InputRef) -> str | None:
-    """MLflow's id of the logged model that a checkpoint of ours stands for."""
+    """Returns MLflow's id of the logged model of a checkpoint, or None."""
     if ref.kind not in (Checkpoint.kind, RewardModel.kind):
         return None
     experiment = client.get_experiment_by_name(EXPERIMENT)

@@ -1,8 +1,8 @@
-"""Which version of a model is the champion: MLflow's alias, moved only past gates and by better scores.
+"""The model registry: chooses the champion version of a model, as an alias in MLflow.
 
-A version is `candidate` when it is made. It becomes `champion` when every blocking gate of its asset passed and its
-evaluation beats that of the champion, or when a person promotes it; gates hold for persons too. Every move is a line in
-`HOME/promotions.jsonl`: who, when, why, from which version to which.
+A new version has the alias `candidate`. It becomes `champion` when every blocking gate of its asset passed and its
+evaluation beats the present champion's, or when a user promotes it; the gates apply to users too. Every promotion is a
+line in `HOME/promotions.jsonl` with the user, time, reason and both versions.
 """
 
 import getpass
@@ -32,18 +32,18 @@ AUTOMATIC = "r1 (gates and evaluation)"
 
 
 class PromotionError(R1Error):
-    """A version may not become the champion."""
+    """Raised when a version may not become the champion."""
 
 
 class Promotion(Record):
-    """One line of the journal."""
+    """One line of the promotion journal."""
 
     model: str
     version: str
     before: str | None
-    """Version that was the champion, if any."""
+    """Version of the previous champion, or None."""
     score: float
-    """pass@1 over all held-out problems, in [0, 1]."""
+    """Mean pass@1 over all held-out problems, in [0, 1]."""
     who: str
     when: str
     why: str
@@ -52,9 +52,10 @@ class Promotion(Record):
 def promote(
     settings: Settings, bound: Bound, name: AssetName, why: str | None, who: str, *, even_if_worse: bool
 ) -> Promotion:
-    """Make the newest version of a model that passed its gates the champion; `why` is None where nobody gave a reason.
+    """Makes the newest version of a model that passed its gates the champion; `why` is None for an automatic promotion.
 
-    Raises `GateFailedError` where none passed, `PromotionError` where it has no evaluation or a champion scores better.
+    Raises `GateFailedError` if no version passed, and `PromotionError` if it has no evaluation or scores no better than
+    the champion.
     """
     model, manifest = str(name), read_manifest(latest_good_version(settings, bound, name))
     client = TrackingStore.of(settings).connect()
@@ -75,7 +76,7 @@ def promote(
 
 
 def rollback(settings: Settings, model: str, why: str) -> Promotion:
-    """Make the version champion again that was it before; raises `PromotionError` where there was none."""
+    """Restores the previous champion of a model; raises `PromotionError` if there was none."""
     if not any(promotion.model == model for promotion in journal(settings)):
         raise PromotionError(f"{model} has had no champion yet; make one: r1 promote {model} --why REASON")
     client = TrackingStore.of(settings).connect()
@@ -94,14 +95,14 @@ def rollback(settings: Settings, model: str, why: str) -> Promotion:
 
 
 def journal(settings: Settings) -> list[Promotion]:
-    """Every move, in order."""
+    """Returns all promotions of a home in order."""
     path = settings.home / JOURNAL
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return [Promotion.model_validate_json(line) for line in lines]
 
 
 def champion_fingerprints(settings: Settings) -> Iterator[str]:
-    """Fingerprints of all versions that are or were champion: one can roll back to them."""
+    """Yields the fingerprints of all present and former champions, which a rollback may need."""
     moved = {
         (promotion.model, version)
         for promotion in journal(settings)
@@ -116,7 +117,7 @@ def champion_fingerprints(settings: Settings) -> Iterator[str]:
 
 
 def current_user() -> str:
-    """Who is at the keyboard."""
+    """Returns the login name of the current user."""
     return getpass.getuser()
 
 
@@ -152,7 +153,9 @@ def _version_of(client: "MlflowClient", model: str, fingerprint: str) -> "ModelV
 
 
 def _score(settings: Settings, bound: Bound, name: AssetName, digest: str) -> float:
-    """pass@1 of the newest evaluation of just this version of a model."""
+    """Returns the mean pass@1 of the newest evaluation of exactly this version; raises `PromotionError` if there is
+    none.
+    """
     evaluation = bound.evaluation(name)
     if report := evaluation_of(settings.home, evaluation, digest):
         return scores_of(report).overall.pass_at_1

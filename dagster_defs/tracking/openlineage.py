@@ -1,9 +1,9 @@
-"""OpenLineage events of every stage: START, then COMPLETE or FAIL, with inputs, outputs and their versions.
+"""OpenLineage events of every stage: START, then COMPLETE, FAIL or ABORT, with inputs, outputs and their versions.
 
-Always to `openlineage.jsonl` in the home; also to a server where OpenLineage's own configuration names one
+Events always go to `openlineage.jsonl` in the home, and to a server if OpenLineage's own configuration names one
 (`OPENLINEAGE_URL`, `OPENLINEAGE_CONFIG`, `openlineage.yml`; `OPENLINEAGE_DISABLED` switches both off). A job is an
-asset, a data set an artifact by kind and name, its version the content digest. A server that does not answer is
-reported and not asked again by this process; the file has what it missed. What is reused makes no event.
+asset; a data set is an artifact by kind and name, and its version the content digest. A server that does not answer is
+reported once and not called again by this process; the file keeps the events it missed. Reused artifacts make no event.
 """
 
 import os
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
     from openlineage.client.facet_v2 import DatasetFacet, RunFacet
 
 RUN_ID = "openlineage_run_id"
-"""Key among `Provenance.runs`."""
+"""Key in `Provenance.runs`."""
 FILE = "openlineage.jsonl"
 PRODUCER = f"urn:r1-pipeline:{version('r1-pipeline')}"
 SERVER_VARIABLES = ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG", "OPENLINEAGE__TRANSPORT")
-"""Environment variables, or beginnings of such, that name a server."""
+"""Names or prefixes of the environment variables that configure a server."""
 
 
 class EventSink:
-    """Where the events of one process go."""
+    """Writes the events of one process to the file, and to a server if one is configured."""
 
     def __init__(self, home: Path) -> None:
         self._file = home / FILE
         self._server_failed = False
 
     def emit(self, event: "RunEvent", warn: Callable[[str], None]) -> None:
-        """Write down, and send to the server that is named; `warn` hears of one that does not answer."""
+        """Appends the event to the file and sends it to the server; `warn` is called if the server does not answer."""
         from openlineage.client import OpenLineageClient
         from openlineage.client.serde import Serde
 
         if os.environ.get("OPENLINEAGE_DISABLED", "").strip().lower() == "true":
             return
-        with self._file.open("ab", buffering=0) as lines:  # in one write: lanes share the file
+        with self._file.open("ab", buffering=0) as lines:  # in one write: workers share the file
             lines.write(f"{Serde.to_json(event)}\n".encode())
         named = (
             any(name.startswith(SERVER_VARIABLES) for name in os.environ) or OpenLineageClient._find_yaml_config_path()
@@ -60,7 +60,7 @@ class EventSink:
 
 
 class OpenLineageObserver(Observer):
-    """The stages of one Dagster run, as events."""
+    """Emits the stages of one Dagster run as OpenLineage events."""
 
     def __init__(self, events: EventSink, dagster_run: str, warn: Callable[[str], None]) -> None:
         self._events = events
@@ -119,7 +119,7 @@ class OpenLineageObserver(Observer):
 
 
 def namespace() -> str:
-    """Of jobs and data sets."""
+    """Returns the namespace of jobs and data sets."""
     return os.environ.get("OPENLINEAGE_NAMESPACE", "r1-pipeline")
 
 

@@ -1,8 +1,8 @@
-"""MLflow: a parent run per pipeline run, a child run per computed stage, fed from the stage's metrics file.
+"""MLflow runs: a parent run per pipeline run and a child run per computed stage, fed from the stage's metrics file.
 
-Training never waits (`uploads`). What could not be delivered is said loudly at the end of the stage, stays in the
-artifact's `logs/`, and is owed: the next run delivers it. A stage that goes on after an interruption goes on in its
-MLflow run. Not covered: what such a run holds (`mlflow_runs`), which version is the champion (`model_registry`).
+Training never waits for MLflow (`uploads`). Metrics that could not be uploaded are reported at the end of the stage,
+stay in the artifact's `logs/`, and are uploaded by the next run. A resumed stage continues its MLflow run. Not covered:
+the content of a run (`mlflow_runs`) and the champion (`model_registry`).
 """
 
 import fcntl
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 RUN_ID = "mlflow_run_id"
 DAGSTER_RUN = "dagster.run_id"
-"""Tag of a stage's run: the Dagster run that computes it."""
+"""Tag of a stage's MLflow run: the id of the Dagster run that computes it."""
 REQUEST_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
-"""Library defaults would block for minutes on a dead server."""
+"""MLflow's request limits; its defaults would block for minutes on a dead server."""
 
 
 class TrackingStore:
-    """The tracking store of one home: where runs go, and the parent run of a pipeline run."""
+    """The tracking store of one home: creates runs, and the parent run of each pipeline run."""
 
     def __init__(self, uri: str, artifacts: Path) -> None:
         self.uri = uri
         self.display_uri = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:…@", uri)
-        """The address without a password."""
+        """The address without its password."""
         self._artifacts = artifacts
         self._pending_folder = artifacts.parent / "owed"
         self._client: MlflowClient | None = None
@@ -46,18 +46,18 @@ class TrackingStore:
 
     @classmethod
     def of(cls, settings: Settings) -> "TrackingStore":
-        """The tracking store that these settings name."""
+        """Returns the tracking store that these settings name."""
         return cls(settings.tracking_uri, settings.home / "mlflow-artifacts")
 
     def load(self) -> None:
-        """Import what speaks to the tracker: a busy machine takes seconds for it, which are not the tracker's."""
+        """Imports the MLflow client early, so that the import does not count against the tracker's time limit."""
         import mlflow
 
         if not self.uri.startswith(("http://", "https://")):
             import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
     def connect(self) -> "MlflowClient":
-        """A client; schema and experiment are created once, under a lock."""
+        """Returns a client; a lock makes one process create schema and experiment."""
         if self._client is None:
             for name, value in REQUEST_LIMITS.items():
                 os.environ.setdefault(name, value)
@@ -78,7 +78,7 @@ class TrackingStore:
         return self._client
 
     def parent(self, pipeline_run: str, tags: Mapping[str, str]) -> str:
-        """Id of the run that stands for a whole pipeline run; made on first use."""
+        """Returns the id of the parent run of a pipeline run, and creates it on first use."""
         client = self.connect()
         with self._locked():
             runs = client.search_runs(
@@ -95,7 +95,7 @@ class TrackingStore:
     def open_run(
         self, pipeline_run: str, tags: Mapping[str, str], name: str, fingerprint: str, payload: Mapping[str, Any]
     ) -> str:
-        """Id of the run of one computation: that of an earlier attempt, which goes on, or a new one."""
+        """Returns the id of the run of one computation: the resumed run of an earlier attempt, or a new one."""
         client = self.connect()
         same = f"tags.`r1.fingerprint` = '{fingerprint}' and tags.`r1.artifact` = '{name}'"
         query = f"{same} and attributes.status != 'FINISHED'"
@@ -118,7 +118,7 @@ class TrackingStore:
         return run_id
 
     def record_pending(self, artifact: Artifact, pipeline_run: str, tags: Mapping[str, str]) -> PendingUpload:
-        """A note that MLflow has not heard all of an artifact."""
+        """Writes a note that an artifact has not been uploaded completely yet, and returns it locked."""
         self._pending_folder.mkdir(parents=True, exist_ok=True)
         pending = PendingUpload(
             self._pending_folder / f"{artifact.manifest.fingerprint}-{artifact.name.replace('/', '-')}", "w"
@@ -127,7 +127,7 @@ class TrackingStore:
         return pending
 
     def upload_pending(self, warn: Callable[[str], None]) -> list[str]:
-        """Tell MLflow what it missed while it could not be reached; returns the names of these artifacts."""
+        """Uploads what MLflow missed while it was unreachable, and returns the names of these artifacts."""
         uploaded = []
         for note in sorted(self._pending_folder.iterdir()) if self._pending_folder.exists() else ():
             try:
@@ -147,7 +147,9 @@ class TrackingStore:
         return uploaded
 
     def _existing_run(self, pipeline_run: str, artifact: Artifact) -> str | None:
-        """Id of the run to which a process logged this artifact without noting so before it ended, or None."""
+        """Returns the id of a run that received this artifact before its process died without removing the note, or
+        None.
+        """
         same = f"tags.`r1.fingerprint` = '{artifact.manifest.fingerprint}' and tags.`r1.artifact` = '{artifact.name}'"
         for tag in (PIPELINE_RUN, "r1.resumed_in"):
             query = f"{same} and tags.`{tag}` = '{pipeline_run}'"
@@ -156,7 +158,7 @@ class TrackingStore:
         return None
 
     def close_parent(self, pipeline_run: str, status: str) -> None:
-        """End the parent run of a pipeline run, if it has one."""
+        """Ends the parent run of a pipeline run, if it has one."""
         client = self.connect()
         for run in client.search_runs(
             [self.experiment], f"tags.`{PIPELINE_RUN}` = '{pipeline_run}' and tags.`r1.role` = 'pipeline'"
@@ -165,7 +167,7 @@ class TrackingStore:
 
     @contextmanager
     def best_effort(self, what: str, warn: Callable[[str], None]) -> Iterator[None]:
-        """A tracker that fails is reported through `warn` and stops nothing."""
+        """Reports tracker errors inside the block through `warn` and continues."""
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
@@ -176,7 +178,7 @@ class TrackingStore:
 
     @contextmanager
     def required(self) -> Iterator[None]:
-        """A tracker that fails is a `RequirementError`: for commands that are about its records."""
+        """Turns tracker errors inside the block into `RequirementError`, for commands that need the tracker."""
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
@@ -197,7 +199,7 @@ class TrackingStore:
 
 
 class MLflowObserver(Observer):
-    """One materialization in MLflow. A tracker that fails is reported through `warn`, never to the stage."""
+    """Logs one materialization to MLflow; tracker errors are reported through `warn` and never reach the stage."""
 
     def __init__(
         self, tracking: TrackingStore, pipeline_run: str, tags: Mapping[str, str], warn: Callable[[str], None]

@@ -1,6 +1,6 @@
-"""How a stage's metrics get to MLflow: by a thread of its own, and by a note of what it has not heard yet.
+"""Uploads a stage's metrics to MLflow from a thread of its own, with a note on disk of uploads that are still pending.
 
-Only the thread speaks to the tracker, so that one which is slow or dead holds up nothing: who waits, waits for seconds.
+Only this thread calls the tracker, so a slow or dead tracker stalls nothing: callers wait a few seconds at most.
 """
 
 import fcntl
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 TIMEOUT_S = 5.0
-"""That a stage waits for the tracker when it begins, and when it ends."""
+"""Seconds that a stage waits for the tracker at its start and at its end."""
 UPLOAD_PERIOD_S = 2.0
-"""Seconds between deliveries of step metrics."""
+"""Seconds between uploads of step metrics."""
 
 
 class Tracker(Protocol):
-    """The part of a tracking store that a delivery needs."""
+    """The part of a tracking store that an upload needs."""
 
     display_uri: str
-    """Its address without a password."""
+    """The address of the store without its password."""
 
     def connect(self) -> "MlflowClient":
-        """A client of the store."""
+        """Returns a client of the store."""
 
     def best_effort(self, what: str, warn: Callable[[str], None]) -> AbstractContextManager[None]:
-        """Reports a tracker that fails through `warn`, and stops nothing."""
+        """Reports tracker errors inside the block through `warn` and continues."""
 
 
 class PendingUpload:
-    """A note of what MLflow must still be told; a lock on it says that somebody is telling."""
+    """A note on disk that an upload is incomplete; a lock on it marks an upload in progress."""
 
     def __init__(self, path: Path, mode: str) -> None:
-        """Raises `BlockingIOError` where another holds it."""
+        """Opens and locks the note; raises `BlockingIOError` if another process holds it."""
         self._path = path
         self._file = path.open(mode, encoding="utf-8")
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -52,24 +52,24 @@ class PendingUpload:
         self._file.close()
 
     def write(self, pending: Mapping[str, Any]) -> None:
-        """What is owed."""
+        """Writes the description of the pending upload."""
         json.dump(pending, self._file)
         self._file.flush()
 
     def read(self) -> dict[str, Any]:
-        """What is owed."""
+        """Reads the description of the pending upload."""
         pending: dict[str, Any] = json.load(self._file)
         return pending
 
     def complete(self) -> None:
-        """MLflow knows it all."""
+        """Removes the note after a complete upload."""
         self._path.unlink()
 
 
 class MetricsUploader:
-    """Carries a metrics file to a run, in batches, from a thread of its own; each metric of each step once.
+    """Uploads a metrics file to a run in batches from a thread of its own, each metric of each step once.
 
-    Only the thread speaks to the tracker. Who waits for it waits for seconds; a process ends when its threads have.
+    Only this thread calls the tracker. Callers wait a few seconds at most, and the process ends after its threads.
     """
 
     def __init__(
@@ -87,14 +87,16 @@ class MetricsUploader:
         self._thread.start()
 
     def run_id(self, timeout: float) -> str | None:
-        """Id of the run; None where the tracker does not say it in time."""
+        """Returns the id of the run, or None if the tracker does not answer within `timeout` seconds."""
         self._started.wait(timeout)
         return self._run_id
 
     def end(
         self, what: str, last: "Callable[[MlflowClient, str], None]", pending: AbstractContextManager[object]
     ) -> None:
-        """Do this last; it goes on by itself where the tracker takes longer than `TIMEOUT_S`."""
+        """Calls `last` as the final upload; the thread continues alone if the tracker needs longer than `TIMEOUT_S`
+        seconds.
+        """
         self._last = (what, last, pending)
         self._stopping.set()
         self._thread.join(TIMEOUT_S)
@@ -102,7 +104,9 @@ class MetricsUploader:
             self._warn(f"MLflow at {self._tracking.display_uri} is slow; nobody waits for it")
 
     def upload(self) -> None:
-        """What the run has not got yet. A call that failed may have been heard all the same: so it is asked first."""
+        """Uploads the metrics that the run does not hold yet; it asks the tracker first, since a failed call may have
+        arrived.
+        """
         run_id, client = self._open(), self._tracking.connect()
         logged = logged_steps(client, run_id) if self._logged is None else self._logged
         self._logged = None

@@ -1,9 +1,9 @@
-"""Where the web servers of `r1 ui` listen, and the origins (scheme, name, port) that browsers may call them by.
+"""Addresses of the web servers of `r1 ui`, and the origins (scheme, name, port) that browsers may use for them.
 
-A server that listens on one address is called by that one, and on the loopback address by `localhost` too. One that
-listens on all of them is called by each address of this machine and by its host name. Behind a reverse proxy, the
-proxy's origin is one more. All of this is known on this machine at the start and no name server is asked, so a name
-that somebody binds to one of the addresses (DNS rebinding) is never among them.
+A server that listens on one address is reached by that address, and on the loopback address also by `localhost`. A
+server that listens on all addresses is reached by each address of this machine and by its host name. Behind a reverse
+proxy, the origin of the proxy is added. All origins are known locally at the start and no name server is asked, so a
+name that an attacker binds to one of the addresses (DNS rebinding) is never among them.
 """
 
 import ipaddress
@@ -20,31 +20,31 @@ FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 @dataclass(frozen=True)
 class Address:
-    """One web server's place."""
+    """The address of one web server."""
 
     host: str
-    """A name or an address of this machine; `0.0.0.0` or `::` listens on all of them."""
+    """A name or an address of this machine; `0.0.0.0` and `::` listen on all addresses."""
     port: int
     public: str | None = None
-    """The origin at which a reverse proxy shows it, as `public_origin` writes it."""
+    """The origin of the reverse proxy in front of the server, in the form of `public_origin`."""
 
     @property
     def is_exposed(self) -> bool:
-        """True where more than this machine can reach it."""
+        """True if other machines can reach the address."""
         return self.host != "localhost" and not ((ip := _ip(self.host)) and ip.is_loopback)
 
     @property
     def local(self) -> tuple[str, ...]:
-        """The origins without a proxy; the first is the one that reaches farthest."""
+        """The origins without a proxy, the one with the widest reach first."""
         return tuple(dict.fromkeys(_origin(f"http://{name}:{self.port}") for name in _names(self.host)))
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """All origins; the first is the one to tell people."""
+        """All origins, the one to show to users first."""
         return (self.public, *self.local) if self.public else self.local
 
     def require_free(self) -> None:
-        """Raises `RequirementError` where no server of this machine can listen there now."""
+        """Raises `RequirementError` if no server can listen on the address now."""
         try:
             family, kind, _, _, place = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
             with socket.socket(family, kind) as probe:
@@ -55,7 +55,7 @@ class Address:
             raise RequirementError(f"cannot listen on {where}: {error.strerror}; name another host or port") from error
 
     def answers(self) -> bool:
-        """True once something accepts connections there."""
+        """Returns True if a server accepts connections on the address."""
         try:
             with socket.create_connection((self.host, self.port), timeout=1):
                 return True
@@ -64,7 +64,10 @@ class Address:
 
 
 def public_origin(text: str) -> str:
-    """The origin as browsers write it: lower case, no port where it is the scheme's own; raises `R1Error`."""
+    """Returns the origin in the form that browsers send: lower case, without the default port of the scheme.
+
+    Raises `R1Error` for text that is not an origin.
+    """
     import httpx
 
     try:
@@ -92,7 +95,7 @@ def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _names(host: str) -> list[str]:
-    """What stands for the address that is bound in the address line of a browser."""
+    """Returns the host names that a browser can show for the bound address."""
     ip = _ip(host)
     if ip is None:
         return [host]
@@ -106,7 +109,7 @@ def _names(host: str) -> list[str]:
 
 
 def _own(version: int) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    """This machine's addresses; those with a zone (`fe80::1%eth0`), which no browser can name, are left out."""
+    """Returns this machine's addresses without those with a zone (`fe80::1%eth0`), which no browser can name."""
     import psutil
 
     every = (each for interface in psutil.net_if_addrs().values() for each in interface)

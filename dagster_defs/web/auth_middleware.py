@@ -1,12 +1,11 @@
-"""A guard in front of a web application that trusts every client that can reach it, as Dagster's and MLflow's do.
+"""ASGI middleware that authenticates every request to Dagster's and MLflow's web applications, which trust any client.
 
-Lets a request through only with the token, for a host that is allowed, from a page of the same origin (or as a page
-that a person opens), and never a query by GET: so neither a link or image on another page, another server on this
-machine, nor a name that is bound to this address, can start a run or read one. The token comes once in the address that
-`r1 ui` prints and stays in a cookie. What a proxy says of the client (`X-Forwarded-*`) is not asked: the host decides
-which origin a request belongs to, and the application learns the scheme from that and no address of a client, since
-behind a proxy every client would have this machine's. Not covered: processes that can read this user's files, and
-encryption.
+A request passes only with the token, for an allowed host, from a page of the same origin or as a page that a user
+opens, and never as a query by GET. A link or image on another page, another server on this machine, or a name bound to
+this address can therefore neither start a run nor read one. The token arrives once in the address that `r1 ui` prints,
+and stays in a cookie. The proxy headers `X-Forwarded-*` are ignored: the host decides which origin a request belongs
+to. The application learns the scheme from that origin, and no client address, since behind a proxy every client would
+have the address of this machine. Not covered: processes that can read this user's files, and encryption.
 """
 
 import hashlib
@@ -21,22 +20,22 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 TOKEN = "R1_UI_TOKEN"
-"""Where the servers of `r1 ui` find the token."""
+"""Environment variable with the token, read by the servers of `r1 ui`."""
 ENCRYPTED = "https://"
 SINGLE_HEADERS = (b"host", b"origin", b"content-type", b"sec-fetch-site")
-"""Headers that the guard judges by: given twice, the application might go by the other."""
+"""Headers that decide about a request; a duplicate is refused, since the application might read the other one."""
 
 
 class AuthMiddleware:
-    """An ASGI application in front of another."""
+    """An ASGI application that authenticates requests for another one."""
 
     def __init__(self, app: App, origins: Iterable[str], token: str) -> None:
-        """`origins` as the browser writes them: `http://127.0.0.1:3000`."""
+        """Takes the allowed `origins` in the form that browsers send: `http://127.0.0.1:3000`."""
         self._app = app
         self._origins = {origin.partition("://")[2]: origin for origin in origins}
         self._token = token
         self.cookie = f"r1_{hashlib.sha256(token.encode()).hexdigest()[:8]}"
-        """Its name: browsers share cookies among all ports, so each `r1 ui` has one of its own."""
+        """Name of the cookie, different for each `r1 ui`, because browsers share cookies among all ports."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -53,7 +52,7 @@ class AuthMiddleware:
             await self._app(_rewritten_scope(scope, self._origins[headers["host"]]), receive, _forbid_framing(send))
 
     def _refusal(self, scope: Scope, headers: dict[str, str], query: dict[str, list[str]]) -> tuple[int, str] | None:
-        """(status, why), or None for a request that may pass."""
+        """Returns status and reason of a refusal, or None for a request that may pass."""
         method, path = scope.get("method", "GET"), scope["path"]
         names = [name.lower() for name, _ in scope["headers"]]
         if any(names.count(name) > 1 for name in SINGLE_HEADERS) or ".." in path.split("/"):
@@ -84,7 +83,7 @@ class AuthMiddleware:
         return any(hmac.compare_digest(each.encode(), self._token.encode()) for each in tokens)
 
     def _set_cookie(self, scope: Scope, origin: str) -> list[tuple[bytes, bytes]]:
-        """The token moves from the address into a cookie."""
+        """Returns the headers that move the token from the address into a cookie."""
         secure = "; Secure" if origin.startswith(ENCRYPTED) else ""
         cookie = f"{self.cookie}={self._token}; HttpOnly; SameSite=Strict; Path=/{secure}"
         location = "/" + quote(scope["path"].lstrip("/\\"))
@@ -92,13 +91,13 @@ class AuthMiddleware:
 
 
 def _rewritten_scope(scope: Scope, origin: str) -> Scope:
-    """What the application sees of a request: the scheme that the browser used, and no address of a client."""
+    """Returns the scope for the application: with the scheme that the browser used, and without a client address."""
     scheme = {"http": "http", "websocket": "ws"}[scope["type"]] + ("s" if origin.startswith(ENCRYPTED) else "")
     return {**scope, "scheme": scheme, "client": None}
 
 
 def _forbid_framing(send: Send) -> Send:
-    """Adds to every answer that no other page may frame it."""
+    """Wraps `send` so that every response forbids framing by other pages."""
 
     async def sending(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":

@@ -1,8 +1,8 @@
-"""Dagster's and MLflow's user interfaces together, on the loopback address unless told otherwise, until Ctrl-C.
+"""Serves the user interfaces of Dagster and MLflow together until Ctrl-C, on the loopback address by default.
 
-Both web servers stand behind the guard, and behind a reverse proxy where their public origins are named. Dagster's code
-server listens on a socket that only this user can open. Where a tracking server is named, that one is MLflow and none
-is started.
+Both web servers require the token (`auth_middleware`), and work behind a reverse proxy whose public origins are given.
+Dagster's code server listens on a socket that only this user can open. If an external tracking server is configured, it
+is used and no MLflow server is started.
 """
 
 import os
@@ -32,7 +32,7 @@ load_from:
 """
 CODE_SERVER = "Dagster code"
 STOP_TIMEOUT_S = 15.0
-"""Seconds that a server gets to end before it is killed."""
+"""Seconds that a server has to stop before it is killed."""
 EXPOSED_WARNING = (
     "r1 ui listens on {host}: anybody who reaches it with the token can start runs as you. Put a reverse proxy with "
     "TLS and a login in front (docs/operating.md), give viewers a dagster-webserver --read-only of their own, and let "
@@ -46,7 +46,7 @@ EXTERNAL_MLFLOW = "MLflow is the server at {server}, which r1 ui does not start;
 
 
 def serve(settings: Settings, dagster: Address, mlflow: Address, *, automation: bool, console: Console) -> None:
-    """Run all servers until one ends, Ctrl-C or SIGTERM; raises `R1Error` if one ends by itself."""
+    """Runs all servers until one ends, or until Ctrl-C or SIGTERM; raises `R1Error` if a server ends by itself."""
     check_origins(settings, dagster, mlflow)
     listening = (dagster,) if settings.tracking_server else (dagster, mlflow)
     if len({address.port for address in listening}) < len(listening):
@@ -95,7 +95,7 @@ def serve(settings: Settings, dagster: Address, mlflow: Address, *, automation: 
 
 
 def check_origins(settings: Settings, dagster: Address, mlflow: Address) -> None:
-    """Raise `R1Error` where links from Dagster's pages to MLflow's could not work through the proxy."""
+    """Raises `R1Error` if links from Dagster's pages to MLflow's pages cannot work through the proxy."""
     if settings.tracking_server:
         if mlflow.public:
             raise R1Error(EXTERNAL_MLFLOW.format(server=settings.tracking_server))
@@ -108,7 +108,7 @@ def check_origins(settings: Settings, dagster: Address, mlflow: Address) -> None
 def server_commands(
     settings: Settings, dagster: Address, mlflow: Address, code: Path, workspace: Path
 ) -> dict[str, tuple[str, ...]]:
-    """Module and arguments of each server, in the order of starting."""
+    """Returns module and arguments of each server, in order of start."""
     arguments = {each: (each.host, str(each.port), ",".join(each.origins)) for each in (dagster, mlflow)}
     pages = [settings.tracking_server] * len(dagster.origins) if settings.tracking_server else mlflow.origins
     mlflow_server = (
@@ -125,7 +125,7 @@ def server_commands(
 
 
 def _require_running(servers: Mapping[str, "subprocess.Popen[bytes]"]) -> None:
-    """Look whether all are running still, and wait a moment."""
+    """Raises `R1Error` if a server has ended, and otherwise pauses for a moment."""
     for name, server in servers.items():
         if server.poll() is not None:
             raise R1Error(f"the {name} server ended with exit code {server.returncode}; its output says why")
@@ -133,7 +133,7 @@ def _require_running(servers: Mapping[str, "subprocess.Popen[bytes]"]) -> None:
 
 
 def _stop(server: "subprocess.Popen[bytes]") -> None:
-    """The whole process group: servers have children of their own."""
+    """Ends the process group of a server, since servers have children of their own."""
     for signal_number, patience in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, STOP_TIMEOUT_S)):
         if server.poll() is None:
             os.killpg(server.pid, signal_number)

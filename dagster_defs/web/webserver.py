@@ -1,11 +1,11 @@
-"""The two web servers of `r1 ui`, each behind the guard; the token is in `R1_UI_TOKEN`.
+"""Runs one of the two web servers of `r1 ui` behind the auth middleware; the token is in `R1_UI_TOKEN`.
 
     python -m dagster_defs.web.webserver HOST PORT ORIGINS dagster WORKSPACE PAGES
     python -m dagster_defs.web.webserver HOST PORT ORIGINS mlflow
 
-`ORIGINS` are what browsers may call the server by, with commas between them; `PAGES`, for each of them, the address of
-MLflow's pages: links in Dagster name a path of its server, which leads there. Where MLflow's records are is in the
-environment: on a command line everybody on the machine could read the password.
+`ORIGINS` are the allowed origins of the server, separated by commas. `PAGES` is the address of MLflow for each of them;
+links in Dagster name a path of its own server, which redirects there. The address of MLflow's records comes from the
+environment, since any user of the machine could read a password on a command line.
 """
 
 import os
@@ -27,14 +27,17 @@ from dagster_defs.web.auth_middleware import TOKEN, AuthMiddleware
 
 
 def serve_dagster(host: str, port: int, origins: Sequence[str], workspace: str, pages: Sequence[str]) -> None:
-    """Until a signal; the file `workspace` says where the code server listens."""
+    """Serves Dagster until a signal; the file `workspace` names the socket of the code server."""
     with DagsterInstance.get() as instance, web_application(instance, workspace) as app:
         redirect_to_mlflow(dict(zip(origins, pages, strict=True)), app)
         _serve(app, host, port, origins)
 
 
 def serve_mlflow(host: str, port: int, origins: Sequence[str]) -> None:
-    """Until a signal. Its own middleware lets every page of this machine write; the guard does not."""
+    """Serves MLflow until a signal.
+
+    MLflow's own middleware would let every page of this machine write; the auth middleware does not.
+    """
     os.environ["MLFLOW_SERVER_ALLOWED_HOSTS"] = ",".join(origin.partition("://")[2] for origin in origins)
     os.environ["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] = ",".join(origins)
     from mlflow.server import ARTIFACT_ROOT_ENV_VAR, BACKEND_STORE_URI_ENV_VAR  # reads the two variables above
@@ -48,7 +51,7 @@ def serve_mlflow(host: str, port: int, origins: Sequence[str]) -> None:
 
 
 def redirect_to_mlflow(pages: Mapping[str, str], app: Starlette) -> None:
-    """Redirect what lies below `MLFLOW_PATH` to the page of that name, as seen from the origin that was called."""
+    """Redirects paths below `MLFLOW_PATH` to the same page of MLflow, according to the origin of the request."""
 
     def page(request: Request) -> RedirectResponse:
         mlflow = pages[f"{request.url.scheme}://{request.url.netloc}"]
