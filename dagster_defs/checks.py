@@ -30,7 +30,7 @@ def node_check(profile: Profile, node: Node, check: Check) -> dg.AssetChecksDefi
         blocking=not check.warns,
         pool=DEVICE if check.scores else None,
         partitions_def=partitions_of(profile, node.name),
-        description=f"{check.about} It says no to: {check.fails[0].lower()}{check.fails[1:]}",
+        description=f"{check.about} It rejects: {check.fails[0].lower()}{check.fails[1:]}",
     )
     def decide(
         context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[PipelineResource], artifact: Any
@@ -48,7 +48,7 @@ def node_check(profile: Profile, node: Node, check: Check) -> dg.AssetChecksDefi
         return dg.AssetCheckResult(
             passed=not failed,
             severity=dg.AssetCheckSeverity.WARN if check.warns else dg.AssetCheckSeverity.ERROR,
-            description="; ".join(map(str, failed or gates)) or "nothing that this profile sets a limit for",
+            description="; ".join(map(str, failed or gates)) or "this profile sets no limit for it",
             metadata=metadata,
         )
 

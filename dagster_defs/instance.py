@@ -55,7 +55,7 @@ def require_database(advice: str) -> Iterator[None]:
         root: BaseException = error
         while root.__cause__ is not None:
             root = root.__cause__
-        raise RequirementError(f"records cannot be read or written: {root}; {advice}") from error
+        raise RequirementError(f"cannot read or write the records: {root}; {advice}") from error
 
 
 def _failures() -> tuple[type[Exception], ...]:

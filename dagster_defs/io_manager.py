@@ -75,7 +75,7 @@ def latest_good_record(
             return record
     raise GateFailedError(
         f"no version of {name} has passed its checks ({', '.join(sorted(blocking))}); "
-        "open it in the user interface for values and limits, correct its recipe or inputs, and run it again"
+        "see values and limits in r1 ui, fix its recipe or inputs, and run it again"
     )
 
 

@@ -19,23 +19,25 @@ def graph_jobs(graph: Graph) -> list[Any]:
         dg.define_asset_job(
             "sources",
             dg.AssetSelection.groups("sources", include_sources=True),
-            description="What every source holds now; the sensor of the same name sees changes sooner.",
+            description="Observes the content of every source; the sensor of the same name notices changes sooner.",
         ),
         *(
             dg.define_asset_job(
                 cut,
                 _keys([node.name for node in graph if node.each == cut and node.group not in EVALUATION_GROUPS]),
-                description=f"One partition of what is cut into {cut}.",
+                description=f"Makes one partition of the assets that are partitioned by {cut}.",
             )
             for cut in cuts
         ),
         dg.define_asset_job(
-            "evaluations", _keys(whole), description="Every checkpoint but those that are partitions, and the report."
+            "evaluations",
+            _keys(whole),
+            description="Evaluates every checkpoint that is not a partition, and writes the report.",
         ),
         dg.define_asset_job(
             "refresh",
             dg.AssetSelection.groups("problems"),
-            description="Problems and preference pairs, read again; automation carries what changed further.",
+            description="Reads problems and preference pairs again; automation re-runs what depends on a change.",
         ),
     ]
 
@@ -48,9 +50,14 @@ def schedules(running: bool) -> list[dg.ScheduleDefinition]:
             name=name, job_name=job, cron_schedule=cron, default_status=status, description=description
         )
         for name, job, cron, description in (
-            ("hourly_look", "sources", "0 * * * *", "What every source holds, every hour."),
-            ("nightly_evaluation", "evaluations", "0 2 * * *", "Scores and the report, every night at 02:00 UTC."),
-            ("weekly_refresh", "refresh", "0 4 * * 0", "Sources read again on Sundays at 04:00 UTC."),
+            ("hourly_look", "sources", "0 * * * *", "Observes every source, every hour."),
+            (
+                "nightly_evaluation",
+                "evaluations",
+                "0 2 * * *",
+                "Evaluates and writes the report, every night at 02:00 UTC.",
+            ),
+            ("weekly_refresh", "refresh", "0 4 * * 0", "Reads the sources again on Sundays at 04:00 UTC."),
         )
     ]
 

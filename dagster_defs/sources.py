@@ -139,7 +139,7 @@ def _observable(spec: dg.AssetSpec) -> dg.AssetsDefinition:
     def observe_sources(pipeline: dg.ResourceParam[PipelineResource]) -> dg.ObserveResult:
         versions = data_versions(pipeline.settings.load())
         if name not in versions:
-            raise SourceError(f"{name} is not declared any more; reload the code location")
+            raise SourceError(f"{name} is no longer declared; reload the code location")
         return dg.ObserveResult(asset_key=spec.key, data_version=dg.DataVersion(versions[name]))
 
     decorate = dg.multi_observable_source_asset(name=f"look_at_{name}", specs=[spec])

@@ -56,13 +56,13 @@ def migrate(settings: Settings) -> MigrationCounts:
     dagster, mlflow = with_driver(os.environ.get(DAGSTER_DB, "")), settings.tracking_uri
     for name, url in ((DAGSTER_DB, dagster), ("MLFLOW_TRACKING_URI", mlflow)):
         if not url.startswith("postgresql"):
-            raise MigrationError(f"{name} does not name a PostgreSQL data base: set it to postgresql://…")
+            raise MigrationError(f"{name} does not name a PostgreSQL database; set it to postgresql://…")
     os.environ[DAGSTER_DB] = dagster  # as Dagster reads it where this home is there already
     source_settings = replace(settings, tracking_uri=f"sqlite:///{settings.home / 'mlflow.db'}")
     reap_dead_runs(source_settings)
     with DagsterInstance.from_config(str(source_settings.dagster_home)) as instance:
         if instance.get_runs(RunsFilter(statuses=ACTIVE), limit=1):
-            raise MigrationError("a run is under way; wait for it, end r1 ui, and try again")
+            raise MigrationError("a run is in progress; wait until it ends, stop r1 ui, and try again")
     history = source_settings.dagster_home / "history"
     _make_dagster_tables(dagster)
     with _TargetDatabase.opened(dagster) as target:
@@ -102,7 +102,7 @@ class _TargetDatabase:
                 target = cls(connection)
                 if target.count("runs"):
                     where = engine.url.render_as_string(hide_password=True)
-                    raise MigrationError(f"{where} holds runs already; name a data base without")
+                    raise MigrationError(f"{where} already holds runs; name an empty database")
                 yield target
                 target._advance_sequences()
         finally:

@@ -20,7 +20,7 @@ from r1_pipeline.cli.common import (
 )
 
 PublicOption = Annotated[
-    str | None, typer.Option(help="Where a reverse proxy shows it to browsers, as https://r1.example.org.")
+    str | None, typer.Option(help="Public origin of this UI behind a reverse proxy, such as https://r1.example.org.")
 ]
 
 
@@ -35,14 +35,12 @@ def ui(  # noqa: PLR0913 - as many as it has options
     mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the MLflow UI.")] = 5000,
     host: Annotated[
         str,
-        typer.Option(
-            help="Address to listen on; any but the loopback is open to others, and a warning says how to secure it."
-        ),
-    ] = (LOOPBACK),
+        typer.Option(help="Address to listen on; other machines can reach it unless it is a loopback address."),
+    ] = LOOPBACK,
     dagster_origin: PublicOption = None,
     mlflow_origin: PublicOption = None,
     automation: Annotated[
-        bool, typer.Option(help="Re-run by itself what is out of date, as the profile says.")
+        bool, typer.Option(help="Re-run out-of-date assets automatically, as the profile says.")
     ] = False,
 ) -> None:
     """Serve the Dagster and MLflow web pages together, on the loopback address by default.
@@ -60,14 +58,16 @@ def ui(  # noqa: PLR0913 - as many as it has options
 
 
 ModelArgument = typer.Argument(help="A checkpoint of the graph, e.g. r1 or distilled/qwen.")
-WhyOption = typer.Option("--why", help="Goes into the journal.")
+WhyOption = typer.Option("--why", help="The reason, recorded in HOME/promotions.jsonl.")
 
 
 @command
 def promote(
     model: Annotated[str, ModelArgument],
     why: Annotated[str, WhyOption],
-    even_if_worse: Annotated[bool, typer.Option("--even-if-worse", help="Gates still hold.")] = False,
+    even_if_worse: Annotated[
+        bool, typer.Option("--even-if-worse", help="Promote it even if the champion scores better; gates still apply.")
+    ] = False,
     home: HomeOption = None,
 ) -> None:
     """Make the newest version of a model that passed its gates the champion.
@@ -102,8 +102,10 @@ def rollback(model: Annotated[str, ModelArgument], why: Annotated[str, WhyOption
 
 @command
 def prune(
-    keep_days: Annotated[float, typer.Option(min=0, help="Younger artifacts stay.")] = 30.0,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove them; else they are only listed.")] = False,
+    keep_days: Annotated[
+        float, typer.Option(min=0, help="Keep artifacts that are younger than this many days.")
+    ] = 30.0,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove the artifacts; without it they are only listed.")] = False,
     home: HomeOption = None,
 ) -> None:
     """List artifacts that nothing needs any more; remove them with --yes.
@@ -121,7 +123,7 @@ def prune(
     size = sum(entry.bytes for entry in candidates) / 2**20
     if yes:
         retention.prune(settings, candidates)
-    verb = "removed" if yes else "could go; r1 prune --yes removes them"
+    verb = "removed" if yes else "can be removed; run r1 prune --yes"
     say(f"{len(candidates)} artifacts, {size:.1f} MiB {verb}")
 
 
@@ -138,5 +140,5 @@ def migrate(home: HomeOption = None) -> None:
         moved = migrate_home(existing_home_settings(Settings, home))
     say(
         f"{moved.runs} runs and {moved.events} events of Dagster and {moved.tracked_runs} runs of MLflow are in "
-        "PostgreSQL; keep the two variables set, and r1 run and r1 ui go on there"
+        "PostgreSQL; keep both variables set, so that r1 run and r1 ui use it"
     )

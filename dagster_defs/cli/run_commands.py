@@ -29,7 +29,9 @@ from r1_pipeline.home import require_writable
 @command
 def run(
     profile: ProfileOption = None,
-    select: Annotated[str | None, typer.Option(help="Assets, e.g. r1_zero or +r1 (with all upstream).")] = None,
+    select: Annotated[
+        str | None, typer.Option(help="Assets to make, e.g. r1_zero, or +r1 with everything upstream [all].")
+    ] = None,
     home: HomeOption = None,
     seed: SeedOption = None,
     sources: SourcesOption = None,
@@ -52,15 +54,15 @@ def run(
     say(f"r1 run: profile {settings.profile}, seed {settings.seed}, home {settings.home}")
     require_programs(settings.home)
     if problem := sandbox_problem():
-        say(f"no code problems: {problem}")
+        say(f"code problems are left out: {problem}")
     with ProgressObserver(out) as progress:
         try:
             failure = run_graph(settings, select, [progress])
         except KeyboardInterrupt:
-            fail("interrupted; everything finished is kept, the next run goes on from the last checkpoint")
+            fail("interrupted; finished assets are kept, and the next run resumes from the last checkpoint")
     seconds = time.monotonic() - started
     if failure:
-        fail(f"{failure.asset}: {failure.reason}; everything finished is kept, fix the cause and run again")
+        fail(f"{failure.asset}: {failure.reason}; finished assets are kept: fix the cause and run again")
     say(f"{len(progress.computed)} computed, {len(progress.reused_names)} reused, {seconds:.1f} s")
     page = settings.report_directory / "report.html"
     if page.exists():
@@ -81,7 +83,9 @@ def status(
 ) -> None:
     """Show the state of every asset, the reason, and the device hours that a re-run would take.
 
-    States are fresh, stale, missing and failed gate. Example: r1 status
+    States are fresh, stale, missing and failed gate.
+
+    Example: r1 status
     """
     from dagster_defs.cli.status import asset_states, status_table, summary
 

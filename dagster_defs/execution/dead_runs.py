@@ -27,7 +27,7 @@ ACTIVE = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.
 START_TIMEOUT_S = 180.0
 """Seconds after which a run without steps and without a lock is considered dead."""
 PERIOD_S = 30
-FAILURE_MESSAGE = "its process is gone (killed, or the machine went down); run it again: what was finished is kept"
+FAILURE_MESSAGE = "its process has died (killed, or the machine went down); run it again: finished assets are kept"
 
 _locks: dict[str, TextIO] = {}
 
@@ -83,7 +83,7 @@ def dead_run_sensor() -> dg.SkipReason:
     closed, uploaded = reap_dead_runs(settings), TrackingStore.of(settings).upload_pending(warnings.append)
     close_ended_runs(settings, warnings.append)
     return dg.SkipReason(
-        "; ".join([f"closed {', '.join(closed) or 'none'}", f"told {', '.join(uploaded) or 'none'}", *warnings])
+        "; ".join([f"closed {', '.join(closed) or 'none'}", f"uploaded {', '.join(uploaded) or 'none'}", *warnings])
     )
 
 

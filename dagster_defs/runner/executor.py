@@ -72,6 +72,6 @@ def explain_failure(result: ExecuteInProcessResult, partition: str | None) -> Fa
             name = f"{name}/{partition}" if partition else name
             reason = (error.message if error else "no reason recorded").strip()
             if "DagsterExecutionInterruptedError" in reason:
-                reason = "interrupted; the next run goes on from the last checkpoint"
+                reason = "interrupted; the next run resumes from the last checkpoint"
             return Failure(name, reason)
-    return Failure("?", "the run failed without saying why; look at it in r1 ui")
+    return Failure("?", "the run failed without an error message; open it in r1 ui")

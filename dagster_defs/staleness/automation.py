@@ -38,7 +38,7 @@ class OutOfDate(dg.AutomationCondition[AssetKey]):
 
     @property
     def description(self) -> str:
-        return "would be made from something else than it was, and nothing above it is about to change"
+        return "is out of date, and no upstream asset is about to re-run"
 
     def evaluate(self, context: dg.AutomationContext[AssetKey]) -> dg.AutomationResult[AssetKey]:
         resolver, key = _resolver_of(context.asset_graph_view), context.key
@@ -96,7 +96,7 @@ def sensor(running: bool) -> dg.AutomationConditionSensorDefinition:
         minimum_interval_seconds=TICK_SECONDS,
         emit_backfills=False,
         use_user_code_server=True,
-        description="Makes again what is out of date, where the profile lets it.",
+        description="Re-runs out-of-date assets, where the profile allows it.",
     )
 
 

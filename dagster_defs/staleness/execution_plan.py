@@ -50,9 +50,9 @@ def select_nodes(graph: dg.Definitions, select: str | None) -> set[str]:
         try:
             matched = dg.AssetSelection.from_string(text).resolve(asset_graph) & runnable
         except dg.DagsterError as error:
-            raise RecipeError(f"the selection {piece!r} cannot be read ({error}); {SYNTAX}") from error
+            raise RecipeError(f"the selection {piece!r} is invalid ({error}); {SYNTAX}") from error
         if not matched:
-            raise RecipeError(f"the selection {piece!r} names no asset; {SYNTAX}")
+            raise RecipeError(f"the selection {piece!r} selects no asset; {SYNTAX}")
         chosen |= matched
     return set(map(node_name, chosen))
 

@@ -56,7 +56,7 @@ class _SpecOnlyStore:
 
     def build(self, kind: type[Any], spec: Spec, make: Callable[[Draft], BuildResult]) -> Any:
         """Raises `AssertionError`, since stating a build executes nothing."""
-        raise AssertionError(f"{spec.name} would be built to state a spec")
+        raise AssertionError(f"stating the spec of {spec.name} must not build it")
 
 
 class StalenessResolver:

@@ -63,6 +63,6 @@ def _reload_if_sources_changed(graph: BaseAssetGraph[Any], profile: Profile) -> 
         return ""
     socket = os.environ.get(CODE_SOCKET)
     if socket is None:
-        return "the sources file has changed: reload the code location, so that the graph shows it"
+        return "the sources file has changed; reload the code location to update the graph"
     DagsterGrpcClient(socket=socket).reload_code(RELOAD_S)
-    return "the sources file has changed: the code was loaded again"
+    return "the sources file has changed; the code was reloaded"

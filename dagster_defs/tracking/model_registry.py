@@ -65,11 +65,11 @@ def promote(
     if champion is not None and not even_if_worse:
         best = float(champion.tags["r1.score"])
         if champion.version == version.version:
-            raise PromotionError(f"{model} version {version.version} is the champion already")
+            raise PromotionError(f"{model} version {version.version} is already the champion")
         if score <= best:
             raise PromotionError(
                 f"{model} version {version.version} has pass@1 {score:.4f}, the champion (version {champion.version}) "
-                f"{best:.4f}; it stays, unless you say --even-if-worse"
+                f"{best:.4f}; add --even-if-worse to promote it anyway"
             )
     reason = why or ("the first version that passed its gates" if champion is None else "beats the champion")
     return _make_champion(settings, client, version, champion, model, score, who, reason)
@@ -83,7 +83,7 @@ def rollback(settings: Settings, model: str, why: str) -> Promotion:
     champion = _champion(client, model)
     before = champion.tags.get("r1.champion_before") if champion else None
     if champion is None or not before:
-        raise PromotionError(f"{model} has had no champion before the present one; see {settings.home / JOURNAL}")
+        raise PromotionError(f"{model} has had only one champion; see {settings.home / JOURNAL}")
     version = client.get_model_version(registered_name(model), before)
     score = float(version.tags["r1.score"])
     promotion = Promotion(
@@ -148,7 +148,7 @@ def _version_of(client: "MlflowClient", model: str, fingerprint: str) -> "ModelV
     versions = client.search_model_versions(f"name = '{registered_name(model)}'")
     matches = [version for version in versions if version.tags.get("r1.fingerprint") == fingerprint]
     if not matches:
-        raise PromotionError(f"MLflow knows no version {fingerprint[:12]} of {model}; run r1 run --select {model}")
+        raise PromotionError(f"MLflow has no version {fingerprint[:12]} of {model}; run: r1 run --select {model}")
     return max(matches, key=lambda version: int(version.version))
 
 
@@ -160,7 +160,7 @@ def _score(settings: Settings, bound: Bound, name: AssetName, digest: str) -> fl
     if report := evaluation_of(settings.home, evaluation, digest):
         return scores_of(report).overall.pass_at_1
     answers = bound.graph.answers(name.asset)
-    raise PromotionError(f"this version has not been evaluated; run r1 run --select {answers},{evaluation.asset}")
+    raise PromotionError(f"this version has not been evaluated; run: r1 run --select {answers},{evaluation.asset}")
 
 
 def _champion(client: "MlflowClient", model: str) -> "ModelVersion | None":

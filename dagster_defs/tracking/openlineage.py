@@ -54,8 +54,8 @@ class EventSink:
         except Exception as error:  # noqa: BLE001 - transports raise what their libraries do; lineage stops no training
             self._server_failed = True
             warn(
-                f"the OpenLineage server does not answer ({type(error).__name__}: {error}); this process asks it no "
-                f"more, its events are in {self._file}"
+                f"the OpenLineage server does not answer ({type(error).__name__}: {error}); this process sends it no "
+                f"more events, they are in {self._file}"
             )
 
 

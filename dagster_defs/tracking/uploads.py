@@ -101,7 +101,7 @@ class MetricsUploader:
         self._stopping.set()
         self._thread.join(TIMEOUT_S)
         if self._thread.is_alive():
-            self._warn(f"MLflow at {self._tracking.display_uri} is slow; nobody waits for it")
+            self._warn(f"MLflow at {self._tracking.display_uri} is slow; the upload continues in the background")
 
     def upload(self) -> None:
         """Uploads the metrics that the run does not hold yet; it asks the tracker first, since a failed call may have

@@ -52,7 +52,9 @@ class Address:
                 probe.bind(place)
         except OSError as error:
             where = f"{self.host}:{self.port}"
-            raise RequirementError(f"cannot listen on {where}: {error.strerror}; name another host or port") from error
+            raise RequirementError(
+                f"cannot listen on {where}: {error.strerror}; choose another host or port"
+            ) from error
 
     def answers(self) -> bool:
         """Returns True if a server accepts connections on the address."""
@@ -76,7 +78,7 @@ def public_origin(text: str) -> str:
     except httpx.InvalidURL:
         plain = False
     if not plain or not ORIGIN.fullmatch(origin):
-        raise R1Error(f"{text!r} is not an origin; name scheme, host and port alone, as https://r1.example.org")
+        raise R1Error(f"{text!r} is not an origin; give scheme, host and port only, such as https://r1.example.org")
     return origin
 
 

@@ -56,12 +56,12 @@ class AuthMiddleware:
         method, path = scope.get("method", "GET"), scope["path"]
         names = [name.lower() for name, _ in scope["headers"]]
         if any(names.count(name) > 1 for name in SINGLE_HEADERS) or ".." in path.split("/"):
-            return 400, "a header twice, or a path that climbs"
+            return 400, "duplicate header or path traversal"
         origin = self._origins.get(headers.get("host", ""))
         if origin is None:
             return (
                 403,
-                "this host is not allowed; open the address that r1 ui printed (a proxy hands the Host header on)",
+                "this host is not allowed; open the address that r1 ui printed (a proxy must forward the Host header)",
             )
         if headers.get("origin", origin) != origin:
             return 403, "requests from other origins are refused"
@@ -69,11 +69,11 @@ class AuthMiddleware:
         if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not open_instance:
             return 403, "requests from other sites are refused"
         if scope["type"] == "http" and path.rstrip("/").endswith("/graphql") and method == "GET" and "query" in query:
-            return 405, "no query by GET; send it by POST"
+            return 405, "queries by GET are refused; send them by POST"
         if method == "POST" and not headers.get("content-type", "").startswith("application/json"):
-            return 415, "what is posted is application/json"
+            return 415, "POST bodies must be application/json"
         if not self._is_authenticated(headers, query):
-            return 401, "open the address that r1 ui printed: it has the token"
+            return 401, "missing or wrong token; open the address that r1 ui printed"
         return None
 
     def _is_authenticated(self, headers: dict[str, str], query: dict[str, list[str]]) -> bool:

@@ -34,15 +34,15 @@ CODE_SERVER = "Dagster code"
 STOP_TIMEOUT_S = 15.0
 """Seconds that a server has to stop before it is killed."""
 EXPOSED_WARNING = (
-    "r1 ui listens on {host}: anybody who reaches it with the token can start runs as you. Put a reverse proxy with "
+    "r1 ui listens on {host}: anyone who reaches it with the token can start runs as you. Put a reverse proxy with "
     "TLS and a login in front (docs/operating.md), give viewers a dagster-webserver --read-only of their own, and let "
-    "a team share an mlflow server --app-name basic-auth by MLFLOW_TRACKING_URI."
+    "a team share an mlflow server --app-name basic-auth through MLFLOW_TRACKING_URI."
 )
 ORIGINS_INCOMPLETE = (
-    "pages of Dagster link to MLflow, and both are seen through the proxy or neither; name --dagster-origin and "
-    "--mlflow-origin, two that differ"
+    "Dagster's pages link to MLflow's, so both need a public origin or neither; give --dagster-origin and "
+    "--mlflow-origin, two different ones"
 )
-EXTERNAL_MLFLOW = "MLflow is the server at {server}, which r1 ui does not start; leave --mlflow-origin out"
+EXTERNAL_MLFLOW = "MLflow is the external server {server}, which r1 ui does not start; remove --mlflow-origin"
 
 
 def serve(settings: Settings, dagster: Address, mlflow: Address, *, automation: bool, console: Console) -> None:
@@ -50,7 +50,7 @@ def serve(settings: Settings, dagster: Address, mlflow: Address, *, automation: 
     check_origins(settings, dagster, mlflow)
     listening = (dagster,) if settings.tracking_server else (dagster, mlflow)
     if len({address.port for address in listening}) < len(listening):
-        raise R1Error(f"both servers would listen on port {dagster.port}; name another --mlflow-port")
+        raise R1Error(f"both servers would use port {dagster.port}; choose another --mlflow-port")
     for address in listening:
         address.require_free()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -81,14 +81,14 @@ def serve(settings: Settings, dagster: Address, mlflow: Address, *, automation: 
         token = f"/?token={os.environ[TOKEN]}"
         pages = settings.tracking_server or f"{mlflow.origins[0]}{token}"
         console.print(
-            f"Dagster  {dagster.origins[0]}{token}\nMLflow   {pages}\nCtrl-C ends both.",
+            f"Dagster  {dagster.origins[0]}{token}\nMLflow   {pages}\nPress Ctrl-C to stop both.",
             soft_wrap=True,
             highlight=False,
         )
         while True:
             _require_running(servers)
     except KeyboardInterrupt:
-        console.print("ending all servers")
+        console.print("stopping all servers")
     finally:
         for server in reversed(servers.values()):  # a server that asks another ends before it
             _stop(server)
@@ -128,7 +128,7 @@ def _require_running(servers: Mapping[str, "subprocess.Popen[bytes]"]) -> None:
     """Raises `R1Error` if a server has ended, and otherwise pauses for a moment."""
     for name, server in servers.items():
         if server.poll() is not None:
-            raise R1Error(f"the {name} server ended with exit code {server.returncode}; its output says why")
+            raise R1Error(f"the {name} server ended with exit code {server.returncode}; see its output above")
     time.sleep(0.1)
 
 

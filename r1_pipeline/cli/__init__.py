@@ -1,4 +1,4 @@
-"""The command `r1`: what of it needs no Dagster. Every error is one line on the terminal and a non-zero exit."""
+"""The part of the command `r1` that works without Dagster; every error becomes one line and a non-zero exit code."""
 
 import signal
 import sys
@@ -13,7 +13,7 @@ from r1_pipeline.errors import R1Error
 __all__ = ["app", "grading_commands", "init", "inspect_commands", "main", "model_commands"]
 
 INTERRUPTED = 130
-"""What shells report of a process that SIGINT ended."""
+"""Exit code that shells report for a process ended by SIGINT."""
 EXTRAS = {
     **dict.fromkeys(("dagster", "dagster_pipes", "dagster_webserver", "mlflow", "openlineage", "psutil"), "dagster"),
     **dict.fromkeys(("accelerate", "datasets", "matplotlib", "reasoning_gym", "safetensors", "tokenizers"), "train"),
@@ -25,13 +25,14 @@ EXTRAS = {
     "torchao": "fp8",
     "vllm": "vllm",
 }
-"""Package -> the extra of ours that brings it."""
+"""Extra of this package that installs each imported package."""
 
 
 def main(orchestrator: Orchestrator | None = None) -> None:
-    """Entry point: turns our errors, mistakes in the command, and files that cannot be used into one line.
+    """Runs the command line and turns errors of this package, usage errors and unusable files into one line.
 
-    Commands ask `orchestrator` what only records of runs can tell.
+    `orchestrator` gives the commands what only records of runs can answer; without one, they read the home's
+    directories.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     silence_warnings()
@@ -52,7 +53,7 @@ def main(orchestrator: Orchestrator | None = None) -> None:
     except OSError as error:
         if error.filename is None:
             raise
-        fail(f"{error.filename}: {error.strerror}; name another path, or make this one usable")
+        fail(f"{error.filename}: {error.strerror}; choose another path or make this one usable")
     if code == INTERRUPTED:
         fail("interrupted", code)
     raise SystemExit(code or 0)

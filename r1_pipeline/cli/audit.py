@@ -1,4 +1,4 @@
-"""`r1 audit`: what is audited, and what the terminal says of it."""
+"""The work behind `r1 audit`: chooses the artifacts, audits them and formats the findings."""
 
 from pathlib import Path
 
@@ -11,11 +11,14 @@ from r1_pipeline.lineage.library import Library, root_of
 from r1_pipeline.recipe import Runtime
 
 WORKERS = 2
-"""Children that judge rows again."""
+"""Number of worker processes that grade rows again."""
 
 
 def run_audit(home: Path, asset: str | None, full: bool) -> Audit:
-    """The audit of one artifact, named or given as a folder, or of all under `home`."""
+    """Audits one artifact, given by name or as a directory, or all artifacts of the home.
+
+    Raises `UnknownNameError` for a name without an artifact.
+    """
     selected: list[Artifact] | None
     if asset and (manifest := Path(asset).resolve() / MANIFEST).is_file():
         library = Library.of(root_of(manifest.parent))
@@ -27,7 +30,7 @@ def run_audit(home: Path, asset: str | None, full: bool) -> Audit:
 
 
 def format_audit(result: Audit) -> str:
-    """Findings first, one a line; then what was looked at."""
+    """Formats the findings, one per line, followed by a summary of what was checked."""
     lines = [f"[red]{escape(f.artifact)}[/] {escape(f.where)}: {escape(f.what)}" for f in result.findings]
     lines += [f"[yellow]not checked:[/] {escape(what)}" for what in result.not_checked]
     state = f"[red]{len(result.findings)} findings[/]" if result.findings else "[green]nothing wrong[/]"

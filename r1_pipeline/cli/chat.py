@@ -1,4 +1,4 @@
-"""Talking to a checkpoint of the graph."""
+"""The work behind `r1 chat`: a session with a checkpoint of the graph."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from r1_pipeline.records import Completion, Request, Sampling
 
 @dataclass
 class ChatSession:
-    """A loaded model with its own template; every question stands for itself."""
+    """A loaded model with its prompt template; there is no conversation state, so every question is independent."""
 
     engine: Engine
     template: TemplateName
@@ -26,7 +26,7 @@ class ChatSession:
     turn: int = 0
 
     def answer(self, question: str) -> Completion:
-        """What the model says to `question`."""
+        """Samples the model's completion of `question`."""
         self.turn += 1
         request = Request(
             problem_id="chat",
@@ -39,9 +39,9 @@ class ChatSession:
 
 @contextmanager
 def open_chat(profile: Profile, checkpoint: Checkpoint, temperature: float) -> Iterator[ChatSession]:
-    """A version of a model on the engine of the profile, with as many tokens as its evaluation allows.
+    """Opens a session with a version of a model, on the profile's engine and with the token limit of its evaluation.
 
-    What a server says is not kept.
+    Completions of a server are not stored.
     """
     recipe = profile.bound.recipe(profile.bound.evaluation(profile.bound.name(checkpoint.name)))
     assert isinstance(recipe, EvaluateRecipe)

@@ -1,4 +1,4 @@
-"""What all commands share: the application, common options, the settings they amount to, how to fail."""
+"""The parts that all commands share: the application, common options, settings, output and errors."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # it takes square brackets for markup and leaves them out
-    help="DeepSeek-R1 as one graph: run it, watch it, ask what came out.",
+    help="The DeepSeek-R1 recipe as one graph: run it, watch it, inspect the results.",
 )
 out = Console()
 
@@ -30,32 +30,35 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 
 def command(function: Command) -> Command:
-    """Makes a function a command; the list of commands shows the first paragraph of its docstring, not cut off."""
+    """Registers a function as a command whose summary in `r1 --help` is the first paragraph of its docstring."""
     return app.command(short_help=(function.__doc__ or "").partition("\n\n")[0].strip())(function)
 
 
-HomeOption = Annotated[Path | None, typer.Option("--home", help="Where everything is kept [R1_HOME, else ./.r1].")]
-ProfileOption = Annotated[
-    str | None, typer.Option("--profile", help="smoke, tiny, small, node, paper [R1_PROFILE, else tiny].")
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", help="Directory of all artifacts and records [R1_HOME, else ./.r1].")
 ]
-SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Root of all seeds [R1_SEED, else 0].")]
+ProfileOption = Annotated[
+    str | None, typer.Option("--profile", help="Profile: smoke, tiny, small, node or paper [R1_PROFILE, else tiny].")
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Root of all random seeds [R1_SEED, else 0].")]
 SourcesOption = Annotated[
     Path | None,
     typer.Option(
-        "--sources", help="Your own problems [R1_SOURCES, else sources.toml in the home or beside the recipe]."
+        "--sources",
+        help="Your own problems: a TOML file [R1_SOURCES, else sources.toml in the home or next to the recipe].",
     ),
 ]
 RecipeOption = Annotated[
     Path | None,
     typer.Option(
-        "--recipe", help="Your own nodes, recipes, verifiers: a Python file [R1_RECIPE, else recipe.py in the home]."
+        "--recipe", help="Your own nodes, recipes and verifiers: a Python file [R1_RECIPE, else recipe.py in the home]."
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="For machines.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class SettingsOptions(TypedDict, total=False):
-    """What the command line says beside the home; what it leaves open is None."""
+    """The settings given as options in addition to the home; None for options that were left out."""
 
     profile: str | None
     seed: int | None
@@ -67,7 +70,7 @@ S = TypeVar("S", bound=HomeSettings)
 
 
 def settings_of(kind: type[S], home: Path | None, **options: Unpack[SettingsOptions]) -> S:
-    """The environment's settings, with what the command line says on top."""
+    """Returns the settings of the environment, overridden by the given options."""
     for name, value in {"home": home, **options}.items():
         if value is not None:
             os.environ[f"R1_{name.upper()}"] = str(value)
@@ -77,13 +80,13 @@ def settings_of(kind: type[S], home: Path | None, **options: Unpack[SettingsOpti
 
 
 def existing_home_settings(kind: type[S], home: Path | None, **options: Unpack[SettingsOptions]) -> S:
-    """`settings_of` for a question about what is there: raises `RequirementError` where there is no home."""
+    """Returns the settings like `settings_of`, and raises `RequirementError` if the home does not exist."""
     require_home(home_of(home))
     return settings_of(kind, home, **options)
 
 
 def silence_warnings() -> None:
-    """No warnings of libraries, here and in all processes that are started, unless Python was asked for them."""
+    """Silences library warnings in this process and its children, unless Python was started with `-W`."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
         os.environ["PYTHONWARNINGS"] = "ignore"
@@ -93,28 +96,28 @@ def silence_warnings() -> None:
 
 
 def say(text: str) -> None:
-    """A line on standard output as it is: square brackets are no markup, and long lines are not broken."""
+    """Prints a line on standard output as it is, without markup and without line breaks."""
     out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def home_of(home: Path | None) -> Path:
-    """Where artifacts are looked for; nothing is made, and no profile is needed."""
+    """Returns the home directory; nothing is created, and no profile is needed."""
     return (home or HomeSettings.from_environment().home).resolve()
 
 
 def library_of(home: Path | None) -> "Library":
-    """All artifacts there."""
+    """Returns all artifacts of a home."""
     from r1_pipeline.lineage.library import Library
 
     return Library.of(home_of(home))
 
 
 def print_json(value: object) -> None:
-    """JSON on standard output, nothing else."""
+    """Prints JSON, and nothing else, on standard output."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
-    """Say in one line what is wrong, and leave with this exit code."""
+    """Prints an error in one line and exits with this code."""
     Console(stderr=True).print(f"[red]r1:[/] {escape(' '.join(message.split()))}", highlight=False, soft_wrap=True)
     raise SystemExit(code)

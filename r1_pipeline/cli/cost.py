@@ -1,4 +1,4 @@
-"""The command `r1 cost`: what a model has cost, as a table. The figures come from `planning.actual_cost`."""
+"""The work behind `r1 cost`: the actual cost of a model as a table, computed by `planning.actual_cost`."""
 
 from rich.table import Table
 
@@ -10,13 +10,13 @@ from r1_pipeline.planning.plan import planned_hours
 
 
 def cost_of(settings: HomeSettings, model: Checkpoint) -> Cost:
-    """The cost of a model of this home, beside the plan of the profile."""
+    """Returns the actual cost of a model of this home, with the profile's plan for comparison."""
     profile = settings.load()
     return cost_of_lineage(model, settings.home, profile.machine.devices, planned_hours(profile))
 
 
 def cost_table(cost: Cost) -> Table:
-    """One row a stage, the sum last; times in seconds."""
+    """Returns a table with one row per stage and the total last; times are in seconds."""
     table = Table(box=None, header_style="bold")
     table.add_column("stage")
     for column in ("wall", "device time", "planned", "generated", "trained", "device"):

@@ -1,8 +1,8 @@
-"""`r1 grade`: a file of answers in, a file of verdicts out, in the same order; it resumes after an interruption.
+"""The work behind `r1 grade`: grades a file of answers in order and resumes after an interruption.
 
-Verdicts are appended to OUT as they come; `OUT.made-by.json` says from which file and by which verifiers, so that only
-the same work is resumed. A half-written last line is cut off. Without OUT they go to standard output.
-Not covered: what a line means and how it is judged (`r1_pipeline.rewards.jsonl`).
+Verdicts are appended to OUT as they come, or printed without OUT. `OUT.made-by.json` records the input file and the
+verifiers, so that only the same work is resumed. A half-written last line is removed. Not covered: the meaning of a
+line and its grading (`r1_pipeline.rewards.jsonl`).
 """
 
 import os
@@ -28,11 +28,11 @@ from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.rewards.jsonl import BadLine, Graded, Line, grade_lines, read_lines
 
 QUIET_PERIOD = 15.0
-"""Seconds between progress lines where standard error is not a terminal."""
+"""Seconds between progress lines if standard error is not a terminal."""
 
 
 class OutputOrigin(Record):
-    """What OUT was begun with."""
+    """The input file and the verifiers that OUT was started with."""
 
     input_sha256: str
     verifiers: dict[str, str]
@@ -40,11 +40,11 @@ class OutputOrigin(Record):
 
 @dataclass
 class Tally:
-    """What came of the lines so far."""
+    """Counts of the lines graded so far."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     before: int = 0
-    """Lines of an earlier, interrupted run."""
+    """Number of lines graded by an earlier, interrupted run."""
     bad: int = 0
     started: float = field(default_factory=time.monotonic)
 
@@ -56,7 +56,10 @@ class Tally:
 
 
 def grade_file(source: Path, out: Path | None, workers: int, console: Console, rule: Rule = "lenient") -> Tally:
-    """Grade what of `source` is not graded yet; raises `ArtifactError` where OUT belongs to other work."""
+    """Grades the lines of `source` that are not graded yet, and returns the counts.
+
+    Raises `ArtifactError` if OUT was started with another file or other verifiers.
+    """
     tally = Tally()
     with ExitStack() as stack:
         file = stack.enter_context(source.open("rb"))
@@ -82,7 +85,7 @@ def grade_file(source: Path, out: Path | None, workers: int, console: Console, r
 
 
 def prepare_output(out: Path, made_by: OutputOrigin) -> None:
-    """Makes OUT ready to be appended to."""
+    """Prepares OUT for appending; raises `ArtifactError` if it was started with other work."""
     note = out.with_name(f"{out.name}.made-by.json")
     if not out.exists():
         note.write_text(made_by.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -90,10 +93,12 @@ def prepare_output(out: Path, made_by: OutputOrigin) -> None:
     try:
         before = OutputOrigin.model_validate_json(note.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ArtifactError(f"{out} exists and {note.name} does not say what it is; choose another --out") from error
+        raise ArtifactError(
+            f"{out} exists, but {note.name} does not say how it was made; choose another --out"
+        ) from error
     if before != made_by:
         what = "other verifiers" if before.input_sha256 == made_by.input_sha256 else "another file"
-        raise ArtifactError(f"{out} was begun with {what}; remove it, or choose another --out")
+        raise ArtifactError(f"{out} was started with {what}; remove it, or choose another --out")
     _cut_half_line(out)
 
 
@@ -112,7 +117,7 @@ def _cut_half_line(path: Path) -> None:
 
 
 def read_previous(lines: Iterator[tuple[int, Line | BadLine]], out: Path) -> Iterator[Graded | BadLine]:
-    """The verdicts that OUT holds, with the bad lines between them; takes their lines from `lines`."""
+    """Yields the verdicts that OUT holds and the bad lines between them, consuming their input from `lines`."""
     with out.open("rb") as file:
         for raw in file:
             row = Graded.model_validate_json(raw)
@@ -135,7 +140,7 @@ def _count(tally: Tally, result: Graded | BadLine, source: Path, console: Consol
 
 
 class _Progress:
-    """How much of the file has been read and what came of it: a bar on a terminal, a line now and then elsewhere."""
+    """Progress display: a bar on a terminal, otherwise a line now and then."""
 
     def __init__(self, console: Console, file: BinaryIO, size: int, tally: Tally) -> None:
         columns = (BarColumn(bar_width=24), TaskProgressColumn(), TextColumn("{task.fields[tally]}"))
@@ -145,7 +150,7 @@ class _Progress:
         self._last_update = time.monotonic()
 
     def update(self) -> None:
-        """After every verdict; speaks only when it is time to."""
+        """Refreshes the display if enough time has passed; called after every verdict."""
         now = time.monotonic()
         if now - self._last_update < (0.2 if self._console.is_terminal else QUIET_PERIOD):
             return

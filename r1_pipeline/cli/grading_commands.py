@@ -1,4 +1,4 @@
-"""Commands for anybody's files, and for verdicts that are stored: grade, regrade, screen."""
+"""Commands that grade and screen: `r1 grade` and `screen` for any file, `regrade` for stored verdicts."""
 
 import os
 from pathlib import Path
@@ -27,18 +27,22 @@ from r1_pipeline.rewards.answer_extraction import Rule
 @command
 def grade(
     file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="JSON lines; also .csv, .parquet, .gz, .zst.")
+        Path, typer.Argument(exists=True, dir_okay=False, help="Answers: JSON lines, also .csv, .parquet, .gz, .zst.")
     ],
-    to: Annotated[Path | None, typer.Option("--out", help="Verdicts [standard output]; resumed if it exists.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--out", help="File of verdicts, resumed if it exists [standard output].")
+    ] = None,
     extract: Annotated[
-        Rule, typer.Option(help="How answers are found: strict as in training, or also in a sentence.")
+        Rule, typer.Option(help="Answer extraction: strict as in training, or lenient, also from a sentence.")
     ] = "lenient",
-    workers: Annotated[int, typer.Option(min=1, help="Answers judged at once.")] = os.cpu_count() or 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of answers graded in parallel.")] = os.cpu_count() or 1,
 ) -> None:
-    """Grade any file of answers, in order. Example: r1 grade answers.jsonl --out verdicts.jsonl
+    """Grade the answers of any file, in order.
 
-    In: {"id", "domain": "math|code|choice|...", "answer", "reference", "tests", "language"};
-    out: {"id", "outcome", "score", "extracted", "detail", "seconds"}.
+    In: {"id", "domain": "math|code|choice|...", "answer", "reference", "tests", "language"}; out: {"id", "outcome",
+    "score", "extracted", "detail", "seconds"}.
+
+    Example: r1 grade answers.jsonl --out verdicts.jsonl
     """
     from r1_pipeline.cli.grade import grade_file
 
@@ -46,25 +50,29 @@ def grade(
     try:
         tally = grade_file(file, to, workers, console, extract)
     except KeyboardInterrupt:
-        fail("interrupted" + ("; the same command resumes here" if to else ""))
+        fail("interrupted" + ("; run the same command again to resume" if to else ""))
     console.print(str(tally), highlight=False, soft_wrap=True)
     if tally.bad:
-        fail(f"{tally.bad} bad lines, named above, were left out")
+        fail(f"{tally.bad} bad lines were skipped; see above")
 
 
 @command
 def regrade(
     ctx: typer.Context,
     asset: Annotated[str, typer.Argument(help="An evaluation or a corpus, e.g. evaluation/r1 or sft_corpus.")],
-    apply: Annotated[bool, typer.Option("--apply", help="Then make the asset again, as r1 run would.")] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Make the asset again from the stored answers, as r1 run would.")
+    ] = False,
     profile: ProfileOption = None,
     home: HomeOption = None,
     seed: SeedOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge what is stored with the verifiers of today; every flipped verdict. Example: r1 regrade evaluation/r1
+    """Grade stored answers again with the present verifiers and list every verdict that changes.
 
-    Changes nothing without --apply, which judges the stored answers again: nothing is sampled.
+    Nothing is changed without --apply, which makes the asset again from the stored answers; nothing is sampled.
+
+    Example: r1 regrade evaluation/r1
     """
     from r1_pipeline.cli.regrade import flip_table, format_regrade, run_regrade
 
@@ -82,22 +90,28 @@ def regrade(
 
 @command
 def screen(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON lines, CSV or Parquet.")],
-    to: Annotated[Path, typer.Option("--out", help="A new folder for kept rows, dropped rows and counts.")],
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="Rows to screen: JSON lines, CSV or Parquet.")
+    ],
+    to: Annotated[Path, typer.Option("--out", help="New or empty directory for kept rows, dropped rows and counts.")],
     against: Annotated[
-        list[Path] | None, typer.Option(exists=True, help="A file of benchmark items; repeatable.")
+        list[Path] | None, typer.Option(exists=True, help="File of benchmark items; repeatable.")
     ] = None,
-    columns: Annotated[list[str] | None, typer.Option(help="A text column [those of known names]; repeatable.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Batches screened at once.")] = os.cpu_count() or 1,
+    columns: Annotated[
+        list[str] | None, typer.Option(help="Text column; repeatable [columns with well-known names].")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Number of batches screened in parallel.")] = os.cpu_count() or 1,
 ) -> None:
-    """Drop held-out text, duplicates, unreadable reasoning. Example: r1 screen my.jsonl --against test.jsonl --out DIR
+    """Remove benchmark text, duplicates and unreadable reasoning from a file.
 
-    DIR gets kept.*, dropped.jsonl (each row with reason and proof) and summary.json, which is also printed.
-    Exit code 1: some rows cannot be read and were left out; standard error names them.
+    DIR receives kept.*, dropped.jsonl (each row with its reason and proof) and summary.json, which is also printed.
+    Exit code 1 means that some rows could not be read; standard error names them.
+
+    Example: r1 screen my.jsonl --against test.jsonl --out DIR
     """
     from r1_pipeline.cli.screen import screen_file
 
     summary = screen_file(file, against or [], columns or [], to, workers)
     print_json(summary)
     if summary["unreadable"]:
-        fail(f"{sum(summary['unreadable'].values()):,} rows cannot be read; all others were screened")
+        fail(f"{sum(summary['unreadable'].values()):,} rows are unreadable; all others were screened")

@@ -1,4 +1,4 @@
-"""The command that begins a project: init. Its files lie in the folder `project` beside this module, as they are."""
+"""The command `r1 init`, which copies the files in `project` to a new directory."""
 
 import shutil
 from importlib.resources import as_file, files
@@ -14,10 +14,14 @@ FILES = ("recipe.py", "sources.toml", "problems.jsonl", "runtime.toml", "README.
 
 
 @command
-def init(directory: Annotated[Path, typer.Argument(help="A folder; made where it does not exist.")]) -> None:
-    """Write a project of your own: recipe, sources, runtime, README. Example: r1 init my_project
+def init(
+    directory: Annotated[Path, typer.Argument(help="Directory of the project; created if it does not exist.")],
+) -> None:
+    """Write a new project: recipe, sources, example problems, runtime settings and README.
 
-    Asks nothing and overwrites nothing.
+    The command asks nothing and overwrites nothing.
+
+    Example: r1 init my_project
     """
     for path in write_project(directory):
         say(str(path))
@@ -27,11 +31,13 @@ def init(directory: Annotated[Path, typer.Argument(help="A folder; made where it
 def write_project(directory: Path) -> list[Path]:
     """Writes the files of a new project into `directory` and returns their paths.
 
-    Raises `RequirementError` where one of them exists, before any is written.
+    Raises `RequirementError` if one of them exists, before any is written.
     """
     paths = [directory / name for name in FILES]
     if existing := [path for path in paths if path.exists()]:
-        raise RequirementError(f"{existing[0]} exists and is not overwritten; name another folder, or move it away")
+        raise RequirementError(
+            f"{existing[0]} already exists and is not overwritten; choose another directory, or move the file"
+        )
     directory.mkdir(parents=True, exist_ok=True)
     with as_file(files(__package__).joinpath("project")) as templates:
         for path in paths:

@@ -1,4 +1,4 @@
-"""Commands that ask what is there, of the folder alone: trace, audit, export, report."""
+"""Commands that inspect the artifacts of a home: `r1 trace`, `audit`, `export` and `report`."""
 
 import json
 import sys
@@ -25,14 +25,23 @@ from r1_pipeline.home import HomeSettings
 
 @command
 def trace(
-    what: Annotated[str, typer.Argument(help="A sample_id; a model with --sources; with --models anything in a row.")],
-    sources: Annotated[bool, typer.Option("--sources", help="Which sources and licences made this model.")] = False,
-    models: Annotated[bool, typer.Option("--models", help="Which models learned from this row or licence.")] = False,
-    page: Annotated[Path | None, typer.Option(help="Write the trace of a row as a page.")] = None,
+    what: Annotated[
+        str, typer.Argument(help="A sample_id; a model with --sources; a sample_id, source or licence with --models.")
+    ],
+    sources: Annotated[
+        bool, typer.Option("--sources", help="List the sources and licences that the model was trained on.")
+    ] = False,
+    models: Annotated[
+        bool, typer.Option("--models", help="List the models that were trained on this row, source or licence.")
+    ] = False,
+    page: Annotated[Path | None, typer.Option(help="Write the trace of a row to this HTML page.")] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Where a row comes from, what made a model, who learned from it. Example: r1 trace Apache-2.0 --models"""
+    """Trace a row to its origin, a model to its sources, or a row, source or licence to the models trained on it.
+
+    Example: r1 trace Apache-2.0 --models
+    """
     from r1_pipeline.cli.trace import render_trace, run_trace, write_page
 
     result = run_trace(library_of(home), what, sources=sources, models=models)
@@ -49,15 +58,18 @@ def trace(
 @command
 def audit(
     asset: Annotated[
-        str | None, typer.Argument(help="NAME, NAME@FINGERPRINT or a folder; all artifacts if left out.")
+        str | None, typer.Argument(help="NAME, NAME@FINGERPRINT or a directory; all artifacts if omitted.")
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Judge every row again, search every row for held-out text.")
+        bool, typer.Option("--full", help="Grade every row again, and search every row for held-out text.")
     ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Recompute every digest, count and verdict of an artifact and all upstream. Example: r1 audit sft_corpus"""
+    """Recompute every digest, count and verdict of an artifact and of everything upstream.
+
+    Example: r1 audit sft_corpus
+    """
     from r1_pipeline.cli.audit import format_audit, run_audit
 
     result = run_audit(home_of(home), asset, full)
@@ -72,10 +84,13 @@ def audit(
 @command
 def export(
     asset: Annotated[str, typer.Argument(help="NAME or NAME@FINGERPRINT.")],
-    target: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    target: Annotated[Path, typer.Argument(help="A new or empty directory.")],
     home: HomeOption = None,
 ) -> None:
-    """A folder that datasets, Polars or transformers read, card included. Example: r1 export sft_corpus OUT"""
+    """Export an artifact to a directory that datasets, Polars or transformers can read, with a card.
+
+    Example: r1 export sft_corpus OUT
+    """
     from r1_pipeline.lineage.export import export as export_artifact
 
     library = library_of(home)
@@ -88,21 +103,24 @@ def report(
     home: HomeOption = None,
     as_json: JsonOption = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Leave with 1 where a bar is missed or a gate failed.")
+        bool, typer.Option("--check", help="Exit with code 1 if a bar is missed or a gate failed.")
     ] = False,
 ) -> None:
-    """Path of the newest report, its numbers, or whether its claims hold. Example: r1 report --check"""
+    """Print the path of the newest report, print its numbers, or check its claims.
+
+    Example: r1 report --check
+    """
     directory = existing_home_settings(HomeSettings, home).report_directory
     path = directory / ("report.json" if as_json or check else "report.html")
     if not path.is_file():
-        fail(f"no report in {directory}; make one: r1 run")
+        fail(f"no report in {directory}; run: r1 run")
     if not check:
         sys.stdout.write(path.read_text(encoding="utf-8") if as_json else f"{path}\n")
         return
     numbers = json.loads(path.read_text(encoding="utf-8"))
     if not numbers.get("bars"):
-        fail(f"the report of the profile {numbers['profile']} makes no claims to check; only tiny's does: r1 run")
+        fail(f"the report of the profile {numbers['profile']} makes no claims to check; run the profile tiny: r1 run")
     for line in report_summary.summary(numbers):
         say(line)
     if failed := len(report_summary.failures(numbers)):
-        fail(f"{failed} of the claims of {path} do not hold; each is named above")
+        fail(f"{failed} of the claims of {path} do not hold; see above")

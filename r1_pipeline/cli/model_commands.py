@@ -1,4 +1,4 @@
-"""Commands about models and profiles: what they cost, and a talk with one: plan, cost, chat."""
+"""Commands about models and profiles: `r1 plan`, `cost` and `chat`."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -28,11 +28,16 @@ if TYPE_CHECKING:
 @command
 def plan(
     profile: ProfileOption = None,
-    accelerator: Annotated[str | None, typer.Option(help="h800, h100, h200, a100, cpu-core [the profile's].")] = None,
+    accelerator: Annotated[
+        str | None, typer.Option(help="Accelerator: h800, h100, h200, a100 or cpu-core [the profile's].")
+    ] = None,
     recipe: RecipeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What a profile would cost, stage by stage; runs nothing. Example: r1 plan --profile paper"""
+    """Estimate the cost of a profile, stage by stage, without running anything.
+
+    Example: r1 plan --profile paper
+    """
     from r1_pipeline.cli.plan import published_table, stage_table, summary
     from r1_pipeline.planning.plan import plan as plan_profile
 
@@ -56,7 +61,10 @@ def cost(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What a model has cost, stage by stage along its lineage, beside the plan. Example: r1 cost r1"""
+    """Show the actual cost of a model, stage by stage along its lineage, next to the plan.
+
+    Example: r1 cost r1
+    """
     from r1_pipeline.cli.cost import cost_of, cost_table
 
     settings = existing_home_settings(HomeSettings, home, profile=profile)
@@ -72,13 +80,16 @@ def chat(
     ctx: typer.Context,
     model: Annotated[str, typer.Argument(help="A checkpoint of the graph, e.g. r1 or distilled/qwen.")],
     prompt: Annotated[
-        str | None, typer.Option(help="Ask this and leave; else a dialogue, one question a line.")
+        str | None, typer.Option(help="Ask only this; without it, questions are read line by line.")
     ] = None,
-    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.6,
+    temperature: Annotated[float, typer.Option(min=0, help="Sampling temperature; 0 is greedy.")] = 0.6,
     profile: ProfileOption = None,
     home: HomeOption = None,
 ) -> None:
-    """Talk to a checkpoint. Example: r1 chat r1 --prompt "What is 3 + 5 - 2?" """
+    """Chat with a checkpoint, or ask it one question.
+
+    Example: r1 chat r1 --prompt "What is 3 + 5 - 2?"
+    """
     from r1_pipeline.cli.chat import open_chat
 
     settings = existing_home_settings(HomeSettings, home, profile=profile)
@@ -88,7 +99,7 @@ def chat(
         if prompt is not None:
             _print_reply(session.answer(prompt))
             return
-        say(f"{model} ({session.digest[:12]}); an empty line ends.")
+        say(f"{model} ({session.digest[:12]}); end with an empty line.")
         while line := _read_question():
             _print_reply(session.answer(line))
 
@@ -96,7 +107,9 @@ def chat(
 def _print_reply(reply: "Completion") -> None:
     sys.stdout.write(reply.text.strip() + "\n")
     if reply.finish_reason == "length":
-        Console(stderr=True).print(f"cut off after {len(reply.token_ids)} tokens, the profile's limit", highlight=False)
+        Console(stderr=True).print(
+            f"truncated after {len(reply.token_ids)} tokens, the profile's limit", highlight=False
+        )
 
 
 def _read_question() -> str:

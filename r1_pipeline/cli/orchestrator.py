@@ -1,4 +1,4 @@
-"""What commands ask of the program that runs the graph and keeps records of its runs; here there is none."""
+"""The interface to a program that runs the graph and records its runs, and its version without such a program."""
 
 from typing import TYPE_CHECKING
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 
 class Orchestrator:
-    """Answers from the folders of a home alone; an orchestrator with records of its own overrides both methods."""
+    """Answers from the directories of a home alone; an orchestrator with its own records overrides both methods."""
 
     def newest_model(self, settings: HomeSettings, model: str) -> "Checkpoint":
-        """The newest good version of a checkpoint of the graph; raises `UnknownNameError` with the models there are."""
+        """Returns the newest good version of a checkpoint; raises `UnknownNameError`, which lists the valid models."""
         from r1_pipeline.graph.stored import newest_model
 
         profile = settings.load()
         return newest_model(settings.home, profile, profile.bound, model)
 
     def run(self, settings: HomeSettings, node: str) -> None:
-        """Makes a node of the graph, as `r1 run --select NODE` does; raises `RequirementError` where nothing can."""
+        """Makes a node of the graph like `r1 run --select NODE`; raises `RequirementError` without an orchestrator."""
         raise RequirementError(f"making {node} again needs dagster: pip install 'r1-pipeline[dagster]'")

@@ -1,4 +1,4 @@
-"""`r1 plan`: what a profile would cost, as a table. The figures come from `r1_pipeline.planning`."""
+"""The tables of `r1 plan`, with figures from `r1_pipeline.planning`."""
 
 from rich.table import Table
 
@@ -8,7 +8,7 @@ COLUMNS = ("samples", "tokens", "steps", "parameters", "active", "weights", "opt
 
 
 def stage_table(plan: Plan) -> Table:
-    """One row an asset; memory is GiB on one device, at the peak of its phase; hours are those of all devices."""
+    """Returns a table with one row per asset: peak memory of one device in GiB, and hours summed over all devices."""
     table = Table(box=None, header_style="bold")
     table.add_column("asset")
     for column in (*COLUMNS, *(["published"] if plan.published else [])):
@@ -21,7 +21,7 @@ def stage_table(plan: Plan) -> Table:
 
 
 def published_table(plan: Plan) -> Table:
-    """The paper's hours beside the estimate of the same work."""
+    """Returns a table of the paper's published hours and the estimates of the same work."""
     table = Table(box=None, header_style="bold")
     for column in ("of the paper", "published", "estimate", "ratio"):
         table.add_column(column, justify="left" if column == "of the paper" else "right")
@@ -33,7 +33,7 @@ def published_table(plan: Plan) -> Table:
 
 
 def summary(plan: Plan) -> list[str]:
-    """Lines below the tables: the total, and stages that do not fit."""
+    """Returns the lines below the tables: the total cost, and the stages that do not fit in memory."""
     days = plan.gpu_hours / plan.devices / 24
     where = f"{plan.devices} x {plan.accelerator} ({days:,.1f} days one after another)"
     lines = [f"{hours_text(plan.gpu_hours)} device hours on {where}, {plan.cost_usd:,.2f} USD"]
@@ -50,14 +50,14 @@ def _cells(stage: StagePlan) -> tuple[str, ...]:
 
 
 def hours_text(hours: float | None) -> str:
-    """Device hours to two digits, whole ones from a hundred on."""
+    """Formats device hours with two significant digits, or as an integer from 100 on."""
     if hours is None:
         return ""
     return f"{hours:,.0f}" if hours >= 100 else f"{hours:.2g}"
 
 
 def short(count: float) -> str:
-    """A count with a unit: 1.2M, 37.6B."""
+    """Formats a count with a unit, such as 1.2M or 37.6B."""
     for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
         if count >= size:
             return f"{count / size:.1f}{unit}"

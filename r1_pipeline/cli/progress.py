@@ -1,4 +1,4 @@
-"""Live progress of a run on the terminal: which asset, which step of how many, the reward, the time left."""
+"""Live progress of a run on the terminal: the asset, its step, the metrics and the time left."""
 
 import time
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.observer import Observer
 
 SHOWN_METRICS = ("reward", "reward/accuracy", "reward/format", "reward/language", "loss", "pass_at_1", "mean_tokens")
-"""Step metrics shown beside the bar, the first three that a stage has."""
+"""Step metrics shown next to the bar; the first three that a stage has are taken."""
 QUIET_PERIOD = 15.0
-"""Seconds between progress lines where the output is not a terminal."""
+"""Seconds between progress lines if the output is not a terminal."""
 
 
 class ProgressObserver(Observer):
-    """A context manager; a bar per stage on a terminal, plain lines elsewhere."""
+    """A context manager that shows a bar per stage on a terminal, and plain lines elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -86,7 +86,7 @@ class ProgressObserver(Observer):
             self.reused_names.append(artifact.name)
 
     def _say(self, line: str) -> None:
-        """A line with markup; what is not ours in it is escaped."""
+        """Prints a line with markup; the caller escapes foreign text."""
         self.console.print(line, highlight=False, soft_wrap=True)
 
     def _close(self, name: str) -> None:

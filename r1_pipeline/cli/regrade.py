@@ -1,4 +1,4 @@
-"""`r1 regrade`: which stored verdicts flip under the verifiers of today."""
+"""The work behind `r1 regrade`: finds the stored verdicts that change under the present verifiers."""
 
 from pathlib import Path
 
@@ -16,7 +16,10 @@ from r1_pipeline.rewards.graders import default_grader
 
 
 def run_regrade(home: Path, name: str, workers: int) -> Regrade:
-    """The newest evaluation or corpus `name` judged again; raises `UnknownNameError` with those that there are."""
+    """Grades the newest evaluation or corpus `name` again.
+
+    Raises `UnknownNameError`, which lists the valid names, if there is none.
+    """
     library = Library.of(home)
     newest = {artifact.name: artifact for kind in (EvalReport, Corpus) for artifact in library.newest(kind)}
     if name not in newest:
@@ -32,7 +35,7 @@ def run_regrade(home: Path, name: str, workers: int) -> Regrade:
 
 
 def format_regrade(result: Regrade) -> str:
-    """One line, and one for each verifier."""
+    """Formats the number of changed verdicts, and one line per verifier."""
     lines = [f"{result.name} {result.digest[:12]}: {len(result.flips):,} of {result.judged:,} verdicts flip"]
     if result.without_problem:
         lines[0] += f"; {result.without_problem:,} rows have no stored problem"
@@ -41,7 +44,7 @@ def format_regrade(result: Regrade) -> str:
 
 
 def flip_table(result: Regrade) -> Table:
-    """Every flipped verdict."""
+    """Returns a table of every changed verdict."""
     table = Table("sample", "domain", "was", "is", "why", box=None, header_style="bold")
     for flip in result.flips:
         table.add_row(flip.sample_id, flip.domain, flip.old, flip.new, escape(flip.detail))

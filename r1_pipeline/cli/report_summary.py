@@ -1,4 +1,4 @@
-"""What a report says of its own claims, in lines for the terminal: missed bars, failed gates, how many bars are met."""
+"""Summarizes the claims of a report for the terminal: missed bars, failed gates, and the number of bars met."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,12 +7,12 @@ SYMBOLS = {"at least": "≥", "at most": "≤", "above": ">", "below": "<"}
 
 
 def failures(report: Mapping[str, Any]) -> list[str]:
-    """A line for every bar of `report.json` that is not met, measured or not, and for every gate that failed."""
+    """Returns one line for every bar of `report.json` that is not met or not measured, and for every failed gate."""
     return [*_bars(report), *_gates(report)]
 
 
 def summary(report: Mapping[str, Any]) -> list[str]:
-    """What `failures` says, and how many bars are met; nothing for a report that claims nothing and has no warning."""
+    """Returns the lines of `failures` and the number of bars met; empty if the report has neither bars nor failures."""
     bars = report.get("bars", [])
     met = sum(bar["passed"] is True for bar in bars)
     return [*failures(report), *([f"{met} of {len(bars)} bars met"] if bars else [])]

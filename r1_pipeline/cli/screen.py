@@ -1,10 +1,10 @@
-"""`r1 screen`: a file of rows against files of benchmark items; what stays, what goes and why.
+"""The work behind `r1 screen`: screens a file of rows against files of benchmark items.
 
-DIR gets `kept.*` in the input's format, each row as it stood; `dropped.jsonl`, the other rows, each beside its reason
-and proof (`screen`: reason, against, ngram, value; of a row that cannot be read: reason, line, detail); `summary.json`,
-the counts and the recipe. The same input, references and versions give the same bytes. The input is read twice, never
-held whole; its texts lie in DIR while it is screened.
-Not covered: what is dropped (`data.screening`), how rows are read (`data.ingest.files`) and written (`screened`).
+DIR receives `kept.*` in the format of the input, with every row unchanged; `dropped.jsonl`, the other rows with reason
+and proof (`screen`: reason, against, ngram, value; for an unreadable row: reason, line, detail); and `summary.json`,
+the counts and the recipe. The same input, references and versions give the same bytes. The input is read twice and
+never held in memory as a whole; its texts are stored in DIR during screening. Not covered: the rules for dropping
+(`data.screening`), and reading (`data.ingest.files`) and writing (`screen_output`) of rows.
 """
 
 import json
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 
 QUESTION_COLUMNS = ("question", "problem", "prompt", "instruction", "text", "input", "query")
 ANSWER_COLUMNS = ("solution", "answer", "response", "completion", "output", "rationale", "canonical_solution")
-"""Columns that are read as text where no other are named."""
+"""Columns that are read as text if no columns are named."""
 REASONING_PATTERN = r"(?s)<think>(.*?)</think>"
 MAX_LISTED = 20
-"""Rows of a file that cannot be read and are named one by one."""
+"""Number of unreadable rows of a file that are reported individually."""
 MAX_COLUMNS_SHOWN = 50
 
 Say = Callable[[str], None]
-"""Takes a line for people."""
+"""A function that receives a message of one line."""
 
 
 def on_standard_error(line: str) -> None:
-    """Writes a line for people to standard error."""
+    """Writes a message to standard error."""
     sys.stderr.write(f"{line}\n")
 
 
@@ -54,11 +54,11 @@ def screen_file(
     threads: int,
     say: Say = on_standard_error,
 ) -> dict[str, Any]:
-    """Screens the file `source` against the files `references`, writes the folder `out` and returns the summary.
+    """Screens the file `source` against the files `references`, writes the directory `out` and returns the summary.
 
-    Rows with text of a reference, repeated and unreadable rows are dropped, each with its reason and proof (paper,
-    sections B.3.3 and D.1). `columns` are read as text, or where there are none, those of known names. `threads` work
-    at once. `say` is told of rows that cannot be read and of great losses, a line each.
+    Rows that contain text of a reference, duplicates and unreadable rows are dropped, each with its reason and proof
+    (paper, sections B.3.3 and D.1). `columns` are read as text; if empty, the columns with well-known names are. Up to
+    `threads` batches are screened in parallel. `say` receives a line for unreadable rows and for large losses.
 
     Raises `RecipeError` or `SourceError` for a file that cannot be screened.
     """
@@ -67,7 +67,7 @@ def screen_file(
     source_rows, reference_rows = _RowReader(source, columns, say), [_RowReader(path, (), say) for path in references]
     items = _reference_items(reference_rows)
     if empty := [reading.path for reading in reference_rows if reading.rows == reading.unreadable_rows]:
-        raise RecipeError(f"{empty[0]} has no row that can be read; correct it or leave it out")
+        raise RecipeError(f"{empty[0]} has no readable row; fix it or leave it out")
     existed = out.exists()
     out.mkdir(parents=True, exist_ok=True)
     try:
@@ -102,22 +102,22 @@ def screen_file(
 
 @dataclass
 class _RowReader:
-    """The rows of a file as texts, and what was seen of it so far."""
+    """Reads the rows of a file as texts and counts them."""
 
     path: Path
     named: Sequence[str]
-    """Columns that are read as text; where there are none, those of known names."""
+    """Columns that are read as text; if empty, the columns with well-known names are."""
     say: Say
     rows: int = 0
     unreadable_rows: int = 0
-    """Of the rows, those that cannot be read."""
+    """Number of rows that cannot be read."""
     _has_text: dict[str, bool] = field(default_factory=dict)
-    """Column -> whether it had text anywhere."""
+    """True for each column that had text in any row."""
 
     def texts(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """(number from 1, column -> text) of every row that can be read; a number is the text of its digits.
+        """Yields number (from 1) and texts by column of every readable row; a number counts as the text of its digits.
 
-        Raises `RecipeError` at the end for a file without rows, or without any text in its columns.
+        Raises `RecipeError` at the end for a file without rows, or without text in its columns.
         """
         if format_of(self.path) not in READERS:
             raise RecipeError(f"{self.path} cannot be screened; valid: {', '.join(READERS)} (also .gz or .zst)")
@@ -136,18 +136,20 @@ class _RowReader:
         self._check_whole()
 
     def _check_whole(self) -> None:
-        """Say what was not named, and raise where the file as a whole gave nothing to read."""
+        """Reports the number of rows that were not listed; raises `RecipeError` if the file gave nothing to read."""
         if self.unreadable_rows > MAX_LISTED:
-            self.say(f"{self.path.name}: {self.unreadable_rows - MAX_LISTED:,} more rows cannot be read")
+            self.say(f"{self.path.name}: {self.unreadable_rows - MAX_LISTED:,} more rows are unreadable")
         if not self.rows:
             raise RecipeError(f"{self.path} has no rows; leave it out")
         if self.rows == self.unreadable_rows:
             return
         shown = ", ".join(list(self._has_text)[:MAX_COLUMNS_SHOWN])
         if missing := [name for name in self.named if not self._has_text.get(name)]:
-            raise RecipeError(f"no text column {', '.join(missing)}; there are {shown}")
+            raise RecipeError(f"no text column {', '.join(missing)}; the columns are {shown}")
         if not any(self._has_text.values()):
-            raise RecipeError(f"{self.path} has no text column of a known name ({shown}); name some with --columns")
+            raise RecipeError(
+                f"{self.path} has no text column with a well-known name ({shown}); name one with --columns"
+            )
 
 
 def _text(value: Any) -> str | None:
@@ -157,7 +159,7 @@ def _text(value: Any) -> str | None:
 
 
 def _store_texts(reading: _RowReader, scratch: Path) -> "pl.LazyFrame":
-    """All texts as `screen_rows` takes them, in a table in `scratch`; the id of a row is its number."""
+    """Stores all texts in `scratch` and returns them as `screen_rows` takes them; a row's number is its id."""
     import polars as pl
 
     schema = {"id": pl.String, "text": pl.String}
@@ -178,7 +180,7 @@ def _store_texts(reading: _RowReader, scratch: Path) -> "pl.LazyFrame":
 
 
 def _reference_items(readings: Sequence[_RowReader]) -> "pl.DataFrame":
-    """`id` (`FILE#ROW COLUMN`, from 1) and `text`: questions, and solutions that are not shorter than the window."""
+    """Returns `id` (`FILE#ROW COLUMN`, from 1) and `text` of questions and of solutions at least one window long."""
     import polars as pl
 
     items = [

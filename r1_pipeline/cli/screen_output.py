@@ -1,8 +1,8 @@
-"""What `r1 screen` leaves of a file: the rows that stay as they stood, and the others beside their reason and proof.
+"""Writes the result of `r1 screen`: kept rows unchanged, and dropped rows with their reason and proof.
 
-A row of JSON lines or CSV is copied byte for byte, a row of Parquet in the schema of its file. In `dropped.jsonl` a row
-of JSON lines stands byte for byte too; values of Parquet that JSON does not know are written as text: bytes in base64,
-dates, times and durations in ISO 8601, NaN and infinities by name.
+A row of JSON lines or CSV is copied byte for byte, a row of Parquet in the schema of its file. `dropped.jsonl` also
+holds rows of JSON lines byte for byte. Parquet values without a JSON type are written as text: bytes in base64, dates,
+times and durations in ISO 8601, NaN and infinities by name.
 """
 
 import json
@@ -16,12 +16,12 @@ from pydantic_core import to_json
 from r1_pipeline.data.ingest.files import Broken, Row, csv_header, format_of, read_rows
 
 _GROUP_BYTES = 64 * 1024**2
-"""Of the values of a row group that is written."""
+"""Size in bytes of the values in a row group of the output."""
 
 
 @dataclass(frozen=True)
 class Proof:
-    """Why a row is dropped, and by what evidence; as in `screening.rows`."""
+    """The reason and the evidence for dropping a row, as in `screening.rows`."""
 
     reason: str
     against: str | None
@@ -30,7 +30,9 @@ class Proof:
 
 
 def write_rows(source: Path, proofs: Mapping[int, Proof], out: Path) -> None:
-    """Write `kept.*` and `dropped.jsonl` into `out`: `proofs` has the dropped rows by their numbers, from 1."""
+    """Writes `kept.*` and `dropped.jsonl` into `out`; `proofs` maps the numbers of dropped rows, from 1, to their
+    proofs.
+    """
     form = format_of(source)
     dropped_rows: set[int] = set()
     with (out / "dropped.jsonl").open("wb") as dropped, (out / f"kept{form}").open("wb") as kept:
@@ -65,7 +67,7 @@ def _with_newline(raw: bytes) -> bytes:
 
 
 def _copy_kept_parquet(source: Path, dropped_rows: set[int], kept: Path) -> None:
-    """Copy all rows but those with the numbers `dropped_rows`, in row groups of bounded size."""
+    """Copies all rows except `dropped_rows`, in row groups of bounded size."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

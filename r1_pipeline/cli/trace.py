@@ -1,4 +1,4 @@
-"""`r1 trace`: what the terminal shows of rows, models and what they learned from."""
+"""The work behind `r1 trace`: finds origins, sources and dependent models, and renders them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,32 +15,35 @@ from r1_pipeline.lineage.trace import Node, trace
 from r1_pipeline.lineage.training_data import Learner, Share
 
 SHORTENED = ("digest", "fingerprint", "commit")
-"""Hashes of which the terminal shows the beginning."""
+"""Hashes that the terminal shows shortened."""
 HIDDEN = ("kind", "fingerprint", "commit")
-"""What the terminal leaves to `--json` and `--page`."""
+"""Facts that only `--json` and `--page` show."""
 MAX_TEXT = 300
-"""Characters of a text that the terminal shows."""
+"""Maximum number of characters of a text on the terminal."""
 
 
 TraceResult = Node | list[Share] | list[Learner]
 
 
 def run_trace(library: Library, what: str, *, sources: bool, models: bool) -> TraceResult:
-    """The tree of a row, the sources of a model, or the models behind which something stands."""
+    """Returns the tree of a row, the sources of a model, or the models that depend on `what`.
+
+    Raises `UnknownNameError` if nothing has this name.
+    """
     if sources:
         return training_data.training_sources(library, library.find(what))
     return training_data.models_trained_on(library, what) if models else trace(library, what)
 
 
 def render_trace(result: TraceResult) -> Tree | Table:
-    """An answer as the terminal shows it."""
+    """Renders a result for the terminal."""
     return (
         _add_branches(Tree(_label(result), guide_style="dim"), result) if isinstance(result, Node) else _table(result)
     )
 
 
 def write_page(result: TraceResult, path: Path) -> None:
-    """A tree as a page at `path`; raises `WrongKindError` for other answers."""
+    """Writes a tree as a page to `path`; raises `WrongKindError` for other results."""
     if not isinstance(result, Node):
         raise WrongKindError("--page shows the trace of one row; leave out --sources and --models")
     path.write_text(page(result), encoding="utf-8")

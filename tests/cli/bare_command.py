@@ -1,4 +1,4 @@
-"""The type of an `r1` in a process of its own (the fixture `bare`)."""
+"""The type of the fixture `bare`, which runs `r1` in a process of its own."""
 
 import subprocess
 from collections.abc import Callable

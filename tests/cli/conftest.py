@@ -25,7 +25,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Bare:
-    """Runs `r1 ARGUMENTS` in a process in which importing any package of an extra fails as if it were not installed."""
+    """Runs `r1 ARGUMENTS` in a process in which importing a package of an extra fails as if it were not installed."""
     site = tmp_path_factory.mktemp("site")
     (site / "sitecustomize.py").write_text(
         f"import sys\nfor name in {tuple(EXTRAS)}:\n    sys.modules[name] = None\n", encoding="utf-8"

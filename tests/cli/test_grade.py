@@ -1,4 +1,4 @@
-"""`r1 grade` for real: order, interruption at any byte, what belongs to other work, and what is said."""
+"""Laws of `r1 grade` on real files: order, interruption at any byte, output of other work, and messages."""
 
 import gzip
 import json
@@ -42,7 +42,7 @@ def verdicts(path: Path) -> list[dict[str, object]]:
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every third answer is wrong; lines 2 and 7 are bad; ids are not in order."""
+    """Writes a file in which every third answer is wrong, lines 2 and 7 are bad, and ids are not in order."""
     path = tmp_path_factory.mktemp("grade") / "answers.jsonl"
     rows = [
         {"id": f"q{n * 7 % COUNT}", "domain": "math", "answer": f"\\boxed{{{n + (n % 3 == 0)}}}", "reference": str(n)}
@@ -130,15 +130,15 @@ def test_out_of_other_work_is_refused_and_left_alone(whole: Path, answers: Path,
     other = tmp_path / "other.jsonl"
     other.write_text('{"id": 1, "domain": "choice", "answer": "B", "reference": "(B)"}\n')
     before = whole.read_bytes()
-    with pytest.raises(ArtifactError, match="was begun with another file"):
+    with pytest.raises(ArtifactError, match="was started with another file"):
         run(other, whole)
-    with pytest.raises(ArtifactError, match="does not say what it is"):
+    with pytest.raises(ArtifactError, match="does not say how it was made"):
         run(answers, other)
     assert whole.read_bytes() == before and other.read_text().count("\n") == 1
     out = tmp_path / "out.jsonl"
     out.write_bytes(before)
     note_of(out).write_text(note_of(whole).read_text().replace("choice@3+lenient", "choice@0"))
-    with pytest.raises(ArtifactError, match="was begun with other verifiers"):
+    with pytest.raises(ArtifactError, match="was started with other verifiers"):
         run(answers, out)
 
 
@@ -154,7 +154,7 @@ def test_the_rule_that_finds_answers_is_chosen_and_is_part_of_what_out_was_made_
     assert outcomes == {"strict": "wrong", "lenient": "correct"}
     grade_file(path, out, 1, Console(file=StringIO()), "lenient")
     assert json.loads(note_of(out).read_text())["verifiers"]["math"].split("+")[1] == "lenient"
-    with pytest.raises(ArtifactError, match="was begun with other verifiers"):
+    with pytest.raises(ArtifactError, match="was started with other verifiers"):
         grade_file(path, out, 1, Console(file=StringIO()), "strict")
 
 

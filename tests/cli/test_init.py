@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def r1(*arguments: str | Path, cwd: Path) -> "subprocess.CompletedProcess[str]":
-    """`r1 ARGUMENTS` in a process of its own, which has no terminal to be asked on."""
+    """Runs `r1 ARGUMENTS` in a process of its own without a terminal."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("R1_", "MLFLOW_", "DAGSTER_"))}
     command = [sys.executable, "-c", "from dagster_defs.cli import main; main()", *map(str, arguments)]
     return subprocess.run(
@@ -52,7 +52,7 @@ def test_the_command_writes_these_files_and_says_what_to_do_next(tmp_path: Path)
 def test_a_file_that_exists_is_named_and_nothing_is_written(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("mine", encoding="utf-8")
     ended = r1("init", tmp_path, cwd=tmp_path)
-    said = f"r1: {tmp_path / name} exists and is not overwritten; name another folder, or move it away\n"
+    said = f"r1: {tmp_path / name} already exists and is not overwritten; choose another directory, or move the file\n"
     assert (ended.returncode, ended.stderr) == (1, said)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text(encoding="utf-8") == "mine"
@@ -99,8 +99,8 @@ def test_files_beside_the_recipe_count_and_those_of_the_home_go_before(
 
 
 def test_the_lines_that_are_put_out_of_use_work(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ablation of the recipe file, and the settings of the runtime file but the device that is not here."""
-    for name, kept in (("recipe.py", "An ablation"), ("runtime.toml", "How and where")):
+    """The commented lines are the ablation of the recipe file, and all settings of the runtime file but the device."""
+    for name, kept in (("recipe.py", "An ablation"), ("runtime.toml", "Settings of this machine")):
         lines = (project / name).read_text(encoding="utf-8").splitlines()
         used = [line if kept in line or "cuda" in line else line.replace("# ", "", 1) for line in lines]
         (project / name).write_text("\n".join(used) + "\n", encoding="utf-8")
@@ -111,7 +111,7 @@ def test_the_lines_that_are_put_out_of_use_work(project: Path, monkeypatch: pyte
 
 @pytest.mark.slow
 def test_the_project_runs(project: Path) -> None:
-    """The whole graph on `smoke`: each of the twelve problems is in one of the sets, and an audit finds nothing."""
+    """The whole graph runs on `smoke`, each of the twelve problems is in a set, and an audit finds nothing."""
     ended = r1("run", "--profile", "smoke", "--recipe", "recipe.py", cwd=project)
     assert ended.returncode == 0, ended.stderr
     library = Library.of(project / ".r1")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 CONSTRAINTS = ("--constraint", str(ROOT / "constraints.txt"))
 MOST = 40
-"""Distributions of the core, itself among them."""
+"""Maximum number of distributions of the core, itself included."""
 HEAVY = {"dagster", "mlflow", "torch", "transformers", "trl", "datasets", "matplotlib", "reasoning-gym", "ray", "vllm"}
 EVERY_MODULE = """
 import importlib, pkgutil, sys, r1_pipeline
@@ -30,7 +30,7 @@ OTHER = "How many ways are there to put seven different books on three shelves s
 
 
 def ran(*command: str | Path) -> "subprocess.CompletedProcess[str]":
-    """A command outside this checkout and its environment."""
+    """Runs a command outside this checkout and its environment."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("R1_", "PYTHON"))}
     return subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, env=kept, cwd="/")
 
@@ -42,7 +42,7 @@ def pip(python: Path | str, *arguments: str | Path) -> None:
 
 @pytest.fixture(scope="session")
 def index(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Skips the tests where pip can fetch nothing: it is asked for a small package that the project pins."""
+    """Skips the tests if pip cannot download a small package that the project pins."""
     target, small = tmp_path_factory.mktemp("probe"), f"typer=={version('typer')}"
     asked = ran(sys.executable, "-m", "pip", "download", "--quiet", "--retries=0", "--no-deps", "--dest", target, small)
     if asked.returncode:
@@ -51,7 +51,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def environment(index: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the programs of an environment that held nothing before the wheel."""
+    """The directory of programs of an environment that contained nothing before the wheel."""
     folder = tmp_path_factory.mktemp("installed")
     for package in ("r1_pipeline", "dagster_defs"):
         shutil.copytree(ROOT / package, folder / "source" / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -80,7 +80,7 @@ def test_every_module_of_the_library_can_be_imported(environment: Path) -> None:
 
 
 def test_a_file_is_graded(environment: Path, tmp_path: Path) -> None:
-    """2 + 2 is 4: the first answer is right, the second wrong."""
+    """The first answer is correct, since 2 + 2 is 4, and the second is wrong."""
     rows = [{"id": n, "domain": "math", "answer": f"\\boxed{{{n}}}", "reference": "4"} for n in ("4", "5")]
     (tmp_path / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     ended = ran(environment / "r1", "grade", tmp_path / "answers.jsonl")
@@ -89,7 +89,7 @@ def test_a_file_is_graded(environment: Path, tmp_path: Path) -> None:
 
 
 def test_a_file_is_screened(environment: Path, tmp_path: Path) -> None:
-    """The row that is the benchmark's item goes, the other stays."""
+    """The row that equals the benchmark's item is dropped, and the other one stays."""
     exam, mine = tmp_path / "exam.jsonl", tmp_path / "mine.jsonl"
     exam.write_text(json.dumps({"question": ITEM}) + "\n", encoding="utf-8")
     mine.write_text("".join(json.dumps({"question": text}) + "\n" for text in (ITEM, OTHER)), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`r1 screen` on files as users have them: every row is in exactly one of the two files, as it was."""
+"""Laws of `r1 screen` on users' files: every row is in exactly one of the two outputs, unchanged."""
 
 import base64
 import gzip
@@ -191,7 +191,7 @@ def test_rows_of_a_benchmark_that_cannot_be_read_are_named_too(source: Path, tmp
     summary = screen_file(source, [against], [], tmp_path / "out", 1, told.append)
     assert summary["unreadable"] == {"test.jsonl": 30} and summary["dropped"] == {"contaminated": 1, "duplicate": 1}
     assert told[0].startswith("test.jsonl, line 1: not JSON")
-    assert told[20] == "test.jsonl: 10 more rows cannot be read"
+    assert told[20] == "test.jsonl: 10 more rows are unreadable"
     assert told[21].startswith("warning: 2 of 3 rows are dropped")
     against.write_text("{\n")
     with pytest.raises(RecipeError, match=r"test\.jsonl has no row that can be read"):
@@ -232,7 +232,7 @@ def test_what_cannot_be_screened_says_so_in_one_line(source: Path, tmp_path: Pat
     for path, words in ((empty, "has no rows"), (other, "valid: .jsonl"), (nameless, r"\(colour, text\).*--columns")):
         with pytest.raises(RecipeError, match=words):
             screen_file(path, [], [], tmp_path / "new", threads=1)
-    with pytest.raises(RecipeError, match="no text column verse; there are id, question, answer, meta"):
+    with pytest.raises(RecipeError, match="no text column verse; the columns are id, question, answer, meta"):
         screen_file(source, [], ["verse"], tmp_path / "new", threads=1)
     with pytest.raises(RecipeError, match="not empty"):
         screen_file(source, [], [], tmp_path, threads=1)

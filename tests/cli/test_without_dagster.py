@@ -1,4 +1,4 @@
-"""Laws of an installation without Dagster, MLflow and torch: what needs none works, the rest says what to install."""
+"""Laws of an installation without Dagster, MLflow and torch: the core works, and the rest names the missing package."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ def test_help_needs_nothing(command: str, bare: Bare) -> None:
 
 
 def test_a_file_of_answers_is_graded(bare: Bare, tmp_path: Path) -> None:
-    """2 + 2 is 4: the first answer is right, the second wrong."""
+    """The first answer is correct, since 2 + 2 is 4, and the second is wrong."""
     rows = [{"id": n, "domain": "math", "answer": f"\\boxed{{{n}}}", "reference": "4"} for n in ("4", "5")]
     ended = bare("grade", str(written(tmp_path / "answers.jsonl", *rows)))
     assert ended.returncode == 0, ended.stderr
@@ -38,7 +38,7 @@ def test_a_file_of_answers_is_graded(bare: Bare, tmp_path: Path) -> None:
 
 
 def test_a_file_is_screened_against_a_benchmark(bare: Bare, tmp_path: Path) -> None:
-    """The row that is the benchmark's item goes, the other stays."""
+    """The row that equals the benchmark's item is dropped, and the other one stays."""
     item = "A train leaves Oslo at nine and travels four hundred kilometres at eighty an hour; when is it there?"
     other = (
         "How many ways are there to put seven different books on three shelves so that no shelf of them stays empty?"

@@ -14,15 +14,15 @@ FLAGS = (
     "--no-first-run"
 )
 TRAINING = "localStorage.setItem('mlflow.workflowType_v1', JSON.stringify('machine_learning'))"
-"""MLflow's pages as they are for training rather than for agents."""
+"""A setting that shows MLflow's pages for training rather than for agents."""
 PATIENCE = 900_000.0
-"""Milliseconds for what comes on every machine, however busy, sooner or later."""
+"""Milliseconds to wait for a page, enough for a busy machine."""
 expect.set_options(timeout=PATIENCE)
 
 
 @contextmanager
 def chromium(*flags: str, **options: Any) -> Iterator[BrowserContext]:
-    """A browser without cookies, with more flags of its command line and options of Playwright's context."""
+    """Yields a browser without cookies, with extra command-line flags and options of Playwright's context."""
     if CHROMIUM is None:
         pytest.skip("no browser; apt-get install chromium")
     with sync_playwright() as playwright:

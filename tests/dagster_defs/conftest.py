@@ -1,4 +1,4 @@
-"""One whole run of the profile `smoke` for all slow tests here; each works on a copy of its home."""
+"""Fixtures of one whole run of the profile `smoke`; every slow test works on a copy of its home."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def sums() -> list[str]:
-    """Lines that GSM8K would write, of sums that the base of `smoke` has seen people work out."""
+    """Returns GSM8K-like lines of sums that the base of `smoke` has seen worked out."""
     problems = generate_problems(load_profile("smoke", 0).recipes["heldout_problems"].problems)
     asked = [p for p in problems if p.domain == "math" and p.question.isascii()]
     return [json.dumps({"question": p.question, "answer": f"One step.\n#### {p.answer}"}) for p in asked]

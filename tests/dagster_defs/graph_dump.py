@@ -1,7 +1,7 @@
-"""Describes what Dagster sees of a profile's graph as plain JSON: what the golden test compares with.
+"""Describes Dagster's view of a profile's graph as plain JSON, for the golden test.
 
-Run as a script it writes the golden file again: `python tests/dagster_defs/graph_dump.py`. Do so only for a change of
-the graph that the changelog names.
+Run as a script, `python tests/dagster_defs/graph_dump.py`, it writes the golden file. Do so only for a change of the
+graph that the changelog names.
 """
 
 import json
@@ -17,7 +17,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "graph.json"
 
 
 def dump(profile: str, home: Path) -> dict[str, Any]:
-    """What Dagster knows of every asset that a person sees or a run goes by; assets of every job; schedules."""
+    """Returns the assets with all that users see or runs depend on, the assets of every job, and the schedules."""
     made = code_location(Settings(home=home, profile=profile, seed=0, tracking_uri="unused"))
     graph = made.resolve_asset_graph()
     assets = {}
@@ -45,7 +45,7 @@ def dump(profile: str, home: Path) -> dict[str, Any]:
 
 
 def dumps() -> dict[str, Any]:
-    """The graph of every profile, by its name."""
+    """Returns the graph of every profile by name."""
     with tempfile.TemporaryDirectory() as home:
         return {profile: dump(profile, Path(home)) for profile in PROFILES}
 

@@ -1,4 +1,4 @@
-"""Homes that tests make, files that feed one, and automation at work in it."""
+"""Homes for tests, source files that feed one, and automation running in it."""
 
 import os
 import time
@@ -58,7 +58,7 @@ REPLIES = [{"p": f"Say {word}.", "c": f"Gladly: {word}.", "r": "No."} for word i
 
 
 def write(path: Path, rows: list[str]) -> None:
-    """As a file that was written a while ago."""
+    """Writes a file with a modification time in the past."""
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     age(path)
@@ -69,11 +69,11 @@ def age(path: Path) -> None:
 
 
 LIMIT = 40
-"""Ticks until a change must have settled."""
+"""Maximum number of ticks until a change has settled."""
 
 
 def smoke_settings(home: Path) -> Settings:
-    """Of the profile `smoke`, everything below `home`; with the sources file that lies there."""
+    """Returns settings of the profile `smoke` with everything below `home`, including its sources file."""
     sources = home / "sources.toml"
     return Settings(
         home, "smoke", 0, sources if sources.exists() else None, tracking_uri=f"sqlite:///{home / 'mlflow.db'}"
@@ -81,13 +81,13 @@ def smoke_settings(home: Path) -> Settings:
 
 
 def changed(monkeypatch: pytest.MonkeyPatch, change: Callable[[Profile], Profile], name: str = "smoke") -> None:
-    """Let the profile `name` be `smoke` with this change."""
+    """Replaces the profile `name` by `smoke` with this change."""
     there = {**profiles.PROFILES, name: lambda seed: change(smoke(seed))}
     monkeypatch.setattr(profiles, "PROFILES", Registry("profile", there))
 
 
 class Automation:
-    """Automation's ticks, and this process as the worker."""
+    """The ticks of automation, with this process as the worker."""
 
     def __init__(self, home: Path) -> None:
         self.at = smoke_settings(home)
@@ -95,7 +95,7 @@ class Automation:
         self.cursor: object = None
 
     def tick(self) -> set[AssetName]:
-        """What one tick requests."""
+        """Returns the assets and partitions that one tick requests."""
         with dg.DagsterInstance.from_config(str(self.at.dagster_home)) as instance:
             found = dg.evaluate_automation_conditions(code_location(self.at), instance, cursor=self.cursor)  # type: ignore[arg-type]
         self.cursor = found.cursor
@@ -106,13 +106,13 @@ class Automation:
         }
 
     def materialize(self, units: set[AssetName]) -> None:
-        """Make what was requested; a failed gate is an outcome like any other."""
+        """Makes the requested assets; a failed gate is an accepted outcome."""
         worker = Executor(self.at, {}, Observer())
         for partition in {unit.partition for unit in units}:
             worker.materialize([unit.asset for unit in units if unit.partition == partition], partition)
 
     def settle(self) -> list[str]:
-        """Names of everything that was made again, in order."""
+        """Returns the names of all assets that were made again, in order."""
         done: list[str] = []
         for _ in range(LIMIT):
             units = self.tick()

@@ -1,4 +1,4 @@
-"""Real processes that tests start: `r1` on a home of its own, an MLflow server, the user interface."""
+"""Real processes for tests: `r1` on a home of its own, an MLflow server, and the user interface."""
 
 import os
 import re
@@ -14,14 +14,14 @@ from typing import IO, NamedTuple
 
 
 def clean_environment() -> dict[str, str]:
-    """Without settings of whoever runs the tests."""
+    """Returns the environment without the settings of the user who runs the tests."""
     return {k: v for k, v in os.environ.items() if not k.startswith(("R1_", "DAGSTER_", "MLFLOW_"))}
 
 
 def start(
     home: Path, *arguments: str, output: int | IO[str] = subprocess.PIPE, **environment: str
 ) -> "subprocess.Popen[str]":
-    """`r1 ARGUMENTS --home HOME` in a session of its own."""
+    """Starts `r1 ARGUMENTS --home HOME` in a session of its own."""
     command = [sys.executable, "-u", "-c", "from dagster_defs.cli import main; main()", *arguments, "--home", str(home)]
     return subprocess.Popen(
         command,
@@ -34,26 +34,26 @@ def start(
 
 
 def follow(process: "subprocess.Popen[str]", until: str) -> bool:
-    """Read the process's lines until one contains this; False if it ended before."""
+    """Reads the lines of a process until one contains the text; returns False if the process ends before."""
     assert process.stdout is not None
     return any(until in line for line in process.stdout)
 
 
 def finish(process: "subprocess.Popen[str]") -> str:
-    """What it said, once it has ended well."""
+    """Returns the output of a process after it has succeeded."""
     said, _ = process.communicate(timeout=600)
     assert process.returncode == 0, said
     return said
 
 
 def kill(process: "subprocess.Popen[str]") -> None:
-    """The whole group, at once."""
+    """Kills the whole process group at once."""
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on."""
+    """Returns a free port of the loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -61,7 +61,7 @@ def free_port() -> int:
 
 @contextmanager
 def mlflow_server(store: str, port: int) -> Iterator["subprocess.Popen[bytes]"]:
-    """MLflow over a data base, until the block ends; killed without grace."""
+    """Runs MLflow over a database during the block, and kills it without a grace period."""
     environment = clean_environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     process = subprocess.Popen(
@@ -85,7 +85,7 @@ def mlflow_server(store: str, port: int) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 class Surfaces(NamedTuple):
-    """Where a user interface that runs can be reached."""
+    """The addresses of a running user interface."""
 
     dagster: str
     mlflow: str
@@ -94,13 +94,13 @@ class Surfaces(NamedTuple):
 
     @property
     def welcome(self) -> str:
-        """The address that `r1 ui` prints."""
+        """Returns the address that `r1 ui` prints."""
         return f"{self.dagster}/?token={self.token}"
 
 
 @contextmanager
 def user_interface(home: Path, *arguments: str, **environment: str) -> Iterator[Surfaces]:
-    """`r1 ui` of the profile `smoke` on free ports, until the block ends."""
+    """Runs `r1 ui` of the profile `smoke` on free ports during the block."""
     ports = free_port(), free_port()
     places = ("--dagster-port", str(ports[0]), "--mlflow-port", str(ports[1]))
     home.mkdir(exist_ok=True)

@@ -1,6 +1,4 @@
-"""Laws of the addresses: an origin is written as browsers write it, and no name is accepted that this machine does not
-have by itself.
-"""
+"""Laws of addresses: origins have the form that browsers send, and only this machine's own names are accepted."""
 
 import socket
 from pathlib import Path
@@ -112,7 +110,7 @@ def test_a_server_is_called_by_what_it_listens_on(machine: None, host: str, port
 
 
 def test_no_name_server_is_asked(machine: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that somebody else binds to this machine's address is not among its own."""
+    """A name that an attacker binds to this machine's address is not among its own names."""
 
     def asked(*_: object) -> None:
         raise AssertionError("a name server can say anything")
@@ -182,7 +180,7 @@ def test_links_that_lead_somewhere_are_not(dagster: str | None, mlflow: str | No
 
 
 def pages(tracking: str = "sqlite:///x") -> dict[str, str]:
-    """The address of MLflow's pages for each origin of Dagster's, as the command of Dagster's server has it."""
+    """Returns the address of MLflow's pages for each origin of Dagster's, as in the command of Dagster's server."""
     dagster, mlflow = Address("0.0.0.0", 3000, DAGSTER), Address("0.0.0.0", 5000, MLFLOW)
     started = server_commands(settings(tracking), dagster, mlflow, Path("code"), Path("workspace"))
     origins, ends = started["Dagster web"][3], started["Dagster web"][-1]

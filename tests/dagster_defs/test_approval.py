@@ -1,4 +1,4 @@
-"""The law of approval: nothing expensive follows a change by itself, and its cost is said before anybody approves."""
+"""The law of approval: nothing expensive re-runs automatically, and its cost is shown before a user approves it."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from r1_pipeline.settings.reruns import Rerun, Reruns, When
 
 
 def by_itself(tmp_path: Path, profile: str) -> set[str]:
-    """Assets that follow a change without a person."""
+    """Returns the assets that re-run without a user."""
     graph = code_location(Settings(tmp_path, profile, 0, tracking_uri="unused")).resolve_asset_graph()
     keys = graph.materializable_asset_keys
     return {key.to_user_string() for key in keys if graph.get(key).automation_condition is not None}

@@ -1,5 +1,6 @@
-"""Laws of the guard: nothing without the token, nothing from elsewhere, no query by GET, nothing believed that a proxy
-says; the attacks that Dagster's own webserver lets through.
+"""Laws of the auth middleware, and the attacks that Dagster's own webserver lets through.
+
+No request passes without the token, from another origin, or as a query by GET, and no header of a proxy is trusted.
 """
 
 import pytest
@@ -33,7 +34,7 @@ async def talk(socket: WebSocket) -> None:
 
 
 def calling(base: str, origins: tuple[str, ...] = ORIGINS) -> TestClient:
-    """A client of an application behind the guard, which it calls by this address."""
+    """Returns a client that calls an application behind the middleware by this address."""
     inner = Starlette(
         routes=[
             Route("/seen", seen),
@@ -57,7 +58,7 @@ def known(client: TestClient) -> TestClient:
 
 @pytest.fixture(params=ORIGINS)
 def base(request: pytest.FixtureRequest) -> str:
-    """Each origin of a guard that has several."""
+    """Each origin of a middleware with several origins."""
     return str(request.param)
 
 
@@ -223,7 +224,7 @@ def test_a_page_of_one_origin_may_not_call_another(base: str, called: TestClient
     ],
 )
 def test_another_name_for_the_server_is_refused(host: str, called: TestClient) -> None:
-    """DNS rebinding: the name of the attacker leads here, and the browser sends it."""
+    """DNS rebinding makes the attacker's name resolve to this server, and the browser sends that name."""
     assert called.get("/runs", headers={"host": host}).status_code == 403
 
 
@@ -249,7 +250,7 @@ def test_what_a_proxy_would_say_opens_nothing(base: str, called: TestClient) -> 
 def test_an_application_learns_the_scheme_from_the_origin_and_of_the_client_nothing(
     base: str, called: TestClient
 ) -> None:
-    """MLflow lets clients of this machine run its assistant, and behind a proxy all would be such clients."""
+    """MLflow lets clients of this machine run its assistant, and behind a proxy every client would seem to be one."""
     assert called.get("/seen").text == f"{base}/seen None"
     assert called.get("/seen", headers=FORGED).text == f"{base}/seen None"
 

@@ -1,6 +1,6 @@
-"""The law of automation: after a change exactly those assets are made again whose inputs really changed.
+"""The law of automation: after a change, exactly the assets whose inputs really changed are made again.
 
-A home of the profile `smoke` is made once; each case copies it, changes one thing, and lets automation request and this
+A home of the profile `smoke` is made once. Each case copies it, changes one thing, and lets automation request and this
 process materialize until nothing more is requested. Each row of the table was worked out by hand from the graph.
 """
 
@@ -49,7 +49,7 @@ BELOW_CORPUS = BELOW_DEV3 | {
 
 
 def learning_rate(name: str, rate: float) -> Callable[[Profile], Profile]:
-    """Another learning rate for one stage."""
+    """Returns the profile with another learning rate for one stage."""
     return with_recipe(name, lambda recipe: recipe.model_copy(update={"learning_rate": rate}))
 
 
@@ -82,8 +82,11 @@ def test_a_stage_version_reruns_its_stage_and_nothing_where_the_bytes_stay(
 def test_a_verifier_version_reruns_what_judges_and_what_trains_on_rows_that_it_judged(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reinforcement from an unchanged policy ends in the same bytes, so nothing that reads those models is made again,
-    and no unchanged model is asked again. A training row names the verifier that judged it, so it is another row."""
+    """Verdicts name the verifier, so training rows change with its version.
+
+    Reinforcement from an unchanged policy ends in the same bytes, so nothing that reads those models is made again, and
+    no unchanged model is sampled again.
+    """
     monkeypatch.setattr(maths, "RULES", "another")
     done = set(Automation(home).settle())
     judged = {"reasoning_problems", "heldout_problems", "cold_start_data", "reasoning_traces/math"}
@@ -133,7 +136,7 @@ def test_nothing_follows_a_failed_gate_until_its_cause_is_mended(home: Path, mon
 
     automation = Automation(home)
     changed(monkeypatch, lambda made: hopeless(learning_rate("helpful_rm", 1e-5)(made)))
-    assert automation.settle() == ["helpful_rm", "report"]  # which shows the new limit beside the old model
+    assert automation.settle() == ["helpful_rm", "report"]  # which shows the new limit with the old model
     with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
         drifts = StalenessResolver(home, load_profile("smoke", 0), instance)
         assert drifts.of(AssetName("helpful_rm")).state == "failed gate"
@@ -192,7 +195,7 @@ print(json.dumps(Automation(Path(sys.argv[1])).settle()))
 
 
 def test_a_new_student_is_made_and_the_others_stay(home: Path) -> None:
-    """In a process of its own: partitions are fixed when the code location is loaded."""
+    """The test runs in a process of its own, because partitions are fixed when the code location is loaded."""
     command = [sys.executable, "-c", ADD_A_STUDENT, str(home), str(Path(__file__).parent)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr[-2000:]

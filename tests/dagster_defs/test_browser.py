@@ -1,6 +1,8 @@
-"""The law of the surfaces: a person with a browser materializes an asset, reads what it holds, and finds it in MLflow.
+"""The law of the user interfaces: a user materializes an asset in a browser, reads its metadata, and finds it in
+MLflow.
 
-The real `r1 ui`, a real browser (Debian's package `chromium`). `R1_SCREENSHOTS=docs/images` keeps the pictures.
+The test uses the real `r1 ui` and a real browser (Debian's package `chromium`). `R1_SCREENSHOTS=docs/images` keeps the
+pictures.
 """
 
 import os
@@ -23,7 +25,7 @@ def browser() -> Iterator[BrowserContext]:
 
 
 def keep(page: Page, name: str) -> None:
-    """The picture, where pictures are kept."""
+    """Saves a screenshot if `R1_SCREENSHOTS` names a directory."""
     if folder := os.environ.get("R1_SCREENSHOTS"):
         page.wait_for_timeout(3000)  # movements on the page end
         page.screenshot(path=Path(folder) / f"{name}.png")

@@ -1,6 +1,6 @@
-"""The law of automation for a user's own files: what a change of files re-runs, exactly, and what it does not.
+"""The law of automation for a user's own files: exactly the assets that depend on a change of files are made again.
 
-A home of the profile `smoke` is made once with files in the place of the built-in sums, and beside the built-in pairs.
+A home of the profile `smoke` is made once, with files that replace the built-in sums and add to the built-in pairs.
 Each row of the table was worked out by hand from the graph.
 """
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 def data_versions(home: Path) -> dict[str, str]:
-    """Of the newest version of every asset and partition."""
+    """Returns the data version of the newest version of every asset and partition."""
     return {state.asset: str(state.digest) for state in asset_states(smoke_settings(home))}
 
 
@@ -46,7 +46,7 @@ def test_duplicate_rows_alone_are_read_and_change_nothing_below(home: Path) -> N
 
 
 def test_a_new_file_reruns_whatever_asks_its_problems_and_no_score_of_what_stays(home: Path, sums: list[str]) -> None:
-    """A model may come out the same, byte for byte, of so short a training: then it is not asked again."""
+    """A training this short may give the same model byte for byte, which is then not sampled again."""
     before = data_versions(home)
     write(home / "sums" / "two.jsonl", sums[-3:])
     done = Automation(home).settle()
@@ -82,7 +82,7 @@ def test_a_source_whose_file_is_gone_fails_the_tick_by_name_and_goes_on_when_it_
 
 
 def test_another_licence_changes_the_rows_and_trains_nothing_below_the_reward_models(home: Path) -> None:
-    """A licence is a column of the rows: both reward models are fitted again, to the same bytes."""
+    """The licence is a column of the rows, so both reward models are trained again, to the same bytes."""
     file = home / "sources.toml"
     before, _, last = file.read_text(encoding="utf-8").rpartition('licence = "MIT"')
     file.write_text(f'{before}licence = "Apache-2.0"{last}', encoding="utf-8")

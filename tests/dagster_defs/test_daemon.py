@@ -1,7 +1,7 @@
-"""The change table once more, where nobody calls anything: the real daemon and code server of `r1 ui --automation`.
+"""The change table again with the real daemon and code server of `r1 ui --automation`, without any call by the test.
 
-They run on one home while its files change; what they materialize by themselves is compared with what was worked out by
-hand. The tests are ordered: each leaves the home settled. What the user interface would show is asked through GraphQL.
+They run on one home while its files change, and their materializations are compared with those worked out by hand. The
+tests are ordered: each leaves the home settled. GraphQL shows what the user interface would show.
 """
 
 import json
@@ -44,7 +44,7 @@ BELOW_PAIRS = {
 
 @dataclass
 class Automated:
-    """A home that its daemon looks after."""
+    """A home that a daemon works on."""
 
     settings: Settings
     instance: DagsterInstance
@@ -55,7 +55,7 @@ class Automated:
         return self.settings.home
 
     def made_by(self, change: Callable[[], object]) -> list[str]:
-        """Names of what is materialized from `change` on until nothing more follows, sorted."""
+        """Returns the sorted names of everything materialized from `change` on until nothing more follows."""
         before = self._storage_id()
         change()
         self.settle()
@@ -66,7 +66,7 @@ class Automated:
         return sorted("/".join([*each.asset_key.path, *filter(None, [each.partition])]) for each in made)
 
     def settle(self) -> None:
-        """Wait until two ticks of automation in a row, begun after all runs had ended, have requested nothing."""
+        """Waits until two successive ticks of automation, started after all runs had ended, have requested nothing."""
 
         def settled() -> bool:
             if self.instance.get_runs(RunsFilter(statuses=UNDER_WAY)):
@@ -79,7 +79,7 @@ class Automated:
         until(settled, "automation does not settle")
 
     def ticks(self, sensor: str) -> list[InstigatorTick]:
-        """The newest ticks first."""
+        """Returns the ticks, the newest first."""
         states = [s for s in self.instance.all_instigator_state() if s.instigator_name == sensor]
         return [
             tick
@@ -88,7 +88,7 @@ class Automated:
         ]
 
     def ask(self, query: str, **variables: Any) -> Any:
-        """What the user interface would be told."""
+        """Returns the answer of GraphQL, as the user interface would receive it."""
         with WorkspaceProcessContext(self.instance, WorkspaceFileTarget([str(self.workspace)])) as process:
             result = execute_dagster_graphql(process.create_request_context(), query, variables)
         assert not result.errors, result.errors
@@ -246,7 +246,7 @@ LAUNCH = """mutation($params: ExecutionParams!) { launchPipelineExecution(execut
 def test_j_a_run_worker_that_is_killed_is_started_again_and_ends_as_if_nothing_had_happened(
     automated: Automated,
 ) -> None:
-    """The artifact was lost; making it again is interrupted in the middle of training."""
+    """The artifact was lost, and making it again is interrupted in the middle of training."""
 
     def launched_and_killed() -> None:
         selector = {

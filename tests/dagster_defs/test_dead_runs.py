@@ -1,4 +1,4 @@
-"""The law of ends: what ended in Dagster, however it ended, ends in MLflow, and nothing that goes on does."""
+"""The law of ended runs: a run that ended in Dagster ends in MLflow, and a run in progress does not."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ ENDS = {
     DagsterRunStatus.FAILURE: ("FAILED", "KILLED"),
     DagsterRunStatus.CANCELED: ("FAILED", "KILLED"),
 }
-"""Of the run in MLflow that stands for a run of Dagster, and of a stage of it that said nothing any more."""
+"""Expected MLflow status of the parent run and of a silent stage, by status of the Dagster run."""
 
 
 def test_what_ended_in_dagster_ends_in_mlflow(tmp_path: Path) -> None:

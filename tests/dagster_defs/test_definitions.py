@@ -1,4 +1,4 @@
-"""Laws of the graph: its edges are the paper's, every asset tells a person what it is, and loading it is light."""
+"""Laws of the definitions: the edges are the paper's, every asset has a description, and loading them is cheap."""
 
 import subprocess
 import sys

@@ -1,6 +1,6 @@
 """Laws of faults: a killed run loses no finished work and leaves no second MLflow run; a dead tracker loses no metric.
 
-Real processes, real signals, the profile `smoke`.
+The tests use real processes, real signals and the profile `smoke`.
 """
 
 import json
@@ -42,7 +42,7 @@ STAGES = (
     "helpful_rm",
     "distilled/qwen",
 )
-"""One of each kind; in the order of the graph."""
+"""Stages of each kind, in order of the graph."""
 
 
 def digests(home: Path) -> dict[str, str]:
@@ -67,7 +67,7 @@ UP_TO_R1_ZERO = (
 
 
 def launch(surfaces: Surfaces) -> str:
-    """Id of a run that the user interface is asked for, as its pages ask."""
+    """Launches a run as the pages of the user interface do, and returns its id."""
     selector = {
         "repositoryLocationName": "r1_pipeline",
         "repositoryName": "__repository__",
@@ -99,7 +99,7 @@ def test_a_run_worker_and_a_daemon_that_are_killed_lose_no_finished_work(tmp_pat
     with user_interface(home) as surfaces, DagsterInstance.from_config(str(home / "dagster")) as instance:
 
         def worker(run_id: str, stage: str) -> int:
-            """The process of a run, once it is at a stage."""
+            """Returns the process of a run once it works on a stage."""
             until(lambda: (run_id, stage) in begun())
             time.sleep(0.7)
             said = " ".join(e.user_message for e in instance.all_logs(run_id))
@@ -156,7 +156,7 @@ def test_runs_that_are_killed_in_every_kind_of_stage_end_as_if_nothing_had_happe
 
 
 def nothing_is_known_twice(home: Path) -> None:
-    """One finished MLflow run, each metric of each step once, one version, of whatever was made."""
+    """Asserts that each artifact has one finished MLflow run, one version, and each metric of each step once."""
     runs, client = tracked(f"sqlite:///{home / 'mlflow.db'}")
     stages = [run for run in runs if "r1.fingerprint" in run.data.tags]
     of = Counter((run.data.tags["r1.fingerprint"], run.data.tags["r1.artifact"]) for run in stages)
@@ -173,7 +173,7 @@ def nothing_is_known_twice(home: Path) -> None:
 
 @contextmanager
 def slow(port: int, seconds: float) -> Iterator[str]:
-    """Address of a server before the one at `port`, which takes its time over every request."""
+    """Yields the address of a server that delays every request to the server at `port`."""
 
     class Slow(BaseHTTPRequestHandler):
         def forward(self) -> None:
@@ -209,7 +209,7 @@ def test_a_tracker_that_takes_seconds_over_each_call_is_not_waited_for_and_hears
     store = f"sqlite:///{tmp_path / 'server.db'}"
     with mlflow_server(store, port), slow(port, 2.0) as front:
         said = finish(start(home, "run", "--profile", "smoke", "--select", "base", MLFLOW_TRACKING_URI=front))
-        assert "is slow; nobody waits for it" in said
+        assert "is slow; the upload continues in the background" in said
         runs, client = tracked(f"http://127.0.0.1:{port}")
         (base,) = (run for run in runs if run.data.tags.get("r1.artifact") == "base")
         history = client.get_metric_history(base.info.run_id, "loss")

@@ -1,4 +1,4 @@
-"""The law of gates: a model is judged wherever it is made, also where nothing but it and its inputs was selected."""
+"""The law of gates: a model is judged even if only the model and its inputs were selected."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
-"""The law of the graph as Dagster sees it: it changes only where somebody means it to, in every profile.
+"""The law of the graph in Dagster: it changes only on purpose, in every profile.
 
-`graph_dump` says how the golden file is written again.
+`graph_dump` describes how the golden file is written.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Every help text is shown whole, as it stands in the source."""
+"""The law of help texts: every text is shown completely, as it stands in the source."""
 
 import pytest
 import typer

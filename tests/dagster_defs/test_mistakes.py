@@ -1,4 +1,7 @@
-"""A user's mistake is one line on standard error and an exit code; it writes nothing, and neither does a question."""
+"""The law of mistakes: each gives one line on standard error and an exit code, and writes nothing.
+
+Commands that only read write nothing either.
+"""
 
 import json
 import os
@@ -24,7 +27,7 @@ QUESTIONS = (
     *("status", "report", "trace x", "audit", "audit x", "export r1 OUT", "cost r1", "chat r1 --prompt hi"),
     *("regrade evaluation/r1", "promote r1 --why x", "rollback r1 --why x", "prune", "prune --yes", "migrate"),
 )
-"""Commands that need a home that is there."""
+"""Commands that need an existing home."""
 NO_HOMES = ("typo", "file", "file/below", "other", "damaged")
 MAKERS = ("run --profile smoke", "run --profile smoke --select r1", "ui --profile smoke")
 NO_PLACES = ("file", "file/below", "damaged", "unknown-field", "folder-as-toml", "/proc/nowhere")
@@ -60,7 +63,7 @@ MISTAKES = (
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with things that are not what they are taken for; no settings in the environment."""
+    """A directory of unsuitable files, with an environment without settings."""
     for name in [name for name in os.environ if name.startswith(("R1_", "DAGSTER_", "MLFLOW_"))]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
@@ -85,7 +88,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def answer(
     command: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> tuple[int | str | None, str, str]:
-    """Exit code, standard output and standard error of `r1 COMMAND` in this process."""
+    """Returns exit code, standard output and standard error of `r1 COMMAND`, run in this process."""
     monkeypatch.setattr(sys, "argv", ["r1", *shlex.split(command)])
     with pytest.raises(SystemExit) as left:
         main()
@@ -94,7 +97,7 @@ def answer(
 
 
 def one_line(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> str:
-    """What is said of a mistake."""
+    """Returns the error message of a mistake, after asserting that it is one line."""
     before = sorted(folder.rglob("*")), list_files(folder)
     code, _, error = answer(command, monkeypatch, capfd)
     assert code not in (0, None)
@@ -192,7 +195,7 @@ def test_brackets_in_a_path_are_not_taken_for_markup(
 
 
 def test_records_that_cannot_be_reached_are_one_line(folder: Path) -> None:
-    """In a process of its own: Dagster and SQLAlchemy log what they try."""
+    """The test runs in a process of its own, because Dagster and SQLAlchemy log their attempts."""
     nowhere = "postgresql://r1:hidden@127.0.0.1:9/none"
     home = folder / "home"
     (home / "dagster" / "history").mkdir(parents=True)
@@ -238,7 +241,7 @@ def test_questions_about_a_home_change_nothing_in_it(
     monkeypatch.setenv("R1_PROFILE", "smoke")
     for question in questions:
         code, out, error = answer(f"{question} --home {made}", monkeypatch, capfd)
-        assert (code, error.replace("cut off after 40 tokens, the profile's limit\n", "")) == (0, ""), question
+        assert (code, error.replace("truncated after 40 tokens, the profile's limit\n", "")) == (0, ""), question
         assert out
         assert (sorted(made.rglob("*")), list_files(made)) == before, question
     mistakes = (
@@ -265,7 +268,7 @@ def test_a_home_that_may_not_be_written_is_read(made: Path, folder: Path, monkey
 
 
 def test_no_warnings_of_libraries_stand_above_our_first_line(folder: Path) -> None:
-    """In a process of its own, where every module is imported for the first time."""
+    """The test runs in a process of its own, where every module is imported for the first time."""
     for command in ("plan --profile smoke", "run --profile smoke --select typo --home new", "--help"):
         line = [sys.executable, "-c", "from dagster_defs.cli import main; main()", *command.split()]
         ended = subprocess.run(line, capture_output=True, text=True, check=False, cwd=folder)

@@ -1,6 +1,6 @@
-"""Laws of what MLflow knows: from a student's version back to the base by links and tags, in SQLite and over REST.
+"""Laws of lineage in MLflow: links and tags lead from a student's version back to the base, in SQLite and over REST.
 
-Over REST a new server hears everything from the artifacts, as after it was down.
+Over REST, a new server receives everything from the artifacts, as after an outage.
 """
 
 from collections import Counter, defaultdict
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 def tell_all(tracking: TrackingStore, home: Path) -> None:
-    """Owe this tracker every artifact of the home, oldest first, and pay."""
+    """Records every artifact of the home as pending for this tracker, oldest first, and uploads them."""
     made = [peek_artifact(path.parent) for path in (home / "artifacts").glob("*/**/manifest.json")]
     for artifact in sorted(made, key=lambda each: each.path.stat().st_mtime):
         with tracking.record_pending(artifact, "a pipeline run", {}):
@@ -42,7 +42,7 @@ def client(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Iterat
 
 
 def maker(client: Any, name: str, fingerprint: str) -> Any:
-    """The run that made an artifact."""
+    """Returns the run that made an artifact."""
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
     wanted = f"tags.`r1.artifact` = '{name}' and tags.`r1.fingerprint` = '{fingerprint}'"
     (found,) = client.search_runs([experiment], wanted)
@@ -50,7 +50,7 @@ def maker(client: Any, name: str, fingerprint: str) -> Any:
 
 
 def data_of(run: Any) -> dict[str, dict[str, str]]:
-    """Name of each data set of a run -> its tags, digest among them."""
+    """Returns the tags, including the digest, of each data set of a run by name."""
     return {
         each.dataset.name: {tag.key: tag.value for tag in each.tags} | {"digest": each.dataset.digest}
         for each in run.inputs.dataset_inputs
@@ -58,7 +58,7 @@ def data_of(run: Any) -> dict[str, dict[str, str]]:
 
 
 def model_of(client: Any, run: Any, name: str) -> Any:
-    """The run of the model of this name that a run read, by MLflow's own link."""
+    """Returns the run that made the model of this name that a run read, by MLflow's own link."""
     models = [client.get_logged_model(each.model_id) for each in run.inputs.model_inputs]
     (model,) = (model for model in models if model.name == name)
     return client.get_run(model.source_run_id)

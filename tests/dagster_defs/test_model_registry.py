@@ -1,5 +1,8 @@
-"""Laws of promotion and retention: a champion passed its gates and is the best, or a person's choice, on record; and
-what something living descends from is never pruned."""
+"""Laws of promotion and retention.
+
+A champion passed its gates and has the best score, or is a recorded choice of a user. No ancestor of a kept artifact is
+ever pruned.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +22,7 @@ from r1_pipeline.profiles import Profile, load_profile
 
 pytestmark = pytest.mark.slow
 EVALUATED = 12
-"""Checkpoints with an evaluation: eight models, two students with two models each."""
+"""Number of checkpoints with an evaluation: eight models, and two students with two models each."""
 DEV3 = "dev3,answers/dev3,evaluation/dev3"
 
 
@@ -49,7 +52,7 @@ def test_a_version_that_is_no_better_stays_candidate_until_a_person_insists_and_
     settings, graph = smoke_settings(home), load_profile("smoke", 0).bound
     another_dev3(monkeypatch, 0.1)  # wrecked: no better
     assert run(settings, "dev3", []) is None
-    with pytest.raises(PromotionError, match="not been evaluated; run r1 run --select answers/dev3,evaluation/dev3"):
+    with pytest.raises(PromotionError, match="not been evaluated; run: r1 run --select answers/dev3,evaluation/dev3"):
         promote(settings, graph, AssetName("dev3"), "unseen", who="ann", even_if_worse=True)
     assert run(settings, "answers/dev3,evaluation/dev3", []) is None
     assert champion(home, "dev3") == "1"

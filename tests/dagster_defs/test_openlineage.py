@@ -1,5 +1,6 @@
-"""Laws of OpenLineage events: every stage says what it read and wrote, in the file always, to a server that listens;
-a server that does not listen stops nothing.
+"""Laws of OpenLineage events: every stage reports its inputs and outputs to the file, and to a server that answers.
+
+A server that does not answer stops nothing.
 """
 
 import json
@@ -41,7 +42,7 @@ def broken(draft: Draft) -> BuildResult:
 
 
 class Watched:
-    """A store whose stages are told."""
+    """A store whose stages emit events."""
 
     def __init__(self, home: Path) -> None:
         self.warnings: list[str] = []
@@ -63,7 +64,7 @@ def no_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def listener() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """(address, bodies that were posted) of a server on loopback."""
+    """Yields the address of a server on loopback and the bodies posted to it."""
     heard: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):

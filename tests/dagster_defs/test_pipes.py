@@ -1,6 +1,6 @@
-"""Laws of launched stages under Dagster: their logs are in the event log, and however a run ends, no rank outlives it.
+"""Laws of launched stages under Dagster: their logs are in the event log, and no rank outlives its run.
 
-A real code server, real run workers, and ranks started by a real torchrun.
+The tests use a real code server, real run workers, and ranks started by a real torchrun.
 """
 
 import os
@@ -25,7 +25,7 @@ from r1_pipeline.artifacts.observer import Observer
 pytestmark = pytest.mark.slow
 PATIENCE_S = 240
 ENDED_S = 240.0
-"""Within which all processes of a run must be gone once it was ended."""
+"""Maximum seconds until all processes of an ended run are gone."""
 RANKS = 2
 TORCHRUN = f'[launcher]\ntype = "torchrun"\nprocesses = {RANKS}\nsharding = "ddp"\n'
 WORKSPACE = "load_from:\n  - python_module: {module_name: dagster_defs.definitions, location_name: r1_pipeline}\n"
@@ -38,7 +38,7 @@ TERMINATE = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
 
 @pytest.fixture
 def at(tmp_path: Path) -> Iterator[Settings]:
-    """A new home whose stages are launched by torchrun, and the environment that belongs to it."""
+    """Returns a new home whose stages are launched by torchrun, and its environment."""
     before = dict(os.environ)
     settings = smoke_settings(tmp_path)
     settings.export()
@@ -56,7 +56,7 @@ def until(done: Callable[[], object], seconds: float, otherwise: str) -> None:
 
 
 def processes_of(home: Path) -> list[tuple[int, list[str]]]:
-    """(pid, command) of every process whose command names a job of this home."""
+    """Returns process id and command of every process whose command names a job of this home."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -110,7 +110,7 @@ def digests(home: Path) -> dict[str, str]:
 
 @pytest.fixture
 def launched(at: Settings) -> Iterator[tuple[DagsterInstance, WorkspaceRequestContext, DagsterRun]]:
-    """A run that trains the base on two ranks, in a run worker of Dagster's, as from the user interface."""
+    """Launches a run that trains the base on two ranks in a Dagster run worker, as from the user interface."""
     workspace = at.home / "workspace.yaml"
     workspace.write_text(WORKSPACE, encoding="utf-8")
     with (

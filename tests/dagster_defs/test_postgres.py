@@ -1,7 +1,6 @@
-"""Laws of team storage: with one variable each, Dagster and MLflow keep their records in PostgreSQL, and what a home
-has in SQLite is there after `r1 migrate`, as docs/operating.md says.
+"""Laws of team storage: one variable each makes Dagster and MLflow use PostgreSQL, and `r1 migrate` copies a home.
 
-A real server of Debian's package `postgresql`, started here on a socket of its own.
+The tests follow docs/operating.md with a real server of Debian's package `postgresql` on a socket of its own.
 """
 
 import os
@@ -33,14 +32,14 @@ INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 
 def as_server(directory: Path, *command: str) -> None:
-    """Run as the user `postgres` where this is root: the server refuses root."""
+    """Runs a command as the user `postgres` if this process is root, since the server refuses root."""
     user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
     subprocess.run(command, check=True, capture_output=True, cwd=directory, **user)  # type: ignore[call-overload]
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """The part of an address after the data base's name."""
+    """Returns the part of an address after the name of the database."""
     if not INSTALLED:
         pytest.skip("PostgreSQL is not installed; apt-get install postgresql")
     binaries, directory = INSTALLED[-1], Path(mkdtemp(prefix="r1-pg-"))
@@ -97,7 +96,7 @@ def test_a_run_leaves_its_records_in_postgresql_and_the_next_one_finds_them(serv
 
 
 def dump(address: str) -> bytes:
-    """All that a data base holds."""
+    """Returns the whole content of a database."""
     return subprocess.run([str(INSTALLED[-1] / "pg_dump"), address], check=True, capture_output=True).stdout
 
 
@@ -108,7 +107,7 @@ def test_a_tracker_that_fails_is_named_without_its_password() -> None:
 
 
 def records(at: Settings) -> dict[str, Any]:
-    """What Dagster and MLflow say of a home, without the numbers that a data base gives."""
+    """Returns the records of a home in Dagster and MLflow, without the numbers assigned by a database."""
     client = MlflowClient(at.tracking_uri, at.tracking_uri)
     tracked = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
     with DagsterInstance.from_config(str(at.dagster_home)) as instance:
@@ -148,7 +147,7 @@ def test_what_a_home_has_is_moved_and_goes_on_there(server: str, home: Path, mon
     there = {"R1_DAGSTER_DB": dagster, "MLFLOW_TRACKING_URI": mlflow}
     assert "of MLflow are in PostgreSQL" in finish(start(home, "migrate", **there))
     refused = start(home, "migrate", **there)
-    assert "holds runs already" in refused.communicate()[0] and refused.returncode
+    assert "already holds runs" in refused.communicate()[0] and refused.returncode
 
     for name, value in there.items():
         monkeypatch.setenv(name, value)

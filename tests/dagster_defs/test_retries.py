@@ -1,4 +1,4 @@
-"""The law of retries: what may pass by itself is tried again, with growing pauses; what a person must mend is not."""
+"""The law of retries: transient errors are retried with growing back-off, and other errors are not."""
 
 import errno
 
@@ -20,7 +20,7 @@ from r1_pipeline.errors import (
 
 
 def attempts(monkeypatch: pytest.MonkeyPatch, error: Exception, failures: int) -> tuple[int, bool]:
-    """How often an asset is tried that raises `error` so many times, and whether it succeeds in the end."""
+    """Returns the number of attempts at an asset that raises `error` that many times, and whether it succeeds."""
     monkeypatch.setattr(pipeline, "INITIAL_BACKOFF_S", 0.0)
     tried = 0
 

@@ -1,7 +1,7 @@
-"""Laws of the surfaces behind a reverse proxy: a person elsewhere works with both through the configuration that
-docs/operating.md shows, and no page of another origin does, whatever it sends.
+"""Laws of the user interfaces behind a reverse proxy, configured as in docs/operating.md.
 
-The real `r1 ui`, a real nginx with TLS and a login, a real browser (Debian's packages `nginx`, `openssl`, `chromium`).
+A remote user works with both interfaces, and no page of another origin can, whatever it sends. The tests use the real
+`r1 ui`, a real nginx with TLS and a login, and a real browser (Debian's packages `nginx`, `openssl`, `chromium`).
 """
 
 import getpass
@@ -56,19 +56,21 @@ CREATE = "/api/2.0/mlflow/experiments/create"
 
 
 class Proxied(NamedTuple):
-    """A user interface behind a proxy, and the port where the proxy stands for port 443 of both names."""
+    """A user interface behind a proxy, and the port that stands for port 443 of both names."""
 
     surfaces: Surfaces
     port: int
 
     @property
     def names_lead_here(self) -> str:
-        """What makes the browser find the proxy and the attackers' page; it still writes the names without a port."""
+        """Returns the browser flags that resolve both names to the proxy and the attackers' page, without a port in the
+        name.
+        """
         return f"--host-resolver-rules=MAP *.example.org:443 127.0.0.1:{self.port}"
 
 
 def shown(replaced: dict[str, str]) -> str:
-    """The configuration in the documentation, with this machine's places in it."""
+    """Returns the configuration in the documentation with the paths and ports of this machine."""
     (configuration,) = re.findall(r"^```nginx[^\n]*\n(.*?)^```", DOCS.read_text(encoding="utf-8"), re.S | re.M)
     for there, here in replaced.items():
         assert there in configuration
@@ -77,7 +79,7 @@ def shown(replaced: dict[str, str]) -> str:
 
 
 def certify(folder: Path) -> None:
-    """A key and a certificate that nobody has signed."""
+    """Creates a key and a self-signed certificate."""
     assert OPENSSL is not None
     made = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={DAGSTER}")
     places = ("-keyout", str(folder / "r1.key"), "-out", str(folder / "r1.pem"))
@@ -86,7 +88,7 @@ def certify(folder: Path) -> None:
 
 @contextmanager
 def proxy(folder: Path, port: int, dagster: int, mlflow: int) -> Iterator[None]:
-    """Nginx with the configuration of the documentation, until the block ends."""
+    """Runs nginx with the configuration of the documentation during the block."""
     assert NGINX is not None
     folder.mkdir()
     certify(folder)
@@ -145,7 +147,7 @@ def test_a_person_elsewhere_starts_a_run_follows_it_and_finds_it_in_mlflow(
 
 
 def listen(page: Page) -> list[str]:
-    """What comes over the sockets of Dagster's page, from now on."""
+    """Returns the messages that arrive from now on over the sockets of Dagster's page."""
     heard: list[str] = []
 
     def opened(socket: WebSocket) -> None:
@@ -173,7 +175,7 @@ RUNS = """async () => {
 
 
 def find(mlflow: Page, surfaces: Surfaces) -> None:
-    """From Dagster to MLflow by the path that links have: a stage that MLflow was slow for has no link itself."""
+    """Follows the path of links from Dagster to MLflow, since a stage may lack its own link if MLflow was slow."""
     names = dict(mlflow.evaluate(RUNS))
     mlflow.goto(f"{surfaces.dagster}/mlflow/runs/{names['base']}")
     assert mlflow.url.startswith(f"{surfaces.mlflow}/#/")
@@ -192,7 +194,7 @@ SOCKET = """(address) => new Promise((tell) => {
 
 
 def refuse_pages(mlflow: Page, browser: BrowserContext) -> None:
-    """Pages of the same site, which the browser gives the cookies of: MLflow's, and a stranger's beside it."""
+    """Asserts that pages of the same site, MLflow's and a stranger's, are refused despite the browser's cookies."""
     stranger = browser.new_page()
     stranger.goto(f"https://{EVIL}/")
     for page in (stranger, mlflow):
@@ -204,7 +206,7 @@ def refuse_pages(mlflow: Page, browser: BrowserContext) -> None:
 
 
 def ask(proxied: Proxied, host: str, method: str, path: str, **headers: str) -> int:
-    """Status of a request of a person who has logged in and has the token, with more headers (`_` for `-`)."""
+    """Returns the status of a request by a user with login and token, with more headers (`_` for `-`)."""
     known = {"host": host, "cookie": cookie(proxied), "content-type": "application/json"}
     given = known | {name.replace("_", "-"): value for name, value in headers.items()}
     address, body = f"https://127.0.0.1:{proxied.port}{path}", COUNT if method == "POST" else None
@@ -214,7 +216,7 @@ def ask(proxied: Proxied, host: str, method: str, path: str, **headers: str) -> 
 
 
 def cookie(proxied: Proxied) -> str:
-    """The cookie that the token is exchanged for."""
+    """Returns the cookie that replaces the token."""
     address = f"https://127.0.0.1:{proxied.port}/?token={proxied.surfaces.token}"
     welcome = httpx.get(address, headers={"host": DAGSTER}, auth=(PERSON, PASSWORD), verify=False, timeout=600)
     assert (welcome.status_code, welcome.headers["set-cookie"].endswith("; Secure")) == (303, True)
@@ -250,7 +252,7 @@ def test_attacks_through_the_proxy_are_refused(proxied: Proxied) -> None:
 
 
 def subscribe(proxied: Proxied, **headers: str) -> ClientConnection:
-    """A socket to Dagster through the proxy, opened by a person who has logged in and has the token."""
+    """Opens a socket to Dagster through the proxy as a user with login and token."""
     login = httpx.BasicAuth(PERSON, PASSWORD)._auth_header
     given = {"Authorization": login, "Cookie": cookie(proxied)} | headers
     trusting = ssl.create_default_context()

@@ -1,4 +1,4 @@
-"""The law of shards: one is sampled again, or lost and made again, without the others and without the other domains."""
+"""The law of shards: one shard is sampled again, or made again after a loss, without the others and other domains."""
 
 import shutil
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ BY_HAND = Reruns(
 
 
 def cut(made: Profile, seeds: Mapping[str, int]) -> Profile:
-    """`made` with mathematics in two shards, these of them with other seeds; what trains on the corpus waits."""
+    """Returns `made` with mathematics in two shards, with these seeds; training on the corpus needs approval."""
     traces = sharded(made.recipes["reasoning_traces"], {"math": 2})
     for part, seed in seeds.items():
         ask = traces[part].ask.model_copy(update={"seed": seed})

@@ -1,4 +1,4 @@
-"""Every place that problems come from is a source asset; a user's is observed by the contents of its files."""
+"""Laws of sources: every origin of problems is a source asset, and a user's files are observed by content."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -125,7 +125,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def tick(loaded: dg.Definitions, instance: dg.DagsterInstance) -> str:
-    """What the sensor `sources` says in a code location that was loaded once."""
+    """Returns the message of the sensor `sources` in a code location that was loaded once."""
     said = source_sensor(dg.build_sensor_context(instance=instance, repository_def=loaded.get_repository_def()))
     assert isinstance(said, dg.SkipReason)
     return str(said.skip_message)
@@ -157,9 +157,7 @@ def test_a_changed_file_changes_no_code_version_and_a_changed_declaration_asks_f
     (tmp_path / "sums.jsonl").write_text(json.dumps({"question": "1 + 2?", "answer": "#### 3"}), encoding="utf-8")
     assert code_versions(settings) == before
     (tmp_path / "sources.toml").write_text(SOURCES.replace("MIT AND CC-BY-4.0", "MIT"), encoding="utf-8")
-    assert tick(loaded, instance).endswith(
-        "the sources file has changed: reload the code location, so that the graph shows it"
-    )
+    assert tick(loaded, instance).endswith("the sources file has changed; reload the code location to update the graph")
     assert tick(code_location(settings), instance) == "changed: no source"
 
 

@@ -1,5 +1,7 @@
-"""Laws of the surfaces as they run (docs/quickstart.md starts them): `r1 ui` refuses on both addresses what the
-applications behind it let through, keeps the token to itself, and leaves nothing running.
+"""Laws of the running user interfaces, which docs/quickstart.md starts.
+
+`r1 ui` refuses on both addresses what the applications behind it would allow, keeps the token secret, and leaves no
+process running.
 """
 
 import json
@@ -22,7 +24,7 @@ CREATE = "/api/2.0/mlflow/experiments/create"
 
 
 def ask(address: str, method: str, path: str, body: str | None = None, **headers: str) -> int:
-    """Status of a request, with headers as given (`_` for `-`), by a client that adds none but the host."""
+    """Returns the status of a request with the given headers (`_` for `-`), by a client that adds only the host."""
     connection = HTTPConnection(address.removeprefix("http://"), timeout=600)
     connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
     status = connection.getresponse().status
@@ -47,7 +49,9 @@ def refuse_attacks(surfaces: Surfaces) -> None:
 
 
 def refuse_other_names(surfaces: Surfaces) -> None:
-    """Of a server that listens on all addresses: it is printed by one that others reach, where there is one."""
+    """Asserts that other names are refused by a server that listens on all addresses and prints one that others can
+    reach.
+    """
     bearer = f"Bearer {surfaces.token}"
     for address in (surfaces.dagster, surfaces.mlflow):
         port = address.rpartition(":")[2]

@@ -1,4 +1,4 @@
-"""The law of a process's first stage: what speaks to the tracker is imported before the tracker's time is counted."""
+"""The law of a process's first stage: the MLflow client is imported before the tracker's time limit starts."""
 
 import subprocess
 import sys

@@ -292,7 +292,7 @@ def test_j_ctrl_c_in_training_resumes_from_the_last_checkpoint(tmp_path: Path, h
     interrupted.send_signal(signal.SIGINT)
     _, message = interrupted.communicate(timeout=600)
     assert interrupted.returncode == 1
-    assert "the next run goes on from the last checkpoint" in message
+    assert "the next run resumes from the last checkpoint" in message
     assert "Traceback" not in message
     again = r1(tmp_path, "run", "--profile", "smoke", "--select", "base")
     assert again.returncode == 0, again.stderr

@@ -46,7 +46,7 @@ def test_the_graph_goes_on_without_code_and_says_so(tmp_path: Path) -> None:
     done = without_sandbox(tmp_path, home)
     assert done.returncode == 0, done.stdout + done.stderr
     (line,) = [line for line in done.stdout.splitlines() if "bubblewrap" in line]
-    assert line.startswith("no code problems: bwrap is not installed")
+    assert line.startswith("code problems are left out: bwrap is not installed")
     numbers = json.loads((home / "report/report.json").read_text())
     assert list(numbers["left_out"]) == ["code"]
     assert set(numbers["corpus"]["by_domain"]) == set(numbers["models"]["r1"]["by_domain"]) | {"general"}
