@@ -94,7 +94,7 @@ def passed_checks(instance: DagsterInstance, key: AssetKey, storage_id: int, blo
         for execution in executions:
             event = execution.event.dagster_event if execution.event else None
             if event is None or event.event_type is not DagsterEventType.ASSET_CHECK_EVALUATION:
-                continue  # planned, not decided
+                continue  # planned, not evaluated
             target = event.asset_check_evaluation_data.target_materialization_data
             if target and target.storage_id == storage_id:
                 if execution.status is AssetCheckExecutionRecordStatus.SUCCEEDED:

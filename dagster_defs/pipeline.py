@@ -111,7 +111,7 @@ class PipelineResource:
         """Makes the evaluated model the champion if it scores better than the present one."""
         model = self.bound.name(scores_of(evaluation).identity.model)
         if evaluation.name != str(self.bound.evaluation(model)):
-            return  # a further benchmark: the held-out problems decide
+            return  # only the evaluation on held-out problems decides, no other benchmark
         with self.tracking.best_effort("promote a version", context.log.warning):
             try:
                 promotion = promote(self.settings, self.bound, model, None, AUTOMATIC, even_if_worse=False)

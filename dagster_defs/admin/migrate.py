@@ -57,7 +57,7 @@ def migrate(settings: Settings) -> MigrationCounts:
     for name, url in ((DAGSTER_DB, dagster), ("MLFLOW_TRACKING_URI", mlflow)):
         if not url.startswith("postgresql"):
             raise MigrationError(f"{name} does not name a PostgreSQL database; set it to postgresql://…")
-    os.environ[DAGSTER_DB] = dagster  # as Dagster reads it where this home is there already
+    os.environ[DAGSTER_DB] = dagster  # Dagster reads it from here if the home already uses it
     source_settings = replace(settings, tracking_uri=f"sqlite:///{settings.home / 'mlflow.db'}")
     reap_dead_runs(source_settings)
     with DagsterInstance.from_config(str(source_settings.dagster_home)) as instance:
@@ -179,7 +179,7 @@ def _renumbered(row: dict[str, Any], moved: Mapping[int, int]) -> dict[str, Any]
     if row.get("key", "").startswith(POINTER) and row["value"].isdigit():
         row["value"] = str(moved[int(row["value"])])
     if "cached_status_data" in row:
-        row["cached_status_data"] = None  # Dagster fills it again
+        row["cached_status_data"] = None  # Dagster computes it again
     return row
 
 

@@ -60,7 +60,7 @@ def prune(settings: Settings, entries: Iterable[PruneCandidate]) -> int:
     freed = 0
     for entry in entries:
         trash = settings.home / ARTIFACTS / STAGING / f"{entry.path.name}-pruned"
-        entry.path.rename(trash)  # gone at once: a half-removed artifact must not look like one
+        entry.path.rename(trash)  # atomic: a half-removed artifact must not look like an artifact
         shutil.rmtree(trash)
         freed += entry.bytes
     return freed

@@ -66,7 +66,7 @@ def run(
     say(f"{len(progress.computed)} computed, {len(progress.reused_names)} reused, {seconds:.1f} s")
     page = settings.report_directory / "report.html"
     if page.exists():
-        if select is None:  # else it may be older than what was just made
+        if select is None:  # a partial run may leave an older report
             for line in report_summary.summary(json.loads(page.with_name("report.json").read_text(encoding="utf-8"))):
                 say(line)
         say(f"report: {page}")

@@ -103,7 +103,7 @@ def close_ended_runs(settings: Settings, warn: Callable[[str], None]) -> None:
                 continue
             if is_pipeline_run:
                 client.set_terminated(mlflow_run.info.run_id, "FINISHED" if run.is_success else "FAILED")
-            elif not run.is_success:  # after a success, MLflow is only slow to hear of it
+            elif not run.is_success:  # after a success, the upload is still in progress
                 client.set_terminated(mlflow_run.info.run_id, "KILLED")
 
 

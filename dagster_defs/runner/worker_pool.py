@@ -80,7 +80,7 @@ class _WorkerPool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:  # workers save nothing more: what they finished and their checkpoints are on disk
+        if kind is not None:  # nothing is lost: finished artifacts and checkpoints are on disk
             for worker in multiprocessing.active_children():
                 worker.terminate()
         self._executor.shutdown(cancel_futures=True)
@@ -135,7 +135,7 @@ def _initialize_worker(settings: Settings, tags: Mapping[str, str], events: "Que
 
     global _executor
     terminate_with_parent()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stage that is ended closes its runs first
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # lets a stage close its runs before it ends
     warnings.simplefilter("ignore", BetaWarning)
     warnings.simplefilter("ignore", PreviewWarning)
     settings.export()

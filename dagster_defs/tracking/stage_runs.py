@@ -103,7 +103,7 @@ class TrackingStore:
         if runs:
             run_id = str(runs[0].info.run_id)
             client.set_tag(run_id, "r1.resumed_in", pipeline_run)
-            client.set_tag(run_id, DAGSTER_RUN, tags[DAGSTER_RUN])  # whose end is now its own (`reap_dead_runs`)
+            client.set_tag(run_id, DAGSTER_RUN, tags[DAGSTER_RUN])  # `reap_dead_runs` ends both together
             client.update_run(run_id, status="RUNNING")
             return run_id
         run_tags = {
@@ -132,7 +132,7 @@ class TrackingStore:
         for note in sorted(self._pending_folder.iterdir()) if self._pending_folder.exists() else ():
             try:
                 pending = PendingUpload(note, "r")
-            except (BlockingIOError, FileNotFoundError):  # its stage is telling, or has told
+            except (BlockingIOError, FileNotFoundError):  # its stage is uploading, or has finished
                 continue
             with pending, self.best_effort("catch up", warn):
                 content = pending.read()

@@ -118,7 +118,9 @@ class MetricsUploader:
             self._open()
         self._started.set()
         while not self._stopping.wait(UPLOAD_PERIOD_S):
-            with self._tracking.best_effort("take metrics", lambda _: None):  # the rows stay in the file
+            with self._tracking.best_effort(
+                "take metrics", lambda _: None
+            ):  # rows stay in the file until the next attempt
                 self.upload()
         what, last, pending = self._last
         with pending, self._tracking.best_effort(what, self._warn):

@@ -90,7 +90,7 @@ def serve(settings: Settings, dagster: Address, mlflow: Address, *, automation: 
     except KeyboardInterrupt:
         console.print("stopping all servers")
     finally:
-        for server in reversed(servers.values()):  # a server that asks another ends before it
+        for server in reversed(servers.values()):  # clients stop before their servers
             _stop(server)
 
 

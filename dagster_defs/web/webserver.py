@@ -40,7 +40,7 @@ def serve_mlflow(host: str, port: int, origins: Sequence[str]) -> None:
     """
     os.environ["MLFLOW_SERVER_ALLOWED_HOSTS"] = ",".join(origin.partition("://")[2] for origin in origins)
     os.environ["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] = ",".join(origins)
-    from mlflow.server import ARTIFACT_ROOT_ENV_VAR, BACKEND_STORE_URI_ENV_VAR  # reads the two variables above
+    from mlflow.server import ARTIFACT_ROOT_ENV_VAR, BACKEND_STORE_URI_ENV_VAR  # the import reads both variables
 
     settings = Settings.from_environment()
     os.environ[BACKEND_STORE_URI_ENV_VAR] = settings.tracking_uri

@@ -43,7 +43,7 @@ def main(orchestrator: Orchestrator | None = None) -> None:
     except TyperException as error:
         fail(f"{error.format_message()} (see --help)", error.exit_code)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has closed it
+        sys.stderr.close()  # the reader of the output has closed the pipe
         raise SystemExit(1) from None
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]

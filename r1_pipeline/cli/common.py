@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # it takes square brackets for markup and leaves them out
+    rich_markup_mode=None,  # markup would swallow square brackets
     help="The DeepSeek-R1 recipe as one graph: run it, watch it, inspect the results.",
 )
 out = Console()
@@ -90,7 +90,7 @@ def silence_warnings() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
         os.environ["PYTHONWARNINGS"] = "ignore"
-        logging.getLogger().setLevel(logging.ERROR)  # Dagster's retries of a data base
+        logging.getLogger().setLevel(logging.ERROR)  # hides Dagster's retries of a database
         for package in ("dagster_defs", "r1_pipeline"):
             logging.getLogger(package).setLevel(logging.WARNING)
 

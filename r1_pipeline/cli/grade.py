@@ -155,7 +155,7 @@ class _Progress:
         if now - self._last_update < (0.2 if self._console.is_terminal else QUIET_PERIOD):
             return
         self._last_update = now
-        read = self._size if self._file.closed else self._file.tell()  # its reader closes it behind the last row
+        read = self._size if self._file.closed else self._file.tell()  # the reader closes the file after the last row
         if self._console.is_terminal:
             self.bars.update(self._bar, completed=read, tally=str(self._tally))
         else:

@@ -77,7 +77,7 @@ def screen_file(
             lost = loss_warning(result, texts)
     except R1Error:
         if not existed:
-            out.rmdir()  # a file that cannot be screened leaves nothing
+            out.rmdir()  # a failed screening leaves no directory
         raise
     if lost:
         say(f"warning: {lost}")

@@ -44,7 +44,7 @@ def write_rows(source: Path, proofs: Mapping[int, Proof], out: Path) -> None:
                 dropped.write(_line(reason, b"null"))
             elif number in proofs:
                 dropped.write(_line(asdict(proofs[number]), _json(row, form)))
-            else:  # a row of Parquet has no lines; it is copied below
+            else:  # Parquet rows have no raw bytes and are copied below
                 kept.write(_with_newline(row.raw))
                 continue
             dropped_rows.add(number)
