@@ -194,7 +194,7 @@ def test_rows_of_a_benchmark_that_cannot_be_read_are_named_too(source: Path, tmp
     assert told[20] == "test.jsonl: 10 more rows are unreadable"
     assert told[21].startswith("warning: 2 of 3 rows are dropped")
     against.write_text("{\n")
-    with pytest.raises(RecipeError, match=r"test\.jsonl has no row that can be read"):
+    with pytest.raises(RecipeError, match=r"test\.jsonl has no readable row"):
         screen_file(source, [against], [], tmp_path / "other", 1, told.append)
 
 

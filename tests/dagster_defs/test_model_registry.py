@@ -77,21 +77,21 @@ def test_gates_hold_for_persons_too(home: Path, monkeypatch: pytest.MonkeyPatch)
     settings, graph = smoke_settings(home), load_profile("smoke", 0).bound
     failure = run(settings, "r1_zero", [])
     assert failure is not None and "format_rate" in failure.reason
-    with pytest.raises(PromotionError, match="version 1 is the champion already"):
+    with pytest.raises(PromotionError, match="version 1 is already the champion"):
         promote(settings, graph, AssetName("r1_zero"), "please", who="ann", even_if_worse=False)
 
 
 def test_nothing_is_pruned_that_something_living_descends_from(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = smoke_settings(home)
-    assert retention.unneeded(settings, 0.0) == []
+    assert retention.prune_candidates(settings, 0.0) == []
     another_dev3(monkeypatch, 0.1)
     assert run(settings, DEV3, []) is None
-    assert retention.unneeded(settings, 0.0) == []  # version 1 is the champion
+    assert retention.prune_candidates(settings, 0.0) == []  # version 1 is the champion
     another_dev3(monkeypatch, 0.2)
     assert run(settings, DEV3, []) is None
-    loose = retention.unneeded(settings, 0.0)
+    loose = retention.prune_candidates(settings, 0.0)
     assert sorted(entry.name for entry in loose) == ["answers/dev3", "dev3", "evaluation/dev3"]
-    assert retention.unneeded(settings, 1.0) == []
+    assert retention.prune_candidates(settings, 1.0) == []
     assert retention.prune(settings, loose) == sum(entry.bytes for entry in loose)
     left = [peek_artifact(path.parent) for path in (home / "artifacts").glob("*/**/manifest.json")]
     for artifact in left:
@@ -103,4 +103,4 @@ def test_nothing_is_pruned_that_something_living_descends_from(home: Path, monke
 def test_what_another_seed_has_made_is_not_pruned_when_this_one_runs(home: Path) -> None:
     settings = smoke_settings(home)
     assert run(replace(settings, seed=1), "answers/base,evaluation/base", []) is None
-    assert retention.unneeded(settings, 0.0) == []
+    assert retention.prune_candidates(settings, 0.0) == []
