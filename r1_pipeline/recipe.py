@@ -25,7 +25,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def optional_inputs(self) -> frozenset[str] | None:
-        """Optional inputs of its verb that a node must have, and no others; None if the recipe does not decide."""
+        """Returns the optional inputs of its verb that a node must have; None if the recipe does not decide."""
         return None
 
 

@@ -31,6 +31,12 @@ HEAVY = (
     "vllm",
 )
 NUMBER = re.compile(r"\b(int|float)\b")
+UNIT = re.compile(
+    r"\b(number of|identifier|tokens?|rows?|sequences|requests|turns|pairs|seconds|bits|nats|share|scores?|accuracy"
+    r"|seed|weights?|temperature|mass|error|words)\b|\b(from|is) [01]\b|in [(\[]0, 1[)\]]",
+    re.IGNORECASE,
+)
+"""Words that say what a number counts or measures, and in which unit or range."""
 FIRST = re.compile(r"[A-Z`].*\.\s*$", re.DOTALL)
 """A first paragraph: it begins with a capital letter or a name, and ends with a full stop."""
 
@@ -150,3 +156,24 @@ def test_a_class_says_what_it_is_and_what_its_numbers_count(name: str) -> None:
 def test_a_constant_is_described(name: str) -> None:
     _, after = api_dump.definition(name)
     assert name not in set(undescribed(after[:2]))
+
+
+def numbers_described() -> Iterator[tuple[str, str]]:
+    """Yields the public number fields and number properties of the public classes, each with its description."""
+    for name in classes:
+        members = body(name)[1:]
+        for member, after in zip(members, [*members[1:], None], strict=True):
+            if not api_dump.is_public(member):
+                continue
+            if isinstance(member, ast.AnnAssign) and NUMBER.search(ast.unparse(member.annotation)):
+                assert isinstance(after, ast.Expr)
+                assert isinstance(after.value, ast.Constant)
+                yield f"{name}.{ast.unparse(member.target)}", str(after.value.value)
+            if isinstance(member, ast.FunctionDef) and member.returns and NUMBER.search(ast.unparse(member.returns)):
+                yield f"{name}.{member.name}", ast.get_docstring(member) or ""
+
+
+def test_a_number_says_what_it_counts_and_in_which_unit() -> None:
+    described = dict(numbers_described())
+    assert {"Completion.logprobs", "Corpus.tokens_by_domain", "Sampling.top_p"} <= described.keys()
+    assert [f"{name}: {text}" for name, text in described.items() if not UNIT.search(text)] == []

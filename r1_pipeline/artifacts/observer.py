@@ -29,7 +29,7 @@ class Observer:
         """Handles the successful end of a computation."""
 
     def failed(self, name: str, error: BaseException) -> None:
-        """The computation stopped with `error`; its scratch is kept."""
+        """Handles a computation that stopped with `error`; its scratch folder is kept."""
 
     def reused(self, artifact: Artifact) -> None:
         """Handles the reuse of a finished artifact."""

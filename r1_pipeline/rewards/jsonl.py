@@ -75,7 +75,7 @@ class BadLine(Record):
     """A line that says nothing that can be graded."""
 
     number: int
-    """Counted from 1."""
+    """Number of the row, from 1."""
     reason: str
 
 
@@ -83,10 +83,10 @@ class Graded(Record):
     """The verdict on one line."""
 
     id: str | int
-    """As the row has it."""
+    """Identifier that the row has."""
     outcome: Outcome
     score: float | None
-    """1.0 for correct, 0.0 for wrong, malformed and truncated, None for outcomes that say nothing about the answer."""
+    """Score: 1.0 for correct, 0.0 for wrong, malformed and truncated, None if the outcome does not judge the answer."""
     extracted: str | None
     detail: str
     seconds: float

@@ -46,23 +46,23 @@ class Rubric(Recipe):
     """Weights of the parts; a part of weight 0 is computed only if it is watched."""
 
     accuracy: float
-    """Of 1.0 for a correct answer; reasoning problems only."""
+    """Weight of 1.0 for a correct answer; for reasoning problems only."""
     format: float
-    """Of 1.0 for a well-formed reply; above about 0.2 the tiny model learns format and forgets arithmetic."""
+    """Weight of 1.0 for a well-formed reply; above about 0.2 the tiny model learns format and forgets arithmetic."""
     language: float
-    """Of the share of reasoning words in the problem's language (equation 7)."""
+    """Weight of the share of reasoning words in the problem's language (equation 7)."""
     preference: float
-    """Of the score of the reward models, as it stands; general problems only."""
+    """Weight of the reward models' score, not rescaled; for general problems only."""
     tags: Annotated[float, AddedField()] = 0.0
-    """Of the share of the template's tags that stand there once."""
+    """Weight of the share of the template's tags that occur exactly once."""
     repetition: Annotated[float, AddedField()] = 0.0
-    """Of minus the share of repeated n-grams."""
+    """Weight of minus the share of repeated n-grams."""
     overlong: Annotated[Overlong | None, AddedField()] = None
-    """Of the penalty in [-1, 0] for replies close to the limit of tokens."""
+    """Penalty in [-1, 0] for replies close to the limit of tokens, with its weight; None for no penalty."""
     others: Annotated[tuple[tuple[Annotated[str, AfterValidator(PARTS.valid)], float], ...], AddedField()] = ()
-    """(name, weight) of further parts (`PARTS`)."""
+    """Further parts (`PARTS`), each with its weight."""
     watched: tuple[Part, ...] = ()
-    """Parts that are measured and logged although they weigh nothing."""
+    """Parts that are measured and logged although their weight is 0."""
 
     def model_post_init(self, _: Any) -> None:
         if unknown := [part for part in self.watched if part not in BUILTIN_PARTS and part not in PARTS]:
