@@ -99,15 +99,17 @@ def test_ctrl_c_leaves_the_last_checkpoint(method: str, tiny: Path, whole: Draft
 
 
 def truncate(checkpoint: Path) -> None:
-    data = (checkpoint / "model.safetensors").read_bytes()
-    (checkpoint / "model.safetensors").write_bytes(data[: len(data) // 2])
+    (weights,) = checkpoint.glob("*model.safetensors")  # of the model, or of its adapters
+    data = weights.read_bytes()
+    weights.write_bytes(data[: len(data) // 2])
 
 
 def flip(name: str) -> Callable[[Path], None]:
     def change(checkpoint: Path) -> None:
-        data = bytearray((checkpoint / name).read_bytes())
+        (file,) = checkpoint.glob(name)
+        data = bytearray(file.read_bytes())
         data[len(data) // 2] ^= 1
-        (checkpoint / name).write_bytes(data)
+        file.write_bytes(data)
 
     return change
 
@@ -122,7 +124,7 @@ def empty(name: str) -> Callable[[Path], None]:
 
 CORRUPTIONS: dict[str, Callable[[Path], None]] = {
     "weights truncated": truncate,
-    "weights flipped": flip("model.safetensors"),
+    "weights flipped": flip("*model.safetensors"),
     "optimizer flipped": flip("optimizer.pt"),
     "state flipped": flip("trainer_state.json"),
     "checksums flipped": flip("seal.json"),
