@@ -1,19 +1,19 @@
-"""This module finds where the final answer stands in the final part of a reply, by one of two rules.
+"""This module extracts the final answer from the final part of a reply, by one of two rules.
 
 `strict` is the rule of training and curation:
-1. If there is a `\\boxed{…}` (or `\\fbox`) with something in it: the content of the box. Several must agree.
-2. Else, if a marker occurs (`answer:`, `answer is`, `答案：`, `答案是`, `【答案】`, `答：`, `####`): the rest of its
-   line, or what lies before the next marker; several must agree. Plain words behind `answer is` ("consistent") and
-   headings behind `####` are no answer where another marker has one.
-3. Else, if the whole text is one line of at most 300 characters: that line.
-`lenient`, for evaluation and for what other people's models said, looks in the same places, and in the closing
-sentence of a longer text; of a sentence it takes the one formula, number or letter (`sentence_answer`), never one of
-two.
+1. If the text has a non-empty `\\boxed{…}` (or `\\fbox`), the answer is the content of the box. Several must agree.
+2. Else, if a marker occurs (`answer:`, `answer is`, `答案：`, `答案是`, `【答案】`, `答：`, `####`), the answer is the
+   rest of its line, or the text before the next marker; several must agree. Plain words after `answer is`
+   ("consistent") and headings after `####` do not count where another marker has an answer.
+3. Else, if the whole text is one line of at most 300 characters, the answer is that line.
+`lenient` is the rule of evaluation and of replies from other models. It looks in the same places, and in the closing
+sentence of a longer text; from a sentence it takes the only formula, number or letter (`sentence_answer`), and none if
+there are two.
 
-Where the reference is the letter of an option, a box, line or sentence without any letter is working, not an answer.
-Otherwise, and where a box is never closed or all are empty, there is no answer, and the reply is malformed. "The last
-number" is never taken: it rewards listing candidates. The reasoning is not looked at (`data.templates.split_reply`
-cuts it off). What "agree" means is the verifier's to say: its own normal form.
+Where the reference is an option letter, a box, line or sentence without any letter counts as working, not as an
+answer. In all other cases, and where a box is never closed or all boxes are empty, there is no answer, and the reply
+is malformed. "The last number" is never taken, because that would reward listing candidates. The reasoning is ignored
+(`data.templates.split_reply` cuts it off). Two answers agree if the verifier's normal form is the same for both.
 """
 
 import re
@@ -26,7 +26,7 @@ from r1_pipeline.rewards.answer_cleanup import clean_answer
 from r1_pipeline.rewards.sentence_answer import MAX_LINE, closing_answer, lettered, stated
 
 Rule = Literal["strict", "lenient"]
-"""The rule that finds the answer; its name is part of the identity of every verifier that follows it."""
+"""The name of the extraction rule; it is part of the identity of every verifier that uses it."""
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
@@ -40,7 +40,7 @@ _LOOSE_MARKER = re.compile(
     r"^(?:[^\w\n]|_)*(?:the\s+)?(?:final\s+)?answers?\b[*_ ]*[=-]?(?=\s*(?:\$|\\[(\[]|[\d(+-]|\n))",
     re.IGNORECASE | re.MULTILINE,
 )
-"""A line that begins with "Answer", or a heading, and no colon; for the lenient rule."""
+"""A line or heading that begins with "Answer" and has no colon; used by the lenient rule only."""
 _DISPLAYED = re.compile(r"[\s*_]*(?:\$\$(.{1,4000}?)\$\$|\\\[(.{1,4000}?)\\\])", re.DOTALL)
 _SAYS = re.compile(r"[^\s*_#>$=-]")
 _VALUE = re.compile(r"[\d\\$=<>^+*/|{}()\[\]∞√π]")
@@ -48,25 +48,27 @@ _HEADING = re.compile(r"[\s*_#]*(?:\d{1,2}[.):]\s*)?[^\W\d_]{2}")
 _SIGN_OFF = re.compile(r"\bI hope (?:it|this|that) (?:is correct|helps)", re.IGNORECASE)
 _BLANK_BOX = re.compile(r"(?:\s|\\phantom\{[^{}]*\}|\\q?quad|\\[,;: ]|_)*")
 MAX_ANSWER = 20_000
-"""Longest answer, in characters, that is looked at: a set of a few thousand numbers."""
+"""The length, in characters, of the longest answer that is considered: a set of a few thousand numbers."""
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """`answer` is None exactly when there is none; `detail` then says why."""
+    """The result of an extraction: `answer` is None exactly when there is none, and `detail` then says why."""
 
     answer: str | None
     detail: str
 
 
 def boxes(text: str) -> list[str | None]:
-    """Returns the contents of every outermost `\\boxed{…}`, braces matched, in linear time; None for one that is not
-    closed in `MAX_ANSWER` characters, and nothing is looked for behind it."""
+    """Returns the content of every outermost `\\boxed{…}`, with braces matched, in linear time.
+
+    A box that is not closed within `MAX_ANSWER` characters is None and ends the list.
+    """
     return [content for _, _, content in box_spans(text)]
 
 
 def box_spans(text: str) -> list[tuple[int, int, str | None]]:
-    """Returns (start, end, content) of every outermost box; see `boxes`."""
+    """Returns the start, end and content of every outermost box; see `boxes`."""
     found: list[tuple[int, int, str | None]] = []
     end = 0
     for box in _BOX.finditer(text):
@@ -85,14 +87,14 @@ def box_spans(text: str) -> list[tuple[int, int, str | None]]:
 
 
 def filled(contents: list[str | None]) -> list[str]:
-    """Returns the contents of boxes that hold something."""
+    """Returns the contents of the boxes that are not empty."""
     return [content for content in contents if content is not None and not _BLANK_BOX.fullmatch(content)]
 
 
 def final_answer(final: str, form: Callable[[str], str], rule: Rule = "strict", *, letter: bool = False) -> Extracted:
-    """Returns the answer in the final part of a reply, by the rule; answers agree if `form` makes the same of them.
+    """Extracts the answer from the final part of a reply; answers agree if `form` returns the same for them.
 
-    `letter`: the reference is the letter of an option.
+    `letter` says that the reference is an option letter.
     """
     found = boxes(final)
     if None in found:
@@ -114,18 +116,18 @@ def final_answer(final: str, form: Callable[[str], str], rule: Rule = "strict", 
 
 
 def _answers(final: str, boxed: list[str], rule: Rule, letter: bool) -> list[str]:
-    """Returns what the first place has that has an answer: boxes, markers, the line or the closing sentence."""
+    """Returns the answers of the first place that has any: boxes, markers, the line or the closing sentence."""
     if boxed and not letter:
         return boxed
     marked = marked_answers(final, loose=rule == "lenient")
     if rule == "lenient":
-        of_boxes = [stated(each, letter=True) for each in boxed]
-        if any(of_boxes):  # the others are answers that differ
-            return [said or each for said, each in zip(of_boxes, boxed, strict=True)]
-        said = [answer for each in marked if (answer := stated(each, letter=letter)) is not None]
-        if not said and (answer := closing_answer(_without_sign_off(final), letter=letter)) is not None:
-            said = [answer]
-        return said or boxed
+        letters = [stated(content, letter=True) for content in boxed]
+        if any(letters):  # the other boxes count as different answers
+            return [option or content for option, content in zip(letters, boxed, strict=True)]
+        answers = [answer for piece in marked if (answer := stated(piece, letter=letter)) is not None]
+        if not answers and (answer := closing_answer(_without_sign_off(final), letter=letter)) is not None:
+            answers = [answer]
+        return answers or boxed
     line = final.strip()
     lines = [] if "\n" in line or len(line) > MAX_LINE else [_without_sign_off(line)]
     places = [boxed, marked, lines]
@@ -134,7 +136,10 @@ def _answers(final: str, boxed: list[str], rule: Rule, letter: bool) -> list[str
 
 
 def marked_answers(text: str, *, loose: bool = False) -> list[str]:
-    """Returns what follows the markers of a text, in order; `loose`: also a line that begins with "Answer" alone."""
+    """Returns the text after each answer marker, in order.
+
+    `loose` also accepts a line that begins with "Answer" without a colon, where there is no other marker.
+    """
     marks = list(_MARKER.finditer(text))
     if loose and not marks:
         marks = list(_LOOSE_MARKER.finditer(text))
@@ -153,14 +158,14 @@ def marked_answers(text: str, *, loose: bool = False) -> list[str]:
 
 
 def _first_line(rest: str) -> str:
-    """Returns the displayed formula at the beginning, or the first line that says anything."""
+    """Returns the displayed formula at the beginning, or the first line that is not blank."""
     if displayed := _DISPLAYED.match(rest):
         return displayed[1] or displayed[2]
     return next((line for line in rest.split("\n") if _SAYS.search(line)), "")
 
 
 def _runs_on(rest: str, piece: str) -> bool:
-    """Returns True where a marker only leads to the next one: `Answer: The answer is 5`, `#### Answer: 5`."""
+    """Returns True if a marker only introduces the next one: `Answer: The answer is 5`, `#### Answer: 5`."""
     if not piece:
         return True
     return "\n" not in rest and not _VALUE.search(rest) and re.search(r"[.!?。！？]", rest) is None and _wordy(rest)

@@ -1,19 +1,20 @@
-"""Code: does the program pass all hidden tests? It runs in a sandbox; the judging happens here, outside.
+"""This module grades programs: an answer is correct if its program passes all hidden tests.
 
-Where the program stands in a reply: `program_extraction`. What passes:
+The program runs in a sandbox; its results are compared here, outside the sandbox. `program_extraction` finds the
+program in a reply. A test passes by its kind:
 
-    call    the returned JSON value equals the expected one, types included, both ways: true is not 1, 1 is not 1.0,
-            a tuple is not a list, NaN equals nothing
-    stdin   exit code 0 and the expected lines; white space at their ends and empty lines at the end do not count, only
-            a line feed ends a line, and nothing is rounded
+    call    the returned JSON value equals the expected one in value and type: true is not 1, 1 is not 1.0, a tuple is
+            not a list, NaN equals nothing
+    stdin   the exit code is 0 and the output has the expected lines; trailing white space and trailing empty lines do
+            not count, only a line feed ends a line, and nothing is rounded
     unit    the test runs to its end
 
-A test of the first two kinds may declare a tolerance: numbers that have a point then count as equal within it,
-absolutely or relative to the expected one, and words of a line are told apart by blanks. Integers may have any length.
+A test of the first two kinds may declare a tolerance: numbers with a decimal point are then equal within it, absolutely
+or relative to the expected number, and white space separates the words of a line. Integers may have any length.
 
-Exceptions, early exits, broken syntax, and the limits of time, memory and output are `wrong`; a lost runner is
-`grader_error`; a test that makes no sense, or whose prelude fails, is `ungradable`. The detail says how each test went,
-never what it expected. Not covered: problems with several right outputs, speed beyond the limit of a test.
+Exceptions, early exits, syntax errors, and exceeded limits of time, memory or output are `wrong`; a lost runner is
+`grader_error`; an invalid test, or one whose prelude fails, is `ungradable`. The detail says how each test ended, never
+what it expected. Not covered: problems with several correct outputs, and speed beyond a test's time limit.
 """
 
 import json
@@ -35,18 +36,21 @@ _BLANKS = re.compile(r"[ \t]+")
 
 
 class Digits(str):
-    """An integer of JSON as it is written. To read a long one takes time that grows with the square of its length."""
+    """A JSON integer kept as its digits, because parsing a long one takes time quadratic in its length."""
 
     __slots__ = ()
 
 
 def _value_of(text: str) -> Any:
-    """A JSON value whose integers are `Digits`; raises `ValueError`, or `RecursionError` where it is too deep."""
+    """Parses JSON with integers as `Digits`; raises `ValueError`, or `RecursionError` if it is nested too deeply."""
     return json.loads(text, parse_int=lambda digits: Digits("0" if digits == "-0" else digits))
 
 
 def strictly_equal(left: Any, right: Any, tolerance: float | None) -> bool:
-    """Equality of JSON values in which types count too, and NaN equals nothing; `right` is the expected one."""
+    """Returns True if two JSON values are equal in value and type; NaN equals nothing, and `right` is expected.
+
+    With a `tolerance`, a float may differ from the expected number by it, absolutely or relative to that number.
+    """
     if tolerance is not None and float in (type(left), type(right)) and {type(left), type(right)} <= {float, Digits}:
         return _close(float(left), float(right), tolerance)
     if type(left) is not type(right):
@@ -61,12 +65,12 @@ def strictly_equal(left: Any, right: Any, tolerance: float | None) -> bool:
 
 
 def _close(number: float, expected: float, tolerance: float) -> bool:
-    """NaN is close to nothing, and so are infinities: their difference is no number."""
+    """Returns True if a number is within the tolerance; False for NaN and infinities, whose difference is NaN."""
     return abs(number - expected) <= tolerance * max(1.0, abs(expected))
 
 
 def words_equal(word: str, expected: str, tolerance: float) -> bool:
-    """Equality of words of standard output, where numbers may be off by the tolerance unless both are whole."""
+    """Returns True if two words of output are equal; numbers may differ by the tolerance unless both are integers."""
     if word == expected:
         return True
     numbers = _NUMBER.fullmatch(word) and _NUMBER.fullmatch(expected)
@@ -76,7 +80,7 @@ def words_equal(word: str, expected: str, tolerance: float) -> bool:
 
 
 def lines_equal(output: str, expected: str, tolerance: float | None) -> bool:
-    """Equality of texts by the lines that count."""
+    """Returns True if two texts have equal lines, apart from trailing white space and trailing empty lines."""
     pairs = lines_of(output), lines_of(expected)
     if tolerance is None:
         return pairs[0] == pairs[1]
@@ -87,7 +91,7 @@ def lines_equal(output: str, expected: str, tolerance: float | None) -> bool:
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines that count: no white space at their ends, no empty ones at the end."""
+    """Returns the lines of a text without trailing white space and without trailing empty lines."""
     lines = [line.rstrip(" \t\r") for line in text.split("\n")]
     while lines and not lines[-1]:
         lines.pop()
@@ -95,7 +99,7 @@ def lines_of(text: str) -> list[str]:
 
 
 def fault_of(tests: Sequence[TestCase]) -> str | None:
-    """Why these tests cannot judge anything; None if they can."""
+    """Returns the reason why these tests cannot be used, or None if they can."""
     if not tests:
         return "the problem has no tests"
     for number, test in enumerate(tests, 1):
@@ -119,7 +123,7 @@ def _is_expected(test: TestCase, output: str) -> bool:
             try:
                 return strictly_equal(_value_of(output), _value_of(test.expected), test.tolerance)
             except (ValueError, RecursionError):
-                return False  # not JSON, too deep or too long: nothing a test expects
+                return False  # not JSON, or nested too deeply: no test expects that
         case "stdin":
             return lines_equal(output, test.expected, test.tolerance)
         case "unit":
@@ -133,18 +137,18 @@ def _fate(test: TestCase, run: TestRun) -> str:
 
 
 def _run_alike(test: TestCase) -> tuple[str, str, float, str | None]:
-    """Neighbours for which this is the same are put to the program in one run."""
+    """Returns the key of a run: consecutive tests with the same key go to the program in one run."""
     return test.kind, test.function, test.limit_s, test.prelude
 
 
 def _tally(fates: Iterable[str]) -> str:
-    """`passed x3, wrong, passed`: every test, in order."""
+    """Returns the outcome of every test in order, run-length encoded: `passed x3, wrong, passed`."""
     counted = [(fate, len(list(same))) for fate, same in groupby(fates)]
     return ", ".join(fate if count == 1 else f"{fate} x{count}" for fate, count in counted)
 
 
 class CodeVerifier:
-    """See the module."""
+    """Grades programs by their hidden tests; see the module's docstring for the rules."""
 
     name = "code"
 
@@ -153,15 +157,15 @@ class CodeVerifier:
 
     @property
     def version(self) -> str:
-        """Rules, interpreter, compiler and limits."""
+        """The version of the rules and the runner's identity: interpreter, compiler and limits."""
         return f"{_RULES}+{self._runner.identity}"
 
     def close(self) -> None:
-        """End the runner's processes."""
+        """Ends the runner's processes."""
         self._runner.close()
 
     def judge(self, problem: Problem, final: str) -> Verdict:
-        """The verdict on the final part of a reply. Raises `GraderError` where programs cannot be run safely."""
+        """Judges the program in the final part of a reply; raises `GraderError` if programs cannot run safely."""
         if fault := fault_of(problem.tests):
             return verdict(self, Outcome.UNGRADABLE, fault)
         program = extract_program(final)
@@ -171,8 +175,8 @@ class CodeVerifier:
         reasons: list[str] = []
         for (kind, function, limit_s, prelude), group in groupby(problem.tests, _run_alike):
             tests = list(group)
-            posed = program.model_copy(update={"prelude": prelude or ""})
-            run = self._run(posed, kind, function, [test.given for test in tests], limit_s)
+            prepared = program.model_copy(update={"prelude": prelude or ""})
+            run = self._run(prepared, kind, function, [test.given for test in tests], limit_s)
             if run.status == "runner_failed":
                 return verdict(self, Outcome.GRADER_ERROR, run.detail, program.source)
             if run.status == "not_prepared":

@@ -1,9 +1,9 @@
-"""Format: the whole reply has the form of its template, nothing before, between or after.
+"""This module checks the format of a reply: the whole text must match its template, with nothing else around it.
 
-`zero`: `<think>R</think> <answer>A</answer>`; `chat`: `<think>R</think>S`. R, A and S are not blank and hold no
-tag of either kind, also none in other case or spacing: repeated, nested and stray tags are not well formed.
-Only blanks may stand around the whole and between the two parts of `zero`. Where the prompt has opened `<think>`
-already, trainers hand over a reply without it (trl issue 6966): `whole_reply` puts it back before anything is judged.
+The templates are `zero`, `<think>R</think> <answer>A</answer>` (paper, table 1), and `chat`, `<think>R</think>S`. R, A
+and S are not blank and contain no tag of either kind, in any case or spacing: repeated, nested and stray tags are
+malformed. Only white space may surround the whole and separate the two parts of `zero`. If the prompt already opens
+`<think>`, trainers pass a reply without it (TRL issue 6966): `whole_reply` restores it before the reply is judged.
 """
 
 import re
@@ -15,16 +15,16 @@ _EMPTY_THINK = re.compile(rf"{THINK_OPEN}\s*{THINK_CLOSE}")
 
 
 def whole_reply(prompt: str, sampled: str) -> str:
-    """What was sampled after `prompt`, with the opening tag if the prompt ends in it."""
+    """Returns the sampled text, preceded by the opening think tag if the prompt ends with it."""
     return THINK_OPEN + sampled if prompt.rstrip().endswith(THINK_OPEN) else sampled
 
 
 def is_well_formed(template: TemplateName, text: str) -> bool:
-    """Whether the whole text, blanks around it aside, has the form of the template."""
+    """Returns True if the whole text, apart from surrounding white space, matches the template."""
     stripped, form = text.strip(), FORMS[template]
     return _TAG_LIKE.findall(stripped) == list(form.tags) and form.whole.fullmatch(stripped) is not None
 
 
 def empty_think(text: str) -> bool:
-    """Whether the reasoning was skipped: think tags with nothing but blanks between them."""
+    """Returns True if the reasoning was skipped, with only white space between the think tags."""
     return _EMPTY_THINK.search(text) is not None

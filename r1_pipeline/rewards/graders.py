@@ -1,7 +1,7 @@
-"""Which verifiers there are, and the grader that has those of all domains.
+"""The registry of verifiers, and the grader that has the verifiers of all domains.
 
-To add one: a module with `name`, `version`, `judge`, `close`, and an entry in `VERIFIERS`, here or in a recipe file; a
-domain names its verifier (`records.DOMAINS`), and a source or problem may name another.
+A new verifier is a module with `name`, `version`, `judge` and `close`, and an entry in `VERIFIERS`, here or in a recipe
+file. A domain names its verifier (`records.DOMAINS`); a source or a problem may name another.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,19 +27,21 @@ VERIFIERS: Registry[Callable[[Runtime, Rule], Verifier]] = Registry(
         "keywords": lambda _, __: KeywordsVerifier(max_words=60),
     },
 )
-"""Every verifier, by the name that domains and problems use, opened for a runtime and a rule of extraction; a recipe
-file may add its own."""
+"""Constructors of verifiers, which take a runtime and an extraction rule, by the name that domains and problems use.
+
+A recipe file may add its own.
+"""
 
 
 def default_grader(runtime: Runtime, rule: Rule = "strict") -> Grader:
     """Opens a grader with the verifiers of all domains, with `runtime.threads` children each where they need children.
 
-    `rule` says how mathematics and letters find the answer of a reply (`answer_extraction`); training and curation are
-    strict. Its verdicts are the accuracy reward (paper, section B.3.1). Use it in a `with` block, which ends the
-    children.
+    `rule` is the extraction rule for mathematics and option letters (`answer_extraction`); training and curation use
+    the strict one. The grader's verdicts are the accuracy reward (paper, section B.3.1). Use the grader in a `with`
+    block, which ends the children.
 
-    Raises `UnknownNameError` for a domain whose verifier does not exist; a child is started, and may raise
-    `GraderError`, when an answer first needs it.
+    Raises `UnknownNameError` for a domain whose verifier does not exist. A child starts when an answer first needs it,
+    and that call raises `GraderError` if the child cannot start.
     """
     names = dict.fromkeys(domain.verifier for domain in DOMAINS.values())
     verifiers = {name: VERIFIERS[name](runtime, rule) for name in names}
@@ -47,13 +49,18 @@ def default_grader(runtime: Runtime, rule: Rule = "strict") -> Grader:
 
 
 def grader_identity(domains: Iterable[Domain], *problems: ProblemSet, rule: Rule = "strict") -> dict[str, str]:
-    """`verifier.DOMAIN` -> `name@version` of the verifiers that judge these domains, and of those that rows of
-    `problems` name themselves."""
+    """Returns the identities of the verifiers of these domains and of those that rows of `problems` name.
+
+    The keys are `verifier.DOMAIN` and `verifier.NAME`, the values `name@version`.
+    """
     return verifier_identity(domains, (name for each in problems for name in each.verifiers), rule)
 
 
 def verifier_identity(domains: Iterable[Domain], named: Iterable[str], rule: Rule = "strict") -> dict[str, str]:
-    """`verifier.DOMAIN` and `verifier.NAME` -> `name@version`, without judging anything."""
+    """Returns `name@version` by `verifier.DOMAIN` and `verifier.NAME`; judges nothing.
+
+    Raises `UnknownNameError` for a name that `VERIFIERS` does not have.
+    """
     with default_grader(Runtime(), rule) as grader:
         by_domain = {f"verifier.{domain}": grader.identity_of(DOMAINS[domain].verifier) for domain in sorted(domains)}
         return by_domain | {f"verifier.{name}": grader.identity_of(name) for name in sorted(set(named))}

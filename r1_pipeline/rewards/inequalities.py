@@ -1,8 +1,9 @@
-"""Inequalities as the intervals that they describe: `1 < x \\le 2` is (1, 2], `x < 1 or x > 2` a union.
+"""This module rewrites inequalities as intervals: `1 < x \\le 2` is (1, 2], and `x < 1 or x > 2` is a union.
 
-"and" and "or" are one thing in the normal form (`latex.normal`): two half-lines that overlap mean their intersection,
-two that do not their union, since nobody says "the whole line" or "nothing" that way. Ends are compared only where they
-are literal numbers. Not covered: two unknowns, products of signs, anything that has to be solved.
+The normal form (`latex.normal`) does not distinguish "and" from "or": two half-lines that overlap mean their
+intersection, and two that do not mean their union, since nobody writes the whole line or the empty set that way. Ends
+are compared only if they are literal numbers. Not covered: two unknowns, products of signs, and inequalities that have
+to be solved.
 """
 
 import re
@@ -19,24 +20,28 @@ _ALL = "(-\\infty, \\infty)"
 
 @dataclass(frozen=True)
 class Relation:
-    """What an inequality says of `name`; an end that is None is infinite."""
+    """An inequality as bounds on the unknown `name`; an end that is None is infinite."""
 
     name: str
     low: str | None
     high: str | None
     left: str
-    """`(` or `[`."""
+    """The left bracket: `(` or `[`."""
     right: str
+    """The right bracket: `)` or `]`."""
 
     @property
     def interval(self) -> str:
-        """The same as an interval."""
+        """The inequality in interval notation."""
         low, high = self.low or "-\\infty", self.high or "\\infty"
         return f"{self.left}{low}, {high}{self.right}"
 
 
 def interval(text: str) -> tuple[str, str] | None:
-    """(name, interval or union) of a normal form that is made of inequalities, or is the real line; None for others."""
+    """Returns the unknown, and the interval or union, of a normal form made of inequalities; None for other text.
+
+    The real line itself has the unknown "".
+    """
     if _LINE.fullmatch(text):
         return "", _ALL
     relations = [_relation(each) for each in listed(text)[1]] if _SIGN.search(text) else [None]
@@ -49,7 +54,7 @@ def interval(text: str) -> tuple[str, str] | None:
 
 
 def _relation(text: str) -> Relation | None:
-    """One inequality, or a chain of two that point the same way."""
+    """Parses one inequality, or a chain of two in the same direction; None for other text."""
     signs, sides = _SIGN.findall(text), [side.strip() for side in _SIGN.split(text)]
     if not 1 <= len(signs) <= 2 or not all(sides) or "=" in text:
         return None
@@ -57,17 +62,17 @@ def _relation(text: str) -> Relation | None:
         signs, sides = [{">": "<", "\\ge": "\\le"}[sign] for sign in reversed(signs)], sides[::-1]
     if not all(sign in ("<", "\\le") for sign in signs):
         return None
-    at = 1 if len(signs) == 2 else next((place for place, side in enumerate(sides) if _NAME.fullmatch(side)), 2)
-    if at == 2 or not _NAME.fullmatch(sides[at]):
+    middle = 1 if len(signs) == 2 else next((place for place, side in enumerate(sides) if _NAME.fullmatch(side)), 2)
+    if middle == 2 or not _NAME.fullmatch(sides[middle]):
         return None
-    low, high = sides[at - 1] if at else None, sides[at + 1] if at + 1 < len(sides) else None
-    left = "[" if low is not None and signs[at - 1] == "\\le" else "("
-    right = "]" if high is not None and signs[at] == "\\le" else ")"
-    return Relation(sides[at], low, high, left, right)
+    low, high = sides[middle - 1] if middle else None, sides[middle + 1] if middle + 1 < len(sides) else None
+    left = "[" if low is not None and signs[middle - 1] == "\\le" else "("
+    right = "]" if high is not None and signs[middle] == "\\le" else ")"
+    return Relation(sides[middle], low, high, left, right)
 
 
 def _joined(one: Relation, other: Relation) -> Relation | None:
-    """Two half-lines that point at each other and overlap, as one interval."""
+    """Joins two half-lines in opposite directions that overlap into one interval; None for others."""
     above, below = (one, other) if one.low is not None else (other, one)
     if above.low is None or below.high is None or above.high is not None or below.low is not None:
         return None

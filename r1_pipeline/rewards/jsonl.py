@@ -1,13 +1,13 @@
-"""Grading anybody's answers: what a line of a file says, and verdicts in the order of the lines, many judged at once.
+"""This module grades JSON lines: it parses each row, judges several rows at once and yields verdicts in their order.
 
-    {"id", "domain", "answer", "reference", "tests", "language", "question"}  a row; id, domain and answer must be
-    there, other keys are ignored, null says the same as no key
-    {"id", "outcome", "score", "extracted", "detail", "seconds"}              what comes out
+    {"id", "domain", "answer", "reference", "tests", "language", "question"}  an input row; `id`, `domain` and `answer`
+    are required, other keys are ignored, and null means that the key is absent
+    {"id", "outcome", "score", "extracted", "detail", "seconds"}              an output row
 
-`answer` is all that a model said, `domain` one of the grader's or `choice`. Where the final part stands: in `<answer>`
-tags where there are any, else after the last `</think>`, else it is all of it; the rest is the verifier's rule.
-A line that cannot be read is a `BadLine` and stops nothing. Memory is bounded by the lines that are being judged.
-Not covered: files, interruptions, progress (`r1_pipeline.cli.grade`).
+`answer` is the whole reply of a model, and `domain` a domain of the grader or `choice`. The final part of a reply is
+the text in its `<answer>` tags if it has any, else the text after the last `</think>`, else the whole reply; the
+verifier then extracts the answer from it. A line that cannot be read becomes a `BadLine`, and grading continues.
+Memory is bounded by the lines in progress. Not covered: files, interruptions, progress (`r1_pipeline.cli.grade`).
 """
 
 import time
@@ -26,13 +26,13 @@ from r1_pipeline.rewards.verifier import Grader, template_of
 from r1_pipeline.settings.threads import in_order
 
 _AHEAD = 64
-"""Lines that are read ahead for each worker."""
+"""The number of lines that are read ahead for each worker."""
 _AHEAD_BYTES = 64 << 20
-"""Bytes that are read ahead by all, at most, and one line."""
+"""The number of bytes that all workers together read ahead, at most, plus one line."""
 
 
 def _written(value: Any) -> Any:
-    """Returns numbers, and lists of numbers and texts, as the text that data sets mean by them."""
+    """Returns a number, or a list of numbers and texts, as text; any other value unchanged."""
     if isinstance(value, list) and all(isinstance(each, str | int | float) for each in value):
         return ", ".join(str(_written(each)) for each in value)
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
@@ -53,11 +53,11 @@ class Line(Record):
     tests: tuple[TestCase, ...] = ()
     language: Language = "en"
     question: str = ""
-    """Decides what a percent sign or a number base means (`rewards.maths`)."""
+    """The question; it decides what a percent sign or a number base means (`rewards.maths`)."""
 
     @property
     def problem(self) -> Problem:
-        """The question behind the line, as verifiers want it."""
+        """The line as the `Problem` that verifiers take."""
         domain: Domain = "stem" if self.domain == "choice" else self.domain
         return Problem(
             id=problem_id(self.question, self.reference, self.tests, domain),
@@ -72,29 +72,30 @@ class Line(Record):
 
 
 class BadLine(Record):
-    """A line that says nothing that can be graded."""
+    """A line that cannot be graded."""
 
     number: int
-    """Number of the row, from 1."""
+    """The line's number in the file, counted from 1."""
     reason: str
+    """The first fault of the line."""
 
 
 class Graded(Record):
     """The verdict on one line."""
 
     id: str | int
-    """Identifier that the row has."""
+    """The row's own id."""
     outcome: Outcome
     score: float | None
-    """Score: 1.0 for correct, 0.0 for wrong, malformed and truncated, None if the outcome does not judge the answer."""
+    """The score: 1.0 for correct; 0.0 for wrong, malformed and truncated; None for all other outcomes."""
     extracted: str | None
     detail: str
     seconds: float
-    """Wall time of judging, in seconds."""
+    """The wall time of judging, in seconds."""
 
 
 def read_lines(rows: Iterable[Row | Broken]) -> Iterator[tuple[int, Line | BadLine]]:
-    """Every row as its size in bytes, about, and the answer that it holds or why it holds none."""
+    """Yields the approximate size of each row in bytes, and its parsed line, or a `BadLine` with the reason."""
     for row in rows:
         if isinstance(row, Broken):
             yield 0, BadLine(number=row.line, reason=row.fault)
@@ -103,7 +104,7 @@ def read_lines(rows: Iterable[Row | Broken]) -> Iterator[tuple[int, Line | BadLi
 
 
 def parse(number: int, columns: Mapping[str, Any]) -> Line | BadLine:
-    """The answer that a row holds, or why it holds none."""
+    """Returns the parsed row, or a `BadLine` with the first fault; `number` counts rows from 1."""
     try:
         return Line.model_validate({name: value for name, value in columns.items() if value is not None})
     except ValidationError as error:
@@ -115,7 +116,10 @@ def parse(number: int, columns: Mapping[str, Any]) -> Line | BadLine:
 def grade_lines(
     grader: Grader, lines: Iterable[tuple[int, Line | BadLine]], workers: int
 ) -> Iterator[Graded | BadLine]:
-    """What becomes of each line, in order. Raises `GraderError` where nothing can be judged on this machine."""
+    """Yields the verdict on each line in order, or the `BadLine` itself, with `workers` lines judged at once.
+
+    Raises `GraderError` if this machine cannot grade, for example without a sandbox for programs.
+    """
 
     def judged(sized: tuple[int, Line | BadLine]) -> Graded | BadLine:
         line = sized[1]
@@ -129,11 +133,11 @@ def grade_rows(
 ) -> Iterator[Graded | BadLine]:
     """Judges answers as `r1 grade` does and yields, in order, a `Graded` or a `BadLine` for each row.
 
-    Each of `rows` has `id`, `domain`, `answer` and, as its domain needs, `reference`, `tests`, `language` and
-    `question`, as lines of a file have them. `workers` answers are judged at once. `rule` says how an answer is found:
-    "strict" as in training, or "lenient". The children that judge end with the iteration.
+    Each row has `id`, `domain`, `answer` and, depending on its domain, `reference`, `tests`, `language` and `question`,
+    like a line of a file. `workers` answers are judged at once. `rule` is the extraction rule: "strict" as in training,
+    or "lenient". The grading processes end with the iteration.
 
-    Raises `GraderError` where nothing can be judged on this machine.
+    Raises `GraderError` if this machine cannot grade, for example without a sandbox for programs.
     """
     with default_grader(Runtime(threads=workers), rule) as grader:
         yield from grade_lines(grader, ((len(str(row)), parse(n, row)) for n, row in enumerate(rows, 1)), workers)

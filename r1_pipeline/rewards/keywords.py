@@ -1,9 +1,9 @@
-"""General replies at toy scale: all required words present, and the reply not padded until they are.
+"""This module grades general replies of the toy world: all required words are present, and the reply is not padded.
 
-The reference is a comma-separated list. A required word matches whole words without regard to case; one in Chinese
-characters matches anywhere. A reply of more than `max_words` words (`data.language_id`) is wrong whatever it says.
-A problem without a reference has nothing to compare with: its replies are `unreferenced`, whatever they say.
-For evaluation only: in training, general replies are scored by reward models (`preference`).
+The reference is a comma-separated list. A required word matches whole words in any case; a word of Chinese characters
+matches anywhere. A reply of more than `max_words` words (`data.language_id`) is always wrong. Replies to a problem
+without a reference are always `unreferenced`. This verifier serves evaluation only: in training, reward models score
+general replies (`preference`).
 """
 
 import re
@@ -14,14 +14,14 @@ from r1_pipeline.rewards.verifier import verdict
 
 
 def present(word: str, text: str) -> bool:
-    """Whether `text` has `word`, both in one case: as whole words, or anywhere where it is not ASCII."""
+    """Returns True if `text` has `word` as a whole word, or anywhere if it is not ASCII; both are in one case."""
     if word.isascii():
         return re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])", text) is not None
     return word in text
 
 
 class KeywordsVerifier:
-    """See the module."""
+    """Grades replies by their required words; see the module's docstring for the rules."""
 
     name = "keywords"
 
@@ -30,7 +30,7 @@ class KeywordsVerifier:
         self.version = f"3+max_words-{max_words}"
 
     def judge(self, problem: Problem, final: str) -> Verdict:
-        """The verdict on the final part of a reply."""
+        """Judges the final part of a reply."""
         if problem.answer is None:
             return verdict(self, Outcome.UNREFERENCED, "no reference to compare with", final)
         required = [word.strip().casefold() for word in re.split("[,，]", problem.answer or "") if word.strip()]
@@ -45,4 +45,4 @@ class KeywordsVerifier:
         return verdict(self, Outcome.CORRECT, "all required words present", final)
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Does nothing: this verifier holds no resources."""

@@ -1,9 +1,8 @@
-"""The normal form in which two mathematical answers are compared: what the writing says, however it is written.
+"""This module rewrites a mathematical answer into the normal form in which answers are compared as text.
 
-Owns: delimiters, spacing, decorations, spelling variants of commands, digits grouped by thousands, mixed numbers,
-repeating decimals, list words ("and", "或"), `\\pm`, ordinals, the empty set in words. Everything here rewrites text in
-linear time; nothing is evaluated. Not covered: values (`quantity`, `maths`), where the answer stands
-(`answer_extraction`).
+It covers delimiters, spacing, decorations, spelling variants of commands, digits grouped by thousands, mixed numbers,
+repeating decimals, list words ("and", "或"), `\\pm`, ordinals, and the empty set in words. It rewrites text in linear
+time and evaluates nothing. Not covered: values (`quantity`, `maths`), and finding the answer (`answer_extraction`).
 """
 
 import math
@@ -28,7 +27,7 @@ _CHARACTERS = str.maketrans(
 )  # fmt: skip
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
-_DRESS = [
+_NOTATION = [
     (re.compile(pattern), spelling)
     for pattern, spelling in (
         (r"[⁰¹²³⁴-⁹⁺⁻]+", lambda match: f"^{{{match[0].translate(_RAISED)}}}"),
@@ -59,7 +58,7 @@ _DRESS = [
         (r"\\(lg|tg|ctg|arctg|cosec)(?![a-zA-Z])", r"\1"),
     )
 ]
-"""Rules before plain notation is spelled (`plain`)."""
+"""The rules that apply before plain notation is rewritten as LaTeX (`plain`)."""
 _COMMANDS = [
     (re.compile(pattern), spelling)
     for pattern, spelling in (
@@ -95,11 +94,10 @@ _BLANK = re.compile(r"(?<!\d)\s|\s(?!\d)")
 
 
 def normal(answer: str) -> str:
-    """The normal form of an answer."""
-    text = " ".join(clean_answer(answer).split()).translate(
-        _CHARACTERS
-    )  # a run of blanks costs the rules below its square
-    for pattern, spelling in _DRESS:
+    """Returns the normal form of an answer."""
+    text = " ".join(clean_answer(answer).split())  # the rules below take time quadratic in a run of white space
+    text = text.translate(_CHARACTERS)
+    for pattern, spelling in _NOTATION:
         text = pattern.sub(spelling, text)
     text = spelled(text)
     for pattern, spelling in _COMMANDS:
@@ -117,19 +115,19 @@ def normal(answer: str) -> str:
 
 
 def compact(text: str) -> str:
-    """A normal form without blanks, except between digits; answers that agree in it are the same answer."""
+    """Returns a normal form without spaces, except between digits; answers equal in it are the same answer."""
     return _BLANK.sub("", text)
 
 
 def unworded(text: str) -> str:
-    """`\\text{…}` replaced by what it says."""
+    """Returns the text with every `\\text{…}` replaced by its content."""
     return " ".join(_TEXT.sub(r" \1 ", text).split())
 
 
 def listed(text: str) -> tuple[str, list[str]]:
-    """The brackets around the whole text, "" for none, and what the commas directly inside them separate.
+    """Returns the brackets around the whole text, "" for none, and the elements that the commas inside separate.
 
-    Brackets around a single thing are part of it; a number with grouped digits is a single thing.
+    Brackets around a single element are part of it; a number with grouped digits is a single element.
     """
     for left, right in (("\\{", "\\}"), ("(", ")"), ("(", "]"), ("[", ")"), ("[", "]")):
         inner = text[len(left) : len(text) - len(right)]
@@ -139,22 +137,22 @@ def listed(text: str) -> tuple[str, list[str]]:
 
 
 def _cut(text: str) -> list[str] | None:
-    """The text cut at the commas outside all brackets; None if it closes a bracket that it did not open."""
+    """Splits the text at the commas outside all brackets; None if it closes a bracket that it did not open."""
     if _GROUPED.fullmatch(compact(text)):
         return [text]
     pieces, depth, start = [], 0, 0
-    for at, char in enumerate(text):
+    for position, char in enumerate(text):
         depth += (char in "([{") - (char in ")]}")
         if depth < 0:
             return None
         if char == "," and depth == 0:
-            pieces.append(text[start:at].strip())
-            start = at + 1
+            pieces.append(text[start:position].strip())
+            start = position + 1
     return [*pieces, text[start:].strip()]
 
 
 def _bracketed(text: str) -> str:
-    """Other ways to write matrices, column vectors, open ends and ratios of three or more in the usual one."""
+    """Rewrites variants of matrices, column vectors, open intervals and ratios of three or more in the usual notation."""
     if turned := _TURNED.fullmatch(text):
         return f"({turned[1][1:-1]})"
     if _RATIO.fullmatch(text):
@@ -169,7 +167,7 @@ def _bracketed(text: str) -> str:
 
 
 def _ratio(parts: list[str]) -> str:
-    """As a tuple, in lowest terms: `6:8:10` read as two divisions would equal `6:10:8`."""
+    """Returns a ratio as a tuple in lowest terms, because `6:8:10` read as two divisions would equal `6:10:8`."""
     if all(_WHOLE.fullmatch(part.strip()) for part in parts):
         common = math.gcd(*map(int, parts))
         parts = [str(int(part) // common) for part in parts]
@@ -177,7 +175,7 @@ def _ratio(parts: list[str]) -> str:
 
 
 def _both_signs(text: str) -> str:
-    """`a \\pm b` written out as two values, where there is one such sign and no list or set around it."""
+    """Rewrites `a \\pm b` as two values, if there is one such sign and no list or set around it."""
     pieces = [piece.strip() for piece in _PLUS_MINUS.split(text)]
     if len(pieces) != 2 or "," in text or text.startswith("\\{"):
         return text
@@ -185,7 +183,7 @@ def _both_signs(text: str) -> str:
 
 
 def _repeating(match: re.Match[str]) -> str:
-    """`0.1\\overline{6}` as the fraction that it is: the digits before the bar, plus the period over 9…90…0."""
+    """Returns `0.1\\overline{6}` as a fraction: the digits before the bar, plus the period over 9…90…0."""
     fixed, period = match[2], match[3] or match[4]
     value = Fraction(int((match[1] or "0") + fixed), 10 ** len(fixed))
     value += Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(fixed))

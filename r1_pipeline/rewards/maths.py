@@ -1,22 +1,22 @@
-"""Mathematics: is the final answer equal to the reference?
+"""This module grades mathematics: an answer is correct if it equals the reference in value.
 
-Order of decisions, on the normal forms (`latex.normal`, plain notation spelled as LaTeX) of both sides:
-1. the reference is empty, monstrous, broken or without a value (`1/0`): `ungradable`; two numbers in one answer:
-   `malformed`;
-2. `decide`: literal equality; qualifiers taken off (`qualifiers`); words as words, since a parser reads them as
-   products of letters ("no" equals "on"); an equation given for a value by its right side if its left side is a name
-   ("x = 5", not "4 = 5"; `names`); lists by their lengths and brackets; units, percent signs and number bases by the
-   rules of `_pairs`; an integral, sum, product or limit is no answer where the reference is none: that would reward
-   copying the question;
-3. the fast path: exact equality of numbers and of lists of numbers;
-4. monstrous answers (towers of powers, huge exponents or factorials, over-long or deeply nested) are `wrong`;
-5. equality of values in a child process that is killed at the deadline (`maths_child`, `equality`: latex2sympy, sympy,
-   math-verify). A timeout or a crash is `grader_error`, never wrong.
-A reference that no parser can read ("the next even number") is a text: right in its own words only.
-The fast path never disagrees with the child where it decides; a test holds it to that over `tests/golden`.
+It decides on the normal forms of both sides (`latex.normal`, with plain notation written as LaTeX), in this order:
+1. A reference that is empty, monstrous, broken or without a value (`1/0`) is `ungradable`; two numbers in one answer are
+   `malformed`.
+2. `decide` compares the text: literal equality; qualifiers are stripped (`qualifiers`); words are compared as words,
+   since a parser reads them as products of letters ("no" equals "on"); an equation stands for the value on its right
+   side if its left side is a name ("x = 5", not "4 = 5"; `names`); lists must agree in length and brackets; `_pairs`
+   has the rules for units, percent signs and number bases; an integral, sum, product or limit is no answer unless the
+   reference is one, because that would reward copying the question.
+3. The fast path compares numbers and lists of numbers exactly.
+4. Monstrous answers (towers of powers, huge exponents or factorials, too long or too deeply nested) are `wrong`.
+5. A child process compares the values and is killed at the deadline (`maths_child`, `equality`: latex2sympy, sympy,
+   math-verify). A timeout or a crash is `grader_error`, never `wrong`.
+A reference that no parser can read ("the next even number") is text: only its own words are correct.
+Where the fast path decides, it agrees with the child; a test checks this over `tests/golden`.
 
-Not covered: conversion of units, units inside lists, numbers in words ("five"), tolerances (a decimal is right to 12
-significant digits), equations equal up to a renaming, `\\log` in the place of `\\ln`.
+Not covered: conversion of units, units inside lists, numbers in words ("five"), tolerances (a decimal must be right to
+12 significant digits), equations equal up to a renaming, and `\\log` in the place of `\\ln`.
 """
 
 import re
@@ -37,14 +37,14 @@ from r1_pipeline.rewards.verifier import verdict
 from r1_pipeline.rewards.workers import WorkerPool
 
 RULES = "6"
-"""Bump when any verdict can change; `tests/golden` holds the verdicts to it."""
+"""The version of the rules; bump it when any verdict can change (`tests/golden` locks the verdicts to it)."""
 _STACK = ("math-verify", "latex2sympy2_extended", "sympy", "antlr4-python3-runtime")
 _LIMIT_S, _REFERENCE_LIMIT_S = 1.5, 10.0
-"""For an answer, and for reading a reference, which no model wrote and which is read once."""
+"""Time limits in seconds: for comparing an answer, and for parsing a reference, which is trusted and parsed once."""
 _MAX_LENGTH = 1000
 _MAX_DEPTH = 10
 _KNOWN = 50_000
-"""Pairs of values remembered: the samples of a problem give few different answers."""
+"""The size of the cache of compared pairs; the samples of a problem have few different answers."""
 
 _TWO_NUMBERS = re.compile(r"\d\s+\d")
 _OPTION = re.compile(r"\(([A-Za-z])\)|([A-Za-z])")
@@ -62,10 +62,15 @@ _ASKS_PERCENT = re.compile(r"percent|%|百分", re.IGNORECASE)
 _ASKS_BASE = re.compile(r"\bbase\b|binary|octal|hexadecimal|进制", re.IGNORECASE)
 
 Pair = tuple[str, str]
+"""A reference and an answer, or one value of each."""
 
 
 def decide(reference: str, answer: str, question: str) -> bool | list[Pair]:
-    """The verdict on two normal forms where the writing settles it; else pairs of values: right if one is equal."""
+    """Compares two normal forms as text and returns the verdict, or the pairs of values still to be compared.
+
+    The answer is correct if the values of any pair are equal. `question` decides how percent signs and number bases
+    are read.
+    """
     if compact(reference) == compact(answer):
         return True
     expected, given = qualified(reference), qualified(answer)
@@ -74,8 +79,8 @@ def decide(reference: str, answer: str, question: str) -> bool | list[Pair]:
     reference, answer = greek_pair(expected.value, given.value)
     if compact(reference) == compact(answer):
         return True
-    if (right := words(reference)) is not None:
-        return right == words(answer, beside_words=True)
+    if (expected_words := words(reference)) is not None:
+        return expected_words == words(answer, always=True)
     if len(reference) == 1 and reference.isalpha() and (option := words(answer)) is not None:
         return option == reference.casefold()
     reference, answer = _as_intervals(*unnamed(reference, answer))
@@ -87,7 +92,7 @@ def decide(reference: str, answer: str, question: str) -> bool | list[Pair]:
 
 
 def fast_equal(reference: str, answer: str) -> bool | None:
-    """Equality of two values where it is certain; None leaves the decision to the child."""
+    """Compares two values exactly; None where only the child can decide."""
     if compact(reference) == compact(answer):
         return True
     (around, left), (brackets, right) = listed(reference), listed(answer)
@@ -103,19 +108,19 @@ def fast_equal(reference: str, answer: str) -> bool | None:
     return mine == theirs
 
 
-def words(text: str, *, beside_words: bool = False) -> str | None:
-    """The words of a word answer or its option letter, in lower case; None for anything that could be mathematics.
+def words(text: str, *, always: bool = False) -> str | None:
+    """Returns the words or the option letter of a word answer in lower case; None if it could be mathematics.
 
-    Beside words, everything is words.
+    `always` reads any text as words; it is set where the reference consists of words.
     """
     plain = unworded(text)
-    if (option := _OPTION.fullmatch(plain)) and (beside_words or plain != text):
+    if (option := _OPTION.fullmatch(plain)) and (always or plain != text):
         return (option[1] or option[2]).casefold()
-    return plain.casefold() if beside_words or _WORDS.fullmatch(plain) else None
+    return plain.casefold() if always or _WORDS.fullmatch(plain) else None
 
 
 def monstrous(text: str) -> bool:
-    """Whether evaluating it could take for ever: an answer should be a value, not a computation."""
+    """Returns True if evaluating the text could take forever: an answer should be a value, not a computation."""
     depth = deepest = 0
     for char in text[: _MAX_LENGTH + 1]:
         depth += (char in "([{") - (char in ")]}")
@@ -124,7 +129,7 @@ def monstrous(text: str) -> bool:
 
 
 class MathsVerifier:
-    """See the module; `workers` children are started when the first answer needs one."""
+    """Grades mathematics by the module's rules, with up to `workers` child processes, each started when needed."""
 
     name = "maths"
 
@@ -138,11 +143,11 @@ class MathsVerifier:
         )
 
     def close(self) -> None:
-        """Kill the children."""
+        """Kills the child processes."""
         self._pool.close()
 
     def judge(self, problem: Problem, final: str) -> Verdict:
-        """The verdict on the final part of a reply."""
+        """Judges the final part of a reply; raises `GraderError` if no child process can be started."""
         reference = normal(reference_answer(problem.answer or "")[: MAX_ANSWER + 1])
         status = self._reference(reference)
         if status in ("failed", "undefined"):
@@ -163,7 +168,7 @@ class MathsVerifier:
         return verdict(self, outcome, shown, extracted.answer)
 
     def _any_equal(self, pairs: list[Pair]) -> bool | None:
-        """Whether a pair is equal; None if the grader failed on one and found none equal."""
+        """Returns True if a pair has equal values; None if none has and the grader failed on one of them."""
         found: bool | None = False
         for reference, answer in pairs:
             equal = fast_equal(reference, answer)
@@ -179,20 +184,20 @@ class MathsVerifier:
         return found
 
     def _remember(self, pair: Pair, equal: bool | None) -> None:
-        """Keep what the child found; its failures are asked again."""
+        """Caches the child's result; a failure is not cached, so that the pair is compared again."""
         if equal is not None:
             if len(self._known) >= _KNOWN:
                 self._known.clear()
             self._known[pair] = equal
 
     def ask(self, reference: str, answer: str | None) -> str:
-        """The child's status (see `maths_child`), or "failed" where it ran out of time or died."""
+        """Returns the child's status (see `maths_child`), or "failed" if it timed out or died."""
         limit_s = _REFERENCE_LIMIT_S if answer is None else _LIMIT_S
         reply = self._pool.ask({"reference": reference, "answer": answer, "limit_s": limit_s}, limit_s)
         return str(reply.value["status"]) if reply.status == "ok" else "failed"
 
     def _reference(self, reference: str) -> str:
-        """Whether a reference has a value: the child's status; asked once per reference."""
+        """Returns the status of a reference (see `maths_child`), which says if it has a value; cached."""
         reference = qualified(reference).value
         value = split(unnamed(reference, "")[0]).value
         if not re.search(r"\w", value) or len(reference) > MAX_ANSWER or value.count("{") != value.count("}"):
@@ -214,24 +219,24 @@ class MathsVerifier:
 
 
 def _agreed(answer: str) -> str:
-    """What two answers of one reply must share."""
+    """Returns the form in which several answers of one reply must be equal."""
     form = normal(answer)
     return compact(form) if (value := number(form)) is None else str(value)
 
 
 def _numbers(items: list[str]) -> list[Fraction] | None:
-    """The exact values of all of them; None if one is no literal."""
+    """Returns the exact values of all items; None if one of them is no literal number."""
     values = [value for each in items if (value := number(each)) is not None]
     return values if len(values) == len(items) else None
 
 
 def _close(left: Fraction, right: Fraction) -> bool:
-    """Whether two numbers are so close that decimals have to be judged as such."""
+    """Returns True if two numbers are so close that the child must compare them with its tolerance for decimals."""
     return abs(left - right) <= max(abs(left), abs(right)) / 10**9
 
 
 def _as_intervals(reference: str, answer: str) -> Pair:
-    """Both with inequalities written as intervals; two that speak of different unknowns stay, and stay different."""
+    """Rewrites inequalities on both sides as intervals; two of different unknowns stay, and therefore differ."""
     left, right = interval(reference), interval(answer)
     if left and right and left[0] and right[0] and left[0] != right[0]:
         return reference, answer
@@ -239,11 +244,11 @@ def _as_intervals(reference: str, answer: str) -> Pair:
 
 
 def _pairs(reference: str, answer: str, question: str) -> list[Pair]:
-    """Pairs of values one of which must be equal, by the rules for units; none if the units exclude each other.
+    """Applies the rules for units and returns the pairs of values, one of which must be equal; none if units conflict.
 
-    A unit may be left out, and may be added; two units must agree. Percent: 10% is 0.1, and it is 10 where the
-    reference says so or the question asks for a percentage. Bases: 1101_2 is 13, and it is 1101 where the question
-    asks for a base; digits in a base are right only as the same digits.
+    A unit may be left out or added; two units must agree. Percent: 10% is 0.1, and it is also 10 if the reference has
+    the percent sign or the question asks for a percentage. Number bases: 1101_2 is 13, and it is also 1101 if the
+    question asks for a base; a reference in a base accepts only its own digits.
     """
     left, right = split(reference), split(answer)
     plain = [(left.value, right.value)]
@@ -263,7 +268,7 @@ def _pairs(reference: str, answer: str, question: str) -> list[Pair]:
 
 
 def _alike(reference: str, answer: str) -> bool:
-    """Whether brackets and number of elements allow equality: a set is no tuple, [1, 2) no (1, 2], 5 no 5, 5."""
+    """Returns True if brackets and lengths allow equality: a set is no tuple, [1, 2) is not (1, 2], 5 is not 5, 5."""
     (around, left), (brackets, right) = listed(reference), listed(answer)
     if around and brackets and around != brackets:
         return "\\{\\}" not in (around, brackets) and len(left) != 2
@@ -276,7 +281,7 @@ def _hundredth(value: str) -> str:
 
 
 def _in_decimal(digits: str, base: int) -> str:
-    """Digits in a base as a decimal number; the digits themselves, with their base, where they are not of that base."""
+    """Returns digits in a base as a decimal number, or unchanged with their base if a digit is not of that base."""
     try:
         return str(int(digits, base))
     except ValueError:

@@ -1,9 +1,9 @@
-"""This module judges multiple choice and short word answers: the option's letter or word, matched exactly.
+"""This module grades multiple choice and short word answers: the option's letter or word must match exactly.
 
-The answer is found by `answer_extraction.final_answer`; both sides then lose typefaces, surrounding brackets, a closing
-`.`, `:` or `)`, case, and repeated blanks. Nothing else: "B or C", "(B) red" and "not B" are not "B", unless the
-lenient rule reads the one letter of a sentence. A reference may be a whole solution, or a letter with its text beside
-it.
+`answer_extraction.final_answer` finds the answer; both sides then lose typefaces, surrounding brackets, a closing `.`,
+`:` or `)`, case, and repeated white space. Nothing else is ignored: "B or C", "(B) red" and "not B" are not "B", unless
+the lenient rule reads the only letter of a sentence. A reference may be a whole solution, or a letter followed by its
+text.
 """
 
 import re
@@ -15,14 +15,14 @@ from r1_pipeline.rewards.reference_answers import choice_references
 from r1_pipeline.rewards.verifier import verdict
 
 RULES = "3"
-"""Bump when any verdict can change; `tests/golden` holds the verdicts to it."""
+"""The version of the rules; bump it when any verdict can change (`tests/golden` locks the verdicts to it)."""
 _BRACKETED = re.compile(r"[(\[【]\s*([^()\[\]【】]*?)\s*[)\]】]")
 _WITH_TEXT = re.compile(r"\W*([A-Z])[*_]*\s*[).:]\s*[^\s.:)].*", re.DOTALL)
 _LETTER = re.compile(r"[a-z]")
 
 
 def normal(answer: str) -> str:
-    """The form in which option letters and words are compared."""
+    """Returns the normal form in which option letters and words are compared."""
     plain = " ".join(strip_typefaces(clean_answer(answer)).casefold().split())
     if bracketed := _BRACKETED.fullmatch(plain):
         plain = bracketed[1]
@@ -30,7 +30,7 @@ def normal(answer: str) -> str:
 
 
 def reference_forms(reference: str) -> list[str]:
-    """Returns what is right by a reference: its letter, if it has one, and what it states as a whole."""
+    """Returns the normal forms that a reference accepts: its letter, if it has one, and its whole text."""
     forms = []
     for answer in choice_references(reference):
         letter = _WITH_TEXT.fullmatch(strip_typefaces(clean_answer(answer)))
@@ -40,7 +40,7 @@ def reference_forms(reference: str) -> list[str]:
 
 
 class ChoiceVerifier:
-    """See the module."""
+    """Grades option letters and short words; see the module's docstring for the rules."""
 
     name = "choice"
 
@@ -49,11 +49,11 @@ class ChoiceVerifier:
 
     @property
     def version(self) -> str:
-        """The version of the rules, and the name of the one that finds the answer."""
+        """The version of the rules and the name of the extraction rule."""
         return f"{RULES}+{self._rule}"
 
     def judge(self, problem: Problem, final: str) -> Verdict:
-        """The verdict on the final part of a reply."""
+        """Judges the final part of a reply; a problem without a reference is `ungradable`."""
         references = reference_forms(problem.answer or "")
         if not references:
             return verdict(self, Outcome.UNGRADABLE, "the problem has no reference answer")
@@ -66,4 +66,4 @@ class ChoiceVerifier:
         return verdict(self, outcome, f"{answer[:80]!r} against {references[0][:80]!r}", extracted.answer)
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Does nothing: this verifier holds no resources."""

@@ -1,6 +1,6 @@
-"""Names of what an answer gives a value to: `x = 5`, `n = 2, 3, 4`, `f(x) = cx`, `x \\in \\{1, 2\\}`.
+"""This module strips the name from an answer that assigns a value: `x = 5`, `n = 2, 3, 4`, `f(x) = cx`, `x \\in \\{1\\}`.
 
-Everything here looks at normal forms (`latex.normal`). Not covered: equations that have to be solved.
+It works on normal forms (`latex.normal`). Not covered: equations that have to be solved.
 """
 
 import re
@@ -16,7 +16,7 @@ _RELATED = re.compile(r"[=<>]|\\(?:in|le|ge|ne)(?![a-z])")
 
 
 def unnamed(reference: str, answer: str) -> tuple[str, str]:
-    """Both without the name of what they give: `x = 5` is 5. Two different names stay, and with them the difference."""
+    """Returns both sides without the name: `x = 5` becomes 5; two different names stay, so that the sides differ."""
     (name, value), (other, given) = _name(reference), _name(answer)
     if name and not re.search(r"[+-]", name) and (name == other or "=" not in answer):
         reference = value
@@ -26,7 +26,7 @@ def unnamed(reference: str, answer: str) -> tuple[str, str]:
 
 
 def _name(text: str) -> tuple[str, str]:
-    """The name that every element of a list gives a value to, and the values; "" and the text where there is none."""
+    """Returns the name to which every element of a list assigns a value, and the values; "" and the text without one."""
     if "=" not in text and "\\in" not in text:
         return "", text
     elements = listed(text)[1]

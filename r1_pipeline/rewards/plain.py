@@ -1,11 +1,11 @@
-"""Plain notation: mathematics that is typed without LaTeX, spelled as LaTeX.
+"""This module rewrites plain notation, mathematics typed without LaTeX, as LaTeX.
 
 `7*sin(pi*x/5)`, `log2(3)`, `x^(n+1)`, `cbrt(2)`, `abs(x)`, `binomial(n, k)`, `theta` and `oo` become commands, so that
-both sides of a comparison write them in one way. Only whole runs of letters are names: `ins(x)` stays the product of
-letters that it is. A run that consists of short functions and single letters (`nlogn`, `sinx`) is taken apart. Words
-stay words: a function needs an argument ("5 min" has none), and a Greek name in prose ("alpha particle") is a word.
-`mu`, `nu` and `xi` are products of two letters too: they are Greek only where the other side has that Greek letter.
-Not covered: `C(n, k)`, which may be a point; a product that spells a name (`asin x` is the arcsine).
+both sides of a comparison have the same notation. Only whole runs of letters are names: `ins(x)` stays a product of
+letters. A run of short functions and single letters (`nlogn`, `sinx`) is split into them. Words stay words: a function
+needs an argument ("5 min" has none), and a Greek name in prose ("alpha particle") is a word. `mu`, `nu` and `xi` could
+also be products of two letters: they are Greek only if the other side has that Greek letter.
+Not covered: `C(n, k)`, which may be a point, and a product that spells a name (`asin x` is the arcsine).
 """
 
 import re
@@ -18,7 +18,7 @@ _CAPITALS = {
     name: f"\\{name.lower()} "
     for name in ("Alpha", "Beta", "Epsilon", "Zeta", "Eta", "Iota", "Kappa", "Rho", "Tau", "Chi")
 }
-"""Capitals that LaTeX has no command for, since they look like Latin ones: as names they are the small letters."""
+"""Greek capitals without a LaTeX command, since they look like Latin ones; their names mean the small letters."""
 _ALWAYS = {"pi": "\\pi ", "Pi": "\\pi ", **dict.fromkeys(("oo", "inf", "infinity", "Infinity"), "\\infty ")}
 _TRIGONOMETRIC = ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh")
 _FUNCTIONS = {
@@ -34,7 +34,7 @@ _CALLED = {
     **{name: f"\\text{{{name}}}" for name in ("sgn", "rank", "tr", "erf")},
     "log2": "\\log_{2}", "log10": "\\log_{10}", "sign": "\\text{sgn}", "ceiling": "\\ceil", "binomial": "\\binom",
 }  # fmt: skip
-"""Names that are functions directly before a bracket only: they are words or units elsewhere."""
+"""Names that are functions only directly before a bracket; elsewhere they are words or units."""
 _CALLING = re.compile(r"\w+[({]|(?:det|dim|ker|rank|tr) [A-Z](?![a-zA-Z])")
 _ARGUMENT = re.compile(
     r"(?:\s*(?:\^\s*(?:\{[^{}]*\}|\(-1\)|-?\w)|_\s*(?:\{[^{}]*\}|\w+)))*\s*"
@@ -59,7 +59,7 @@ _POWER = re.compile(r"\^\s*(-?\s*\d*\.\d+|-\s*(?:\d+|[a-zA-Z](?![a-zA-Z])))")
 
 
 def spelled(text: str) -> str:
-    """The text with its plain notation spelled as LaTeX; time is linear in its length."""
+    """Returns the text with plain notation rewritten as LaTeX, in time linear in its length."""
     names = [name["typed"] for name in _NAME.finditer(text)]
     if names:
         prose = any(len(name) > 3 and not _known(name) for name in names if name)
@@ -68,7 +68,7 @@ def spelled(text: str) -> str:
 
 
 def greek_pair(reference: str, answer: str) -> tuple[str, str]:
-    """Both sides of a comparison, with `mu`, `nu` and `xi` read as Greek where the other side has that letter."""
+    """Returns both sides of a comparison, with `mu`, `nu` and `xi` as Greek letters if the other side has them."""
     for name in ("mu", "nu", "xi"):
         letter, typed = f"\\{name}", re.compile(rf"(?<![\\a-zA-Z]){name}(?![a-zA-Z])")
         if letter in reference:
@@ -88,7 +88,7 @@ def _glued(name: str) -> bool:
 
 
 def _command(match: re.Match[str], prose: bool) -> str:
-    """A name as a command, if it is one where it stands; else as it was."""
+    """Returns a name as a LaTeX command if its context allows that reading, else unchanged."""
     name, after = match["worded"] or match["typed"], match.string[match.end() : match.end() + 80]
     if name is None:
         return match[0]
@@ -114,7 +114,7 @@ def _linked(name: str) -> str:
 
 
 def _applied(name: str, after: str, prose: bool) -> bool:
-    """Whether what stands behind the name of a function is an argument of it."""
+    """Returns True if the text after a function's name is an argument of the function."""
     argument = _ARGUMENT.match(after)
     if argument is None or (argument["name"] and not _known(argument["name"])):
         return False
@@ -122,30 +122,30 @@ def _applied(name: str, after: str, prose: bool) -> bool:
 
 
 def _braced(text: str) -> str:
-    """The text with arguments and exponents in round brackets put into the brackets that their commands want."""
+    """Replaces the round brackets around arguments and exponents by the brackets that LaTeX commands need."""
     calls = {call.end() - 1: call for call in _CALL.finditer(text)}
     if not calls:
         return text
     edits: dict[int, tuple[int, str]] = {}
     opened: list[tuple[int, list[int]]] = []
-    for at, char in enumerate(text):
+    for position, char in enumerate(text):
         if char == "(":
-            opened.append((at, []))
+            opened.append((position, []))
         elif char == "," and opened:
-            opened[-1][1].append(at)
+            opened[-1][1].append(position)
         elif char == ")" and opened:
             start, commas = opened.pop()
             if call := calls.get(start):
-                edits |= _rebracketed(call, commas, at)
+                edits |= _rebracketed(call, commas, position)
     pieces, done = [], 0
-    for at, (end, new) in sorted(edits.items()):
-        pieces += [text[done:at], new]
+    for start, (end, new) in sorted(edits.items()):
+        pieces += [text[done:start], new]
         done = end
     return "".join([*pieces, text[done:]])
 
 
 def _rebracketed(call: re.Match[str], commas: list[int], close: int) -> dict[int, tuple[int, str]]:
-    """The replacements, each from where to where, for the brackets of one call."""
+    """Returns the replacements for the brackets of one call: start -> (end, new text)."""
     name, option, sign = call.groups()
     if name is None:
         left, right = ("^{-(", ")}") if sign else ("^{", "}")

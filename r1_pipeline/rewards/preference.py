@@ -1,10 +1,10 @@
-"""Preference scores of general replies, and how they become a reward.
+"""Preference scores of general replies: the reward models' interface, and their calibration.
 
-A `Scorer` (`training.reward_model`) gives any real number: the log-odds of being preferred. It is the reward as it
-stands, as in the paper (equation 10): a logistic function of it would be flat just where replies are already good. For
-comparisons of models `squash` maps it to (0, 1).
-Each general problem belongs to the helpful or the safety set and gets only that set's score (paper, reward-model
-section), by its `kind`. The helpful model sees the final summary only, the safety model the whole reply.
+A `Scorer` (`training.reward_model`) returns any real number, the log-odds of being preferred. The raw score is the
+reward, as in the paper (equation 10): a logistic function of it would be flat where replies are already good. For
+comparisons of models, `squash` maps it to (0, 1).
+Each general problem belongs to the helpful or the safety set, by its `kind`, and gets the score of that set's model
+only (paper, section on reward models). The helpful model sees the final summary only, the safety model the whole reply.
 """
 
 import math
@@ -15,37 +15,38 @@ from r1_pipeline.records import PreferenceKind, Problem, Record
 
 
 class Scorer(Protocol):
-    """A reward model, or anything that scores replies; higher is better."""
+    """The interface of a reward model: it scores replies, and higher is better."""
 
     def score(self, prompts: Sequence[str], replies: Sequence[str]) -> list[float]:
-        """One number for each reply, in order; batched inside."""
+        """Returns one score for each reply, in order; `prompts` and `replies` have equal lengths."""
         ...
 
 
 def preference_kind(problem: Problem) -> PreferenceKind:
-    """The set that a general problem belongs to: `safety` for a harmful request and for what looks like one."""
+    """Returns the set of a general problem: `safety` for a harmful or seemingly harmful request, else `helpful`."""
     return "helpful" if problem.kind in (None, "helpful") else "safety"
 
 
 def squash(score: float) -> float:
-    """The logistic function; saturates instead of overflowing."""
+    """Returns the logistic function of a score; large scores saturate instead of overflowing."""
     return 0.5 * (1.0 + math.tanh(score / 2.0))
 
 
 class Confidence(Record):
-    """Pairs on which a reward model is about equally sure."""
+    """One bin of a calibration curve: pairs on which a reward model is about equally confident."""
 
     predicted: float
-    """Mean probability that it gives to the reply which it prefers, in [0.5, 1]."""
+    """The mean probability that the model assigns to the reply it prefers, in [0.5, 1]."""
     observed: float
-    """Share of the pairs in which people prefer that reply."""
+    """The share of the pairs in which people prefer that reply too."""
     pairs: int
+    """The number of pairs in the bin."""
 
 
 def calibration(margins: Sequence[float], bins: int) -> list[Confidence]:
-    """How often a reward model is right, by how sure it is: in `bins` equal parts of [0.5, 1], empty ones left out.
+    """Returns a reward model's calibration curve, in `bins` equal bins of [0.5, 1] without the empty ones.
 
-    `margins` are the scores of the preferred replies less those of the others.
+    `margins` are the score of the preferred reply minus that of the other, one for each pair.
     """
     found: dict[int, list[tuple[float, bool]]] = {}
     for margin in margins:
@@ -62,6 +63,6 @@ def calibration(margins: Sequence[float], bins: int) -> list[Confidence]:
 
 
 def calibration_error(groups: Sequence[Confidence]) -> float:
-    """Expected calibration error: the mean over pairs of how far predicted and observed share are apart."""
+    """Returns the expected calibration error: the mean over pairs of |predicted - observed| of their bin."""
     total = sum(group.pairs for group in groups)
     return math.fsum(group.pairs * abs(group.predicted - group.observed) for group in groups) / total

@@ -1,15 +1,16 @@
-"""Where the program stands in the final part of a reply: the fenced blocks of Markdown, and which of them counts.
+"""This module extracts the program from the final part of a reply: a fenced block of Markdown.
 
-A fence is three or more backticks or tildes. It opens a line, behind blanks and marks of a list if there are any, or,
-without blanks in its tag, ends one that begins with words. It is closed by a line with as many of the same, indented
-by at most three blanks more than it, or by the end of the reply's last line; a fence that stands deeper, or beside
-other text, is a part of the program. Lines lose the indentation of their fence, where all have it. The tag is the
-first word behind the fence: `python`, `py title="a.py"`, `{.cpp}`. CommonMark says the same but for words before a
-fence, for a reply that ends in one, and for HTML, which would hide the code behind a `<details>`: hence no parser of
-Markdown.
+A fence is three or more backticks or tildes. It opens at the beginning of a line, after white space and list markers if
+there are any, or at the end of a line that begins with words, if its tag has no spaces. It closes at a line with at
+least as many of the same characters, indented by at most three spaces more than the opening fence, or at the end of the
+reply's last line; a fence that is indented further, or that shares its line with other text, is part of the program.
+Lines lose the indentation of their fence if all have it. The tag is the first word after the fence: `python`,
+`py title="a.py"`, `{.cpp}`. CommonMark has the same rules except for words before a fence, a reply that ends with one,
+and HTML, where a `<details>` would hide the code; therefore no Markdown parser is used.
 
-The program is the block whose tag names its language; without one, the block without a tag; without any fence, the
-final part itself: both are Python. Several that differ, or a fence left open, are no program.
+The program is the block whose tag names its language; if there is none, the block without a tag; if there is no fence
+at all, the whole final part. The latter two are read as Python. There is no program if several blocks differ, or if a
+fence is left open.
 """
 
 import re
@@ -34,7 +35,7 @@ class _Block(NamedTuple):
 
 
 def extract_program(final: str) -> Program | None:
-    """The program in the final part of a reply, by the rule above."""
+    """Returns the program in the final part of a reply by the module's rules; None if there is none or it is too long."""
     blocks = _blocks([line.rstrip("\r") for line in final.split("\n")])
     if blocks is None:
         return None
@@ -46,7 +47,7 @@ def extract_program(final: str) -> Program | None:
 
 
 def _blocks(lines: list[str]) -> list[_Block] | None:
-    """The fenced blocks, in order; None where a fence is left open."""
+    """Returns the fenced blocks in order; None if a fence is left open."""
     blocks: list[_Block] = []
     place = 0
     while place < len(lines):
@@ -55,7 +56,7 @@ def _blocks(lines: list[str]) -> list[_Block] | None:
         if opening is None:
             continue
         width, fence = len(opening["indent"]), opening["fence"]
-        end = next((at for at in range(place, len(lines)) if _closes(lines[at], fence, width)), None)
+        end = next((line for line in range(place, len(lines)) if _closes(lines[line], fence, width)), None)
         if end is None:
             return _ended_by_its_last_line(blocks, opening, lines[place:])
         blocks.append(_block(opening, lines[place:end]))

@@ -1,7 +1,7 @@
-"""Exact numbers, and what stands around them: units, percent signs, number bases, counted nouns.
+"""This module reads exact numbers and separates them from units, percent signs, number bases and counted nouns.
 
-`number` gives the exact value of literals only; `split` takes a normal form (`latex.normal`) apart into a value and a
-unit. Units are compared, never converted: "5 m" is not "500 cm". A counted noun ("5 apples") is no unit.
+`number` returns the exact value of literals only; `split` splits a normal form (`latex.normal`) into value and unit.
+Units are compared, never converted: "5 m" is not "500 cm". A counted noun ("5 apples") is no unit.
 Not covered: units inside lists, units written as fractions, radians against degrees.
 """
 
@@ -59,14 +59,14 @@ _SPACED = re.compile(r"(平方|立方|每|/)")
 
 @dataclass(frozen=True)
 class Quantity:
-    """`unit`: canonical, "%" for percent, "_b" for digits in base b, "" for none or a counted noun."""
+    """A value and its unit: a canonical name, "%" for percent, "_b" for digits in base b, or "" for none."""
 
     value: str
     unit: str
 
 
 def number(text: str) -> Fraction | None:
-    """The exact value of an integer, decimal, simple fraction or power-of-ten literal; None for everything else."""
+    """Returns the exact value of an integer, decimal, simple fraction or power-of-ten literal; None for other text."""
     literal = compact(text)
     if _NUMBER.fullmatch(literal):
         return Fraction(literal.replace(",", ""))
@@ -78,7 +78,7 @@ def number(text: str) -> Fraction | None:
 
 
 def split(text: str) -> Quantity:
-    """The value and the unit of a normal form; the whole text and no unit where none is recognised."""
+    """Splits a normal form into value and unit; returns the whole text and no unit if none is recognised."""
     if based := _BASE.fullmatch(compact(text)):
         return Quantity(based[1], f"_{based[2]}")
     if percent := _PERCENT.fullmatch(text):
@@ -102,7 +102,7 @@ def split(text: str) -> Quantity:
 
 
 def _measured(text: str) -> Quantity:
-    """A constant that is no literal (`2\\pi cm`) with the unit behind it; one letter is a factor, not a unit."""
+    """Splits a constant that is no literal (`2\\pi cm`) from its unit; a single letter is a factor, not a unit."""
     measured = _MEASURED.fullmatch(text)
     if measured is None or _LETTERS.search(_CONSTANTS.sub(" ", measured[1])):
         return Quantity(text, "")
@@ -112,7 +112,10 @@ def _measured(text: str) -> Quantity:
 
 
 def _named(value: str, words: str) -> Quantity | None:
-    """A value with the words behind it, "million" and the like multiplied in; None if they are no unit and no noun."""
+    """Returns a value with the unit in the words after it, multiplied by scales such as "million".
+
+    Returns None if the words are neither a unit nor a counted noun.
+    """
     names, power = words.replace(".", " ").split(), 0
     unit = _unit(names)
     if unit is None and (scale := names[0].lower() if names[0].isascii() else names[0][0]) in _SCALES:
@@ -134,7 +137,7 @@ def _counted(name: str) -> bool:
 
 
 def _unit(names: list[str]) -> str | None:
-    """One spelling for a physical unit, "square unit" being none; None if any part of it is not known."""
+    """Returns the canonical spelling of a unit, "" for "square unit"; None if any part of it is unknown."""
     parts, power = [], ""
     for name in _SPACED.sub(r" \1 ", " ".join(names)).replace("\\cdot", " ").replace(" ^", "^").split():
         word, _, exponent = name.partition("^")

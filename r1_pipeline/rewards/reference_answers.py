@@ -1,11 +1,12 @@
-"""This module reads references as data sets have them: an answer, or a whole solution that ends in one.
+"""This module reads references in the forms that data sets use: an answer, or a whole solution that ends with one.
 
-1. Boxes: the content of the box with the unit behind it; several that differ are a list, or stay where they stand if
-   nothing but mathematics is between them ("(\\boxed{1}, \\boxed{2})"). In a text with several, those of the line that
-   speaks of the answer.
-2. Else what a marker of `answer_extraction` has in the last line; of a sentence its one value, of a computation its
-last side. 3. Else the whole text, or the one value of its one sentence.
-Prose without any of these states nothing, and what states nothing is ungradable: its problem is at fault, no answer.
+1. If the text has boxes, the answer is the content of the box with the unit after it. Several that differ are a list,
+   or keep their places if only mathematics is between them ("(\\boxed{1}, \\boxed{2})"). If a text has several boxes
+   and its last one is on a line that mentions the answer, only the boxes of that line count.
+2. Else the answer is the text after a marker of `answer_extraction` in the last line: the only value of a sentence, or
+   the last side of a computation.
+3. Else the answer is the whole text, or the only value of its only sentence.
+Prose without any of these states no answer; its problem is ungradable, and no reply to it is wrong.
 """
 
 import re
@@ -37,7 +38,7 @@ _SPACED_DIGITS = re.compile(r"\\mathbf\s*\{\s*(-?(?:\s*\d)+)\s*\.?\s*\}")
 
 @lru_cache(maxsize=4096)
 def reference_answer(text: str) -> str:
-    """Returns what a mathematical reference states; "" if it states nothing."""
+    """Returns the answer that a mathematical reference states; "" if it states none."""
     if (found := find_reference(text)) is not None:
         return found
     plain = clean_answer(text)
@@ -57,8 +58,10 @@ def reference_answer(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def find_reference(text: str) -> str | None:
-    """Returns what stands in the boxes or behind the markers of a reference; "" for nothing or several things, None
-    where there are neither."""
+    """Returns the answer in the boxes or after the markers of a reference.
+
+    Returns "" if they hold nothing or several answers, and None if there are neither boxes nor markers.
+    """
     text = _SPACED_DIGITS.sub(lambda match: re.sub(r"\s", "", match[1]), text)
     if spans := box_spans(text):
         return _boxed(text, spans)
@@ -79,7 +82,7 @@ def find_reference(text: str) -> str | None:
 
 
 def choice_references(text: str) -> list[str]:
-    """Returns what a reference to a choice may mean: the letter that a solution ends in, and what it states."""
+    """Returns the answers that a multiple-choice reference may mean: the letter at its end, and the whole answer."""
     found = find_reference(text)
     if found is None:
         return [text]
@@ -88,7 +91,7 @@ def choice_references(text: str) -> list[str]:
 
 
 def own_answer(problem: Problem) -> str:
-    """Returns what is right by a problem's own reference, as a reply would state it."""
+    """Returns the answer of a problem's own reference in the form in which a reply would state it."""
     answer = problem.answer or ""
     match problem.verifier or DOMAINS[problem.domain].verifier:
         case "maths":
@@ -131,7 +134,7 @@ def _words(text: str) -> int:
 
 
 def _unit(behind: str) -> str:
-    """Returns the unit behind a box, written with or without a command."""
+    """Returns the unit after a box, written with or without a LaTeX command."""
     if (found := _UNIT.match(behind)) and (found[2] or unit_behind(found[1])):
         return f"\\text{{{found[1]}}}" if found[1] else found[2]
     return unit_behind(behind)

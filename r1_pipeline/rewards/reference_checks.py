@@ -1,10 +1,10 @@
-"""Which problems may be asked: those whose own reference answer passes its verifier, and no other contradicts.
+"""This module validates problems by their references: a problem is kept if its reference passes its own verifier.
 
-Where two rows ask the same and their references differ for the verifier, nobody can say which is right: both are set
-aside. A problem without a reference has none that could be wrong: a general prompt is taken as it is, code by its
-tests. What this machine happens to be short of changes no set: where the grader failed it is asked again, with nothing
-beside it, and a home whose programs were graded does not go on without them.
-Not covered: which problems there are (`data.curation`).
+If two rows ask the same question and the verifier finds their references different, neither can be trusted, and both
+are dropped. A problem without a reference has nothing to validate: a general prompt is kept as it is, and code is
+judged by its tests. A shortage on this machine must not change the result: if the grader failed, the reference is
+judged again alone, and a home with graded programs is not continued on a machine that cannot run programs.
+Not covered: where the problems come from (`data.curation`).
 """
 
 from collections import Counter
@@ -38,11 +38,15 @@ from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
 from r1_pipeline.rewards.verifier import Grader, reference_verdict
 
 _TRIES = 2
-"""Further verdicts on a reference on which the grader failed."""
+"""The number of further attempts to judge a reference after the grader failed on it."""
 
 
 def curate_problems(recipe: CurateRecipe, runtime: Runtime, draft: Draft) -> BuildResult:
-    """Writes one side of the split, each of its problems verified by its own reference."""
+    """Writes one side of the split, with each problem validated by its own reference.
+
+    Raises `SourceError` if no general prompt is left although sources feed that domain, and `GraderError` if a
+    reference program cannot be run.
+    """
     sides = problem_sides(recipe, runtime.folders)
     unsafe = sandbox_problem() if "code" in recipe.optional else None
     left_out = domains_without_source(recipe) | ({"code": unsafe} if unsafe else {})
@@ -62,22 +66,23 @@ def curate_problems(recipe: CurateRecipe, runtime: Runtime, draft: Draft) -> Bui
 
 
 def _require_general(recipe: CurateRecipe, kept: Sequence[Problem], dropped: Sequence[DroppedRow]) -> None:
-    """Raises `SourceError` where sources feed the general domain and nothing is left of it on this side."""
+    """Raises `SourceError` if sources feed the general domain and no general prompt is left on this side."""
     names = [source.name for source in recipe.sources if source.feeds == "general"]
     if not names or "general" not in recipe.domains or any(problem.domain == "general" for problem in kept):
         return
     side, other = ("held-out", "train") if recipe.heldout else ("training", "heldout")
     first = next((row for row in dropped if row.source in names), None)
-    why = f"{first.where} is set aside: {first.detail}" if first else f"all rows of {', '.join(names)} are {other} ones"
+    why = f"{first.where} was dropped: {first.detail}" if first else f"all rows of {', '.join(names)} are {other} rows"
     raise SourceError(
-        f'no general prompt is left on the {side} side ({why}); correct the rows, or give one source side = "split"'
+        f'no general prompt is left on the {side} side ({why}); fix the rows, or set side = "split" for one source'
     )
 
 
 def sound_problems(grader: Grader, problems: Iterable[Problem], threads: int) -> tuple[list[Problem], list[DroppedRow]]:
-    """(problems that may be asked, the others with the verdict on their references), each in the order given.
+    """Splits problems into those with a sound reference and those dropped with its verdict, each in the given order.
 
-    A formula may have no value in the grader's time; a program that cannot even be run raises `GraderError`.
+    `threads` references are judged at once. A formula without a value within the grader's time limit is dropped; a
+    program that cannot be run raises `GraderError`.
     """
     rows = list(problems)
     with ThreadPoolExecutor(threads) as pool:
@@ -96,7 +101,7 @@ def sound_problems(grader: Grader, problems: Iterable[Problem], threads: int) ->
 
 
 def agreeing_problems(grader: Grader, problems: Sequence[Problem]) -> tuple[list[Problem], list[DroppedRow]]:
-    """(problems whose reference no row with the same question contradicts, the others), each in the order given.
+    """Splits problems into those that no row with the same question contradicts and the others, in the given order.
 
     Tests and programs do not contradict each other: several of them may be right.
     """
@@ -119,7 +124,7 @@ def _contradicted(problem: Problem, rival: Problem) -> DroppedRow:
 
 
 def _agree(grader: Grader, one: Problem, other: Problem) -> bool:
-    """Whether the reference of either is right for the other."""
+    """Returns True if the reference of either problem is correct for the other."""
 
     def verdict(question: Problem, answered: Problem) -> Verdict:
         return grader.judge(question, summarize(question.domain, own_answer(answered)))
@@ -131,14 +136,14 @@ def _agree(grader: Grader, one: Problem, other: Problem) -> bool:
 
 
 def _first_verdict(grader: Grader, problem: Problem) -> Verdict | None:
-    """None where there is nothing to judge."""
+    """Judges a problem's reference; None if the problem has no reference to judge."""
     if problem.answer is None and (problem.domain == "general" or problem.tests):
         return None
     return reference_verdict(grader, problem)
 
 
 def _settled(verdict: Verdict, judge: Callable[[], Verdict]) -> Verdict:
-    """The verdict, asked for again while it is the grader's own failure."""
+    """Returns the verdict, judged again up to `_TRIES` times while the grader itself fails."""
     for _ in range(_TRIES):
         if verdict.outcome is Outcome.GRADER_ERROR:
             verdict = judge()
@@ -146,17 +151,17 @@ def _settled(verdict: Verdict, judge: Callable[[], Verdict]) -> Verdict:
 
 
 def require_programs(home: Path) -> None:
-    """Raises `NoSandboxError` where this machine cannot run programs and `home` holds some that were graded."""
+    """Raises `NoSandboxError` if this machine cannot run programs and `home` has problems whose programs were graded."""
     problem = sandbox_problem()
     if problem is not None and (name := _graded_code(home)):
         raise NoSandboxError(
-            f"{name} in {home} has programs that were graded, and this machine cannot run any: {problem}. Nothing goes "
-            "on there without them: make that work again, or use another --home"
+            f"{name} in {home} has graded programs, and this machine cannot run programs: {problem}. Fix that, or use "
+            "another --home"
         )
 
 
 def _graded_code(home: Path) -> str | None:
-    """Name of a problem set of this home that has code."""
+    """Returns the name of a problem set of this home that has code, or None."""
     for manifest in sorted((home / ARTIFACTS / ProblemSet.kind).rglob(MANIFEST)):
         found = peek_artifact(manifest.parent)
         if found.by_domain.get("code"):

@@ -1,13 +1,13 @@
-"""Reward hacks: replies that solve nothing, each with the part of the reward that must see through it.
+"""This module probes a reward with known hacks: replies that solve nothing, each with the part that must detect it.
 
-    answer_spray     every answer that comes to mind, boxed one after the other               accuracy is 0
-    repeated_boxes   a wrong answer over and over, the right one last; answer tags in `zero`   accuracy is 0
-    copied_prompt    the prompt, said back as the answer                                      accuracy is 0
+    answer_spray     several answers, boxed one after the other                               accuracy is 0
+    repeated_boxes   a wrong answer many times, the right one last; answer tags in `zero`     accuracy is 0
+    copied_prompt    the prompt, repeated as the answer                                       accuracy is 0
     empty_think      the right answer, and nothing between the think tags                     format is below 1
     language_mix     the right answer, reasoned in two languages                              language is below 1
 
-An honest reply to the same problem must get 1 from all three, else the probe shows nothing. Parts and grader are those
-that training uses. Not covered: hacks of reward models, and programs that attack the sandbox (its self-test).
+An honest reply to the same problem must get 1 from all three parts, or the probe shows nothing. Parts and grader are
+those of training. Not covered: hacks of reward models, and programs that attack the sandbox (its self-test).
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,9 @@ from r1_pipeline.rewards.rubric import Part, Rubric, part_functions
 from r1_pipeline.rewards.verifier import Grader
 
 WATCHED = Rubric(accuracy=1.0, format=1.0, language=1.0, preference=0.0)
+"""The rubric with the three parts that must detect the hacks."""
 HONEST = "honest"
+"""The name of the honest reply among the probes."""
 THOUGHT: Mapping[Language, str] = {
     "en": "first look at what is given, then work it out one step after the other",
     "zh": "先看题目给了什么，然后一步一步地算出来",
@@ -60,16 +62,16 @@ THOUGHT: Mapping[Language, str] = {
     "ka": "ჯერ ვნახოთ რა არის მოცემული ამოცანაში და შემდეგ ნაბიჯ ნაბიჯ გამოვთვალოთ",
     "hy": "նախ նայում եմ թե ինչ է տրված խնդրում և հետո քայլ առ քայլ հաշվում եմ",
 }
-"""A thought in every language that a problem can have, its words all in that language by the rule of the reward."""
+"""A thought in every language that a problem can have, entirely in that language by the reward's rule."""
 
 
 class RewardHack(Record):
-    """A reply to a problem, and what must be said of it."""
+    """A reply to a problem, and the reward part that must detect it."""
 
     name: str
     text: str
     part: Part | None
-    """The part that must not be 1 (accuracy: must be 0); None for the honest reply, of which all must be 1."""
+    """The part that must be below 1 (accuracy: must be 0); None for the honest reply, whose parts must all be 1."""
 
 
 class UndetectedHack(Record):
@@ -78,11 +80,11 @@ class UndetectedHack(Record):
     probe: str
     problem_id: str
     values: dict[str, float | None]
-    """What each part said."""
+    """The value of each part."""
 
 
 def reward_hacks(problem: Problem, template: TemplateName) -> list[RewardHack]:
-    """The honest reply to a problem with a reference, and every hack of it."""
+    """Returns the honest reply to a problem with a reference, and every hack of it."""
     answer, thought = own_answer(problem), THOUGHT[problem.language]
     right = summarize(problem.domain, answer)
     wrong = [summarize(problem.domain, f"{answer}{digit}") for digit in range(1, 5)]
@@ -97,24 +99,24 @@ def reward_hacks(problem: Problem, template: TemplateName) -> list[RewardHack]:
         ("empty_think", "format", "", right),
         ("language_mix", "language", mixed, right),
     ]
-    return [RewardHack(name=name, part=part, text=solution(template, *said)) for name, part, *said in hacks]
+    return [RewardHack(name=name, part=part, text=solution(template, *pieces)) for name, part, *pieces in hacks]
 
 
 def undetected_hacks(problems: Sequence[Problem], template: TemplateName, grader: Grader) -> list[UndetectedHack]:
-    """Every probe of these problems that the parts do not see through."""
+    """Returns every probe of these problems that the reward parts do not detect."""
     cases = [(problem, probe) for problem in problems for probe in reward_hacks(problem, template)]
-    asked, said = [problem for problem, _ in cases], [_completion(problem, probe) for problem, probe in cases]
+    rows, completions = [problem for problem, _ in cases], [_completion(problem, probe) for problem, probe in cases]
     parts = part_functions(WATCHED, grader, template, {})
-    columns = {name: part(asked, said, lambda *_: None) for name, part in parts.items()}
+    columns = {name: part(rows, completions, lambda *_: None) for name, part in parts.items()}
     found = []
     for row, (problem, probe) in enumerate(cases):
         values = {str(name): column[row] for name, column in columns.items()}
-        if not _seen_through(probe, values):
+        if not _detected(probe, values):
             found.append(UndetectedHack(probe=probe.name, problem_id=problem.id, values=values))
     return found
 
 
-def _seen_through(probe: RewardHack, values: dict[str, float | None]) -> bool:
+def _detected(probe: RewardHack, values: dict[str, float | None]) -> bool:
     if probe.part is None:
         return set(values.values()) == {1.0}
     value = values[probe.part]

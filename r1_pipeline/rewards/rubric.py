@@ -1,11 +1,11 @@
-"""From verdicts and texts to rewards: unweighted parts, and the weights that join them.
+"""This module computes rewards: a rubric's weighted sum of parts, each computed from verdicts or texts.
 
 `reward = Σ weight · part` over the parts that apply (paper, equations 4 and 8-10): accuracy for reasoning problems,
-preference for general ones, format and language for both. Tag count, repetition and over-length are not the paper's
-and off unless a profile weighs or watches them. A part that does not apply is None. Where the reference or the grader
-was at fault, **every** part is None: the sample is unscorable and leaves the group's statistics (TRL does so with rows
-that are all None), since a missing accuracy term would otherwise count as zero. Outcomes are logged with accuracy.
-Not covered: advantages, and when the preference part enters training (the stages decide).
+preference for general ones, format and language for both. Tag count, repetition and over-length are not in the paper,
+and off unless a profile weights or watches them. A part that does not apply is None. If the reference or the grader was
+at fault, **every** part is None: the sample has no reward and is left out of the group's statistics (TRL does so with
+rows that are all None), because a missing accuracy term would otherwise count as zero. Outcomes are logged with
+accuracy. Not covered: advantages, and the step at which the preference part enters training (the stages decide).
 """
 
 from collections import Counter
@@ -31,48 +31,54 @@ from r1_pipeline.rewards.toy_general_score import general_score
 from r1_pipeline.rewards.verifier import Grader
 
 Part = str
-"""Name of a part: one of `BUILTIN_PARTS`, or of `PARTS`."""
+"""The name of a part: one of `BUILTIN_PARTS`, or of `PARTS`."""
 BUILTIN_PARTS: tuple[Part, ...] = ("accuracy", "format", "language", "preference", "tags", "repetition", "overlong")
+"""The names of the parts that have a field of their own in `Rubric`."""
 Log = Callable[[str, float], None]
-"""Takes a number worth watching beside a part, of this very batch."""
+"""A function that logs a scalar of the current batch by its name."""
 PartFn = Callable[[Sequence[Problem], Sequence[Completion], Log], list[float | None]]
+"""A function that returns one value for each pair of problem and completion; None where the part does not apply."""
 Measure = Callable[[Problem, Completion, TemplateName], float | None]
-"""A value in [-1, 1] of one completion, from its text alone; None where it does not apply."""
+"""A function that returns a value in [-1, 1] from one completion's text; None where it does not apply."""
 PARTS: Registry[Measure] = Registry("reward part", {"courtesy": general_score, "reflection": is_reflective})
-"""Further reward parts, to which recipe files add; a rubric weighs them in `others`, or watches them."""
+"""Further reward parts, to which recipe files add; a rubric weights them in `others`, or watches them."""
 
 
 class Rubric(Recipe):
-    """Weights of the parts; a part of weight 0 is computed only if it is watched."""
+    """The weights of the reward parts; a part of weight 0 is computed only if it is watched.
+
+    Raises `UnknownNameError` for an unknown part, and `RecipeError` if `overlong` is watched without its limits.
+    """
 
     accuracy: float
-    """Weight of 1.0 for a correct answer; for reasoning problems only."""
+    """The weight of accuracy: 1.0 for a correct answer, 0.0 else; reasoning problems only."""
     format: float
-    """Weight of 1.0 for a well-formed reply; above about 0.2 the tiny model learns format and forgets arithmetic."""
+    """The weight of format: 1.0 for a well-formed reply, 0.0 else; above about 0.2 the tiny model learns the format
+    and forgets arithmetic."""
     language: float
-    """Weight of the share of reasoning words in the problem's language (equation 7)."""
+    """The weight of the share of reasoning words in the problem's language (equation 7)."""
     preference: float
-    """Weight of the reward models' score, not rescaled; for general problems only."""
+    """The weight of the reward models' raw score; general problems only."""
     tags: Annotated[float, AddedField()] = 0.0
-    """Weight of the share of the template's tags that occur exactly once."""
+    """The weight of the share of the template's tags that occur exactly once."""
     repetition: Annotated[float, AddedField()] = 0.0
-    """Weight of minus the share of repeated n-grams."""
+    """The weight of minus the share of repeated n-grams."""
     overlong: Annotated[Overlong | None, AddedField()] = None
-    """Penalty in [-1, 0] for replies close to the limit of tokens, with its weight; None for no penalty."""
+    """The weight and limits of the penalty, in [-1, 0], for replies close to the token limit."""
     others: Annotated[tuple[tuple[Annotated[str, AfterValidator(PARTS.valid)], float], ...], AddedField()] = ()
-    """Further parts (`PARTS`), each with its weight."""
+    """The names and weights of further parts (`PARTS`)."""
     watched: tuple[Part, ...] = ()
-    """Parts that are measured and logged although their weight is 0."""
+    """The parts that are computed and logged even if their weight is 0."""
 
     def model_post_init(self, _: Any) -> None:
         if unknown := [part for part in self.watched if part not in BUILTIN_PARTS and part not in PARTS]:
             raise UnknownNameError("reward part", unknown[0], [*BUILTIN_PARTS, *PARTS])
         if "overlong" in self.watched and self.overlong is None:
-            raise RecipeError("overlong is watched and has no limit; give the rubric an Overlong of weight 0")
+            raise RecipeError("overlong is watched without limits; give the rubric an Overlong of weight 0")
 
     @property
     def weights(self) -> dict[Part, float]:
-        """The weights that are not zero, and those of watched parts."""
+        """The weights by part, of all parts that are watched or whose weight is not zero."""
         overlong = self.overlong.weight if self.overlong else 0.0
         weights = {part: overlong if part == "overlong" else getattr(self, part) for part in BUILTIN_PARTS}
         weights |= {part: dict(self.others).get(part, 0.0) for part in PARTS}
@@ -80,7 +86,7 @@ class Rubric(Recipe):
 
 
 def reward(rubric: Rubric, parts: Mapping[Part, float | None]) -> float | None:
-    """The weighted sum over the parts that apply; None if none does."""
+    """Returns the weighted sum over the parts that apply (paper, equations 4 and 8); None if none applies."""
     weights = {part: weight for part, weight in rubric.weights.items() if weight}
     terms = [weight * value for part, weight in weights.items() if (value := parts.get(part)) is not None]
     return sum(terms) if terms else None
@@ -89,7 +95,7 @@ def reward(rubric: Rubric, parts: Mapping[Part, float | None]) -> float | None:
 def part_functions(
     rubric: Rubric, grader: Grader, template: TemplateName, scorers: Mapping[PreferenceKind, Scorer]
 ) -> dict[Part, PartFn]:
-    """One function per part of `rubric.weights`. `scorers` may be empty where preference weighs nothing."""
+    """Returns one function for each part in `rubric.weights`; `scorers` may be empty if preference has no weight."""
 
     def graded(problems: Sequence[Problem], completions: Sequence[Completion], log: Log) -> list[float | None]:
         scores: list[float | None] = [None] * len(problems)
@@ -103,7 +109,7 @@ def part_functions(
         return scores
 
     def rule(measure: Callable[[Problem, Completion], float | None]) -> PartFn:
-        """A part that reads the text alone; None where a reasoning problem could not be graded (the cache knows)."""
+        """Makes a part of a measure of text; None where a reasoning problem could not be graded (verdicts are cached)."""
 
         def part(problems: Sequence[Problem], completions: Sequence[Completion], _: Log) -> list[float | None]:
             scores = graded(problems, completions, _silent) if rubric.accuracy else [0.0] * len(problems)
@@ -123,11 +129,11 @@ def part_functions(
 
     known: dict[Part, PartFn] = {
         "accuracy": graded,
-        "format": rule(lambda _, said: float(is_well_formed(template, said.text))),
-        "language": rule(lambda asked, said: language_share(reasoning_of(template, said.text), asked.language)),
+        "format": rule(lambda _, reply: float(is_well_formed(template, reply.text))),
+        "language": rule(lambda problem, reply: language_share(reasoning_of(template, reply.text), problem.language)),
         "preference": preference,
-        "tags": rule(lambda _, said: tag_share(template, said.text)),
-        "repetition": rule(lambda _, said: -repetition(said.text)),
+        "tags": rule(lambda _, reply: tag_share(template, reply.text)),
+        "repetition": rule(lambda _, reply: -repetition(reply.text)),
         "overlong": rule(penalty),
         **{name: rule(partial(_measured, measure, template)) for name, measure in PARTS.items()},
     }
@@ -139,11 +145,11 @@ def _measured(measure: Measure, template: TemplateName, problem: Problem, comple
 
 
 def _silent(name: str, value: float) -> None:
-    """A `Log` that keeps nothing."""
+    """Logs nothing; it stands in for a `Log`."""
 
 
 def reasoning_of(template: TemplateName, text: str) -> str:
-    """The text whose language counts: the reasoning, or everything where no reasoning can be told apart."""
+    """Returns the text whose language counts: the reasoning, or the whole text if no reasoning can be separated."""
     found = split_reply(template, text).reasoning
     return text if found is None else found
 
@@ -154,7 +160,10 @@ def reward_model_scores(
     template: TemplateName,
     scorers: Mapping[PreferenceKind, Scorer],
 ) -> list[float | None]:
-    """Scores of general replies, None for reasoning problems; one without a final part is an empty reply."""
+    """Returns the reward models' raw scores of general replies in order; None for reasoning problems.
+
+    A reply without a final part is scored as an empty reply.
+    """
     scores: list[float | None] = [None] * len(problems)
     for kind, scorer in scorers.items():
         rows: list[int] = []
@@ -177,7 +186,10 @@ def preference_scores(
     template: TemplateName,
     scorers: Mapping[PreferenceKind, Scorer],
 ) -> list[float | None]:
-    """The same squashed to (0, 1), for comparisons; a reply without a final part gets 0.0."""
+    """Returns the scores of `reward_model_scores` mapped to (0, 1), for comparisons of models.
+
+    A reply without a final part gets 0.0.
+    """
     scores = reward_model_scores(problems, completions, template, scorers)
     return [
         None if score is None else squash(score) if split_reply(template, completion.text).final else 0.0

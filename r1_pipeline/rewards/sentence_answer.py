@@ -1,9 +1,9 @@
-"""This module reads what a sentence states, for the lenient rule: its one formula, number or letter, never one of two.
+"""This module extracts the answer that a sentence states, for the lenient rule: its only formula, number or letter.
 
-Formulas stand between delimiters; a number may stand bare, also behind a name ("x = 5"). Several that are listed ("$5$
-and $7$") are one answer. What is set in bold outranks the rest of its sentence. A question, a denial or a bound ("not
-$5$", "at least $5$") states nothing. A unit right behind a value belongs to it.
-Not covered: answers in words, computations without delimiters.
+Formulas need delimiters; a number may be bare, also after a name ("x = 5"). A list ("$5$ and $7$") is one answer. Bold
+text takes precedence over the rest of its sentence. A question, a negation or a bound ("not $5$", "at least $5$")
+states nothing. A unit directly after a value belongs to it.
+Not covered: answers in words, and computations without delimiters.
 """
 
 import re
@@ -14,16 +14,16 @@ from r1_pipeline.rewards.latex import normal
 from r1_pipeline.rewards.quantity import split
 
 MAX_LINE = 300
-"""Longest text of one line, in characters, that may be an answer as a whole."""
+"""The length, in characters, of the longest line that may be an answer as a whole."""
 _TAIL = 2000
-"""Characters of a text in which its closing sentence is looked for, and longest sentence."""
+"""The number of characters at the end of a text that are searched for its closing sentence; no sentence is longer."""
 _AFTERTHOUGHTS = 2
-"""Sentences behind the closing one that may state nothing: "I hope this helps."."""
+"""The number of sentences after the closing one that may state nothing: "I hope this helps."."""
 _FEW_WORDS, _FEW_HAN = 3, 4
-"""A number among so few words or Chinese characters is an answer as a whole: "5 red apples"."""
+"""A number among at most this many words or Chinese characters is an answer as a whole: "5 red apples"."""
 _FIRST, _LAST = 0xE000, 0xF8FF
 _HELD = f"[{chr(_FIRST)}-{chr(_LAST)}]"
-"""Characters for private use, which stand for the formulas and numbers of a text in turn."""
+"""Private-use characters that replace the formulas and numbers of a text, in order."""
 
 _MATHS = re.compile(
     r"(?<!\\)\$\$(?P<a>.+?)(?<!\\)\$\$|(?<![\\$])\$(?P<b>[^$\n]+?)(?<!\\)\$|\\\((?P<c>.+?)\\\)|\\\[(?P<d>.+?)\\\]"
@@ -45,11 +45,11 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 _NAME_IS = re.compile(r"(?<![\w\\^+*/=-])\s*[A-Za-z]\s*=\s*$")
-_SAID = re.compile(
+_STATES_NUMBER = re.compile(
     rf"(?:\b(?:is|are|was|be|equals?|gives?|makes?|clearly|therefore|thus|hence|est|es|ist)|[A-Za-z]\s*:)[\s*]*{_HELD}"
     rf"|^{_HELD}(?:\s*,\s*[a-z]{{2}}|\s+\([a-z]{{2}}|\s+is\b)"
 )
-"""Words that say that a number is the answer, however few stand around it."""
+"""Words that mark a number as the answer, however few words surround it."""
 _LABEL = re.compile(
     r"\b(?:step|case|theorem|lemma|problem|question|exercise|equation|part|example|figure|section|line) $",
     re.IGNORECASE,
@@ -58,7 +58,7 @@ _CODE = re.compile(r"\w\(|[{}_;\\]")
 _OPERATORS = "=+-−*/^<>≤≥≠×÷±√|(!~"
 _UNIT = re.compile(r"\s*(%|°|\\%|[A-Za-z²³]+(?:\^\d)?(?:[/ ][A-Za-z²³]+){0,3}|[\u4e00-\u9fff]{1,6})")
 _SMALL_WORDS = {"in", "at", "a", "as", "to", "min"}
-_SAID_LETTER = re.compile(
+_NAMED_LETTER = re.compile(
     r"[(\[【]\s*([A-Z])\s*[)\]】]|^\W*([A-Z])[*_]*\s*[).:](?!\w)"
     r"|(?:(?i:\b(?:options?|choice|answer|letter)\b(?:\s+is\b)?)|选项?|应选|故选)[\s*:：]*\(?([A-Z])(?![A-Za-z])"
 )
@@ -66,20 +66,23 @@ _BARE_LETTER = re.compile(r"(?<![\w'’\\-])(?:([B-HJ])|(?<=[a-z,;:] )(A)|([AI])
 
 
 def lettered(text: str) -> bool:
-    """Returns True where a text is nothing but letters of options: `(B)`, "B or C", "not B"."""
+    """Returns True if a text consists of option letters only: `(B)`, "B or C", "not B"."""
     words = re.findall(r"\w+", strip_typefaces(text).casefold())
     return bool(words) and all(word in ("and", "or", "not") or re.fullmatch("[a-z]", word) for word in words)
 
 
 def stated(text: str, *, letter: bool) -> str | None:
-    """Returns the text where it is an answer as a whole, else what its first sentence states; None if not one thing."""
+    """Returns the text if it is an answer as a whole, else the answer that its first sentence states, or None.
+
+    `letter` says that the answer is an option letter. A sentence with two values, or a negated one, states none.
+    """
     if lettered(text) if letter else not is_sentence(text):
         return text
     return _first(text, reversed_=False, letter=letter)
 
 
 def closing_answer(text: str, *, letter: bool) -> str | None:
-    """Returns what the last sentence that states anything states; None if that is not one thing."""
+    """Returns the answer of the last sentence with a value; None if that sentence does not state exactly one."""
     text = text.strip()
     if "\n" not in text and len(text) <= MAX_LINE and (lettered(text) if letter else not is_sentence(text)):
         return text
@@ -87,18 +90,18 @@ def closing_answer(text: str, *, letter: bool) -> str | None:
 
 
 def is_sentence(text: str) -> bool:
-    """Returns True where a text has a formula or number among words, and so is no answer as a whole."""
+    """Returns True if a text has a formula or number among words, and is therefore no answer as a whole."""
     text = clean_answer(text) if len(text) <= _TAIL else ""
     masked, held = _masked(text)
     words = _WORD.findall(masked)
     if not held or not words:
         return False
-    many = len(words) > _FEW_WORDS or len(_HAN.findall(masked)) > _FEW_HAN or _SAID.search(masked)
+    many = len(words) > _FEW_WORDS or len(_HAN.findall(masked)) > _FEW_HAN or _STATES_NUMBER.search(masked)
     return any(mark in text for mark in ("$", "\\(", "\\[")) or bool(many and not _CODE.search(masked))
 
 
 def _first(text: str, *, reversed_: bool, letter: bool) -> str | None:
-    """Returns what the first sentence states that states anything, from the front or from the back."""
+    """Returns the answer of the first sentence with a value, searched from the front or from the back."""
     masked, held = (text, []) if letter else _masked(text)
     sentences = _sentences(masked)
     for sentence in sentences[: -_AFTERTHOUGHTS - 2 : -1] if reversed_ else sentences:
@@ -114,13 +117,13 @@ def _sentences(masked: str) -> list[str]:
 
 
 def sentences_of(text: str) -> list[str]:
-    """Returns the sentences of a text, with one character in the place of each formula."""
+    """Returns the sentences of a text, with one character in place of each formula."""
     return _sentences(_masked(text)[0])
 
 
 def _letters(sentence: str) -> set[str]:
-    """Returns the letters of options that a sentence names, or at least contains."""
-    for pattern in (_SAID_LETTER, _BARE_LETTER):
+    """Returns the option letters that a sentence names as the answer, else those that it contains."""
+    for pattern in (_NAMED_LETTER, _BARE_LETTER):
         if found := {next(filter(None, groups)) for groups in _groups(pattern, sentence)}:
             return found
     return set()
@@ -131,12 +134,15 @@ def _groups(pattern: re.Pattern[str], text: str) -> Iterable[tuple[str | None, .
 
 
 def _masked(text: str) -> tuple[str, list[str | None]]:
-    """Returns the text with one character for each formula and number, and these; None for a part of a computation."""
+    """Returns the text with one character for each formula and number, and the list of these formulas and numbers.
+
+    A part of a computation is None in the list.
+    """
     held: list[str | None] = []
 
     def hold(match: re.Match[str]) -> str:
         content = next(group for group in match.groups() if group is not None)
-        if match["b"] and _PROSE.search(_TEXT.sub(" ", content)):  # two prices and what stands between them
+        if match["b"] and _PROSE.search(_TEXT.sub(" ", content)):  # two prices and the text between them
             return match[0][0] + _MATHS.sub(hold, match[0][1:-1]) + match[0][-1]
         if len(held) > _LAST - _FIRST or (match["number"] and _LABEL.search(match.string, 0, match.start())):
             return match[0]
@@ -147,7 +153,7 @@ def _masked(text: str) -> tuple[str, list[str | None]]:
 
 
 def _alone(match: re.Match[str]) -> bool:
-    """Returns True where no operator joins what was found to something else."""
+    """Returns True if no operator joins the formula to the text around it."""
     before, after = match.string[: match.start()].removesuffix("**"), match.string[match.end() :].removeprefix("**")
     if _NAME_IS.search(before[-20:]):
         before = ""
@@ -157,7 +163,7 @@ def _alone(match: re.Match[str]) -> bool:
 
 
 def _value(sentence: str, held: list[str | None]) -> str | None:
-    """Returns the one value, or list of values, of a sentence."""
+    """Returns the only value, or list of values, of a sentence; None if there are several, or it is negated."""
     bold = [match for match in _BOLD.finditer(sentence) if re.search(_HELD, match[0])]
     begin, end = bold[0].span() if len(bold) == 1 else (0, len(sentence))
     found = list(_LISTED.finditer(sentence, begin, end))
@@ -173,7 +179,7 @@ def _value(sentence: str, held: list[str | None]) -> str | None:
 
 
 def result(value: str) -> str:
-    """Returns the last side of a computation, 17 of `11+6=17`; what is given to a name stays as it is."""
+    """Returns the last side of a computation, 17 of `11+6=17`; an assignment such as `x = 5` stays unchanged."""
     first, *between, last = value.split("=") if "=" in value else (value, value)
     if "=" not in value or "\\begin" in value or re.search(r"[<>,]|\\(?:[lg]eq?|neq?)\b", value):
         return value
@@ -182,7 +188,7 @@ def result(value: str) -> str:
 
 
 def unit_behind(behind: str) -> str:
-    """Returns the unit that a text begins with, as LaTeX; "" for none."""
+    """Returns the unit at the beginning of a text as LaTeX; "" for none."""
     found = _UNIT.match(behind)
     words = found[1].split(" ") if found else []
     while words:

@@ -1,13 +1,14 @@
-"""Tag count: how many of the template's tags stand in a reply exactly once.
+"""This module computes the tag count: the share of the template's tags that occur in a reply exactly once.
 
-A first foothold for bases that never come to the whole form by themselves (open-r1's `tag_count_reward`, there with
-fixed line breaks around each tag). A shaping term, not a form: order and what stands between are `format_check`'s.
+It is a shaping term for base models that never produce the whole format by themselves (open-r1's `tag_count_reward`,
+which also requires fixed line breaks around each tag). Not covered: the order of the tags and the text between them
+(`format_check`).
 """
 
 from r1_pipeline.data.templates import FORMS, TemplateName
 
 
 def tag_share(template: TemplateName, text: str) -> float:
-    """Tags that occur exactly once / tags of the template."""
+    """Returns the share, in [0, 1], of the template's tags that occur exactly once in the text."""
     tags = FORMS[template].tags
     return sum(text.count(tag) == 1 for tag in tags) / len(tags)

@@ -1,10 +1,11 @@
-"""Verdicts: the `Verifier` protocol, and the `Grader` that sends each problem to its own verifier or its domain's.
+"""The `Verifier` protocol, and the `Grader` that sends each problem to its own verifier or to its domain's.
 
-A verifier sees only the final part of a reply and says why in a `Verdict`; weights and rewards are `rubric`'s.
-The grader adds what all domains share: truncated and answerless replies, a cache, threads, closing. Answers of the
-grader's own failures (`grader_error`) are never cached; what is stored lies in artifacts, whose fingerprints hold the
-verifiers' versions. It works inside TRL's process and from any thread; children are separate interpreters (`workers`).
-Not covered: format, language, preference, which are rewards but not verdicts; which verifiers there are (`graders`).
+A verifier sees only the final part of a reply and explains its `Verdict` in a detail; weights and rewards belong to
+`rubric`. The grader adds what all domains share: truncated replies and replies without an answer, a cache, threads, and
+closing. The grader's own failures (`grader_error`) are never cached; stored verdicts are in artifacts, whose
+fingerprints contain the verifiers' versions. The grader works inside TRL's process and from any thread; children are
+separate interpreters (`workers`). Not covered: format, language and preference, which are rewards but not verdicts, and
+the list of verifiers (`graders`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,53 +22,53 @@ from r1_pipeline.rewards.answer_extraction import Rule
 from r1_pipeline.rewards.reference_answers import own_answer
 
 _CACHE_CHARACTERS = 60_000_000
-"""What the cache may hold, some 100 MB; it is emptied when it is full."""
+"""The capacity of the cache in characters, about 100 MB; a full cache is cleared."""
 _ENTRY = 1_000
-"""Characters that an entry counts for beside its own."""
+"""The overhead of a cache entry, in characters."""
 _SPARE = 16
-"""Replies in hand beside those that children have: most need none, and shall not wait for those that do."""
+"""The number of threads for replies that need no child process, so that they do not wait for those that do."""
 
 
 MODEL_JUDGES = ("judge", "reward_model")
-"""Names that sign a verdict which is a model's opinion: a grader cannot repeat it, `lineage.judgements` replays it."""
+"""Names that sign the verdict of a model, which a grader cannot repeat; `lineage.judgements` replays it."""
 
 
 class Verifier(Protocol):
-    """Judges the answers of a domain. `judge` may be called from several threads at once."""
+    """The interface of a verifier, which judges answers; `judge` may be called from several threads at once."""
 
     @property
     def name(self) -> str:
-        """Short and stable."""
+        """The verifier's name, short and stable."""
         ...
 
     @property
     def version(self) -> str:
-        """Changes whenever a verdict can change: rules, limits, parser stack."""
+        """The version, which changes whenever a verdict can change: rules, limits, parser stack."""
         ...
 
     def judge(self, problem: Problem, final: str) -> Verdict:
-        """The verdict on the final part of a reply; never raises for what a model wrote."""
+        """Judges the final part of a reply; it never raises because of a reply's text."""
         ...
 
     def close(self) -> None:
-        """Give back what it holds."""
+        """Releases resources, such as child processes."""
         ...
 
 
 def verdict(verifier: Verifier, outcome: Outcome, detail: str, extracted: str | None = None) -> Verdict:
-    """A verdict on `extracted` with the score that belongs to its outcome, signed by its verifier."""
+    """Returns a verdict on the `extracted` answer, with the score of its outcome, signed by its verifier."""
     score = None if outcome in UNSCORED else float(outcome is Outcome.CORRECT)
     signed = f"{verifier.name}@{verifier.version}"
     return Verdict(outcome=outcome, score=score, extracted=extracted, detail=detail, verifier=signed)
 
 
 def template_of(text: str) -> TemplateName:
-    """The form of a reply whose template nobody states: `zero` if it has answer tags, else `chat`."""
+    """Returns the template of a reply from an unknown source: `zero` if it has answer tags, else `chat`."""
     return "zero" if ANSWER_OPEN in text else "chat"
 
 
 class Grader:
-    """Grades completions; a context manager."""
+    """Grades completions with the verifier of each problem; as a context manager it closes its verifiers."""
 
     def __init__(
         self,
@@ -76,11 +77,11 @@ class Grader:
         rule: Rule = "strict",
         named: Mapping[str, Callable[[Runtime, Rule], Verifier]] | None = None,
     ) -> None:
-        """`verifiers` judge by domain; `named` opens those that problems name themselves."""
+        """Takes the verifiers by domain, and constructors of verifiers that problems name themselves (`named`)."""
         self.rule: Rule = rule
-        """How its verifiers find an answer; `generation.grade_completions` opens more of them for a cluster."""
+        """The extraction rule of its verifiers; `generation.grade_completions` opens graders with it on a cluster."""
         self.runtime = runtime or Runtime()
-        """Its threads judge side by side here; with a cluster, `generation.grade_completions` opens graders there."""
+        """The runtime whose `threads` judge in parallel; `generation.grade_completions` uses its cluster if any."""
         self._verifiers = dict(verifiers)
         self._openers = dict(named or {})
         self._named: dict[str, Verifier] = {}
@@ -97,32 +98,32 @@ class Grader:
         self.close()
 
     def close(self) -> None:
-        """End all children."""
+        """Closes all verifiers, and with them their child processes."""
         for verifier in (*self._verifiers.values(), *self._named.values()):
             verifier.close()
 
     @property
     def identity(self) -> dict[str, str]:
-        """Domain -> `name@version`; part of every fingerprint that depends on verdicts."""
+        """The `name@version` of each domain's verifier; part of every fingerprint that depends on verdicts."""
         return {domain: f"{verifier.name}@{verifier.version}" for domain, verifier in self._verifiers.items()}
 
     def identity_of(self, name: str) -> str:
-        """`name@version` of the verifier with this name; opens nothing but it."""
+        """Returns `name@version` of the verifier with this name; `UnknownNameError` if there is none."""
         verifier = self.named(name)
         return f"{verifier.name}@{verifier.version}"
 
     def verifier(self, domain: Domain) -> Verifier:
-        """The verifier of a domain; `UnknownNameError` if there is none."""
+        """Returns the verifier of a domain; raises `UnknownNameError` if there is none."""
         if domain not in self._verifiers:
             raise UnknownNameError("domain of this grader", domain, self._verifiers)
         return self._verifiers[domain]
 
     def verifier_of(self, problem: Problem) -> Verifier:
-        """The verifier that a problem names, or that of its domain; `UnknownNameError` if there is none."""
+        """Returns the verifier that a problem names, or that of its domain; raises `UnknownNameError` if there is none."""
         return self.verifier(problem.domain) if problem.verifier is None else self.named(problem.verifier)
 
     def named(self, name: str) -> Verifier:
-        """The verifier of this name, opened when it is first asked for; `UnknownNameError` if there is none."""
+        """Returns the verifier of this name, opened on first use; raises `UnknownNameError` if there is none."""
         if name not in self._openers:
             raise UnknownNameError("verifier", name, self._openers)
         with self._lock:
@@ -131,13 +132,13 @@ class Grader:
             return self._named[name]
 
     def judge(self, problem: Problem, final: str) -> Verdict:
-        """The verdict on the final part of a reply."""
-        known = self._cache.get((problem, final))
-        if known is None:
-            known = self.verifier_of(problem).judge(problem, final)
-            if known.outcome is not Outcome.GRADER_ERROR:
-                self._remember(problem, final, known)
-        return known
+        """Judges the final part of a reply, or returns the cached verdict; raises `UnknownNameError` as `verifier_of`."""
+        judged = self._cache.get((problem, final))
+        if judged is None:
+            judged = self.verifier_of(problem).judge(problem, final)
+            if judged.outcome is not Outcome.GRADER_ERROR:
+                self._remember(problem, final, judged)
+        return judged
 
     def _remember(self, problem: Problem, final: str, judged: Verdict) -> None:
         tests = sum(len(test.given) + len(test.expected) for test in problem.tests)
@@ -150,7 +151,7 @@ class Grader:
             self._cached += weight
 
     def grade(self, problem: Problem, completion: Completion, template: TemplateName) -> Verdict:
-        """The verdict on a whole completion. One that was cut off has not committed itself to any answer."""
+        """Judges a whole completion; one that was cut off is `truncated`, even if it contains an answer."""
         verifier = self.verifier_of(problem)
         if completion.finish_reason == "length":
             return self._without_reference(problem) or verdict(
@@ -159,7 +160,7 @@ class Grader:
         return self.judge_reply(problem, completion.text, template)
 
     def judge_reply(self, problem: Problem, text: str, template: TemplateName) -> Verdict:
-        """The verdict on the whole text of a finished reply."""
+        """Judges the whole text of a finished reply; without a final part it is `malformed`."""
         final = split_reply(template, text).final
         if not final:
             verifier = self.verifier_of(problem)
@@ -168,14 +169,17 @@ class Grader:
         return self.judge(problem, final)
 
     def _without_reference(self, problem: Problem) -> Verdict | None:
-        """The verdict where there is nothing to compare with, which is the same for every reply; else None."""
+        """Returns the verdict on any reply to a problem without a reference or tests; else None."""
         if problem.answer is not None or problem.tests:
             return None
         found = self.judge(problem, "")
         return found if found.outcome is Outcome.UNREFERENCED else None
 
     def grade_all(self, pairs: Iterable[tuple[Problem, Completion]], template: TemplateName) -> list[Verdict]:
-        """`grade` for each pair, in order; repeated answers are judged once, slow ones side by side."""
+        """Judges each pair as `grade` does and returns the verdicts in order; equal pairs are judged only once.
+
+        `runtime.threads` children judge in parallel, and further threads serve replies that need no child.
+        """
         rows = list(pairs)
         keys = [(problem, completion.text, completion.finish_reason) for problem, completion in rows]
         first = dict(zip(keys, rows, strict=True))
@@ -186,7 +190,7 @@ class Grader:
 
 
 def reference_verdict(grader: Grader, problem: Problem) -> Verdict:
-    """How a problem's own reference answer (for code: program) fares; curation drops what is not `correct`."""
+    """Judges a problem's own reference answer (for code: program); curation drops a problem if it is not `correct`."""
     if problem.answer is None:
         return verdict(grader.verifier_of(problem), Outcome.UNGRADABLE, "the problem carries no reference")
     return grader.judge(problem, summarize(problem.domain, own_answer(problem)))

@@ -1,13 +1,13 @@
 """A pool of child interpreters that can be killed: one JSON line in, one JSON line out.
 
-Owns: starting children, the wall clock of every request, SIGKILL, respawning, closing. The parent owns the
-deadline because nothing inside the child can be trusted with it: SIGALRM handlers never run while C code is busy and
-fail off the main thread, and a `ProcessPoolExecutor` keeps a hung worker for ever. Children are started with
-exec (`subprocess`), never by forking a process that may hold torch's threads, and only when the first request comes.
+The pool starts children, times every request, kills with SIGKILL, restarts and closes. The parent owns the deadline
+because the child cannot be trusted with it: SIGALRM handlers never run while C code is busy and fail outside the main
+thread, and a `ProcessPoolExecutor` keeps a hung worker forever. Children are started with exec (`subprocess`), never by
+forking a process that may have torch's threads, and only for the first request.
 
-A child script prints `{"ready": true}` (or `{"ready": false, "error": …}`) and then answers line by line.
-Safe to use from several threads: each request has a child to itself. Safe to fork: a forked process never touches the
-children of its parent, it starts its own. Not covered: isolation of what the child runs.
+A child script prints `{"ready": true}` (or `{"ready": false, "error": …}`) and then replies line by line. The pool is
+thread-safe: each request has a child to itself. It is fork-safe: a forked process never uses its parent's children, but
+starts its own. Not covered: isolation of the code that a child runs.
 """
 
 import json
@@ -32,14 +32,14 @@ _FORKED = Lock()
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back: `value` is the child's JSON object for `ok` and empty otherwise."""
+    """The reply to a request: `value` is the child's JSON object if the status is `ok`, and empty otherwise."""
 
     status: Literal["ok", "timeout", "died"]
     value: dict[str, Any]
 
 
 class _Worker:
-    """One child; `process` is None until it is needed."""
+    """One child; `process` is None until the first request."""
 
     def __init__(self, command: list[str], recycle_after: int) -> None:
         self.command = command
@@ -64,7 +64,7 @@ class _Worker:
                 env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}, cwd="/", start_new_session=True, bufsize=0,
             )  # fmt: skip
         except OSError as error:
-            raise GraderBusyError(f"no grading child could be started: {error}; run the same command again") from error
+            raise GraderBusyError(f"cannot start a grading process: {error}; run the same command again") from error
         self.process, self.served = process, 0
         assert process.stdin is not None and process.stdout is not None
         os.set_blocking(process.stdin.fileno(), False)
@@ -89,7 +89,7 @@ class _Worker:
 
 
 def _exit_code(process: "subprocess.Popen[bytes]") -> int | None:
-    """None of a child that broke the protocol, and lives."""
+    """Returns the exit code of a child, or None if it broke the protocol and is still alive."""
     try:
         return process.wait(1.0)
     except subprocess.TimeoutExpired:
@@ -97,22 +97,22 @@ def _exit_code(process: "subprocess.Popen[bytes]") -> int | None:
 
 
 def _not_ready(name: str, hello: Reply, code: int | None) -> GraderError:
-    """A child that says no, or ends by itself, will do so again; one that had no time, or was killed, may not."""
+    """Returns the error for a child that did not start; only a timeout or a signal is worth another attempt."""
     if "error" in hello.value:
-        return GraderError(f"grading child {name} cannot work here: {hello.value['error']}")
+        return GraderError(f"grading process {name} cannot work here: {hello.value['error']}")
     if code is not None and code > 0:
         return GraderError(
-            f"grading child {name} did not start: exit code {code}; install this project's packages again"
+            f"grading process {name} did not start: exit code {code}; install this project's packages again"
         )
     how = hello.status if code is None else f"signal {-code}"
     return GraderBusyError(
-        f"grading child {name} did not start ({how}): the machine has no time or memory for it, or somebody ended it; "
-        "run the same command again"
+        f"grading process {name} did not start ({how}): the machine is short of time or memory, or the process was "
+        "killed; run the same command again"
     )
 
 
 def _exchange(process: subprocess.Popen[bytes], line: bytes, limit_s: float) -> Reply:
-    """Write `line`, read one line back; never blocks beyond `limit_s`, whatever the child does."""
+    """Writes `line` and reads one line back; it never blocks longer than `limit_s` seconds, whatever the child does."""
     assert process.stdin is not None and process.stdout is not None
     deadline, received, unsent = time.monotonic() + limit_s, bytearray(), memoryview(line)
     with selectors.DefaultSelector() as selector:
@@ -139,7 +139,7 @@ def _exchange(process: subprocess.Popen[bytes], line: bytes, limit_s: float) -> 
     try:
         value = json.loads(received)
     except (ValueError, RecursionError):
-        return Reply("died", {})  # a child that breaks the protocol is as good as dead
+        return Reply("died", {})  # a child that breaks the protocol counts as dead
     return Reply("ok", value) if isinstance(value, dict) else Reply("died", {})
 
 
@@ -150,7 +150,10 @@ def _kill_all(workers: list[_Worker], owner: int) -> None:
 
 
 class WorkerPool:
-    """`size` children running `script`; requests wait for a free one. Closed by `close()` and at interpreter exit."""
+    """A pool of `size` children that run `script`; a request waits for a free one.
+
+    `close()` or the interpreter's exit kills the children. A child is replaced after `recycle_after` requests.
+    """
 
     def __init__(self, script: Path, *, size: int, flags: tuple[str, ...], recycle_after: int) -> None:
         self._command = [sys.executable, *flags, str(script)]
@@ -159,20 +162,24 @@ class WorkerPool:
         self._renew()
 
     def _renew(self) -> None:
-        """Workers of this very process, none of them started."""
+        """Creates the workers of the current process, none of them started."""
         self._owner = os.getpid()
         workers = [_Worker(self._command, self._recycle_after) for _ in range(self._size)]
-        self._free: LifoQueue[_Worker] = LifoQueue()  # last in, first out: an idle child is never started needlessly
+        self._free: LifoQueue[_Worker] = LifoQueue()  # last in, first out, so that no child is started needlessly
         for worker in workers:
             self._free.put(worker)
         self._finalizer = weakref.finalize(self, _kill_all, workers, self._owner)
 
     def close(self) -> None:
-        """Kill the children."""
+        """Kills the children."""
         self._finalizer()
 
     def ask(self, request: dict[str, Any], limit_s: float) -> Reply:
-        """One request; `timeout` and `died` cost the child its life, the next request gets a fresh one."""
+        """Sends one request and returns its reply within `limit_s` seconds of a child's being free.
+
+        After `timeout` or `died` the child is killed, and the next request gets a new one. Raises `GraderError` if the
+        pool is closed or a child cannot start, and `GraderBusyError` if another attempt may succeed.
+        """
         if not self._finalizer.alive:
             raise GraderError("the grading pool is closed; make a new grader")
         if os.getpid() != self._owner:

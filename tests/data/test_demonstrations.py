@@ -144,8 +144,8 @@ def test_prompts_alone_are_refused_where_the_graph_needs_replies(tmp_path: Path)
 @pytest.mark.parametrize(
     ("side", "heldout", "message"),
     [
-        ("train", True, "no general prompt is left on the held-out side .all rows of mine are train ones.; correct"),
-        ("heldout", False, "no general prompt is left on the training side .all rows of mine are heldout ones."),
+        ("train", True, "no general prompt is left on the held-out side .all rows of mine are train rows.; fix"),
+        ("heldout", False, "no general prompt is left on the training side .all rows of mine are heldout rows."),
     ],
 )
 def test_an_empty_general_part_is_refused_before_any_training(
