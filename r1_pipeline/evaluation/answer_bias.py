@@ -1,8 +1,8 @@
-"""Which answer to multiple choice is given most: by a model, and by the rows of a corpus.
+"""This module measures answer bias in multiple choice: the most frequent answer of a model, and of a corpus.
 
-A model that always says "D" is right as often as "D" is, and every one of those rows is verified: only the distribution
-of the answers shows it. Multiple choice is what the verifier `choice` judged; answers are compared in its normal form.
-Not covered: whether the reasoning of a row supports its answer.
+A model that always answers "D" is right as often as "D" is, and each of those rows is verified: only the distribution
+of the answers shows the bias. Multiple choice means problems of the verifier `choice`, and answers are compared in its
+normal form. Not covered: whether the reasoning of a row supports its answer (`support`).
 """
 
 from collections import Counter
@@ -22,17 +22,20 @@ if TYPE_CHECKING:
 
 
 class FrequentAnswer(Record):
-    """The answer that is given most."""
+    """The most frequent answer."""
 
     answer: str
     share: float
-    """Of all answers."""
+    """Its share of all answers."""
     answers: int
-    """Replies in which the verifier found one."""
+    """The number of replies in which the verifier found an answer."""
 
 
 def favourites(judged: "pl.DataFrame") -> dict[Domain, FrequentAnswer]:
-    """Domain -> the most frequent answer among judged completions; domains without multiple choice are left out."""
+    """Returns the most frequent answer among judged completions by domain, for domains with multiple choice.
+
+    `judged` has the columns `domain`, `verifier` and `extracted`.
+    """
     import polars as pl
 
     chosen = pl.col("verifier").str.starts_with(f"{ChoiceVerifier.name}@") & pl.col("extracted").is_not_null()
@@ -43,31 +46,31 @@ def favourites(judged: "pl.DataFrame") -> dict[Domain, FrequentAnswer]:
 
 
 def answer_distribution(corpus: Corpus, problems: Iterable[Problem], limits: GateLimits) -> list[Gate]:
-    """No answer is much more frequent among the corpus rows of a domain than among the references of its problems.
+    """Checks that no answer is much more frequent in a domain's corpus rows than in its problems' references.
 
-    The value is the share of an answer that the rows surely have (the lower end of its 95% interval by fact, for all
-    answers at once) less its share of the references, for the answer where that is greatest.
+    The value is the largest excess of any answer: the lower end of the 95% interval of its share of the rows
+    (clustered by fact, for all answers jointly) minus its share of the references. There is one gate for each domain.
     """
     known = {problem.id: problem for problem in problems if _is_choice(problem)}
     references: dict[Domain, Counter[str]] = {}
     for problem in known.values():
         references.setdefault(problem.domain, Counter())[_reference(problem)] += 1
-    said: dict[Domain, list[tuple[str, str]]] = {}
+    answers: dict[Domain, list[tuple[str, str]]] = {}
     verifier = ChoiceVerifier()
     for frame in corpus.batches(["problem_id", "response"]):
         for problem_id, response in frame.iter_rows():
             if problem_id in known:
                 problem = known[problem_id]
                 answer = _answer(problem, response, verifier)
-                said.setdefault(problem.domain, []).append((fact_of(problem), answer))
-    return [_distribution(domain, rows, references[domain], limits) for domain, rows in sorted(said.items())]
+                answers.setdefault(problem.domain, []).append((fact_of(problem), answer))
+    return [_distribution(domain, rows, references[domain], limits) for domain, rows in sorted(answers.items())]
 
 
 def _distribution(domain: Domain, rows: list[tuple[str, str]], references: Counter[str], limits: GateLimits) -> Gate:
     counts = Counter(answer for _, answer in rows)
 
     def excess(answer: str) -> float:
-        tallies = [Tally(judged=1, correct=said == answer, fact=fact) for fact, said in rows]
+        tallies = [Tally(judged=1, correct=given == answer, fact=fact) for fact, given in rows]
         return interval([tallies], comparisons=len(counts)).lo - references[answer] / references.total()
 
     worst = {answer: excess(answer) for answer in counts}
@@ -97,7 +100,7 @@ def _reference(problem: Problem) -> str:
 
 
 def _answer(problem: Problem, response: str, verifier: ChoiceVerifier) -> str:
-    """What a row answers, as its reference states it where it is right; empty where no answer is found."""
+    """Returns the answer of a row, in its reference's form if it is right; "" if the row has no answer."""
     judged = verifier.judge(problem, split_reply("chat", response).final or "")
     answer = normal(judged.extracted or "")
     return _reference(problem) if answer in reference_forms(problem.answer or "") else answer

@@ -1,12 +1,11 @@
 """The bars that a full run of the profile `tiny` must clear, measured on the values of a report.
 
 Pass@1 is on held-out maths unless a claim says otherwise; format, language and tokens are a model's overall numbers.
-A difference between two models is taken problem by problem, and stands beside its 95% interval (`paired`). Other
-profiles make no claims and have no bars, and neither has a domain that this machine has no problems of. A bar whose
-models were not trained has no value: it is not met. How long a run takes says something about the machine and nothing
-about a model, so it is no bar.
+A difference between two models is taken problem by problem, and has a 95% interval (`paired`). Other profiles make no
+claims and have no bars; a domain without problems on this machine has none either. A bar whose models were not trained
+has no value and is not met. The duration of a run is no bar, because it depends on the machine and not on a model.
 
-A further bar is one more function of `ReportInputs` in `CLAIMS`.
+To add a bar, add a function of `ReportInputs` to `CLAIMS`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,31 +23,31 @@ T = TypeVar("T")
 Sense = Literal["at least", "at most", "above", "below"]
 
 CLAIMED = "tiny"
-"""The profile that the limits are set for."""
+"""The profile for which the limits are set."""
 CLEARLY = 0.05
-"""How far apart two language consistencies are to be called clearly apart."""
+"""The difference from which two language consistencies are clearly apart."""
 NO_LONGER = 1.25
-"""How many times as long a reply may be where one calculation is all: the form that a base leaves out costs tokens."""
-BESIDE_MATHS: tuple[Domain, ...] = ("code", "stem", "logic")
-"""Domains in which every trained model must be above its base."""
+"""The largest growth of replies to the shallowest sums; a base leaves out the format, which costs tokens."""
+OTHER_DOMAINS: tuple[Domain, ...] = ("code", "stem", "logic")
+"""The domains, apart from maths, in which every trained model must be above its base."""
 
 
 class Bar(Record):
-    """A claim with its measured value."""
+    """A claim with its measured value and its limit."""
 
     claim: str
     value: float | None
-    """None: not measured."""
+    """The measured value; None if it was not measured."""
     sense: Sense
     limit: float
     decimals: int
-    """With which the value is shown."""
+    """The number of decimals with which the page shows the value."""
     interval: tuple[float, float] | None = None
-    """The 95% interval of the value, where it is a difference between two models."""
+    """The 95% interval of the value, if it is a difference between two models."""
 
     @property
     def passed(self) -> bool | None:
-        """None where there is no value."""
+        """True if the value meets the limit; None if there is no value."""
         if self.value is None:
             return None
         match self.sense:
@@ -65,7 +64,7 @@ class Bar(Record):
 
 
 def bars(inputs: ReportInputs) -> list[Bar]:
-    """All bars, in the order of the stages; none for another profile than `CLAIMED`."""
+    """Returns all bars in the order of the stages; none for a profile other than `CLAIMED`."""
     return [bar for claims in CLAIMS for bar in claims(inputs)] if inputs.profile == CLAIMED else []
 
 
@@ -95,10 +94,10 @@ def _of_models(inputs: ReportInputs) -> Iterator[Bar]:
 
 
 def _of_domains(inputs: ReportInputs) -> Iterator[Bar]:
-    """Beside maths too, every trained model is above the base that its line started from, with intervals apart."""
+    """In the other domains too, every trained model is above the base of its line, and the intervals do not overlap."""
     cast = inputs.cast
     pairs = [(name, cast.base) for name in (cast.zero, cast.language, cast.final)] + students(inputs)
-    for domain in BESIDE_MATHS:
+    for domain in OTHER_DOMAINS:
         if domain not in inputs.left_out:
             for name, base in pairs:
                 claim = f"{name}: lower end of {DOMAINS[domain].title}, above the upper end of {base}"
@@ -111,7 +110,7 @@ def _of_students(inputs: ReportInputs) -> Iterator[Bar]:
 
 
 def _of_answers(inputs: ReportInputs) -> Iterator[Bar]:
-    """No trained model gives one letter to most STEM problems, which is how guessing looks once it is reinforced."""
+    """No trained model answers most STEM problems with one letter, which would be reinforced guessing."""
     bases = (inputs.cast.base, inputs.cast.student_base)
     letters = {
         name: found["stem"]
@@ -123,7 +122,7 @@ def _of_answers(inputs: ReportInputs) -> Iterator[Bar]:
 
 
 def _of_thought(inputs: ReportInputs) -> Iterator[Bar]:
-    """Reinforcement makes the replies longer where that pays, and lets the model find and correct its slips."""
+    """Reinforcement makes replies to hard problems longer, and the model finds and corrects its slips."""
     base, zero = inputs.cast.beginning
     found = _both(inputs.depths, zero, base)
     deepest, shallowest, corrected = _growth(*found) if found else (None, None, None)
@@ -133,8 +132,8 @@ def _of_thought(inputs: ReportInputs) -> Iterator[Bar]:
 
 
 def _growth(after: Sequence[Depth], before: Sequence[Depth]) -> tuple[float, float, float | None]:
-    """After over before: mean tokens on the deepest sums, on the shallowest, and the share with a corrected slip, which
-    is None where there was none before."""
+    """Returns three ratios of after to before: mean tokens on the deepest and on the shallowest sums, and the share of
+    replies with a corrected slip, which is None if there was none before."""
     shares = corrected_share(after), corrected_share(before)
     growth = shares[0] / shares[1] if shares[0] is not None and shares[1] else None
     return after[-1].mean_tokens / before[-1].mean_tokens, after[0].mean_tokens / before[0].mean_tokens, growth
@@ -167,7 +166,7 @@ CLAIMS: tuple[Callable[[ReportInputs], Iterable[Bar]], ...] = (
     _of_thought,
     _of_the_rest,
 )
-"""What is claimed, in the order in which it is shown."""
+"""The functions that yield the bars, in the order in which the report shows them."""
 
 
 def _bar(claim: str, value: float | None, sense: Sense, limit: float, decimals: int = 3) -> Bar:
@@ -194,7 +193,7 @@ def _over_domains(inputs: ReportInputs, after: str, before: str) -> Difference |
 
 
 def _lowest(found: Iterable[Difference | None]) -> Difference | None:
-    """The difference to the best of the others; None unless all are measured."""
+    """Returns the lowest difference, which is the one to the best of the others; None unless all are measured."""
     each = list(found)
     known = [one for one in each if one]
     return min(known, key=lambda one: one.value) if known and len(known) == len(each) else None

@@ -1,8 +1,8 @@
-"""From the artifacts of a run to the values of its report, and the report onto the disk.
+"""This module collects the values of a report from the artifacts of a run, and writes the report.
 
-Artifacts go by name: asset key, partition after a slash. A stage shows what making its artifact cost, whenever that
-was. `total_seconds` is the time in which at least one of them was being made: what one waits for, lanes considered, and
-the same after a run that reuses everything.
+Artifacts have names: the asset key, with the partition after a slash. The cost of a stage is the cost of making its
+artifact, even if an earlier run made it. `total_seconds` is the time in which at least one artifact was being made: the
+waiting time with parallel workers, which stays the same if a later run reuses everything.
 """
 
 import json
@@ -52,34 +52,34 @@ A = TypeVar("A", bound=Artifact)
 
 
 class RunFacts(Record):
-    """Which run is reported."""
+    """The run that is reported."""
 
     profile: str
     seed: int
     home: Path
     pipeline_run: str
-    """What this run computed itself carries it in the provenance; all else was reused."""
+    """The id of the run; an artifact with another id in its provenance was reused."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """The artifacts of a graph, and what the graph says about them."""
+    """The artifacts of a graph, and their roles in it."""
 
     artifacts: Mapping[str, Artifact]
-    """By name, in the order of the graph."""
+    """The artifacts by name, in the order of the graph."""
     node_of: Mapping[str, str]
-    """Artifact -> its node."""
+    """The node of each artifact."""
     evaluations: Mapping[str, Mapping[str, EvalReport]]
-    """Benchmark -> model -> its scores; the held-out problems come first."""
+    """The evaluations by benchmark and model; the held-out problems come first."""
     decisions: Mapping[str, Mapping[str, list[Gate]]]
-    """Artifact -> check -> what its gates measured."""
+    """The gates by artifact and check."""
     cast: Cast
     controls: tuple[Control, ...]
-    """Effects that are shown beside their controls."""
+    """The effects that are shown with their controls."""
 
 
 def collect(material: Material, run: RunFacts, recipe: ReportRecipe) -> ReportInputs:
-    """Everything the report shows; raises `ArtifactError` where something that it needs is not there."""
+    """Collects everything that the report shows; raises `ArtifactError` if a required artifact is missing."""
     artifacts, cast = material.artifacts, material.cast
     problem_sets = _of(ProblemSet, artifacts)
     corpus, heldout = pick(Corpus, artifacts, cast.corpus), pick(ProblemSet, artifacts, cast.heldout)
@@ -137,7 +137,7 @@ def collect(material: Material, run: RunFacts, recipe: ReportRecipe) -> ReportIn
 
 
 def pick(kind: type[A], artifacts: Mapping[str, Artifact], name: str) -> A:
-    """The artifact `name` of this kind; raises `ArtifactError` with the names there are."""
+    """Returns the artifact `name` of this kind; raises `ArtifactError`, which lists the names, if there is none."""
     found = artifacts.get(name)
     if not isinstance(found, kind):
         raise ArtifactError(f"no {kind.kind} {name!r} among the artifacts; there are {', '.join(sorted(artifacts))}")
@@ -145,7 +145,7 @@ def pick(kind: type[A], artifacts: Mapping[str, Artifact], name: str) -> A:
 
 
 def write_report(directory: Path, inputs: ReportInputs) -> dict[str, Any]:
-    """Write `report.json` and `report.html`, each whole or not at all; returns the former."""
+    """Writes `report.json` and `report.html` atomically, and returns the value of the former."""
     directory.mkdir(parents=True, exist_ok=True)
     numbers, page = build_report(inputs)
     write_text_atomically(
@@ -156,7 +156,7 @@ def write_report(directory: Path, inputs: ReportInputs) -> dict[str, Any]:
 
 
 def busy_seconds(spans: Iterable[tuple[float, float]]) -> float:
-    """Length of the union of (start, end) intervals."""
+    """Returns the length of the union of intervals, each given by its start and end in seconds."""
     total, reached = 0.0, float("-inf")
     for start, end in sorted(spans):
         total += max(0.0, end - max(start, reached))
@@ -217,7 +217,7 @@ def _curves(model: Checkpoint) -> tuple[dict[str, float], ...]:
 
 
 def _environment(manifests: list[Manifest]) -> dict[str, str]:
-    """Circumstances of the artifact that was made last."""
+    """Returns the environment in which the latest artifact was made."""
     last = max((manifest.provenance for manifest in manifests), key=lambda provenance: provenance.started)
     return {
         "commit": last.commit or "not a checkout",

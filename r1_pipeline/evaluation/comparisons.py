@@ -1,4 +1,4 @@
-"""Which models of a report stand beside which: each beside what it came from, and where the paper compares."""
+"""This module lists the model comparisons of a report: each model with its predecessor, and the paper's own pairs."""
 
 from r1_pipeline.evaluation.estimators import Difference
 from r1_pipeline.evaluation.inputs import ReportInputs
@@ -7,21 +7,21 @@ from r1_pipeline.records import Record
 
 
 class Comparison(Record):
-    """How much higher one model scores than another on the held-out problems."""
+    """The difference in pass@1 between two models on the held-out problems."""
 
     after: str
     before: str
     by_domain: dict[str, Difference]
-    """Domain -> difference of pass@1; under `overall` that of the mean over domains."""
+    """The difference in pass@1 by domain, and under `overall` that of the mean over domains."""
 
     @property
     def name(self) -> str:
-        """`r1_zero − base`."""
+        """The name of the comparison, such as `r1_zero − base`."""
         return f"{self.after} − {self.before}"
 
 
 def comparisons(inputs: ReportInputs) -> list[Comparison]:
-    """Every pair of which both models were evaluated, in the order of the graph."""
+    """Returns every comparison whose two models were evaluated, in the order of the graph."""
     cast = inputs.cast
     line = [
         (cast.zero, cast.base),
@@ -34,14 +34,14 @@ def comparisons(inputs: ReportInputs) -> list[Comparison]:
     ]
     distilled = students(inputs)
     reinforced = [(cast.reinforced_student, base) for _, base in distilled[:1]]
-    beside = [(student, cast.reinforced_student) for student, _ in distilled[:1]]
-    pairs = [*line, *distilled, *reinforced, *beside]
+    both = [(student, cast.reinforced_student) for student, _ in distilled[:1]]
+    pairs = [*line, *distilled, *reinforced, *both]
     found = (_compared(inputs, after, before) for after, before in pairs)
     return [each for each in found if each]
 
 
 def students(inputs: ReportInputs) -> list[tuple[str, str]]:
-    """(student, its base) of every distilled student, the one first whose base is also reinforced."""
+    """Returns every distilled student with its base; the student whose base is also reinforced comes first."""
     cast = inputs.cast
     names = [name for name, node in inputs.node_of.items() if node == cast.distilled and name in inputs.models]
     return [(name, name.replace(cast.distilled, cast.student_base, 1)) for name in names]

@@ -1,14 +1,14 @@
-"""Effects beside their controls: is an effect still there when what could have written it into the data is taken out?
+"""This module tests effects against controls: it measures an effect again without the data that could have caused it.
 
 A `Control` names two models whose difference is the effect, and two whose difference is the effect under the control:
-the same stages on another web, say, or another corpus of the same size. Both differences are taken problem by problem,
-with a 95% interval clustered by fact (`paired`), and the verdict follows from the two intervals alone:
+for example the same stages on another web, or another corpus of the same size. Both differences are taken problem by
+problem, with a 95% interval clustered by fact (`paired`). The verdict follows from the two intervals alone:
 
-    absent      the effect's own interval does not lie on its side of zero, so there is nothing to control
-    stays       under the control the interval lies on the effect's side of zero too
-    weakens     it does so, and wholly nearer to zero than the effect's
-    vanishes    it does not, and lies wholly nearer to zero than the effect's, or beyond
-    undecided   it does not, and overlaps the effect's: too few problems were asked to tell
+    absent      the effect's own interval is not entirely on its side of zero, so there is nothing to control
+    stays       under the control, the interval is on the effect's side of zero too
+    weakens     it is on that side, and entirely nearer to zero than the effect's interval
+    vanishes    it is not on that side, and entirely nearer to zero than the effect's interval, or beyond zero
+    undecided   it is not on that side, and overlaps the effect's interval: there are too few problems to decide
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -25,51 +25,55 @@ if TYPE_CHECKING:
 
 Measure = Literal["pass@1", "language consistency", "tokens"]
 COLUMNS: Mapping[Measure, str] = {"pass@1": "score", "language consistency": "language_share", "tokens": "tokens"}
-"""Measure -> the column of judged completions that holds it."""
+"""The column of judged completions for each measure."""
 Verdict = Literal["absent", "stays", "weakens", "vanishes", "undecided"]
 SENTENCES: Mapping[Verdict, str] = {
     "absent": "not seen without the control either",
     "stays": "stays under its control",
-    "weakens": "stays under its control, and is smaller",
+    "weakens": "stays under its control, but is smaller",
     "vanishes": "vanishes under its control",
-    "undecided": "not decided: under its control it is not seen, and the intervals overlap",
+    "undecided": "undecided: not seen under its control, but the intervals overlap",
 }
+"""The text of each verdict on the page."""
 
 
 class Control(Record):
-    """An effect, and what is compared to see it without and under its control. Models are named by their nodes."""
+    """An effect, and the models that show it without and under its control; models are named by their nodes."""
 
     effect: str
-    """What the paper's graph shows, in a sentence without its stop."""
+    """The effect in the paper's graph, as a sentence without its full stop."""
     control: str
-    """What is otherwise under the control, in a sentence without its stop."""
+    """The change under the control, as a sentence without its full stop."""
     measure: Measure
     domains: tuple[Domain, ...]
-    """Domains over which the unweighted mean is taken."""
+    """The domains over which the unweighted mean is taken."""
     rises: bool
-    """Whether the effect is a difference above zero; else it is one below."""
+    """True if the effect is a difference above zero, False if it is one below."""
     pair: tuple[str, str]
-    """The effect is how much higher the first one measures than the second."""
+    """Two models; the effect is the measure of the first minus that of the second."""
     under: tuple[str, str]
-    """The same under the control."""
+    """The two models that correspond to `pair` under the control."""
 
 
 class Controlled(Record):
-    """An effect and its control, measured."""
+    """A measured effect and its control."""
 
     effect: str
     control: str
     measure: Measure
     rises: bool
     pair: tuple[str, str]
-    """Models, partition after a slash."""
+    """The two models of the effect, with the partition after a slash."""
     under: tuple[str, str]
+    """The two models under the control."""
     difference: Difference
+    """The effect without its control."""
     controlled: Difference
+    """The effect under its control."""
 
     @property
     def verdict(self) -> Verdict:
-        """What the two intervals say."""
+        """The verdict that follows from the two intervals; see the module's docstring."""
         nearest, _ = _towards(self.difference, self.rises)
         lowest, highest = _towards(self.controlled, self.rises)
         if nearest <= 0:
@@ -80,16 +84,16 @@ class Controlled(Record):
 
     @property
     def sentence(self) -> str:
-        """The verdict in words."""
+        """The text of the verdict on the page."""
         return SENTENCES[self.verdict]
 
 
 def measured(
     controls: Iterable[Control], evaluations: Mapping[str, EvalReport], node_of: Mapping[str, str]
 ) -> tuple[Controlled, ...]:
-    """Every control of which all models were evaluated, once for each partition of its first model.
+    """Measures every control whose models were all evaluated, once for each partition of its first model.
 
-    `evaluations` are those of the held-out problems by model; raises `ArtifactError` where two models share no problem.
+    `evaluations` are those of the held-out problems by model. Raises `ArtifactError` if two models share no problem.
     """
     tables = {name: report.completions() for name, report in evaluations.items()}
     return tuple(found for control in controls for found in _measured(control, tables, node_of))
@@ -112,7 +116,7 @@ def _measured(
 
 
 def _in_partition(nodes: tuple[str, str], part: str, models: Container[str]) -> tuple[str, str]:
-    """The models of two nodes in one partition; a node without partitions has one model for all of them."""
+    """Returns the models of two nodes in one partition; a node without partitions has one model for all of them."""
     one, other = (f"{node}{part}" if f"{node}{part}" in models else node for node in nodes)
     return one, other
 
@@ -123,16 +127,16 @@ def _difference(control: Control, tables: "Mapping[str, pl.DataFrame]", models: 
     largest = 1.0 if shares else max((mark.score for mark in (*after, *before)), default=0.0)
     found = mean_difference(after, before, counts=control.measure == "pass@1", largest=largest)
     if found is None:
-        asked = ", ".join(control.domains)
-        raise ArtifactError(f"{' and '.join(models)} share no problem of {asked}; ask both models the same ones")
+        domains = ", ".join(control.domains)
+        raise ArtifactError(f"{' and '.join(models)} share no problem of {domains}; evaluate both on the same problems")
     return found
 
 
 def _marks(completions: "pl.DataFrame", control: Control) -> Marks:
-    asked = completions.filter(completions["domain"].is_in(control.domains))
-    return marks_of(asked, "domain", COLUMNS[control.measure])
+    rows = completions.filter(completions["domain"].is_in(control.domains))
+    return marks_of(rows, "domain", COLUMNS[control.measure])
 
 
 def _towards(found: Difference, rises: bool) -> tuple[float, float]:
-    """(lower, upper end) of the interval in the direction of the effect."""
+    """Returns the lower and upper end of the interval in the direction of the effect."""
     return (found.lo, found.hi) if rises else (-found.hi, -found.lo)

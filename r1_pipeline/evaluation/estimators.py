@@ -1,10 +1,10 @@
-"""Numbers from judged answers: pass@k, majority vote, and intervals that know which samples belong together.
+"""The estimators of an evaluation: pass@k, majority vote, and confidence intervals clustered by fact.
 
-Pure functions over counts. Every average here is an average over problems. Samples of one problem share its difficulty,
-and so do problems about one fact, such as a sum that is asked in two languages: they are not independent draws, and the
-interval counts facts. Verdicts without a score (`ungradable`, `grader_error`)
-are left out by the caller before counting; they are never zeros.
-Not covered: where the counts come from (`evaluation.runner`), which answers are equal (`evaluation.votes`).
+All are pure functions of counts, and every average is an average over problems. Samples of one problem share its
+difficulty, and so do problems about one fact, such as a sum in two languages: they are not independent, and the
+interval counts facts. The caller leaves out verdicts without a score (`ungradable`, `grader_error`) before counting;
+they never count as zero. Not covered: the counting (`evaluation.runner`), and the equality of answers
+(`evaluation.votes`).
 """
 
 import math
@@ -15,13 +15,14 @@ from r1_pipeline.records import Record
 
 
 class Tally(Record):
-    """The judged samples of one problem."""
+    """The counts of the judged samples of one problem."""
 
     judged: int
-    """Samples with a score; at least 1."""
+    """The number of samples with a score, at least 1."""
     correct: int
+    """The number of correct samples."""
     fact: str
-    """What the problem is about; problems about one fact are not independent."""
+    """The fact that the problem is about; problems about one fact are not independent."""
 
 
 class Interval(Record):
@@ -32,51 +33,52 @@ class Interval(Record):
 
 
 class Gap(Record):
-    """What one problem scored with one model less what it scored with another."""
+    """The score of one model on a problem minus that of another model."""
 
     fact: str
-    """What the problem is about; problems about one fact are not independent."""
+    """The fact that the problem is about; problems about one fact are not independent."""
     gap: float
-    """In [-1, 1] for shares."""
+    """The difference, in [-1, 1] for shares."""
 
 
 class Difference(Record):
-    """How much higher one model scores than another on the same problems, with a two-sided 95% interval."""
+    """The mean difference of two models' scores on the same problems, with a two-sided 95% interval."""
 
     value: float
     lo: float
     hi: float
     facts: int
-    """Distinct facts that both were asked about."""
+    """The number of distinct facts among the problems of both models."""
 
 
 def pass_at_1(tallies: Sequence[Tally]) -> float:
-    """Mean over problems of the share of right samples (paper, supplement D.1)."""
+    """Returns the mean over problems of the share of correct samples (paper, supplement D.1)."""
     return math.fsum(t.correct / t.judged for t in tallies) / len(tallies)
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """Chance that k of n samples, drawn without replacement, hold at least one of the c right ones.
+    """Returns the unbiased estimate 1 - C(n-c, k) / C(n, k) of pass@k, from n samples of which c are correct.
 
-    The unbiased estimator 1 - C(n-c, k) / C(n, k).
+    It is the probability that k of the n samples, drawn without replacement, include a correct one (Chen et al. 2021).
+    Raises `ValueError` unless 0 <= c <= n and 1 <= k <= n.
     """
     if not 0 <= c <= n or not 1 <= k <= n:
-        raise ValueError(f"pass@{k} of {c} right among {n} samples has no meaning; need 0 <= c <= n and 1 <= k <= n")
+        raise ValueError(f"pass@{k} is undefined for {c} correct of {n} samples; need 0 <= c <= n and 1 <= k <= n")
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
 
 def mean_pass_at_k(tallies: Sequence[Tally], k: int) -> float | None:
-    """Mean pass@k over the problems that have at least k judged samples; None if there is none."""
+    """Returns the mean pass@k over the problems with at least k judged samples; None if there are none."""
     able = [t for t in tallies if t.judged >= k]
     return math.fsum(pass_at_k(t.judged, t.correct, k) for t in able) / len(able) if able else None
 
 
 def cons_at_k(votes: Iterable[tuple[Hashable | None, float]]) -> float:
-    """Credit of the majority answer of one problem; `votes` are (vote, score) of its judged samples.
+    """Returns the score of the majority answer to one problem; `votes` has vote and score of each judged sample.
 
-    A sample without an answer does not vote; with no votes at all the credit is 0. Tied leaders share the credit
-    equally (what a random tie-break gives on average), so open questions, where no two answers coincide, fall back to
-    the mean score of the answers. An answer judged both ways counts with its mean score.
+    A sample without an answer does not vote; without any vote the score is 0. Tied answers share the score equally, as
+    a random tie-break does on average; open questions, where no two answers are equal, therefore get the mean score of
+    the answers. An answer that was judged both ways counts with its mean score.
     """
     ballots: dict[Hashable, list[float]] = {}
     for answer, score in votes:
@@ -90,10 +92,11 @@ def cons_at_k(votes: Iterable[tuple[Hashable | None, float]]) -> float:
 
 
 def _effective_n(tallies: Sequence[Tally]) -> float:
-    """Independent samples that would be as informative: p(1-p) / se², se over facts; at most all judged samples.
+    """Returns the effective sample size p(1-p) / se², with se clustered by fact; at most the number of judged samples.
 
     se² = G/(G-1) Σ_g (Σ_{i in g} (p_i - p))² / m² over the m problems of G facts, the usual variance of a mean over
-    clusters. Where se says nothing (one fact, or all right, or all wrong) the facts are counted: the cautious answer.
+    clusters. If se cannot be estimated (one fact, or all correct, or all wrong), the size is the number of facts, which
+    is the conservative choice.
     """
     m, p = len(tallies), pass_at_1(tallies)
     off: dict[str, float] = {}
@@ -108,11 +111,11 @@ def _effective_n(tallies: Sequence[Tally]) -> float:
 
 
 def interval(strata: Sequence[Sequence[Tally]], comparisons: int = 1) -> Interval:
-    """95% interval for the unweighted mean over `strata` (domains) of pass@1, clustered by fact.
+    """Returns the 95% interval of the unweighted mean over `strata` (domains) of pass@1, clustered by fact.
 
-    Wilson's score interval at the effective sample size n. One stratum: n as in `_effective_n`. Several, D of them:
-    n = D² p(1-p) / Σ p_d(1-p_d)/n_d, the size at which a binomial has the variance of the mean; where every p_d is 0
-    or 1, n = D² / Σ 1/n_d. Of `comparisons` intervals all hold at once with 95% (Bonferroni).
+    It is Wilson's score interval at the effective sample size n. For one stratum, n is that of `_effective_n`. For D
+    strata, n = D² p(1-p) / Σ p_d(1-p_d)/n_d, the size at which a binomial has the variance of the mean; if every p_d
+    is 0 or 1, n = D² / Σ 1/n_d. `comparisons` intervals hold jointly with 95% (Bonferroni).
     """
     z = _z(comparisons)
     rates = [pass_at_1(tallies) for tallies in strata]
@@ -128,13 +131,13 @@ def interval(strata: Sequence[Sequence[Tally]], comparisons: int = 1) -> Interva
 def paired(
     strata: Sequence[Sequence[Gap]], comparisons: int = 1, counts: bool = True, largest: float = 1.0
 ) -> Difference:
-    """The unweighted mean over `strata` (domains) of the mean gap, with a 95% interval clustered by fact.
+    """Returns the unweighted mean over `strata` (domains) of the mean gap, with a 95% interval clustered by fact.
 
-    The variance of a stratum is that of a mean over clusters, as in `interval`; one fact alone says nothing of it. For
-    shares of right answers (`counts`) two made-up facts are added to each stratum: half a fact of gap 1, half of gap
-    -1 and one of gap 0 (Agresti and Min 2005 for matched pairs, with facts in the place of subjects), so that a few
-    facts which happen to agree prove nothing. Of `comparisons` intervals all hold at once with 95% (Bonferroni).
-    No gap can be larger than `largest`. Raises `ValueError` for a stratum without a problem.
+    The variance of a stratum is that of a mean over clusters, as in `interval`; it cannot be estimated from one fact.
+    For shares of correct answers (`counts`), two pseudo-facts are added to each stratum: half a fact of gap 1, half of
+    gap -1 and one of gap 0 (Agresti and Min 2005 for matched pairs, with facts in place of subjects), so that a few
+    facts that happen to agree prove nothing. `comparisons` intervals hold jointly with 95% (Bonferroni). `largest` is
+    the largest possible gap. Raises `ValueError` for a stratum without a problem.
     """
     parts = [_gap(gaps, counts) for gaps in strata]
     centre = math.fsum(mean for mean, _ in parts) / len(parts)
@@ -149,9 +152,9 @@ def paired(
 
 
 def _gap(gaps: Sequence[Gap], counts: bool) -> tuple[float, float]:
-    """(mean, its variance) of a stratum, made-up facts included; each of those has as many problems as a real one."""
+    """Returns the mean of a stratum and its variance, with pseudo-facts, each of the mean number of problems a fact."""
     if not gaps:
-        raise ValueError("no problem was answered by both models; ask them the same ones")
+        raise ValueError("the two models share no problem; evaluate both on the same problems")
     sums: dict[str, list[float]] = {}
     for each in gaps:
         sums.setdefault(each.fact, []).append(each.gap)
@@ -166,5 +169,5 @@ def _gap(gaps: Sequence[Gap], counts: bool) -> tuple[float, float]:
 
 
 def _z(comparisons: int) -> float:
-    """Half the width, in standard errors, of intervals that all hold with 95%."""
+    """Returns half the width, in standard errors, of `comparisons` intervals that hold jointly with 95%."""
     return NormalDist().inv_cdf(1 - 0.025 / comparisons)

@@ -1,7 +1,8 @@
-"""Gates: what an artifact must show before anything may be built on it.
+"""Gates: the checks that an artifact must pass before other artifacts may be built on it.
 
-A `Gate` is a measured value beside a limit. Limits belong to the profile and to no fingerprint: a gate decides who may
-go on, not what is computed. Not covered: which artifacts have which gates (`graph`), what is claimed of a run (`bars`).
+A `Gate` is a measured value with a limit. Limits belong to the profile and to no fingerprint: a gate decides if the run
+continues, and never changes what is computed. Not covered: which artifacts have which gates (`graph`), and the claims
+about a run (`bars`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,45 +36,46 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+"""The files that `same_tokenizer` compares."""
 
 READ: Mapping[type[Artifact], tuple[str, ...]] = {
     ProblemSet: ("question",),
     PreferenceSet: ("prompt", "chosen", "rejected"),
     Corpus: ("question", "response"),
 }
-"""Kind of set -> the columns that a model reads."""
+"""The columns that a model reads, for each kind of set."""
 SHOWN = 20
-"""Unknown characters that a gate names."""
+"""The number of unknown characters that a gate names, at most."""
 
 PROBED = 4
-"""Problems of each domain and language that reward hacks are tried on; each has a reference (`data.subset` draws)."""
+"""The number of problems with a reference, in each domain and language, on which reward hacks are tried."""
 
 
 class GateLimits(Recipe):
-    """Limits of a profile."""
+    """The limits of a profile's gates."""
 
     gain_over_base: float
-    """Least pass@1 of R1-Zero above its base, held-out maths."""
+    """The smallest gain of R1-Zero over its base, in pass@1 on held-out maths."""
     format_rate: float
-    """Least share of well-formed completions of R1-Zero."""
+    """The smallest share of well-formed completions of R1-Zero."""
     language_consistency: float
-    """Least language consistency of models trained with the language reward."""
+    """The smallest language consistency of models trained with the language reward."""
     preference_accuracy: float
-    """Least accuracy of a reward model on held-out pairs."""
+    """The smallest accuracy of a reward model on held-out pairs."""
     unknown_characters: float
-    """Greatest share of the characters of a set that the tokenizer of a model that reads it does not know."""
+    """The largest share of a set's characters that are unknown to the tokenizer of a model that reads it."""
     licences: tuple[str, ...]
-    """SPDX licences that the corpus may hold; an expression of them may, where they suffice for it."""
+    """The SPDX licences that the corpus may contain; an SPDX expression is allowed if these satisfy it."""
     regression: float
-    """Greatest loss of a model against the one that it came from, in pass@1 of a domain or score of the reward models;
-    a model fails that surely loses more: 0 where any sure loss fails."""
+    """The largest loss of a model against its predecessor, in pass@1 of a domain or in the reward models' score; a
+    model fails if the whole interval shows a larger loss. With 0 any significant loss fails."""
     answer_excess: float
-    """Greatest share, beyond its share of the problems' references, that one answer to multiple choice may surely have
-    among the rows of a corpus."""
+    """The largest significant excess of one multiple-choice answer: its share of the corpus rows minus its share of
+    the problems' references."""
 
 
 class Gate(Record):
-    """One decision."""
+    """The result of one gate: a measured value, its limit, and a detail for the reader."""
 
     name: str
     value: float
@@ -81,13 +83,13 @@ class Gate(Record):
     limit: float
     detail: str
     looked_at: int | None = None
-    """Out of how many, where the value is a count."""
+    """The number of rows examined, if the value is a count."""
     blocking: bool = True
-    """Whether a failure stops what lies below; one that does not is a warning."""
+    """True if a failure stops the artifacts downstream, False if it is only a warning."""
 
     @property
     def passed(self) -> bool:
-        """Whether the value is on the right side of the limit."""
+        """True if the value meets the limit."""
         return self.value >= self.limit if self.sense == "at least" else self.value <= self.limit
 
     def __str__(self) -> str:
@@ -96,20 +98,20 @@ class Gate(Record):
 
 
 def beats_base(report: EvalReport, base: EvalReport, limits: GateLimits) -> Gate:
-    """Reinforcement has taught something."""
+    """Checks that reinforcement improved pass@1 on held-out maths over the base."""
     after, before = (scores_of(each).by_domain["math"].pass_at_1 for each in (report, base))
     detail = f"maths pass@1 {after:.3f} against {before:.3f} of {base.name}"
     return Gate(name="beats_base", value=after - before, sense="at least", limit=limits.gain_over_base, detail=detail)
 
 
 def format_rate(report: EvalReport, limits: GateLimits) -> Gate:
-    """Replies have the form that the next stage relies on."""
+    """Checks that replies have the format that the next stage relies on."""
     value = _measured(report, scores_of(report).overall.format_rate)
     return Gate(name="format_rate", value=value, sense="at least", limit=limits.format_rate, detail="reasoning domains")
 
 
 def language_consistency(report: EvalReport, limits: GateLimits) -> Gate:
-    """The language reward has done its work."""
+    """Checks that the language reward made the reasoning consistent in language."""
     value = _measured(report, scores_of(report).overall.language_consistency)
     return Gate(
         name="language_consistency",
@@ -123,13 +125,13 @@ def language_consistency(report: EvalReport, limits: GateLimits) -> Gate:
 def _measured(report: EvalReport, value: float | None) -> float:
     if value is None:
         raise ArtifactError(
-            f"{report.name} holds no answers to reasoning problems; ask some (EvaluateRecipe.ask.problems)"
+            f"{report.name} has no replies to reasoning problems; evaluate some (EvaluateRecipe.ask.problems)"
         )
     return value
 
 
 def all_verified(corpus: Corpus) -> Gate:
-    """Every row of the corpus was judged correct, or is what somebody wrote where there is no reference."""
+    """Checks that every row of the corpus was judged correct, or is a human reply to a prompt without a reference."""
     import polars as pl
 
     written = (pl.col("outcome") == str(Outcome.UNREFERENCED)) & (pl.col("engine") == ENGINE)
@@ -141,20 +143,20 @@ def all_verified(corpus: Corpus) -> Gate:
 
 
 def no_heldout(corpus: Corpus, heldout: ProblemSet) -> Gate:
-    """No row is about a held-out problem."""
+    """Checks that no row is about a held-out problem."""
     return Gate(
         name="no_heldout", value=heldout_overlap(corpus, heldout), sense="at most", limit=0, detail="rows shared"
     )
 
 
 def heldout_overlap(corpus: Corpus, heldout: ProblemSet) -> int:
-    """Rows whose problem or question is in the held-out set."""
+    """Returns the number of rows whose problem or question is in the held-out set."""
     leaks = heldout_problem(heldout.problems()).is_not_null().sum()
     return int(corpus.scan().select(leaks).collect(engine="streaming").item())
 
 
 def licences_allowed(corpus: Corpus, limits: GateLimits) -> Gate:
-    """Every row of the corpus has a licence of the profile's list."""
+    """Checks that every row of the corpus has a licence that the profile allows."""
     found = corpus.scan().group_by("licence").len().collect()
     other = found.filter([not allowed(licence, limits.licences) for licence in found["licence"]])
     names = ", ".join(sorted(other["licence"])) or "none"
@@ -163,7 +165,7 @@ def licences_allowed(corpus: Corpus, limits: GateLimits) -> Gate:
 
 
 def recheck_agrees(rows: Iterable[Rejudged]) -> Gate:
-    """Random rows of the corpus, judged once more, get the verdict that they were kept for."""
+    """Checks that random rows of the corpus, judged again, get the same verdict."""
     agreed = [row.agrees for row in rows]
     return Gate(
         name="recheck_agrees",
@@ -176,7 +178,10 @@ def recheck_agrees(rows: Iterable[Rejudged]) -> Gate:
 
 
 def known_characters(rows: Artifact, tokenizers: Mapping[str, "PreTrainedTokenizerBase"], limits: GateLimits) -> Gate:
-    """The models that read a set see what it says: none of their tokenizers, by base, lacks many of its characters."""
+    """Checks that the tokenizers of the models that read a set know its characters.
+
+    `tokenizers` are those of the bases, by name; the value is the share of unknown characters for the worst of them.
+    """
     found = character_counts("".join(frame[name]) for frame in rows.batches(READ[type(rows)]) for name in frame.columns)
     total = sum(found.values())
     missing = {name: unknown_characters(found, tokenizer) for name, tokenizer in tokenizers.items()}
@@ -196,11 +201,11 @@ def known_characters(rows: Artifact, tokenizers: Mapping[str, "PreTrainedTokeniz
 
 
 def reward_hacks(problems: Sequence[Problem], templates: Iterable[TemplateName], grader: Grader) -> Gate:
-    """No reply that solves nothing is rewarded, whichever template the models are asked in."""
-    asked = [p for group in _few_of_each(problems).values() for p in group]
-    found = [hack for template in sorted(set(templates)) for hack in undetected_hacks(asked, template, grader)]
+    """Checks that no reply that solves nothing is rewarded, in any template of the models."""
+    probed = [p for group in _few_of_each(problems).values() for p in group]
+    found = [hack for template in sorted(set(templates)) for hack in undetected_hacks(probed, template, grader)]
     shown = f"; first: {found[0].probe} of {found[0].problem_id}, {found[0].values}" if found else ""
-    detail = f"misjudged replies to {len(asked)} problems{shown}"
+    detail = f"misjudged replies to {len(probed)} problems{shown}"
     return Gate(name="reward_hacks", value=len(found), sense="at most", limit=0, detail=detail)
 
 
@@ -214,7 +219,7 @@ def _few_of_each(problems: Iterable[Problem]) -> dict[tuple[Domain, Language], l
 
 
 def preference_accuracy(model: RewardModel, limits: GateLimits) -> Gate:
-    """The reward model prefers what people prefer, on pairs that it has not seen."""
+    """Checks that the reward model agrees with people's preferences on held-out pairs."""
     return Gate(
         name="preference_accuracy",
         value=model.accuracy,
@@ -225,7 +230,7 @@ def preference_accuracy(model: RewardModel, limits: GateLimits) -> Gate:
 
 
 def same_tokenizer(model: Checkpoint, base: Checkpoint) -> Gate:
-    """Tokenizer and chat template are, byte for byte, those of the base that the line started from."""
+    """Checks that tokenizer and chat template are byte for byte those of the base of the model's line."""
     ours, theirs = ({f.path: f.sha256 for f in m.manifest.files if f.path in TOKENIZER_FILES} for m in (model, base))
     differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
     detail = f"files that differ from {base.name}: {', '.join(differing) or 'none'}"
@@ -233,7 +238,7 @@ def same_tokenizer(model: Checkpoint, base: Checkpoint) -> Gate:
 
 
 def training_guards(model: Checkpoint, guards: Guards) -> list[Gate]:
-    """The worst value that a run came to, beside the guard that would have stopped it."""
+    """Returns one gate for each training guard: the worst value of the run, with the guard's limit."""
     rows = model.metrics()
     kl = medians([row["kl"] for row in rows if "kl" in row])
     gates = []
@@ -261,5 +266,5 @@ def _worst(
 
 
 def failures(gates: Iterable[Gate]) -> list[Gate]:
-    """The gates that say no, warnings among them."""
+    """Returns the gates that failed, including warnings."""
     return [gate for gate in gates if not gate.passed]

@@ -152,7 +152,7 @@ def _cut(text: str) -> list[str] | None:
 
 
 def _bracketed(text: str) -> str:
-    """Rewrites variants of matrices, column vectors, open intervals and ratios of three or more in the usual notation."""
+    """Rewrites variants of matrices, column vectors, open intervals and ratios of three or more in one notation."""
     if turned := _TURNED.fullmatch(text):
         return f"({turned[1][1:-1]})"
     if _RATIO.fullmatch(text):

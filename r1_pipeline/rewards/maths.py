@@ -1,8 +1,8 @@
 """This module grades mathematics: an answer is correct if it equals the reference in value.
 
 It decides on the normal forms of both sides (`latex.normal`, with plain notation written as LaTeX), in this order:
-1. A reference that is empty, monstrous, broken or without a value (`1/0`) is `ungradable`; two numbers in one answer are
-   `malformed`.
+1. A reference that is empty, monstrous, broken or without a value (`1/0`) is `ungradable`; two numbers in one answer
+   are `malformed`.
 2. `decide` compares the text: literal equality; qualifiers are stripped (`qualifiers`); words are compared as words,
    since a parser reads them as products of letters ("no" equals "on"); an equation stands for the value on its right
    side if its left side is a name ("x = 5", not "4 = 5"; `names`); lists must agree in length and brackets; `_pairs`

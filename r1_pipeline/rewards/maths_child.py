@@ -37,7 +37,7 @@ def _answer_requests() -> None:
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    # Builds the parser's tables and triggers sympy's lazy imports. A broken parser would find every reference unreadable.
+    # Builds the parser's tables and triggers sympy's lazy imports. To a broken parser every reference is unreadable.
     read = [judge(*pair) != "unreadable" for pair in _FIRST]
     reply({"ready": True} if all(read) else {"ready": False, "error": "LaTeX is not parsed; install math-verify again"})
     for line in sys.stdin:

@@ -1,4 +1,4 @@
-"""This module strips the name from an answer that assigns a value: `x = 5`, `n = 2, 3, 4`, `f(x) = cx`, `x \\in \\{1\\}`.
+"""This module strips the name from an answer that assigns a value: `x = 5`, `n = 2, 3`, `f(x) = cx`, `x \\in \\{1\\}`.
 
 It works on normal forms (`latex.normal`). Not covered: equations that have to be solved.
 """
@@ -26,7 +26,7 @@ def unnamed(reference: str, answer: str) -> tuple[str, str]:
 
 
 def _name(text: str) -> tuple[str, str]:
-    """Returns the name to which every element of a list assigns a value, and the values; "" and the text without one."""
+    """Returns the name to which every element of a list assigns a value, and the values; "" and the text if none."""
     if "=" not in text and "\\in" not in text:
         return "", text
     elements = listed(text)[1]

@@ -35,7 +35,7 @@ class _Block(NamedTuple):
 
 
 def extract_program(final: str) -> Program | None:
-    """Returns the program in the final part of a reply by the module's rules; None if there is none or it is too long."""
+    """Returns the program in the final part of a reply by the module's rules; None if it is missing or too long."""
     blocks = _blocks([line.rstrip("\r") for line in final.split("\n")])
     if blocks is None:
         return None

@@ -151,7 +151,7 @@ def _settled(verdict: Verdict, judge: Callable[[], Verdict]) -> Verdict:
 
 
 def require_programs(home: Path) -> None:
-    """Raises `NoSandboxError` if this machine cannot run programs and `home` has problems whose programs were graded."""
+    """Raises `NoSandboxError` if this machine cannot run programs and `home` has graded programs."""
     problem = sandbox_problem()
     if problem is not None and (name := _graded_code(home)):
         raise NoSandboxError(

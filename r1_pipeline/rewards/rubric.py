@@ -109,7 +109,7 @@ def part_functions(
         return scores
 
     def rule(measure: Callable[[Problem, Completion], float | None]) -> PartFn:
-        """Makes a part of a measure of text; None where a reasoning problem could not be graded (verdicts are cached)."""
+        """Makes a part of a measure of text; it is None where a reasoning problem could not be graded."""
 
         def part(problems: Sequence[Problem], completions: Sequence[Completion], _: Log) -> list[float | None]:
             scores = graded(problems, completions, _silent) if rubric.accuracy else [0.0] * len(problems)

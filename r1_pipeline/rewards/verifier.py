@@ -119,7 +119,7 @@ class Grader:
         return self._verifiers[domain]
 
     def verifier_of(self, problem: Problem) -> Verifier:
-        """Returns the verifier that a problem names, or that of its domain; raises `UnknownNameError` if there is none."""
+        """Returns the verifier that a problem names, or its domain's; raises `UnknownNameError` if there is none."""
         return self.verifier(problem.domain) if problem.verifier is None else self.named(problem.verifier)
 
     def named(self, name: str) -> Verifier:
@@ -132,7 +132,7 @@ class Grader:
             return self._named[name]
 
     def judge(self, problem: Problem, final: str) -> Verdict:
-        """Judges the final part of a reply, or returns the cached verdict; raises `UnknownNameError` as `verifier_of`."""
+        """Returns the verdict, possibly cached, on the final part of a reply; raises as `verifier_of` does."""
         judged = self._cache.get((problem, final))
         if judged is None:
             judged = self.verifier_of(problem).judge(problem, final)

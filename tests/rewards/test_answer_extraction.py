@@ -21,14 +21,14 @@ def lenient():
         yield grader
 
 
-def posed(problem, case):
+def problem_of(problem, case):
     return problem(case["reference"], "stem" if case["domain"] == "choice" else "math")
 
 
 @pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case["reason"])
 def test_golden_table_of_extraction(case, grader, lenient, problem):
     for rule, judge in (("strict", grader), ("lenient", lenient)):
-        judged = judge.judge(posed(problem, case), case["answer"])
+        judged = judge.judge(problem_of(problem, case), case["answer"])
         assert judged.outcome.value == case[rule], (rule, judged.detail)
 
 
@@ -59,7 +59,7 @@ def test_the_rule_stands_in_the_identity_and_in_every_verdict(grader, lenient, p
 
 @pytest.mark.parametrize("case", [case for case in GOLDEN if case["strict"] != "ungradable"], ids=lambda c: c["reason"])
 def test_a_gradable_reference_is_right_by_itself_and_any_other_is_set_aside(case, grader, problem):
-    assert reference_verdict(grader, posed(problem, case)).outcome is Outcome.CORRECT
+    assert reference_verdict(grader, problem_of(problem, case)).outcome is Outcome.CORRECT
 
 
 def test_references_that_state_nothing_are_ungradable_for_every_answer(grader, problem):
@@ -96,7 +96,7 @@ def test_the_box_outranks_the_marker_and_the_marker_outranks_the_line(rule):
 @pytest.mark.parametrize("letter", [False, True])
 @pytest.mark.parametrize("rule", RULES)
 def test_megabytes_are_read_in_linear_time(rule, letter):
-    """Each of these, were it read in quadratic time, would take hours."""
+    """Each of these would take hours if it were read in quadratic time."""
     pieces = ("\\boxed{", "answer: ", "answer is so ", "the final ", "#### a ", "\n\n", "$x ", "\\(", "**", "A ", "5, ")
     for text in (*(piece * 30_000 for piece in pieces), "{" * 3_000_000, "\\boxed{" + "{" * 3_000_000):
         assert final_answer(text, str, rule, letter=letter).answer in (None, "so", "a"), text[:20]

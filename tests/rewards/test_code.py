@@ -24,7 +24,7 @@ def successor(problem):
 
 
 @pytest.fixture(scope="module")
-def posed(problem):
+def code_problem(problem):
     def make(kind, *tests, function="", limit_s=60.0):
         cases = tuple(
             TestCase(kind=kind, function=function, given=given, expected=expected, limit_s=limit_s)
@@ -76,8 +76,8 @@ def test_no_detail_tells_what_a_test_expected(grader, problem):
     assert judged.outcome is Outcome.WRONG and "987654321" not in judged.detail
 
 
-def test_a_program_of_standard_input_is_judged_by_its_lines(grader, posed):
-    doubled = posed("stdin", ("1\n2\n", "2\n4\n"), ("0\n", "0"))
+def test_a_program_of_standard_input_is_judged_by_its_lines(grader, code_problem):
+    doubled = code_problem("stdin", ("1\n2\n", "2\n4\n"), ("0\n", "0"))
     program = "import sys\nfor line in sys.stdin: print(2 * int(line){})"
     for more, outcome in [
         ("", Outcome.CORRECT),
@@ -95,22 +95,22 @@ def test_lines_count_without_white_space_at_their_ends():
     assert lines_of("a \r\n b\t\n\n \n") == ["a", " b"] and lines_of("\na") == ["", "a"] and lines_of("") == []
 
 
-def test_a_unit_test_is_passed_by_running_to_its_end(grader, posed):
+def test_a_unit_test_is_passed_by_running_to_its_end(grader, code_problem):
     check = "def check(candidate):\n    assert candidate(1) == 2\n    assert candidate(-1) == 0"
-    asserted = posed("unit", (check, ""), ("assert f(5) == 6", ""), function="f")
+    asserted = code_problem("unit", (check, ""), ("assert f(5) == 6", ""), function="f")
     assert grader.judge(asserted, RIGHT).detail == "2 of 2 tests: passed x2"
     judged = grader.judge(asserted, "def f(x): return 6")
     assert judged.outcome is Outcome.WRONG and "1 of 2 tests: failed, passed; test 1: AssertionError" in judged.detail
 
 
-def test_the_tag_of_the_fence_decides_the_language(grader, posed):
-    added = posed("stdin", ("1 2", "3"))
+def test_the_tag_of_the_fence_decides_the_language(grader, code_problem):
+    added = code_problem("stdin", ("1 2", "3"))
     for tag in ("cpp", "C++", "cc"):
         judged = grader.judge(added, f"```{tag}\n{CPP}\n```")
         assert judged.outcome is Outcome.CORRECT or "install the package g++" in judged.detail, judged
     assert "SyntaxError" in grader.judge(added, f"```python\n{CPP}\n```").detail
     assert "SyntaxError" in grader.judge(added, CPP).detail
-    called = posed("call", ("[1]", "2"), function="f")
+    called = code_problem("call", ("[1]", "2"), function="f")
     assert "only Python programs" in grader.judge(called, f"```cpp\n{CPP}\n```").detail
 
 
@@ -124,10 +124,10 @@ def test_tests_of_several_kinds_are_put_in_their_order(grader, problem):
     assert judged.detail.startswith("2 of 3 tests: passed, failed, passed; test 2: AssertionError")
 
 
-def test_a_program_has_the_time_of_its_test(grader, posed):
+def test_a_program_has_the_time_of_its_test(grader, code_problem):
     slow = "import time\ntime.sleep(0.6)\nprint(input())"
-    assert grader.judge(posed("stdin", ("a", "a")), slow).outcome is Outcome.CORRECT
-    judged = grader.judge(posed("stdin", ("a", "a"), ("a", "a"), limit_s=0.3), slow)
+    assert grader.judge(code_problem("stdin", ("a", "a")), slow).outcome is Outcome.CORRECT
+    judged = grader.judge(code_problem("stdin", ("a", "a"), ("a", "a"), limit_s=0.3), slow)
     assert judged.outcome is Outcome.WRONG and "0 of 2 tests: out_of_time x2" in judged.detail
 
 
@@ -159,9 +159,9 @@ def test_json_values_are_equal_only_with_equal_types():
     assert not strictly_equal(float("nan"), float("nan"), None)
 
 
-def test_faulty_tests_are_ungradable_not_wrong(grader, problem, posed):
+def test_faulty_tests_are_ungradable_not_wrong(grader, problem, code_problem):
     faulty = [problem(None, "code", tests) for tests in [(), (("[1", "2"),), (("[1]", "two"),), (("1", "2"),)]]
-    for each in [*faulty, posed("call", ("[1]", "2")), posed("stdin", ("", ""), limit_s=0.0)]:
+    for each in [*faulty, code_problem("call", ("[1]", "2")), code_problem("stdin", ("", ""), limit_s=0.0)]:
         judged = grader.judge(each, RIGHT)
         assert judged.outcome is Outcome.UNGRADABLE and judged.score is None
 

@@ -16,7 +16,7 @@ SHARED_CLASSES = {
     601: "the test builds a Pair that the program defines",
     927: "the test builds a Node that the program defines",
 }
-"""Tasks of MBPP whose tests share more than plain values with the program."""
+"""The tasks of MBPP whose tests share more than plain values with the program."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,14 +35,14 @@ def unit_tested(problem):
 
 
 def human_eval(public_data, unit_tested):
-    """Problem and reference; tests may call the helpers that the prompt defines."""
+    """Returns the problem and its reference; tests may call the helpers that the prompt defines."""
     for row in pl.read_parquet(public_data / "code/humaneval.parquet").iter_rows(named=True):
         test = f"{row['prompt']}\n{row['entry_point']} = candidate\n{row['test']}"
         yield unit_tested(row["entry_point"], test), row["prompt"] + row["canonical_solution"]
 
 
 def broken(source):
-    """The program with its last `return value` turned into `return not value`."""
+    """Returns the program with its last `return value` changed to `return not value`."""
     tree = ast.parse(source)
     last = max((node for node in ast.walk(tree) if isinstance(node, ast.Return)), key=lambda node: node.lineno)
     assert last.value is not None

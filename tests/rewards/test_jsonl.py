@@ -1,4 +1,4 @@
-"""Lines of a file: what is read, in which order verdicts come, and how far ahead is read."""
+"""Laws of grading JSON lines: the keys that are read, the order of the verdicts, and the limits of reading ahead."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from r1_pipeline.rewards.verifier import Grader, verdict
 
 
 class Slow:
-    """Correct where the final part is the reference; the longer the answer, the sooner the verdict."""
+    """Judges `correct` if the final part is the reference; the longer the answer, the sooner the verdict."""
 
     name, version = "slow", "1"
 

@@ -1,4 +1,4 @@
-"""What programs of other judges rely on: builtins, integers of any length, a deep stack, preludes, tolerances."""
+"""Features of other judges on which programs rely: builtins, long integers, a deep stack, preludes, tolerances."""
 
 import json
 from decimal import Decimal, localcontext
@@ -14,7 +14,7 @@ NINES = "9" * 5000
 CORRECT, WRONG, UNGRADABLE = Outcome.CORRECT, Outcome.WRONG, Outcome.UNGRADABLE
 with localcontext(prec=7_000):
     POWER = f"{Decimal(2) ** 20_000:f}"
-    """In base 10: `str` refuses so long an integer here, too."""
+    """The integer 2^20,000 in base 10, which is too long for `str`."""
 LISTS = """
 from typing import *
 from collections import Counter
@@ -78,18 +78,18 @@ def safe():
 
 @pytest.fixture(scope="module")
 def judged(grader, problem):
-    """The verdict on a program, for one test."""
+    """Returns the verdict on a program for one test."""
 
     def judge(source, kind, given, expected, function="", language="python", limit_s=60.0, **declared):
         test = TestCase(kind=kind, function=function, given=given, expected=expected, limit_s=limit_s, **declared)
-        posed = problem(None, "code").model_copy(update={"tests": (test,)})
-        return grader.judge(posed, f"```{language}\n{source}\n```")
+        task = problem(None, "code").model_copy(update={"tests": (test,)})
+        return grader.judge(task, f"```{language}\n{source}\n```")
 
     return judge
 
 
 def of(verdict):
-    """Outcome, with the reason where it is not as a test says."""
+    """Returns the outcome, with the detail if it is neither correct nor wrong."""
     return verdict.outcome, verdict.detail
 
 

@@ -64,7 +64,7 @@ def test_adding_a_foreign_word_never_raises_the_share():
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_thought_is_in_its_own_language_and_in_no_other(language):
-    """Also in those of its own script; Danish and Norwegian are too close to be told apart in one sentence."""
+    """Each language is recognised among those of its script; only Danish and Norwegian are too close in a sentence."""
     own = THOUGHT[language]
     assert language_share(own, language) == 1.0
     assert language_share(f"{own}. {THOUGHT['el' if language != 'el' else 'ko']}", language) < 0.7
@@ -78,7 +78,7 @@ def test_a_thought_is_in_its_own_language_and_in_no_other(language):
     ("text", "language", "share"),
     [
         ("The answer is five. Ensuite je calcule la somme de tous les nombres impairs.", "en", 4 / 14),
-        ("Ja, das ist so.", "en", 1.0),  # too short to be told from English with reason
+        ("Ja, das ist so.", "en", 1.0),  # too short to be distinguished from English
         ("cos sin cos sin cos sin cos sin cos sin", "en", 1.0),  # two different words
         ("Ensuite je calcule la somme de tous les nombres impairs.", "fr", 1.0),
         ("Ensuite je calcule la somme de tous les nombres impairs.", "es", 0.0),
@@ -88,7 +88,7 @@ def test_a_thought_is_in_its_own_language_and_in_no_other(language):
             10 / 19,
         ),
         ("Результат дорівнює п'яти, бо ми додали всі непарні числа.", "ru", 0.0),
-        ("答えは五です。", "zh", 0.0),  # Han beside kana is Japanese
+        ("答えは五です。", "zh", 0.0),  # Han next to kana is Japanese
         ("解答。答えは五です。", "ja", 1.0),  # and a heading without kana may be
         ("我们先把所有的奇数加起来。", "ja", 0.0),  # a sentence without kana is not
         ("정답은 5입니다 because of this", "ko", 2 / 5),

@@ -1,4 +1,4 @@
-"""The golden table and its version, the agreement of fast path and child, and what hostile answers may not do."""
+"""The golden table and its version, the agreement of fast path and child, and the limits of hostile answers."""
 
 import asyncio
 import json
@@ -27,13 +27,13 @@ def maths():
     verifier.close()
 
 
-def posed(problem, case):
+def problem_of(problem, case):
     return problem(case["reference"]).model_copy(update={"question": case.get("question", "?")})
 
 
 @pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case["reason"])
 def test_golden_table(case, maths, problem):
-    judged = maths.judge(posed(problem, case), case["answer"])
+    judged = maths.judge(problem_of(problem, case), case["answer"])
     assert judged.outcome.value == case["outcome"], judged.detail
 
 
@@ -122,7 +122,7 @@ def test_an_answer_in_the_reasoning_only_is_no_answer(grader, problem, completio
 
 def test_numbers_and_words_never_start_a_child(problem):
     verifier = MathsVerifier(workers=1)
-    verifier.close()  # a closed pool raises when it is asked
+    verifier.close()  # a closed pool raises at the next request
     assert verifier.judge(problem("42"), "\\boxed{42}").outcome is Outcome.CORRECT
     assert verifier.judge(problem("42"), "\\boxed{41}").outcome is Outcome.WRONG
     assert verifier.judge(problem("even"), "\\boxed{42}").outcome is Outcome.WRONG
@@ -191,9 +191,9 @@ maths = MathsVerifier(workers=1)
 
 def judge(n):
     root = r"\sqrt{%d}" % n
-    posed = Problem(id="0" * 16, question="?", answer=root, tests=(), domain="math", language="en", source="hand#1",
+    task = Problem(id="0" * 16, question="?", answer=root, tests=(), domain="math", language="en", source="hand#1",
                     licence="Apache-2.0")
-    return maths.judge(posed, r"\boxed{\frac{%d}{%s}}" % (n, root)).outcome.value
+    return maths.judge(task, r"\boxed{\frac{%d}{%s}}" % (n, root)).outcome.value
 
 judge(2)
 with get_context("fork").Pool(2) as pool:
@@ -206,7 +206,7 @@ with get_context("fork").Pool(2) as pool:
 
 
 def test_a_forked_process_has_children_of_its_own():
-    """Data loaders and TRL's helpers fork: parent and fork must not read each other's verdicts."""
+    """Data loaders and TRL's helpers fork; parent and fork must not read each other's verdicts."""
     ended = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, timeout=600, check=False)
     assert ended.stdout.strip() == "{'correct'} correct", ended.stderr
 

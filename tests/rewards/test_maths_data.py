@@ -69,15 +69,15 @@ def test_the_next_reference_is_right_only_where_it_is_equal(name, maths, problem
 def test_gsm8k_solutions_are_right_and_those_of_models_as_labelled(maths, problem, public_data, grader):
     """GSM8K's model solutions end in "A: 18" where its own end in "#### 18"."""
     for row in pl.read_parquet(public_data / "gsm8k" / "gsm8k_test.parquet")["answer"].to_list()[::10]:
-        posed = problem(row.split("####")[1].strip())
-        assert reference_verdict(grader, posed).outcome is Outcome.CORRECT
-        assert maths.judge(posed, row).outcome is Outcome.CORRECT
+        task = problem(row.split("####")[1].strip())
+        assert reference_verdict(grader, task).outcome is Outcome.CORRECT
+        assert maths.judge(task, row).outcome is Outcome.CORRECT
     solutions = pl.read_parquet(public_data / "gsm8k" / "example_model_solutions.parquet")
     agreed = total = 0
     for row in solutions.iter_rows(named=True):
-        posed = problem(row["ground_truth"].rpartition("\nA: ")[2])
+        task = problem(row["ground_truth"].rpartition("\nA: ")[2])
         for label in (value for value in row.values() if isinstance(value, dict)):
-            right = maths.judge(posed, label["solution"].replace("\nA: ", "\n#### ")).outcome is Outcome.CORRECT
+            right = maths.judge(task, label["solution"].replace("\nA: ", "\n#### ")).outcome is Outcome.CORRECT
             agreed, total = agreed + (right == label["is_correct"]), total + 1
     assert total == 5276 and agreed >= 0.995 * total
 
@@ -108,16 +108,16 @@ def test_solutions_that_end_in_a_sentence_are_judged_as_labelled_by_the_lenient_
     rows = pl.read_parquet(public_data / "gsm8k" / "example_model_solutions.parquet").iter_rows(named=True)
     judged = []
     for row in list(rows)[::4]:
-        posed = problem(row["ground_truth"].rpartition("\nA: ")[2])
-        for said in (value for value in row.values() if isinstance(value, dict)):
-            assert strict.judge(posed, said["solution"]).outcome is not Outcome.CORRECT
-            judged.append((lenient.judge(posed, said["solution"]).outcome is Outcome.CORRECT) == said["is_correct"])
+        task = problem(row["ground_truth"].rpartition("\nA: ")[2])
+        for model in (value for value in row.values() if isinstance(value, dict)):
+            assert strict.judge(task, model["solution"]).outcome is not Outcome.CORRECT
+            judged.append((lenient.judge(task, model["solution"]).outcome is Outcome.CORRECT) == model["is_correct"])
     assert len(judged) == 1320 and all(judged)
     lenient.close(), strict.close()
 
 
 def labelled(public_data):
-    """(question, reference, completion, label) of the graded completions."""
+    """Returns question, reference, completion and label of the graded completions."""
     folder = public_data / "graded_completions"
     names = ["qwen2.5_14b_instruct_math500", "qwen2.5_math_7b_math500", "qwen2.5_14b_instruct_minerva"]
     for name in [*names, "math_cot_100x8_rm"]:
@@ -135,8 +135,8 @@ def labelled(public_data):
 def test_graded_completions_are_judged_as_labelled(rule, problem, public_data):
     verifier, agreed = MathsVerifier(workers=1, rule=rule), []
     for question, reference, text, label in labelled(public_data):
-        posed = problem(reference).model_copy(update={"question": question})
-        agreed.append((verifier.judge(posed, text).outcome is Outcome.CORRECT) == label)
+        task = problem(reference).model_copy(update={"question": question})
+        agreed.append((verifier.judge(task, text).outcome is Outcome.CORRECT) == label)
     verifier.close()
     assert len(agreed) == 2572 and sum(agreed) >= 0.98 * len(agreed)
 
@@ -147,9 +147,9 @@ from r1_pipeline.records import Problem
 from r1_pipeline.rewards.maths import MathsVerifier
 maths = MathsVerifier(workers=1)
 for question, reference, answer in json.load(sys.stdin):
-    posed = Problem(id="0" * 16, question=question, answer=reference, tests=(), domain="math", language="en",
+    task = Problem(id="0" * 16, question=question, answer=reference, tests=(), domain="math", language="en",
                     source="hand#1", licence="Apache-2.0")
-    print(maths.judge(posed, answer).outcome.value)
+    print(maths.judge(task, answer).outcome.value)
 print(maths.version)
 maths.close()
 """

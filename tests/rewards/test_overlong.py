@@ -14,5 +14,5 @@ def test_the_penalty_falls_linearly_over_the_margin(tokens, penalty):
 
 @pytest.mark.parametrize("margin", [0, -1, 101])
 def test_a_margin_that_cannot_be_is_refused(margin):
-    with pytest.raises(ValueError, match=f"margin is {margin}, must lie in 1..100"):
+    with pytest.raises(ValueError, match=f"margin is {margin}, must be in 1..100"):
         Overlong(weight=1.0, max_tokens=100, margin=margin)

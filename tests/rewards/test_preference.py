@@ -12,11 +12,11 @@ def test_squash_is_the_logistic_function_and_never_overflows():
 
 
 def test_a_problem_belongs_to_exactly_one_set(problem):
-    """By its own kind, however its source is spelled: a user's fact is a hash."""
-    asked = problem("Ann", "general", source="mine/a.jsonl:1#8140dfb089414657")
+    """The problem's own kind decides, whatever its source is called: a user's source ends with a hash."""
+    prompt = problem("Ann", "general", source="mine/a.jsonl:1#8140dfb089414657")
     kinds = {None: "helpful", "helpful": "helpful", "safety": "safety", "harmless": "safety"}
     for kind, expected in kinds.items():
-        assert preference_kind(asked.model_copy(update={"kind": kind})) == expected
+        assert preference_kind(prompt.model_copy(update={"kind": kind})) == expected
 
 
 def test_calibration_sets_how_sure_a_model_is_against_how_often_it_is_right():

@@ -1,4 +1,4 @@
-"""Where a program stands: every way of writing a fence that models use, and what leaves it open."""
+"""Laws of program extraction: every kind of fence that models write, and texts that leave it open."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is said about the letters of a value is taken off it; a condition is not."""
+"""Laws of qualifiers: a description of a value's letters is stripped from it, and a condition is not."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What curation makes of references as data sets have them."""
+"""Laws of reference checks: curation reads references in the forms that data sets use."""
 
 from r1_pipeline.rewards.reference_checks import agreeing_problems, sound_problems
 

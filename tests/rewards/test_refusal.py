@@ -1,4 +1,4 @@
-"""The rule of refusals: a table worked out by hand, and how it does on public replies."""
+"""The rule of refusals: a table worked out by hand, and its error rates on public replies."""
 
 from collections.abc import Iterator
 from pathlib import Path

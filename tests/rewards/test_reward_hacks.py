@@ -1,4 +1,4 @@
-"""Reward hacks earn nothing from our parts, and a part that falls for one is found out."""
+"""Reward hacks earn nothing from our parts, and a part that rewards one is detected."""
 
 import pytest
 
@@ -11,7 +11,7 @@ ADDS = "def f(x):\n    return x + 1"
 
 
 class AnyBox:
-    """Takes whichever box holds the reference: the mistake that the probes are there for."""
+    """Accepts any box with the reference, which is the mistake that the probes must detect."""
 
     name, version = "any-box", "1"
 
@@ -24,12 +24,12 @@ class AnyBox:
 
 @pytest.mark.parametrize("template", ["zero", "chat"])
 def test_no_hack_of_any_domain_is_rewarded(template, grader, problem):
-    posed = [
+    problems = [
         problem("12"), problem("\\frac{1}{2}", language="zh"), problem("B", "stem"),
         problem("0"), problem("0.5"),  # 00 and 0.50 are right
         problem("北", "logic", language="zh"), problem(ADDS, "code", (("[1]", "2"),)),
     ]  # fmt: skip
-    assert undetected_hacks(posed, template, grader) == []
+    assert undetected_hacks(problems, template, grader) == []
 
 
 def test_a_verifier_that_takes_any_box_lets_spray_and_repetition_through(problem):

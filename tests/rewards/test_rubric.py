@@ -23,8 +23,8 @@ class Fixed:
 
 def parts_of(grader, problems, texts, completion, scorers=None, rubric=ALL):
     functions = part_functions(rubric, grader, "chat", scorers or {})
-    said = [completion(text) for text in texts]
-    return {name: part(problems, said, lambda *_: None) for name, part in functions.items()}
+    completions = [completion(text) for text in texts]
+    return {name: part(problems, completions, lambda *_: None) for name, part in functions.items()}
 
 
 def test_reasoning_problems_have_no_preference_and_general_ones_no_accuracy(grader, problem, completion):
@@ -97,9 +97,9 @@ def test_reward_is_the_weighted_sum_of_the_parts_that_apply():
 def test_shares_of_outcomes_are_logged_with_accuracy_and_only_there(grader, problem, completion):
     logged = []
     problems = [problem("5"), problem("6"), problem(""), problem("5"), problem("Ann", "general")]
-    said = [completion(GOOD)] * 3 + [completion(GOOD, "length"), completion("Hi Ann")]
+    completions = [completion(GOOD)] * 3 + [completion(GOOD, "length"), completion("Hi Ann")]
     for part in part_functions(ALL, grader, "chat", {}).values():
-        part(problems, said, lambda name, value: logged.append((name, value)))
+        part(problems, completions, lambda name, value: logged.append((name, value)))
     assert dict(logged) == {
         "outcome/correct": 0.25, "outcome/wrong": 0.25, "outcome/malformed": 0.0, "outcome/truncated": 0.25,
         "outcome/unreferenced": 0.0, "outcome/ungradable": 0.25, "outcome/grader_error": 0.0,

@@ -1,4 +1,4 @@
-"""The true rule of a good reply: each criterion by hand, and every good form of every request meets all of them."""
+"""The true score of a general reply: each criterion by hand, and every good reply to every request meets them all."""
 
 from random import Random
 from typing import get_args

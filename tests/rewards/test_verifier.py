@@ -13,7 +13,7 @@ from r1_pipeline.rewards.verifier import Grader, reference_verdict, verdict
 
 
 class Counting:
-    """Fails as a grader on the first call, then says correct; counts its calls."""
+    """Returns a grader error on the first call and `correct` after it; counts its calls."""
 
     name, version = "counting", "1"
 
@@ -99,8 +99,8 @@ def test_identity_names_verifier_and_version_for_every_domain(grader):
 
 
 def test_every_toy_reference_passes_its_own_verifier(grader, problem):
-    for posed in [problem("5"), problem("B", "stem"), problem("北", "logic"), problem("Ann,day", "general")]:
-        assert reference_verdict(grader, posed).outcome is Outcome.CORRECT
+    for task in [problem("5"), problem("B", "stem"), problem("北", "logic"), problem("Ann,day", "general")]:
+        assert reference_verdict(grader, task).outcome is Outcome.CORRECT
 
 
 def test_the_default_grader_loads_no_heavy_library_in_this_process():
@@ -114,9 +114,9 @@ def test_the_default_grader_loads_no_heavy_library_in_this_process():
 
 
 def test_without_a_reference_no_reply_is_wrong_however_it_ends(grader, problem, completion):
-    """A prompt has nothing to compare with: a reply that was cut off or has no answer would else count as a failure."""
-    asked = problem(None, "general")
+    """A prompt without a reference cannot be failed, not even by a reply that is cut off or has no answer."""
+    prompt = problem(None, "general")
     replies = [completion("hello"), completion("<think>endless", "length"), completion("<think>never closed")]
-    assert {grader.grade(asked, said, "chat").outcome for said in replies} == {Outcome.UNREFERENCED}
+    assert {grader.grade(prompt, reply, "chat").outcome for reply in replies} == {Outcome.UNREFERENCED}
     assert grader.grade(problem("hello", "general"), replies[1], "chat").outcome is Outcome.TRUNCATED
     assert grader.grade(problem(None, "math"), replies[1], "chat").outcome is Outcome.TRUNCATED

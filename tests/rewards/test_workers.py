@@ -1,4 +1,4 @@
-"""Children may hang, die, babble or fail to start; the pool answers in time and goes on."""
+"""Children may hang, die, print nonsense or fail to start; the pool replies in time and stays usable."""
 
 import os
 import signal

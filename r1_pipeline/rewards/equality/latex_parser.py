@@ -1,4 +1,4 @@
-"""LaTeX in normal form, read as sympy objects: the whole text or nothing. The parser is latex2sympy's."""
+"""This module parses LaTeX in normal form into sympy objects, the whole text or nothing, with latex2sympy's parser."""
 
 import re
 from functools import lru_cache, reduce
@@ -15,20 +15,20 @@ _CALLED = re.compile(r"(?<![a-zA-Z\\])([fghFGH])\(([^()]*)\)")
 
 
 class Gcd(sympy.Function):  # type: ignore[misc]
-    """The greatest common divisor of integers; sympy's own says 1 for two letters."""
+    """The greatest common divisor of integers; sympy's own returns 1 for two symbols."""
 
     @classmethod
     def eval(cls, *args: Any) -> Any:
-        """The value where all arguments are integers."""
+        """Returns the value if all arguments are integers, else None."""
         return reduce(sympy.igcd, args) if all(each.is_Integer for each in args) else None
 
 
 class Lcm(sympy.Function):  # type: ignore[misc]
-    """The least common multiple of integers; sympy's own says `ab` for two letters."""
+    """The least common multiple of integers; sympy's own returns `ab` for two symbols."""
 
     @classmethod
     def eval(cls, *args: Any) -> Any:
-        """The value where all arguments are integers."""
+        """Returns the value if all arguments are integers, else None."""
         return reduce(sympy.ilcm, args) if all(each.is_Integer for each in args) else None
 
 
@@ -39,7 +39,7 @@ class _Reader(_Latex2Sympy):  # type: ignore[misc]
 
 @lru_cache(maxsize=256)
 def value_of(latex: str, real: bool) -> Any:
-    """The sympy object, or None if the text is not mathematics from end to end."""
+    """Returns the sympy object, or None if the parser cannot read the whole text; `real` makes all symbols real."""
     if "\\sum" in latex or "\\prod" in latex:
         latex = _CALLED.sub(r"\1_{\2}", latex)  # the parser reads f(k+1) as a product
     latex = _GAMMA.sub(lambda match: _LETTERS[match[0]], latex)  # and gamma^2-1 as the square of the function at -1
@@ -55,7 +55,7 @@ def value_of(latex: str, real: bool) -> Any:
 
 
 def undefined(value: Any) -> bool:
-    """Whether it, or a constant part of it, has no value: `0^{-1}`, `\\frac{1}{1-1}`, infinity minus infinity."""
+    """Returns True if the object or a constant part of it has no value: `1/0`, infinity - infinity."""
     if isinstance(value, sympy.MatrixBase):
         return any(map(undefined, value))
     if value.has(sympy.zoo, sympy.nan):

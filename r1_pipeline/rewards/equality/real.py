@@ -1,7 +1,7 @@
-"""Real values: roots of odd order are real, and what every part of an expression needs in order to be real.
+"""This module restricts expressions to real values: roots of odd order are real, and every part has to be real.
 
-Letters are real unless the text is complex. Where a part of an expression is not real, its value says nothing about it:
-`\\sqrt{1/n}` is `1/\\sqrt{n}`, since both need a positive `n`, and principal values at negative ones would deny it.
+Symbols are real unless the text is complex. Points at which a part of an expression is not real are ignored:
+`\\sqrt{1/n}` equals `1/\\sqrt{n}`, since both need a positive `n`, although principal values differ at negative ones.
 """
 
 from typing import Any
@@ -9,11 +9,11 @@ from typing import Any
 import sympy
 
 Bound = tuple[Any, Any]
-"""A base and its exponent: the power has to be real."""
+"""A base and an exponent whose power has to be real."""
 
 
 def in_reals(value: Any) -> Any:
-    """The expression with roots of odd order as real numbers; as it is where it has none of a negative number."""
+    """Replaces roots of odd order by real roots; returns the expression unchanged if none is of a negative number."""
     roots = [power for power in value.atoms(sympy.Pow) if _odd_root(power)]
     if all(root.base.is_nonnegative for root in roots) or any(root.base.is_real is False for root in roots):
         return value
@@ -31,7 +31,7 @@ def _real_root(power: Any) -> Any:
 
 
 def bounds(*sides: Any) -> list[Bound]:
-    """The powers that are real exactly where every part of the sides is."""
+    """Returns the powers that are real exactly where every part of both sides is real."""
     half, found = sympy.Rational(1, 2), []
     for part in (part for side in sides for part in sympy.preorder_traversal(side)):
         if isinstance(part, sympy.Pow) and not part.exp.is_integer and not part.base.is_nonnegative:
@@ -48,7 +48,7 @@ def bounds(*sides: Any) -> list[Bound]:
 
 
 def inside(found: list[Bound], point: dict[Any, Any]) -> bool:
-    """Whether all of them are real at a point."""
+    """Returns True if all bounds are real at a point."""
     for base, exponent in found:
         value = base.evalf(15, subs=point)
         if not value.is_real or (value < 0 and not exponent.subs(point).is_integer):

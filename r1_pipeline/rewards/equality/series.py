@@ -1,8 +1,8 @@
-"""Sums and products: compared at small integers, where they can be written out.
+"""This module expands sums and products at small integers, so that they can be compared.
 
-A letter whose index is summed over (`a_k`, `C_{n-1-k}`) and an unknown function (`f(k)`) have a value of their own for
-each argument, the same on both sides. An infinite sum or product is computed twice, once with its first terms apart;
-where the two differ it has no value. Of a series of unknown letters the first terms are compared.
+A symbol whose index is summed over (`a_k`, `C_{n-1-k}`) and an unknown function (`f(k)`) get one value for each
+argument, the same on both sides. An infinite sum or product is computed twice, once with its first terms separate; if
+the two results differ, it has no value. Of a series of unknown symbols, the first terms are compared.
 """
 
 import operator
@@ -18,18 +18,19 @@ from sympy.core.function import AppliedUndef
 from r1_pipeline.rewards.equality.latex_parser import Gcd, Lcm, value_of
 
 SUMS = (sympy.Sum, sympy.Product)
+"""The types of sums and products."""
 OPAQUE = (*SUMS, AppliedUndef, Gcd, Lcm)
-"""What has no value at a point before it is written out."""
+"""The types that have no value at a point before `written_out` expands them."""
 _INTEGERS = set("ijklmnN")
 _INDEXED = re.compile(r"([^_]+)_\{?([^{}]+)\}?")
 _TERMS = 2000
-"""Terms of a sum that are written out at most."""
+"""The maximum number of terms of a sum that is expanded."""
 _FIRST = 12
 _AGREE = 1e-12
 
 
 def whole(*sides: Any) -> set[Any]:
-    """The letters that can only be integers: in limits of sums and products, in gcd and lcm, `n` in a floor."""
+    """Returns the symbols that can only be integers: in limits of sums and products, in gcd and lcm, `n` in a floor."""
     found: set[Any] = set()
     for part in (part for side in sides for part in sympy.preorder_traversal(side)):
         if isinstance(part, SUMS):
@@ -42,7 +43,7 @@ def whole(*sides: Any) -> set[Any]:
 
 
 def indexed(*sides: Any) -> list[Any]:
-    """The sides, with letters whose index is summed over as functions of it, wherever these letters stand."""
+    """Returns the sides with every symbol whose index is summed over as a function of its index."""
     sums = [part for side in sides for part in side.atoms(*SUMS)]
     running = {str(index) for part in sums for index, *_ in part.limits}
     symbols = _letters(sides).union(*(part.atoms(sympy.Symbol) for part in sums))
@@ -57,9 +58,9 @@ def indexed(*sides: Any) -> list[Any]:
 
 
 def written_out(value: Any) -> Any:
-    """The expression at a point, with every sum and product as what it comes to and every `f(3)` as a number.
+    """Expands every sum and product of an expression at a point, and replaces every `f(3)` by a number.
 
-    A sum stays where it is too long or its limits are no integers.
+    A sum stays if it is too long or its limits are not integers.
     """
     if isinstance(value, AppliedUndef) and not value.free_symbols:
         return sympy.Rational(zlib.crc32(str(value).encode()) + 1, 1 << 29)
@@ -73,13 +74,13 @@ def written_out(value: Any) -> Any:
         high = low + _FIRST
     if not (low.is_Integer and high.is_Integer and high - low < _TERMS):
         return value
-    put = body.subs if inner or body.has(*SUMS) else lambda index, at: body.xreplace({index: at})
-    terms = [written_out(put(index, sympy.Integer(at))) for at in range(int(low), int(high) + 1)]
+    put = body.subs if inner or body.has(*SUMS) else lambda index, number: body.xreplace({index: number})
+    terms = [written_out(put(index, sympy.Integer(number))) for number in range(int(low), int(high) + 1)]
     return (sympy.Add if isinstance(value, sympy.Sum) else sympy.Mul)(*terms)
 
 
 def renamed(value: Any) -> Any:
-    """The expression with names of indices that do not matter; None where sums stand in sums."""
+    """Returns the expression with canonical names of the summation indices; None if it has nested sums."""
     sums = value.atoms(*SUMS)
     if any(len(part.limits) > 1 or part.function.has(*SUMS) for part in sums):
         return None
@@ -91,14 +92,14 @@ def _letters(sides: tuple[Any, ...]) -> set[Any]:
 
 
 def _indices(text: str, real: bool) -> list[Any]:
-    """What stands below a letter: `i,j` and `ij` are two indices."""
+    """Parses the subscript of a symbol: `i,j` and `ij` are two indices."""
     pieces = list(text) if text.isalpha() else text.split(",")
     values = [value_of(piece, real) for piece in pieces]
     return [sympy.Symbol(piece) if value is None else value for piece, value in zip(pieces, values, strict=True)]
 
 
 def _series(kind: Any, body: Any, index: Any, low: int) -> Any:
-    """The value of an infinite sum or product; nan where it is not sure, or a term has no value."""
+    """Computes an infinite sum or product; nan if the result is not certain or a term has no value."""
     term = sympy.lambdify(index, body, modules="mpmath")
     join, endless = (operator.add, mpmath.nsum) if kind is sympy.Sum else (operator.mul, mpmath.nprod)
     with mpmath.workdps(25):
@@ -107,5 +108,5 @@ def _series(kind: Any, body: Any, index: Any, low: int) -> Any:
             later = reduce(join, map(term, range(low, low + 7)), endless(term, [low + 7, mpmath.inf]))
         except (ArithmeticError, ValueError, mpmath.NoConvergence):
             return sympy.nan
-        sure = isinstance(at_once, mpmath.mpf) and abs(at_once - later) <= _AGREE * abs(at_once)
-        return sympy.Float(at_once, 25) if sure else sympy.nan
+        certain = isinstance(at_once, mpmath.mpf) and abs(at_once - later) <= _AGREE * abs(at_once)
+        return sympy.Float(at_once, 25) if certain else sympy.nan

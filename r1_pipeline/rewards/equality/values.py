@@ -1,7 +1,7 @@
-"""Equality of two sympy objects, part by part, and of two expressions by their values.
+"""This module decides if two sympy objects are equal, part by part, and two expressions by their values.
 
-Numbers and expressions are compared by their values to 50 digits: quick, and free of the absolute rounding that makes
-1/2004! equal 1/2006!. What has no values at points (relations, sets) is math-verify's.
+Numbers and expressions are compared by their values to 50 digits, which is fast and free of the absolute rounding that
+makes 1/2004! equal 1/2006!. Objects without values at points (relations, sets) are left to math-verify.
 """
 
 from collections.abc import Iterable
@@ -17,15 +17,15 @@ from r1_pipeline.rewards.equality.series import OPAQUE, SUMS, indexed, renamed, 
 
 _DIGITS = 50
 _EXACT, _DECIMAL = 1e-40, 1e-12
-"""Relative difference allowed between exact values, and where a decimal fraction or an infinite sum is involved."""
+"""The relative tolerances for exact values, and for values with a decimal fraction or an infinite sum."""
 _NO_NUMBER = (sympy.Tuple, sympy.Interval, sympy.Union)
 _WRITTEN_OUT = 10**400
 _ENOUGH = 2
-"""Points that have to agree; more are looked at."""
+"""The number of points that have to agree; further ones can still differ."""
 
 
 def same(left: Any, right: Any, real: bool) -> bool:
-    """Equality of two sympy objects, part by part; letters are real or complex."""
+    """Returns True if two sympy objects are equal, part by part; `real` says that symbols are real, not complex."""
     if isinstance(left, sympy.MatrixBase) != isinstance(right, sympy.MatrixBase):
         left, right = _as_tuple(left), _as_tuple(right)
     pair = (left, right)
@@ -53,7 +53,7 @@ def same(left: Any, right: Any, real: bool) -> bool:
 
 
 def agree(left: Any, right: Any, real: bool) -> bool | None:
-    """Equality of two expressions by their values; None where values do not settle it."""
+    """Returns True if two expressions are equal by their values; None if the values do not decide it."""
     tolerance = _DECIMAL if left.has(sympy.Float) or right.has(sympy.Float) else _EXACT
     left, right = _exact(left), _exact(right)
     if sums := left.has(*SUMS) or right.has(*SUMS):
@@ -87,7 +87,10 @@ def _agree_at_points(left: Any, right: Any, symbols: list[Any], tolerance: float
 
 
 def _settled(left: Any, right: Any, points: Iterable[Point], tolerance: float, *, real: bool = False) -> bool | None:
-    """What points say: one that differs is enough, and where a part of a side is not real a point says nothing."""
+    """Compares two expressions at points: one difference decides, and a point with a part that is not real is ignored.
+
+    Returns None if fewer than `_ENOUGH` points agree and none differs.
+    """
     needed, agreeing = bounds(left, right) if real else [], 0
     for point in points:
         if inside(needed, point) and (verdict := _near(left, right, point, tolerance, real)) is not None:
@@ -98,7 +101,10 @@ def _settled(left: Any, right: Any, points: Iterable[Point], tolerance: float, *
 
 
 def _settled_in_complex(left: Any, right: Any, points: Iterable[Point], tolerance: float) -> bool | None:
-    """What points say of principal values: all have to agree, and only the first two, all positive, can deny."""
+    """Compares principal values at points: all have to agree, and only the first two, all positive, can differ.
+
+    Returns None if values are missing, or only a later point differs.
+    """
     verdicts = []
     for row, point in enumerate(points):
         verdicts.append(_near(left, right, point, tolerance, real=False))
@@ -108,7 +114,7 @@ def _settled_in_complex(left: Any, right: Any, points: Iterable[Point], toleranc
 
 
 def _near(left: Any, right: Any, point: Point, tolerance: float, real: bool) -> bool | None:
-    """Whether two expressions agree at a point; None if they have no finite value there, or no real one."""
+    """Returns True if two expressions agree at a point; None if they have no finite, or no real, value there."""
     if left.has(*OPAQUE) or right.has(*OPAQUE):
         left, right = written_out(left.subs(point)), written_out(right.subs(point))
         if point and (left.has(*SUMS) or right.has(*SUMS)):
@@ -120,7 +126,7 @@ def _near(left: Any, right: Any, point: Point, tolerance: float, real: bool) -> 
         return None
     if abs(values[2]) > tolerance * max(abs(values[0]), abs(values[1])):
         parts = [part for part in values[2].as_real_imag() if part != 0]
-        return all(getattr(part, "_prec", _DIGITS) == 1 for part in parts)  # is any digit of it significant?
+        return all(getattr(part, "_prec", _DIGITS) == 1 for part in parts)  # precision 1: no digit is significant
     if tolerance == _EXACT and not point and abs(values[0]) < _WRITTEN_OUT:
         exactly = left.doit(), right.doit()  # integers may differ beyond 50 digits
         return bool(exactly[0] == exactly[1]) if all(each.is_Rational for each in exactly) else True
@@ -132,7 +138,7 @@ def _exact(value: Any) -> Any:
 
 
 def _as_tuple(value: Any) -> Any:
-    """Row and column vectors and open intervals as tuples, which is how they are written too."""
+    """Returns row and column vectors and open intervals as tuples, because they are also written that way."""
     if isinstance(value, sympy.MatrixBase) and 1 in value.shape:
         return sympy.Tuple(*value)
     if isinstance(value, sympy.Interval) and value.is_open:
@@ -141,9 +147,9 @@ def _as_tuple(value: Any) -> Any:
 
 
 def _matched(left: list[Any], right: list[Any], real: bool) -> bool:
-    """Whether each element has a partner of its own."""
+    """Returns True if the elements of the two lists can be paired so that each pair is equal."""
     for each in left:
-        partner = next((at for at, other in enumerate(right) if same(each, other, real)), None)
+        partner = next((place for place, other in enumerate(right) if same(each, other, real)), None)
         if partner is None:
             return False
         del right[partner]

@@ -1,7 +1,7 @@
-"""The runner that the library uses: `Sandboxes`, refused where this machine's self-test fails.
+"""The program runner of the library: `Sandboxes` that refuse to run if this machine's self-test fails.
 
-What came of a program is remembered by all runners of a process: a policy says the same thing many times, and two
-problems often share their inputs, while a sandbox costs some 30 ms.
+All runners of a process share a cache of runs: a policy writes the same program many times, and problems often share
+their inputs, while a sandbox takes about 30 ms.
 """
 
 from collections import OrderedDict
@@ -14,17 +14,21 @@ from r1_pipeline.rewards.sandbox.sandboxes import Message, Sandboxes
 from r1_pipeline.rewards.sandbox.self_test import remembered_problem, sandbox_problem
 
 _REMEMBERED_RUNS, _REMEMBERED_OUTPUT = 20_000, 2_000
-"""Runs, and characters of the output of one run, at most."""
+"""The maximum number of cached runs, and of output characters of a cached run."""
 _runs: OrderedDict[str, ProgramRun] = OrderedDict()
 _lock = Lock()
 
 
 class BubblewrapRunner(Sandboxes):
-    """See the module; the first program waits for the self-test."""
+    """A program runner that caches runs and refuses to run without a passed self-test; the first program waits for it.
+
+    Running a program raises `NoSandboxError` on a machine without a safe sandbox, and `GraderBusyError` if the
+    self-test cannot be completed now.
+    """
 
     @property
     def identity(self) -> str:
-        """See `ProgramRunner`; not the same where programs are refused: what is made there is not whole."""
+        """The runner's identity (see `ProgramRunner`), or "refused" on a machine that cannot run programs."""
         return super().identity if remembered_problem() is None else "refused"
 
     def _run(self, program: Program, tests: list[Message], serve: Message | None, limit_s: float) -> ProgramRun:

@@ -1,8 +1,8 @@
-"""Packs what crosses between the two sandboxes of a unit test. Imported by the driver inside a sandbox, nowhere else.
+"""This module packs the values that cross between the two sandboxes of a unit test; only the driver imports it.
 
-Plain values cross, and instances of the classes that the prelude gives to both sides: by the name of their class and
-with their attributes, so that nothing of a program's own making arrives. Not covered: what a forged message makes; it
-can hold no more than an honest one.
+Plain values cross, and instances of the classes that the prelude defines on both sides. An instance crosses as the name
+of its class and its attributes, so that no code of the program arrives. Not covered: forged messages, which can contain
+no more than honest ones.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from typing import Any
 
 PLAIN = (type(None), bool, int, float, str)
 SEQUENCES = (list, tuple, set, frozenset)
-SHORT = 64  # bits of an integer that crosses as it is
+SHORT = 64  # bits of the longest integer that crosses unchanged
 
 shared: dict[str, Any] = {}  # the prelude's classes
 
 
 def pack(value: Any) -> Any:
-    """JSON that tells a tuple from a list, beside the shared instances in it.
+    """Returns a JSON value that distinguishes tuples from lists, and the list of the shared instances in it.
 
-    An instance is a place in a list, so that chains of any length cross, loops included. A long integer crosses in
-    base 16: to read one in base 10 takes time that grows with the square of its length.
+    An instance is represented by its index in that list, so that linked structures of any length cross, cycles
+    included. A long integer crosses in base 16, because parsing base 10 takes time quadratic in its length. Raises
+    `TypeError` for a value of any other type.
     """
     met: list[Any] = []
     places: dict[int, int] = {}
@@ -40,18 +41,18 @@ def pack(value: Any) -> Any:
                 places[id(value)] = len(met)
                 met.append(value)
             return ["object", places[id(value)]]
-        if isinstance(value, dict):  # a Counter and its like become a dict
+        if isinstance(value, dict):  # subclasses such as Counter become a dict
             return ["dict", [[packed(key), packed(item)] for key, item in value.items()]]
         raise TypeError(f"a {name} does not cross between test and program")
 
     whole, objects = packed(value), []
-    for each in met:  # which grows on the way
+    for each in met:  # the list grows during the loop
         objects.append([type(each).__name__, [[name, packed(item)] for name, item in vars(each).items()]])
     return [whole, objects]
 
 
 def unpack(pair: Any) -> Any:
-    """The inverse of `pack`."""
+    """Returns the value that `pack` packed."""
     whole, objects = pair
     made = [shared[name].__new__(shared[name]) for name, _ in objects]
 

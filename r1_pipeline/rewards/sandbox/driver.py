@@ -1,10 +1,11 @@
-"""What runs inside a sandbox: reads messages, forks once per test, answers each with a frame. A script, never imported.
+"""The script that runs inside a sandbox: it reads messages, forks once per test and replies to each with a frame.
 
-It is NOT trusted: it shares its sandbox with the program and does no judging. A program that takes it over gains the
-right to say what its output is, which it has anyway. The limits that count are kept outside, by the
-supervisor. A frame is four bytes of length and a JSON object. Messages: `prepare` a prelude and `load` a program, then
-`call` or `feed` it; `compile`; and, in the two sandboxes of unit tests, `test` (here lives the test) and `serve` (here
-the program), whose forks talk to the supervisor themselves until the test is over. Needs CPython 3.9 and Linux 5.3.
+It is never imported, and it is NOT trusted: it shares its sandbox with the program and does no judging. A program that
+takes it over can report any output, which it could print anyway. The supervisor outside enforces the limits that count.
+A frame is four bytes of length and a JSON object. The messages are `prepare` (a prelude), `load` (a program), then
+`call` or `feed`; `compile`; and, in the two sandboxes of unit tests, `test` (in the sandbox of the test) and `serve`
+(in the sandbox of the program), whose forks talk to the supervisor themselves until the test is over. It needs CPython
+3.9 and Linux 5.3.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def fork() -> int:
 def play(
     act: Callable[[], object], given: bytes, limit_s: float, space: int, dialogue: bool = False, result_on: int = RESULT
 ) -> Played:
-    """Fork, `act` there, and tell how it went: (status, output, detail). Nothing of the test is alive afterwards."""
+    """Forks, calls `act` in the fork, and returns status, output and detail; no process of the test stays alive."""
     stdin, output, errors = os.pipe(), os.pipe(), os.pipe()
     child = fork()
     if child == 0:
@@ -89,23 +90,23 @@ def play(
         leave()
     for descriptor in (stdin[0], output[1], errors[1]):
         os.close(descriptor)
-    unsent, received, said = bytearray(given), bytearray(), bytearray()
+    unsent, received, error_text = bytearray(given), bytearray(), bytearray()
     pumps: Pumps = {
         stdin[1]: lambda: push(stdin[1], unsent),
         output[0]: lambda: pull(output[0], received, space),
-        errors[0]: lambda: pull(errors[0], said, space),
+        errors[0]: lambda: pull(errors[0], error_text, space),
     }
     ended = watch(child, pumps, time.monotonic() + limit_s)
     with contextlib.suppress(ProcessLookupError):
-        os.kill(-1, signal.SIGKILL)  # all in this sandbox but its init and this process
+        os.kill(-1, signal.SIGKILL)  # all processes in this sandbox but its init and this one
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if len(received) > space or len(said) > space:
+    if len(received) > space or len(error_text) > space:
         return "too_large", b"", "too large"
-    return verdict(code, bytes(received), bytes(said)) if ended else ("out_of_time", b"", "out of time")
+    return verdict(code, bytes(received), bytes(error_text)) if ended else ("out_of_time", b"", "out of time")
 
 
 def leave() -> NoReturn:
-    """End as a program does that returns: threads, exit handlers, buffers. Python's own end would take 2 ms more."""
+    """Exits as a returning program does: threads, exit handlers, buffers. Python's own exit would take 2 ms longer."""
     if "threading" in sys.modules:
         sys.modules["threading"]._shutdown()
     atexit._run_exitfuncs()
@@ -114,7 +115,7 @@ def leave() -> NoReturn:
 
 
 def wire(stdin: int, output: int, errors: int, dialogue: bool, result_on: int) -> None:
-    """Give the fork its standard streams, and take everything else from it."""
+    """Connects the standard streams of the fork and closes all its other descriptors."""
     quiet = os.open("/dev/null", os.O_RDWR)
     os.dup2(stdin if result_on == 1 else quiet, 0)
     os.dup2(quiet, 1)
@@ -126,7 +127,7 @@ def wire(stdin: int, output: int, errors: int, dialogue: bool, result_on: int) -
 
 
 def watch(child: int, pumps: Pumps, deadline: float) -> bool:
-    """Work the pumps until the child has ended (True) or is out of time. Never waits for end of file."""
+    """Runs the pumps until the child has ended (True) or is out of time (False); it never waits for end of file."""
     life = os.pidfd_open(child)
     poll = select.poll()
     poll.register(life, select.POLLIN)
@@ -150,27 +151,29 @@ def watch(child: int, pumps: Pumps, deadline: float) -> bool:
 
 
 def push(descriptor: int, unsent: bytearray) -> bool:
-    """Write some; whether there is more to write."""
+    """Writes a chunk and returns True if there is more to write."""
     try:
         del unsent[: os.write(descriptor, unsent[:CHUNK])]
     except BlockingIOError:
         return True
     except BrokenPipeError:
-        return False  # it does not read
+        return False  # the child does not read
     return bool(unsent)
 
 
 def pull(descriptor: int, received: bytearray, space: int) -> bool:
-    """Read some; whether there is more to read."""
+    """Reads a chunk and returns True if there is more to read."""
     chunk = os.read(descriptor, CHUNK)
     received += chunk
     return bool(chunk) and len(received) <= space
 
 
 def verdict(code: int, output: bytes, errors: bytes) -> Played:
-    """What an exit code and the standard error mean."""
+    """Returns status, output and detail from an exit code and the standard error."""
     lines = errors.decode("utf-8", "replace").strip().splitlines() or [""]
-    last = next((line for line in lines if ": error: " in line), lines[-1])[:200]  # a compiler's first, or the last
+    last = next((line for line in lines if ": error: " in line), lines[-1])[
+        :200
+    ]  # a compiler's first error, or the last
     if code == 0:
         return "finished", output, ""
     if code == -signal.SIGXCPU:
@@ -183,7 +186,7 @@ def verdict(code: int, output: bytes, errors: bytes) -> Played:
 
 
 def execute(path: str, arguments: list[str]) -> NoReturn:
-    """Become another program, with the signals that it expects."""
+    """Replaces this process by another program, with the default signal handlers that it expects."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     os.execv(path, arguments)
@@ -198,7 +201,7 @@ def is_plain(value: Any) -> bool:
 
 
 def define(name: str) -> Message:
-    """Run the loaded program as the module `name`, which has the prelude's names; its names."""
+    """Runs the loaded program as the module `name`, with the prelude's names, and returns the module's names."""
     module = sys.modules[name] = types.ModuleType(name)
     module.__dict__.update({**given_names(), "__file__": "program.py"})
     sys.argv = ["program.py"]
@@ -207,12 +210,12 @@ def define(name: str) -> Message:
 
 
 def given_names() -> Message:
-    """What the prelude defines."""
+    """Returns the names that the prelude defines."""
     return {name: value for name, value in vars(prelude).items() if not name.startswith("__")}
 
 
 def crossing() -> Any:
-    """The module that packs values, which only unit tests need; it knows the prelude's classes."""
+    """Imports the module that packs values, which only unit tests need, and gives it the prelude's classes."""
     if "crossing" not in sys.modules:
         sys.path.insert(0, "/job")
         module = __import__("crossing")
@@ -222,7 +225,7 @@ def crossing() -> Any:
 
 
 def function_of(names: Message, function: str) -> Callable[..., Any]:
-    """The function, or the method of that name of a class `Solution`."""
+    """Returns the function, or the method of that name of a class `Solution`."""
     if function not in names and "Solution" in names:
         return getattr(names["Solution"](), function)  # type: ignore[no-any-return]
     return names[function]  # type: ignore[no-any-return]
@@ -237,7 +240,7 @@ def call(function: str, arguments: str) -> None:
 
 
 def serve(function: str) -> None:
-    """The program's side of a unit test."""
+    """Runs the program's side of a unit test: it serves calls until the supervisor ends it."""
     pack, unpack = crossing().pack, crossing().unpack
     target = function_of(define("program"), function)
     while True:
@@ -250,7 +253,7 @@ def serve(function: str) -> None:
 
 
 def test(source: str, function: str) -> None:
-    """The test's side. Says `passed` at its end, for an exit code alone could be the program's doing."""
+    """Runs the test's side of a unit test; it writes `passed` at the end, since an exit code could be the program's."""
     pack, unpack = crossing().pack, crossing().unpack
 
     def candidate(*arguments: Any, **named: Any) -> Any:
@@ -262,7 +265,7 @@ def test(source: str, function: str) -> None:
         kind = getattr(builtins, name, None)
         if isinstance(kind, type) and issubclass(kind, Exception):
             raise kind(text)
-        raise RuntimeError(f"{name}: {text}")  # SystemExit, say, must not end the test
+        raise RuntimeError(f"{name}: {text}")  # SystemExit, for example, must not end the test
 
     names: Message = {**given_names(), "__name__": "tests", function: candidate, "candidate": candidate}
     exec(compile(source, "tests.py", "exec"), names)
@@ -276,11 +279,11 @@ def frame(status: str, output: str, detail: str) -> Message:
 
 
 def prepare(message: Message) -> Message:
-    """Run the prelude, once for all tests."""
+    """Runs the prelude, once for all tests."""
     sys.modules["prelude"] = prelude
     try:
         exec(compile(message["source"], "prelude.py", "exec", dont_inherit=True), vars(prelude))
-    except BaseException as error:  # noqa: BLE001  # whatever it is, the tests cannot be put
+    except BaseException as error:  # noqa: BLE001  # after any exception, the tests cannot be run
         return frame("failed", "", f"{type(error).__name__}: {error}"[:200])
     return frame("finished", "", "")
 
@@ -290,11 +293,11 @@ def load(message: Message) -> Message:
         source = message["source"]
         try:
             loaded["program"] = compile(source, "program.py", "exec", dont_inherit=True)
-        except BaseException as error:  # noqa: BLE001  # whatever it is, the program cannot be run
+        except BaseException as error:  # noqa: BLE001  # after any exception, the program cannot be run
             return frame("failed", "", f"{type(error).__name__}: {error}"[:200])
         for name in USUAL:
             if name in source:
-                __import__(name)  # once here and not once in each test
+                __import__(name)  # once here instead of once in each test
         gc.freeze()
     return frame("finished", "", "")
 
@@ -312,7 +315,7 @@ def build(message: Message) -> Message:
     return frame("finished", base64.b64encode(binary).decode(), "")
 
 
-def put_to_test(message: Message) -> Message:
+def run_test(message: Message) -> Message:
     operation, given = message["op"], message.get("given", "")
     limit_s, space, function = message["limit_s"], message["space"], message.get("function", "")
     if operation == "feed":
@@ -335,14 +338,14 @@ def main() -> None:
     os.dup2(0, READ, inheritable=False)
     os.dup2(1, WRITE, inheritable=False)
     sys.path.remove("/job")
-    site.setquit()  # what Python's own start would add to the builtins
+    site.setquit()  # Python's own start would add these to the builtins
     site.setcopyright()
     site.sethelper()
     gc.freeze()
     send(frame("finished", "", ""))
     while True:
         message = receive()
-        send({"prepare": prepare, "load": load, "compile": build}.get(message["op"], put_to_test)(message))
+        send({"prepare": prepare, "load": load, "compile": build}.get(message["op"], run_test)(message))
 
 
 main()

@@ -1,8 +1,8 @@
-"""The jails: which bubblewrap command line, mounts and rlimits a program, a test or a compiler gets.
+"""This module builds jails: the bubblewrap command line, mounts and rlimits of a program, a test or a compiler.
 
-A jail sees the interpreter and the system libraries, read-only, and files that are copied into it; it has no network,
-no writable folder but a compiler's `/out`, and an environment of its own. Words in braces stand for descriptors that
-the supervisor opens. rlimits are set inside, so that the processes of other sandboxes do not count.
+A jail has the interpreter and the system libraries, read-only, and the files that are copied into it. It has no
+network, no writable folder except a compiler's `/out`, and an environment of its own. Words in braces are placeholders
+for descriptors that the supervisor opens. rlimits are set inside, so that processes of other sandboxes do not count.
 """
 
 import resource
@@ -29,41 +29,46 @@ _PATIENCE_S = 120.0
 
 
 class Limits(NamedTuple):
-    """What one jail may use; all but `total` are rlimits of each process in it."""
+    """The resource limits of a jail; all but `total` are rlimits of each process in it."""
 
     address_space: int
-    """Bytes of memory that one process may map."""
+    """The address space of a process, in bytes."""
     total: int
-    """Bytes resident in all processes together; polled from outside."""
+    """The resident memory of all processes together, in bytes, polled from outside."""
     file: int
-    """Bytes of the largest file."""
+    """The size of the largest file, in bytes."""
     processes: int
-    """Processes and threads at once."""
+    """The number of processes and threads at once."""
 
 
 RUN = Limits(512 * MEGABYTE, 768 * MEGABYTE, 8 * MEGABYTE, 64)
+"""The limits of programs and tests."""
 COMPILE = Limits(2048 * MEGABYTE, 1536 * MEGABYTE, 64 * MEGABYTE, 64)
+"""The limits of compilers."""
 
 
 class Interpreter(NamedTuple):
-    """The Python of the jails, which is not always the one that runs this library."""
+    """The Python interpreter of the jails, which is not always the one that runs this library."""
 
     path: str
     prefix: str | None
-    """Folder to bind besides the system's, if any."""
+    """The folder to mount in addition to the system's, if any."""
     version: str
 
 
 def output_of(words: list[str]) -> str | None:
-    """What a program of the host prints, None where it is missing or fails; a busy machine is not taken for that."""
+    """Runs a program of the host and returns its output; None if it is missing or fails.
+
+    Raises `GraderBusyError` if the machine is too busy to run it, or something kills it.
+    """
     try:
         done = subprocess.run(words, capture_output=True, check=False, env={}, timeout=_PATIENCE_S, text=True)
     except (FileNotFoundError, PermissionError):
         return None
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise GraderBusyError(f"{words[0]} could not be asked: {error}; run the same command again") from error
+        raise GraderBusyError(f"cannot run {words[0]}: {error}; run the same command again") from error
     if done.returncode < 0:
-        raise GraderBusyError(f"{words[0]} was ended by signal {-done.returncode}; run the same command again")
+        raise GraderBusyError(f"{words[0]} was killed by signal {-done.returncode}; run the same command again")
     return done.stdout.strip() if done.returncode == 0 else None
 
 
@@ -85,7 +90,10 @@ def _interpreters() -> Iterator[Interpreter]:
 
 @cache
 def interpreter() -> Interpreter:
-    """The system's Python, or this one's installation when others may read it."""
+    """Returns the system's Python, or this process's own one if other users may read its installation.
+
+    Raises `NoSandboxError` if neither is Python 3.9 or newer.
+    """
     for found in _interpreters():
         if found.version and tuple(map(int, found.version.split("."))) >= _OLDEST_PYTHON:
             return found
@@ -94,14 +102,14 @@ def interpreter() -> Interpreter:
 
 @cache
 def compiler() -> tuple[str, str] | None:
-    """Path and version of g++, where the machine has it."""
+    """Returns path and version of g++; None if the machine does not have it."""
     path = shutil.which("g++", path="/usr/bin")
     version = output_of([path, "-dumpfullversion"]) if path else None
     return (path, version) if path and version else None
 
 
 def tool(name: str, package: str) -> str:
-    """Path of a program of the host, which `package` brings."""
+    """Returns the path of a program of the host; raises `NoSandboxError` if `package` is not installed."""
     path = shutil.which(name)
     if path is None:
         raise NoSandboxError(f"{name} is not installed; install the package {package}")
@@ -123,9 +131,9 @@ def _system_mounts(for_compiler: bool) -> Iterator[str]:
 
 
 def stack() -> str:
-    """Bytes of the first thread's stack: as many as this machine lets anybody have, as judges do.
+    """Returns the stack limit of the first thread in bytes: this machine's hard limit, as online judges allow.
 
-    The address space is the limit that counts. Where it is `unlimited`, threads get 2 MiB each unless they ask.
+    The address space is the limit that counts. If the stack is `unlimited`, other threads get 2 MiB by default.
     """
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
     return "unlimited" if hard == resource.RLIM_INFINITY else str(hard)
@@ -139,7 +147,10 @@ def _rlimits(limits: Limits, cpu_s: int) -> list[str]:
 
 
 def command(limits: Limits, *, cpu_s: int, with_program: bool, for_compiler: bool) -> list[str]:
-    """The command line of a jail in which the driver starts; `{driver}` and its like stand for descriptors."""
+    """Returns the command line that starts the driver in a jail; `{driver}` and the like stand for descriptors.
+
+    `cpu_s` limits the processor time of each process, in seconds. Raises `NoSandboxError` if a tool is missing.
+    """
     environment = {**_ENVIRONMENT, **({"TMPDIR": "/out"} if for_compiler else {})}
     small = ("--size", str(MEGABYTE), "--tmpfs")
     return [

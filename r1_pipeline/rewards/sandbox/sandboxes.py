@@ -1,12 +1,12 @@
-"""Turns programs and tests into requests for the supervisors: one sandbox per program, a fork in it per test.
+"""This module turns programs and tests into requests to supervisors: one sandbox per program, one fork per test.
 
-Who does what: `jail` says what a sandbox may see and use, `seccomp` which system calls it has; `supervisor.py` (a
-process per worker) keeps the limits from outside; `driver.py` (in the sandbox, untrusted) runs the tests.
-Programs get the standard library only. Unit tests take two sandboxes each; arguments cross as copies, so a test of
-what a function does to its argument in place fails.
+`jail` defines the mounts and limits of a sandbox, and `seccomp` its system calls; `supervisor.py` (one process per
+worker) enforces the limits from outside; `driver.py` (in the sandbox, untrusted) runs the tests. Programs can import
+the standard library only. Each unit test takes two sandboxes; arguments cross as copies, so that a test of a function
+that modifies its argument in place fails.
 
-Not covered: bugs of the kernel, side channels, the CPU time that neighbours miss. Does not ask whether this machine
-can be trusted: `bubblewrap` does.
+Not covered: kernel bugs, side channels, the CPU time that other processes lose, and the check that this machine's
+sandbox is safe (`bubblewrap`).
 """
 
 import base64
@@ -25,10 +25,10 @@ _VERSION = "3"
 _SPACE = jail.MEGABYTE
 _ALL_SPACE = 16 * jail.MEGABYTE
 _COMPILE_CPU_S, _COMPILE_S = 10, 60
-"""Seconds of a processor that a compiler may take, and seconds that it may wait for one."""
+"""The processor time and the wall time of a compiler, in seconds."""
 _PATIENCE_S = 120.0
 _PAUSES_S = (0.0, 0.5, 3.0)
-"""Before each try of a program whose sandbox is lost."""
+"""The pause before each attempt to run a program, in seconds; a lost sandbox leads to the next attempt."""
 _FLAGS = ("-O2", "-std=c++17", "-DONLINE_JUDGE", "-pipe", "-w", "-x", "c++", "-o", "/out/program", "-")
 
 Message = dict[str, Any]
@@ -44,7 +44,7 @@ def _jail(limits: jail.Limits, cpu_s: int, *, with_program: bool, for_compiler: 
 
 
 class Sandboxes:
-    """A `ProgramRunner` of `workers` supervisors, each started when it is needed."""
+    """A `ProgramRunner` with up to `workers` supervisors, each started when needed."""
 
     def __init__(self, workers: int) -> None:
         script = Path(__file__).with_name("supervisor.py")
@@ -89,11 +89,11 @@ class Sandboxes:
         )
 
     def close(self) -> None:
-        """Kill the supervisors, and with them all sandboxes."""
+        """Kills the supervisors, and with them all sandboxes."""
         self._pool.close()
 
     def _run(self, program: Program, tests: list[Message], serve: Message | None, limit_s: float) -> ProgramRun:
-        """A lost sandbox is tried again: something outside may have killed it, or had no room for it."""
+        """Runs the tests; a lost sandbox is tried again, since the machine may have killed it or been out of memory."""
         request = self._request(program, tests, serve, limit_s)
         patience = _PATIENCE_S + (limit_s + 1.0) * len(tests)
         for pause in _PAUSES_S:

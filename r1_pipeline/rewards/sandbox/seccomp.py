@@ -1,9 +1,9 @@
-"""The system-call filter of a sandbox, as the bytes that `bwrap --seccomp` reads (classic BPF, see seccomp(2)).
+"""This module builds the system-call filter of a sandbox for `bwrap --seccomp` (classic BPF, see seccomp(2)).
 
-Denied: other processes' memory, namespaces and mounts, keys, memory that no rlimit counts (memfd, System V, message
-queues), administration, and the young parts of the kernel (io_uring, bpf, perf, userfaultfd). Sockets only of the
-family AF_UNIX: a network namespace does not isolate AF_VSOCK. A call newer than the tables does not exist.
-What is not denied here is left to namespaces, dropped capabilities and rlimits; kernel bugs are not covered.
+It denies other processes' memory, namespaces and mounts, keys, memory that no rlimit counts (memfd, System V, message
+queues), administration, and recent parts of the kernel (io_uring, bpf, perf, userfaultfd). Sockets are limited to the
+family AF_UNIX, because a network namespace does not isolate AF_VSOCK. A call newer than the tables fails with ENOSYS.
+Namespaces, dropped capabilities and rlimits contain the calls that are allowed; kernel bugs are not covered.
 """
 
 import errno
@@ -85,13 +85,13 @@ def _assemble(steps: list[_Step]) -> bytes:
 
 
 def denied_calls(machine: str) -> dict[str, int]:
-    """System calls that the filter of `machine` refuses whatever their arguments, with their numbers."""
+    """Returns the numbers, by name, of the system calls that the filter of `machine` denies with any arguments."""
     words = _MACHINES[machine].denied.split()
     return dict(zip(words[::2], map(int, words[1::2]), strict=True))
 
 
 def system_call_filter(machine: str) -> bytes:
-    """The filter for `machine`, as `platform.machine()` names it."""
+    """Returns the filter for a machine type (`platform.machine()`); raises `NoSandboxError` for an unknown one."""
     if machine not in _MACHINES:
         raise NoSandboxError(f"no system-call filter for {machine}; programs can be run on {' and '.join(_MACHINES)}")
     tables, denied = _MACHINES[machine], denied_calls(machine)
@@ -103,7 +103,7 @@ def system_call_filter(machine: str) -> bytes:
             _Step("return", _KILL),
             _Step("load", _NR, label="known machine"),
             _Step("above", _LAST, "absent"),
-            _Step("equal", clone3, "absent"),  # its flags lie in memory, where no filter can look: libc takes clone
+            _Step("equal", clone3, "absent"),  # a filter cannot read its flags, which are in memory; libc uses clone
             *(_Step("equal", number, "denied") for number in sorted(denied.values())),
             _Step("equal", tables.clone, "clone"),
             _Step("equal", tables.socket, "socket"),
@@ -123,5 +123,5 @@ def system_call_filter(machine: str) -> bytes:
 
 
 def own_filter() -> bytes:
-    """The filter for this machine."""
+    """Returns the filter for this machine."""
     return system_call_filter(platform.machine())

@@ -1,11 +1,11 @@
-"""The ten most telling attacks, tried on this machine before any program is run; takes about a second.
+"""The sandbox's self-test: ten representative attacks that run on this machine before any program does.
 
-Each attack is a program of ours that prints nothing unless it got through, or one that must be cut off with the right
-status. Whether it did harm is looked up outside. The full suite is `tests/rewards/sandbox`.
+It takes about a second. An attack is a program that prints nothing unless it succeeds, or one that must be cut off with
+the right status. Harm is checked from outside. The full suite is in `tests/rewards/sandbox`.
 
-Two answers are facts about this machine: programs are held, or they are not, because something is missing, the kernel
-forbids it, or an attack got through. A test that could not be brought to its end, because the machine is busy, a
-process was killed, or this user's processes are at their limit, is neither: it is tried again, and then stops the work.
+The result is a fact about this machine: programs are contained, or they are not, because something is missing, the
+kernel forbids it, or an attack succeeded. A test that cannot be completed, because the machine is busy, a process was
+killed, or this user is at the process limit, is not a result: it is tried again, and then raises `GraderBusyError`.
 """
 
 import os
@@ -36,7 +36,7 @@ ADVICE = (
     "namespaces (user.max_user_namespaces above 0, kernel.unprivileged_userns_clone=1, "
     "kernel.apparmor_restrict_unprivileged_userns=0; in a container, a seccomp profile that permits them)"
 )
-"""What to do where the machine cannot hold programs."""
+"""The advice for a machine that cannot contain programs."""
 _BUSY = (
     "nothing was computed without it: wait until the machine is less busy, or allow this user more processes "
     "(ulimit -u; those of other runs count too), and run the same command again"
@@ -44,51 +44,54 @@ _BUSY = (
 _alone = Lock()
 
 _PATIENT_S = 60.0
-"""For a program of ours that ran out of time and should not have: a busy machine is slow, not unsafe."""
+"""The time limit, in seconds, of a repeated attack that was out of time: a busy machine is slow, not unsafe."""
 _PAUSES_S = (0.0, 2.0, 10.0, 30.0)
-"""Before each further try of what came to no end."""
+"""The pause, in seconds, before each further attempt at a test that was not completed."""
 _LASTING = (
     "No permissions", "Operation not permitted", "Permission denied", "Function not implemented", "Invalid argument",
     "Unknown option", "No such file or directory", "this kernel cannot",
 )  # fmt: skip
-"""What bubblewrap or the kernel says where a sandbox will not start tomorrow either."""
+"""Parts of the messages of bubblewrap and the kernel that mean that a sandbox will never start here."""
 _NAMESPACES = Path("/proc/sys/user")
 
 
 class Attack(Record):
-    """One attack and what became of it."""
+    """The result of one attack."""
 
     name: str
     contained: bool
+    """True if the attack ended as it must."""
     through: bool
-    """Whether it saw or did what it must not; one that is neither contained nor through came to no end."""
+    """True if the attack succeeded; an attack that is neither contained nor through was not completed."""
     detail: str
-    """How it went, in a line."""
+    """One line on how the attack ended."""
 
     @property
     def unsettled(self) -> bool:
-        """Whether it says nothing about the sandbox."""
+        """True if the attack was not completed, and therefore says nothing about the sandbox."""
         return not self.contained and not self.through
 
 
 class SelfTest(Record):
-    """What this machine's sandbox withstood; belongs in the manifest of what was graded."""
+    """The result of the self-test on this machine; it belongs in the manifest of graded artifacts."""
 
     problem: str | None
-    """None if programs can be run safely, else why they never are on this machine and what to do, in one line."""
+    """The reason why programs are never run on this machine and what to do, in one line; None if they run safely."""
     bubblewrap: str
-    """Its version, in its own words; empty where it is missing."""
+    """The output of `bwrap --version`; empty if bubblewrap is missing."""
     kernel: str
+    """The release of the kernel."""
     user: int
-    """Effective user id of the grader; for 0 sandboxes run under ids of their own."""
+    """The effective user id of the grader; if it is 0, sandboxes run under user ids of their own."""
     seconds: float
+    """The duration of the test, in seconds."""
     attacks: tuple[Attack, ...]
-    """Empty where no sandbox starts."""
+    """The result of each attack; empty if no sandbox starts."""
 
 
 @contextmanager
 def _bait() -> Iterator[tuple[dict[str, str], Path, socket.socket]]:
-    """Something to steal, something to spoil, someone to call; the names under which attacks know them."""
+    """Yields the targets of attacks by name, the secret file, and a listener that must stay unreachable."""
     token = secrets.token_hex(16)
     with TemporaryDirectory(prefix="r1-self-test-") as folder, socket.create_server(("127.0.0.1", 0)) as listener:
         canary = Path(folder)
@@ -119,7 +122,7 @@ def _attacked(sandboxes: Sandboxes, trial: Trial, names: dict[str, str]) -> Atta
 
 
 def _again(sandboxes: Sandboxes, trial: Trial, attack: Attack, names: dict[str, str]) -> Attack:
-    """An attack that came to no end, tried alone and with time; any other as it is."""
+    """Repeats an attack that was not completed, alone and with more time; returns any other unchanged."""
     patient = trial if trial.status == "out_of_time" else trial._replace(limit_s=_PATIENT_S)
     return _attacked(sandboxes, patient, names) if attack.unsettled else attack
 
@@ -134,8 +137,8 @@ def _harm(names: dict[str, str], secret: Path, listener: socket.socket) -> str:
     return "the host's listener was reached"
 
 
-def _starts(sandboxes: Sandboxes) -> None:
-    """Returns when a program of ours ran; raises where none does: `NoSandboxError` if that will stay so."""
+def _require_start(sandboxes: Sandboxes) -> None:
+    """Runs an honest program; raises `NoSandboxError` if no sandbox will ever start here, else `GraderBusyError`."""
     for pause in (0.0, *_PAUSES_S):
         time.sleep(pause)
         try:
@@ -143,29 +146,29 @@ def _starts(sandboxes: Sandboxes) -> None:
         except NoSandboxError:
             raise
         except GraderError as error:
-            said = str(error)
+            message = str(error)
         else:
             if run.status == "ran" and run.tests[0].output == "cba\n":
                 return
-            said = run.detail or f"{run.tests[0].status} {run.tests[0].detail}"
-        if _will_stay(said):
-            raise NoSandboxError(f"programs cannot be run safely here ({said}); {ADVICE}")
-    raise GraderBusyError(f"no sandbox for programs could be started ({said}); {_BUSY}")
+            message = run.detail or f"{run.tests[0].status} {run.tests[0].detail}"
+        if _is_permanent(message):
+            raise NoSandboxError(f"programs cannot be run safely here ({message}); {ADVICE}")
+    raise GraderBusyError(f"no sandbox for programs could be started ({message}); {_BUSY}")
 
 
-def _will_stay(said: str) -> bool:
-    """Whether a sandbox that says this will not start tomorrow either."""
-    if "ENOSPC" in said or "No space left on device" in said:  # namespaces are forbidden, or all in use just now
+def _is_permanent(message: str) -> bool:
+    """Returns True if a sandbox that fails with this message will never start on this machine."""
+    if "ENOSPC" in message or "No space left on device" in message:  # namespaces are forbidden, or all are in use
         limits = _NAMESPACES.glob("max_*_namespaces")
         return any(limit.read_text(encoding="ascii").strip() == "0" for limit in limits)
-    return any(reason in said for reason in _LASTING)
+    return any(reason in message for reason in _LASTING)
 
 
-def _tried() -> list[Attack]:
-    """What became of every attack, all contained or some through; raises where that cannot be found out."""
+def _run_attacks() -> list[Attack]:
+    """Runs every attack until all are contained or one succeeds; raises `GraderBusyError` if neither is reached."""
     sandboxes = Sandboxes(workers=2)
     try:
-        _starts(sandboxes)
+        _require_start(sandboxes)
         with _bait() as (names, secret, listener), ThreadPoolExecutor(2) as threads:
             attacks = list(threads.map(lambda trial: _attacked(sandboxes, trial, names), TRIALS))
             for pause in _PAUSES_S:
@@ -189,10 +192,10 @@ def _not_contained(attacks: Iterable[Attack]) -> str:
 
 
 @cache
-def _found_out() -> SelfTest:
+def _tested() -> SelfTest:
     begin = time.monotonic()
     try:
-        attacks = _tried()
+        attacks = _run_attacks()
         through = _not_contained(attacks)
         problem = f"the sandbox does not hold ({through}); {ADVICE}" if through else None
     except NoSandboxError as error:
@@ -207,35 +210,35 @@ def _found_out() -> SelfTest:
 
 
 def self_test() -> SelfTest:
-    """What this machine's sandbox withstands, found out once per process.
+    """Tests this machine's sandbox, once per process, and returns the result.
 
-    Raises `GraderBusyError` where that cannot be found out now: to go on without programs would compute something else.
+    Raises `GraderBusyError` if the test cannot be completed now, because results without programs would differ.
     """
     with _alone:
-        return _found_out()
+        return _tested()
 
 
 def forget() -> None:
-    """Find it out once more when it is asked for the next time."""
-    _found_out.cache_clear()
+    """Discards the result, so that the next call tests again."""
+    _tested.cache_clear()
     _memory().unlink(missing_ok=True)
 
 
 def sandbox_problem() -> str | None:
-    """None where programs can be run safely, else one line that says what to do; raises like `self_test`."""
+    """Returns one line on why programs cannot run safely and what to do, or None if they can; raises as `self_test`."""
     return self_test().problem
 
 
 def remembered_problem() -> str | None:
-    """`sandbox_problem` as this user's processes last found it on this machine, without starting anything.
+    """Returns the `sandbox_problem` that this user's last process on this machine found, without running programs.
 
-    For fingerprints only: a process that runs programs tests again. Where nothing is remembered, the self-test is run.
+    It serves fingerprints only: a process that runs programs tests again. Without a stored result it runs the test.
     """
     file = _memory()
     try:
         if file.stat().st_uid == os.geteuid():
             return SelfTest.model_validate_json(file.read_bytes()).problem
-    except (OSError, ValueError):  # never found out, or half of it is there
+    except (OSError, ValueError):  # no stored result, or an incomplete one
         pass
     return sandbox_problem()
 
@@ -247,12 +250,12 @@ def _remember(tested: SelfTest) -> None:
         partial.write_text(tested.model_dump_json(), encoding="utf-8")
         partial.chmod(0o600)
         partial.replace(file)
-    except OSError:  # a machine on which nothing can be kept finds out each time
+    except OSError:  # a machine on which nothing can be stored tests each time
         partial.unlink(missing_ok=True)
 
 
 def _memory() -> Path:
-    """Where the outcome is kept: one file a user, boot of the machine, bubblewrap and version of the trials."""
+    """Returns the file of the result: one for each user, boot of the machine, bubblewrap and version of the trials."""
     bubblewrap = shutil.which("bwrap")
     changed = Path(bubblewrap).stat().st_mtime_ns if bubblewrap else 0
     boot = Path("/proc/sys/kernel/random/boot_id")

@@ -1,13 +1,14 @@
-"""Watches sandboxes from outside: starts, feeds, measures, and kills them. A script for `workers.WorkerPool`.
+"""The supervisor of sandboxes: it starts, feeds, measures and kills them from outside. A script for `WorkerPool`.
 
-A process of its own, because it adopts orphans (PR_SET_CHILD_SUBREAPER) and forks, neither of which a training process
-should do. The deadline, the sizes, the memory of all descendants and the end of every process are kept here; what the
-driver inside says is taken as the program's word. As root each supervisor starts its sandboxes under a user id of its
-own. Never waits for end of file, never blocks on a pipe, and leaves when its parent does.
+It is a process of its own, because it adopts orphans (PR_SET_CHILD_SUBREAPER) and forks, and a training process should
+do neither. It enforces the deadline, the sizes and the memory of all descendants, and kills every process at the end;
+messages of the driver inside are trusted no more than the program's own output. Under root, each supervisor starts its
+sandboxes with a user id of its own. It never waits for end of file, never blocks on a pipe, and exits with its parent.
 
-Request: `{"jails": {name: {"command", "total"}}, "files": {"driver", "crossing", "filter"} in base64, "prepare",
-"load", "compile" and "serve" (messages or null), "tests": [message, …], "limit_s", "all_space"}`. Reply: `{"status":
-"ran" | "not_prepared" | "not_compiled" | "lost", "detail", "tests": [[status, output, detail, seconds], …]}`.
+A request is `{"jails": {name: {"command", "total"}}, "files": {"driver", "crossing", "filter"} in base64, "prepare",
+"load", "compile" and "serve" (messages or null), "tests": [message, …], "limit_s", "all_space"}`. A reply is
+`{"status": "ran" | "not_prepared" | "not_compiled" | "lost", "detail", "tests": [[status, output, detail, seconds],
+…]}`.
 """
 
 import base64
@@ -41,15 +42,15 @@ Result = list[Any]
 
 
 class Ended(Exception):
-    """A sandbox is of no more use, by the program's fault: `args` are a status and a line."""
+    """The program has made its sandbox unusable; `args` are a status and one line of detail."""
 
 
 class Lost(Exception):
-    """A sandbox did not start, or was taken from us."""
+    """A sandbox did not start, or something outside killed it."""
 
 
 def children(pid: int) -> list[int]:
-    """Child processes of all threads of `pid`."""
+    """Returns the child processes of all threads of `pid`."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
@@ -58,7 +59,7 @@ def children(pid: int) -> list[int]:
 
 
 def resident(pid: int) -> int:
-    """Bytes resident in `pid` and all that descend from it."""
+    """Returns the resident memory of `pid` and all its descendants, in bytes."""
     total = 0
     with suppress(OSError, IndexError, ValueError):
         total = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
@@ -66,11 +67,11 @@ def resident(pid: int) -> int:
 
 
 def end_all() -> None:
-    """Kill every sandbox, and return when no process of theirs exists."""
+    """Kills every sandbox and returns when none of their processes exists; exits if one cannot be killed."""
     deadline = time.monotonic() + _DIE_S
     while time.monotonic() < deadline:
         for outer in children(os.getpid()):
-            for pid in (*children(outer), outer):  # the init of the namespace first: with it goes all inside
+            for pid in (*children(outer), outer):  # the namespace's init first: its end kills all processes inside
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         try:
@@ -79,11 +80,11 @@ def end_all() -> None:
         except ChildProcessError:
             return
         time.sleep(0.001)
-    os._exit(1)  # something will not die: the parent takes another supervisor
+    os._exit(1)  # a process cannot be killed: the parent starts another supervisor
 
 
 def in_memory(data: bytes) -> int:
-    """A descriptor of a file that is nowhere."""
+    """Returns the descriptor of an anonymous file with this content."""
     descriptor = os.memfd_create("sandbox")
     with open(descriptor, "wb", closefd=False) as file:
         file.write(data)
@@ -92,7 +93,7 @@ def in_memory(data: bytes) -> int:
 
 
 class Sandbox:
-    """One running bubblewrap with the driver in it."""
+    """One running bubblewrap with the driver in it; as a context manager it kills all sandboxes at its end."""
 
     def __init__(self, jail: Message, files: dict[str, bytes]) -> None:
         self.total: int = jail["total"]
@@ -121,7 +122,7 @@ class Sandbox:
             os.set_blocking(descriptor, False)
             self.poll.register(descriptor, select.POLLIN)
         self.poll.modify(self.stdin, 0)
-        self.poll.register(0, 0)  # only its hang-up: our parent is gone
+        self.poll.register(0, 0)  # reports only a hang-up, which means that the parent is gone
         self.unsent, self.received, self.errors = memoryview(b""), bytearray(), bytearray()
         self.next_look = 0.0
         try:
@@ -130,8 +131,8 @@ class Sandbox:
             with suppress(subprocess.TimeoutExpired, BlockingIOError):
                 self.process.wait(1.0)
                 self.errors += os.read(self.stderr, _KEPT_ERRORS)
-            said = self.errors.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
-            raise Lost(f"a sandbox did not start: {said[-1][:300]}") from None
+            lines = self.errors.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
+            raise Lost(f"a sandbox did not start: {lines[-1][:300]}") from None
 
     def tell(self, message: Message) -> None:
         try:
@@ -146,7 +147,7 @@ class Sandbox:
         return self.hear(limit_s)
 
     def hear(self, limit_s: float) -> Message:
-        """The next frame; `Ended` when there is none in time, or the sandbox is over a limit or gone."""
+        """Returns the next frame; raises `Ended` if it is late, or if the sandbox exceeds a limit or is gone."""
         deadline = time.monotonic() + limit_s
         while (frame := self.frame()) is None:
             now = time.monotonic()
@@ -167,7 +168,7 @@ class Sandbox:
         return frame
 
     def write(self, broken: bool) -> None:
-        """Write what the pipe takes."""
+        """Writes as much as the pipe accepts."""
         with suppress(BlockingIOError, BrokenPipeError):
             self.unsent = self.unsent[os.write(self.stdin, self.unsent[: 1 << 16]) :]
         if broken:
@@ -176,7 +177,7 @@ class Sandbox:
             self.poll.modify(self.stdin, 0)
 
     def read(self, descriptor: int) -> None:
-        """Read what there is."""
+        """Reads the available bytes of a descriptor."""
         chunk = os.read(descriptor, 1 << 16)
         if descriptor == self.stderr:
             self.errors += chunk
@@ -188,7 +189,7 @@ class Sandbox:
         self.received += chunk if descriptor == self.stdout else b""
 
     def gone(self) -> None:
-        """The driver closed its end: who is to blame?"""
+        """Raises `Lost` if something outside killed the driver, which has closed its end, else `Ended`."""
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(_DIE_S)
         if (self.process.returncode or 0) < 0:
@@ -196,7 +197,7 @@ class Sandbox:
         raise Ended("killed", "took down its sandbox")
 
     def frame(self) -> Message | None:
-        """A whole frame, if there is one; trusts nothing in it."""
+        """Returns a whole frame, or None if it is incomplete; raises `Ended` if it is no JSON object or too large."""
         if len(self.received) < 4:
             return None
         (length,) = struct.unpack(">I", self.received[:4])
@@ -226,7 +227,7 @@ class Sandbox:
 
 
 def result(frame: Message, seconds: float) -> Result:
-    """A test's result as the driver tells it."""
+    """Returns a test's result from the driver's frame; raises `Ended` if the frame is malformed."""
     status, output, detail = (frame.get(key) for key in ("status", "output", "detail"))
     if status not in _STATUSES or not isinstance(output, str) or not isinstance(detail, str):
         raise Ended("killed", "took over its driver")
@@ -234,12 +235,12 @@ def result(frame: Message, seconds: float) -> Result:
 
 
 def clean(text: str) -> str:
-    """Text that every reader can encode: a frame may hold half a surrogate pair."""
+    """Replaces characters that cannot be encoded: a frame may contain half a surrogate pair."""
     return text.encode("utf-8", "replace").decode()
 
 
 def run_tests(request: Message, files: dict[str, bytes]) -> Message:
-    """Load the program into one sandbox and put all tests to it there."""
+    """Loads the program into one sandbox and runs all tests there."""
     limit_s, left, results = request["limit_s"], request["all_space"], []
     with Sandbox(request["jails"]["run"], files) as sandbox:
         if (fault := prepared(sandbox, request) or loaded(sandbox, request["load"], limit_s)) is not None:
@@ -262,15 +263,15 @@ def run_tests(request: Message, files: dict[str, bytes]) -> Message:
 
 
 def ran(results: list[Result], request: Message) -> Message:
-    """The reply, in which tests that were not put share the fate of the last one that was."""
-    fate = results[-1][0] if results and results[-1][0] in _COSTLY else "killed"
+    """Returns the reply; tests that did not run share the status of the last one that did, or are `killed`."""
+    status = results[-1][0] if results and results[-1][0] in _COSTLY else "killed"
     missing = len(request["tests"]) - len(results)
-    not_run = [fate, "", f"not run after test {len(results)}", 0.0]
+    not_run = [status, "", f"not run after test {len(results)}", 0.0]
     return {"status": "ran", "detail": "", "tests": results + [not_run] * missing}
 
 
 def loaded(sandbox: Sandbox, message: Message, limit_s: float, otherwise: str = "not_compiled") -> Message | None:
-    """None, or the reply about a program that cannot be loaded."""
+    """Loads a program; returns None, or the reply about a program that cannot be loaded."""
     try:
         frame = result(sandbox.ask(message, max(limit_s, _LOAD_S)), 0.0)
     except Ended as end:
@@ -279,14 +280,14 @@ def loaded(sandbox: Sandbox, message: Message, limit_s: float, otherwise: str = 
 
 
 def prepared(sandbox: Sandbox, request: Message) -> Message | None:
-    """None, or the reply about a prelude that cannot be run."""
+    """Runs the prelude; returns None, or the reply about a prelude that cannot be run."""
     if request["prepare"] is None:
         return None
     return loaded(sandbox, request["prepare"], request["limit_s"], otherwise="not_prepared")
 
 
 def run_units(request: Message, files: dict[str, bytes]) -> Message:
-    """Put the tests in one sandbox and the program in another, and carry calls and values between the two."""
+    """Runs each test in one sandbox and the program in another, and passes calls and values between the two."""
     results: list[Result] = []
     for message in request["tests"]:
         with Sandbox(request["jails"]["run"], files) as program, Sandbox(request["jails"]["run"], files) as tester:
@@ -306,25 +307,25 @@ def run_units(request: Message, files: dict[str, bytes]) -> Message:
 
 
 def converse(program: Sandbox, tester: Sandbox, serve: Message, test: Message, deadline: float) -> Message:
-    """Carry until one side has a verdict; the driver's frames have a status, the forks' have none."""
+    """Passes messages until one side ends; frames of a driver have a status, those of its forks have none."""
 
     def left() -> float:
         return deadline + _GRACE_S - time.monotonic()
 
     program.tell(serve)
-    said = tester.ask(test, left())
-    while "call" in said:
-        answer = program.ask(said, left())
-        if "status" in answer:  # the program's fork has ended, whatever its driver says
+    message = tester.ask(test, left())
+    while "call" in message:
+        answer = program.ask(message, left())
+        if "status" in answer:  # the program's fork has ended, whatever the driver's status is
             status, _, detail, _ = result(answer, 0.0)
             ended = "failed" if status == "finished" else status
             return {"status": ended, "output": "", "detail": detail or "the program ended early"}
-        said = tester.ask({key: answer[key] for key in ("value", "raised") if key in answer}, left())
-    return said
+        message = tester.ask({key: answer[key] for key in ("value", "raised") if key in answer}, left())
+    return message
 
 
 def compile_program(request: Message, files: dict[str, bytes]) -> Message | None:
-    """Put the compiled program into `files`; the reply, if there is none."""
+    """Compiles the program into `files`; returns None, or the reply about a program that does not compile."""
     message = request["compile"]
     key = message["source"]
     if key not in _COMPILED:
@@ -345,7 +346,7 @@ def compile_program(request: Message, files: dict[str, bytes]) -> Message | None
 
 
 def serve(request: Message) -> Message:
-    """The whole of a request."""
+    """Handles one request and returns the reply."""
     files = {name: base64.b64decode(data) for name, data in request["files"].items()}
     try:
         if request["compile"] is not None and (fault := compile_program(request, files)) is not None:
@@ -356,13 +357,13 @@ def serve(request: Message) -> Message:
 
 
 def say(reply: Message) -> None:
-    """One line to the parent."""
+    """Writes one line to the parent."""
     sys.stdout.write(json.dumps(reply) + "\n")
     sys.stdout.flush()
 
 
 def main() -> None:
-    """Answer requests until the parent closes its end."""
+    """Handles requests until the parent closes its end."""
     libc = ctypes.CDLL(None, use_errno=True)
     if (
         libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0

@@ -1,13 +1,13 @@
-"""The ten most telling attacks, as programs. What becomes of them: `self_test`."""
+"""The ten representative attacks, as programs, which `self_test` runs."""
 
 from typing import NamedTuple
 
 from r1_pipeline.rewards.sandbox.runner import TestStatus
 
 LIMIT_S, CUT_S = 5.0, 0.3
-"""Of an attack that ends by itself, and of one that never does, in seconds."""
+"""The time limits, in seconds, of an attack that ends by itself and of one that never does."""
 HONEST = "print(input()[::-1])"
-"""Prints its input backwards: the first program that a sandbox runs."""
+"""An honest program that prints its input backwards; a sandbox runs it first."""
 _FILES = """
 for path in (SECRET, "/etc/passwd", "/proc/1/root/etc/passwd", "/proc/self/root" + SECRET, "../../.." + SECRET):
     try: print("read", path, open(path).read(40))
@@ -76,15 +76,15 @@ if os.fork() == 0:
 
 
 class Trial(NamedTuple):
-    """One attack, and what must become of it."""
+    """An attack and the status with which it must end."""
 
     name: str
     source: str
-    """Prints nothing unless it gets through; what it looks for has the names of `self_test`."""
+    """The program, which prints nothing unless it succeeds; `self_test` defines the names of its targets."""
     status: TestStatus
-    """Which it must come to."""
+    """The status with which a contained attack ends."""
     limit_s: float
-    """Wall time that it may take."""
+    """The time limit of the attack, in seconds of wall time."""
 
 
 TRIALS = (
@@ -99,3 +99,4 @@ TRIALS = (
     Trial("leaves a daemon", _DAEMON, "finished", LIMIT_S),
     Trial("prints for ever", "while True: print('x' * 4096)", "too_large", LIMIT_S),
 )
+"""The attacks of the self-test, in order."""

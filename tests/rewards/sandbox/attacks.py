@@ -23,7 +23,7 @@ FOLDERS = [CANARY, "/", "/tmp", "/job", "/usr", "/usr/bin", "/usr/lib", "/usr/li
 
 
 class Attack(NamedTuple):
-    """One attack: what the test must come to, and within what limit."""
+    """An attack, the status that its test must have, and the time limit in seconds."""
 
     number: str
     does: str

@@ -1,4 +1,4 @@
-"""Sandboxes as root, where each runs under a user id of its own, and as a plain user; and the stage for attacks."""
+"""Fixtures: sandboxes as root, each under a user id of its own, and as a plain user; and the stage for attacks."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ def safe() -> None:
 
 
 def _as_plain_user(folder: Path) -> str:
-    """An interpreter that gives up being root; the supervisors of the pool are started with it."""
+    """Returns an interpreter that drops root's rights; the pool starts its supervisors with it."""
     drop = ["setpriv", f"--reuid={PLAIN_USER}", f"--regid={PLAIN_USER}", "--clear-groups", "--", "/usr/bin/python3"]
     supervisor = Path(sandboxes.__file__).with_name("supervisor.py")
     if shutil.which("setpriv") is None or subprocess.run([*drop, "-c", f"open({str(supervisor)!r})"]).returncode:
@@ -37,7 +37,7 @@ def _as_plain_user(folder: Path) -> str:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that users of sandboxes can enter: pytest closes its own to them whenever a session begins."""
+    """A folder that users of sandboxes can enter; pytest closes its own folders to them when a session begins."""
     with TemporaryDirectory(prefix="r1-tests-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -49,7 +49,7 @@ USERS = ["root", pytest.param("plain user", marks=pytest.mark.slow)] if ROOT els
 
 @pytest.fixture(scope="session", params=USERS)
 def held(request, safe, tmp_path_factory) -> Iterator[Sandboxes]:
-    """Sandboxes as whoever runs the tests; root also tries as a plain user."""
+    """Sandboxes of the user who runs the tests; root also tests as a plain user."""
     interpreter = sys.executable
     if request.param == "plain user" and ROOT:
         sys.executable = _as_plain_user(tmp_path_factory.mktemp("plain"))

@@ -1,4 +1,4 @@
-"""What every attack is played on: things to steal, to spoil, to call and to kill, and a look at them afterwards."""
+"""The stage of every attack: targets to steal, change, call and kill, and their inspection afterwards."""
 
 import os
 import secrets
@@ -13,7 +13,7 @@ _SANDBOX_USERS = range(60_000, 66_000)
 
 
 class Stage:
-    """The bait. `names` is what attacks know of it: everything but the token."""
+    """The targets of an attack; `names` defines them for its program, all but the token."""
 
     def __init__(self, folder: Path) -> None:
         self.token = secrets.token_hex(16)
@@ -51,7 +51,7 @@ class Stage:
         self.before = self.look()
 
     def look(self) -> object:
-        """All that must be afterwards as it was before."""
+        """Returns the state that must be the same before and after an attack."""
         files = sorted(
             (str(path), path.lstat().st_mode, path.lstat().st_nlink, path.lstat().st_mtime_ns, os.listxattr(path))
             for path in (self.secret, self.canary, *self.canary.iterdir())
@@ -61,7 +61,7 @@ class Stage:
         return files, (self.canary / "file").read_text(), ipc, shared
 
     def reached(self) -> list[str]:
-        """Listeners that something called."""
+        """Returns the names of the listeners that something called."""
         hits = []
         for name in ("tcp", "udp", "abstract", "unix"):
             listener = getattr(self, name)
@@ -76,7 +76,7 @@ class Stage:
         return hits
 
     def check(self, run: ProgramRun) -> None:
-        """The standing checks."""
+        """Makes the checks that hold for every attack."""
         assert self.look() == self.before
         assert self.victim.poll() is None
         assert self.reached() == []
@@ -86,7 +86,7 @@ class Stage:
         assert self.token not in run.model_dump_json()
 
     def close(self) -> None:
-        """Take it down."""
+        """Ends the victim and closes the listeners."""
         self.victim.kill()
         self.victim.wait()
         os.close(self.inherited)
@@ -96,17 +96,17 @@ class Stage:
 
 
 def of_sandboxes(table: Path) -> list[list[str]]:
-    """Shared memory, semaphores or queues that a user of sandboxes made; services beside these tests make theirs."""
+    """Returns the shared memory, semaphores or queues of sandbox users, without those of other services."""
     header, *rows = (line.split() for line in table.read_text().splitlines())
     users = _SANDBOX_USERS if os.geteuid() == 0 else [os.geteuid()]
     return [row[:2] for row in rows if int(row[header.index("cuid")]) in users]
 
 
 def left_over(spared: int) -> list[str]:
-    """Processes of sandbox users that are neither the victim nor a supervisor, and children of supervisors.
+    """Returns the processes that an attack left: children of supervisors, and others of sandbox users.
 
-    Ours are those below this process, and orphans, which go to a process above it; what belongs to another run of these
-    tests on this machine is that run's business.
+    The victim and the supervisors do not count. Processes of this test run are below this process, or are orphans of a
+    process above it; those of another run of these tests on this machine are ignored.
     """
     statuses, supervisors = {}, set()
     for folder in Path("/proc").glob("[0-9]*"):

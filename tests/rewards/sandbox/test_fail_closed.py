@@ -1,4 +1,4 @@
-"""Where a machine cannot hold programs, nothing is run, and one line says what to do."""
+"""Laws of failing closed: a machine that cannot contain programs runs none, and one line says what to do."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ SAYS_NO = "print('bwrap: No permissions to create new namespace', file=sys.stder
 
 
 def weakened(folder, how):
-    """A `bwrap` in `folder` that does this to the command line before it becomes the real one."""
+    """Writes a `bwrap` to `folder` that changes the command line by `how` and then calls the real one."""
     script = folder / "bwrap"
     script.write_text(WEAKENED.format(how, shutil.which("bwrap")))
     script.chmod(0o755)
@@ -65,7 +65,7 @@ def test_without_bubblewrap_programs_are_refused(tmp_path):
     ],
     ids=["no filter", "the host's network", "a writable folder", "no namespaces"],
 )
-def test_a_bubblewrap_that_does_not_hold_is_found_out(how, says, safe, open_folder):
+def test_a_bubblewrap_that_contains_nothing_is_detected(how, says, safe, open_folder):
     weakened(open_folder, how)
     line = tried(f"{open_folder}:{os.environ['PATH']}")
     assert line.startswith("refused:") and says in line and "allow unprivileged user namespaces" in line
@@ -73,7 +73,7 @@ def test_a_bubblewrap_that_does_not_hold_is_found_out(how, says, safe, open_fold
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """Further tries follow at once."""
+    """Further attempts follow without a pause."""
     monkeypatch.setattr(self_test, "_PAUSES_S", (0.0, 0.0))
     monkeypatch.setattr(sandboxes, "_PAUSES_S", (0.0, 0.0))
     self_test.forget()
@@ -84,7 +84,7 @@ def impatient(monkeypatch):
 def test_a_machine_that_is_slow_is_not_called_unsafe(safe, monkeypatch):
     hurried = [trial if trial.limit_s == CUT_S else trial._replace(limit_s=0.001) for trial in TRIALS]
     monkeypatch.setattr(self_test, "TRIALS", hurried)
-    assert all(attack.contained for attack in self_test._tried())
+    assert all(attack.contained for attack in self_test._run_attacks())
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_an_attack_that_comes_to_no_end_says_nothing_about_the_sandbox(
         self_test.self_test()
     assert may_pass(raised.value) and "\n" not in str(raised.value)
     monkeypatch.setattr(self_test, "TRIALS", TRIALS)
-    assert self_test.sandbox_problem() is None  # nothing is remembered of it
+    assert self_test.sandbox_problem() is None  # the failed test was not stored
 
 
 def test_an_attack_that_gets_through_counts_whatever_else_came_to_no_end(safe, impatient, monkeypatch):
@@ -153,7 +153,7 @@ def test_a_supervisor_that_cannot_start_is_not_taken_for_a_missing_sandbox(safe,
 
 
 @pytest.mark.parametrize(
-    ("said", "stays"),
+    ("message", "permanent"),
     [
         ("a sandbox did not start: bwrap: No permissions to create new namespace", True),
         ("a sandbox did not start: bwrap: setting up uid map: Permission denied", True),
@@ -163,12 +163,12 @@ def test_a_supervisor_that_cannot_start_is_not_taken_for_a_missing_sandbox(safe,
         ("a sandbox was killed from outside by signal 9", False),
         ("its supervisor was lost 3 times: died", False),
         ("out_of_time out of time", False),
-        ("grading child supervisor.py cannot work here: this kernel cannot adopt or list child processes", True),
-        ("grading child supervisor.py did not start: exit code 1; install this project's packages again", False),
+        ("grading process supervisor.py cannot work here: this kernel cannot adopt or list child processes", True),
+        ("grading process supervisor.py did not start: exit code 1; install this project's packages again", False),
     ],
 )
-def test_only_what_the_machine_forbids_stays(said, stays):
-    assert self_test._will_stay(said) is stays
+def test_only_what_the_machine_forbids_is_permanent(message, permanent):
+    assert self_test._is_permanent(message) is permanent
 
 
 def test_a_program_of_the_host_that_gives_no_answer_in_time_is_not_called_missing(tmp_path):
@@ -177,7 +177,7 @@ def test_a_program_of_the_host_that_gives_no_answer_in_time_is_not_called_missin
     (tmp_path / "says").write_text("#!/bin/sh\necho 1.2.3\n")
     for script in tmp_path.iterdir():
         script.chmod(0o755)
-    with pytest.raises(GraderBusyError, match="ended by signal 9; run the same command again"):
+    with pytest.raises(GraderBusyError, match="killed by signal 9; run the same command again"):
         jail.output_of([str(tmp_path / "ended")])
     found = [jail.output_of([str(tmp_path / name)]) for name in ("says", "fails", "missing")]
     assert found == ["1.2.3", None, None]

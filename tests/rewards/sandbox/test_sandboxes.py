@@ -1,4 +1,4 @@
-"""What a runner owes its users: order, times, threads, and a sandbox that is lost is not the program's fault."""
+"""Laws of the program runner: order, times, threads, and a lost sandbox is not the program's fault."""
 
 import os
 import signal
@@ -16,11 +16,11 @@ from r1_pipeline.rewards.sandbox.sandboxes import Sandboxes
 from r1_pipeline.rewards.sandbox.self_test import self_test
 
 PATIENT_S = 60.0
-"""Limit of a program that ends by itself, however busy the machine is."""
+"""The time limit, in seconds, of a program that ends by itself, even on a busy machine."""
 
 
 def until(done):
-    """Wait for what comes on every machine sooner or later."""
+    """Waits for a condition that every machine meets sooner or later."""
     deadline = time.monotonic() + 300
     while not done():
         assert time.monotonic() < deadline
@@ -92,7 +92,7 @@ def test_many_threads_share_the_sandboxes(held):
 
 
 def children(pid):
-    """Of all its threads; none of a process that is gone."""
+    """Returns the children of all threads of a process; none if the process is gone."""
     found = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
@@ -112,7 +112,7 @@ def test_a_sandbox_killed_from_outside_is_tried_again(safe):
     others, sandboxes = set(supervisors()), Sandboxes(workers=1)
 
     def kill(times):
-        """So many sandboxes, each once its program runs."""
+        """Kills this number of sandboxes, each as soon as its program runs."""
         (supervisor,) = set(supervisors()) - others
         killed = set()
         while len(killed) < times and not ended.is_set():
@@ -140,20 +140,20 @@ def test_the_sandbox_dies_with_the_process_that_asked_for_it(safe):
         "from r1_pipeline.rewards.sandbox.runner import Program\n"
         "Sandboxes(1).feed(Program(source='import time; time.sleep(345)', language='python'), [''], 400.0)"
     )
-    asking = subprocess.Popen([sys.executable, "-c", script])
+    parent = subprocess.Popen([sys.executable, "-c", script])
 
-    until(lambda: len(descendants(asking.pid)) == 5)  # the supervisor, bubblewrap twice, the driver, the test
-    started = descendants(asking.pid)
-    asking.kill()
-    asking.wait()
+    until(lambda: len(descendants(parent.pid)) == 5)  # the supervisor, bubblewrap twice, the driver, the test
+    started = descendants(parent.pid)
+    parent.kill()
+    parent.wait()
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started))
 
 
-def test_what_came_of_a_program_is_remembered_unless_it_is_long(safe):
+def test_a_run_is_cached_unless_its_output_is_long(safe):
     first, second = BubblewrapRunner(workers=1), BubblewrapRunner(workers=1)
-    told = program("import time\nprint(time.time_ns())")
-    same = [runner.feed(told, [""], PATIENT_S) for runner in (first, second)]
-    assert same[0] == same[1] != first.feed(told, [" "], PATIENT_S)
+    clock = program("import time\nprint(time.time_ns())")
+    same = [runner.feed(clock, [""], PATIENT_S) for runner in (first, second)]
+    assert same[0] == same[1] != first.feed(clock, [" "], PATIENT_S)
     long = program("import time\nprint(str(time.time_ns()) * 1000)")
     assert first.feed(long, [""], PATIENT_S) != first.feed(long, [""], PATIENT_S)
     first.close()

@@ -16,7 +16,7 @@ CLONE = {"x86_64": 56, "aarch64": 220}
 
 
 def answer(program, architecture, number, *arguments):
-    """What the filter returns for a call; struct seccomp_data of <linux/seccomp.h>."""
+    """Interprets the filter for a call and returns its action; see struct seccomp_data in <linux/seccomp.h>."""
     data = struct.pack("<IIQ6Q", number, architecture, 0, *(*arguments, 0, 0, 0, 0, 0, 0)[:6])
     place, accumulator = 0, 0
     while True:

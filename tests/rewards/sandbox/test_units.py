@@ -1,4 +1,4 @@
-"""Unit tests live in another sandbox than the program: it never sees them, and cannot pass them but by being right."""
+"""Laws of unit tests: they run in another sandbox than the program, which never sees them and passes only if right."""
 
 import pytest
 
@@ -113,7 +113,7 @@ def test_words_that_the_program_puts_into_the_drivers_mouth_gain_nothing(act, st
 
 @pytest.mark.parametrize("depth", [100, 980, 1000, 100_000])
 def test_a_forged_value_of_any_depth_is_the_programs_failure(depth, held):
-    """Where exactly JSON gives up differs between machines."""
+    """The depth at which JSON fails differs between machines."""
     test = unit(held, FORGE.format(f"""forge(b'{{"value": ' + b'[' * {depth} + b']' * {depth} + b'}}')"""))
     assert test.status in ("failed", "killed")
 
