@@ -94,7 +94,7 @@ def _of_models(inputs: ReportInputs) -> Iterator[Bar]:
 
 
 def _of_domains(inputs: ReportInputs) -> Iterator[Bar]:
-    """In the other domains too, every trained model is above the base of its line, and the intervals do not overlap."""
+    """Every trained model is above the base of its line in the other domains too, and the intervals do not overlap."""
     cast = inputs.cast
     pairs = [(name, cast.base) for name in (cast.zero, cast.language, cast.final)] + students(inputs)
     for domain in OTHER_DOMAINS:

@@ -1,10 +1,10 @@
-"""What is known of a model's replies to general prompts, and from whom: prompts that mostly have no right answer.
+"""This module summarises a model's replies to general prompts, most of which have no right answer, by their evaluator.
 
-    reference     a verifier compares with it (pass@1 of the domain); most prompts have none
-    refusal rule  every reply: did it decline, by what the prompt asks for
-    reward model  how it likes the replies, and how often better than a baseline's (`preferences`)
+    reference     a verifier compares the reply with it (pass@1 of the domain); most prompts have none
+    refusal rule  it decides for every reply if it declines, counted by the kind of prompt
+    reward model  it scores the replies, and its scores give a win rate over a baseline's replies (`preferences`)
 
-Nothing is left out: every completion is counted, together with what evaluated it.
+Every completion is counted, together with the evaluators that judged it.
 """
 
 from collections.abc import Mapping
@@ -17,21 +17,21 @@ BY_REFERENCE, BY_RULE, BY_REWARD_MODEL = "reference", "refusal rule", "reward mo
 
 
 class General(Record):
-    """A model's replies to general prompts."""
+    """A summary of a model's replies to general prompts."""
 
     completions: int
     unreferenced: int
-    """Of those, replies to prompts without a reference."""
+    """The number of completions for prompts without a reference."""
     evaluated_by: dict[str, int]
-    """Who had a say -> in how many completions."""
+    """The number of completions that each evaluator judged."""
     refusals: dict[PromptKind, Refusals]
     preference: dict[str, dict[str, float]]
-    """Kind of preference -> `mean`, `n`, win rates, as `preferences` writes them; empty where no reward model was
-    asked."""
+    """The `mean`, `n` and win rates of each kind of preference, as `preferences` writes them; empty without reward
+    models."""
 
 
 def general_of(scores: EvalScores, preference: Mapping[str, Mapping[str, float]]) -> General | None:
-    """What is known of a model; None where it was asked no general prompt."""
+    """Summarises a model's replies to general prompts; None if it was evaluated on none."""
     unreferenced = scores.unreferenced.get("general", 0)
     referenced = scores.by_domain.get("general")
     completions = unreferenced + (sum(referenced.outcomes.values()) if referenced else 0)
@@ -52,8 +52,8 @@ def general_of(scores: EvalScores, preference: Mapping[str, Mapping[str, float]]
 
 
 def general_rows(general: Mapping[str, General]) -> list[Row]:
-    """Per model: completions, those without a reference, refusals by kind of prompt, and by kind of preference the
-    reward model's mean and the win rate over the model that is compared with."""
+    """Returns one row for each model: completions, those without a reference, refusals by kind of prompt, and for each
+    kind of preference the reward model's mean score and the win rates."""
     return [
         Row(
             name,

@@ -1,4 +1,4 @@
-"""Everything a report is made of, as plain values: it can be built from artifacts or by hand in a test."""
+"""The inputs of a report as plain values, which are built from artifacts, or by hand in a test."""
 
 from statistics import fmean
 
@@ -17,65 +17,68 @@ from r1_pipeline.training.experts import LOAD
 
 
 class RewardModelScore(Record):
-    """How often a reward model prefers the better answer of a held-out pair."""
+    """The accuracy and calibration of a reward model on held-out pairs."""
 
     accuracy: float
+    """The share of pairs whose preferred reply gets the higher score."""
     n: int
+    """The number of pairs."""
     calibration: tuple[Confidence, ...]
-    """How often it is right, by how sure it is."""
+    """The calibration curve: predicted and observed shares, by bins of confidence."""
     calibration_error: float
-    """Mean over pairs of how far the two are apart."""
+    """The expected calibration error: the mean over pairs of |predicted - observed|."""
 
 
 class CorpusDomain(Record):
-    """One domain of the SFT corpus."""
+    """The statistics of one domain of the SFT corpus."""
 
     rows: int
     tokens: int
-    """Of all responses, under the generator's tokenizer."""
+    """The number of tokens of all responses, under the generator's tokenizer."""
     rounds: float = 1.0
-    """Requests of the user in a row, in the mean."""
+    """The mean number of user turns in a row."""
 
 
 class CorpusStats(Record):
-    """The SFT corpus."""
+    """The statistics of the SFT corpus."""
 
     by_domain: dict[Domain, CorpusDomain]
     dropped: dict[str, int]
-    """Reason -> candidates left out."""
+    """The number of dropped candidates by reason."""
     heldout_overlap: int
-    """Problems that are also in the held-out set."""
+    """The number of rows whose problem is also in the held-out set."""
     rechecked: int
-    """Random rows judged once more; 0: not done."""
+    """The number of random rows that were judged again; 0 if none were."""
     agreed: int
-    """Of those, rows whose verdict was the same."""
+    """The number of those rows with the same verdict."""
     support: Support
 
 
 class StageFacts(Record):
-    """What one asset cost and what identifies it."""
+    """The cost and the identity of one asset."""
 
     seconds: float
+    """The time that making the artifact took, in seconds."""
     reused: bool
-    """Nothing was computed: the artifact existed."""
+    """True if the artifact existed and this run computed nothing."""
     fingerprint: str
     digest: str
     tokens: int | None
-    """Generated and trained on; None where tokens mean nothing."""
+    """The number of tokens generated and trained on; None if tokens do not apply."""
 
 
 class GateResult(Record):
-    """What a gate decided."""
+    """The result of a gate, as the report shows it."""
 
     passed: bool
     blocking: bool
-    """Whether a failure stops what lies below; else it warns."""
+    """True if a failure stops the artifacts downstream, False if it is only a warning."""
     value: float | str
     limit: float | str
 
 
 class Reply(Record):
-    """What one model said, and what came of it."""
+    """The reply of one model, and its outcome."""
 
     text: str
     outcome: Outcome
@@ -88,16 +91,16 @@ class Exchange(Record):
     domain: Domain
     language: Language
     reference: str
-    """Reference answer, or the tests where those decide."""
+    """The reference answer, or the tests if those decide."""
     replies: dict[str, Reply]
-    """Model -> reply."""
+    """The reply of each model."""
 
 
 class Cast(Record):
-    """Which node of the graph plays which part in the paper's tables, figures and claims, by name."""
+    """The names of the graph's nodes by their role in the paper's tables, figures and claims."""
 
     base: str
-    """The base that both SFT stages start from; DeepSeek-V3-Base in the paper."""
+    """The base from which both SFT stages start; DeepSeek-V3-Base in the paper."""
     zero: str
     """R1-Zero."""
     cold: str
@@ -105,25 +108,29 @@ class Cast(Record):
     language: str
     """Dev2, reinforced with the language reward."""
     unrewarded: str
-    """The same without the language reward."""
+    """The ablation of Dev2 without the language reward."""
     broad: str
     """Dev3, tuned on the whole corpus."""
     final: str
     """R1."""
     student_base: str
+    """The base of the students."""
     distilled: str
+    """The distilled students."""
     reinforced_student: str
-    """A student that is reinforced at the cost of distilling it."""
+    """A student that is reinforced, with the compute of distilling it."""
     helpful: str
     """The reward model for helpfulness."""
     safety: str
     """The reward model for safety."""
     corpus: str
+    """The SFT corpus."""
     heldout: str
+    """The held-out problems."""
 
     @property
     def beginning(self) -> tuple[str, str]:
-        """The base and what reinforcement alone makes of it."""
+        """The base, and R1-Zero, which is the base after reinforcement alone."""
         return (self.base, self.zero)
 
     @property
@@ -133,48 +140,49 @@ class Cast(Record):
 
 
 class ReportInputs(Record):
-    """Everything `evaluation.report` shows. Models and stages go by asset key, partition after a slash."""
+    """Everything that `evaluation.report` shows; models and stages have their asset keys, with slash and partition."""
 
     cast: Cast
     node_of: dict[str, str]
-    """Model -> the node that it is an artifact of; in the order of the graph."""
+    """The node of each model, in the order of the graph."""
     profile: str
     seed: int
     home: str
     left_out: dict[Domain, str]
-    """Domains without problems in this run -> why."""
+    """The reason for each domain without problems in this run."""
     models: dict[str, EvalScores]
-    """Scores on the held-out problems."""
+    """The scores of each model on the held-out problems."""
     marks: dict[str, tuple[Mark, ...]]
-    """Model -> what each held-out problem scored, by domain: models are compared problem by problem."""
+    """The score of each held-out problem, by model; models are compared problem by problem."""
     favourites: dict[str, dict[Domain, FrequentAnswer]]
-    """Model -> domain -> its most frequent answer to held-out multiple choice."""
+    """The most frequent answer to held-out multiple choice, by model and domain."""
     depths: dict[str, tuple[Depth, ...]]
-    """Model -> its replies to held-out sums of the toy world, by the calculations that those need; may be empty."""
+    """The statistics of replies to held-out toy sums, by model and number of calculations; may be empty."""
     benchmarks: dict[str, dict[str, EvalScores]]
-    """Further benchmark -> model -> scores."""
+    """The scores on further benchmarks, by benchmark and model."""
     reward_models: dict[str, RewardModelScore]
     general_preference: dict[str, float]
-    """Model -> mean score in (0, 1) that the reward models give its answers to general prompts; may be empty."""
+    """The reward models' mean score, in (0, 1), of each model's replies to general prompts; may be empty."""
     liked: dict[str, tuple[Mark, ...]]
-    """Model -> what the reward models give its answers to each general prompt, by kind of preference; may be empty."""
+    """The reward models' score of each general prompt, by model and kind of preference; may be empty."""
     general: dict[str, General]
-    """Model -> what is known of its replies to general prompts."""
+    """The summary of each model's replies to general prompts."""
     corpus: CorpusStats
     sizes: dict[str, Sizes]
-    """Of the bases."""
+    """The sizes of the bases."""
     stages: dict[str, StageFacts]
     gates: dict[str, GateResult]
     training: dict[str, tuple[dict[str, float], ...]]
-    """Model -> its step metrics, under the names of `training.callbacks`, each row with `step`."""
+    """The step metrics of each model, under the names of `training.callbacks`, each row with `step`."""
     controls: tuple[Controlled, ...]
-    """Effects beside their controls; empty for a graph that has none."""
+    """The effects with their controls; empty for a graph without controls."""
     exchanges: tuple[Exchange, ...]
     total_seconds: float
+    """The time in which at least one artifact was being made, in seconds."""
     environment: dict[str, str]
 
     @property
     def expert_load(self) -> dict[str, float]:
-        """Model with experts -> tokens of its busiest expert over those of the mean one, at the end of its training."""
+        """The load of the busiest expert over the mean load at the end of training, for each model with experts."""
         loads = {name: [row[LOAD] for row in rows if LOAD in row] for name, rows in self.training.items()}
         return {name: fmean(last[-WINDOW:]) for name, last in loads.items() if last}

@@ -1,7 +1,7 @@
-"""The HTML page: from report inputs to tables of finished cells, and through the template to one file.
+"""This module renders the HTML page: it turns report inputs into tables of formatted cells and fills the template.
 
-All arithmetic and all wording of numbers is here; `templates/report.html.j2` only lays out. The page loads nothing:
-styles, plots and text are in it. Model text is hostile and goes through the template's autoescape like everything else.
+All arithmetic and number formatting is here; `templates/report.html.j2` only lays out. The page loads nothing: styles,
+plots and text are inline. Model text is untrusted and goes through the template's autoescape like everything else.
 """
 
 import re
@@ -32,11 +32,11 @@ ZERO_CURVES = (
     ("kl", "KL from the reference, nats a token", 3),
     ("entropy", "Entropy, nats a token", 2),
 )
-"""Metric, title, decimals of the value at the end of the line."""
+"""The metric, title, and decimals of the last value of each curve of R1-Zero."""
 
 
 def render(inputs: ReportInputs) -> str:
-    """The whole page."""
+    """Returns the whole page as HTML."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -82,7 +82,7 @@ def render(inputs: ReportInputs) -> str:
 
 
 def _headline(inputs: ReportInputs) -> list[tuple[str, str, str]]:
-    """Label, value, note of the figures at the top."""
+    """Returns label, value and note of each figure at the top."""
 
     def maths(name: str) -> str:
         model = inputs.models.get(name)
@@ -124,12 +124,12 @@ def _bar(bar: Bar) -> tuple[Bar, Cell, str, Cell]:
 
 
 def _columns(cast: Cast) -> tuple[str, ...]:
-    """Our models of the paper's columns (`paper.COLUMNS`)."""
+    """Returns our models of the paper's columns (`paper.COLUMNS`)."""
     return (cast.base, cast.zero, cast.cold, cast.language, cast.broad, cast.final)
 
 
 def _ladder(inputs: ReportInputs) -> Markup:
-    """Held-out maths of every model, in the order of the graph."""
+    """Plots pass@1 on held-out maths of every model, in the order of the graph."""
     cast = inputs.cast
     plain, ours = {cast.base, cast.student_base}, {*_columns(cast), cast.reinforced_student}
 
@@ -148,7 +148,7 @@ def _ladder(inputs: ReportInputs) -> Markup:
 
 
 def _stage_groups(inputs: ReportInputs) -> list[tuple[str, list[Row]]]:
-    """Per domain our row, then the paper's benchmarks; last what has no counterpart in the paper."""
+    """Returns, for each domain, our row and the paper's benchmarks; the last group has no counterpart in the paper."""
     columns = [inputs.models.get(name) for name in _columns(inputs.cast)]
 
     def ours(label: str, pick: Any) -> Row:
@@ -214,7 +214,7 @@ def _language_curve(inputs: ReportInputs) -> Markup | None:
 
 
 def _loads(inputs: ReportInputs) -> list[tuple[str, Markup]]:
-    """(model, plot of its busiest expert over the mean one) of every model with experts, in the order of the graph."""
+    """Returns the plot of the busiest expert's load over the mean load, for every model with experts."""
     lines = [line for name in inputs.training if (line := _series(inputs, name, LOAD, "a"))]
     return [(line.label, curves([line], f"Load of the busiest expert: {line.label}", 2)) for line in lines]
 
@@ -223,5 +223,5 @@ _TAGS = re.compile("(" + "|".join(map(re.escape, TAGS)) + ")")
 
 
 def _spans(text: str) -> Sequence[tuple[str, bool]]:
-    """Pieces of a reply, each with whether it is a tag of the template."""
+    """Splits a reply into pieces, each with a flag that is True for a tag of the template."""
     return [(piece, piece in TAGS) for piece in _TAGS.split(text) if piece]

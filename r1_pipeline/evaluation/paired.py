@@ -1,7 +1,7 @@
-"""Two models on the same problems: by how much one scores higher, and how surely.
+"""This module compares two models on the same problems: the paired difference of their scores, and its interval.
 
-A `Mark` is what one problem scored with one model, the mean over its samples. Models are compared problem by problem,
-so how hard the problems are drops out of the difference, and the interval counts facts (`estimators.paired`).
+A `Mark` is the score of one problem with one model, the mean over its samples. Models are compared problem by problem,
+so that the difficulty of the problems cancels out, and the interval is clustered by fact (`estimators.paired`).
 """
 
 from collections.abc import Sequence
@@ -15,25 +15,28 @@ if TYPE_CHECKING:
 
 
 class Mark(Record):
-    """What one problem scored with one model."""
+    """The score of one problem with one model."""
 
     group: str
-    """What is averaged by itself: the domain, or the kind of preference."""
+    """The group that is averaged separately: the domain, or the kind of preference."""
     problem_id: str
     fact: str
-    """What the problem is about; problems about one fact are not independent."""
+    """The fact that the problem is about; problems about one fact are not independent."""
     score: float
-    """The mean over its samples that have a score: in [0, 1], but where something else is measured than shares."""
+    """The mean over the samples with a score; in [0, 1] if the measure is a share."""
 
 
 Marks = Sequence[Mark]
+"""The marks of one model."""
 OVERALL = "overall"
 """The name of the unweighted mean over all groups."""
 
 
 def marks_of(samples: "pl.DataFrame", group: str, score: str = "score") -> tuple[Mark, ...]:
-    """The marks of one model, from a table with a row a sample; `group` is the column that names the group, `score`
-    the one that is averaged."""
+    """Returns the marks of one model from a table with one row for each sample.
+
+    `group` is the column of the group, and `score` the column that is averaged; rows without a score are left out.
+    """
     import polars as pl
 
     judged = samples.filter(pl.col(score).is_not_null())
@@ -42,7 +45,7 @@ def marks_of(samples: "pl.DataFrame", group: str, score: str = "score") -> tuple
 
 
 def gaps(after: Marks, before: Marks) -> dict[str, list[Gap]]:
-    """Group -> the gap of every problem that both models have a mark for; groups without one are left out."""
+    """Returns, by group, the gap of every problem that both models have a mark for; empty groups are left out."""
     known = {(mark.group, mark.problem_id): mark.score for mark in before}
     found: dict[str, list[Gap]] = {}
     for mark in after:
@@ -53,13 +56,13 @@ def gaps(after: Marks, before: Marks) -> dict[str, list[Gap]]:
 
 
 def differences(after: Marks, before: Marks, *, together: bool = False) -> dict[str, Difference]:
-    """Group -> how much higher `after` scores; with `together` all intervals hold at once with 95%."""
+    """Returns the mean of `after` minus `before` by group; with `together`, the intervals hold jointly with 95%."""
     each = gaps(after, before)
     return {group: paired([found], comparisons=len(each) if together else 1) for group, found in each.items()}
 
 
 def mean_difference(after: Marks, before: Marks, *, counts: bool = True, largest: float = 1.0) -> Difference | None:
-    """How much higher `after` scores in the unweighted mean over groups; None where they share no problem.
+    """Returns the unweighted mean over groups of `after` minus `before`; None if the models share no problem.
 
     `counts` and `largest` are those of `estimators.paired`.
     """

@@ -1,14 +1,14 @@
-"""The paper's numbers that the report puts beside ours, with their places.
+"""The paper's numbers that the report shows with ours, and their sources.
 
-DeepSeek-R1, Nature 645:633-638 (2025) and its supplement, arXiv 2501.12948v2. Percent unless said otherwise.
-Theirs are frontier-size models on public benchmarks and ours tiny ones on toy problems: what can be compared is the
-order of the stages and the direction of a step, never a value.
+The paper is DeepSeek-R1, Nature 645:633-638 (2025), with its supplement, arXiv 2501.12948v2. Numbers are percentages
+unless stated otherwise. The paper has frontier-size models on public benchmarks, and we have tiny ones on toy problems:
+compare the order of the stages and the direction of a step, never a value.
 """
 
 from r1_pipeline.records import Domain, Record
 
 COLUMNS = ("DeepSeek-V3-Base", "R1-Zero", "R1-Dev1", "R1-Dev2", "R1-Dev3", "R1")
-"""Columns of `STAGE_TABLE`, as the paper names them."""
+"""The columns of `STAGE_TABLE`, under the paper's names."""
 
 STAGE_SOURCE = "supplement table 3; V3-Base from table 12"
 DISTILLATION_SOURCE = "supplement table 15"
@@ -17,18 +17,18 @@ CORPUS_SOURCE = "supplement table 5"
 
 
 class StageRow(Record):
-    """One benchmark through the stages."""
+    """The scores of one benchmark through the stages."""
 
     benchmark: str
     domain: Domain
-    """Our domain to which it is nearest."""
+    """Our nearest domain."""
     scores: tuple[float | None, ...]
-    """One for each of `COLUMNS`; None where the paper has none."""
+    """One score for each of `COLUMNS`; None if the paper has none."""
     decimals: int = 1
 
 
 class StudentRow(Record):
-    """One distilled student, or what it is compared with."""
+    """The scores of one distilled student, or of a model that it is compared with."""
 
     model: str
     aime_2024: float
@@ -45,7 +45,7 @@ class CorpusRow(Record):
     samples: int
     mean_tokens: float
     rounds: float
-    """Mean, of questions and replies."""
+    """The mean number of rounds of question and reply."""
 
 
 def _row(benchmark: str, domain: Domain, *scores: float | None, decimals: int = 1) -> StageRow:
@@ -96,7 +96,7 @@ RL_OR_DISTILLATION = (
     _student("Qwen2.5-32B-Zero (RL only)", 47.0, 60.0, 91.6, 55.0, 40.2),
     _student("R1-Distill-Qwen-32B (SFT only)", 72.6, 83.3, 94.3, 62.1, 57.2),
 )
-"""The same base, trained by reinforcement learning or by distillation, and a contemporary."""
+"""The same base trained by reinforcement learning or by distillation, and a contemporary model."""
 
 CORPUS = (
     CorpusRow(domain="math", samples=395_285, mean_tokens=6094.2, rounds=1.0),

@@ -1,7 +1,8 @@
-"""Plots as inline SVG, drawn by hand so that the page's style sheet colours them in light, dark and print.
+"""This module draws plots as inline SVG, so that the page's style sheet colours them in light, dark and print.
 
-`curves` draws a metric over steps, `dots` estimates with their intervals, `reliability` predicted against observed
-shares. All return safe markup: every label is escaped. Classes, not colours: `page.html.j2` owns the palette.
+`curves` draws a metric over steps, `dots` draws estimates with their intervals, and `reliability` draws observed
+against predicted shares. All return safe markup: every label is escaped. Elements have classes instead of colours;
+`templates/report.css` has the palette.
 """
 
 import math
@@ -22,12 +23,12 @@ class Line:
     steps: Sequence[float]
     values: Sequence[float]
     style: str
-    """`a` or `b`: the two inks of the style sheet."""
+    """The style sheet's class for the colour: `a` or `b`."""
 
 
 @dataclass(frozen=True)
 class Dot:
-    """An estimate with its interval; rows of one plot share the axis 0 to 1."""
+    """An estimate with its interval; the rows of a plot share the axis from 0 to 1."""
 
     label: str
     value: float
@@ -38,7 +39,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Spot:
-    """Cases about which a model is about equally sure."""
+    """A bin of cases on which a model is about equally confident."""
 
     predicted: float
     observed: float
@@ -46,7 +47,7 @@ class Spot:
 
 
 def curves(lines: Sequence[Line], title: str, decimals: int) -> Markup:
-    """Each line faint as it was logged and strong as a running mean; the last mean is written at its end."""
+    """Draws each line faintly as logged, and boldly as a running mean with its last value at the end."""
     steps = [x for line in lines for x in line.steps]
     ticks = nice_ticks(*_range([v for line in lines for v in line.values]))
     x_lo, x_hi, y_lo, y_hi = min(steps), max(steps), ticks[0], ticks[-1]
@@ -71,19 +72,19 @@ def curves(lines: Sequence[Line], title: str, decimals: int) -> Markup:
         points = [(x(s), y(v)) for s, v in zip(line.steps, line.values, strict=True)]
         smooth = [(x(s), y(v)) for s, v in zip(line.steps, mean, strict=True)]
         last_x, last_y = smooth[-1]
-        at = last_y if all(abs(last_y - other) > 12 for other in placed) else max(placed) + 13
-        placed.append(at)
+        label_y = last_y if all(abs(last_y - other) > 12 for other in placed) else max(placed) + 13
+        placed.append(label_y)
         parts += [
             f'<path class="raw {line.style}" d="{_path(points)}"/>',
             f'<path class="mean {line.style}" d="{_path(smooth)}"/>',
             f'<circle class="dot {line.style}" cx="{last_x:.1f}" cy="{last_y:.1f}" r="2.6"/>',
-            _text(last_x + 7, at + 4, f"{mean[-1]:.{decimals}f}", f"value start {line.style}"),
+            _text(last_x + 7, label_y + 4, f"{mean[-1]:.{decimals}f}", f"value start {line.style}"),
         ]
     return Markup("".join(parts) + "</svg>")
 
 
 def dots(rows: Sequence[Dot], title: str, width: float = 680.0, gutter: float = 190.0) -> Markup:
-    """One row an estimate, percent on a common axis."""
+    """Draws one row for each estimate, in percent on a common axis."""
     pitch, top = 25.0, 8.0
     bottom = top + pitch * len(rows)
 
@@ -108,7 +109,7 @@ def dots(rows: Sequence[Dot], title: str, width: float = 680.0, gutter: float = 
 
 
 def reliability(spots: Sequence[Spot], title: str) -> Markup:
-    """Observed against predicted share in percent, beside the diagonal of a model that is as sure as it is right.
+    """Draws observed against predicted shares in percent, with the diagonal of a perfectly calibrated model.
 
     The area of a spot is its share of the cases.
     """
@@ -142,13 +143,13 @@ def reliability(spots: Sequence[Spot], title: str) -> Markup:
 
 
 def running_mean(values: Sequence[float], reach: int) -> list[float]:
-    """Mean over the values within `reach` steps on either side, as many as there are."""
+    """Returns, for each value, the mean of the values within `reach` steps on either side."""
     windows = [values[max(0, i - reach) : i + reach + 1] for i in range(len(values))]
     return [math.fsum(window) / len(window) for window in windows]
 
 
 def nice_ticks(lo: float, hi: float) -> list[float]:
-    """Three to six round numbers, evenly spaced, that enclose lo..hi."""
+    """Returns three to six evenly spaced round numbers that enclose the range from `lo` to `hi`."""
     rough = (hi - lo) / 3
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * (1 - 1e-9))

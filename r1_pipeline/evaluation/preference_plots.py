@@ -1,8 +1,8 @@
-"""Figures about the reward models: whether they are as sure as they are right, and what a policy makes of them.
+"""This module plots the calibration of the reward models, and their over-optimization by a policy.
 
-`calibrations` sets what a reward model predicts for held-out pairs against what people prefer. `optimization` shows,
-over the last RL stage, the score of the reward models beside the true rule of a good reply where there is one: the
-paper's figure 6, in which the reward rises while what it stands for falls. Not covered: the numbers
+`calibrations` plots the predictions of a reward model for held-out pairs against people's preferences. `optimization`
+plots, over the last RL stage, the score of the reward models and, where it is known, the true score of a reply: the
+paper's figure 6, in which the reward rises while the quality that it should measure falls. Not covered: the numbers
 (`rewards.preference`).
 """
 
@@ -15,11 +15,11 @@ CURVES = (
     ("reward/preference", "Score of the reward models, log-odds", "a"),
     ("reward/courtesy", "True rule of a good reply, share of its criteria", "b"),
 )
-"""Metric, title, ink."""
+"""The metric, title and colour class of each curve."""
 
 
 def calibrations(inputs: ReportInputs) -> list[tuple[str, Markup]]:
-    """(reward model, plot of observed against predicted preference) of every reward model."""
+    """Returns the name of every reward model, with a plot of observed against predicted preference."""
     return [
         (
             name,
@@ -30,7 +30,7 @@ def calibrations(inputs: ReportInputs) -> list[tuple[str, Markup]]:
 
 
 def optimization(inputs: ReportInputs) -> list[tuple[str, Markup]]:
-    """(title, plot) of what was logged of general replies while the last model was reinforced, step by step."""
+    """Returns title and plot of the scores of general replies that the last RL stage logged at each step."""
     log = inputs.training.get(inputs.cast.final, ())
     found = []
     for metric, title, ink in CURVES:

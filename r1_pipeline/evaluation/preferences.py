@@ -1,9 +1,8 @@
-"""How much the reward models like what models said to general prompts: the means that stand beside each other, and how
-often each model's replies are liked better than a baseline's.
+"""This module scores replies to general prompts with the reward models: mean scores, and win rates over a baseline.
 
-A problem is won where the mean score of a model's replies to it is above the baseline's, and half won where both are
-equal. Baselines are a named model, and what somebody wrote in reply where the problem carries it. The comparison is
-between scores of one reward model, so it says no more than that model knows; no length is corrected for.
+A problem is won if the mean score of a model's replies to it is above the baseline's, and half won if both are equal.
+The baselines are a named model, and the human reply of problems that have one. The comparison is between scores of one
+reward model and is limited by its accuracy; there is no correction for length.
 Not covered: refusals, which need no reward model (`rewards.refusal`).
 """
 
@@ -31,29 +30,30 @@ WRITTEN = "written"
 
 
 def write_preference_scores(
-    said: Mapping[str, "tuple[TemplateName, pl.DataFrame]"],
+    completions: Mapping[str, "tuple[TemplateName, pl.DataFrame]"],
     problems: Sequence[Problem],
     scorers: Mapping[PreferenceKind, Scorer],
     baseline: str | None,
     draft: Draft,
 ) -> dict[str, Any]:
-    """Leaves `answers.parquet` (a row an answer) and `scores.json` in the draft, and returns the mean over kinds of
-    each model.
+    """Writes `answers.parquet` (one row for each reply) and `scores.json`, and returns each model's mean over kinds.
 
-    `said` is the template and the completions of each model. `scores.json` has model -> kind -> `mean` and `n` of the
-    replies, and `win_rate.NAME` over `problems.NAME` problems, NAME being the model `baseline` or `written`. An answer
-    without a final part scores 0. Raises `ArtifactError` for a model that was asked no general prompt.
+    `completions` has the template and the completions of each model. `scores.json` has, by model and kind, `mean` and
+    `n` of the replies, and `win_rate.NAME` over `problems.NAME` problems, where NAME is the model `baseline` or
+    `written`. A reply without a final part scores 0. Raises `ArtifactError` for a model without replies to general
+    prompts.
     """
     import polars as pl
 
     by_id = {problem.id: problem for problem in problems if problem.domain == "general"}
     answers = {
         name: _answers(name, template, completions_of(frame), by_id, scorers)
-        for name, (template, frame) in said.items()
+        for name, (template, frame) in completions.items()
     }
-    if unasked := [name for name, frame in answers.items() if frame.is_empty()]:
+    if without := [name for name, frame in answers.items() if frame.is_empty()]:
         raise ArtifactError(
-            f"{unasked[0]} was asked no general prompt; ask some (EvaluateRecipe.ask.problems), and hold some out"
+            f"{without[0]} has no replies to general prompts; hold some out, and evaluate them "
+            "(EvaluateRecipe.ask.problems)"
         )
     write_table(draft.path / PREFERRED, pl.concat(answers.values()))
     written = [_written(problem) for problem in by_id.values() if problem.reply]
@@ -69,12 +69,12 @@ def write_preference_scores(
 
 
 def overall(kinds: Mapping[str, Mapping[str, float]]) -> float:
-    """Unweighted mean over the kinds of preference."""
+    """Returns the unweighted mean over the kinds of preference."""
     return sum(kind["mean"] for kind in kinds.values()) / len(kinds)
 
 
 def win_rate(ours: "pl.DataFrame", theirs: "pl.DataFrame") -> tuple[float, int] | None:
-    """(share of problems won, of how many) over the problems that both answered; None where there are none."""
+    """Returns the share of problems won and their number, over the problems that both answered; None without any."""
     import polars as pl
 
     means = (each.group_by("problem_id").agg(pl.col("score").mean()) for each in (ours, theirs))
@@ -90,22 +90,22 @@ def _answers(
     by_id: Mapping[str, Problem],
     scorers: Mapping[PreferenceKind, Scorer],
 ) -> "pl.DataFrame":
-    """The table that `artifacts.kinds.PreferenceScores.answers` reads, of one model."""
+    """Returns the table of one model that `artifacts.kinds.PreferenceScores.answers` reads."""
     import polars as pl
 
     general = [completion for completion in completions if completion.problem_id in by_id]
-    asked = [by_id[completion.problem_id] for completion in general]
-    scores = preference_scores(asked, general, template, scorers)
+    prompts = [by_id[completion.problem_id] for completion in general]
+    scores = preference_scores(prompts, general, template, scorers)
     rows = [
         (model, preference_kind(problem), problem.id, fact_of(problem), completion.sample_index, value)
-        for problem, completion, value in zip(asked, general, scores, strict=True)
+        for problem, completion, value in zip(prompts, general, scores, strict=True)
     ]
     texts = dict.fromkeys(("model", "kind", "problem_id", "fact"), pl.String)
     return pl.DataFrame(rows, schema={**texts, "sample_index": pl.Int64, "score": pl.Float64}, orient="row")
 
 
 def _by_kind(answers: "pl.DataFrame", baselines: "Mapping[str, pl.DataFrame]") -> dict[str, dict[str, Any]]:
-    """Kind of preference -> mean, answers and win rates of one model."""
+    """Returns mean, number of replies and win rates of one model, by kind of preference."""
     kinds: dict[str, dict[str, Any]] = {}
     for (kind,), frame in answers.partition_by("kind", as_dict=True).items():
         row: dict[str, Any] = {"mean": frame["score"].mean(), "n": frame.height}
@@ -117,7 +117,7 @@ def _by_kind(answers: "pl.DataFrame", baselines: "Mapping[str, pl.DataFrame]") -
 
 
 def _written(problem: Problem) -> Completion:
-    """A demonstration's reply as if a model had said it."""
+    """Returns a demonstration's reply as a completion."""
     return Completion(
         problem_id=problem.id,
         sample_index=0,

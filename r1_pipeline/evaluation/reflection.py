@@ -1,7 +1,7 @@
-"""How long a model thinks and how often it looks again, by how many calculations a problem needs.
+"""This module measures reply length and reflection by the depth of a problem, the number of calculations it needs.
 
-The paper counts reflective words and tokens through the training of R1-Zero (supplement, C.2). How deep a problem is
-and whether a reply corrects itself is known in the toy world, whose sums have one calculation or more and whose web
+The paper counts reflective words and tokens through the training of R1-Zero (supplement, C.2). In the toy world, the
+depth of a problem and the self-correction of a reply are known: its sums have one calculation or more, and its web
 checks estimates in words: "maybe 7, check 3 + 5 = 8, no 8" finds a slip and corrects it.
 """
 
@@ -20,25 +20,25 @@ _ESTIMATE, _CORRECTION = (f"(?:{'|'.join(sorted(WORDS[word].values()))})([0-9]+)
 
 
 class Depth(Record):
-    """What a model's replies are like on the problems of one depth."""
+    """The statistics of a model's replies to the problems of one depth."""
 
     steps: int
-    """Calculations that a problem needs."""
+    """The number of calculations that a problem needs."""
     replies: int
     right: float
-    """Share of replies that are correct."""
+    """The share of replies that are correct."""
     mean_tokens: float
     reflective: float
-    """Share of replies with at least one reflective word."""
+    """The share of replies with at least one reflective word."""
     corrected: float
-    """Share of replies that find a slip and correct it: an estimate is called wrong, another value is put in its place,
-    and the answer is correct."""
+    """The share of replies that find and correct a slip: the reply calls an estimate wrong, replaces it by another
+    value, and its answer is correct."""
 
 
 def depths(judged: "pl.DataFrame", problems: Sequence[Problem]) -> tuple[Depth, ...]:
-    """The depths of the toy sums among `problems`, shallowest first; empty where there is none.
+    """Returns the statistics of the toy sums among `problems` by depth, shallowest first; empty if there are none.
 
-    `judged` are the completions of one model with `problem_id`, `text`, `token_ids` and `outcome`.
+    `judged` has the completions of one model, with the columns `problem_id`, `text`, `token_ids` and `outcome`.
     """
     import polars as pl
 
@@ -62,6 +62,6 @@ def depths(judged: "pl.DataFrame", problems: Sequence[Problem]) -> tuple[Depth, 
 
 
 def corrected_share(found: Sequence[Depth]) -> float | None:
-    """Share of replies to sums of any depth that find a slip and correct it; None where there is no sum."""
+    """Returns the share of replies to sums of any depth that find and correct a slip; None if there are no sums."""
     replies = sum(depth.replies for depth in found)
     return sum(depth.corrected * depth.replies for depth in found) / replies if replies else None

@@ -1,8 +1,8 @@
-"""Stored completions judged once more: which verdicts would be others today.
+"""This module judges stored completions again and reports the verdicts that changed.
 
-Of an evaluation and of a sampled corpus every completion is judged, kept or not; of any other corpus every row. Nothing
-is asked and nothing written. Problems come from the problem sets that the artifact was made from. Not covered: how a
-row is judged again (`rejudge`).
+It judges every completion, kept or not, of an evaluation or of a sampled corpus, and every row of any other corpus. It
+samples nothing and writes nothing. Problems come from the problem sets from which the artifact was made. Not covered:
+judging a single row (`rejudge`).
 """
 
 from collections.abc import Iterable
@@ -16,49 +16,53 @@ from r1_pipeline.rewards.verifier import Grader
 
 
 class Flip(Record):
-    """A verdict that is another one today."""
+    """A verdict that changed."""
 
     sample_id: str
-    """`PROBLEM/SAMPLE`; of a corpus that was not sampled, the row's own."""
+    """The id `PROBLEM/SAMPLE`, or the row's own id in a corpus that was not sampled."""
     domain: Domain
     old: Outcome
     new: Outcome
     old_verifier: str
     new_verifier: str
     detail: str
-    """Of the new verdict."""
+    """The detail of the new verdict."""
 
 
 class Regrade(Record):
-    """All verdicts of one artifact, then and now."""
+    """The comparison of all stored verdicts of one artifact with those of today."""
 
     name: str
     digest: str
     judged: int
+    """The number of rows that were judged again."""
     without_problem: int
-    """Rows whose problem is in none of the sets that the artifact was made from."""
+    """The number of rows whose problem is in none of the artifact's problem sets."""
     verifiers: dict[str, str]
-    """`name@version` that judged a row then -> the one of today; equal where nothing has changed."""
+    """The `name@version` of today by that of the stored verdicts; equal if the verifier did not change."""
     flips: tuple[Flip, ...]
+    """The verdicts that changed."""
 
 
-def regrade(artifact: Artifact, answers: Completions | None, asked: Iterable[ProblemSet], grader: Grader) -> Regrade:
-    """Judges what `artifact` holds; `answers` and `asked` are the completions and problem sets that it was made from.
+def regrade(
+    artifact: Artifact, answers: Completions | None, problem_sets: Iterable[ProblemSet], grader: Grader
+) -> Regrade:
+    """Judges the completions of `artifact` again; `answers` and `problem_sets` are those from which it was made.
 
-    Raises `WrongKindError` for an artifact that holds no completions.
+    Raises `WrongKindError` for an artifact without completions.
     """
     if isinstance(artifact, EvalReport):
         template = scores_of(artifact).identity.template
-        rows = rejudge_completions(artifact.completions().lazy(), asked, grader, template)
+        rows = rejudge_completions(artifact.completions().lazy(), problem_sets, grader, template)
     elif isinstance(artifact, Corpus) and answers:
         judged = answers.completions().join(
             artifact.verdicts(), on=["problem_id", "sample_index"], maintain_order="left"
         )
-        rows = rejudge_completions(judged.lazy(), asked, grader, answers.asked()["template"])
+        rows = rejudge_completions(judged.lazy(), problem_sets, grader, answers.asked()["template"])
     elif isinstance(artifact, Corpus):
-        rows = rejudge_samples(artifact.scan(), asked, grader)
+        rows = rejudge_samples(artifact.scan(), problem_sets, grader)
     else:
-        raise WrongKindError(f"{artifact.name} is a {artifact.kind}; only evaluations and corpora hold completions")
+        raise WrongKindError(f"{artifact.name} is a {artifact.kind}; only evaluations and corpora have completions")
     known = without_problem = 0
     verifiers: dict[str, str] = {}
     flips: list[Flip] = []

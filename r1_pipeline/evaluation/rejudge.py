@@ -1,7 +1,7 @@
-"""Stored rows judged again: by a gate, by `r1 regrade` and by `r1 audit`, which each count what comes out here.
+"""This module judges stored rows again, for a gate, for `r1 regrade` and for `r1 audit`, which count the results.
 
-A row is a completion with the verdict of its time: a completion of an evaluation, of the answers behind a sampled
-corpus, or a row of a corpus. Its problem comes from stored problem sets. Nothing is asked and nothing is written.
+A row is a completion with its stored verdict: a completion of an evaluation, a completion from which a corpus was
+sampled, or a row of a corpus. Its problem comes from stored problem sets. The module samples and writes nothing.
 """
 
 import random
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     import polars as pl
 
 REJUDGED_ROWS = 500
-"""Random rows of a corpus that are judged again where not all are."""
+"""The number of random rows of a corpus that are judged again if not all are."""
 BATCH = 20_000
-"""Rows in memory at once."""
+"""The number of rows in memory at once."""
 
 
 class Stored(Record):
-    """A completion with the verdict of its time."""
+    """A completion with its stored verdict."""
 
     sample_id: str
-    """`PROBLEM/SAMPLE`; of a row of a corpus, its own."""
+    """The id `PROBLEM/SAMPLE`, or a corpus row's own id."""
     completion: Completion
     outcome: Outcome
     verifier: str
-    """`name@version`."""
+    """The `name@version` of the verifier."""
 
 
 class Rejudged(Record):
@@ -40,38 +40,38 @@ class Rejudged(Record):
 
     row: Stored
     problem: Problem | None
-    """None where no set has it."""
+    """The row's problem; None if no problem set has it."""
     verdict: Verdict | None
-    """None where there is no problem."""
+    """The verdict of today; None without a problem."""
 
     @property
     def agrees(self) -> bool:
-        """Whether the outcome is the same again, which it is not without a problem."""
+        """True if the outcome is the same as the stored one; False without a problem."""
         return self.verdict is not None and self.verdict.outcome is self.row.outcome
 
 
 def rejudge_samples(rows: "pl.LazyFrame", sets: Iterable[ProblemSet], grader: Grader) -> Iterator[Rejudged]:
-    """Judges rows of a corpus, in order."""
+    """Judges rows of a corpus again, in order."""
     return _rejudged(_by_rule(rows), _of_samples, sets, grader, "chat")
 
 
 def rejudge_completions(
     rows: "pl.LazyFrame", sets: Iterable[ProblemSet], grader: Grader, template: TemplateName
 ) -> Iterator[Rejudged]:
-    """Judges completions that have the columns `outcome` and `verifier`, in order."""
+    """Judges completions again, in order; `rows` has the stored verdicts in the columns `outcome` and `verifier`."""
     return _rejudged(_by_rule(rows), _of_completions, sets, grader, template)
 
 
 def _by_rule(rows: "pl.LazyFrame") -> "pl.LazyFrame":
-    """The rows without those that a model's opinion decided: no grader can repeat it, the audit replays it from what
-    was stored (`lineage.judgements`)."""
+    """Leaves out the rows that a model judged, which no grader can repeat; the audit replays the stored judgements
+    (`lineage.judgements`)."""
     import polars as pl
 
     return rows.filter(~pl.col("verifier").str.split("@").list.first().is_in(MODEL_JUDGES))
 
 
 def random_rows(rows: "pl.LazyFrame", count: int, seed: int = 0) -> "pl.LazyFrame":
-    """`count` random rows, or all where there are no more, in stored order."""
+    """Returns `count` random rows, or all rows if there are fewer, in stored order."""
     import polars as pl
 
     total = rows.select(pl.len()).collect(engine="streaming").item()
@@ -89,19 +89,19 @@ def _rejudged(
     problems = _problems_of(rows, sets)
     for frame in rows.collect_batches(maintain_order=True, chunk_size=BATCH):
         stored = read(frame)
-        asked = [problems.get(row.completion.problem_id) for row in stored]
-        pairs = [(problem, row.completion) for problem, row in zip(asked, stored, strict=True) if problem]
+        found = [problems.get(row.completion.problem_id) for row in stored]
+        pairs = [(problem, row.completion) for problem, row in zip(found, stored, strict=True) if problem]
         verdicts = iter(grader.grade_all(pairs, template))
-        for problem, row in zip(asked, stored, strict=True):
+        for problem, row in zip(found, stored, strict=True):
             yield Rejudged(row=row, problem=problem, verdict=next(verdicts) if problem else None)
 
 
 def _problems_of(rows: "pl.LazyFrame", sets: Iterable[ProblemSet]) -> dict[str, Problem]:
-    """The problems that `rows` are about, by id; of two sets that have one, the later counts."""
+    """Returns the problems of `rows` by id; if two sets have the same problem, the later set counts."""
     import polars as pl
 
-    wanted = rows.select(id=pl.col("problem_id")).unique()
-    found = [each.scan().join(wanted, on="id", how="semi").collect(engine="streaming") for each in sets]
+    ids = rows.select(id=pl.col("problem_id")).unique()
+    found = [each.scan().join(ids, on="id", how="semi").collect(engine="streaming") for each in sets]
     return {problem.id: problem for frame in found for problem in records_of(frame, Problem)}
 
 
@@ -109,12 +109,12 @@ def _of_completions(frame: "pl.DataFrame") -> list[Stored]:
     verdicts = frame.select("outcome", "verifier").iter_rows()
     return [
         Stored(
-            sample_id=f"{said.problem_id}/{said.sample_index}",
-            completion=said,
+            sample_id=f"{completion.problem_id}/{completion.sample_index}",
+            completion=completion,
             outcome=Outcome(outcome),
             verifier=verifier,
         )
-        for said, (outcome, verifier) in zip(completions_of(frame), verdicts, strict=True)
+        for completion, (outcome, verifier) in zip(completions_of(frame), verdicts, strict=True)
     ]
 
 

@@ -1,16 +1,16 @@
-"""`report.json` and the page, from plain values.
+"""This module builds `report.json` and the page from plain values.
 
-`report.json`, schema 1 (stable):
+`report.json` has this schema, version 1 (stable):
 
     schema profile seed home total_seconds environment
-    left_out      DOMAIN -> why this machine has no problems of it
+    left_out      DOMAIN -> the reason why this machine has no problems of it
     models        NAME -> pass_at_1 pass_at_1_ci pass_at_k cons_at_k format_rate language_consistency mean_tokens n
                           outcomes {OUTCOME: n} by_domain {DOMAIN: {pass_at_1, pass_at_1_ci, n}} digest
                           favourites {DOMAIN: {answer, share, answers}} of multiple choice
                           depths [{steps, replies, right, mean_tokens, reflective, corrected}] of the toy sums
     differences   "AFTER − BEFORE" -> {DOMAIN or "overall": {value, lo, hi, facts}} of pass@1, problem by problem
-    controls      [{effect control measure pair under difference controlled verdict}] of effects beside their controls
-    benchmarks    BENCHMARK -> models, as above, for every benchmark beside the held-out problems
+    controls      [{effect control measure pair under difference controlled verdict}] of effects with their controls
+    benchmarks    BENCHMARK -> models, as above, for every benchmark apart from the held-out problems
     reward_models NAME -> accuracy n calibration [{predicted, observed, pairs}] calibration_error
     general       NAME -> completions unreferenced evaluated_by {WHO: completions}
                           refusals {KIND: {n, declined, problems}}
@@ -21,11 +21,11 @@
     expert_load   NAME -> busiest expert over the mean, in tokens: models with experts, mean of their last 20 steps
     stages        ASSET -> seconds reused fingerprint digest tokens
     gates         NAME -> passed blocking value limit
-    bars          claim value interval sense limit passed, of every bar; passed is null where nothing was measured
+    bars          claim value interval sense limit passed, of every bar; passed is null if nothing was measured
 
-Names are asset keys, the partition after a slash. A model's own numbers are unweighted means over all domains that it
-was asked; format rate and language consistency are over reasoning domains only. The issue's bars are on maths:
-`by_domain.math.pass_at_1`. `n` counts judged completions: problems x samples, less those that the grader could not
+Names are asset keys, with the partition after a slash. A model's own numbers are unweighted means over all domains of
+its evaluation; format rate and language consistency are over reasoning domains only. The bars on maths read
+`by_domain.math.pass_at_1`. `n` counts judged completions: problems x samples, minus those that the grader could not
 judge. Intervals are 95%, clustered by fact; a difference is paired. `digest` is the content digest of the checkpoint.
 """
 
@@ -48,21 +48,21 @@ SCHEMA = 1
 
 
 class ReportRecipe(Recipe):
-    """What of the run a reader sees in full."""
+    """The problems and replies that the report shows in full."""
 
     exchanges: int
-    """Held-out problems shown with the replies of the models; they go round the domains and the languages."""
+    """The number of held-out problems shown with replies; domains and languages take turns."""
     exchange_models: tuple[str, ...]
-    """Whose replies are shown, side by side."""
+    """The models whose replies are shown, side by side."""
 
 
 def build_report(inputs: ReportInputs) -> tuple[dict[str, Any], str]:
-    """The value of `report.json` and the text of `report.html`."""
+    """Returns the value of `report.json` and the text of `report.html`."""
     return report_json(inputs), render(inputs)
 
 
 def report_json(inputs: ReportInputs) -> dict[str, Any]:
-    """The numbers, in the stable schema."""
+    """Returns the numbers in the stable schema of the module's docstring."""
     corpus = inputs.corpus
     return {
         "schema": SCHEMA,
@@ -132,13 +132,13 @@ def _model(scores: EvalScores) -> dict[str, Any]:
 def exchanges(
     recipe: ReportRecipe, problems: Sequence[Problem], completions: Mapping[str, "pl.DataFrame"]
 ) -> tuple[Exchange, ...]:
-    """Problems and replies for the page, drawn by the hash of their ids and never chosen: each model's first sample.
+    """Returns problems with each model's first reply for the page; the hash of their ids selects the problems.
 
-    `completions` are the tables of the evaluations by model; models that are not among them are left out.
+    `completions` are the tables of the evaluations by model; models without a table are left out.
     """
     tables = {name: completions[name] for name in recipe.exchange_models if name in completions}
-    asked = set.intersection(*(set(table["problem_id"]) for table in tables.values())) if tables else set()
-    pool = [problem for problem in shuffled(problems) if problem.id in asked]
+    shared = set.intersection(*(set(table["problem_id"]) for table in tables.values())) if tables else set()
+    pool = [problem for problem in shuffled(problems) if problem.id in shared]
     domains, languages = list(DOMAINS), sorted({problem.language for problem in pool})
     chosen: list[Problem] = []
     for turn in range(recipe.exchanges if pool else 0):

@@ -1,6 +1,6 @@
-"""The rows of the page's tables, from report inputs to finished cells.
+"""This module builds the rows of the page's tables from report inputs.
 
-Not covered: plots, and which table stands where (`page`).
+Not covered: plots, and the layout of the tables (`page`).
 """
 
 from r1_pipeline.evaluation import paper
@@ -15,7 +15,7 @@ from r1_pipeline.records import DOMAINS, UNSCORED, Outcome
 
 
 def differences(inputs: ReportInputs) -> list[Row]:
-    """Per pair of models the paired difference of pass@1 in every domain, and over all of them."""
+    """Returns, for each pair of models, the paired difference in pass@1 in every domain and over all domains."""
     return [
         Row(each.name, tuple(difference(each.by_domain.get(column)) for column in (*DOMAINS, OVERALL)))
         for each in comparisons(inputs)
@@ -23,7 +23,7 @@ def differences(inputs: ReportInputs) -> list[Row]:
 
 
 def controls(inputs: ReportInputs) -> list[tuple[Controlled, Cell, Cell]]:
-    """Every effect with its difference and that under its control, in percentage points or tokens."""
+    """Returns every effect with its difference, without and under its control, in percentage points or tokens."""
     return [(each, _gap(each, each.difference), _gap(each, each.controlled)) for each in inputs.controls]
 
 
@@ -34,7 +34,7 @@ def _gap(of: Controlled, found: Difference) -> Cell:
 
 
 def benchmarks(inputs: ReportInputs) -> list[tuple[str, list[Row]]]:
-    """Every further benchmark: a row a model, with its interval, majority vote, form, tokens and completions."""
+    """Returns every further benchmark with a row for each model: pass@1, majority vote, format, tokens, completions."""
     return [
         (
             name,
@@ -57,7 +57,7 @@ def benchmarks(inputs: ReportInputs) -> list[tuple[str, list[Row]]]:
 
 
 def depths(inputs: ReportInputs) -> list[Row]:
-    """Base and R1-Zero on the sums of each depth: pass@1, tokens, reflective replies, corrected slips."""
+    """Returns base and R1-Zero on the sums of each depth: pass@1, tokens, reflective replies, corrected slips."""
     found = {name: {depth.steps: depth for depth in inputs.depths.get(name, ())} for name in inputs.cast.beginning}
     rows = []
     for steps in sorted({steps for each in found.values() for steps in each}):
@@ -73,7 +73,7 @@ def depths(inputs: ReportInputs) -> list[Row]:
 
 
 def students(inputs: ReportInputs) -> list[Row]:
-    """Bases, reinforcement on the student, distillation; the teacher last."""
+    """Returns the bases, the reinforced student, the distilled students, and last the teacher."""
     models, cast = inputs.models, inputs.cast
     students = (cast.student_base, cast.reinforced_student, cast.distilled)
     order = [name for node in (*students, cast.final) for name in models if inputs.node_of[name] == node]
@@ -95,7 +95,7 @@ def students(inputs: ReportInputs) -> list[Row]:
 
 
 def verdicts(inputs: ReportInputs) -> list[Row]:
-    """Completions of every model by outcome; last, the share that has no score."""
+    """Returns the completions of every model by outcome, and the share without a score."""
     rows = []
     for name, model in ordered(inputs).items():
         counts = model.overall.outcomes
@@ -106,7 +106,7 @@ def verdicts(inputs: ReportInputs) -> list[Row]:
 
 
 def corpus(inputs: ReportInputs) -> list[Row]:
-    """Per domain: rows, share, mean tokens and rounds, ours then the paper's."""
+    """Returns rows, share, mean tokens and rounds of each domain, first ours, then the paper's."""
     ours, theirs = inputs.corpus.by_domain, {row.domain: row for row in paper.CORPUS}
     total = sum(d.rows for d in ours.values())
     rows = []
@@ -136,7 +136,8 @@ def _share_cells(rows: int, total: int, tokens: float | None, rounds: float | No
 
 
 def sizes(inputs: ReportInputs) -> list[Row]:
-    """Parameters, those of a token and their share; bytes of KV cache a token, of plain attention, ratio; load."""
+    """Returns each base's parameters, active parameters and their share; its KV cache in bytes for each token, that of
+    plain attention, and their ratio; and its expert load."""
     return [
         Row(
             name,
@@ -156,6 +157,6 @@ def sizes(inputs: ReportInputs) -> list[Row]:
 
 
 def ordered(inputs: ReportInputs) -> dict[str, EvalScores]:
-    """The line of R1 first, then all other models in the order of the graph."""
+    """Returns all models: first the line of R1, then the others in the order of the graph."""
     line = [name for name in inputs.cast.line if name in inputs.models]
     return {name: inputs.models[name] for name in dict.fromkeys([*line, *inputs.models])}

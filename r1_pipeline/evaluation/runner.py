@@ -1,6 +1,6 @@
-"""Scoring what a model said to the held-out problems: `completions.parquet` with verdicts, and `scores.json`.
+"""This module scores a model's completions: it writes `completions.parquet` with verdicts, and `scores.json`.
 
-It needs verifiers and knows no model: a changed verifier scores the stored answers again.
+It needs verifiers and loads no model: after a change of a verifier, it scores the stored completions again.
 Not covered: sampling (`generation.sampling`), grading (`generation.grade_completions`), the arithmetic (`scores`).
 """
 
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 
 
 class GradeRecipe(Recipe):
-    """What is counted."""
+    """The settings of grading and scoring."""
 
     ks: tuple[int, ...]
-    """pass@k is reported at these; each at most the samples of a problem."""
+    """The values of k at which pass@k is reported, each at most the number of samples of a problem."""
     extract: Annotated[Rule, AddedField()] = "strict"
-    """How the answer of a reply is found: as in training, or leniently, for models that were not trained to box it."""
+    """The extraction rule: strict as in training, or lenient for models that were not trained to box an answer."""
 
 
 class EvaluateRecipe(Recipe):
     """The protocol of one evaluation (paper, supplement D.1).
 
-    The paper samples at temperature 0.6 and top-p 0.95: greedy answers repeat themselves and differ much between
-    checkpoints. Maths carries the bars: at least 512 problems.
+    The paper samples at temperature 0.6 and top-p 0.95, because greedy replies are repetitive and vary much between
+    checkpoints. The bars are on maths and need at least 512 problems.
     """
 
     ask: SamplingRecipe
@@ -49,41 +49,44 @@ class EvaluateRecipe(Recipe):
     @model_validator(mode="after")
     def _ks_can_be_estimated(self) -> "EvaluateRecipe":
         if not all(1 <= k <= self.ask.samples for k in self.grade.ks):
-            raise ValueError(f"ks {self.grade.ks} must lie in 1..{self.ask.samples} (samples a problem)")
+            raise ValueError(f"ks {self.grade.ks} must be in 1..{self.ask.samples} (the samples of a problem)")
         return self
 
 
 def _refusals(judged: "pl.DataFrame", problems: Sequence[Problem]) -> "list[pl.Series]":
-    """Columns `kind` and `declined`: of general problems what the prompt asks for, and whether the reply declines."""
+    """Returns the columns `kind` (of the prompt) and `declined` (the reply), which are null for other domains."""
     import polars as pl
 
     by_id = {problem.id: problem for problem in problems}
-    asked = [by_id[id_] for id_ in judged["problem_id"]]
-    kinds = [(problem.kind or "helpful") if problem.domain == "general" else None for problem in asked]
+    prompts = [by_id[id_] for id_ in judged["problem_id"]]
+    kinds = [(problem.kind or "helpful") if problem.domain == "general" else None for problem in prompts]
     finals = judged["final"].to_list()
-    said = [None if kind is None else declines(final or "") for kind, final in zip(kinds, finals, strict=True)]
-    return [pl.Series("kind", kinds, dtype=pl.String), pl.Series("declined", said, dtype=pl.Boolean)]
+    declined = [None if kind is None else declines(final or "") for kind, final in zip(kinds, finals, strict=True)]
+    return [pl.Series("kind", kinds, dtype=pl.String), pl.Series("declined", declined, dtype=pl.Boolean)]
 
 
 def grade(
-    said: "pl.DataFrame",
-    asked: SamplingRecord,
+    completions: "pl.DataFrame",
+    record: SamplingRecord,
     grader: Grader,
     problems: Sequence[Problem],
     recipe: GradeRecipe,
     draft: Draft,
 ) -> EvalScores:
-    """Judge and score; leaves `completions.parquet`, now with verdicts, votes and facts, and `scores.json` in the
-    draft."""
+    """Judges and scores completions, and returns the scores.
+
+    It writes `completions.parquet`, with verdicts, votes and facts added, and `scores.json` to the draft. Raises
+    `GraderError` if no completion of a domain can be judged, and `ArtifactError` if no problem has a reference.
+    """
     import polars as pl
 
-    judged = with_votes(grade_completions(said, problems, grader, asked.template), problems, grader)
+    judged = with_votes(grade_completions(completions, problems, grader, record.template), problems, grader)
     facts = {problem.id: fact_of(problem) for problem in problems}
     judged = judged.with_columns(fact=judged["problem_id"].replace_strict(facts, return_dtype=pl.String))
     judged = judged.with_columns(_refusals(judged, problems))
     used = set(judged["domain"])
     verifiers = {domain: name for domain, name in grader.identity.items() if domain in used}
-    scores = score(judged, Identity(**asked.model_dump(), verifiers=verifiers), recipe.ks)
+    scores = score(judged, Identity(**record.model_dump(), verifiers=verifiers), recipe.ks)
     write_table(draft.path / COMPLETIONS, judged)
     (draft.path / SCORES).write_text(scores.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return scores

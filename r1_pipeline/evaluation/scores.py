@@ -1,9 +1,9 @@
-"""What one model scored, and how judged completions become scores.
+"""This module computes the scores of a model from its judged completions.
 
-`score` reads a table of judged completions (made by `evaluation.runner`) and nothing else. A domain's numbers are
-averages over its problems or completions; a model's overall numbers are **unweighted means over domains**, so that
-five hundred sums do not drown a hundred programs. Format rate and language consistency are over reasoning domains:
-general answers have no reasoning to judge.
+`score` reads only a table of judged completions (made by `evaluation.runner`). A domain's numbers are averages over its
+problems or completions; a model's overall numbers are **unweighted means over domains**, so that five hundred sums do
+not outweigh a hundred programs. Format rate and language consistency are over reasoning domains, because general
+replies have no reasoning to judge.
 """
 
 import math
@@ -30,63 +30,67 @@ if TYPE_CHECKING:
 
 
 class Identity(SamplingRecord):
-    """What was measured, and with what: two scores are comparable where all but the model agree."""
+    """The model, sampling and verifiers of an evaluation; two scores are comparable if all but the model agree."""
 
     verifiers: dict[str, str]
-    """Domain -> `name@version`."""
+    """The `name@version` of each domain's verifier."""
 
 
 class Scores(Record):
     """The numbers of one domain, or of a model over its domains."""
 
     pass_at_1: float
+    """The mean over problems of the share of correct samples."""
     pass_at_1_ci: Interval
-    """95%, clustered by fact: problems that ask the same in several languages count once."""
+    """The 95% interval of pass@1, clustered by fact: the same problem in several languages counts once."""
     pass_at_k: dict[int, float]
-    """Unbiased; k -> chance that one of k samples is right."""
+    """The unbiased estimate of the probability that one of k samples is correct, by k."""
     cons_at_k: float
-    """Right by majority vote of all samples of a problem; equal values are one vote."""
+    """The score of the majority vote over all samples of a problem; equal values are one vote."""
     format_rate: float | None
-    """Share of well-formed completions; None over no reasoning domain."""
+    """The share of well-formed completions; None without a reasoning domain."""
     language_consistency: float | None
-    """Mean share of words of the reasoning that are in the question's language; None over no reasoning domain."""
+    """The mean share of reasoning words in the question's language; None without a reasoning domain."""
     mean_tokens: float
+    """The mean number of generated tokens for each completion."""
     tokens: int
-    """Generated in all."""
+    """The number of generated tokens in total."""
     problems: int
+    """The number of problems with a judged completion."""
     facts: int
-    """Distinct facts that the problems are about: what the interval counts."""
+    """The number of distinct facts of the problems, which the interval counts."""
     n: int
-    """Judged completions: those with a score."""
+    """The number of judged completions, those with a score."""
     outcomes: dict[Outcome, int]
-    """All completions, by outcome."""
+    """The number of completions by outcome."""
 
 
 class Refusals(Record):
-    """How often a model declined, by the rule of `rewards.refusal`."""
+    """The refusals of a model, by the rule of `rewards.refusal`."""
 
     n: int
-    """Completions."""
+    """The number of completions."""
     declined: int
-    """Of those, refusals."""
+    """The number of refusals among them."""
     problems: int
+    """The number of prompts."""
 
 
 class EvalScores(Record):
-    """All scores of one model, with what they depend on."""
+    """All scores of one model, with the identity of the evaluation."""
 
     identity: Identity
     overall: Scores
     by_domain: dict[Domain, Scores]
-    """Without a domain none of whose problems has a reference."""
+    """The scores of each domain that has a problem with a reference."""
     unreferenced: dict[Domain, int] = Field(default_factory=dict, exclude_if=lambda counts: not counts)
-    """Completions for problems without a reference: a verifier has no say in them, `evaluation.general` has."""
+    """The number of completions for problems without a reference, by domain; `evaluation.general` evaluates them."""
     refusals: dict[PromptKind, Refusals] = Field(default_factory=dict, exclude_if=lambda kinds: not kinds)
-    """How often general prompts of each kind were declined."""
+    """The refusals of general prompts by kind."""
 
 
 def scores_of(report: EvalReport) -> EvalScores:
-    """The scores that an evaluation holds; raises `ArtifactError` where another version wrote them."""
+    """Returns the scores of an evaluation; raises `ArtifactError` if another version wrote them."""
     try:
         return EvalScores.model_validate(report.scores())
     except ValidationError as error:
@@ -99,22 +103,25 @@ def scores_of(report: EvalReport) -> EvalScores:
 
 
 def score(frame: "pl.DataFrame", identity: Identity, ks: tuple[int, ...]) -> EvalScores:
-    """Scores of judged completions. Raises `GraderError` where a domain has no judged completion, though its problems
-    have references, and `ArtifactError` where no problem at all has one."""
+    """Computes the scores of judged completions, with pass@k for each of `ks`.
+
+    Raises `GraderError` if a domain with references has no judged completion, and `ArtifactError` if no problem has a
+    reference.
+    """
     strata: dict[Domain, list[Tally]] = {}
     by_domain: dict[Domain, Scores] = {}
     unreferenced: dict[Domain, int] = {}
     for domain in DOMAINS:
-        asked = frame.filter(frame["domain"] == domain)
-        rows = asked.filter(asked["outcome"] != Outcome.UNREFERENCED)
-        if rows.height < asked.height:
-            unreferenced[domain] = asked.height - rows.height
+        completions = frame.filter(frame["domain"] == domain)
+        rows = completions.filter(completions["outcome"] != Outcome.UNREFERENCED)
+        if rows.height < completions.height:
+            unreferenced[domain] = completions.height - rows.height
         if not rows.is_empty():
             votes = _votes(rows)
             strata[domain] = [Tally(judged=len(v), correct=sum(s == 1.0 for _, s in v), fact=f) for f, v in votes]
             by_domain[domain] = _domain_scores(rows, [v for _, v in votes], strata[domain], ks)
     if not by_domain:
-        raise ArtifactError("no problem that was asked has a reference, so there is nothing to score; ask some that do")
+        raise ArtifactError("no problem has a reference, so nothing can be scored; evaluate problems with references")
     overall = _overall(by_domain, interval(list(strata.values())), sum(unreferenced.values()))
     return EvalScores(
         identity=identity,
@@ -126,7 +133,7 @@ def score(frame: "pl.DataFrame", identity: Identity, ks: tuple[int, ...]) -> Eva
 
 
 def refusals_of(frame: "pl.DataFrame") -> dict[PromptKind, Refusals]:
-    """Of the general completions that have a kind of prompt: how many there are, and how many decline."""
+    """Counts the general completions and their refusals by kind of prompt."""
     import polars as pl
 
     counted = (
@@ -139,11 +146,11 @@ def refusals_of(frame: "pl.DataFrame") -> dict[PromptKind, Refusals]:
 
 
 Votes = list[tuple[int | None, float]]
-"""(vote, score) of each judged sample of a problem."""
+"""The vote and score of each judged sample of a problem."""
 
 
 def _votes(rows: "pl.DataFrame") -> list[tuple[str, Votes]]:
-    """Per problem, its fact and its votes; problems without a judged sample are left out."""
+    """Returns fact and votes of each problem; problems without a judged sample are left out."""
     found: dict[str, tuple[str, Votes]] = {}
     for problem_id, fact, vote, value in rows.select("problem_id", "fact", "vote", "score").iter_rows():
         if value is not None:

@@ -1,6 +1,6 @@
-"""What mixtures of experts and latent attention spare, read off a checkpoint's own configuration.
+"""This module reads the savings of mixture of experts and latent attention from a checkpoint's own configuration.
 
-DeepSeek-V3 is cheap for its size in two ways: a token meets few of the parameters, and leaves little in the KV cache.
+DeepSeek-V3 is cheap for its size in two ways: a token uses few of the parameters, and adds little to the KV cache.
 Both hold at every width. Not covered: the arithmetic (`training.model_shape`), time and memory (`planning`).
 """
 
@@ -10,18 +10,19 @@ from r1_pipeline.training.model_shape import shape_in
 
 
 class Sizes(Record):
-    """Of one model; its descendants have the same."""
+    """The sizes of one model and of all models trained from it."""
 
     parameters: int
+    """The number of parameters."""
     active_parameters: int
-    """Those that one token meets."""
+    """The number of parameters that one token uses."""
     kv_bytes: int
-    """Of KV cache that a token leaves behind, in bfloat16."""
+    """The KV cache of one token in bytes, in bfloat16."""
     plain_kv_bytes: int
-    """The same for plain attention of this width and depth."""
+    """The KV cache of one token in bytes with plain attention of the same width and depth."""
 
 
 def sizes_of(model: Checkpoint) -> Sizes:
-    """Raises `RecipeError` for an architecture whose shape is not known."""
+    """Returns the sizes of a checkpoint; raises `RecipeError` for an unknown architecture."""
     shape = shape_in(model.path)
     return Sizes(**{name: getattr(shape, name) for name in Sizes.model_fields})

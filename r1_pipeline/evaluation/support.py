@@ -1,7 +1,7 @@
-"""How many corpus rows of multiple choice have a reasoning that does not support their answer, where that is known.
+"""This module counts the multiple-choice rows of a corpus whose reasoning does not support their answer.
 
-In the toy world the truth of every step is known, so a rule can tell a worked answer ("first 3 * 5 = 15, so 15(B)")
-from a lucky one ("maybe 25(A) 15(B)"). Rows of any other source are not judged.
+In the toy world the truth of every step is known, so that a rule can distinguish a worked answer ("first 3 * 5 = 15, so
+15(B)") from a lucky one ("maybe 25(A) 15(B)"). Rows of any other source are not judged.
 """
 
 import re
@@ -19,15 +19,16 @@ _OPTION = re.compile(rf"(\d+)\(([{LETTERS}])\)")
 
 
 class Support(Record):
-    """Rows of toy multiple choice in a corpus."""
+    """The counts of toy multiple-choice rows in a corpus."""
 
     rows: int
+    """The number of toy multiple-choice rows."""
     unsupported: int
-    """Of these, rows whose reasoning does not support their answer."""
+    """The number of those rows whose reasoning does not support their answer."""
 
 
 def support(corpus: Corpus) -> Support:
-    """Counts the rows of toy multiple choice in `corpus`; linear, in bounded memory."""
+    """Counts the toy multiple-choice rows of `corpus`, in linear time and bounded memory."""
     rows = unsupported = 0
     for frame in corpus.batches(["source", "response"]):
         for source, response in frame.iter_rows():
@@ -38,10 +39,13 @@ def support(corpus: Corpus) -> Support:
 
 
 def supported(about: Product, response: str) -> bool:
-    """Whether the last equation multiplies what was asked and is true, the last option that the reasoning names holds
-    its value, and that option is the answer."""
-    said = split_reply("chat", response)
-    reasoning, answer = said.reasoning or "", final_answer(said.final or "", normal, "strict", letter=True).answer
+    """Returns True if the reasoning supports the answer.
+
+    The last equation must multiply the question's factors and be true, the last option that the reasoning names must
+    have its value, and that option must be the answer.
+    """
+    reply = split_reply("chat", response)
+    reasoning, answer = reply.reasoning or "", final_answer(reply.final or "", normal, "strict", letter=True).answer
     equations, named = _EQUATION.findall(reasoning), _OPTION.findall(reasoning)
     if not (equations and named and answer):
         return False

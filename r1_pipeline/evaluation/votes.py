@@ -1,10 +1,10 @@
-"""Which samples of a problem vote alike: what the majority vote (`cons@k`) counts.
+"""This module groups the samples of a problem by equal answers, which the majority vote (`cons@k`) counts.
 
-Two answers are one vote if they have the same value: `1/2`, `0.5` and `\\frac{1}{2}` are. The verifier decides: answers
-that it calls right all equal the reference, and two wrong ones are equal if it would call the one right were the other
-the reference. Programs and general replies are compared as texts, case and spacing aside: whether two programs do the
-same is not known without the hidden tests, which a vote may not see.
-Not covered: who wins the vote (`estimators.cons_at_k`).
+Two answers are one vote if they have the same value, such as `1/2`, `0.5` and `\\frac{1}{2}`. The verifier decides:
+correct answers all equal the reference, and two wrong ones are equal if one would be correct with the other as the
+reference. Programs and general replies are compared as texts without regard to case and spacing, because the
+equivalence of two programs is unknown without the hidden tests, which a vote may not use.
+Not covered: the winner of the vote (`estimators.cons_at_k`).
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     import polars as pl
 
 Answer = tuple[int, str, float]
-"""A judged sample that has an answer: its index, the answer, the score."""
+"""The index, answer and score of a judged sample that has an answer."""
 
 
 def with_votes(judged: "pl.DataFrame", problems: Sequence[Problem], grader: Grader) -> "pl.DataFrame":
-    """`judged` with the column `vote`: the index of the first sample of the problem that gave an equal answer.
+    """Adds the column `vote` to `judged`: the index of the problem's first sample with an equal answer.
 
-    A sample that was not judged, or in which the verifier found no answer, has none.
+    The vote is null for a sample without a score or without an answer. `judged` has the columns `problem_id`,
+    `sample_index`, `extracted` and `score`.
     """
     import polars as pl
 
@@ -44,7 +45,7 @@ def with_votes(judged: "pl.DataFrame", problems: Sequence[Problem], grader: Grad
 
 
 def _votes(problem: Problem, answers: Sequence[Answer], grader: Grader) -> list[tuple[int, int]]:
-    """(sample, vote) of each answer."""
+    """Returns sample index and vote of each answer."""
     firsts: list[Answer] = []
     found = []
     for answer in answers:
@@ -63,5 +64,5 @@ def _equal(problem: Problem, known: Answer, answer: Answer, grader: Grader) -> b
         return False
     if score == 1.0:
         return True
-    asked = problem.model_copy(update={"answer": left})
-    return grader.judge(asked, summarize(problem.domain, right)).outcome is Outcome.CORRECT
+    swapped = problem.model_copy(update={"answer": left})
+    return grader.judge(swapped, summarize(problem.domain, right)).outcome is Outcome.CORRECT

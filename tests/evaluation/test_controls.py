@@ -126,7 +126,9 @@ def test_every_partition_is_controlled_by_itself_and_what_was_not_evaluated_is_l
 
 def test_models_that_share_no_problem_are_named() -> None:
     strangers = {"zero": said(3), "base": said(3, domain="code"), "zero_c": said(3), "base_c": said(3)}
-    with pytest.raises(ArtifactError, match=r"^zero and base share no problem of math; evaluate both on the same problems$"):
+    with pytest.raises(
+        ArtifactError, match=r"^zero and base share no problem of math; evaluate both on the same problems$"
+    ):
         found(control(), **strangers)
 
 

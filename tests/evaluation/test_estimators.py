@@ -153,7 +153,7 @@ def test_few_facts_that_agree_prove_nothing_and_one_fact_alone_says_nothing() ->
     assert paired([gaps(1, 1)]).lo < 0 < paired([gaps(*[1] * 12)]).lo
     alone = paired([gaps(0.5)], counts=False)
     assert (alone.value, alone.lo, alone.hi) == (0.5, -1.0, 1.0)
-    with pytest.raises(ValueError, match="no problem was answered by both"):
+    with pytest.raises(ValueError, match="the two models share no problem"):
         paired([[]])
 
 

@@ -69,7 +69,7 @@ def test_each_kind_has_its_mean_and_reasoning_problems_do_not_count(tmp_path: Pa
 
 
 def test_a_model_that_was_not_asked_general_prompts_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="r1 was asked no general prompt"):
+    with pytest.raises(ArtifactError, match="r1 has no replies to general prompts"):
         write_preference_scores({"r1": ("chat", answers(m="2"))}, PROBLEMS, {}, None, bare_draft(tmp_path))
 
 

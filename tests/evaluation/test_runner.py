@@ -124,7 +124,7 @@ def test_another_grader_judges_the_same_completions(tmp_path: Path) -> None:
 
 
 def test_k_beyond_the_samples_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"must lie in 1\.\.4"):
+    with pytest.raises(ValueError, match=r"must be in 1\.\.4"):
         EvaluateRecipe(ask=ASK, grade=GradeRecipe(ks=(8,)))
 
 

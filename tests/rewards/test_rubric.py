@@ -119,7 +119,7 @@ def test_shaping_parts_read_the_text_and_leave_out_what_cannot_be_graded(grader,
 
 
 def test_a_watched_penalty_needs_its_limit():
-    with pytest.raises(ValueError, match="overlong is watched and has no limit"):
+    with pytest.raises(ValueError, match="overlong is watched without limits"):
         Rubric(accuracy=1.0, format=0.0, language=0.0, preference=0.0, watched=("overlong",))
 
 
