@@ -133,9 +133,9 @@ def grade_rows(
 ) -> Iterator[Graded | BadLine]:
     """Judges answers as `r1 grade` does and yields, in order, a `Graded` or a `BadLine` for each row.
 
-    Each of `rows` has `id`, `domain`, `answer` and, as its domain needs, `reference`, `tests`, `language` and `question`,
-    like a line of a file. `workers` answers are judged at once. `rule` is the extraction rule: "strict" as in training,
-    or "lenient". The grading processes end with the iteration.
+    Each of `rows` has `id`, `domain`, `answer` and, as its domain needs, `reference`, `tests`, `language` and
+    `question`, like a line of a file. `workers` answers are judged at once. `rule` is the extraction rule: "strict" as
+    in training, or "lenient". The grading processes end with the iteration.
 
     Raises `GraderError` if this machine cannot grade, for example without a sandbox for programs.
     """
