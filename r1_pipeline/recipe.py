@@ -86,12 +86,15 @@ Precision = Literal["float32", "bfloat16", "float8"]
 
 
 def _entering(record: BaseModel) -> dict[str, Any]:
-    """Returns the fields of `record` that enter canonical JSON."""
-    return {
-        name: getattr(record, name)
-        for name, field in type(record).model_fields.items()
-        if getattr(record, name) != field.default or not any(isinstance(mark, AddedField) for mark in field.metadata)
-    }
+    """Returns the fields of `record` that enter canonical JSON: added ones (`AddedField`, `exclude_if`) stay out while
+    they say nothing."""
+    entering = {}
+    for name, field in type(record).model_fields.items():
+        value = getattr(record, name)
+        added = value == field.default and any(isinstance(mark, AddedField) for mark in field.metadata)
+        if not added and not (field.exclude_if and field.exclude_if(value)):
+            entering[name] = value
+    return entering
 
 
 def _checked(value: Any, path: str) -> Any:

@@ -56,6 +56,11 @@ BUILTIN_DOMAINS: tuple[Domain, ...] = (*REASONING_DOMAINS, "general")
 """Domains with built-in problems."""
 
 
+def _is_empty(value: tuple[str, ...]) -> bool:
+    """Fields that records did not always have stay out of rows and hashes while they say nothing."""
+    return not value
+
+
 def _is_none(value: object) -> bool:
     """Returns True for None, so that fields which were added later stay out of rows and hashes when unset."""
     return value is None
@@ -140,6 +145,8 @@ class Sampling(Record):
     """Nucleus mass in (0, 1]."""
     max_tokens: int
     """Completion tokens, at most."""
+    stop: tuple[str, ...] = Field(default=(), exclude_if=_is_empty)
+    """Strings that end a completion as soon as it holds one."""
 
 
 class Request(Record):
@@ -147,11 +154,15 @@ class Request(Record):
 
     problem_id: str
     prompt: str
-    """The rendered prompt, complete; the engine adds nothing to it."""
+    """The rendered prompt, complete; the engine adds nothing to it, unless the form is the model's own."""
     sample_index: int
     """Number of the sample among those of one problem, from 0."""
     seed: int
     """Seed of this sample, 63 bits (see `generation.engine.sample_seed`)."""
+    own: bool = False
+    """True if `prompt` is a user's message, which the engine puts into the model's own chat template."""
+    opened: bool = False
+    """True if the engine then opens `<think>`."""
 
 
 class Completion(Record):
@@ -163,11 +174,12 @@ class Completion(Record):
     seed: int
     """Seed of this sample, 63 bits."""
     text: str
-    """Decoded completion without the prompt and without the end-of-sequence token."""
+    """Decoded completion without the prompt and without the end-of-sequence token; a stop string ends it, and `<think>`
+    begins it where the prompt has opened that."""
     token_ids: tuple[int, ...]
     """Sampled token ids, with the end-of-sequence token if the model produced it."""
     finish_reason: FinishReason
-    """Reason for the end: `stop` if the model ended the text, `length` if it was cut off."""
+    """Reason for the end: `stop` if the model or a stop string ended the text, `length` if it was cut off."""
     engine: str
     """Identity of the engine, such as `transformers-5.17.0/float32`."""
     logprobs: tuple[float, ...] | None = Field(default=None, exclude=True, repr=False)

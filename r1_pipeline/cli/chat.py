@@ -7,12 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from r1_pipeline.artifacts.kinds import Checkpoint
-from r1_pipeline.data.templates import TemplateName, render
+from r1_pipeline.data.templates import FORMS, TemplateName
 from r1_pipeline.evaluation.runner import EvaluateRecipe
-from r1_pipeline.generation.engine import Engine, sample_seed
+from r1_pipeline.generation.engine import Engine, request_for, sample_seed
 from r1_pipeline.generation.engine_factory import open_engine
 from r1_pipeline.profiles import Profile
-from r1_pipeline.records import Completion, Request, Sampling
+from r1_pipeline.records import Completion, Sampling
 
 
 @dataclass
@@ -28,13 +28,9 @@ class ChatSession:
     def answer(self, question: str) -> Completion:
         """Samples the model's completion of `question`."""
         self.turn += 1
-        request = Request(
-            problem_id="chat",
-            prompt=render(self.template, question),
-            sample_index=self.turn,
-            seed=sample_seed(self.turn, question, 0),
-        )
-        return self.engine.generate([request], self.sampling)[0]
+        request = request_for(self.template, question, "chat", self.turn, sample_seed(self.turn, question, 0))
+        said = self.engine.generate([request], self.sampling)[0]
+        return said.model_copy(update={"text": FORMS[self.template].ended(said.text, self.sampling.stop)})
 
 
 @contextmanager

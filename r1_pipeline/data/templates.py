@@ -1,16 +1,23 @@
 """A prompt form defines the prompt for a question, and the places of reasoning and final answer in the model's reply.
 
-`zero` has the structure of the paper's R1-Zero template (table 1) in our own words; its reply is `<think>R</think>
-<answer>A</answer>`. `chat` is the plain dialogue of every later model; its reply is `<think>R</think>` and a summary
-that holds `\\boxed{A}`, a fenced program, or plain text. A recipe file may add forms to `FORMS`.
-Not covered: whether a reply is well formed (`rewards.format_check`) or right (`rewards.verifier`).
+    zero     the structure of the paper's R1-Zero template (table 1) in our own words, then a plain dialogue; the reply
+             is `<think>R</think> <answer>A</answer>`
+    chat     the plain dialogue of every later model; the reply is `<think>R</think>` and a summary that holds
+             `\\boxed{A}`, a fenced program, or plain text
+    boxed    a plain dialogue with the instruction to end with `\\boxed{A}`; the reply has no tags
+
+`own_zero`, `own_chat` and `own_boxed` put the same into the model's own chat template. A name that ends in `_opened`
+says that the prompt opens `<think>` itself. A recipe file may add forms to `FORMS`.
+Not covered: the chat template of a model (`generation.tokens`), whether a reply is well formed
+(`rewards.format_check`) or right (`rewards.verifier`).
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator
 
@@ -31,6 +38,9 @@ PREAMBLE = (
 )
 """The text that `zero` puts before the dialogue."""
 
+BOXED = "Think step by step, and put your final answer into \\boxed{}."
+"""The instruction that `boxed` puts after the question."""
+
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
     "{% if message['role'] == 'user' %}User: {{ message['content'] }}\n"
@@ -41,12 +51,21 @@ CHAT_TEMPLATE = (
 """The Jinja form of `chat`, for tokenizers: one user message and the generation prompt give `render("chat", …)`."""
 
 
+NEXT_TURN = "\nUser:"
+"""The text with which a model that continues a plain dialogue begins to speak for the user."""
+
+
 class SplitReply(Record):
     """A reply split into its parts; a part that cannot be found is None."""
 
     reasoning: str | None
     final: str | None
-    """The final answer: for `zero` the content of the answer tags, for `chat` the whole summary."""
+    """The final answer: for `zero` the content of the answer tags, for `chat` the whole summary, for `boxed` that of
+    the box."""
+
+
+StopRule = tuple[str, ...] | Literal["form"]
+"""Strings that end a reply, or those of the prompt form (`PromptForm.stops`)."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +82,37 @@ class PromptForm:
     """The tags of a well-formed reply, in order."""
     whole: re.Pattern[str]
     """The pattern that a well-formed reply matches as a whole, apart from surrounding whitespace."""
+    stops: tuple[str, ...] = ()
+    """Strings that end a reply, for recipes that ask for them; one that is a tag of the form stays in the text."""
+    own: bool = False
+    """True if `render` gives a user's message, which the model's own chat template puts into a dialogue."""
+    opened: bool = False
+    """True if the prompt ends in `<think>`, which the reply then does not say once more."""
+
+    def ended(self, text: str, stops: Sequence[str]) -> str:
+        """Returns `text` up to the first of `stops`, which stays where it is a tag of the form."""
+        found = first_stop(text, stops)
+        return text if found is None else text[: found.end if found.stop in self.tags else found.start]
+
+
+class Stopped(NamedTuple):
+    """The place of a stop string in a text."""
+
+    start: int
+    end: int
+    stop: str
+
+
+def first_stop(text: str, stops: Sequence[str]) -> Stopped | None:
+    """Returns the stop string of `text` that is complete first, or None."""
+    found = [Stopped(at, at + len(stop), stop) for stop in stops if (at := text.find(stop)) >= 0]
+    return min(found, key=lambda each: (each.end, each.start), default=None)
+
+
+def up_to(text: str, stops: Sequence[str]) -> str:
+    """Returns `text` up to and including the first of `stops`; the last token may say more."""
+    found = first_stop(text, stops)
+    return text if found is None else text[: found.end]
 
 
 def _dialogue(question: str) -> str:
@@ -86,26 +136,73 @@ def _split_chat(text: str) -> SplitReply:
     return SplitReply(reasoning=_reasoning(head), final=tail.strip())
 
 
+def _split_boxed(text: str) -> SplitReply:
+    """Splits a reply; the final answer is the content of the boxes, None if they differ, or a fenced program."""
+    boxed = _boxes(text)
+    if not boxed:
+        return SplitReply(reasoning=None, final=text.strip() if _FENCE in text else None)
+    found = {content.strip() for content in boxed}
+    return SplitReply(reasoning=text.partition(_BOX)[0].strip() or None, final=found.pop() if len(found) == 1 else None)
+
+
+def _boxes(text: str) -> list[str]:
+    """Returns the content of each box, braces matched; a box that is never closed holds nothing."""
+    found = []
+    for piece in text.split(_BOX)[1:]:
+        depth, end = 1, 0
+        for end, character in enumerate(piece):  # noqa: B007 - the end of the box is used
+            depth += {"{": 1, "}": -1}.get(character, 0)
+            if not depth:
+                break
+        found.append(piece[:end] if not depth else "")
+    return found
+
+
+def _boxed(reasoning: str, final: str) -> str:
+    return f"{reasoning}\n{final if _BOX in final or _FENCE in final else f'{_BOX}{final}}}'}"
+
+
 _BODY = r"(.*\S.*)"
+_BOX, _FENCE = "\\boxed{", "```"
+_ZERO = PromptForm(
+    render=lambda question: PREAMBLE + _dialogue(question),
+    solution=lambda reasoning, final: f"{THINK_OPEN}{reasoning}{THINK_CLOSE} {ANSWER_OPEN}{final}{ANSWER_CLOSE}",
+    split=_split_zero,
+    tags=TAGS,
+    whole=re.compile(rf"{THINK_OPEN}{_BODY}{THINK_CLOSE}\s*{ANSWER_OPEN}{_BODY}{ANSWER_CLOSE}", re.DOTALL),
+    stops=(ANSWER_CLOSE, NEXT_TURN),
+)
+_CHAT = PromptForm(
+    render=_dialogue,
+    solution=lambda reasoning, final: f"{THINK_OPEN}{reasoning}{THINK_CLOSE}{final}",
+    split=_split_chat,
+    tags=(THINK_OPEN, THINK_CLOSE),
+    whole=re.compile(rf"{THINK_OPEN}{_BODY}{THINK_CLOSE}{_BODY}", re.DOTALL),
+    stops=(NEXT_TURN,),
+)
+_BOXED = PromptForm(
+    render=lambda question: _dialogue(f"{question}\n{BOXED}"),
+    solution=_boxed,
+    split=_split_boxed,
+    tags=(),
+    whole=re.compile(r"(?=.*(?:\\boxed\{\s*[^\s}]|```)).*\S.*", re.DOTALL),
+    stops=(NEXT_TURN,),
+)
+_OWN_ZERO = replace(_ZERO, render=lambda question: PREAMBLE + question, own=True, stops=(ANSWER_CLOSE,))
+_OWN_CHAT = replace(_CHAT, render=lambda question: question, own=True, stops=())
 FORMS = Registry(
     "prompt form",
     {
-        "zero": PromptForm(
-            render=lambda question: PREAMBLE + _dialogue(question),
-            solution=lambda reasoning, final: (
-                f"{THINK_OPEN}{reasoning}{THINK_CLOSE} {ANSWER_OPEN}{final}{ANSWER_CLOSE}"
-            ),
-            split=_split_zero,
-            tags=TAGS,
-            whole=re.compile(rf"{THINK_OPEN}{_BODY}{THINK_CLOSE}\s*{ANSWER_OPEN}{_BODY}{ANSWER_CLOSE}", re.DOTALL),
-        ),
-        "chat": PromptForm(
-            render=_dialogue,
-            solution=lambda reasoning, final: f"{THINK_OPEN}{reasoning}{THINK_CLOSE}{final}",
-            split=_split_chat,
-            tags=(THINK_OPEN, THINK_CLOSE),
-            whole=re.compile(rf"{THINK_OPEN}{_BODY}{THINK_CLOSE}{_BODY}", re.DOTALL),
-        ),
+        "zero": _ZERO,
+        "chat": _CHAT,
+        "boxed": _BOXED,
+        "own_zero": _OWN_ZERO,
+        "own_chat": _OWN_CHAT,
+        "own_boxed": replace(_BOXED, render=lambda question: f"{question}\n{BOXED}", own=True, stops=()),
+        "zero_opened": replace(_ZERO, opened=True),
+        "chat_opened": replace(_CHAT, opened=True),
+        "own_zero_opened": replace(_OWN_ZERO, opened=True),
+        "own_chat_opened": replace(_OWN_CHAT, opened=True),
     },
 )
 """All prompt forms, by name; a recipe file may add its own."""
@@ -113,11 +210,23 @@ TemplateName = Annotated[str, AfterValidator(FORMS.valid)]
 
 
 def render(template: TemplateName, question: str) -> str:
-    """Returns the complete prompt for `question`; the model's reply follows it directly.
+    """Returns the complete prompt for `question`, or the message that the model's own chat template puts into one."""
+    form = FORMS[template]
+    return form.render(question) + (THINK_OPEN if form.opened and not form.own else "")
 
-    Raises `UnknownNameError` for a name that is not in `FORMS`.
+
+def form_identity(template: TemplateName, rule: StopRule) -> dict[str, str]:
+    """Returns the inputs of a fingerprint that belong to a form: its hash, and the stop strings that count.
+
+    `zero` and `chat` without stop strings have stood under their names alone.
     """
-    return FORMS[template].render(question)
+    known = {} if template in ("zero", "chat") else {"template": template_hash(template)}
+    return known | ({"stop": json.dumps(stops_in(template, rule))} if rule == "form" else {})
+
+
+def stops_in(template: TemplateName, rule: StopRule) -> tuple[str, ...]:
+    """Returns the strings that end a reply in this form by this rule."""
+    return FORMS[template].stops if rule == "form" else tuple(rule)
 
 
 def dialogue(turns: Sequence[str]) -> str:
@@ -128,7 +237,9 @@ def dialogue(turns: Sequence[str]) -> str:
 
 def template_hash(template: TemplateName) -> str:
     """Returns 16 hex digits of a hash that changes whenever the template's text does."""
+    form = FORMS[template]
     text = render(template, "{question}") + solution(template, "{reasoning}", "{final}")
+    text += f" own opened={form.opened}" if form.own else ""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from r1_pipeline.data.templates import TemplateName, render
+from r1_pipeline.data.templates import FORMS, TemplateName, render
 from r1_pipeline.errors import EngineError
 from r1_pipeline.records import Completion, Problem, Request, Sampling
 
@@ -52,15 +52,23 @@ def request_hash(prompt: str) -> str:
 def requests_for(problems: Sequence[Problem], template: TemplateName, samples: int, run_seed: int) -> list[Request]:
     """Returns `samples` requests for each problem, problem by problem."""
     return [
-        Request(
-            problem_id=problem.id,
-            prompt=render(template, problem.question),
-            sample_index=index,
-            seed=sample_seed(run_seed, problem.id, index),
-        )
+        request_for(template, problem.question, problem.id, index, sample_seed(run_seed, problem.id, index))
         for problem in problems
         for index in range(samples)
     ]
+
+
+def request_for(template: TemplateName | None, question: str, problem_id: str, sample_index: int, seed: int) -> Request:
+    """Returns the request that asks `question` in this form; None: the engine has a form of its own."""
+    form = FORMS[template] if template else None
+    return Request(
+        problem_id=problem_id,
+        prompt=render(template, question) if template else question,
+        sample_index=sample_index,
+        seed=seed,
+        own=form is not None and form.own,
+        opened=form is not None and form.own and form.opened,
+    )
 
 
 def check_room(requests: Sequence[Request], prompts: Sequence[Sequence[int]], sampling: Sampling, context: int) -> None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from r1_pipeline.data.templates import up_to
 from r1_pipeline.generation.engine import Progress
 from r1_pipeline.records import Completion, Request, Sampling
 
 
 class FakeEngine:
-    """An engine that replies to each request with `replies(request)`: one token for each character, cut at
-    `max_tokens`."""
+    """An engine that replies to each request with `replies(request)`: one token for each character, up to a stop
+    string or `max_tokens`."""
 
     identity = "fake"
 
@@ -18,7 +19,7 @@ class FakeEngine:
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
     ) -> list[Completion]:
-        completions = [self._complete(request, sampling.max_tokens) for request in requests]
+        completions = [self._complete(request, sampling) for request in requests]
         if progress:
             progress(len(completions), len(completions))
         return completions
@@ -26,9 +27,9 @@ class FakeEngine:
     def usage(self) -> Mapping[str, float]:
         return {}
 
-    def _complete(self, request: Request, limit: int) -> Completion:
-        whole = self._replies(request)
-        text = whole[:limit]
+    def _complete(self, request: Request, sampling: Sampling) -> Completion:
+        whole = up_to(self._replies(request), sampling.stop)
+        text = whole[: sampling.max_tokens]
         return Completion(
             problem_id=request.problem_id,
             sample_index=request.sample_index,

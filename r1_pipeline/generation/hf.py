@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from r1_pipeline.data.templates import up_to
 from r1_pipeline.generation.decoding import decode
 from r1_pipeline.generation.engine import Progress, check_room
+from r1_pipeline.generation.stopping import stop_criteria, up_to_stop
 from r1_pipeline.generation.token_sampling import sample_tokens
-from r1_pipeline.generation.tokens import load_tokenizer
+from r1_pipeline.generation.tokens import asked_prompts, load_tokenizer
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Request, Sampling
+from r1_pipeline.rewards.format_check import whole_reply
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +56,7 @@ class HfEngine:
 
         Raises `EngineError` if a prompt and the longest reply do not fit into the context.
         """
-        prompts = self._tokenizer([r.prompt for r in requests], return_token_type_ids=False)["input_ids"]
+        asked, prompts = asked_prompts(requests, self._tokenizer)
         check_room(requests, prompts, sampling, self._model.config.max_position_embeddings)
         texts = [
             _Text(prompt, np.random.default_rng(request.seed))
@@ -64,7 +67,8 @@ class HfEngine:
             self._complete(waiting[start : start + self._runtime.generation_batch], sampling)
             if progress:
                 progress(min(start + self._runtime.generation_batch, len(texts)), len(texts))
-        return [self._completion(request, text) for request, text in zip(requests, texts, strict=True)]
+        rows = zip(requests, asked, texts, strict=True)
+        return [self._completion(request, prompt, text, sampling.stop) for request, prompt, text in rows]
 
     def usage(self) -> Mapping[str, float]:
         return {}
@@ -82,6 +86,7 @@ class HfEngine:
         prompts = self._tokenizer.pad({"input_ids": [text.prompt for text in texts]}, return_tensors="pt").to(device)
         numbers = np.stack([text.numbers.random(sampling.max_tokens) for text in texts])
         choose = _SeededChoice(torch.from_numpy(numbers).to(device), sampling)
+        length, stops = prompts["input_ids"].shape[1], sampling.stop
         with torch.inference_mode():
             output = self._model.generate(
                 **prompts,
@@ -89,20 +94,24 @@ class HfEngine:
                     max_new_tokens=sampling.max_tokens, eos_token_id=stop, pad_token_id=self._tokenizer.pad_token_id
                 ),
                 custom_generate=partial(decode, choose=choose),
+                stopping_criteria=stop_criteria(self._tokenizer, stops, length),
             )
-        rows = zip(texts, output[:, prompts["input_ids"].shape[1] :].tolist(), choose.logprobs_RT.tolist(), strict=True)
+        rows = zip(texts, output[:, length:].tolist(), choose.logprobs_RT.tolist(), strict=True)
         for text, row, chances in rows:
             text.stopped = stop in row
             text.ids = row[: row.index(stop) + 1] if text.stopped else row
+            if (ended := up_to_stop(self._tokenizer, text.ids, stops)) is not None:
+                text.ids, text.stopped = ended, True
             text.logprobs = chances[: len(text.ids)]
 
-    def _completion(self, request: Request, text: "_Text") -> Completion:
-        body = text.ids[:-1] if text.stopped else text.ids
+    def _completion(self, request: Request, prompt: str, text: "_Text", stops: Sequence[str]) -> Completion:
+        body = text.ids[:-1] if text.ids[-1] == self._tokenizer.eos_token_id else text.ids
+        said = self._tokenizer.decode(body, skip_special_tokens=True)
         return Completion(
             problem_id=request.problem_id,
             sample_index=request.sample_index,
             seed=request.seed,
-            text=self._tokenizer.decode(body, skip_special_tokens=True),
+            text=whole_reply(prompt, up_to(said, stops)),
             token_ids=tuple(text.ids),
             logprobs=tuple(text.logprobs),
             finish_reason="stop" if text.stopped else "length",
@@ -120,7 +129,7 @@ class _Text:
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     stopped: bool = False
-    """True once the model has ended the text itself."""
+    """True once the model or a stop string has ended the text."""
 
 
 class _SeededChoice:

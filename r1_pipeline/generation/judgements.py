@@ -100,9 +100,9 @@ def judgements_by_llm(
     pairs: Sequence[tuple[Problem, Completion]],
     record: SamplingRecord,
     how: ByJudge,
-    fits: Callable[[str], bool],
+    fits: Callable[[Request], bool],
 ) -> list[Judgement]:
-    """Returns one judgement for each completion, in order; `fits` tells if the judge has room for a prompt.
+    """Returns one judgement for each completion, in order; `fits` tells if the judge has room for a request.
 
     Raises `EngineError` if the engine cannot generate.
     """
@@ -111,7 +111,7 @@ def judgements_by_llm(
     for row, (problem, completion) in enumerate(pairs):
         final = split_reply(record.template, completion.text).final or ""
         request = judge.request(problem, final)
-        fault = _unfit(completion, final) or (None if fits(request.prompt) else Outcome.GRADER_ERROR)
+        fault = _unfit(completion, final) or (None if fits(request) else Outcome.GRADER_ERROR)
         if fault:
             found[row] = _judgement(completion, fault, f"{judge.name}@{judge.version}")
         else:
@@ -222,7 +222,7 @@ def _sample(
         response,
         generator=record.model_digest,
         engine=completion.engine,
-        **record.sampling.model_dump(),
+        **record.sampling.model_dump(exclude={"stop"}),
         seed=completion.seed,
         sample_index=completion.sample_index,
         outcome=judgement.outcome,

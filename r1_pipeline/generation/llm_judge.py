@@ -22,7 +22,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from r1_pipeline.data.templates import TemplateName, render, split_reply
-from r1_pipeline.generation.engine import Engine, sample_seed
+from r1_pipeline.generation.engine import Engine, request_for, sample_seed
 from r1_pipeline.records import Completion, Outcome, Problem, Record, Request, Sampling, Verdict
 from r1_pipeline.rewards.verifier import verdict
 
@@ -106,12 +106,8 @@ class LlmJudge:
 
     def request(self, problem: Problem, final: str) -> Request:
         """Returns the request for the final part of a reply."""
-        return Request(
-            problem_id=problem.id,
-            prompt=render(self._template, judge_prompt(problem, final)),
-            sample_index=0,
-            seed=sample_seed(self._seed, f"{problem.id}:{final}", 0),
-        )
+        seed = sample_seed(self._seed, f"{problem.id}:{final}", 0)
+        return request_for(self._template, judge_prompt(problem, final), problem.id, 0, seed)
 
     def read(self, completion: Completion, final: str) -> Verdict:
         """Returns the verdict in the engine's output, `grader_error` if there is none."""

@@ -23,12 +23,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
+from r1_pipeline.data.templates import up_to
 from r1_pipeline.engines import OpenAi
 from r1_pipeline.errors import EngineError, UnreachableError
 from r1_pipeline.generation.engine import Progress
-from r1_pipeline.generation.tokens import load_tokenizer
+from r1_pipeline.generation.stopping import up_to_stop
+from r1_pipeline.generation.tokens import asked_prompts, load_tokenizer
 from r1_pipeline.recipe import fingerprint
 from r1_pipeline.records import Completion, FinishReason, Request, Sampling
+from r1_pipeline.rewards.format_check import whole_reply
 from r1_pipeline.settings.engines import OpenAiSettings
 
 if TYPE_CHECKING:
@@ -128,14 +131,16 @@ class OpenAiEngine:
             answer = self._send(client, url, body)
             self._cache.put(key, answer)
             self._count_cost(answer.usage)
-        return self._completion(request, answer.choices[0])
+        return self._completion(request, answer.choices[0], sampling.stop)
 
     def _path_and_body(self, request: Request, sampling: Sampling) -> tuple[str, dict[str, Any]]:
         """Returns the path and the body of a request."""
         body = {"model": self._model, "seed": request.seed, **sampling.model_dump()}
         if self._tokenizer is None:
             return "/chat/completions", {**body, "messages": [{"role": "user", "content": request.prompt}]}
-        prompt = self._tokenizer(request.prompt, return_token_type_ids=False)["input_ids"]
+        prompt = asked_prompts([request], self._tokenizer)[1][0]
+        if sampling.stop:
+            body["include_stop_str_in_output"] = True
         return "/completions", {**body, "prompt": prompt, "logprobs": 0, "return_token_ids": True}
 
     def _send(self, client: "httpx.Client", url: str, body: Mapping[str, Any]) -> Answer:
@@ -169,8 +174,9 @@ class OpenAiEngine:
             )
         )
 
-    def _completion(self, request: Request, choice: _Choice) -> Completion:
+    def _completion(self, request: Request, choice: _Choice, stops: Sequence[str]) -> Completion:
         ids: tuple[int, ...] = choice.token_ids or ()
+        finish, scores = choice.finish_reason, choice.logprobs.token_logprobs if choice.logprobs else None
         if self._tokenizer is None:
             text = choice.message.content if choice.message else ""
         elif choice.token_ids is None:
@@ -179,17 +185,20 @@ class OpenAiEngine:
                 "serve it with vLLM"
             )
         else:
-            ended = choice.finish_reason == "stop" and ids[-1:] == (self._tokenizer.eos_token_id,)
-            text = self._tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=True)
+            if stopped := up_to_stop(self._tokenizer, ids, stops):
+                ids, finish = tuple(stopped), "stop"
+            ended = finish == "stop" and ids[-1:] == (self._tokenizer.eos_token_id,)
+            text = up_to(self._tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=True), stops)
+            text = whole_reply(asked_prompts([request], self._tokenizer)[0][0], text)
         return Completion(
             problem_id=request.problem_id,
             sample_index=request.sample_index,
             seed=request.seed,
             text=text,
             token_ids=ids,
-            finish_reason=choice.finish_reason,
+            finish_reason=finish,
             engine=self.identity,
-            logprobs=choice.logprobs.token_logprobs if choice.logprobs else None,
+            logprobs=scores[: len(ids)] if scores else None,
         )
 
     def _count_cost(self, usage: _Usage) -> None:

@@ -155,7 +155,7 @@ def _sample(
         response,
         generator=record.model_digest,
         engine=row["engine"],
-        **record.sampling.model_dump(),
+        **record.sampling.model_dump(exclude={"stop"}),
         seed=row["seed"],
         sample_index=row["sample_index"],
         outcome=Outcome(row["outcome"]),

@@ -24,9 +24,10 @@ def open_rewriter(
     writer: Checkpoint | None, how: ByCheckpoint | ByServer, runtime: Runtime, home: Path, draft: Draft
 ) -> Iterator[Rewriter]:
     """Opens the rewriter that `how` names; `writer` is its checkpoint, if it is one. Raises like `open_engine`."""
+    template = writer.template if writer else None
 
     def complete(engine: Engine, requests: Sequence[Request]) -> list[Completion]:
-        return completions_of(complete_requests(engine, requests, how.sampling, draft))
+        return completions_of(complete_requests(engine, requests, how.sampling, template, draft))
 
     if isinstance(how, ByServer):
         engine = open_server(how.engine, how.model, runtime, home)

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from r1_pipeline.data.templates import TemplateName, render, reply, solution, split_reply, summarize
 from r1_pipeline.engines import AnyEngine, OpenAi, Transformers
-from r1_pipeline.generation.engine import request_hash, sample_seed
+from r1_pipeline.generation.engine import request_for, request_hash, sample_seed
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Completion, FinishReason, Problem, Record, Request, Sampling
 
@@ -121,17 +121,17 @@ class EngineRewriter:
         template: TemplateName | None,
         how: ByCheckpoint | ByServer,
         complete: Callable[[Sequence[Request]], Sequence[Completion]],
-        fits: Callable[[str], bool],
+        fits: Callable[[Request], bool],
     ) -> None:
         """Takes the writer's prompt form, None for a server with its own; `complete` samples, and `fits` tells if a
-        prompt fits."""
+        request fits."""
         self.writer = writer
         self._template, self._how, self._complete, self._fits = template, how, complete, fits
 
     def rewrite(self, accepted: Sequence[Accepted]) -> list[Rewrite]:
         """Returns one rewrite for each row, in order; raises `EngineError` if the writer cannot generate."""
         requests = [self._request(row) for row in accepted]
-        fits = [self._fits(request.prompt) for request in requests]
+        fits = [self._fits(request) for request in requests]
         replies = iter(self._complete([request for request, fit in zip(requests, fits, strict=True) if fit]))
         made = []
         for row, request, fit in zip(accepted, requests, fits, strict=True):
@@ -145,24 +145,25 @@ class EngineRewriter:
         return made
 
     def _request(self, row: Accepted) -> Request:
-        return Request(
-            problem_id=row.problem.id,
-            prompt=rewrite_prompt(self._template, row),
-            sample_index=row.sample_index,
-            seed=sample_seed(self._how.seed, row.problem.id, row.sample_index),
-        )
+        seed = sample_seed(self._how.seed, row.problem.id, row.sample_index)
+        return request_for(self._template, rewrite_message(self._template, row), row.problem.id, row.sample_index, seed)
 
 
 def rewrite_prompt(template: TemplateName | None, row: Accepted) -> str:
     """Returns the prompt about a row for a writer with this prompt form."""
+    message = rewrite_message(template, row)
+    return render(template, message) if template else message
+
+
+def rewrite_message(template: TemplateName | None, row: Accepted) -> str:
+    """Returns the instructions and the row, not rendered, for a writer with this prompt form."""
     shown = {
         "question": row.problem.question,
         "thoughts": row.reasoning,
         "ending": summarize(row.problem.domain, row.final),
     }
-    prompt = INSTRUCTIONS.format(form=solution(template or "chat", "the thoughts", "the solution"))
-    prompt += json.dumps(shown, ensure_ascii=False)
-    return render(template, prompt) if template else prompt
+    told = INSTRUCTIONS.format(form=solution(template or "chat", "the thoughts", "the solution"))
+    return told + json.dumps(shown, ensure_ascii=False)
 
 
 def read_rewrite(template: TemplateName | None, text: str, finish_reason: str) -> tuple[str | None, str | None]:

@@ -19,7 +19,7 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import ASKED, COMPLETIONS
 from r1_pipeline.artifacts.tables import read_table, write_table
 from r1_pipeline.data.subset import shuffled
-from r1_pipeline.data.templates import TemplateName, template_hash
+from r1_pipeline.data.templates import FORMS, StopRule, TemplateName, stops_in, template_hash
 from r1_pipeline.engines import AnyEngine, Transformers
 from r1_pipeline.generation.engine import SHARD, Engine, requests_for
 from r1_pipeline.generation.ray_engine import RayEngine
@@ -51,6 +51,13 @@ class SamplingRecipe(Recipe):
     """The engine that generates."""
     shard: Annotated[Shard | None, AddedField()] = None
     """The part of those problems that is sampled; None: all."""
+    stop: Annotated[StopRule, AddedField()] = ()
+    """The strings that end a reply, in addition to those of `sampling`; `form`: those of the model's prompt form."""
+
+    def sampling_in(self, template: TemplateName) -> Sampling:
+        """Returns the sampling of a model that is asked in this form, with all stop strings."""
+        stops = dict.fromkeys([*self.sampling.stop, *stops_in(template, self.stop)])
+        return self.sampling.model_copy(update={"stop": tuple(stops)})
 
 
 class SamplingSubject(Record):
@@ -90,7 +97,7 @@ def sample_and_store(
         **subject.model_dump(),
         template=template,
         template_hash=template_hash(template),
-        sampling=recipe.sampling,
+        sampling=recipe.sampling_in(template),
         samples=recipe.samples,
         seed=recipe.seed,
         engine=engine.identity,
@@ -123,15 +130,22 @@ def sample_completions(
     shard: int = SHARD,
 ) -> "pl.DataFrame":
     """Returns one row for each completion, problem by problem; the columns are the fields of `Completion`."""
-    return complete_requests(
-        engine, requests_for(problems, template, recipe.samples, recipe.seed), recipe.sampling, draft, shard
-    )
+    requests = requests_for(problems, template, recipe.samples, recipe.seed)
+    return complete_requests(engine, requests, recipe.sampling_in(template), template, draft, shard)
 
 
 def complete_requests(
-    engine: Engine, requests: Sequence[Request], sampling: Sampling, draft: Draft, shard: int = SHARD
+    engine: Engine,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    template: TemplateName | None,
+    draft: Draft,
+    shard: int = SHARD,
 ) -> "pl.DataFrame":
-    """Returns one row for each request, in order; requests that an interrupted run completed are not sent again."""
+    """Returns one row for each request, in order; requests that an interrupted run completed are not sent again.
+
+    A stop string stays in a text if it is a tag of the prompt form.
+    """
     import polars as pl
 
     shards = [requests[i : i + shard] for i in range(0, len(requests), shard)]
@@ -144,9 +158,8 @@ def complete_requests(
     missing = [index for index in range(len(shards)) if index not in frames]
     for at, completions in _complete_shards(engine, [shards[index] for index in missing], sampling):
         index = missing[at]
-        frames[index] = pl.DataFrame(
-            [completion.model_dump() for completion in completions], schema=completion_schema()
-        )
+        rows = [_kept(completion, template, sampling.stop).model_dump() for completion in completions]
+        frames[index] = pl.DataFrame(rows, schema=completion_schema())
         write_atomically(paths[index], partial(write_table, frame=frames[index]))
         draft.log(len(frames), len(shards), {**_progress(completions), **engine.usage()})
     return pl.concat([pl.DataFrame(schema=completion_schema()), *(frames[index] for index in range(len(shards)))])
@@ -161,6 +174,12 @@ def _complete_shards(
     else:
         for index, part in enumerate(shards):
             yield index, engine.generate(part, sampling)
+
+
+def _kept(said: Completion, template: TemplateName | None, stops: Sequence[str]) -> Completion:
+    """Returns a completion without a stop string that is no tag of its form."""
+    form = FORMS[template or "chat"]
+    return said.model_copy(update={"text": form.ended(said.text, stops)}) if stops else said
 
 
 def completion_schema() -> "dict[str, pl.DataType | type[pl.DataType]]":

@@ -1,7 +1,8 @@
 """This module has what a model needs to read text: its tokenizer, its context size, the characters it knows.
 
-A control token that a text spells out (`</s>`, `<|im_end|>`) is text like any other: only the machine ends a reply. The
-tags of the templates are ordinary added tokens and keep their meaning everywhere.
+A control token that a text spells out (`</s>`, `<|im_end|>`) is text like any other: only the machine ends a reply. In
+the model's own chat template (`PromptForm.own`) control tokens are markup, and a question that spells one is refused.
+The tags of the templates are ordinary added tokens and keep their meaning everywhere.
 Not covered: the treatment of rows that do not fit (the verbs), the limit on unknown characters (`evaluation.gates`).
 """
 
@@ -13,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from r1_pipeline.data.ingest.rows import DroppedRow, Place
-from r1_pipeline.data.templates import TemplateName, render
+from r1_pipeline.data.templates import FORMS, THINK_OPEN, TemplateName, render
 from r1_pipeline.errors import RecipeError
-from r1_pipeline.records import Problem
+from r1_pipeline.records import Problem, Request
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 TOO_LONG = "too_long"
 """The drop reason of a row that exceeds a model's context."""
+MARKUP = "control_token"
+"""The drop reason of a row that spells a control token of the chat template that it would be put into."""
 ROWS = 1000
 """The number of texts that are tokenized at once."""
 CODE_POINTS = 0x110000
@@ -35,12 +38,7 @@ def load_tokenizer(directory: Path, **options: Any) -> "PreTrainedTokenizerBase"
     the same text, unless the saved class is generic. Raises `RecipeError` for a tokenizer that cannot distinguish a
     control token from its spelling.
     """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
-    saved = json.loads((directory / "tokenizer_config.json").read_text(encoding="utf-8")).get("tokenizer_class")
-    generic = saved in ("TokenizersBackend", "PreTrainedTokenizerFast")
-    kind = PreTrainedTokenizerFast if generic else AutoTokenizer
-    tokenizer = kind.from_pretrained(directory, split_special_tokens=True, **options)
+    tokenizer = saved_tokenizer(directory, split_special_tokens=True, **options)
     tokenizer.deprecation_warnings[_TOO_LONG_WARNING] = True  # the verbs measure rows and name them
     unknown = {tokenizer.unk_token_id} - {tokenizer.eos_token_id}
     for token, number in zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True):
@@ -50,6 +48,73 @@ def load_tokenizer(directory: Path, **options: Any) -> "PreTrainedTokenizerBase"
                 "end a reply; take a base whose vocabulary holds its control tokens apart from its words"
             )
     return tokenizer
+
+
+def saved_tokenizer(directory: Path, **options: Any) -> "PreTrainedTokenizerBase":
+    """The tokenizer as it was saved.
+
+    `AutoTokenizer` goes by the model's architecture instead and rebuilds one of its own for Qwen2, with other ids for
+    the same text, unless the saved class says so.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    config = directory / "tokenizer_config.json"
+    saved = json.loads(config.read_text(encoding="utf-8")).get("tokenizer_class") if config.exists() else None
+    generic = saved in ("TokenizersBackend", "PreTrainedTokenizerFast")
+    return (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(directory, **options)
+
+
+def prompt_in(template: TemplateName, question: str, tokenizer: "PreTrainedTokenizerBase") -> str:
+    """Returns the complete prompt for `question` in this form, for a model with this tokenizer; raises like `own_prompt`."""
+    form, said = FORMS[template], render(template, question)
+    return own_prompt(said, tokenizer, opened=form.opened) if form.own else said
+
+
+def own_prompt(message: str, tokenizer: "PreTrainedTokenizerBase", *, opened: bool) -> str:
+    """Returns a user's message in the model's own chat template, up to the reply, which may begin within `<think>`.
+
+    A first control token that the tokenizer puts before every text is left to it. Raises `RecipeError` for a model
+    without a chat template, and for a message that spells a control token.
+    """
+    if not tokenizer.chat_template:
+        raise RecipeError(
+            f"the model in {tokenizer.name_or_path} has no chat template of its own; take a prompt form that brings "
+            "its dialogue (zero, chat, boxed), or a model that has one"
+        )
+    if spelled := control_token(message, tokenizer):
+        raise RecipeError(f"the message spells the control token {spelled!r} of the model's chat template; drop it")
+    asked = [{"role": "user", "content": message}]
+    prompt = str(tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True))
+    first = tokenizer("")["input_ids"][:1]
+    if first and first[0] == tokenizer.bos_token_id:
+        prompt = prompt.removeprefix(tokenizer.bos_token)
+    return prompt + THINK_OPEN if opened and not prompt.rstrip().endswith(THINK_OPEN) else prompt
+
+
+def control_token(text: str, tokenizer: "PreTrainedTokenizerBase") -> str | None:
+    """Returns the control token that a text spells out, or None."""
+    return next((token for token in tokenizer.all_special_tokens if token in text), None)
+
+
+def encode(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str], *, own: bool) -> list[list[int]]:
+    """Returns the token ids of rendered prompts; `own`: their control tokens are markup of the model's own chat template."""
+    found = tokenizer(list(prompts), return_token_type_ids=False, split_special_tokens=not own)["input_ids"]
+    return [list(ids) for ids in found]
+
+
+def asked_prompts(
+    requests: Sequence[Request], tokenizer: "PreTrainedTokenizerBase"
+) -> tuple[list[str], list[list[int]]]:
+    """Returns the prompts as a model with this tokenizer reads them, and their token ids; raises like `own_prompt`."""
+    texts = [own_prompt(each.prompt, tokenizer, opened=each.opened) if each.own else each.prompt for each in requests]
+    ids: list[list[int]] = [[]] * len(requests)
+    for own in (False, True):
+        rows = [row for row, each in enumerate(requests) if each.own == own]
+        for row, found in zip(
+            rows, encode(tokenizer, [texts[row] for row in rows], own=own) if rows else (), strict=True
+        ):
+            ids[row] = found
+    return texts, ids
 
 
 def context_of(model: Path) -> int:
@@ -62,14 +127,28 @@ def context_of(model: Path) -> int:
 def fitting_problems(
     problems: Sequence[Problem], model: Path, template: TemplateName, reply_tokens: int
 ) -> tuple[list[Problem], list[DroppedRow]]:
-    """Returns the problems that leave room for the longest reply in the model's context, and the others, each in
-    order."""
-    tokenizer, context = load_tokenizer(model), context_of(model)
+    """Returns the problems that leave room for the longest reply in the model's context, and the others, each in order.
+
+    Raises `RecipeError` if the model lacks the form, or has no room for any question in it.
+    """
+    tokenizer, context, own = load_tokenizer(model), context_of(model), FORMS[template].own
+    least = len(encode(tokenizer, [prompt_in(template, "?", tokenizer)], own=own)[0])
+    if least + reply_tokens > context:
+        raise RecipeError(
+            f"the prompt form {template!r} takes {least} tokens around any question and the reply up to "
+            f"{reply_tokens}, the context of {model} is {context}; take a shorter form, a shorter reply or another base"
+        )
     kept: list[Problem] = []
     dropped: list[DroppedRow] = []
     for start in range(0, len(problems), ROWS):
-        batch = problems[start : start + ROWS]
-        prompts = tokenizer([render(template, problem.question) for problem in batch])["input_ids"]
+        batch = []
+        for problem in problems[start : start + ROWS]:
+            if own and (spelled := control_token(render(template, problem.question), tokenizer)):
+                detail = f"the question spells {spelled!r}, a control token of the model's chat template"
+                dropped.append(Place.of(problem.source).drop(MARKUP, detail))
+            else:
+                batch.append(problem)
+        prompts = encode(tokenizer, [prompt_in(template, each.question, tokenizer) for each in batch], own=own)
         for problem, prompt in zip(batch, prompts, strict=True):
             if len(prompt) + reply_tokens <= context:
                 kept.append(problem)
@@ -81,10 +160,17 @@ def fitting_problems(
     return kept, dropped
 
 
-def room_for(model: Path, reply_tokens: int) -> Callable[[str], bool]:
-    """Returns a function that tells if a rendered prompt leaves room for the longest reply in the model's context."""
+def room_for(model: Path, reply_tokens: int) -> Callable[[Request], bool]:
+    """Returns a function that tells if a request leaves room for the longest reply in the model's context, and spells
+    no control token where those are markup."""
     tokenizer, context = load_tokenizer(model), context_of(model)
-    return lambda prompt: len(tokenizer(prompt)["input_ids"]) + reply_tokens <= context
+
+    def fits(request: Request) -> bool:
+        if request.own and control_token(request.prompt, tokenizer):
+            return False
+        return len(asked_prompts([request], tokenizer)[1][0]) + reply_tokens <= context
+
+    return fits
 
 
 def tokenize_with(model: Path) -> Callable[[str], list[int]]:

@@ -17,12 +17,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from r1_pipeline.data.templates import up_to
 from r1_pipeline.engines import Vllm
 from r1_pipeline.errors import EngineError
 from r1_pipeline.generation.engine import Progress, check_room
-from r1_pipeline.generation.tokens import load_tokenizer
+from r1_pipeline.generation.stopping import up_to_stop
+from r1_pipeline.generation.tokens import asked_prompts, load_tokenizer
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Request, Sampling
+from r1_pipeline.rewards.format_check import whole_reply
 from r1_pipeline.settings.engines import VllmSettings
 
 if TYPE_CHECKING:
@@ -63,7 +66,6 @@ class VllmEngine:
                 )
             self._llm = LLM(
                 model=str(servable(directory, Path(folder))),
-                skip_tokenizer_init=True,
                 **arguments(spec, settings, runtime),
             )
         self._tokenizer = load_tokenizer(directory)
@@ -86,7 +88,7 @@ class VllmEngine:
 
         if not requests:
             return []
-        prompts = self._tokenizer([r.prompt for r in requests], return_token_type_ids=False)["input_ids"]
+        asked, prompts = asked_prompts(requests, self._tokenizer)
         check_room(requests, prompts, sampling, self._llm.model_config.max_model_len)
         outputs = self._llm.generate(
             [TokensPrompt(prompt_token_ids=ids) for ids in prompts],
@@ -95,20 +97,26 @@ class VllmEngine:
         )
         if progress:
             progress(len(outputs), len(requests))
-        texts = self._tokenizer.batch_decode([_body(output) for output in outputs], skip_special_tokens=True)
-        return [
-            Completion(
-                problem_id=request.problem_id,
-                sample_index=request.sample_index,
-                seed=request.seed,
-                text=text,
-                token_ids=tuple(output.outputs[0].token_ids),
-                logprobs=tuple(output.outputs[0].logprobs.logprobs),
-                finish_reason=output.outputs[0].finish_reason,
-                engine=self.identity,
-            )
-            for request, output, text in zip(requests, outputs, texts, strict=True)
-        ]
+        rows = zip(requests, asked, outputs, strict=True)
+        return [self._completion(request, prompt, output, sampling.stop) for request, prompt, output in rows]
+
+    def _completion(self, request: Request, prompt: str, output: "RequestOutput", stops: Sequence[str]) -> Completion:
+        said = output.outputs[0]
+        ids, finish = list(said.token_ids), said.finish_reason
+        if stopped := up_to_stop(self._tokenizer, ids, stops):
+            ids, finish = list(stopped), "stop"
+        closed = finish == "stop" and ids[-1:] == [self._tokenizer.eos_token_id]
+        text = up_to(self._tokenizer.decode(ids[:-1] if closed else ids, skip_special_tokens=True), stops)
+        return Completion(
+            problem_id=request.problem_id,
+            sample_index=request.sample_index,
+            seed=request.seed,
+            text=whole_reply(prompt, text),
+            token_ids=tuple(ids),
+            logprobs=tuple(said.logprobs.logprobs[: len(ids)]),
+            finish_reason=finish,
+            engine=self.identity,
+        )
 
     def _params(self, request: Request, sampling: Sampling) -> "SamplingParams":
         from vllm import SamplingParams
@@ -120,17 +128,13 @@ class VllmEngine:
             max_tokens=sampling.max_tokens,
             seed=request.seed,
             stop_token_ids=[self._tokenizer.eos_token_id],
-            detokenize=False,
+            stop=list(sampling.stop),
+            include_stop_str_in_output=True,
+            detokenize=bool(sampling.stop),  # vLLM looks for stop strings in text
             logprobs=0,
             flat_logprobs=True,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-
-
-def _body(output: "RequestOutput") -> list[int]:
-    """Returns the token ids without the end-of-sequence token."""
-    reply = output.outputs[0]
-    return list(reply.token_ids[:-1] if reply.finish_reason == "stop" else reply.token_ids)
 
 
 def arguments(spec: Vllm, settings: VllmSettings, runtime: Runtime) -> dict[str, Any]:

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.data.templates import TemplateName, render
+from r1_pipeline.data.templates import FORMS, StopRule, TemplateName, stops_in
 from r1_pipeline.engines import AnyRollouts, Transformers, VllmRollouts
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.decoding import decode
-from r1_pipeline.generation.tokens import load_tokenizer
+from r1_pipeline.generation.tokens import load_tokenizer, prompt_in
 from r1_pipeline.recipe import AddedField, Precision, Recipe, Runtime
 from r1_pipeline.records import Completion, Problem
-from r1_pipeline.rewards.format_check import empty_think, whole_reply
+from r1_pipeline.rewards.format_check import empty_think
 from r1_pipeline.rewards.rubric import Log, Part, PartFn
 from r1_pipeline.training.callbacks import METRICS, Guards
 from r1_pipeline.training.experts import copy_biases
@@ -29,6 +29,7 @@ from r1_pipeline.training.precision import with_precision
 from r1_pipeline.training.rollouts import agreement_callback, rollout_arguments, rollout_settings
 from r1_pipeline.training.run_trainer import UNCHANGED, changed, common_arguments, publish, run_trainer
 from r1_pipeline.training.sharding import load_second, save_second
+from r1_pipeline.training.stops import Judged, stopping, stopping_generate
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -85,6 +86,8 @@ class GrpoRecipe(Recipe):
     """The precision of the matrix products; not published for this stage."""
     rollouts: Annotated[AnyRollouts, AddedField()] = Transformers()
     """The engine of the rollouts: the trainer's own model, or vLLM with importance sampling."""
+    stop: Annotated[StopRule, AddedField()] = ()
+    """The strings that end a completion without truncation [not published]; `form`: those of the prompt form."""
     expert_bias_rate: Annotated[float, AddedField()] = 0.0
     """The step size of routers' biases towards even expert load [not published]; 0 changes none
     (`training.experts`)."""
@@ -153,24 +156,27 @@ def train_grpo(
     if len(problems) != recipe.problems:
         raise RecipeError(f"{len(problems)} problems were given, {recipe.steps} steps need {recipe.problems}")
     adapters = adapter_arguments(recipe.lora, policy, "CAUSAL_LM", runtime)
-    arguments = _arguments(recipe, runtime, draft, [weights[name] for name in parts])
+    stops = stops_in(template, recipe.stop)
+    arguments = _arguments(recipe, runtime, draft, [weights[name] for name in parts], stops)
     tokenizer = load_tokenizer(policy)
+    prompts = [prompt_in(template, problem.question, tokenizer) for problem in problems]
+    tokenizer.split_special_tokens = not FORMS[template].own
     model = AutoModelForCausalLM.from_pretrained(policy, dtype=torch.float32, use_safetensors=True)
     model = with_precision(model, recipe.precision, runtime.device)
     ends = model.generation_config.eos_token_id
-    stops = frozenset([tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])])
-    trainer = trainer_class(recipe.objective)(
+    judged = Judged(template, stops, frozenset([tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])]))
+    trainer = stopping(trainer_class(recipe.objective), tokenizer, stops)(
         model=model,
-        reward_funcs=[_reward_function(name, part, problems, recipe, stops) for name, part in parts.items()],
+        reward_funcs=[_reward_function(name, part, problems, recipe, judged) for name, part in parts.items()],
         args=arguments,
-        train_dataset=Dataset.from_dict(
-            {"prompt": [render(template, p.question) for p in problems], "row": list(range(len(problems)))}
-        ),
+        train_dataset=Dataset.from_dict({"prompt": prompts, "row": list(range(len(problems)))}),
         processing_class=tokenizer,
         **adapters,
     )
     if isinstance(recipe.rollouts, Transformers) and runtime.launcher.keeps == "ddp":
         model.generate = partial(model.generate, custom_generate=decode)
+    if isinstance(recipe.rollouts, Transformers) and stops:
+        model.generate = stopping_generate(model.generate, tokenizer, stops)
     if (place := rollout_settings(recipe.rollouts, runtime)) is not None:
         trainer.add_callback(agreement_callback(place.max_mismatch))
     if recipe.reference_sync_steps is not None:
@@ -183,7 +189,7 @@ def train_grpo(
         draft.note(f"{UNCHANGED}: in every group all replies were rewarded alike, or the learning rate is too low")
 
 
-def _arguments(recipe: GrpoRecipe, runtime: Runtime, draft: Draft, weights: list[float]) -> Any:
+def _arguments(recipe: GrpoRecipe, runtime: Runtime, draft: Draft, weights: list[float], stops: Sequence[str]) -> Any:
     from trl import GRPOConfig
 
     batch = recipe.prompts_per_step * recipe.group_size
@@ -211,12 +217,12 @@ def _arguments(recipe: GrpoRecipe, runtime: Runtime, draft: Draft, weights: list
         temperature=recipe.temperature,
         top_p=recipe.top_p,
         max_completion_length=recipe.max_completion_tokens,
-        **rollout_arguments(recipe.rollouts, runtime),
+        **rollout_arguments(recipe.rollouts, runtime, stops),
     )
 
 
 def _reward_function(
-    name: str, part: PartFn, problems: Sequence[Problem], recipe: GrpoRecipe, stops: frozenset[int]
+    name: str, part: PartFn, problems: Sequence[Problem], recipe: GrpoRecipe, judged: Judged
 ) -> Callable[..., list[float | None]]:
     """Returns the function that TRL calls for one part; it makes records of the columns and passes a score of None
     through."""
@@ -235,9 +241,9 @@ def _reward_function(
                 problem_id=problem.id,
                 sample_index=index % recipe.group_size,
                 seed=recipe.seed,
-                text=whole_reply(prompt, text),
+                text=judged.text(prompt, text),
                 token_ids=tuple(ids),
-                finish_reason="stop" if ids[-1] in stops else "length",
+                finish_reason=judged.finish(text, ids),
                 engine="trl",
             )
             for index, (problem, prompt, text, ids) in enumerate(

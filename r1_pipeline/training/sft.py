@@ -12,13 +12,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
+from pydantic import field_validator
+
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Corpus
 from r1_pipeline.data.curation import record_dropped
 from r1_pipeline.data.ingest.rows import DroppedRow, Place
-from r1_pipeline.data.templates import render
+from r1_pipeline.data.templates import FORMS, THINK_OPEN, TemplateName, render
 from r1_pipeline.errors import RecipeError
-from r1_pipeline.generation.tokens import TOO_LONG, context_of, load_tokenizer
+from r1_pipeline.generation.tokens import (
+    MARKUP,
+    TOO_LONG,
+    context_of,
+    control_token,
+    encode,
+    load_tokenizer,
+    own_prompt,
+)
 from r1_pipeline.recipe import AddedField, Precision, Recipe, Runtime
 from r1_pipeline.training.lora import Lora, adapter_arguments, require_trainable
 from r1_pipeline.training.packing import IGNORED
@@ -62,8 +72,18 @@ class SftRecipe(Recipe):
     lora: Annotated[Lora | None, AddedField()] = None
     """The adapters that are trained instead of the weights and merged in the end; None trains all weights."""
 
+    template: Annotated[TemplateName, AddedField()] = "chat"
+    """The prompt form of the rows, in which the model is then asked; its replies are those of `chat`."""
+
     def model_post_init(self, _: Any) -> None:
         require_trainable(self, self.expert_bias_rate)
+
+    @field_validator("template")
+    @classmethod
+    def _replies_are_those_of_chat(cls, template: str) -> str:
+        if FORMS[template].tags != FORMS["chat"].tags:
+            raise ValueError(f"replies of a corpus have the form of chat, those of {template!r} another; take own_chat")
+        return template
 
     def steps(self, rows: int) -> int:
         """Returns the total number of optimizer steps."""
@@ -78,17 +98,17 @@ class Row(NamedTuple):
     """A demonstration: a prompt and a response."""
 
     prompt: str
-    """The rendered prompt."""
+    """The rendered prompt, or the message for the model's own chat template."""
     response: str
     """The rendered response, without the end token."""
     source: str
     """The source of its problem (`Problem.source`)."""
 
 
-def chat_rows(corpus: Corpus) -> Iterator[list[Row]]:
-    """Yields the corpus as demonstrations, one list for each row group."""
+def corpus_rows(corpus: Corpus, template: TemplateName) -> Iterator[list[Row]]:
+    """Yields the corpus as demonstrations in this form, one list for each row group."""
     for frame in corpus.batches(("question", "response", "source")):
-        yield [Row(render("chat", question), response, source) for question, response, source in frame.iter_rows()]
+        yield [Row(render(template, question), response, source) for question, response, source in frame.iter_rows()]
 
 
 def train_sft(
@@ -105,7 +125,7 @@ def train_sft(
     require_trainable(recipe, recipe.expert_bias_rate)  # again: `model_copy` does not
     adapters = adapter_arguments(recipe.lora, base, "CAUSAL_LM", runtime)
     tokenizer = load_tokenizer(base)
-    examples, dropped = _examples(tokenizer, batches, min(recipe.max_tokens, context_of(base)), draft)
+    examples, dropped = _examples(tokenizer, batches, recipe.template, min(recipe.max_tokens, context_of(base)), draft)
     drops = record_dropped(draft, dropped)
     if not len(examples):
         raise RecipeError(f"no row is left to finetune on ({dict(drops)}); raise max_tokens or shorten the rows")
@@ -142,7 +162,11 @@ def train_sft(
 
 
 def _examples(
-    tokenizer: "PreTrainedTokenizerBase", batches: Iterable[Sequence[Row]], limit: int, draft: Draft
+    tokenizer: "PreTrainedTokenizerBase",
+    batches: Iterable[Sequence[Row]],
+    template: TemplateName,
+    limit: int,
+    draft: Draft,
 ) -> "tuple[Dataset, list[DroppedRow]]":
     """Returns tokens and labels of the rows within `limit`, in a file of this process in the scratch folder, and the
     other rows."""
@@ -156,11 +180,13 @@ def _examples(
         tempfile.NamedTemporaryFile(dir=draft.scratch, prefix="tokens-", suffix=".arrow", delete=False) as file,
         pa.ipc.new_stream(file, schema) as stream,
     ):
-        for rows in batches:
+        own = FORMS[template].own
+        for batch in batches:
+            rows, spelled = _in_form(batch, template, tokenizer)
+            dropped += spelled
             pairs = []
-            for row, pair in zip(
-                rows, encode_rows(tokenizer, [(row.prompt, row.response) for row in rows]), strict=True
-            ):
+            said = encode_rows(tokenizer, [(row.prompt, row.response) for row in rows], own=own)
+            for row, pair in zip(rows, said, strict=True):
                 if fault := too_long(row.source, limit, pair):
                     dropped.append(fault)
                 else:
@@ -171,9 +197,30 @@ def _examples(
     return Dataset.from_file(file.name), dropped
 
 
-def encode_rows(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[tuple[str, str]]) -> list[Pair]:
-    """Returns the tokens of each (prompt, response); the response ends with the only end token of the pair."""
-    prompts = tokenizer([prompt for prompt, _ in rows])["input_ids"]
+def _in_form(
+    rows: Sequence[Row], template: TemplateName, tokenizer: "PreTrainedTokenizerBase"
+) -> tuple[list[Row], list[DroppedRow]]:
+    """Returns the rows as the model reads them in this form, and those that its chat template cannot hold."""
+    form, kept, dropped = FORMS[template], [], []
+    for row in rows:
+        if form.own and (spelled := control_token(row.prompt, tokenizer)):
+            detail = f"the question spells {spelled!r}, a control token of the model's chat template"
+            dropped.append(Place.of(row.source).drop(MARKUP, detail))
+            continue
+        prompt = own_prompt(row.prompt, tokenizer, opened=form.opened) if form.own else row.prompt
+        begun = prompt.rstrip().endswith(THINK_OPEN)
+        kept.append(row._replace(prompt=prompt, response=row.response.removeprefix(THINK_OPEN if begun else "")))
+    return kept, dropped
+
+
+def encode_rows(
+    tokenizer: "PreTrainedTokenizerBase", rows: Sequence[tuple[str, str]], *, own: bool = False
+) -> list[Pair]:
+    """Returns the tokens of each (prompt, response); the response ends with the only end token of the pair, unless the
+    prompt is in the model's own chat template."""
+    if not rows:
+        return []
+    prompts = encode(tokenizer, [prompt for prompt, _ in rows], own=own)
     responses = tokenizer([response for _, response in rows], add_special_tokens=False)["input_ids"]
     return [(p, [*r, tokenizer.eos_token_id]) for p, r in zip(prompts, responses, strict=True)]
 

@@ -30,7 +30,7 @@ def pretrain(context: BuildContext, recipe: BaseRecipe) -> Build[Checkpoint]:
     def make(draft: Draft) -> BuildResult:
         if isinstance(recipe, ImportRecipe):
             import_base(recipe, context.runtime, draft)
-            return model_statistics(draft, "zero")
+            return model_statistics(draft, recipe.template)
         train_base(recipe, context.runtime, draft)
         facts = model_statistics(draft, "zero")
         return replace(facts, statistics={**facts.statistics, "sources": text_sources(recipe.web)})

@@ -14,7 +14,7 @@ from r1_pipeline.artifacts.kinds import (
 )
 from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.data.curation import record_dropped
-from r1_pipeline.data.templates import template_hash
+from r1_pipeline.data.templates import form_identity, template_hash
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation import runner
 from r1_pipeline.evaluation.preferences import write_preference_scores
@@ -58,7 +58,8 @@ def ask(context: BuildContext, model: Checkpoint, problems: ProblemSet, recipe: 
             {"rows": said.height, "tokens": {"generated": int(said["token_ids"].list.len().sum())}}, drops
         )
 
-    tool_versions = {"engine": engine_identity(recipe.engine), "template": template_hash(template)}
+    form = form_identity(template, recipe.stop)
+    tool_versions = {"engine": engine_identity(recipe.engine), "template": template_hash(template), **form}
     return Build(Completions, recipe, {"model": model, "problems": problems}, make, tool_versions)
 
 

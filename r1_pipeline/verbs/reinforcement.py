@@ -14,7 +14,7 @@ from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.data.curation import record_dropped
 from r1_pipeline.data.prompt_schedule import PromptSchedule, order_prompts
-from r1_pipeline.data.templates import TemplateName
+from r1_pipeline.data.templates import TemplateName, form_identity
 from r1_pipeline.generation.tokens import fitting_problems
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, PreferenceKind
@@ -102,5 +102,6 @@ def reinforce(
     consistency = language_identity() if "language" in recipe.rubric.weights else {}
     judged = {*REASONING_DOMAINS, *(name for name in problems.by_domain if DOMAINS[name].reasoning)}
     judges, drawn = grader_identity(judged, problems), rollout_identity(recipe.grpo.rollouts)
-    tool_versions = {**judges, **consistency, **drawn, **objective_identity(recipe.grpo.objective)}
+    form = form_identity(recipe.template, recipe.grpo.stop)
+    tool_versions = {**judges, **consistency, **drawn, **objective_identity(recipe.grpo.objective), **form}
     return Build(Checkpoint, recipe, inputs, make, tool_versions)

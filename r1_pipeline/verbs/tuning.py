@@ -26,7 +26,7 @@ from r1_pipeline.training.reward_model import (
     pairwise_margins,
     train_reward_model,
 )
-from r1_pipeline.training.sft import SftRecipe, chat_rows, train_sft
+from r1_pipeline.training.sft import SftRecipe, corpus_rows, train_sft
 from r1_pipeline.verbs.versions import verb
 
 
@@ -85,7 +85,7 @@ def fit_preference(
 
 def _finetuned(context: BuildContext, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:
     def make(draft: Draft) -> BuildResult:
-        drops = train_sft(base.path, chat_rows(corpus), recipe, context.runtime, draft)
-        return replace(model_statistics(draft, "chat", lora=recipe.lora), drops=drops)
+        drops = train_sft(base.path, corpus_rows(corpus, recipe.template), recipe, context.runtime, draft)
+        return replace(model_statistics(draft, recipe.template, lora=recipe.lora), drops=drops)
 
     return Build(Checkpoint, recipe, {"base": base, "corpus": corpus}, make)
