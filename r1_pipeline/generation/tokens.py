@@ -65,7 +65,7 @@ def saved_tokenizer(directory: Path, **options: Any) -> "PreTrainedTokenizerBase
 
 
 def prompt_in(template: TemplateName, question: str, tokenizer: "PreTrainedTokenizerBase") -> str:
-    """Returns the complete prompt for `question` in this form, for a model with this tokenizer; raises like `own_prompt`."""
+    """Returns the prompt for `question` in this form, for a model with this tokenizer; raises like `own_prompt`."""
     form, said = FORMS[template], render(template, question)
     return own_prompt(said, tokenizer, opened=form.opened) if form.own else said
 
@@ -97,7 +97,7 @@ def control_token(text: str, tokenizer: "PreTrainedTokenizerBase") -> str | None
 
 
 def encode(tokenizer: "PreTrainedTokenizerBase", prompts: Sequence[str], *, own: bool) -> list[list[int]]:
-    """Returns the token ids of rendered prompts; `own`: their control tokens are markup of the model's own chat template."""
+    """Returns the token ids of rendered prompts; `own`: control tokens are markup of the model's chat template."""
     found = tokenizer(list(prompts), return_token_type_ids=False, split_special_tokens=not own)["input_ids"]
     return [list(ids) for ids in found]
 
