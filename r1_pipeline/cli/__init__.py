@@ -17,7 +17,7 @@ INTERRUPTED = 130
 EXTRAS = {
     **dict.fromkeys(("dagster", "dagster_pipes", "dagster_webserver", "mlflow", "openlineage", "psutil"), "dagster"),
     **dict.fromkeys(("accelerate", "datasets", "matplotlib", "reasoning_gym", "safetensors", "tokenizers"), "train"),
-    **dict.fromkeys(("torch", "transformers", "trl"), "train"),
+    **dict.fromkeys(("peft", "torch", "transformers", "trl"), "train"),
     **dict.fromkeys(("sqlalchemy", "starlette", "uvicorn"), "dagster"),
     "dagster_postgres": "postgres",
     "deepspeed": "deepspeed",
