@@ -107,7 +107,7 @@ def marks(name: str) -> tuple[Mark, ...]:
 
 
 def liked(score: float) -> tuple[Mark, ...]:
-    """50 general prompts, half of them liked a little more than the other half."""
+    """Returns the marks of 50 general prompts, half of them with slightly higher scores than the other half."""
     shares = (score - 0.05, score + 0.05)
     return tuple(
         Mark(group="helpful", problem_id=str(i), fact=str(i), score=shares[i % 2] + 0.01 * (i % 3)) for i in range(50)
@@ -115,7 +115,7 @@ def liked(score: float) -> tuple[Mark, ...]:
 
 
 def depths(shallow: float, deep: float, corrected: float) -> tuple[Depth, ...]:
-    """Sums of one and of three calculations; only the deeper ones have slips to correct."""
+    """Returns the depths of sums of one and of three calculations; only the deeper ones have corrected slips."""
     return (
         Depth(steps=1, replies=100, right=0.9, mean_tokens=shallow, reflective=0.1, corrected=0.0),
         Depth(steps=3, replies=300, right=0.5, mean_tokens=deep, reflective=0.2 + corrected, corrected=corrected),
@@ -144,7 +144,7 @@ def training(steps: int, language: tuple[float, float]) -> tuple[dict[str, float
 
 
 def reward_model(accuracy: float, pairs: int) -> RewardModelScore:
-    """A reward model that is a little too sure."""
+    """Returns the score of a reward model that is slightly overconfident."""
     half = pairs // 2
     groups = (
         Confidence(predicted=0.7, observed=2 * accuracy - 1.0, pairs=half),

@@ -56,7 +56,7 @@ CONFIG = {
     "vocab_size": 10,
     "tie_word_embeddings": True,
 }
-"""What every model of the home says it is."""
+"""The configuration of every model of the home."""
 
 
 class Named(Recipe):
@@ -72,7 +72,7 @@ class InRun(Observer):
 
 
 def write_tokenizer(folder: Path, name: str) -> None:
-    """One that spells everything in bytes; each of its files says its name."""
+    """Returns a tokenizer that encodes everything in bytes; each of its files contains its name."""
     vocabulary = {letter: number for number, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     backend = Tokenizer(models.BPE(vocab=vocabulary | {name: len(vocabulary)}, merges=[]))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -123,7 +123,7 @@ def row(about: Problem, answer: str = "A", outcome: Outcome = Outcome.CORRECT) -
 
 
 class FakeRun:
-    """`artifacts` by name; `add` puts another one there, made in the pipeline run `run`."""
+    """A home whose `artifacts` have names; `add` stores one more, made in the pipeline run `run`."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -162,20 +162,20 @@ class FakeRun:
         run: str = RUN,
         problems: list[Problem] | None = None,
     ) -> None:
-        """What `model` says to these held-out problems, or to the first of `HELDOUT`."""
-        asked_of = problems or HELDOUT
-        recipe = ASK.model_copy(update={"problems": dict.fromkeys(ASK.problems, len(asked_of))}) if problems else ASK
+        """Stores the replies of `model` to these held-out problems, or to the first of `HELDOUT`."""
+        heldout = problems or HELDOUT
+        recipe = ASK.model_copy(update={"problems": dict.fromkeys(ASK.problems, len(heldout))}) if problems else ASK
         with Grader({"math": ChoiceVerifier(), "logic": ChoiceVerifier()}) as grader:
 
             def answer(draft: Draft) -> BuildResult:
                 subject = SamplingSubject(model=model, model_digest="m", problems_digest="p")
-                chosen = select_problems(asked_of, recipe, draft)
+                chosen = select_problems(heldout, recipe, draft)
                 said = sample_and_store(FakeEngine(says), chosen, template, recipe, subject, draft)
                 return BuildResult({"rows": said.height, "tokens": {"generated": 100}})
 
             def score(draft: Draft) -> BuildResult:
                 asked = SamplingRecord.model_validate(answers.asked())
-                grade(answers.completions(), asked, grader, asked_of, GradeRecipe(ks=(1,)), draft)
+                grade(answers.completions(), asked, grader, heldout, GradeRecipe(ks=(1,)), draft)
                 return BuildResult()
 
             answers = self.add(Completions, f"answers/{model}", answer, run="an earlier run")
@@ -196,7 +196,7 @@ class FakeRun:
         return self.add(ProblemSet, name, make, run="an earlier run")
 
     def preferences(self, scores: dict[str, tuple[float, ...]]) -> None:
-        """Model -> scores of its answers to two requests and to one or two harmful ones."""
+        """Stores the scores of each model's replies to two requests and to one or two harmful ones."""
         about = (("helpful", "greet 1"), ("helpful", "greet 2"), ("safety", "harm 1"), ("safety", "harm 2"))
         rows = [
             {"model": model, "kind": kind, "problem_id": fact, "fact": fact, "sample_index": 0, "score": value}
@@ -229,7 +229,7 @@ def says(reasoning: str, answer: str, template: TemplateName) -> Callable[[Reque
 
 
 def fake_run(home: Path, rows: list[Sample] | None = None) -> FakeRun:
-    """Base, R1-Zero, Dev3, R1 and what stands beside them; `rows` replace those of the corpus."""
+    """Makes base, R1-Zero, Dev3, R1 and the other artifacts of a report; `rows` replace those of the corpus."""
     run = FakeRun(home)
     run.problems("heldout_problems", HELDOUT)
     run.problems("reasoning_problems", TRAIN)

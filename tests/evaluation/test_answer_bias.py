@@ -1,4 +1,4 @@
-"""A corpus that always says D is found out, though every row of it is right."""
+"""A corpus that always answers D is detected, although every row of it is right."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A missed bar is seen: in the lines of the terminal, in the exit code, and in the table of several seeds."""
+"""A missed bar is visible in the lines of the terminal, in the exit code, and in the table of several seeds."""
 
 import importlib.util
 import json
@@ -19,7 +19,7 @@ HELD = report_inputs().model_copy(update={"gates": {"r1.no_regression_math": Gat
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands say in the environment which home they are for."""
+    """Commands set the home in the environment."""
     for name in ("R1_HOME", "R1_PROFILE", "R1_SEED", "R1_SOURCES", "R1_RECIPE"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
@@ -84,9 +84,9 @@ def seeds() -> ModuleType:
 
 
 def finished(folder: Path, seed: int, rate: float, commit: str = "a") -> None:
-    told = report_json(HELD.model_copy(update={"seed": seed}))
-    told["models"]["r1"]["by_domain"]["math"]["pass_at_1"] = rate
-    made = {"processor": "toy, 2 cores", "commit": commit, "report": told}
+    found = report_json(HELD.model_copy(update={"seed": seed}))
+    found["models"]["r1"]["by_domain"]["math"]["pass_at_1"] = rate
+    made = {"processor": "toy, 2 cores", "commit": commit, "report": found}
     (folder / f"seed-{seed}.json").write_text(json.dumps(made), encoding="utf-8")
 
 
@@ -96,9 +96,9 @@ def test_finished_seeds_are_not_repeated_and_their_figures_are_ranges(
     for seed, rate in enumerate((0.7, 0.9, 0.8)):
         finished(tmp_path, seed, rate)
     seeds.main([str(tmp_path), "--seeds", "3"])
-    told = capsys.readouterr().out
-    assert "| `r1` math pass@1 | 0.800 | 0.700 | 0.900 | 0.700 | 0.900 | 0.800 |" in told
-    assert "toy, 2 cores: 13 to 13 minutes of work a seed, 3 seeds" in told
+    found = capsys.readouterr().out
+    assert "| `r1` math pass@1 | 0.800 | 0.700 | 0.900 | 0.700 | 0.900 | 0.800 |" in found
+    assert "toy, 2 cores: 13 to 13 minutes of work a seed, 3 seeds" in found
 
 
 def test_seeds_of_two_versions_are_refused(seeds: ModuleType, tmp_path: Path) -> None:

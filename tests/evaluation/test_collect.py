@@ -1,4 +1,4 @@
-"""From a home to a report: what the values are, what counts as reused, and which gates are there."""
+"""Laws of collecting a report from a home: its values, the stages that count as reused, and its gates."""
 
 import json
 from dataclasses import replace

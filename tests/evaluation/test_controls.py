@@ -1,4 +1,4 @@
-"""An effect beside its control: differences are those worked by hand, and the verdict follows from the intervals."""
+"""Laws of controls: differences are those worked out by hand, and the verdict follows from the intervals."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from r1_pipeline.records import Domain
 
 @dataclass(frozen=True)
 class Report:
-    """An evaluation with these completions: (domain, problem, fact, score, language share, tokens)."""
+    """An evaluation with completions given as (domain, problem, fact, score, language share, tokens)."""
 
     rows: tuple[tuple[Any, ...], ...]
 
@@ -25,8 +25,8 @@ class Report:
         return pl.DataFrame(list(self.rows), schema=names, orient="row")
 
 
-def said(*tokens: int, domain: str = "math") -> Report:
-    """A reply a problem, each about a fact of its own."""
+def replies(*tokens: int, domain: str = "math") -> Report:
+    """Returns a report with one reply for each problem, each about a fact of its own."""
     return Report(tuple((domain, f"p{i}", f"f{i}", 1.0, 1.0, count) for i, count in enumerate(tokens)))
 
 
@@ -48,7 +48,7 @@ def found(control: Control, **reports: Report) -> Controlled:
 
 
 def test_tokens_are_compared_problem_by_problem_with_an_interval_over_facts() -> None:
-    got = found(control(), zero=said(10, 14), base=said(8, 8), zero_c=said(8, 9), base_c=said(8, 8))
+    got = found(control(), zero=replies(10, 14), base=replies(8, 8), zero_c=replies(8, 9), base_c=replies(8, 8))
     # Gaps 2 and 6: mean 4, variance of the mean 2/1 * (2² + 2²) / 2² = 4, half 1.96 * 2.
     assert got.difference.model_dump() == {
         "value": 4.0, "lo": pytest.approx(0.0801, abs=1e-4), "hi": pytest.approx(7.9199, abs=1e-4), "facts": 2
@@ -59,8 +59,8 @@ def test_tokens_are_compared_problem_by_problem_with_an_interval_over_facts() ->
 
 
 def test_two_samples_of_a_problem_are_its_mean_and_other_domains_do_not_count() -> None:
-    two = Report((*said(10, 14).rows, *said(14, 18).rows, *said(999, domain="code").rows))
-    got = found(control(), zero=two, base=said(8, 8), zero_c=said(8, 8), base_c=said(8, 8))
+    two = Report((*replies(10, 14).rows, *replies(14, 18).rows, *replies(999, domain="code").rows))
+    got = found(control(), zero=two, base=replies(8, 8), zero_c=replies(8, 8), base_c=replies(8, 8))
     assert (got.difference.value, got.difference.facts, got.controlled.value) == (6.0, 2, 0.0)
 
 
@@ -119,13 +119,13 @@ def controlled(effect: tuple[float, float], under: tuple[float, float], rises: b
 
 
 def test_every_partition_is_controlled_by_itself_and_what_was_not_evaluated_is_left_out() -> None:
-    reports = {name: said(3, 4) for name in ("zero/a", "zero/b", "base/a", "base/b", "zero_c/a", "base_c")}
+    reports = {name: replies(3, 4) for name in ("zero/a", "zero/b", "base/a", "base/b", "zero_c/a", "base_c")}
     found = measured([control()], reports, {name: name.partition("/")[0] for name in reports})  # type: ignore[arg-type]
     assert [(each.pair, each.under) for each in found] == [(("zero/a", "base/a"), ("zero_c/a", "base_c"))]
 
 
 def test_models_that_share_no_problem_are_named() -> None:
-    strangers = {"zero": said(3), "base": said(3, domain="code"), "zero_c": said(3), "base_c": said(3)}
+    strangers = {"zero": replies(3), "base": replies(3, domain="code"), "zero_c": replies(3), "base_c": replies(3)}
     with pytest.raises(
         ArtifactError, match=r"^zero and base share no problem of math; evaluate both on the same problems$"
     ):

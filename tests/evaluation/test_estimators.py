@@ -1,4 +1,4 @@
-"""Estimators: every value is worked out by hand, or against all draws there are."""
+"""Laws of the estimators: every value is worked out by hand, or compared with all possible draws."""
 
 import itertools
 import math
@@ -18,7 +18,7 @@ from r1_pipeline.evaluation.estimators import (
 
 
 def tallies(*pairs: tuple[int, int], languages: int = 1) -> list[Tally]:
-    """One problem a pair; `languages` neighbours are about one fact."""
+    """Returns one problem for each pair; `languages` consecutive problems are about one fact."""
     return [Tally(judged=n, correct=c, fact=str(i // languages)) for i, (n, c) in enumerate(pairs)]
 
 
@@ -120,7 +120,7 @@ def test_all_right_counts_facts() -> None:
 
 
 def gaps(*values: float, languages: int = 1) -> list[Gap]:
-    """One problem a value; `languages` neighbours are about one fact."""
+    """Returns one problem for each value; `languages` consecutive problems are about one fact."""
     return [Gap(fact=str(i // languages), gap=value) for i, value in enumerate(values)]
 
 
@@ -158,7 +158,7 @@ def test_few_facts_that_agree_prove_nothing_and_one_fact_alone_says_nothing() ->
 
 
 def test_a_difference_on_the_same_problems_is_surer_than_two_intervals_apart() -> None:
-    """55 of 100 facts right before, the same and 12 more after: paired, the gain is sure; the two intervals overlap."""
+    """The gain from 55 to 67 of 100 facts, the same 55 among them, is significant if paired; the intervals overlap."""
     before, after = tallies(*[(1, 1)] * 55, *[(1, 0)] * 45), tallies(*[(1, 1)] * 67, *[(1, 0)] * 33)
     assert interval([before]).hi > interval([after]).lo
     assert paired([gaps(*[0] * 55, *[1] * 12, *[0] * 33)]).lo > 0

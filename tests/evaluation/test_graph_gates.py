@@ -1,4 +1,4 @@
-"""No gate of the graph is there for show: each says no to an artifact like the one that its documentation names."""
+"""Every gate of the graph can fail: each rejects an artifact like the one that its documentation names."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ from r1_pipeline.profiles import load_profile
 from r1_pipeline.records import Outcome, Problem
 
 MANY = [problem(f"h{domain}{i}", domain, "A") for domain in ("math", "logic") for i in range(30)]
-"""Held-out problems enough to be sure of a loss."""
+"""Enough held-out problems for a significant loss."""
 
 
 def no_better(run: FakeRun) -> None:
@@ -99,11 +99,11 @@ BAD: dict[str, tuple[str, Callable[[FakeRun], None]]] = {
     "licences_allowed": ("sft_corpus", forbidden),
     "recheck_agrees": ("sft_corpus", misjudged),
 }
-"""Check -> the artifact that it judges, and what makes that one bad."""
+"""The artifact of each check, and the function that makes it bad."""
 
 
 def run_with(home: Path, spoil: Callable[[FakeRun], None]) -> FakeRun:
-    """What `spoil` makes, and sound problems and models where it makes none."""
+    """Makes a run with the artifacts of `spoil`, and sound problems and models for the rest."""
     run = FakeRun(home)
     spoil(run)
     for name, problems in (("heldout_problems", HELDOUT), ("reasoning_problems", TRAIN), ("general_prompts", [])):

@@ -30,7 +30,7 @@ PROBLEMS = [problem("a", "1"), problem("b", "2"), problem("c", "3", kind="safety
 
 
 class Length:
-    """Likes a reply by a number that depends on what it was shown."""
+    """Scores a reply by a number that depends on its text."""
 
     def __init__(self, likes: dict[str, float]) -> None:
         self._likes = likes
@@ -74,7 +74,7 @@ def test_a_model_that_was_not_asked_general_prompts_is_an_error(tmp_path: Path) 
 
 
 def test_a_model_wins_where_its_replies_to_a_problem_are_liked_better_than_the_baselines(tmp_path: Path) -> None:
-    """By hand: r1 wins a, ties b (neither has a final part): 1.5 of 2. It loses c. Written: a alone."""
+    """The values are by hand: r1 wins a, ties b (neither has a final part): 1.5 of 2. It loses c. Written: a alone."""
     problems = [PROBLEMS[0].model_copy(update={"reply": "plain"}), *PROBLEMS[1:]]
     r1 = answers(a="<think>t</think>hi", b="<think>never closed", c="<think>t</think>sure")
     dev3 = answers(a="<think>t</think>hm", b="<think>never", c="<think>t</think>no")

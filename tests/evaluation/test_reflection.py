@@ -1,4 +1,4 @@
-"""Thought is counted by depth: how long, with how many reflective words, with how many slips found and corrected."""
+"""Laws of reflection by depth: the length of replies, their reflective words, and their corrected slips."""
 
 from typing import Any
 
@@ -33,8 +33,8 @@ def test_a_sum_is_as_deep_as_it_has_calculations() -> None:
 
 
 def test_an_estimate_that_is_called_wrong_and_kept_is_no_correction() -> None:
-    told = "maybe 7, check 3 + 5 = 8, then 8 - 1 = 7, no 7"
-    assert [each.corrected for each in depths(judged((DEEP, told, 20, "correct")), (DEEP,))] == [0.0]
+    text = "maybe 7, check 3 + 5 = 8, then 8 - 1 = 7, no 7"
+    assert [each.corrected for each in depths(judged((DEEP, text, 20, "correct")), (DEEP,))] == [0.0]
 
 
 def test_replies_are_counted_by_depth_and_a_wrong_answer_corrects_nothing() -> None:
@@ -67,8 +67,8 @@ def test_a_home_without_toy_sums_has_no_depths() -> None:
 )
 def test_a_reflective_word_is_a_whole_word(text: str, value: float) -> None:
     fields: dict[str, Any] = {"sample_index": 0, "seed": 0, "token_ids": (), "finish_reason": "stop", "engine": "none"}
-    said = Completion(problem_id=DEEP.id, text=text, **fields)
-    assert is_reflective(DEEP, said, "zero") == value
+    completion = Completion(problem_id=DEEP.id, text=text, **fields)
+    assert is_reflective(DEEP, completion, "zero") == value
 
 
 def claimed(base: tuple[Any, ...], zero: tuple[Any, ...]) -> list[Bar]:

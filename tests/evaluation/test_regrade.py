@@ -26,7 +26,7 @@ from r1_pipeline.rewards.verifier import Grader, verdict
 
 
 class Lenient(ChoiceVerifier):
-    """An earlier verifier that took everything."""
+    """An earlier verifier that accepted everything."""
 
     version = "0"
 
@@ -67,9 +67,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run.add(Corpus, "sft_corpus", rows, inputs={"problems": train})
 
     def traces(draft: Draft) -> BuildResult:
-        said = answers.completions().select("problem_id", "sample_index")
+        completions = answers.completions().select("problem_id", "sample_index")
         write_records(draft.path / "samples.parquet", [], Sample)
-        verdicts = said.with_columns(outcome=pl.lit("correct"), verifier=pl.lit("choice@0"))
+        verdicts = completions.with_columns(outcome=pl.lit("correct"), verifier=pl.lit("choice@0"))
         write_table(draft.path / VERDICTS, verdicts)
         return BuildResult()
 
@@ -79,7 +79,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", ["evaluation/r1", "reasoning_traces/logic"])
 def test_every_verdict_that_flips_is_listed_with_both_versions(name: str, home: Path) -> None:
-    """Of traces too, whether or not a completion became a row."""
+    """This holds for traces too, whether or not a completion became a row."""
     found = run_regrade(home, name, workers=1)
     logic = [problem.id for problem in shuffled(HELDOUT) if problem.domain == "logic"]
     assert found.judged == 8

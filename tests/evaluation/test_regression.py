@@ -1,4 +1,4 @@
-"""A model that lost what the one before it could do is found out; noise is not."""
+"""A significant loss against the predecessor is detected, and noise is not."""
 
 from pathlib import Path
 

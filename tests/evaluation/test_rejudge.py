@@ -1,4 +1,4 @@
-"""Laws of judging stored rows again: gate, `r1 regrade` and `r1 audit` say the same of the same rows."""
+"""Laws of judging stored rows again: the gate, `r1 regrade` and `r1 audit` agree on the same rows."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The report: the JSON keeps its schema, the page is one safe file, and both survive runs that lack things."""
+"""Laws of the report: the JSON keeps its schema, the page is one safe file, and both work for incomplete runs."""
 
 import json
 import re
@@ -237,15 +237,15 @@ def missed(inputs: ReportInputs) -> set[str]:
 
 
 def test_a_difference_stands_beside_its_paired_interval() -> None:
-    """319 of 512 problems gained, two to a fact: 256 facts and the two made-up ones."""
+    """The gain is 319 of 512 problems, two for each fact: 256 facts and the two pseudo-facts."""
     gain = next(bar for bar in bars(report_inputs()) if bar.claim == "r1_zero − base: pass@1")
     assert gain.interval is not None
     lo, hi = gain.interval
     assert lo < 0.794 - 0.171 < hi
     assert hi - lo == pytest.approx(2 * 1.96 * (0.623 * 0.377 / 256) ** 0.5, rel=0.05)
-    told = report_json(report_inputs())
-    assert (told["differences"]["r1_zero − base"]["math"]["lo"], told["bars"][2]["interval"]) == (lo, (lo, hi))
-    assert set(told["differences"]["r1 − dev3"]) == {"math", "code", "stem", "logic", "general", "overall"}
+    numbers = report_json(report_inputs())
+    assert (numbers["differences"]["r1_zero − base"]["math"]["lo"], numbers["bars"][2]["interval"]) == (lo, (lo, hi))
+    assert set(numbers["differences"]["r1 − dev3"]) == {"math", "code", "stem", "logic", "general", "overall"}
 
 
 def test_one_letter_for_everything_and_a_perfect_reward_model_miss_their_bars() -> None:
@@ -345,7 +345,7 @@ def test_times_are_rounded_to_seconds_and_ticks_to_round_numbers() -> None:
 
 
 def test_the_reward_models_and_what_the_last_run_made_of_them_are_figures() -> None:
-    """Spots lie at predicted and observed share: 0.7 of [0.5, 1] is 40% of the width."""
+    """A spot's position is its predicted and observed share: 0.7 of [0.5, 1] is 40% of the width."""
     inputs = report_inputs()
     [(name, plot), _] = calibrations(inputs)
     spots = re.findall(r'class="dot a" cx="([0-9.]+)" cy="([0-9.]+)" r="([0-9.]+)"', plot)

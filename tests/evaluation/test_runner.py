@@ -1,4 +1,4 @@
-"""The runner against a fake engine and a real grader: scores worked out by hand, and a second opinion."""
+"""The runner with a fake engine and a real grader: scores worked out by hand, and scored again by another verifier."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from r1_pipeline.rewards.verifier import Grader, verdict
 
 
 class Literally:
-    """Right is what equals the reference; `broken` answers break the grader."""
+    """Accepts answers equal to the reference; the answer `broken` is a grader error."""
 
     name = "literal"
 
@@ -72,8 +72,8 @@ def grader(version: str = "1", accepts: str | None = None) -> Grader:
 
 
 def run(draft: Draft, engine: FakeEngine | None = None, recipe: SamplingRecipe = ASK) -> EvalScores:
-    said = sample_and_store(engine or FakeEngine(replies), PROBLEMS, "chat", recipe, SUBJECT, draft)
-    return grade(said, asked(draft), grader(), PROBLEMS, GRADE, draft)
+    completions = sample_and_store(engine or FakeEngine(replies), PROBLEMS, "chat", recipe, SUBJECT, draft)
+    return grade(completions, asked(draft), grader(), PROBLEMS, GRADE, draft)
 
 
 def asked(draft: Draft) -> SamplingRecord:
@@ -119,8 +119,8 @@ def test_another_grader_judges_the_same_completions(tmp_path: Path) -> None:
     after = grade(stored, asked(first), grader("2", accepts="\\boxed{9}"), PROBLEMS, GRADE, second)
     assert after.by_domain["math"].pass_at_1 == pytest.approx((3 / 4 + 1 / 3) / 2)
     assert after.identity.verifiers == {"math": "literal@2", "general": "literal@2"}
-    said = list(STORED)
-    assert read_table(second.path / "completions.parquet").select(said).equals(stored.select(said))
+    columns = list(STORED)
+    assert read_table(second.path / "completions.parquet").select(columns).equals(stored.select(columns))
 
 
 def test_k_beyond_the_samples_is_refused() -> None:

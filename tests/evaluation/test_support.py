@@ -1,4 +1,4 @@
-"""Rows whose reasoning does not support their answer are found where every step is known, and miss their bar."""
+"""Rows whose reasoning does not support their answer are detected in the toy world, and miss their bar."""
 
 from pathlib import Path
 
@@ -45,12 +45,12 @@ def test_the_fact_is_read_from_the_source_of_a_row() -> None:
 
 
 def corpus(home: Path, lucky: int) -> Corpus:
-    """50 rows of toy multiple choice and two of other sources."""
+    """Returns a corpus with 50 rows of toy multiple choice and two rows of other sources."""
     about = to_problem(FACT, "en")
-    told = [GUESSED] * lucky + [WORKED] * (50 - lucky)
+    responses = [GUESSED] * lucky + [WORKED] * (50 - lucky)
     ours = [
         row(about).model_copy(update={"source": about.source, "response": reply(f"{each}", "\\boxed{(B)}")})
-        for each in told
+        for each in responses
     ]
     return FakeRun(home).corpus([*ours, row(problem("m", "math", "7"), "7"), row(problem("s", "stem", "A"))])
 

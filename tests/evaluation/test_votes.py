@@ -1,4 +1,4 @@
-"""Which answers are one vote: values, not spellings."""
+"""Laws of the majority vote: equal values are one vote, whatever their spelling."""
 
 from collections.abc import Iterator, Sequence
 
@@ -63,6 +63,6 @@ def test_no_answer_and_no_score_are_no_vote(grader: Grader) -> None:
 
 
 def test_right_programs_that_read_differently_are_different_votes(grader: Grader) -> None:
-    """A vote may not see the hidden tests, by which alone one could know that they do the same."""
+    """A vote may not use the hidden tests, which alone could show that two programs are equivalent."""
     programs = [("def f(x): return x + 1", 1.0), ("f = lambda x: 1 + x", 1.0), ("def f(x):  return x + 1", 1.0)]
     assert votes(grader, "code", "def f(x): return x + 1", programs) == [0, 1, 0]
