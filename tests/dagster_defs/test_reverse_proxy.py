@@ -194,7 +194,7 @@ SOCKET = """(address) => new Promise((tell) => {
 
 
 def refuse_pages(mlflow: Page, browser: BrowserContext) -> None:
-    """Asserts that pages of the same site, MLflow's and a stranger's, are refused despite the browser's cookies."""
+    """Asserts that pages of the same site, MLflow's and another site's, are refused despite the browser's cookies."""
     stranger = browser.new_page()
     stranger.goto(f"https://{EVIL}/")
     for page in (stranger, mlflow):
