@@ -231,12 +231,12 @@ def test_the_audit_replays_rewritings_and_finds_each_that_its_record_does_not_be
 
     assert audited() == set()
     monkeypatch.setattr("r1_pipeline.lineage.rewrites.request_hash", lambda _: "another")
-    assert audited() == {"its writer was asked something else than this problem and completion"}
+    assert audited() == {"its writer's prompt was not made from this problem and completion"}
     monkeypatch.undo()
-    other = "says what its rewriter did not"
-    assert found(request="0" * 64) == {"its writer was asked something else than this problem and completion"}
-    assert found(said="<think>a</think> <answer>b</answer>") == {"what its writer said reads otherwise"}
-    assert found(response="<think>a</think>b") == {"what its writer said reads otherwise", other}
+    other = "is not a text of its rewriter"
+    assert found(request="0" * 64) == {"its writer's prompt was not made from this problem and completion"}
+    assert found(said="<think>a</think> <answer>b</answer>") == {"the output of its writer parses differently"}
+    assert found(response="<think>a</think>b") == {"the output of its writer parses differently", other}
     assert found(response="<think>a</think>b", request=None) == {
         "is neither the template's text nor any model's",
         other,

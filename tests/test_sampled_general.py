@@ -217,9 +217,9 @@ def test_the_audit_replays_opinions_and_finds_each_that_its_record_does_not_bear
         return [finding.what for finding in check_judgements(by_judge, library)]
 
     assert found(outcome="correct") == ["it says correct, and its record says wrong"]
-    assert found(request="0" * 64) == ["the judge was asked something else than this prompt and completion"]
+    assert found(request="0" * 64) == ["the judge's prompt was not made from this prompt and completion"]
     assert found(said="no") == ["it says wrong, and its record says grader_error"]
-    assert found(request=None, outcome="correct") == ["approved of by nobody"]
+    assert found(request=None, outcome="correct") == ["was approved by no model"]
 
 
 def test_a_recipe_file_gives_the_judge_or_the_reward_models_a_seat_in_the_graph() -> None:

@@ -67,7 +67,7 @@ def toy_corpus(
         if verdict.outcome != Outcome.CORRECT:
             drops[verdict.outcome] += 1
             if not kept and drops.total() > len(rows):
-                raise RecipeError(f"the texts of the web are not right ({dict(drops)}); have more careful authors")
+                raise RecipeError(f"the texts of the web are not right ({dict(drops)}); take more careful authors")
             continue
         tokens = count(text.reply)
         left -= tokens + END
@@ -84,6 +84,6 @@ def _texts(recipe: ToyCorpusRecipe, problems: Sequence[str], domains: Sequence[D
         return web_texts(recipe.web.model_copy(update={"domains": shares}))
     tasks = training_tasks(recipe.web.problems)
     known = {to_problem(task, language).id: (task, language) for task in tasks for language in TOY_LANGUAGES}
-    if strangers := [problem for problem in problems if problem not in known]:
-        raise RecipeError(f"problem {strangers[0]} of the corpus is not of the toy world, which has no solution of it")
+    if unknown := [problem for problem in problems if problem not in known]:
+        raise RecipeError(f"problem {unknown[0]} of the corpus is not of the toy world, which has no solution of it")
     return texts_about(recipe.web, (known[problem] for problem in itertools.cycle(problems)))

@@ -80,5 +80,5 @@ def check_room(requests: Sequence[Request], prompts: Sequence[Sequence[int]], sa
         if len(prompt) + sampling.max_tokens > context:
             raise EngineError(
                 f"the prompt of problem {request.problem_id} has {len(prompt)} tokens and the reply up to "
-                f"{sampling.max_tokens}, the engine has room for {context}; give it more, or shorten the reply"
+                f"{sampling.max_tokens}, the engine's context is {context}; raise it, or lower max_tokens"
             )

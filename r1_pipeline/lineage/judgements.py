@@ -38,13 +38,13 @@ def check_judgements(corpus: Corpus, library: Library) -> Iterator[Finding]:
     for judgement in records_of(corpus.verdicts(), Judgement):
         key = (judgement.problem_id, judgement.sample_index)
         if key not in completions or judgement.problem_id not in problems:
-            yield finding(corpus, f"opinion {key[0]}/{key[1]}", "is about a completion that is not among the answers")
+            yield finding(corpus, f"judgement {key[0]}/{key[1]}", "is about a completion that is not among the answers")
         elif fault := _fault(judgement, problems[judgement.problem_id], completions[key], template, inputs):
-            yield finding(corpus, f"opinion {key[0]}/{key[1]}", fault)
+            yield finding(corpus, f"judgement {key[0]}/{key[1]}", fault)
         approved |= {key} if judgement.outcome is Outcome.CORRECT else set()
     for sample in corpus.samples():
         if (sample.problem_id, sample.sample_index) not in approved:
-            yield finding(corpus, f"row {sample.sample_id}", "stands here and nobody approved of it")
+            yield finding(corpus, f"row {sample.sample_id}", "is in the corpus, and no judgement approved it")
 
 
 def _fault(
@@ -55,9 +55,9 @@ def _fault(
     if judgement.request is not None:
         judge = inputs.get("judge")
         if not isinstance(judge, Checkpoint):
-            return "a judge had it, and the corpus was made without one"
+            return "a judge made it, and the corpus was made without one"
         if request_hash(render(judge.template, judge_prompt(problem, final))) != judgement.request:
-            return "the judge was asked something else than this prompt and completion"
+            return "the judge's prompt was not made from this prompt and completion"
         return _differs(judgement, _read(judgement))
     if judgement.reward_model is not None:
         models = {each.digest: each for each in inputs.values() if each is not None}
@@ -66,7 +66,7 @@ def _fault(
         if judgement.verifier != signature(judgement.reward_model, judgement.least):
             return f"it is signed {judgement.verifier}, which is another model or limit"
         return _differs(judgement, Outcome.CORRECT if judgement.score >= judgement.least else Outcome.WRONG)
-    return "approved of by nobody" if judgement.outcome is Outcome.CORRECT else None
+    return "was approved by no model" if judgement.outcome is Outcome.CORRECT else None
 
 
 def _read(judgement: Judgement) -> Outcome:

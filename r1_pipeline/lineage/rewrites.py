@@ -45,14 +45,14 @@ def check_rewrites(corpus: Corpus, library: Library) -> Iterator[Finding]:
     for rewrite in read_records(corpus.path / REWRITES, Rewrite):
         key = (rewrite.problem_id, rewrite.sample_index)
         if key not in completions or rewrite.problem_id not in known:
-            yield finding(corpus, f"rewriting {key[0]}/{key[1]}", "is about a completion that is not among the answers")
+            yield finding(corpus, f"rewrite {key[0]}/{key[1]}", "is about a completion that is not among the answers")
         elif fault := _fault(rewrite, _accepted(known[rewrite.problem_id], completions[key], template), inputs):
-            yield finding(corpus, f"rewriting {key[0]}/{key[1]}", fault)
+            yield finding(corpus, f"rewrite {key[0]}/{key[1]}", fault)
         texts[key] = rewrite.response
     writer = _writer(corpus, inputs)
     for sample in corpus.samples():
         if texts.get((sample.problem_id, sample.sample_index)) != sample.response:
-            yield finding(corpus, f"row {sample.sample_id}", "says what its rewriter did not")
+            yield finding(corpus, f"row {sample.sample_id}", "is not a text of its rewriter")
         elif sample.writer is None or not sample.writer.startswith(writer):
             yield finding(corpus, f"row {sample.sample_id}", f"names {sample.writer} as its writer, not {writer}")
 
@@ -65,9 +65,9 @@ def _fault(rewrite: Rewrite, row: Accepted, inputs: dict[str, Artifact | None]) 
     writer = inputs.get("writer")
     form = writer.template if isinstance(writer, Checkpoint) else None
     if request_hash(rewrite_prompt(form, row)) != rewrite.request:
-        return "its writer was asked something else than this problem and completion"
+        return "its writer's prompt was not made from this problem and completion"
     if read_rewrite(form, rewrite.said or "", rewrite.finish_reason or "") != (rewrite.response, rewrite.reason):
-        return "what its writer said reads otherwise"
+        return "the output of its writer parses differently"
     return None
 
 

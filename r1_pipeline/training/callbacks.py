@@ -124,7 +124,7 @@ def check(guards: Guards, step: int, metrics: Mapping[str, float]) -> None:
     """Raises `GuardTrippedError` with value and limit if `metrics`, the KL as a median, are beyond a limit."""
     for name, value in metrics.items():
         if not math.isfinite(value):
-            raise GuardTrippedError(f"{name} is {value} at step {step}; lower the learning rate or clip harder")
+            raise GuardTrippedError(f"{name} is {value} at step {step}; lower the learning rate or max_grad_norm")
     for name, limit, sign, remedy in (
         ("entropy", guards.entropy_floor, -1, "the policy has collapsed; lower the learning rate or raise beta"),
         ("kl", guards.kl_ceiling, 1, "the policy ran away from its reference; lower the learning rate or raise beta"),

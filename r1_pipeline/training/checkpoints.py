@@ -95,7 +95,7 @@ def newest_valid_checkpoint(scratch: Path, layout: str, note: Callable[[str], No
         try:
             found = verify(checkpoint).layout
         except CorruptArtifactError as error:
-            note(f"checkpoint rejected: {error}; going back to the one before")
+            note(f"checkpoint rejected: {error}; using the previous one")
             shutil.rmtree(checkpoint)
             continue
         if found != layout:

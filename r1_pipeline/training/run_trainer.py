@@ -90,7 +90,9 @@ def micro_batch(batch: int, runtime: Runtime) -> int:
     """
     ranks = runtime.launcher.ranks
     if batch % ranks:
-        raise RecipeError(f"{ranks} ranks cannot share a batch of {batch} equally; start a number that divides it")
+        raise RecipeError(
+            f"{ranks} ranks cannot share a batch of {batch} equally; choose a number of ranks that divides it"
+        )
     share = batch // ranks
     return next(size for size in range(min(share, runtime.micro_batch), 0, -1) if share % size == 0)
 

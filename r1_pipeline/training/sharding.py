@@ -66,7 +66,7 @@ def sharding_arguments(runtime: Runtime) -> dict[str, Any]:
         from accelerate.utils import parse_flag_from_env
 
         if runtime.device == "cpu" and not parse_flag_from_env("ACCELERATE_USE_DEEPSPEED"):
-            raise RequirementError("transformers lets DeepSpeed in on accelerators only; train with ddp on a CPU")
+            raise RequirementError("transformers supports DeepSpeed on accelerators only; train with ddp on a CPU")
         return {"deepspeed": {**ZERO3}}
     return {}
 

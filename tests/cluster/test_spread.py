@@ -108,7 +108,7 @@ def test_a_verb_makes_the_same_artifact_and_an_error_of_a_worker_arrives_as_it_w
     short = recipe.ask.sampling.model_copy(update={"max_tokens": 10_000})
     with (
         open_engine(base, recipe.ask.engine, runtime_on(nodes), home) as engine,
-        pytest.raises(EngineError, match="the reply up to 10000, the engine has room for 128"),
+        pytest.raises(EngineError, match="the reply up to 10000, the engine's context is 128"),
     ):
         engine.generate(requests_for(problems.problems()[:2], "zero", 1, 0), short)
 

@@ -85,7 +85,11 @@ def test_a_folder_gives_the_files_that_are_asked_for_in_order_of_their_names(fol
         ({"path": None, "hub": "a/b", "revision": "main", "files": ["x"]}, RecipeError, "revision 'main', which can"),
         ({"path": None, "hub": "a/b", "revision": COMMIT}, RecipeError, "must name every file of a/b"),
         ({"path": None, "hub": "a/b", "revision": COMMIT, "files": ["*"]}, RecipeError, "without wildcards"),
-        ({"builtin": ALL[:4]}, RecipeError, "nothing feeds 'general', which the graph needs; add it to builtin"),
+        (
+            {"builtin": ALL[:4]},
+            RecipeError,
+            "no source has 'general' rows, which the graph needs; add 'general' to builtin",
+        ),
     ],
 )
 def test_what_is_missing_or_means_nothing_is_refused(
@@ -135,7 +139,7 @@ def test_a_file_of_which_no_row_fits_is_refused_with_the_first(folder: Path) -> 
 def test_a_file_that_changed_after_it_was_looked_at_is_refused(folder: Path) -> None:
     source = declare(folder).recipes[0]
     (folder / "a.jsonl").write_text('{"question": "new?", "answer": "#### 1"}', encoding="utf-8")
-    with pytest.raises(SourceError, match="source mine changed after it was looked at; run again"):
+    with pytest.raises(SourceError, match="source mine changed after it was hashed; run again"):
         list(read_source(source, folder))
 
 

@@ -91,6 +91,6 @@ def test_what_cannot_be_written_is_refused_in_a_line(grader: Grader) -> None:
     with pytest.raises(RecipeError, match=r"set web\.zero_share to 0, it is 0\.6$"):
         mixed = web("clean_web_text").model_copy(update={"zero_share": 0.6})
         written("clean_web_text", [(asked(1)[0].id, "x")], grader, web=mixed)
-    with pytest.raises(RecipeError, match=r"are not right .*; have more careful authors$"):
+    with pytest.raises(RecipeError, match=r"are not right .*; take more careful authors$"):
         careless = web("solutions").model_copy(update={"slip": 1.0})
         written("solutions", [(p.id, "x" * 90) for p in asked(5) if p.domain == "math"], grader, web=careless)

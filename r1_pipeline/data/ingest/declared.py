@@ -155,7 +155,7 @@ def read_sources(path: Path) -> Declared:
     fed = {*declared.builtin, *(recipe.feeds for recipe in recipes)}
     for name in ("general", "preference"):
         if name not in fed:
-            raise RecipeError(f"{path}: nothing feeds {name!r}, which the graph needs; add it to builtin")
+            raise RecipeError(f"{path}: no source has {name!r} rows, which the graph needs; add {name!r} to builtin")
     return declared
 
 

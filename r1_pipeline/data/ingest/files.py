@@ -95,7 +95,7 @@ def csv_header(path: Path) -> bytes:
 def reader_of(form: str, path: Path) -> "Reader":
     """Returns the reader of a format; raises `SourceError` with the valid formats for any other."""
     if form not in READERS:
-        raise SourceError(f"{path} is none of {', '.join(READERS)} (each also .gz or .zst, but Parquet); convert it")
+        raise SourceError(f"{path} is none of {', '.join(READERS)} (all but Parquet also .gz or .zst); convert it")
     return READERS[form]
 
 

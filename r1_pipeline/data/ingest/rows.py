@@ -72,7 +72,7 @@ def read_source(source: SourceRecipe, folder: Path) -> Iterator[Problem | Prefer
     fits.
     """
     if hash_files(folder, [file.name for file in source.files]) != source.files:
-        raise SourceError(f"source {source.name} changed after it was looked at; run again")
+        raise SourceError(f"source {source.name} changed after it was hashed; run again")
     for file in source.files:
         yield from _read_file(source, folder, file.name)
 
