@@ -326,7 +326,7 @@ def test_a_recipe_file_gives_a_checkpoint_or_a_server_the_pen_and_the_plan_count
             GraphError,
             "reads reasoning_problems \\(problems\\) as writer, which must be checkp",
         ),
-        (BY_BASE, "dev2", GraphError, "read each other in a circle"),
+        (BY_BASE, "dev2", GraphError, "these nodes form a cycle"),
     ],
 )
 def test_a_writer_that_is_not_there_or_cannot_write_is_refused_in_one_line_before_any_work(
