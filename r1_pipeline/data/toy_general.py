@@ -59,6 +59,7 @@ class GeneralTask:
 
     @property
     def row(self) -> str:
+        """The name of the fact within its domain, independent of language."""
         return f"{self.kind} {NAMES['en'][self.name]} {THINGS[self.kind]['en'][self.thing]}"
 
     @property

@@ -19,12 +19,14 @@ class FakeEngine:
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
     ) -> list[Completion]:
+        """Returns one completion for each request, in order."""
         completions = [self._complete(request, sampling) for request in requests]
         if progress:
             progress(len(completions), len(completions))
         return completions
 
     def usage(self) -> Mapping[str, float]:
+        """Returns nothing: the fake engine charges nothing."""
         return {}
 
     def _complete(self, request: Request, sampling: Sampling) -> Completion:

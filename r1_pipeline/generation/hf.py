@@ -71,6 +71,7 @@ class HfEngine:
         return [self._completion(request, prompt, text, sampling.stop) for request, prompt, text in rows]
 
     def usage(self) -> Mapping[str, float]:
+        """Returns nothing: a local engine charges nothing."""
         return {}
 
     def close(self) -> None:

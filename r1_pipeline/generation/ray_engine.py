@@ -52,5 +52,6 @@ class RayEngine:
             yield index, result.completions
 
     def usage(self) -> Mapping[str, float]:
+        """Returns the sum of what the workers' engines have charged since the last call."""
         usage, self._usage = self._usage, Counter()
         return dict(usage)

@@ -103,6 +103,7 @@ class TemplateRewriter:
     writer = "template@1"
 
     def rewrite(self, accepted: Sequence[Accepted]) -> list[Rewrite]:
+        """Returns one rewrite for each row, in order."""
         return [_rewrite(row, response=template_text(row), reason=None) for row in accepted]
 
 

@@ -75,6 +75,7 @@ class VllmEngine:
         self._llm.llm_engine.engine_core.shutdown()
 
     def usage(self) -> Mapping[str, float]:
+        """Returns nothing: a local engine charges nothing."""
         return {}
 
     def generate(

@@ -6,7 +6,7 @@
     complete(config)         the configuration with the sizes that a published file leaves out
 
 Exact for every architecture that transformers knows, at the price of importing it. Not covered: how many operations a
-token takes (`training.shape`).
+token takes (`training.model_shape`).
 """
 
 from collections import Counter

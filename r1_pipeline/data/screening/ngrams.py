@@ -93,10 +93,12 @@ class Tokens:
 
     @cached_property
     def words(self) -> Ngrams:
+        """The tokens without the signs."""
         return self.all.where(self.is_word)
 
     @cached_property
     def numbers(self) -> Ngrams:
+        """The numbers among the tokens."""
         return self.all.where(self.is_number)
 
 
