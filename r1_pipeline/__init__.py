@@ -70,6 +70,7 @@ if TYPE_CHECKING:  # `__getattr__` reads these lines too, the only list of names
         rejection_sample,
         rewrite_cold_start,
         sample_general,
+        warm_up,
         write_toy,
     )
 
@@ -130,6 +131,7 @@ __all__ = [
     "sample_general",
     "screen_file",
     "screen_rows",
+    "warm_up",
     "write_toy",
 ]
 

@@ -67,6 +67,7 @@ def render(inputs: ReportInputs) -> str:
         students=rows.students(inputs),
         outcomes=[outcome.replace("_", " ") for outcome in Outcome],
         verdicts=rows.verdicts(inputs),
+        forms=rows.forms(inputs),
         general=general_rows({name: inputs.general[name] for name in rows.ordered(inputs) if name in inputs.general}),
         corpus=rows.corpus(inputs),
         calibrations=calibrations(inputs),

@@ -6,6 +6,7 @@
     left_out      DOMAIN -> the reason why this machine has no problems of it
     models        NAME -> pass_at_1 pass_at_1_ci pass_at_k cons_at_k format_rate language_consistency mean_tokens n
                           outcomes {OUTCOME: n} by_domain {DOMAIN: {pass_at_1, pass_at_1_ci, n}} digest
+                          form {name, hash, stop: [STRING]}, the prompt form and the strings that ended a reply
                           favourites {DOMAIN: {answer, share, answers}} of multiple choice
                           depths [{steps, replies, right, mean_tokens, reflective, corrected}] of the toy sums
     differences   "AFTER − BEFORE" -> {DOMAIN or "overall": {value, lo, hi, facts}} of pass@1, problem by problem
@@ -126,6 +127,11 @@ def _model(scores: EvalScores) -> dict[str, Any]:
             for name, s in scores.by_domain.items()
         },
         "digest": scores.identity.model_digest,
+        "form": {
+            "name": scores.identity.template,
+            "hash": scores.identity.template_hash,
+            "stop": list(scores.identity.sampling.stop),
+        },
     }
 
 

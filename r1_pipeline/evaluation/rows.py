@@ -105,6 +105,16 @@ def verdicts(inputs: ReportInputs) -> list[Row]:
     return rows
 
 
+def forms(inputs: ReportInputs) -> list[tuple[str, str, str]]:
+    """Returns the prompt form that every model was asked in, and the strings that ended a reply."""
+    found = []
+    for name, model in ordered(inputs).items():
+        asked = model.identity
+        stops = ", ".join(map(repr, asked.sampling.stop)) or "none"
+        found.append((name, f"{asked.template} ({asked.template_hash})", stops))
+    return found
+
+
 def corpus(inputs: ReportInputs) -> list[Row]:
     """Returns rows, share, mean tokens and rounds of each domain, first ours, then the paper's."""
     ours, theirs = inputs.corpus.by_domain, {row.domain: row for row in paper.CORPUS}

@@ -15,6 +15,7 @@ from r1_pipeline.graph.bound import Bound
 from r1_pipeline.graph.node import AssetName
 from r1_pipeline.profiles import Forecast, Profile
 from r1_pipeline.recipe import Precision
+from r1_pipeline.training.form_warm_up import WarmUpRecipe
 from r1_pipeline.training.import_pretrained import ImportRecipe
 from r1_pipeline.training.lora import Lora
 from r1_pipeline.training.model_shape import Shape
@@ -120,6 +121,8 @@ class _Planner:
             return self._sample(name, recipe)
         if isinstance(recipe, RewriteRecipe) and isinstance(recipe.keep.writer, ByCheckpoint):
             return self._rewrite(name, recipe, recipe.keep.writer)
+        if isinstance(recipe, WarmUpRecipe):
+            return self._warm_up(name, recipe)
         if isinstance(recipe, SftRecipe):
             return self._tune(name, recipe)
         if isinstance(recipe, RewardModelRecipe):
@@ -207,6 +210,19 @@ class _Planner:
         of_one = min(recipe.keep.per_problem, recipe.ask.samples * self.forecast.kept)
         share = recipe.ask.shard.of if recipe.ask.shard else 1
         return sum(recipe.ask.problems.values()) * of_one / share
+
+    def _warm_up(self, name: AssetName, recipe: WarmUpRecipe) -> Work:
+        return Work(
+            self.shape(name),
+            trained=Trained(
+                sequences=recipe.epochs * recipe.rows,
+                length=min(self.forecast.prompt, recipe.max_tokens),
+                steps=recipe.steps(recipe.rows),
+                longest=recipe.max_tokens,
+                forwards=0,
+                precision=recipe.precision,
+            ),
+        )
 
     def _tune(self, name: AssetName, recipe: SftRecipe) -> Work:
         rows = self.rows(self._input(name, "corpus"))

@@ -7,22 +7,29 @@ The file can add to any registry (domains, verifiers, reward parts, prompt forms
 which adds or replaces nodes and recipes. `with_benchmark`, `with_student` and the others here cover common changes.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from r1_pipeline.data.curation import CurateRecipe
 from r1_pipeline.data.ingest.declared import Side, SourceRecipe, hash_files
 from r1_pipeline.data.ingest.mapping import ProblemMapping, load_mapping
+from r1_pipeline.data.templates import FORMS, StopRule, TemplateName
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.generation.judgements import SampleGeneralRecipe
 from r1_pipeline.generation.rejection import RejectionRecipe, RewriteKeepRecipe, RewriteRecipe
 from r1_pipeline.generation.rewriting import ByCheckpoint, ByServer
+from r1_pipeline.graph.bound import NodeRecipe
 from r1_pipeline.graph.node import Node, Ref
 from r1_pipeline.profiles.profile import Profile
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.registry import EXTEND, load_file
+from r1_pipeline.training.form_warm_up import WarmUpRecipe
+from r1_pipeline.training.import_pretrained import ImportRecipe
+from r1_pipeline.training.sft import SftRecipe
 from r1_pipeline.verbs import (
+    ReinforceRecipe,
     ask,
     collect_general,
     curate,
@@ -30,6 +37,7 @@ from r1_pipeline.verbs import (
     fit_preference,
     rewrite_cold_start,
     sample_general,
+    warm_up,
 )
 
 
@@ -173,6 +181,50 @@ def with_writer(profile: Profile, how: ByCheckpoint | ByServer, writer: str | No
     changed = wider.with_recipes({draft.name: RewriteRecipe(ask=own.ask, keep=keep)})
     assert changed.bound  # raises before any work
     return changed
+
+
+def with_prompt_forms(profile: Profile, zero: TemplateName, chat: TemplateName, stop: StopRule) -> Profile:
+    """Returns `profile` with other prompt forms in the places of `zero` and of `chat`, and with these stop strings.
+
+    Bases are asked in the form of `zero`, and keep their own chat template if one of the forms is their own.
+    """
+    forms, own = {"zero": zero, "chat": chat}, FORMS[zero].own or FORMS[chat].own
+
+    def changed(recipe: Recipe) -> Recipe:
+        if isinstance(recipe, ImportRecipe):
+            return recipe.model_copy(update={"template": zero, **({"chat_template": "own"} if own else {})})
+        if isinstance(recipe, ReinforceRecipe):
+            grpo = recipe.grpo.model_copy(update={"stop": stop})
+            return recipe.model_copy(update={"template": forms.get(recipe.template, recipe.template), "grpo": grpo})
+        if isinstance(recipe, SftRecipe):
+            return recipe.model_copy(update={"template": forms.get(recipe.template, recipe.template)})
+        if isinstance(recipe, EvaluateRecipe | RejectionRecipe):
+            return recipe.model_copy(update={"ask": recipe.ask.model_copy(update={"stop": stop})})
+        return recipe
+
+    def all_changed(recipe: NodeRecipe) -> NodeRecipe:
+        if isinstance(recipe, Mapping):
+            return {part: changed(each) for part, each in recipe.items()}
+        return changed(recipe)
+
+    return profile.with_recipes({name: all_changed(recipe) for name, recipe in profile.recipes.items()})
+
+
+def with_form_warm_up(profile: Profile, name: str, start: str, recipe: WarmUpRecipe) -> Profile:
+    """Returns `profile` with one more checkpoint: the node `start` after a warm-up on a prompt form alone.
+
+    It is evaluated and reported like every checkpoint. A node starts from it where it reads `name` instead of `start`
+    (`Graph.deriving`, `instead`). Raises `UnknownNameError` for a node that is not there.
+    """
+    warm = Node(
+        name=name,
+        verb=warm_up,
+        inputs={"base": Ref(profile.graph.node(start).name)},
+        group="ablations",
+        about=f"{start} after a warm-up on the prompt form {recipe.template} alone; the paper has none.",
+        recipe=name,
+    )
+    return replace(profile, graph=profile.graph.with_nodes(warm)).with_recipes({name: recipe})
 
 
 def with_student(profile: Profile, name: str, base: Recipe, distill: Recipe) -> Profile:

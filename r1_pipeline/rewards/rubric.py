@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field, model_validator
 
 from r1_pipeline.data.templates import TemplateName, split_reply
 from r1_pipeline.errors import RecipeError, UnknownNameError
@@ -21,6 +21,7 @@ from r1_pipeline.recipe import AddedField, Recipe
 from r1_pipeline.records import Completion, Outcome, PreferenceKind, Problem
 from r1_pipeline.registry import Registry
 from r1_pipeline.rewards.format_check import is_well_formed
+from r1_pipeline.rewards.graded_format import graded_format
 from r1_pipeline.rewards.language import language_share
 from r1_pipeline.rewards.overlong import Overlong, overlong_penalty
 from r1_pipeline.rewards.preference import Scorer, preference_kind, squash
@@ -40,14 +41,40 @@ PartFn = Callable[[Sequence[Problem], Sequence[Completion], Log], list[float | N
 """A function that returns one value for each pair of problem and completion; None where the part does not apply."""
 Measure = Callable[[Problem, Completion, TemplateName], float | None]
 """A function that returns a value in [-1, 1] from one completion's text; None where it does not apply."""
-PARTS: Registry[Measure] = Registry("reward part", {"courtesy": general_score, "reflection": is_reflective})
+PARTS: Registry[Measure] = Registry(
+    "reward part", {"courtesy": general_score, "reflection": is_reflective, "graded_format": graded_format}
+)
 """Further reward parts, to which recipe files add; a rubric weights them in `others`, or watches them."""
+
+
+class Annealed(Recipe):
+    """The course of a weight that moves linearly during training and then stays."""
+
+    part: Part
+    to: float
+    """The weight from step `end` on."""
+    begin: int = Field(ge=0)
+    """The optimizer step until which the part has the rubric's own weight."""
+    end: int
+    """The optimizer step from which the part has its last weight."""
+
+    def at(self, step: int, weight: float) -> float:
+        """Returns the weight at this step of a part that begins with `weight`."""
+        done = min(max(step - self.begin, 0) / (self.end - self.begin), 1.0)
+        return weight + done * (self.to - weight)
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> "Annealed":
+        if self.end <= self.begin:
+            raise ValueError(f"the weight of {self.part!r} moves from step {self.begin} to {self.end}; end later")
+        return self
 
 
 class Rubric(Recipe):
     """The weights of the reward parts; a part of weight 0 is computed only if it is watched.
 
-    Raises `UnknownNameError` for an unknown part, and `RecipeError` if `overlong` is watched without its limits.
+    Raises `UnknownNameError` for an unknown part, and `RecipeError` if `overlong` is watched without its limits or a
+    part is annealed that has no weight.
     """
 
     accuracy: float
@@ -67,6 +94,8 @@ class Rubric(Recipe):
     """The weight and limits of the penalty, in [-1, 0], for replies close to the token limit."""
     others: Annotated[tuple[tuple[Annotated[str, AfterValidator(PARTS.valid)], float], ...], AddedField()] = ()
     """The names and weights of further parts (`PARTS`)."""
+    annealed: Annotated[tuple[Annealed, ...], AddedField()] = ()
+    """The weights that move from the rubric's own to another during training."""
     watched: tuple[Part, ...] = ()
     """The parts that are computed and logged even if their weight is 0."""
 
@@ -75,6 +104,8 @@ class Rubric(Recipe):
             raise UnknownNameError("reward part", unknown[0], [*BUILTIN_PARTS, *PARTS])
         if "overlong" in self.watched and self.overlong is None:
             raise RecipeError("overlong is watched without limits; give the rubric an Overlong of weight 0")
+        if still := [each.part for each in self.annealed if each.part not in self.weights]:
+            raise RecipeError(f"the weight of {still[0]!r} is annealed and it has none; weigh the part, or watch it")
 
     @property
     def weights(self) -> dict[Part, float]:
@@ -83,6 +114,12 @@ class Rubric(Recipe):
         weights = {part: overlong if part == "overlong" else getattr(self, part) for part in BUILTIN_PARTS}
         weights |= {part: dict(self.others).get(part, 0.0) for part in PARTS}
         return {part: weight for part, weight in weights.items() if weight or part in self.watched}
+
+
+def weights_at(rubric: Rubric, step: int) -> dict[Part, float]:
+    """Returns the weights of `rubric.weights` at this optimizer step."""
+    moved = {each.part: each for each in rubric.annealed}
+    return {part: moved[part].at(step, weight) if part in moved else weight for part, weight in rubric.weights.items()}
 
 
 def reward(rubric: Rubric, parts: Mapping[Part, float | None]) -> float | None:

@@ -9,6 +9,7 @@ from r1_pipeline.data.templates import FORMS, TemplateName
 
 
 def tag_share(template: TemplateName, text: str) -> float:
-    """Returns the share, in [0, 1], of the template's tags that occur exactly once in the text."""
+    """Returns the share, in [0, 1], of the template's tags that occur exactly once in the text; 1.0 for a form without
+    tags."""
     tags = FORMS[template].tags
-    return sum(text.count(tag) == 1 for tag in tags) / len(tags)
+    return sum(text.count(tag) == 1 for tag in tags) / len(tags) if tags else 1.0

@@ -149,7 +149,7 @@ def rename_metrics(logs: Mapping[str, Any]) -> dict[str, float]:
     """Returns a trainer's metrics under our names; those that a step did not measure (None) are left out."""
     metrics = {}
     for key, value in logs.items():
-        name = key if key.startswith("outcome/") else METRICS.get(key)
+        name = key if key.startswith(("outcome/", "weight/")) else METRICS.get(key)
         if key.startswith("rewards/") and key.endswith("/mean"):
             name = "reward/" + key.removeprefix("rewards/").removesuffix("/mean")
         if name is not None and value is not None:

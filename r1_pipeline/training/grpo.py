@@ -20,20 +20,19 @@ from r1_pipeline.generation.tokens import load_tokenizer, prompt_in
 from r1_pipeline.recipe import AddedField, Precision, Recipe, Runtime
 from r1_pipeline.records import Completion, Problem
 from r1_pipeline.rewards.format_check import empty_think
-from r1_pipeline.rewards.rubric import Log, Part, PartFn
+from r1_pipeline.rewards.rubric import Log, Part, PartFn, Rubric
+from r1_pipeline.training.annealing import annealing
 from r1_pipeline.training.callbacks import METRICS, Guards
-from r1_pipeline.training.experts import copy_biases
 from r1_pipeline.training.lora import Lora, adapter_arguments, require_trainable
 from r1_pipeline.training.objectives import OBJECTIVES, AnyObjective, objective_arguments, trainer_class
 from r1_pipeline.training.precision import with_precision
+from r1_pipeline.training.reference_model import keep_reference
 from r1_pipeline.training.rollouts import agreement_callback, rollout_arguments, rollout_settings
 from r1_pipeline.training.run_trainer import UNCHANGED, changed, common_arguments, publish, run_trainer
-from r1_pipeline.training.sharding import load_second, save_second
 from r1_pipeline.training.stops import Judged, stopping, stopping_generate
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
-    from trl import GRPOTrainer
 
 
 class GrpoRecipe(Recipe):
@@ -136,7 +135,7 @@ def train_grpo(
     problems: Sequence[Problem],
     template: TemplateName,
     parts: Mapping[Part, PartFn],
-    weights: Mapping[Part, float],
+    weights: Rubric | Mapping[Part, float],
     recipe: GrpoRecipe,
     runtime: Runtime,
     draft: Draft,
@@ -144,9 +143,9 @@ def train_grpo(
 ) -> None:
     """Trains the model in `policy` on `problems`, one for each prompt in order, and writes it to `draft.path`.
 
-    `parts` are the reward functions, with their `weights`. A run with a token budget ends once it has generated and
-    trained on that many tokens. Raises `RecipeError` for a recipe that cannot run or a wrong number of problems, and
-    `GuardTrippedError` if a guard trips.
+    `parts` are the reward functions, with their `weights`, or the rubric that has them and may anneal some. A run with
+    a token budget ends once it has generated and trained on that many tokens. Raises `RecipeError` for a recipe that
+    cannot run or a wrong number of problems, and `GuardTrippedError` if a guard trips.
     """
     import torch
     from datasets import Dataset
@@ -156,8 +155,8 @@ def train_grpo(
     if len(problems) != recipe.problems:
         raise RecipeError(f"{len(problems)} problems were given, {recipe.steps} steps need {recipe.problems}")
     adapters = adapter_arguments(recipe.lora, policy, "CAUSAL_LM", runtime)
-    stops = stops_in(template, recipe.stop)
-    arguments = _arguments(recipe, runtime, draft, [weights[name] for name in parts], stops)
+    stops, first = stops_in(template, recipe.stop), weights.weights if isinstance(weights, Rubric) else weights
+    arguments = _arguments(recipe, runtime, draft, [first[name] for name in parts], stops)
     tokenizer = load_tokenizer(policy)
     prompts = [prompt_in(template, problem.question, tokenizer) for problem in problems]
     tokenizer.split_special_tokens = not FORMS[template].own
@@ -180,7 +179,9 @@ def train_grpo(
     if (place := rollout_settings(recipe.rollouts, runtime)) is not None:
         trainer.add_callback(agreement_callback(place.max_mismatch))
     if recipe.reference_sync_steps is not None:
-        trainer.add_callback(_keep_reference(trainer))
+        trainer.add_callback(keep_reference(trainer))
+    if isinstance(weights, Rubric) and weights.annealed:
+        trainer.add_callback(annealing(trainer, weights))
     if token_budget is not None:
         trainer.add_callback(_stop_at(token_budget, recipe))
     run_trainer(trainer, draft, runtime, recipe.steps, recipe.guards, recipe.expert_bias_rate)
@@ -281,26 +282,3 @@ def _stop_at(budget: int, recipe: GrpoRecipe) -> "TrainerCallback":
                 control.should_training_stop = True
 
     return StopAtBudget()
-
-
-def _keep_reference(trainer: "GRPOTrainer") -> "TrainerCallback":
-    """Returns a callback that refreshes the reference's routing biases, which TRL leaves out, and carries the reference
-    through checkpoints: on resume TRL rebuilds it from the initial policy."""
-    from transformers import TrainerCallback
-
-    def checkpoint(args: Any, state: Any) -> Path:
-        return Path(args.output_dir) / f"checkpoint-{state.global_step}"
-
-    class KeepReference(TrainerCallback):  # type: ignore[misc]
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if state.global_step % args.ref_model_sync_steps == 0:
-                copy_biases(trainer.model, trainer.ref_model)
-
-        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            save_second(trainer, trainer.ref_model, checkpoint(args, state))
-
-        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if state.global_step:
-                load_second(trainer, trainer.ref_model, checkpoint(args, state))
-
-    return KeepReference()

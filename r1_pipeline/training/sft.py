@@ -12,8 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from pydantic import field_validator
-
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Corpus
 from r1_pipeline.data.curation import record_dropped
@@ -73,17 +71,10 @@ class SftRecipe(Recipe):
     """The adapters that are trained instead of the weights and merged in the end; None trains all weights."""
 
     template: Annotated[TemplateName, AddedField()] = "chat"
-    """The prompt form of the rows, in which the model is then asked; its replies are those of `chat`."""
+    """The prompt form of the rows, in which the model is then asked; the replies of a corpus are those of `chat`."""
 
     def model_post_init(self, _: Any) -> None:
         require_trainable(self, self.expert_bias_rate)
-
-    @field_validator("template")
-    @classmethod
-    def _replies_are_those_of_chat(cls, template: str) -> str:
-        if FORMS[template].tags != FORMS["chat"].tags:
-            raise ValueError(f"replies of a corpus have the form of chat, those of {template!r} another; take own_chat")
-        return template
 
     def steps(self, rows: int) -> int:
         """Returns the total number of optimizer steps."""
@@ -106,7 +97,12 @@ class Row(NamedTuple):
 
 
 def corpus_rows(corpus: Corpus, template: TemplateName) -> Iterator[list[Row]]:
-    """Yields the corpus as demonstrations in this form, one list for each row group."""
+    """Yields the corpus as demonstrations in this form, one list for each row group.
+
+    Raises `RecipeError` for a form whose replies are not those of `chat`, as a corpus has them.
+    """
+    if FORMS[template].tags != FORMS["chat"].tags:
+        raise RecipeError(f"replies of a corpus have the form of chat, those of {template!r} another; take own_chat")
     for frame in corpus.batches(("question", "response", "source")):
         yield [Row(render(template, question), response, source) for question, response, source in frame.iter_rows()]
 

@@ -1,7 +1,8 @@
 """The verbs: functions that take a build context, artifacts and a recipe, and return one artifact.
 
-    pretrain  curate  curate_preferences  reinforce  draft_cold_start  rewrite_cold_start  finetune  rejection_sample
-    collect_general  sample_general  write_toy  merge  fit_preference  distill  ask  evaluate  compare_preferences
+    pretrain  curate  curate_preferences  reinforce  draft_cold_start  rewrite_cold_start  finetune  warm_up
+    rejection_sample  collect_general  sample_general  write_toy  merge  fit_preference  distill  ask  evaluate
+    compare_preferences
 
 Verbs and recipes together make up the whole paper: `r1_zero`, `dev2` and `r1` are all `reinforce`; `dev1` and `dev3`
 are `finetune`. A verb's function states what enters the fingerprint and how the artifact is made
@@ -16,7 +17,7 @@ from r1_pipeline.verbs.measuring import ask, compare_preferences, evaluate
 from r1_pipeline.verbs.problems import curate, curate_preferences
 from r1_pipeline.verbs.reasoning_rows import draft_cold_start, rejection_sample, rewrite_cold_start
 from r1_pipeline.verbs.reinforcement import ReinforceRecipe, reinforce
-from r1_pipeline.verbs.tuning import distill, finetune, fit_preference
+from r1_pipeline.verbs.tuning import distill, finetune, fit_preference, warm_up
 from r1_pipeline.verbs.versions import VERSIONS
 
 __all__ = [
@@ -40,5 +41,6 @@ __all__ = [
     "rejection_sample",
     "rewrite_cold_start",
     "sample_general",
+    "warm_up",
     "write_toy",
 ]

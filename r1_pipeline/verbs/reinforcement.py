@@ -89,7 +89,7 @@ def reinforce(
                 prompts,
                 recipe.template,
                 parts,
-                recipe.rubric.weights,
+                recipe.rubric,
                 recipe.grpo,
                 context.runtime,
                 draft,

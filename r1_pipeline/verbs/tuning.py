@@ -11,11 +11,13 @@ from r1_pipeline.artifacts.kinds import (
 )
 from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.data.curation import record_dropped
+from r1_pipeline.data.templates import form_identity
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.tokens import context_of
 from r1_pipeline.records import PreferenceKind
 from r1_pipeline.rewards.preference import calibration, calibration_error
 from r1_pipeline.runtime.build_context import Build, BuildContext
+from r1_pipeline.training.form_warm_up import WarmUpRecipe, form_rows
 from r1_pipeline.training.lora import lora_statistics
 from r1_pipeline.training.model_stats import model_statistics
 from r1_pipeline.training.reward_model import (
@@ -37,6 +39,21 @@ def finetune(context: BuildContext, base: Checkpoint, corpus: Corpus, recipe: Sf
     Raises `RecipeError` if no row fits the model's context, `GuardTrippedError` if no weight has changed.
     """
     return _finetuned(context, base, corpus, recipe)
+
+
+@verb("training")
+def warm_up(context: BuildContext, base: Checkpoint, recipe: WarmUpRecipe) -> Build[Checkpoint]:
+    """Trains `base` on a prompt form alone by SFT, as a foothold before reinforcement; the paper has no such stage.
+
+    Raises `RecipeError` if no row fits the model's context, `GuardTrippedError` if no weight has changed.
+    """
+
+    def make(draft: Draft) -> BuildResult:
+        rows = form_rows(recipe.template, recipe.rows, recipe.seed)
+        drops = train_sft(base.path, [rows], recipe, context.runtime, draft)
+        return replace(model_statistics(draft, recipe.template, lora=recipe.lora), drops=drops)
+
+    return Build(Checkpoint, recipe, {"base": base}, make, form_identity(recipe.template, ()))
 
 
 @verb("training")
@@ -88,4 +105,4 @@ def _finetuned(context: BuildContext, base: Checkpoint, corpus: Corpus, recipe: 
         drops = train_sft(base.path, corpus_rows(corpus, recipe.template), recipe, context.runtime, draft)
         return replace(model_statistics(draft, recipe.template, lora=recipe.lora), drops=drops)
 
-    return Build(Checkpoint, recipe, {"base": base, "corpus": corpus}, make)
+    return Build(Checkpoint, recipe, {"base": base, "corpus": corpus}, make, form_identity(recipe.template, ()))

@@ -16,6 +16,7 @@ VERSIONS: Mapping[str, int] = {
     "collect_general": 9,
     "sample_general": 2,
     "write_toy": 1,
+    "warm_up": 1,
     "merge": 6,
     "fit_preference": 3,
     "distill": 4,

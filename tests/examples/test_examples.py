@@ -77,6 +77,21 @@ assert (zero.rubric.format, without.rubric.format) == (0.1, 0.0)
 assert "evaluation/r1_zero_no_format" in graph.nodes
 assert any(key.path == ["r1_zero_no_format"] for key in assets.get_all_asset_keys())
 """,
+    "foothold": """
+zero, graded, annealed, warmed = (
+    bound.recipe(AssetName(name)) for name in ("r1_zero", "r1_zero_graded", "r1_zero_annealed", "r1_zero_warmed")
+)
+assert graded.rubric.weights["graded_format"] == 0.2 and "graded_format" not in zero.rubric.weights
+assert annealed.rubric.annealed[0].end == max(1, zero.grpo.steps // 2) and warmed == zero
+assert bound.inputs(AssetName("r1_zero_warmed"))["policy"] == AssetName("form_warm_up")
+assert planned_hours(profile)["form_warm_up"] > 0
+assert {"evaluation/form_warm_up", "evaluation/r1_zero_annealed"} <= set(bound.names)
+made = run_graph(graph, profile, home, ["evaluation/form_warm_up", "r1_zero_annealed"])
+assert made["form_warm_up"].template == "zero" and made["form_warm_up"].manifest.stage == "warm_up"
+weights = [row["weight/graded_format"] for row in made["r1_zero_annealed"].metrics()]
+assert weights == [0.2, 0.0] and zero.grpo.steps == 2, (weights, zero.grpo.steps)
+assert made["evaluation/form_warm_up"].scores()["identity"]["template"] == "zero"
+""",
     "controls": """
 names = {f"{node}_even_care" for node in ("base", "cold_start_data", "dev2", "dev2_no_language_reward")}
 names |= {"base_no_check", "r1_zero_no_check", "clean_web_text/qwen", "solutions/llama"}
