@@ -1,4 +1,4 @@
-"""Footholds for a base that seldom comes to the form, each beside R1-Zero's own run.
+"""Footholds for a base that seldom comes to the form, each compared with R1-Zero's own run.
 
 r1 run --profile smoke --recipe examples/foothold.py --select +evaluation/r1_zero_graded \\
     --select +evaluation/r1_zero_annealed --select +evaluation/r1_zero_warmed

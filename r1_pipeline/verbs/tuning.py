@@ -43,7 +43,7 @@ def finetune(context: BuildContext, base: Checkpoint, corpus: Corpus, recipe: Sf
 
 @verb("training")
 def warm_up(context: BuildContext, base: Checkpoint, recipe: WarmUpRecipe) -> Build[Checkpoint]:
-    """Trains `base` on a prompt form alone by SFT, as a foothold before reinforcement; the paper has no such stage.
+    """Trains `base` on a prompt form alone by SFT; R1-Zero itself has no such stage (paper, section 2).
 
     Raises `RecipeError` if no row fits the model's context, `GuardTrippedError` if no weight has changed.
     """

@@ -36,7 +36,7 @@ def test_report_json_has_the_published_schema() -> None:
     for model in report["models"].values():
         assert keys(model) == {
             *("pass_at_1", "pass_at_1_ci", "pass_at_k", "cons_at_k", "format_rate", "language_consistency"),
-            *("mean_tokens", "n", "outcomes", "by_domain", "digest", "favourites", "depths"),
+            *("mean_tokens", "n", "outcomes", "by_domain", "digest", "favourites", "depths", "form"),
         }
         lo, hi = model["pass_at_1_ci"]
         assert lo <= model["pass_at_1"] <= hi
@@ -57,6 +57,23 @@ def test_a_models_own_number_is_the_mean_over_domains_and_maths_stands_by_itself
     maths = base["by_domain"]["math"]
     assert (maths["pass_at_1"], maths["n"]) == (0.171, 2048)
     assert maths["pass_at_1_ci"][0] < 0.171 < maths["pass_at_1_ci"][1]
+
+
+def test_every_model_says_its_prompt_form_and_its_stop_strings_in_both_files() -> None:
+    inputs = report_inputs()
+    r1 = inputs.models["r1"]
+    sampling = r1.identity.sampling.model_copy(update={"stop": ("</answer>", "\nUser:")})
+    asked = r1.identity.model_copy(
+        update={"template": "zero", "template_hash": "93f956c5e713eedc", "sampling": sampling}
+    )
+    models = {**inputs.models, "r1": r1.model_copy(update={"identity": asked})}
+    numbers, page = build_report(inputs.model_copy(update={"models": models}))
+    form = {"name": "zero", "hash": "93f956c5e713eedc", "stop": ["</answer>", "\nUser:"]}
+    assert numbers["models"]["r1"]["form"] == form
+    assert numbers["models"]["base"]["form"]["stop"] == []
+    section = page[page.index('<section id="verdicts">') :].partition("</section>")[0]
+    assert "<td>zero (93f956c5e713eedc)</td>" in section
+    assert "&lt;/answer&gt;" in section
 
 
 def test_what_no_grader_could_judge_is_counted_for_every_model_in_both_files() -> None:
