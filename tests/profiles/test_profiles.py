@@ -13,6 +13,7 @@ from r1_pipeline.errors import RecipeError, RequirementError, UnknownNameError
 from r1_pipeline.graph.bound import changed
 from r1_pipeline.planning.hardware import ACCELERATORS
 from r1_pipeline.profiles import PROFILES, load_profile
+from r1_pipeline.profiles.extended import with_prompt_forms
 from r1_pipeline.profiles.models import SMOLLM2
 from r1_pipeline.profiles.runtimes import with_runtime
 from r1_pipeline.recipe import canonical_json
@@ -134,3 +135,17 @@ def test_students_of_small_are_cut_from_its_base() -> None:
     students = load_profile("small", 0).recipes["student_base"]
     assert [students[name].shape.layers for name in ("qwen", "llama")] == [15, 20]
     assert all(student.shape.parameters < SMOLLM2.shape.parameters for student in students.values())
+
+
+def test_other_prompt_forms_and_stop_strings_reach_every_recipe_that_has_them() -> None:
+    profile = with_prompt_forms(load_profile("small", 0), zero="own_zero", chat="own_chat", stop="form")
+    of = profile.recipes
+    assert (of["base"].template, of["base"].chat_template) == ("own_zero", "own")
+    assert {each.chat_template for each in of["student_base"].values()} == {"own"}
+    assert (of["r1_zero"].template, of["r1_zero"].grpo.stop) == ("own_zero", "form")
+    assert (of["dev2"].template, of["dev3"].template) == ("own_chat", "own_chat")
+    assert (of["evaluation"].ask.stop, of["cold_start_data"].ask.stop) == ("form", "form")
+    assert profile.bound.recipe(profile.bound.name("dev2_no_language_reward")).template == "own_chat"
+    kept = with_prompt_forms(load_profile("small", 0), zero="boxed", chat="chat", stop=("###",))
+    assert (kept.recipes["base"].template, kept.recipes["base"].chat_template) == ("boxed", "ours")
+    assert kept.recipes["r1"].grpo.stop == ("###",)
