@@ -99,6 +99,19 @@ def test_samples_have_seeds_of_their_own_and_ends_as_they_are(vllm: VllmEngine, 
 
 
 @pytest.mark.slow
+def test_a_stop_string_ends_a_reply_where_transformers_ends_it(
+    vllm: VllmEngine, base: Checkpoint, requests: list[Request]
+) -> None:
+    stopped = GREEDY.model_copy(update={"stop": ("</think>",)})
+    ours, theirs = (engine.generate(requests, stopped) for engine in (vllm, HfEngine(base.path, RUNTIME)))
+    assert share_of_equal_tokens(ours, theirs) >= 0.99
+    for reply in ours:
+        if "</think>" in reply.text:
+            assert reply.text.endswith("</think>")
+            assert reply.finish_reason == "stop"
+
+
+@pytest.mark.slow
 def test_the_verbs_run_on_it_and_pass_at_1_agrees(
     vllm: VllmEngine, home: Path, base: Checkpoint, problems: ProblemSet
 ) -> None:
