@@ -39,7 +39,7 @@ def test_tokens_are_cut_behind_the_one_that_completes_a_stop_string(qwen: Path) 
 def test_vllm_is_asked_to_stop_in_text_and_its_tokens_are_cut_there(
     qwen: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """vLLM itself is not needed to state its arguments and to read its output: both are plain values."""
+    """The arguments and the output are plain values, so that a stand-in for vLLM's classes is enough."""
     vllm, parameters = ModuleType("vllm"), ModuleType("vllm.sampling_params")
     vllm.SamplingParams = lambda **given: given  # type: ignore[attr-defined]
     parameters.RequestOutputKind = SimpleNamespace(FINAL_ONLY="final")  # type: ignore[attr-defined]

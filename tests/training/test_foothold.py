@@ -8,7 +8,8 @@ import training_runs as runs
 from r1_pipeline.artifacts.draft import bare_draft
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.rewards.format_check import is_well_formed
-from r1_pipeline.rewards.rubric import Annealed, Rubric
+from r1_pipeline.rewards.rubric import Annealed, Rubric, part_functions
+from r1_pipeline.rewards.verifier import Grader
 from r1_pipeline.training.form_warm_up import WarmUpRecipe, form_rows
 from r1_pipeline.training.grpo import train_grpo
 from r1_pipeline.training.sft import train_sft
@@ -31,6 +32,28 @@ def test_each_rollout_is_rewarded_by_the_weights_of_its_first_step(tiny: Path, t
     assert [reward for reward, _ in rewarded] == pytest.approx(
         [weight * part for weight, (_, part) in zip((1.0, 0.5, 0.0), rewarded, strict=True)]
     )
+
+
+def flat_groups(base: Path, directory: Path, rubric: Rubric) -> float:
+    """Returns the share of groups without a gradient in 8 steps from a base that never writes the form."""
+    recipe = runs.GRPO.model_copy(
+        update={
+            **{"steps": 8, "save_steps": 8, "steps_per_generation": 1, "reference_sync_steps": None, "beta": 0.0},
+            **{"prompts_per_step": 4, "group_size": 8, "max_completion_tokens": 48, "learning_rate": 5e-3},
+        }
+    )
+    draft = bare_draft(directory)
+    parts = part_functions(rubric, Grader({}), "chat", {})
+    train_grpo(base, runs.problems(recipe.problems), "chat", parts, rubric, recipe, runs.RUNTIME, draft)
+    rows = [row["flat_groups"] for row in read_metrics(draft.metrics)]
+    return sum(rows) / len(rows)
+
+
+def test_a_graded_format_has_a_gradient_where_the_strict_one_has_none(tiny: Path, tmp_path: Path) -> None:
+    strict = Rubric(accuracy=0.0, format=0.2, language=0.0, preference=0.0)
+    graded = strict.model_copy(update={"others": (("graded_format", 0.2),)})
+    assert flat_groups(tiny, tmp_path / "strict", strict) == 1.0
+    assert flat_groups(tiny, tmp_path / "graded", graded) < 0.9
 
 
 @pytest.mark.parametrize("template", ["zero", "chat", "boxed", "own_zero", "own_chat", "own_boxed"])
