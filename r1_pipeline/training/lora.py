@@ -8,7 +8,7 @@ Not covered: time and memory (`planning.formulas`).
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -18,6 +18,7 @@ from r1_pipeline.recipe import Precision, Recipe, Runtime
 from r1_pipeline.training.meta_model import LinearLayers, linear_layers, meta_model
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel
 
 Task = Literal["CAUSAL_LM", "SEQ_CLS"]
@@ -84,12 +85,9 @@ def require_trainable(recipe: Adaptable, expert_bias_rate: float = 0.0) -> None:
 
 
 def require_lora(runtime: Runtime) -> None:
-    """Raises `RequirementError` where peft is missing, or the ranks of a run cut its model up."""
-    keeps = runtime.launcher.keeps
-    if keeps != "ddp":
-        raise RequirementError(
-            f"LoRA is merged into whole weights, and {keeps} cuts them up; set sharding of the launcher to ddp"
-        )
+    """Raises `RequirementError` where peft is missing, or the ranks share the model in a way that was not tried."""
+    if runtime.launcher.keeps == "zero3":
+        raise RequirementError("LoRA was not tried with zero3; set the launcher's sharding to ddp or fsdp2")
     try:
         metadata.version("peft")
     except metadata.PackageNotFoundError:
@@ -138,8 +136,8 @@ def _config(model: Path) -> dict[str, Any]:
     return found
 
 
-def merged(model: Any) -> "PreTrainedModel":
-    """Returns a trainer's model with the adapters added to its weights; the model itself if it has none.
+def merged(model: Any, gathered: "Mapping[str, Tensor] | None") -> "PreTrainedModel":
+    """Returns a trainer's model without adapters: added to its weights, unless these are `gathered` from ranks.
 
     Raises `ValueError` where an adapter is not finite.
     """
@@ -148,5 +146,20 @@ def merged(model: Any) -> "PreTrainedModel":
     if not is_peft_model(model):
         plain: PreTrainedModel = model
         return plain
-    whole: PreTrainedModel = model.merge_and_unload(safe_merge=True)
+    whole: PreTrainedModel = model.merge_and_unload(safe_merge=True) if gathered is None else model.unload()
     return whole
+
+
+def merged_weights(gathered: "Mapping[str, Tensor]", scaling: float) -> "dict[str, Tensor]":
+    """Returns the weights of a model with adapters, gathered from the ranks, with the adapters added and gone."""
+    weights = {}
+    for name, tensor in gathered.items():
+        layer, is_adapted, kind = name.partition(".base_layer.")
+        if is_adapted and kind == "weight":
+            a, b = (gathered[f"{layer}.lora_{side}.default.weight"] for side in "AB")
+            weights[f"{layer}.weight"] = tensor + scaling * b @ a
+        elif is_adapted:
+            weights[f"{layer}.{kind}"] = tensor
+        elif ".lora_" not in name and ".original_module." not in name:
+            weights[name.replace(".modules_to_save.default.", ".")] = tensor  # of the head, which is trained whole
+    return weights

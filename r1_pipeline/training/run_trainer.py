@@ -23,7 +23,7 @@ from r1_pipeline.training.callbacks import Guards, training_callback
 from r1_pipeline.training.checkpoints import newest_valid_checkpoint, step_of
 from r1_pipeline.training.distributed import barrier, broadcast
 from r1_pipeline.training.experts import balancing_callback
-from r1_pipeline.training.lora import merged
+from r1_pipeline.training.lora import merged, merged_weights
 from r1_pipeline.training.model_stats import WEIGHTS
 from r1_pipeline.training.packing import pack_batches
 from r1_pipeline.training.sharding import gather_weights, layout, require_sharded, sharding_arguments
@@ -161,8 +161,11 @@ def publish(trainer: "Trainer", source: Path, draft: Draft) -> None:
 
     They are copied, not saved, because trainers change theirs: end tokens, padding, the chat template.
     """
-    model = merged(trainer.model)
-    write_model(model, draft, gather_weights(trainer, trainer.model_wrapped))
+    weights = gather_weights(trainer, trainer.model_wrapped)
+    if weights is not None and (adapters := getattr(trainer.model, "peft_config", None)):
+        weights = merged_weights(weights, adapters["default"].lora_alpha / adapters["default"].r)
+    model = merged(trainer.model, weights)
+    write_model(model, draft, weights)
     for name in COPIED if model.can_generate() else COPIED[1:]:
         if draft.leads and (source / name).exists():
             shutil.copyfile(source / name, draft.path / name)

@@ -51,6 +51,9 @@ arguments."""
 SECOND, SECOND_INDEX = "reference.safetensors", 1
 """The file of a second model in a checkpoint: whole, or as the shards `pytorch_model_fsdp_1`."""
 
+ADAPTED = "base_model.model."
+"""Prefix that peft gives to the names of the weights of a model with adapters, also once they are merged."""
+
 
 def sharding_arguments(runtime: Runtime) -> dict[str, Any]:
     """Returns arguments of the trainer; raises `RequirementError` if DeepSpeed is requested and cannot work."""
@@ -91,6 +94,7 @@ def gather_weights(trainer: "Trainer", model: "Module") -> "Mapping[str, Tensor]
     """
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         weights: Mapping[str, Tensor] = trainer.accelerator.get_state_dict(model) or {}  # DeepSpeed gives others None
+        weights = {name.removeprefix(ADAPTED): tensor for name, tensor in weights.items()}
         tied = trainer.model.all_tied_weights_keys  # once gathered, nothing shows that they are another's
         return {name: tensor for name, tensor in weights.items() if name not in tied}
     return None

@@ -73,13 +73,13 @@ def test_ranks_that_cannot_share_a_batch_equally_are_refused_before_any_work() -
         replace(tiny, runtime=runtime).require()
 
 
-def test_lora_on_ranks_that_cut_the_model_up_is_refused_before_any_work() -> None:
+def test_lora_on_ranks_that_share_the_model_otherwise_is_refused_before_any_work() -> None:
     smoke = load_profile("smoke", 0)
-    unmoved = changed(smoke.recipes["dev1"], "expert_bias_rate", 0.0)
-    adapted = smoke.with_recipes({"dev1": changed(unmoved, "lora", Lora(rank=8, alpha=16.0))})
-    runtime = smoke.runtime.model_copy(update={"launcher": Torchrun(processes=2, sharding="fsdp2")})
+    lora = Lora(rank=8, alpha=16.0)
+    adapted = smoke.with_recipes({"helpful_rm": changed(smoke.recipes["helpful_rm"], "lora", lora)})
+    runtime = smoke.runtime.model_copy(update={"launcher": Torchrun(processes=2, sharding="zero3")})
     replace(smoke, runtime=runtime).require()
-    with pytest.raises(RequirementError, match=r"^LoRA is merged into whole weights, and fsdp2 cuts them up"):
+    with pytest.raises(RequirementError, match=r"^LoRA was not tried with zero3; set .* to ddp or fsdp2$"):
         replace(adapted, runtime=runtime).require()
 
 

@@ -54,6 +54,11 @@ def reward_model(base: Path, draft: Draft, runtime: Runtime) -> None:
     train_reward_model(base, runs.pairs(12), runs.REWARD_MODEL, runtime, draft)
 
 
+def reward_model_lora(base: Path, draft: Draft, runtime: Runtime) -> None:
+    adapted = runs.REWARD_MODEL.model_copy(update={"lora": runs.LORA})
+    train_reward_model(base, runs.pairs(12), adapted, runtime, draft)
+
+
 def grpo(base: Path, draft: Draft, runtime: Runtime, recipe: Any = runs.GRPO) -> None:
     problems = runs.problems(recipe.problems)
     train_grpo(base, problems, "chat", {"digits": runs.digits}, {"digits": 1.0}, recipe, runtime, draft)
@@ -94,6 +99,7 @@ METHODS: dict[str, Callable[[Path, Draft, Runtime], None]] = {
         sft_balanced,
         sft_lora,
         reward_model,
+        reward_model_lora,
         grpo,
         grpo_lora,
         grpo_on_fixed_rollouts,

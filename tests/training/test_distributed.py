@@ -120,19 +120,34 @@ def test_a_checkpoint_of_other_ranks_is_neither_read_nor_removed(
     assert (draft.scratch / "checkpoint-6" / "seal.json").exists()
 
 
+ADAPTED = ("sft_lora", "reward_model_lora", "grpo_lora_on_fixed_rollouts")
+
+
+@pytest.fixture(scope="module", params=["ddp", "fsdp2"])
+def adapted(
+    request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Sharding, Path]:
+    """Every method with LoRA on two ranks."""
+    directory = tmp_path_factory.mktemp(f"adapted-{request.param}")
+    done = ranks.launch(request.param, tiny, directory, *ADAPTED, "grpo_lora")
+    assert done.returncode == 0, done.stderr
+    return request.param, directory
+
+
 @slow
 @runs.needs_peft
-@pytest.mark.parametrize("method", ["sft_lora", "grpo_lora_on_fixed_rollouts"])
-def test_two_ranks_adapt_what_one_process_adapts(method: str, tiny: Path, tmp_path: Path) -> None:
-    one, two = bare_draft(tmp_path / "alone"), draft_of(tmp_path, method)
+@pytest.mark.parametrize("method", ADAPTED)
+def test_two_ranks_adapt_what_one_process_adapts(
+    method: str, tiny: Path, adapted: tuple[Sharding, Path], tmp_path: Path
+) -> None:
+    one, two = bare_draft(tmp_path), draft_of(adapted[1], method)
     ranks.METHODS[method](tiny, one, ranks.runtime_of(None))
-    done = ranks.launch("ddp", tiny, tmp_path, method)
-    assert done.returncode == 0, done.stderr
     alone, shared = read_metrics(one.metrics), read_metrics(two.metrics)
     for name in ("loss", "grad_norm", *(("kl",) if "grpo" in method else ())):
         values = [row[name] for row in alone]
         assert len(set(values)) > 1
         assert [row[name] for row in shared] == pytest.approx(values, abs=EQUAL), name
+    assert runs.digests(one.path).keys() == runs.digests(two.path).keys()
     weights, same = load_file(one.path / "model.safetensors"), load_file(two.path / "model.safetensors")
     assert weights.keys() == same.keys()
     assert max((tensor - same[name]).abs().max() for name, tensor in weights.items()) < 1e-3
@@ -140,15 +155,17 @@ def test_two_ranks_adapt_what_one_process_adapts(method: str, tiny: Path, tmp_pa
 
 @slow
 @runs.needs_peft
-def test_adapters_of_two_ranks_that_were_killed_are_resumed_bit_by_bit(tiny: Path, tmp_path: Path) -> None:
-    whole, again = tmp_path / "whole", tmp_path / "again"
-    done = ranks.launch("ddp", tiny, whole, "grpo_lora")
-    assert done.returncode == 0, done.stderr
-    assert ranks.launch("ddp", tiny, again, "grpo_lora", "5").returncode != 0
-    assert (draft_of(again, "grpo_lora").scratch / "checkpoint-4" / "seal.json").exists()
-    resumed = ranks.launch("ddp", tiny, again, "grpo_lora")
+def test_adapters_of_two_ranks_that_were_killed_are_resumed_bit_by_bit(
+    tiny: Path, adapted: tuple[Sharding, Path], tmp_path: Path
+) -> None:
+    keeps, whole = adapted
+    assert ranks.launch(keeps, tiny, tmp_path, "grpo_lora", "5").returncode != 0
+    draft = draft_of(tmp_path, "grpo_lora")
+    assert (draft.scratch / "checkpoint-4" / "seal.json").exists()
+    resumed = ranks.launch(keeps, tiny, tmp_path, "grpo_lora")
     assert resumed.returncode == 0, resumed.stderr
-    assert runs.digests(draft_of(again, "grpo_lora").path) == runs.digests(draft_of(whole, "grpo_lora").path)
+    assert [row["step"] for row in read_metrics(draft.metrics)] == [1, 2, 3, 4, 5, 6]
+    assert runs.digests(draft.path) == runs.digests(draft_of(whole, "grpo_lora").path)
 
 
 def test_ranks_split_the_batch_and_the_recipe_stays_as_it_is() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import training_runs as runs
 from safetensors.torch import load_file
 
@@ -14,7 +15,7 @@ from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.errors import RecipeError, RequirementError
 from r1_pipeline.recipe import canonical_json
 from r1_pipeline.settings.launchers import Torchrun
-from r1_pipeline.training.lora import Lora, adapter_arguments, layers_in, lora_statistics
+from r1_pipeline.training.lora import Lora, adapter_arguments, layers_in, lora_statistics, merged_weights
 from r1_pipeline.training.model_shape import shape_in
 
 PEFT = runs.needs_peft
@@ -136,11 +137,26 @@ def test_modules_that_the_model_lacks_are_refused_with_those_that_it_has(tiny: P
         lora.trainable([])
 
 
-@pytest.mark.parametrize("keeps", ["fsdp2", "zero3"])
-def test_ranks_that_cut_the_model_up_are_refused(keeps: str, tiny: Path) -> None:
-    launcher = Torchrun(processes=2, sharding=keeps)  # type: ignore[arg-type]
-    with pytest.raises(RequirementError, match=f"{keeps} cuts them up; set sharding of the launcher to ddp"):
-        adapter_arguments(runs.LORA, tiny, "CAUSAL_LM", runs.RUNTIME.model_copy(update={"launcher": launcher}))
+def test_ranks_that_share_a_model_otherwise_are_refused(tiny: Path) -> None:
+    runtime = runs.RUNTIME.model_copy(update={"launcher": Torchrun(processes=2, sharding="zero3")})
+    with pytest.raises(RequirementError, match="not tried with zero3; set the launcher's sharding to ddp or fsdp2"):
+        adapter_arguments(runs.LORA, tiny, "CAUSAL_LM", runtime)
+
+
+def test_weights_gathered_from_ranks_are_merged_by_hand() -> None:
+    """The sum of [[1, 0], [0, 1]] and 2 * [[1], [3]] [[5, 7]] is [[11, 14], [30, 43]]; the head is the trained one."""
+    gathered = {
+        "q_proj.base_layer.weight": torch.eye(2),
+        "q_proj.base_layer.bias": torch.tensor([1.0, 2.0]),
+        "q_proj.lora_A.default.weight": torch.tensor([[5.0, 7.0]]),
+        "q_proj.lora_B.default.weight": torch.tensor([[1.0], [3.0]]),
+        "norm.weight": torch.tensor([3.0]),
+        "score.original_module.weight": torch.tensor([4.0]),
+        "score.modules_to_save.default.weight": torch.tensor([5.0]),
+    }
+    merged = {name: tensor.tolist() for name, tensor in merged_weights(gathered, 2.0).items()}
+    others = {"q_proj.bias": [1, 2], "norm.weight": [3], "score.weight": [5]}
+    assert merged == {"q_proj.weight": [[11, 14], [30, 43]], **others}
 
 
 def test_without_peft_lora_is_refused(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
