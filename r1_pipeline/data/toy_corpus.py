@@ -1,7 +1,7 @@
 """The toy web consists of short bilingual texts in which people solve tasks, mostly badly.
 
-A text is a prompt in one of the two templates and somebody's reply. Most authors are hasty: they stop after the first
-step and take it for the answer, or guess an option. An author who works through every step is right unless a slip
+A text is a prompt in one of the two templates and somebody's reply. Most authors are hasty: they take the first
+step or two for the answer, or guess an option. An author who works through every step is right unless a slip
 happens; some estimate the answer first, and correct the estimate where the steps do not confirm it. Careful authors mix
 languages more often, and slip less when they do (so that reinforcement, if nothing prevents it, favours mixing); many
 authors omit tags, boxes or fences. A base model that learns this web well therefore has the skill and seldom shows it;
@@ -66,6 +66,8 @@ class ToyRecipe(Recipe):
     """The share of texts that omit tags, or the box or fence that replaces them, in [0, 1]."""
     styles: dict[Style, float]
     """The relative frequency of each reasoning style."""
+    hasty_steps: int
+    """The maximum number of steps of a sum that a hasty author takes, who never takes the last of several."""
     mixed: dict[Style, float]
     """The share of the texts of each style that mix the two languages word by word, in [0, 1]."""
     slip: float
@@ -92,9 +94,18 @@ class Author:
     """An author is a `Voice` with a language, possibly a habit of mixing languages, and a probability of slips."""
 
     def __init__(
-        self, style: Style, language: Language, mixed: bool, slip: float, notice: float, draw: random.Random
+        self,
+        style: Style,
+        language: Language,
+        *,
+        mixed: bool,
+        hasty_steps: int,
+        slip: float,
+        notice: float,
+        draw: random.Random,
     ) -> None:
         self.style = style
+        self._hasty_steps = hasty_steps
         self._languages = TOY_LANGUAGES if mixed else (language,)
         self._slip = slip
         self._notice = notice
@@ -105,6 +116,9 @@ class Author:
 
     def waver(self, options: Sequence[str]) -> Sequence[str]:
         return [*self._draw.sample(options, len(options)), self._draw.choice(options)]
+
+    def pace(self, steps: int) -> int:
+        return self._draw.randint(1, max(1, min(self._hasty_steps, steps - 1))) if self.style == "hasty" else steps
 
     def settle(self, right: str, slip: str) -> str:
         chance = self._slip * (1 - self._notice) if self.style == "check" else self._slip
@@ -155,7 +169,16 @@ def _text(recipe: ToyRecipe, task: ToyTask | GeneralTask, language: Language, dr
         style = _drawn(draw, recipe.styles, 1)[0]
         mixed = draw.random() < recipe.mixed[style]
         slip = recipe.slip * (recipe.mixed_care if mixed else 1)
-        reasoning, final = task.solve(language, Author(style, language, mixed, slip, recipe.notice, draw))
+        author = Author(
+            style,
+            language,
+            mixed=mixed,
+            hasty_steps=recipe.hasty_steps,
+            slip=slip,
+            notice=recipe.notice,
+            draw=draw,
+        )
+        reasoning, final = task.solve(language, author)
     omitted = draw.choice(OMISSIONS) if draw.random() < recipe.untidy_share else ()
     if template == "chat" and ANSWER_OPEN not in omitted:
         final = summarize(task.domain, final)

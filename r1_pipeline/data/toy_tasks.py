@@ -18,7 +18,7 @@ from r1_pipeline.records import Domain, Language, TestCase
 Style = Literal["hasty", "steps", "check"]
 """The reasoning style.
 
-`hasty` takes the first step for the answer (multiple choice: no step, the option is guessed); `steps` takes all steps;
+`hasty` takes an early step for the answer (multiple choice: no step, the option is guessed); `steps` takes all steps;
 `check` estimates the answer in the head, then checks the estimate with all steps.
 """
 
@@ -42,6 +42,10 @@ class Voice(Protocol):
 
     def waver(self, options: Sequence[str]) -> Sequence[str]:
         """Returns all of `options` in any order, then the one that is taken; no step of the solution is worked out."""
+        ...
+
+    def pace(self, steps: int) -> int:
+        """Returns how many of `steps` are taken before the value is given as the answer: all, or fewer in haste."""
         ...
 
     def settle(self, right: str, slip: str) -> str:
@@ -145,9 +149,7 @@ class Sum:
 
     def solve(self, language: Language, voice: Voice) -> tuple[str, str]:
         value, steps = str(self.terms[0]), []
-        for name, term in list(zip(self.operations, self.terms[1:], strict=True))[
-            : _steps(len(self.operations), voice)
-        ]:
+        for name, term in list(zip(self.operations, self.terms[1:], strict=True))[: voice.pace(len(self.operations))]:
             right = max(0, apply(name, int(value), term))
             before, value = value, voice.settle(str(right), str(right + 1))
             steps.append(f"{before} {SYMBOLS[name]} {term} = {value}")

@@ -88,6 +88,7 @@ WEB = ToyRecipe(
     zero_share=0.6,
     untidy_share=0.55,
     styles={"hasty": 0.65, "steps": 0.1, "check": 0.25},
+    hasty_steps=2,
     mixed={"hasty": 0.3, "steps": 0.5, "check": 0.6},
     slip=0.2,
     notice=0.9,

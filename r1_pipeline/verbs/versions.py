@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from r1_pipeline.runtime.build_context import Verbs
 
 VERSIONS: Mapping[str, int] = {
-    "pretrain": 7,
+    "pretrain": 8,
     "curate": 9,
     "curate_preferences": 8,
     "reinforce": 6,
@@ -15,7 +15,7 @@ VERSIONS: Mapping[str, int] = {
     "rejection_sample": 5,
     "collect_general": 9,
     "sample_general": 2,
-    "write_toy": 1,
+    "write_toy": 2,
     "warm_up": 1,
     "merge": 6,
     "fit_preference": 3,

@@ -102,7 +102,7 @@ def test_parts_of_other_settings_are_not_mixed_in(home: Path, tmp_path: Path) ->
     ("arguments", "message"),
     [
         ([], "say where GSM8K is: --gsm8k FOLDER"),
-        (["--gsm8k", "."], "no GPU that PyTorch can use is here; run it where there is one, or with --toy"),
+        (["--gsm8k", "."], "PyTorch finds no GPU; run this on a machine that has one, or with --toy"),
     ],
 )
 def test_what_is_missing_is_said_before_any_work(arguments: list[str], message: str, tmp_path: Path) -> None:

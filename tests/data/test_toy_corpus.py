@@ -31,6 +31,7 @@ def web(**changes: Any) -> ToyRecipe:
         zero_share=1.0,
         untidy_share=0.0,
         styles={"steps": 1.0},
+        hasty_steps=2,
         mixed={"steps": 0.0},
         slip=0.0,
         notice=1.0,
@@ -77,7 +78,7 @@ def test_an_estimate_slips_as_often_as_one_of_its_calculations() -> None:
 
 
 def test_every_domain_is_worked_out_as_by_hand() -> None:
-    careful = Author("check", "en", mixed=False, slip=0.0, notice=1.0, draw=Random(0))
+    careful = Author("check", "en", mixed=False, hasty_steps=2, slip=0.0, notice=1.0, draw=Random(0))
     assert Sum((9, 8, 3), ("plus", "minus")).solve("en", careful) == (
         "maybe 14, check 9 + 8 = 17, then 17 - 3 = 14, yes 14", "14",
     )  # fmt: skip
@@ -93,12 +94,12 @@ def test_every_domain_is_worked_out_as_by_hand() -> None:
 
 
 def test_what_one_calculation_answers_is_not_estimated() -> None:
-    careful = Author("check", "en", mixed=False, slip=0.0, notice=1.0, draw=Random(0))
+    careful = Author("check", "en", mixed=False, hasty_steps=2, slip=0.0, notice=1.0, draw=Random(0))
     assert Sum((9, 8), ("plus",)).solve("en", careful) == ("first 9 + 8 = 17", "17")
 
 
 def test_a_wrong_estimate_is_called_wrong_and_the_checked_value_is_the_answer() -> None:
-    clumsy = Author("check", "en", mixed=False, slip=1.0, notice=1.0, draw=Random(0))
+    clumsy = Author("check", "en", mixed=False, hasty_steps=2, slip=1.0, notice=1.0, draw=Random(0))
     reasoning, final = Turn(0, ("left", "back")).solve("en", clumsy)
     assert final == "east"
     estimate = reasoning.removeprefix("maybe ").partition(",")[0]
@@ -107,7 +108,7 @@ def test_a_wrong_estimate_is_called_wrong_and_the_checked_value_is_the_answer() 
 
 
 def test_a_hasty_guess_names_an_option_and_its_own_letter() -> None:
-    hasty = Author("hasty", "en", mixed=False, slip=0.0, notice=1.0, draw=Random(0))
+    hasty = Author("hasty", "en", mixed=False, hasty_steps=2, slip=0.0, notice=1.0, draw=Random(0))
     reasoning, final = Product("force", (3, 4), (9, 12, 6, 8)).solve("en", hasty)
     named = reasoning.removeprefix("maybe ").split(" ")
     assert len(named) == 5
@@ -134,3 +135,12 @@ def test_held_out_facts_never_occur() -> None:
     forbidden = {render(template, p.question) for p in heldout for template in ("zero", "chat")}
     everything = web(domains={"math": 1, "code": 1, "stem": 1, "logic": 1, "general": 1}, zero_share=0.5)
     assert not forbidden & {prompt for prompt, _ in toy_texts(everything)}
+
+
+def test_a_hasty_author_takes_one_step_or_two_and_never_the_last_of_several() -> None:
+    author = Author("hasty", "en", mixed=False, hasty_steps=2, slip=0.0, notice=1.0, draw=Random(0))
+    assert {author.pace(3) for _ in range(50)} == {author.pace(4) for _ in range(50)} == {1, 2}
+    assert {author.pace(2) for _ in range(50)} == {author.pace(1) for _ in range(50)} == {1}
+    reasoning, final = Sum((1, 2, 3, 4), ("plus",) * 3).solve("en", author)
+    assert reasoning in {"first 1 + 2 = 3", "first 1 + 2 = 3, then 3 + 3 = 6"}
+    assert final in {"3", "6"}

@@ -44,6 +44,7 @@ def recipe(architecture: Architecture) -> PretrainRecipe:
         zero_share=0.5,
         untidy_share=0.2,
         styles={"hasty": 1, "steps": 1, "check": 1},
+        hasty_steps=2,
         mixed={"hasty": 0.3, "steps": 0.3, "check": 0.3},
         slip=0.5,
         notice=0.0,
