@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.training.distributed import all_reduce_sum
+from r1_pipeline.training.packing import PACKED_MASK
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,8 +66,8 @@ class Loads:
         for hook in self._hooks:
             hook.remove()
 
-    def _note_mask(self, _: "Module", __: Any, given: dict[str, Any]) -> None:
-        mask = given.get("attention_mask")
+    def _note_mask(self, body: "Module", _: Any, given: dict[str, Any]) -> None:
+        mask = getattr(body, PACKED_MASK, given.get("attention_mask"))
         self._mask = mask.flatten().bool() if mask is not None and mask.dim() == 2 else None
 
     def _count(self, router: "Module", _: Any, routed: "tuple[Tensor, Tensor, Tensor]") -> None:

@@ -23,6 +23,8 @@ PACKABLE = frozenset(
     }
 )  # fmt: skip
 """Model types whose attention masks follow the positions; a test compares each with its padded batch."""
+PACKED_MASK = "packed_mask"
+"""The attribute of a model's body with the mask of the packed rows that it computes, shape (P, Q); 0 is padding."""
 _BY_MASK = ("eager", "sdpa")
 """Attention implementations that take a mask; flash attention has its own way to pack."""
 
@@ -115,7 +117,13 @@ def pack_batches(model: "PreTrainedModel") -> None:
         inputs["position_ids"] = places.packed(mask_BT.long().cumsum(1) - 1, 0)
         inputs["attention_mask"] = None
         inputs["use_cache"] = False  # with a cache, the positions would not tell the texts apart
-        output = padded_forward(*arguments, **inputs)
+        setattr(
+            model.base_model, PACKED_MASK, places.packed(mask_BT, 0)
+        )  # with an attention mask, texts see each other
+        try:
+            output = padded_forward(*arguments, **inputs)
+        finally:
+            delattr(model.base_model, PACKED_MASK)
         for name, value in output.items():
             if isinstance(value, torch.Tensor) and value.shape == (places.shape[0], places.shape[1] - 1):
                 output[name] = places.unpacked(value)

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from r1_pipeline.runtime.build_context import Verbs
 
 VERSIONS: Mapping[str, int] = {
-    "pretrain": 8,
+    "pretrain": 9,
     "curate": 9,
     "curate_preferences": 8,
-    "reinforce": 6,
+    "reinforce": 7,
     "draft_cold_start": 6,
     "rewrite_cold_start": 2,
-    "finetune": 4,
+    "finetune": 5,
     "rejection_sample": 5,
     "collect_general": 9,
     "sample_general": 2,

@@ -5,6 +5,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from trl.trainer.utils import add_fused_lm_head
 
+from r1_pipeline.training.experts import Loads
 from r1_pipeline.training.packing import IGNORED, PACKABLE, layout, pack_batches
 
 SMALL = {
@@ -119,6 +120,15 @@ def test_fewer_tokens_are_computed_and_the_trainers_own_loss_is_the_same() -> No
         padded(**inputs, num_items_in_batch=8).loss.item(), rel=1e-6
     )
     assert seen == [torch.Size([2, 6])]
+
+
+def test_padding_of_packed_rows_is_no_load_of_an_expert() -> None:
+    """Eight, six, six and three tokens choose an expert each; nine more places of the four rows are padding."""
+    model = model_of("deepseek_v3")
+    pack_batches(model)
+    loads = Loads(model)
+    model(**batch())
+    assert [int(count.sum()) for count in loads.counts] == [23]
 
 
 def test_a_model_that_cannot_keep_texts_apart_stays_as_it_is() -> None:
