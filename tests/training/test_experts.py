@@ -95,7 +95,7 @@ def test_a_rate_for_a_model_without_experts_is_refused() -> None:
 
 
 def test_rollouts_by_vllm_which_gets_no_biases_are_refused() -> None:
-    with pytest.raises(ValueError, match="no routers' biases"):
+    with pytest.raises(ValueError, match="not routers' biases"):
         GrpoRecipe(**{**dict(GRPO), "rollouts": VllmRollouts(clip=2.0)})
 
 
