@@ -1,7 +1,7 @@
 """The profiles of the toy world: bases trained from scratch on synthetic problems, all on two CPU cores.
 
     smoke   seconds a stage; runs every stage and learns nothing; the tests use it
-    tiny    some 18 minutes on two cores; shows the paper's effects in miniature
+    tiny    some 16 minutes on two cores; shows the paper's effects in miniature
 
 `smoke` is `tiny` with smaller numbers, so both run the same code.
 """
