@@ -116,7 +116,7 @@ def run_trainer(
     trainer.args.warmup_steps = warm_up(trainer.args.warmup_steps, total)
     pack_batches(trainer.model)
     if (reference := getattr(trainer, "ref_model", None)) is not None:
-        pack_batches(reference)
+        pack_batches(trainer.accelerator.unwrap_model(reference))  # DeepSpeed wraps it
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(balancing_callback(trainer.model, expert_bias_rate))
     trainer.add_callback(training_callback(draft, total, guards or Guards()))
