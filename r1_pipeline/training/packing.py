@@ -47,6 +47,12 @@ class Layout(NamedTuple):
         rows_PQ[self.row_N, self.column_N] = values_BT[self.real_BT]
         return rows_PQ
 
+    def spread(self, states_PQH: "Tensor") -> "Tensor":
+        """Returns the states of tokens, (P, Q, H), in the padded batch's places, (B, T, H); 0 where there is none."""
+        states_BTH = states_PQH.new_zeros(*self.real_BT.shape, states_PQH.shape[-1])
+        states_BTH[self.real_BT] = states_PQH[self.row_N, self.column_N]
+        return states_BTH
+
     def unpacked(self, scores_PQ: "Tensor") -> "Tensor":
         """Scores of next tokens, (P, Q - 1), in the padded batch's places, (B, T - 1); 0 where there is none.
 
@@ -94,13 +100,21 @@ def _best_fit(lengths: Sequence[int]) -> tuple[list[int], list[int], int]:
 
 
 def pack_batches(model: "PreTrainedModel") -> None:
-    """Makes `model` compute every padded batch with labels as packed rows.
+    """Makes `model` compute padded batches as packed rows: a language model those with labels, a classifier all.
 
-    Per-token scores (of TRL's fused head) come back in the padded batch's places; logits stay packed. Models whose
-    attention cannot keep the texts of a row apart stay as they are.
+    Per-token scores (of TRL's fused head) come back in the padded batch's places; logits stay packed. A classifier's
+    head sees the padded batch. Models whose attention cannot keep the texts of a row apart stay as they are.
     """
     if model.config.model_type not in PACKABLE or model.config._attn_implementation not in _BY_MASK:
         return
+    if type(model).__name__.endswith("ForSequenceClassification"):
+        _pack_body(getattr(model, "get_base_model", lambda: model)().base_model)  # peft wraps the model
+    else:
+        _pack_labelled(model)
+
+
+def _pack_labelled(model: "PreTrainedModel") -> None:
+    """Wraps the forward pass of a language model, whose head then computes no padding either."""
     padded_forward = model.forward
 
     @wraps(type(model).forward)  # `generate` and the trainers read the signature
@@ -130,3 +144,32 @@ def pack_batches(model: "PreTrainedModel") -> None:
         return output
 
     model.forward = MethodType(packed_forward, model)
+
+
+def _pack_body(body: "PreTrainedModel") -> None:
+    """Packs what enters the layers below a head, and puts their last hidden states back into their places."""
+    places: list[Layout] = []
+
+    def pack(_: "PreTrainedModel", arguments: tuple[Any, ...], inputs: dict[str, Any]) -> Any:
+        mask_BT = inputs.get("attention_mask")
+        if mask_BT is None or mask_BT.all():
+            return None
+        places.append(layout(mask_BT))
+        setattr(body, PACKED_MASK, places[-1].packed(mask_BT, 0))
+        ids_BT = arguments[0] if arguments else inputs["input_ids"]
+        return (), {
+            **inputs,
+            "input_ids": places[-1].packed(ids_BT, 0),
+            "position_ids": places[-1].packed(mask_BT.long().cumsum(1) - 1, 0),
+            "attention_mask": None,
+            "use_cache": False,
+        }
+
+    def unpack(_: "PreTrainedModel", __: Any, output: Any) -> Any:
+        if places:
+            delattr(body, PACKED_MASK)
+            output.last_hidden_state = places.pop().spread(output.last_hidden_state)
+        return output
+
+    body.register_forward_pre_hook(pack, with_kwargs=True)
+    body.register_forward_hook(unpack)

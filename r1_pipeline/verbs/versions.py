@@ -18,7 +18,7 @@ VERSIONS: Mapping[str, int] = {
     "write_toy": 2,
     "warm_up": 1,
     "merge": 6,
-    "fit_preference": 3,
+    "fit_preference": 4,
     "distill": 4,
     "ask": 6,
     "evaluate": 4,

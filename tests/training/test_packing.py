@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedModel
 from trl.trainer.utils import add_fused_lm_head
 
 from r1_pipeline.training.experts import Loads
@@ -35,10 +35,10 @@ PROMPT_LEFT, REPLY_RIGHT = (2, 0, 3, 1), (0, 4, 1, 6)
 """The padding of each text before and behind it, as in a rollout: prompts are padded left, replies right."""
 
 
-def model_of(kind: str) -> PreTrainedModel:
+def model_of(kind: str, head: type = AutoModelForCausalLM) -> PreTrainedModel:
     torch.manual_seed(0)
     extra = LATENT if kind == "deepseek_v3" else {"head_dim": 8}
-    return AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **SMALL, **extra)).train()
+    return head.from_config(AutoConfig.for_model(kind, num_labels=1, **SMALL, **extra)).train()  # type: ignore[attr-defined]
 
 
 def batch() -> dict[str, torch.Tensor]:
@@ -120,6 +120,26 @@ def test_fewer_tokens_are_computed_and_the_trainers_own_loss_is_the_same() -> No
         padded(**inputs, num_items_in_batch=8).loss.item(), rel=1e-6
     )
     assert seen == [torch.Size([2, 6])]
+
+
+@pytest.mark.parametrize("kind", sorted(PACKABLE))
+def test_a_reward_models_scores_and_gradients_are_those_of_the_padded_batch(kind: str) -> None:
+    padded, packed = (model_of(kind, AutoModelForSequenceClassification) for _ in range(2))
+    seen: list[torch.Size] = []
+    pack_batches(packed)
+    packed.base_model.register_forward_pre_hook(
+        lambda _, __, given: seen.append(given["input_ids"].shape), with_kwargs=True
+    )
+    ids = torch.arange(1, 25).reshape(4, 6)
+    mask = (torch.arange(6) < torch.tensor([[6], [2], [3], [1]])).long()
+    scores = [model(input_ids=ids * mask, attention_mask=mask).logits for model in (padded, packed)]
+    assert seen == [torch.Size([2, 6])]
+    torch.testing.assert_close(scores[1], scores[0], atol=1e-6, rtol=1e-5)
+    for each in scores:
+        (each[:2] - each[2:]).sigmoid().log().sum().backward()
+    for (name, one), (_, other) in zip(padded.named_parameters(), packed.named_parameters(), strict=True):
+        if one.grad is not None:
+            torch.testing.assert_close(other.grad, one.grad, atol=1e-6, rtol=1e-4, msg=name)
 
 
 def test_padding_of_packed_rows_is_no_load_of_an_expert() -> None:
