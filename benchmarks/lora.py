@@ -17,7 +17,7 @@ from r1_pipeline.artifacts.draft import bare_draft
 from r1_pipeline.data.toy_corpus import toy_texts
 from r1_pipeline.planning.formulas import Devices, training_memory
 from r1_pipeline.planning.hardware import ACCELERATORS
-from r1_pipeline.profiles.tiny import WEB
+from r1_pipeline.profiles.toy_world import WEB
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.training.lora import Lora, layers_in
 from r1_pipeline.training.model_shape import shape_in

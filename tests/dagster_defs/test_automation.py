@@ -186,7 +186,7 @@ def test_a_failed_attempt_is_not_repeated_until_something_changes(home: Path, mo
 ADD_A_STUDENT = """
 import json, sys
 from pathlib import Path
-from r1_pipeline.profiles.tiny import STUDENTS
+from r1_pipeline.profiles.toy_world import STUDENTS
 STUDENTS["third"] = STUDENTS["qwen"]
 sys.path.insert(0, sys.argv[2])
 from homes import Automation
