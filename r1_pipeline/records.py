@@ -83,18 +83,20 @@ PromptKind = Literal["helpful", "safety", "harmless"]
 
 
 class TestCase(Record):
-    """One hidden test of a code problem; `rewards.code` defines equality of results."""
+    """One hidden test of a problem; `rewards.code` defines equality of results, `rewards.instructions` obedience."""
 
     __test__ = False  # not a pytest class
 
-    kind: Literal["call", "stdin", "unit"]
-    """Kind of test: a function call, a program that reads standard input, or a test that is itself a program."""
+    kind: Literal["call", "stdin", "unit", "instruction"]
+    """Kind of test: a function call, a program that reads standard input, a test that is itself a program, or an
+    instruction that a reply in words follows or not."""
     function: str
-    """Name of the function under test; empty for `stdin`."""
+    """Name of the function under test, or of the instruction; empty for `stdin`."""
     given: str
-    """`call`: JSON array of positional arguments; `stdin`: the text on standard input; `unit`: Python source."""
+    """`call`: JSON array of positional arguments; `stdin`: the text on standard input; `unit`: Python source;
+    `instruction`: JSON object of its arguments."""
     expected: str
-    """`call`: JSON value to be returned; `stdin`: the text on standard output; `unit`: empty."""
+    """`call`: JSON value to be returned; `stdin`: the text on standard output; `unit`, `instruction`: empty."""
     limit_s: float
     """Wall-clock limit in seconds; as in the paper's accuracy reward, a slow program counts as wrong."""
     tolerance: float | None = Field(default=None, exclude_if=_is_none)
@@ -116,7 +118,7 @@ class Problem(Record):
     answer: str | None
     """Reference answer; for `general` the required words, comma-separated; for `code` a passing program."""
     tests: tuple[TestCase, ...]
-    """Hidden tests, `code` only."""
+    """Hidden tests: of programs, or instructions that a reply in words must follow."""
     domain: Domain
     language: Language
     """Language of the question, and the target language of the reasoning."""

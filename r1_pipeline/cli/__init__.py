@@ -21,6 +21,7 @@ EXTRAS = {
     **dict.fromkeys(("sqlalchemy", "starlette", "uvicorn"), "dagster"),
     "dagster_postgres": "postgres",
     "deepspeed": "deepspeed",
+    "langdetect": "ifeval",
     "ray": "ray",
     "torchao": "fp8",
     "vllm": "vllm",

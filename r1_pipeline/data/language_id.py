@@ -117,6 +117,16 @@ def words_in(text: str, language: Language) -> tuple[int, int]:
     return own, counts.total()
 
 
+def identified(text: str, languages: tuple[str, ...]) -> str | None:
+    """Returns the language of a whole text, one of `languages` (py3langid); None for a text without letters.
+
+    Capital letters are read as small ones.
+    """
+    if not any(character.isalpha() for character in text):
+        return None
+    return str(_among(languages).classify(text.lower())[0])
+
+
 def rule() -> str:
     """Returns `name@version` of this rule and its library, for the fingerprint of every count made by it."""
     return f"words@2/py3langid-{version('py3langid')}"
@@ -191,8 +201,14 @@ def _rivals(script: Script) -> list[str]:
 @cache
 def _identifier(script: Script) -> "LanguageIdentifier":
     """Returns the identifier of py3langid, restricted to the languages of one script."""
+    return _among(tuple(_rivals(script)))
+
+
+@cache
+def _among(languages: tuple[str, ...]) -> "LanguageIdentifier":
+    """Returns the identifier of py3langid, restricted to these languages."""
     identifier = copy(_all_languages())
-    identifier.set_languages(_rivals(script))
+    identifier.set_languages(list(languages))
     return identifier
 
 

@@ -177,6 +177,8 @@ def _shown(test: TestCase) -> str:
             return f"{test.given.strip()} → {test.expected.strip()}"
         case "unit":
             return test.given.strip()
+        case "instruction":
+            return f"{test.function} {test.given}"
 
 
 def _first_reply(table: "pl.DataFrame", problem_id: str) -> Reply:

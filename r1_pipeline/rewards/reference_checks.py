@@ -136,9 +136,15 @@ def _agree(grader: Grader, one: Problem, other: Problem) -> bool:
 
 
 def _first_verdict(grader: Grader, problem: Problem) -> Verdict | None:
-    """Judges a problem's reference; None if the problem has no reference to judge."""
+    """Judges a problem's reference; None if the problem has no reference to judge.
+
+    Where a general prompt has instructions instead of a reference, it is judged only if those exist.
+    """
     if problem.answer is None and (problem.domain == "general" or problem.tests):
-        return None
+        if problem.domain != "general" or not problem.tests:
+            return None
+        found = grader.judge(problem, "")
+        return found if found.outcome is Outcome.UNGRADABLE else None
     return reference_verdict(grader, problem)
 
 

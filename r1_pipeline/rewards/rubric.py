@@ -22,6 +22,7 @@ from r1_pipeline.records import Completion, Outcome, PreferenceKind, Problem
 from r1_pipeline.registry import Registry
 from r1_pipeline.rewards.format_check import is_well_formed
 from r1_pipeline.rewards.graded_format import graded_format
+from r1_pipeline.rewards.instructions import share_followed
 from r1_pipeline.rewards.language import language_share
 from r1_pipeline.rewards.overlong import Overlong, overlong_penalty
 from r1_pipeline.rewards.preference import Scorer, preference_kind, squash
@@ -42,7 +43,13 @@ PartFn = Callable[[Sequence[Problem], Sequence[Completion], Log], list[float | N
 Measure = Callable[[Problem, Completion, TemplateName], float | None]
 """A function that returns a value in [-1, 1] from one completion's text; None where it does not apply."""
 PARTS: Registry[Measure] = Registry(
-    "reward part", {"courtesy": general_score, "reflection": is_reflective, "graded_format": graded_format}
+    "reward part",
+    {
+        "courtesy": general_score,
+        "reflection": is_reflective,
+        "graded_format": graded_format,
+        "instructions": share_followed,
+    },
 )
 """Further reward parts, to which recipe files add; a rubric weights them in `others`, or watches them."""
 
@@ -78,7 +85,8 @@ class Rubric(Recipe):
     """
 
     accuracy: float
-    """The weight of accuracy: 1.0 for a correct answer, 0.0 else; reasoning problems only."""
+    """The weight of accuracy: 1.0 for a correct answer, 0.0 else; reasoning problems, and general prompts that name a
+    verifier of their own."""
     format: float
     """The weight of format: 1.0 for a well-formed reply, 0.0 else; above about 0.2 the tiny model learns the format
     and forgets arithmetic."""
@@ -136,7 +144,7 @@ def part_functions(
 
     def graded(problems: Sequence[Problem], completions: Sequence[Completion], log: Log) -> list[float | None]:
         scores: list[float | None] = [None] * len(problems)
-        rows = [row for row, problem in enumerate(problems) if problem.domain != "general"]
+        rows = [row for row, problem in enumerate(problems) if _is_judged(problem)]
         verdicts = grader.grade_all([(problems[row], completions[row]) for row in rows], template)
         for row, judged in zip(rows, verdicts, strict=True):
             scores[row] = judged.score
@@ -151,7 +159,7 @@ def part_functions(
         def part(problems: Sequence[Problem], completions: Sequence[Completion], _: Log) -> list[float | None]:
             scores = graded(problems, completions, _silent) if rubric.accuracy else [0.0] * len(problems)
             return [
-                None if score is None and problem.domain != "general" else measure(problem, completion)
+                None if score is None and _is_judged(problem) else measure(problem, completion)
                 for score, problem, completion in zip(scores, problems, completions, strict=True)
             ]
 
@@ -175,6 +183,11 @@ def part_functions(
         **{name: rule(partial(_measured, measure, template)) for name, measure in PARTS.items()},
     }
     return {part: known[part] for part in rubric.weights}
+
+
+def _is_judged(problem: Problem) -> bool:
+    """Returns True if a verifier judges replies to this problem; other general prompts have reward models only."""
+    return problem.domain != "general" or problem.verifier is not None
 
 
 def _measured(measure: Measure, template: TemplateName, problem: Problem, completion: Completion) -> float | None:
