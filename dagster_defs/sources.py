@@ -15,7 +15,8 @@ import dagster as dg
 from dagster_defs.pipeline import PipelineResource
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
 from r1_pipeline.data.ingest.declared import SourceRecipe
-from r1_pipeline.data.sources import SOURCE_NAMES, SourceName, source_of
+from r1_pipeline.data.sources import SOURCE_NAMES, Source, SourceName, source_of
+from r1_pipeline.data.toy_problems import source_in
 from r1_pipeline.errors import SourceError
 from r1_pipeline.graph.node import Node
 from r1_pipeline.profiles import Profile
@@ -34,7 +35,7 @@ def source_key(name: str) -> dg.AssetKey:
 def source_assets(profile: Profile) -> list[dg.AssetsDefinition]:
     """Returns the assets of the built-in sources and user sources that the profile reads."""
     return [
-        *(_observable(builtin_spec(name)) for name in builtin_sources(profile)),
+        *(_observable(builtin_spec(profile, name)) for name in builtin_sources(profile)),
         *(_observable(user_spec(source)) for source in user_sources(profile)),
     ]
 
@@ -59,7 +60,7 @@ def user_sources(profile: Profile) -> list[SourceRecipe]:
 
 def data_versions(profile: Profile) -> dict[str, str]:
     """Returns the digest of the content of each source by its key."""
-    versions = {str(name): source_of(name).digest for name in builtin_sources(profile)}
+    versions = {str(name): _builtin_source(profile, name).digest for name in builtin_sources(profile)}
     versions |= {source.name: source.digest for source in user_sources(profile)}
     return {source_key(name).to_user_string(): digest for name, digest in versions.items()}
 
@@ -91,9 +92,9 @@ def files_of(source: SourceRecipe, profile: Profile) -> Iterator[Path]:
     return (folder / file.name for file in source.files)
 
 
-def builtin_spec(name: SourceName) -> dg.AssetSpec:
+def builtin_spec(profile: Profile, name: SourceName) -> dg.AssetSpec:
     """Returns the asset of a built-in source, which is a generator with a version."""
-    source = source_of(name)
+    source = _builtin_source(profile, name)
     return _spec(name, f"{source.about} ({source.name}, {source.licence}).", source.licence, source.name)
 
 
@@ -101,6 +102,14 @@ def user_spec(source: SourceRecipe) -> dg.AssetSpec:
     """Returns the asset of a user's source, which is a set of files."""
     about = f"{source.feeds}, from {source.origin} ({source.licence})."
     return _spec(source.name, about, source.licence, source.origin)
+
+
+def _builtin_source(profile: Profile, name: SourceName) -> Source:
+    """Returns the built-in source of this name as the profile's problem sets take it."""
+    if name == "preference":
+        return source_of(name)
+    curated = (recipe for recipe in profile.recipes.values() if isinstance(recipe, CurateRecipe))
+    return next(source_in(recipe.problems, name) for recipe in curated if name in recipe.domains)
 
 
 def _builtin_sources_of(profile: Profile, node: Node) -> list[SourceName]:

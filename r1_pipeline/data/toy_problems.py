@@ -1,20 +1,23 @@
 """This module enumerates the tasks of the toy world, and turns a task into a `Problem` in each language.
 
 Sums come from reasoning-gym's `chain_sum`, re-worded here; all others are enumerated, and a seeded draw chooses among
-them. Not covered: questions and solutions of tasks (`toy_tasks`, `toy_general`), and the split (`split`).
+them. Sets of reasoning-gym stand in place of the toy problems of their domains (`gym_sets`). Not covered: questions and
+solutions of tasks (`toy_tasks`, `toy_general`), and the split (`split`).
 """
 
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
 from itertools import product
+from typing import Annotated
 
+from r1_pipeline.data.gym_sets import LICENCE, GymRow, GymSet, gym_rows, gym_source
 from r1_pipeline.data.origin import Origin
-from r1_pipeline.data.sources import source_of
+from r1_pipeline.data.sources import Source, source_of
 from r1_pipeline.data.split import is_heldout
 from r1_pipeline.data.toy_general import GeneralTask, all_general_tasks
 from r1_pipeline.data.toy_tasks import DIRECTIONS, LAWS, SYMBOLS, TURNS, Product, Program, Sum, ToyTask, Turn
-from r1_pipeline.recipe import Recipe, canonical_json
+from r1_pipeline.recipe import AddedField, Recipe, canonical_json
 from r1_pipeline.records import Domain, Language, Problem, PromptKind, TestCase
 
 DRAWS_PER_SUM = 12
@@ -47,6 +50,8 @@ class ProblemsRecipe(Recipe):
     answers."""
     heldout_share: float
     """The share of the facts held out from training, in (0, 1)."""
+    sets: Annotated[tuple[GymSet, ...], AddedField()] = ()
+    """Sets of reasoning-gym, which replace the toy problems of their domains."""
 
 
 def problem_id(question: str, answer: str | None, tests: Sequence[TestCase], domain: Domain) -> str:
@@ -56,8 +61,19 @@ def problem_id(question: str, answer: str | None, tests: Sequence[TestCase], dom
 
 
 def generate_problems(recipe: ProblemsRecipe) -> list[Problem]:
-    """Returns every problem of the recipe in a fixed order: by task, English before Chinese."""
-    return [to_problem(task, language) for task in all_tasks(recipe) for language in TOY_LANGUAGES]
+    """Returns every problem of the recipe in a fixed order: sets, then toy problems by task, English before Chinese."""
+    replaced = {drawn.domain for drawn in recipe.sets}
+    tasks = [task for task in all_tasks(recipe) if task.domain not in replaced]
+    return [
+        *(_gym_problem(drawn, row) for drawn in recipe.sets for row in gym_rows(drawn)),
+        *(to_problem(task, language) for task in tasks for language in TOY_LANGUAGES),
+    ]
+
+
+def source_in(recipe: ProblemsRecipe, domain: Domain) -> Source:
+    """Returns the source of the recipe's problems of a domain."""
+    sets = [drawn for drawn in recipe.sets if drawn.domain == domain]
+    return gym_source(sets) if sets else source_of(domain)
 
 
 def to_problem(task: ToyTask | GeneralTask, language: Language) -> Problem:
@@ -74,6 +90,19 @@ def to_problem(task: ToyTask | GeneralTask, language: Language) -> Problem:
         source=f"{source.name}#{task.row}",
         licence=source.licence,
         kind=_KINDS.get(task.kind) if isinstance(task, GeneralTask) else None,
+    )
+
+
+def _gym_problem(drawn: GymSet, row: GymRow) -> Problem:
+    return Problem(
+        id=problem_id(row.question, row.answer, (), drawn.domain),
+        question=row.question,
+        answer=row.answer,
+        tests=(),
+        domain=drawn.domain,
+        language="en",
+        source=f"{drawn.generator}#{row.fact}",
+        licence=LICENCE,
     )
 
 

@@ -2,9 +2,7 @@
 
 import json
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch

