@@ -23,6 +23,7 @@ from r1_pipeline.data.ingest.mapping import ProblemMapping
 from r1_pipeline.data.ingest.rows import DroppedRow, Place, place_of, read_source
 from r1_pipeline.data.origin import Origin
 from r1_pipeline.data.split import is_heldout
+from r1_pipeline.data.subset import shuffled
 from r1_pipeline.data.toy_pairs import preference_pairs
 from r1_pipeline.data.toy_problems import ProblemsRecipe, generate_problems
 from r1_pipeline.recipe import AddedField, Recipe, Runtime
@@ -71,6 +72,8 @@ class CuratePreferencesRecipe(_Sourced):
     and to the facts of others."""
     wrong_share: Annotated[float, AddedField()] = 0.0
     """Share of the built-in pairs whose label is wrong, in [0, 1]; a hash chooses them, on both sides of the split."""
+    most: Annotated[int | None, AddedField()] = None
+    """The maximum number of pairs of each kind on each side, drawn by the hash of their ids; None takes all."""
 
 
 @dataclass(frozen=True)
@@ -168,12 +171,20 @@ def normalized_question(row: Problem | PreferencePair) -> str:
 def curate_pairs(recipe: CuratePreferencesRecipe, runtime: Runtime, draft: Draft) -> BuildResult:
     """Writes the pairs of both sides; returns the statistics and the drop counts."""
     sides = _without_opposites(pair_sides(recipe, runtime.folders))
-    for name, pairs in (("train", sides.train), ("heldout", sides.heldout)):
+    chosen = {"train": _drawn(sides.train, recipe.most), "heldout": _drawn(sides.heldout, recipe.most)}
+    for name, pairs in chosen.items():
         write_records(draft.path / f"{name}.parquet", pairs, PreferencePair)
-    taken = [*sides.train, *sides.heldout]
-    facts = {"rows": len(taken), "train": len(sides.train), "heldout": len(sides.heldout)}
+    taken = [pair for pairs in chosen.values() for pair in pairs]
+    facts = {"rows": len(taken), **{name: len(pairs) for name, pairs in chosen.items()}}
     drops = record_dropped(draft, sides.dropped)
     return BuildResult({**facts, "ingested": ingested(recipe, taken, sides.dropped)}, drops)
+
+
+def _drawn(pairs: list[PreferencePair], most: int | None) -> list[PreferencePair]:
+    if most is None:
+        return pairs
+    kinds = dict.fromkeys(pair.kind for pair in pairs)
+    return [pair for kind in kinds for pair in shuffled(each for each in pairs if each.kind == kind)[:most]]
 
 
 def _without_opposites(sides: Sides[PreferencePair]) -> Sides[PreferencePair]:

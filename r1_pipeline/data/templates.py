@@ -2,6 +2,7 @@
 
     zero     the structure of the paper's R1-Zero template (table 1) in our own words, then a plain dialogue; the reply
              is `<think>R</think> <answer>A</answer>`
+    brief    the same with a preamble of one sentence, for short problems
     chat     the plain dialogue of every later model; the reply is `<think>R</think>` and a summary that holds
              `\\boxed{A}`, a fenced program, or plain text
     boxed    a plain dialogue with the instruction to end with `\\boxed{A}`; the reply has no tags
@@ -37,6 +38,12 @@ PREAMBLE = (
     f"{THINK_OPEN} reasoning process here {THINK_CLOSE} {ANSWER_OPEN} answer here {ANSWER_CLOSE}.\n"
 )
 """The text that `zero` puts before the dialogue."""
+
+BRIEF = (
+    f"The Assistant works step by step within {THINK_OPEN} and {THINK_CLOSE} and then puts the result into "
+    f"{ANSWER_OPEN} and {ANSWER_CLOSE}.\n"
+)
+"""The text that `brief` puts before the dialogue."""
 
 BOXED = "Think step by step, and put your final answer into \\boxed{}."
 """The instruction that `boxed` puts after the question."""
@@ -172,6 +179,7 @@ _ZERO = PromptForm(
     whole=re.compile(rf"{THINK_OPEN}{_BODY}{THINK_CLOSE}\s*{ANSWER_OPEN}{_BODY}{ANSWER_CLOSE}", re.DOTALL),
     stops=(ANSWER_CLOSE, NEXT_TURN),
 )
+_BRIEF = replace(_ZERO, render=lambda question: BRIEF + _dialogue(question))
 _CHAT = PromptForm(
     render=_dialogue,
     solution=lambda reasoning, final: f"{THINK_OPEN}{reasoning}{THINK_CLOSE}{final}",
@@ -194,12 +202,14 @@ FORMS = Registry(
     "prompt form",
     {
         "zero": _ZERO,
+        "brief": _BRIEF,
         "chat": _CHAT,
         "boxed": _BOXED,
         "own_zero": _OWN_ZERO,
         "own_chat": _OWN_CHAT,
         "own_boxed": replace(_BOXED, render=lambda question: f"{question}\n{BOXED}", own=True, stops=()),
         "zero_opened": replace(_ZERO, opened=True),
+        "brief_opened": replace(_BRIEF, opened=True),
         "chat_opened": replace(_CHAT, opened=True),
         "own_zero_opened": replace(_OWN_ZERO, opened=True),
         "own_chat_opened": replace(_OWN_CHAT, opened=True),

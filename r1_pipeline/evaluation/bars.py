@@ -1,14 +1,14 @@
-"""The bars that a full run of the profile `tiny` must clear, measured on the values of a report.
+"""The bars that a full run of the profile `tiny`, or of `laptop`, must clear, measured on the values of a report.
 
 Pass@1 is on held-out maths unless a claim says otherwise; format, language and tokens are a model's overall numbers.
 A difference between two models is taken problem by problem, and has a 95% interval (`paired`). Other profiles make no
 claims and have no bars; a domain without problems on this machine has none either. A bar whose models were not trained
 has no value and is not met. The duration of a run is no bar, because it depends on the machine and not on a model.
 
-To add a bar, add a function of `ReportInputs` to `CLAIMS`.
+To add a bar, add a function of `ReportInputs` to those of a profile in `CLAIMS`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, TypeVar, assert_never
 
 from r1_pipeline.evaluation.comparisons import students
@@ -22,8 +22,6 @@ from r1_pipeline.records import DOMAINS, Domain, Record
 T = TypeVar("T")
 Sense = Literal["at least", "at most", "above", "below"]
 
-CLAIMED = "tiny"
-"""The profile for which the limits are set."""
 CLEARLY = 0.05
 """The difference from which two language consistencies are clearly apart."""
 NO_LONGER = 1.25
@@ -64,8 +62,9 @@ class Bar(Record):
 
 
 def bars(inputs: ReportInputs) -> list[Bar]:
-    """Returns all bars in the order of the stages; none for a profile other than `CLAIMED`."""
-    return [bar for claims in CLAIMS for bar in claims(inputs)] if inputs.profile == CLAIMED else []
+    """Returns all bars in the order of the stages; none for a profile that `CLAIMS` does not name."""
+    profile, _, _ = inputs.profile.partition(":")  # the rest names another base
+    return [bar for claims in CLAIMS.get(profile, ()) for bar in claims(inputs)]
 
 
 def _of_models(inputs: ReportInputs) -> Iterator[Bar]:
@@ -155,18 +154,30 @@ def _of_the_rest(inputs: ReportInputs) -> Iterator[Bar]:
     if "stem" not in inputs.left_out:
         lucky = corpus.support.unsupported / corpus.support.rows if corpus.support.rows else None
         yield _bar(f"{cast.corpus}: STEM rows whose reasoning does not support their answer", lucky, "at most", 0.02)
-    yield _bar(f"{cast.corpus}: problems shared with the held-out set", corpus.heldout_overlap, "at most", 0, 0)
+    yield _shared(inputs)
 
 
-CLAIMS: tuple[Callable[[ReportInputs], Iterable[Bar]], ...] = (
-    _of_models,
-    _of_domains,
-    _of_students,
-    _of_answers,
-    _of_thought,
-    _of_the_rest,
-)
-"""The functions that yield the bars, in the order in which the report shows them."""
+def _of_a_real_model(inputs: ReportInputs) -> Iterator[Bar]:
+    """Reinforcement brings out what a pretrained base can do and does not show, and both students learn from it."""
+    base, zero = inputs.cast.base, inputs.cast.zero
+    yield _gain(f"{zero} − {base}: pass@1", _in_maths(inputs, zero, base), 0.25)
+    yield _bar(f"{zero}: format rate", _each(inputs, lambda s: s.overall.format_rate)(zero), "at least", 0.90)
+    for name, before in [(zero, base), *students(inputs)]:
+        claim = f"{name}: lower end of {DOMAINS['math'].title}, above the upper end of {before}"
+        yield _bar(claim, _apart(inputs, "math", name, before), "above", 0.0)
+    yield _shared(inputs)
+
+
+CLAIMS: Mapping[str, tuple[Callable[[ReportInputs], Iterable[Bar]], ...]] = {
+    "tiny": (_of_models, _of_domains, _of_students, _of_answers, _of_thought, _of_the_rest),
+    "laptop": (_of_a_real_model,),
+}
+"""Profile -> the functions that yield its bars, in the order in which the report shows them."""
+
+
+def _shared(inputs: ReportInputs) -> Bar:
+    claim = f"{inputs.cast.corpus}: problems shared with the held-out set"
+    return _bar(claim, inputs.corpus.heldout_overlap, "at most", 0, 0)
 
 
 def _bar(claim: str, value: float | None, sense: Sense, limit: float, decimals: int = 3) -> Bar:

@@ -61,8 +61,12 @@ ACCELERATORS: Mapping[str, Accelerator] = {
         usd_per_hour=1.5,
     ),
     "cpu-core": Accelerator(
-        about="one core of a cloud machine",
+        about="one core of a cloud machine, with the small matrices of the toy world",
         flops={"float32": 5e10, "bfloat16": 5e10}, memory_gib=8, bandwidth=1e10, network=1e9, usd_per_hour=0.04,
+    ),
+    "laptop-core": Accelerator(
+        about="one core with AVX2, with the matrices of a model of half a billion parameters",
+        flops={"float32": 1.35e11, "bfloat16": 1.35e11}, memory_gib=8, bandwidth=1e10, network=1e9, usd_per_hour=0.04,
     ),
 }  # fmt: skip
 """Name -> accelerator, at rounded list prices of rented machines; the H800's price is the paper's (supplement, table

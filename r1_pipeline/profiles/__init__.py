@@ -1,6 +1,7 @@
 """Profiles: named functions that return everything a run needs to know.
 
     smoke, tiny   the toy world on two CPU cores         `profiles.tiny`
+    laptop        Qwen2.5-Coder-0.5B on two CPU cores    `profiles.laptop`
     small         SmolLM2-135M on one GPU                `profiles.small`
     node          Qwen2.5-7B on eight GPUs               `profiles.node`
     paper         DeepSeek-V3-Base on 512 GPUs           `profiles.paper`
@@ -12,6 +13,7 @@ The packages that a profile configures have no meaningful defaults of their own.
 from collections.abc import Callable
 from dataclasses import replace
 
+from r1_pipeline.profiles.laptop import laptop
 from r1_pipeline.profiles.node import node
 from r1_pipeline.profiles.paper import paper
 from r1_pipeline.profiles.pretrained import with_base
@@ -23,7 +25,7 @@ from r1_pipeline.registry import Registry
 __all__ = ["PROFILES", "Forecast", "Machine", "Profile", "load_profile", "smoke", "tiny"]
 
 PROFILES: Registry[Callable[[int], Profile]] = Registry(
-    "profile", {"smoke": smoke, "tiny": tiny, "small": small, "node": node, "paper": paper}
+    "profile", {"smoke": smoke, "tiny": tiny, "laptop": laptop, "small": small, "node": node, "paper": paper}
 )
 """Every profile; a recipe file may add its own."""
 

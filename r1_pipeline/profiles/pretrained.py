@@ -99,12 +99,25 @@ class Scale:
     general_rows: int
     corpus_rows: Mapping[Domain, int]
     """Rows of each domain in the SFT corpus, at most; a domain that is not named is taken whole."""
+    problems: ProblemsRecipe = BUILT_IN
+    builtin: tuple[Domain, ...] = BUILTIN_DOMAINS
+    """Domains with built-in problems; the others have none unless a source brings some."""
+    optional: tuple[Domain, ...] = ()
+    """Domains that are left out where this machine cannot verify them."""
+    pairs: int | None = None
+    """Built-in preference pairs of each kind on each side, at most; None takes all."""
 
 
 def pipeline(seed: int, scale: Scale) -> Recipes:
     """Builds the recipes of the whole graph at this scale."""
     reasoning = PromptSchedule(shares=scale.shares, general_steps=0, general_share=0.5, seed=seed)
     last = reasoning.model_copy(update={"general_steps": scale.general_steps})
+
+    def curate(domains: tuple[Domain, ...], *, heldout: bool) -> CurateRecipe:
+        return CurateRecipe(
+            problems=scale.problems, builtin=scale.builtin, domains=domains, optional=scale.optional, heldout=heldout
+        )
+
     with_language = scale.rules.model_copy(update={"language": 1.0})  # equation 7, weight as in equation 8
 
     def rl(
@@ -120,10 +133,10 @@ def pipeline(seed: int, scale: Scale) -> Recipes:
         )
 
     return {
-        "reasoning_problems": _curate(REASONING_DOMAINS, heldout=False),
-        "heldout_problems": _curate(BUILTIN_DOMAINS, heldout=True),
-        "general_prompts": _curate(("general",), heldout=False),
-        "preference_pairs": CuratePreferencesRecipe(heldout_share=BUILT_IN.heldout_share),
+        "reasoning_problems": curate(REASONING_DOMAINS, heldout=False),
+        "heldout_problems": curate(BUILTIN_DOMAINS, heldout=True),
+        "general_prompts": curate(("general",), heldout=False),
+        "preference_pairs": CuratePreferencesRecipe(heldout_share=scale.problems.heldout_share, most=scale.pairs),
         "base": scale.base,
         "student_base": dict(scale.students),
         "r1_zero": rl(scale.zero, scale.rules, "zero"),
@@ -214,7 +227,3 @@ def with_wheels(profile: Profile, folder: Path) -> Profile:
         raise RecipeError(f"no model of this profile is in wheels that we know; name a model instead of {folder}")
     models = {**profile.runtime.models, **taken}
     return replace(profile.with_recipes(recipes), runtime=profile.runtime.model_copy(update={"models": models}))
-
-
-def _curate(domains: tuple[Domain, ...], heldout: bool) -> CurateRecipe:
-    return CurateRecipe(problems=BUILT_IN, domains=domains, optional=(), heldout=heldout)

@@ -222,6 +222,19 @@ def test_every_claim_is_made_once() -> None:
     assert len(claims) == len(set(claims))
 
 
+def test_the_laptop_has_bars_of_its_own_also_with_another_base() -> None:
+    inputs = report_inputs()
+    for profile in ("laptop", "laptop:some/folder"):
+        found = {bar.claim: bar for bar in bars(inputs.model_copy(update={"profile": profile}))}
+        tiny = {bar.claim: bar for bar in bars(inputs)}
+        assert found["r1_zero − base: pass@1"].limit == 0.25
+        assert found["r1_zero − base: pass@1"].value == tiny["r1_zero − base: pass@1"].value
+        ends = [inputs.models[name].by_domain["math"].pass_at_1_ci for name in ("r1_zero", "base")]
+        apart = found["r1_zero: lower end of Mathematics, above the upper end of base"]
+        assert apart.value == ends[0].lo - ends[1].hi
+        assert "sft_corpus: problems shared with the held-out set" in found
+
+
 def test_bars_measure_differences_and_stay_silent_where_a_model_is_missing() -> None:
     found = {bar.claim: bar for bar in bars(report_inputs())}
     gain = found["r1_zero − base: pass@1"]

