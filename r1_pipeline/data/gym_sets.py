@@ -43,7 +43,7 @@ class GymRow(NamedTuple):
     question: str
     answer: str
     fact: str
-    """16 hex digits that questions about the same fact share."""
+    """The hash, in 16 hex digits, that questions about the same fact share."""
 
 
 def gym_rows(drawn: GymSet) -> Iterator[GymRow]:

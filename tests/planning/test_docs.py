@@ -17,7 +17,7 @@ def row(begins: str) -> str:
     return found
 
 
-@pytest.mark.parametrize("name", ["tiny", "small", "node", "paper"])
+@pytest.mark.parametrize("name", ["tiny", "laptop", "small", "node", "paper"])
 def test_hours_of_a_profile_are_those_of_its_plan(name: str) -> None:
     planned = plan(load_profile(name, 0), None, compare=False)
     days = f"{planned.gpu_hours / planned.devices / 24:,.1f} days on all {planned.devices}"
