@@ -229,6 +229,57 @@ class Verdict(Record):
     """`name@version` of the verifier."""
 
 
+class PartScore(Record):
+    """The score of one part of a reward."""
+
+    part: str
+    score: float | None
+    """None where the part does not apply."""
+
+
+class Rollout(Record):
+    """A completion that a policy was reinforced with, its verdict, its reward, and the advantage that moved weights."""
+
+    rollout_id: str
+    """Hash of everything that made the row; 16 hex digits."""
+    step: int
+    """Optimizer steps that the policy had made when it sampled the completion."""
+    prompt: int
+    """Number of the prompt in the run, from 0; the rollouts of one prompt are a group."""
+    problem_id: str
+    domain: Domain
+    language: Language
+    template: str
+    """Prompt form."""
+    sample_index: int
+    """Number of the sample in its group, from 0."""
+    seed: int
+    """Seed of the run."""
+    text: str
+    """Decoded completion, as in `Completion`."""
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+    engine: str
+    outcome: Outcome | None
+    """Outcome of grading; None for a general prompt, and where accuracy is not part of the reward."""
+    verifier: str | None
+    """`name@version` of the verifier; None without a verdict."""
+    detail: str | None
+    """One line with the comparison, or the reason of a failure; None without a verdict."""
+    parts: tuple[PartScore, ...]
+    """Parts of the reward, weighted or only watched, in order."""
+    reward: float | None
+    """Weighted sum over the parts that apply; None if none applies."""
+    advantage: float
+    """Advantage (paper, equation 3); 0 without a reward."""
+    sampler_gap: float | None
+    """Mean absolute difference between the log-probabilities under the sampler and under the policy, in nats per token.
+
+    None if both are one."""
+    flat: bool
+    """True if all rewards of the group are equal, so that it teaches nothing."""
+
+
 class Sample(Record):
     """One row of a corpus: a chat-format training sample with its provenance."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from r1_pipeline.artifacts.manifest import LOGS, Manifest, read_manifest, verify_files
 from r1_pipeline.artifacts.metrics import METRICS, read_metrics
 from r1_pipeline.artifacts.tables import read_groups, read_records, read_table, records_of, rows_at, scan_tables
-from r1_pipeline.errors import WrongKindError
+from r1_pipeline.errors import ArtifactError, WrongKindError
 from r1_pipeline.records import Domain, PreferencePair, Problem, Sample
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ASKED = "asked.json"
 COMPLETIONS = "completions.parquet"
+ROLLOUTS = "rollouts-*.parquet"
 PREFERRED = "answers.parquet"
 PROBLEMS = "problems.parquet"
 SCORES = "scores.json"
@@ -180,6 +181,18 @@ class Checkpoint(Artifact):
     def template(self) -> str:
         """Name of the prompt form that it is trained and sampled with."""
         return str(self.statistics["template"])
+
+    def rollout_tables(self) -> list[Path]:
+        """Lists the Parquet files of the rollouts that it was reinforced with, in order (`records.Rollout`)."""
+        return [self.path / file.path for file in self.manifest.files if fnmatchcase(file.path, ROLLOUTS)]
+
+    def rollouts(self) -> "pl.LazyFrame":
+        """Scans the rollouts; raises `ArtifactError` if it was not reinforced, or its recipe keeps none."""
+        if not (tables := self.rollout_tables()):
+            raise ArtifactError(
+                f"{self.name} holds no rollouts; they are kept by stages that reinforce (kept_rollouts in their recipe)"
+            )
+        return scan_tables(tables)
 
 
 class RewardModel(Artifact):

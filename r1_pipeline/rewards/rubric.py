@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, model_validator
 from r1_pipeline.data.templates import TemplateName, split_reply
 from r1_pipeline.errors import RecipeError, UnknownNameError
 from r1_pipeline.recipe import AddedField, Recipe
-from r1_pipeline.records import Completion, Outcome, PreferenceKind, Problem
+from r1_pipeline.records import Completion, Outcome, PreferenceKind, Problem, Verdict
 from r1_pipeline.registry import Registry
 from r1_pipeline.rewards.format_check import is_well_formed
 from r1_pipeline.rewards.graded_format import graded_format
@@ -40,6 +40,8 @@ Log = Callable[[str, float], None]
 """A function that logs a scalar of the current batch by its name."""
 PartFn = Callable[[Sequence[Problem], Sequence[Completion], Log], list[float | None]]
 """A function that returns one value for each pair of problem and completion; None where the part does not apply."""
+TakeVerdicts = Callable[[Sequence[Verdict | None]], None]
+"""A function that takes the verdicts on a batch, in order; None for a general prompt."""
 Measure = Callable[[Problem, Completion, TemplateName], float | None]
 """A function that returns a value in [-1, 1] from one completion's text; None where it does not apply."""
 PARTS: Registry[Measure] = Registry(
@@ -138,19 +140,29 @@ def reward(rubric: Rubric, parts: Mapping[Part, float | None]) -> float | None:
 
 
 def part_functions(
-    rubric: Rubric, grader: Grader, template: TemplateName, scorers: Mapping[PreferenceKind, Scorer]
+    rubric: Rubric,
+    grader: Grader,
+    template: TemplateName,
+    scorers: Mapping[PreferenceKind, Scorer],
+    judged: TakeVerdicts | None = None,
 ) -> dict[Part, PartFn]:
-    """Returns one function for each part in `rubric.weights`; `scorers` may be empty if preference has no weight."""
+    """Returns one function for each part in `rubric.weights`; `scorers` may be empty if preference has no weight.
+
+    The part accuracy hands its verdicts to `judged`.
+    """
 
     def graded(problems: Sequence[Problem], completions: Sequence[Completion], log: Log) -> list[float | None]:
         scores: list[float | None] = [None] * len(problems)
         rows = [row for row, problem in enumerate(problems) if _is_judged(problem)]
         verdicts = grader.grade_all([(problems[row], completions[row]) for row in rows], template)
-        for row, judged in zip(rows, verdicts, strict=True):
-            scores[row] = judged.score
-        found = Counter(judged.outcome for judged in verdicts)
+        for row, verdict in zip(rows, verdicts, strict=True):
+            scores[row] = verdict.score
+        found = Counter(verdict.outcome for verdict in verdicts)
         for outcome in Outcome if rows else ():
             log(f"outcome/{outcome}", found[outcome] / len(rows))
+        if judged is not None and log is not _silent:
+            of_row = dict(zip(rows, verdicts, strict=True))
+            judged([of_row.get(row) for row in range(len(problems))])
         return scores
 
     def rule(measure: Callable[[Problem, Completion], float | None]) -> PartFn:

@@ -19,6 +19,13 @@ def is_distributed() -> bool:
     return bool(dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1)
 
 
+def rank() -> int:
+    """Returns the number of this process in its group, from 0."""
+    import torch.distributed as dist
+
+    return dist.get_rank() if is_distributed() else 0
+
+
 def barrier() -> None:
     """Waits until all processes have called it."""
     import torch.distributed as dist

@@ -27,6 +27,7 @@ from r1_pipeline.training.lora import Lora, adapter_arguments, require_trainable
 from r1_pipeline.training.objectives import OBJECTIVES, AnyObjective, objective_arguments, trainer_class
 from r1_pipeline.training.precision import with_precision
 from r1_pipeline.training.reference_model import keep_reference
+from r1_pipeline.training.rollout_log import RolloutLog, recording, rewinding
 from r1_pipeline.training.rollouts import agreement_callback, rollout_arguments, rollout_settings
 from r1_pipeline.training.run_trainer import UNCHANGED, changed, common_arguments, publish, run_trainer
 from r1_pipeline.training.stops import Judged, stopping, stopping_generate
@@ -130,7 +131,7 @@ class GrpoRecipe(Recipe):
             raise RecipeError("a policy with dropout is not the one that sampled; set dropout of lora to 0")
 
 
-def train_grpo(
+def train_grpo(  # noqa: PLR0913 - as many as a run has inputs
     policy: Path,
     problems: Sequence[Problem],
     template: TemplateName,
@@ -140,12 +141,14 @@ def train_grpo(
     runtime: Runtime,
     draft: Draft,
     token_budget: int | None = None,
+    rollouts: RolloutLog | None = None,
 ) -> None:
     """Trains the model in `policy` on `problems`, one for each prompt in order, and writes it to `draft.path`.
 
     `parts` are the reward functions, with their `weights`, or the rubric that has them and may anneal some. A run with
-    a token budget ends once it has generated and trained on that many tokens. Raises `RecipeError` for a recipe that
-    cannot run or a wrong number of problems, and `GuardTrippedError` if a guard trips.
+    a token budget ends once it has generated and trained on that many tokens. `rollouts` keeps what
+    was sampled. Raises `RecipeError` for a recipe that cannot run or a wrong number of problems, and
+    `GuardTrippedError` if a guard trips.
     """
     import torch
     from datasets import Dataset
@@ -164,9 +167,9 @@ def train_grpo(
     model = with_precision(model, recipe.precision, runtime.device)
     ends = model.generation_config.eos_token_id
     judged = Judged(template, stops, frozenset([tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])]))
-    trainer = stopping(trainer_class(recipe.objective), tokenizer, stops)(
+    trainer = recording(stopping(trainer_class(recipe.objective), tokenizer, stops), rollouts)(
         model=model,
-        reward_funcs=[_reward_function(name, part, problems, recipe, judged) for name, part in parts.items()],
+        reward_funcs=[_reward_function(name, part, problems, recipe, judged, rollouts) for name, part in parts.items()],
         args=arguments,
         train_dataset=Dataset.from_dict({"prompt": prompts, "row": list(range(len(problems)))}),
         processing_class=tokenizer,
@@ -182,6 +185,8 @@ def train_grpo(
         trainer.add_callback(keep_reference(trainer))
     if isinstance(weights, Rubric) and weights.annealed:
         trainer.add_callback(annealing(trainer, weights))
+    if rollouts is not None:
+        trainer.add_callback(rewinding(rollouts))
     if token_budget is not None:
         trainer.add_callback(_stop_at(token_budget, recipe))
     run_trainer(trainer, draft, runtime, recipe.steps, recipe.guards, recipe.expert_bias_rate)
@@ -223,7 +228,12 @@ def _arguments(recipe: GrpoRecipe, runtime: Runtime, draft: Draft, weights: list
 
 
 def _reward_function(
-    name: str, part: PartFn, problems: Sequence[Problem], recipe: GrpoRecipe, judged: Judged
+    name: str,
+    part: PartFn,
+    problems: Sequence[Problem],
+    recipe: GrpoRecipe,
+    judged: Judged,
+    rollouts: RolloutLog | None,
 ) -> Callable[..., list[float | None]]:
     """Returns the function that TRL calls for one part; it makes records of the columns and passes a score of None
     through."""
@@ -252,7 +262,10 @@ def _reward_function(
             )
         ]
         log_metric("empty_think", sum(empty_think(done.text) for done in replies) / len(replies))
-        return part(batch, replies, log_metric)
+        scores = part(batch, replies, log_metric)
+        if rollouts is not None:
+            rollouts.rewarded(name, row, batch, replies, scores)
+        return scores
 
     reward.__name__ = name
     return reward

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Annotated
+
+from pydantic import Field
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import (
@@ -16,7 +19,7 @@ from r1_pipeline.data.curation import record_dropped
 from r1_pipeline.data.prompt_schedule import PromptSchedule, order_prompts
 from r1_pipeline.data.templates import TemplateName, form_identity
 from r1_pipeline.generation.tokens import fitting_problems
-from r1_pipeline.recipe import Recipe
+from r1_pipeline.recipe import AddedField, Recipe
 from r1_pipeline.records import DOMAINS, REASONING_DOMAINS, PreferenceKind
 from r1_pipeline.rewards.graders import default_grader, grader_identity
 from r1_pipeline.rewards.language import language_identity
@@ -28,6 +31,7 @@ from r1_pipeline.training.objectives import objective_identity
 from r1_pipeline.training.reward_model import (
     RewardModelScorer,
 )
+from r1_pipeline.training.rollout_log import RolloutLog
 from r1_pipeline.training.rollouts import rollout_identity
 from r1_pipeline.verbs.versions import verb
 
@@ -39,6 +43,8 @@ class ReinforceRecipe(Recipe):
     rubric: Rubric
     schedule: PromptSchedule
     grpo: GrpoRecipe
+    kept_rollouts: Annotated[float, AddedField(), Field(ge=0, le=1)] = 1.0
+    """The share of prompts whose rollouts are stored with the checkpoint, each with its whole group."""
 
 
 @verb("training")
@@ -83,7 +89,8 @@ def reinforce(
         )
         scorers = {kind: RewardModelScorer(model.path, context.runtime) for kind, model in models.items()}
         with default_grader(context.runtime) as grader:
-            parts = part_functions(recipe.rubric, grader, recipe.template, scorers)
+            kept = RolloutLog(draft.scratch, recipe.template, recipe.kept_rollouts)
+            parts = part_functions(recipe.rubric, grader, recipe.template, scorers, kept.judged)
             train_grpo(
                 policy.path,
                 prompts,
@@ -94,10 +101,12 @@ def reinforce(
                 context.runtime,
                 draft,
                 token_budget=sum(budget.tokens.values()) if budget else None,
+                rollouts=kept,
             )
         spent = tokens_spent(read_metrics(draft.metrics), recipe.grpo)
         facts = model_statistics(draft, recipe.template, spent, recipe.grpo.lora)
-        return replace(facts, drops=drops)
+        stored = {"rollouts": kept.publish(draft.path)} if draft.leads else {}
+        return replace(facts, drops=drops, statistics={**facts.statistics, **stored})
 
     consistency = language_identity() if "language" in recipe.rubric.weights else {}
     judged = {*REASONING_DOMAINS, *(name for name in problems.by_domain if DOMAINS[name].reasoning)}

@@ -8,7 +8,7 @@ VERSIONS: Mapping[str, int] = {
     "pretrain": 9,
     "curate": 9,
     "curate_preferences": 8,
-    "reinforce": 7,
+    "reinforce": 8,
     "draft_cold_start": 6,
     "rewrite_cold_start": 2,
     "finetune": 5,

@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from r1_pipeline.artifacts.draft import Draft, bare_draft
 from r1_pipeline.artifacts.manifest import list_files
 from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.artifacts.tables import read_table
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import Completion, PreferencePair, Problem
 from r1_pipeline.rewards.rubric import Log
@@ -19,6 +21,7 @@ from r1_pipeline.training.callbacks import Guards
 from r1_pipeline.training.grpo import GrpoRecipe, train_grpo
 from r1_pipeline.training.lora import Lora
 from r1_pipeline.training.reward_model import RewardModelRecipe, train_reward_model
+from r1_pipeline.training.rollout_log import RolloutLog
 from r1_pipeline.training.sft import Row, SftRecipe, train_sft
 
 RUNTIME = Runtime(threads=1)
@@ -109,12 +112,32 @@ def digits(_: Sequence[Problem], completions: Sequence[Completion], __: Log) -> 
     return [sum(c.isdigit() for c in done.text) / max(len(done.text), 1) for done in completions]
 
 
+def replies(asked: Sequence[Problem]) -> list[Completion]:
+    """Returns one reply to each problem, four samples a problem."""
+    return [
+        Completion(
+            problem_id=problem.id,
+            sample_index=index % 4,
+            seed=0,
+            text=f"<think>{index}</think>",
+            token_ids=(5, 6, 2),
+            finish_reason="stop",
+            engine="trl",
+        )
+        for index, problem in enumerate(asked)
+    ]
+
+
 def run_sft(base: Path, draft: Draft, recipe: SftRecipe = SFT, runtime: Runtime = RUNTIME) -> None:
     train_sft(base, [ROWS], recipe, runtime, draft)
 
 
 def run_grpo(base: Path, draft: Draft, recipe: GrpoRecipe = GRPO, runtime: Runtime = RUNTIME) -> None:
-    train_grpo(base, problems(recipe.problems), "chat", {"digits": digits}, {"digits": 1.0}, recipe, runtime, draft)
+    kept = RolloutLog(draft.scratch, "chat")
+    train_grpo(
+        base, problems(recipe.problems), "chat", {"digits": digits}, {"digits": 1.0}, recipe, runtime, draft,
+        rollouts=kept,
+    )  # fmt: skip
 
 
 def run_reward_model(
@@ -144,6 +167,14 @@ RUNS: dict[str, Callable[[Path, Draft], None]] = {
     "grpo_lora": run_grpo_lora,
     "reward_model_lora": run_reward_model_lora,
 }
+
+
+def rollouts(draft: Draft) -> pl.DataFrame:
+    """Returns the rollouts that a run has kept so far."""
+    directory = draft.scratch / "published"
+    directory.mkdir(exist_ok=True)
+    RolloutLog(draft.scratch, "chat").publish(directory)
+    return pl.concat(map(read_table, sorted(directory.glob("*.parquet"))))
 
 
 def digests(directory: Path) -> dict[str, str]:

@@ -1,0 +1,207 @@
+"""The rollout log keeps the rollouts of a policy, with rewards, verdicts and advantages, as tables next to its weights.
+
+Every rank writes a file for each batch of rollouts, as training goes. A resumed run first removes the files of steps
+that it will sample again, so that every rollout is kept exactly once. Not covered: what is read from the tables
+(`lineage`, `evaluation`).
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from r1_pipeline.artifacts.atomic_write import write_atomically
+from r1_pipeline.artifacts.tables import read_table, write_shards, write_table
+from r1_pipeline.data.templates import TemplateName
+from r1_pipeline.recipe import fingerprint
+from r1_pipeline.records import Completion, PartScore, Problem, Rollout, Verdict
+from r1_pipeline.training.distributed import barrier, rank
+
+if TYPE_CHECKING:
+    import polars as pl
+    from torch import Tensor
+    from transformers import TrainerCallback
+    from trl import GRPOTrainer
+
+FOLDER = "rollouts"
+"""The name of the folder of a run's scratch directory, and of the tables of a checkpoint."""
+HASHED = tuple(name for name in Rollout.model_fields if name not in ("rollout_id", "flat"))
+"""The columns that a rollout's id covers, in order; `flat` follows from the rewards of the group."""
+
+
+class RolloutLog:
+    """Collects what one rank knows about a batch of rollouts, and writes it."""
+
+    def __init__(self, scratch: Path, template: TemplateName, share: float = 1.0) -> None:
+        """Writes to a folder of `scratch`; of all prompts, `share` are kept, each with its whole group."""
+        self._folder = scratch / FOLDER
+        self._template, self._share = template, share
+        self._prompts: Sequence[int] = ()
+        self._problems: Sequence[Problem] = ()
+        self._completions: Sequence[Completion] = ()
+        self._verdicts: Sequence[Verdict | None] = ()
+        self._parts: dict[str, Sequence[float | None]] = {}
+
+    def judged(self, verdicts: Sequence[Verdict | None]) -> None:
+        """Takes the verdicts on the batch, in order; None for a general prompt."""
+        self._verdicts = verdicts
+
+    def rewarded(
+        self,
+        part: str,
+        prompts: Sequence[int],
+        problems: Sequence[Problem],
+        completions: Sequence[Completion],
+        scores: Sequence[float | None],
+    ) -> None:
+        """Takes the scores of one part of the reward; `prompts` are the numbers of the prompts in the run."""
+        self._prompts, self._problems, self._completions = prompts, problems, completions
+        self._parts[part] = scores
+
+    def keep(
+        self,
+        step: int,
+        weights: Mapping[str, float],
+        advantages: Sequence[float],
+        gaps: Sequence[float] | None,
+    ) -> None:
+        """Writes the batch that was taken last: the policy had made `step` optimizer steps when it sampled it.
+
+        `weights` are those of the parts at this step; `gaps` are the mean absolute differences between the
+        log-probabilities under the sampler and under the policy, in nats per token, where the sampler reports them.
+        """
+        rows = [
+            self._row(index, step, weights, advantages[index], gaps[index] if gaps else None)
+            for index, prompt in enumerate(self._prompts)
+            if _is_kept(prompt, self._completions[index].seed, self._share)
+        ]
+        self._parts, self._verdicts = {}, ()
+        if rows:
+            import polars as pl
+
+            self._folder.mkdir(exist_ok=True)
+            frame = pl.DataFrame(rows, schema=rollout_schema())
+            write_atomically(self._folder / f"{step:08d}.{rank():05d}.parquet", partial(write_table, frame=frame))
+
+    def _row(
+        self, index: int, step: int, weights: Mapping[str, float], advantage: float, gap: float | None
+    ) -> dict[str, Any]:
+        completion, problem = self._completions[index], self._problems[index]
+        parts = {name: scores[index] for name, scores in self._parts.items()}
+        verdict = self._verdicts[index] if self._verdicts else None
+        rollout = Rollout(
+            rollout_id="",
+            step=step,
+            prompt=self._prompts[index],
+            domain=problem.domain,
+            language=problem.language,
+            template=self._template,
+            **completion.model_dump(),
+            outcome=verdict.outcome if verdict else None,
+            verifier=verdict.verifier if verdict else None,
+            detail=verdict.detail if verdict else None,
+            parts=tuple(PartScore(part=name, score=score) for name, score in parts.items()),
+            reward=weighted_sum(parts, weights),
+            advantage=advantage,
+            sampler_gap=gap,
+            flat=False,
+        )
+        row = rollout.model_dump(mode="json")
+        return row | {"rollout_id": rollout_id(row)}
+
+    def rewind(self, step: int) -> None:
+        """Removes this rank's rollouts that were sampled after `step` optimizer steps or later."""
+        for path in self._folder.glob(f"*.{rank():05d}.parquet*"):
+            if int(path.name.partition(".")[0]) >= step:
+                path.unlink()
+
+    def publish(self, directory: Path) -> int:
+        """Writes the rollouts of all ranks to the tables `rollouts-*.parquet` of `directory`, in order of step, prompt
+        and sample; returns their number."""
+        import polars as pl
+
+        steps: dict[str, list[Path]] = {}
+        for path in sorted(self._folder.glob("*.parquet")):
+            steps.setdefault(path.name.partition(".")[0], []).append(path)
+        frames = (pl.concat(list(map(read_table, paths))) for paths in steps.values())
+        return write_shards(directory, FOLDER, map(_in_groups, frames))
+
+
+def rollout_schema() -> "dict[str, pl.DataType | type[pl.DataType]]":
+    """Returns the columns of a table of rollouts with their types."""
+    import polars as pl
+
+    kinds: dict[str, pl.DataType | type[pl.DataType]] = {
+        **dict.fromkeys(("step", "prompt", "sample_index", "seed"), pl.Int64),
+        **dict.fromkeys(("reward", "advantage", "sampler_gap"), pl.Float64),
+        "token_ids": pl.List(pl.Int32),
+        "parts": pl.List(pl.Struct({"part": pl.String, "score": pl.Float64})),
+        "flat": pl.Boolean,
+    }
+    return {name: kinds.get(name, pl.String) for name in Rollout.model_fields}
+
+
+def rollout_id(row: Mapping[str, Any]) -> str:
+    """Returns 16 hex digits of the hash over the values of `HASHED`, so that an edited row is found."""
+    return fingerprint([row[name] for name in HASHED])[:16]
+
+
+def weighted_sum(parts: Mapping[str, float | None], weights: Mapping[str, float]) -> float | None:
+    """Returns the reward: the weighted sum over the parts that apply (paper, equation 4); None if none applies."""
+    terms = [weights[name] * score for name, score in parts.items() if score is not None]
+    return math.fsum(terms) if terms else None
+
+
+def _is_kept(prompt: int, seed: int, share: float) -> bool:
+    drawn = int.from_bytes(hashlib.sha256(f"{seed}/{prompt}".encode()).digest()[:8], "big")
+    return drawn < share * 2**64
+
+
+def _in_groups(step: "pl.DataFrame") -> "pl.DataFrame":
+    """Sorts the rollouts of one step, and marks those of groups in which all rewards are equal."""
+    import polars as pl
+
+    equal = pl.col("reward").max().over("prompt") == pl.col("reward").min().over("prompt")
+    return step.sort("prompt", "sample_index").with_columns(flat=equal.fill_null(value=True))
+
+
+def recording(trainer: "type[GRPOTrainer]", log: RolloutLog | None) -> "type[GRPOTrainer]":
+    """Returns the trainer with its rollouts kept in `log`."""
+    if log is None:
+        return trainer
+    kept = log
+
+    class RecordingTrainer(trainer):  # type: ignore[misc]
+        def _generate_and_score_completions(self, inputs: Any) -> Any:
+            output = super()._generate_and_score_completions(inputs)
+            weights = dict(zip(self.reward_func_names, self.reward_weights.tolist(), strict=True))
+            kept.keep(self.state.global_step, weights, output["advantages"].tolist(), _gaps(output))
+            return output
+
+    return RecordingTrainer
+
+
+def rewinding(log: RolloutLog) -> "TrainerCallback":
+    """Returns a callback that removes, before training, the rollouts which a resumed run samples again."""
+    from transformers import TrainerCallback
+
+    class Rewinding(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            log.rewind(state.global_step)
+
+        def on_train_end(self, *_: Any, **__: Any) -> None:
+            barrier()  # the first rank publishes what all have written
+
+    return Rewinding()
+
+
+def _gaps(output: "Mapping[str, Tensor]") -> list[float] | None:
+    """Returns for each rollout the mean absolute difference of log-probabilities; None without a sampler's."""
+    if "sampling_per_token_logps" not in output or "old_per_token_logps" not in output:
+        return None
+    mask = output["completion_mask"]
+    apart = (output["sampling_per_token_logps"] - output["old_per_token_logps"]).nan_to_num().abs() * mask
+    gaps: list[float] = (apart.sum(1) / mask.sum(1).clamp(min=1)).tolist()
+    return gaps
