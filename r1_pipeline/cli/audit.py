@@ -36,7 +36,8 @@ def format_audit(result: Audit) -> str:
     state = f"[red]{len(result.findings)} findings[/]" if result.findings else "[green]nothing wrong[/]"
     lines.append(
         f"{state}: {result.artifacts} artifacts, {result.files} files, {result.bytes / 1e6:,.1f} MB hashed; "
-        f"{result.rows:,} corpus rows checked, of reasoning {result.rejudged} judged again"
+        f"{result.rows:,} corpus rows and {result.rollouts:,} rollouts checked, "
+        f"of reasoning {result.rejudged} judged again"
     )
     if len(result.seals) == 1:
         lines.append(

@@ -59,7 +59,10 @@ def grade(
 @command
 def regrade(
     ctx: typer.Context,
-    asset: Annotated[str, typer.Argument(help="An evaluation or a corpus, e.g. evaluation/r1 or sft_corpus.")],
+    asset: Annotated[
+        str,
+        typer.Argument(help="An evaluation, a corpus or a reinforced model, e.g. evaluation/r1, sft_corpus, r1_zero."),
+    ],
     apply: Annotated[
         bool, typer.Option("--apply", help="Make the asset again from the stored answers, as r1 run would.")
     ] = False,
@@ -84,6 +87,8 @@ def regrade(
         say(format_regrade(result))
         if result.flips:
             out.print(flip_table(result))
+    if apply and result.rewards is not None:
+        fail(f"no model is made from stored rollouts; r1 run --select {asset} trains it again if its verifiers changed")
     if apply:
         ctx.ensure_object(Orchestrator).run(settings, settings.load().bound.name(asset).asset)
 

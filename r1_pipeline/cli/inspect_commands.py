@@ -26,7 +26,11 @@ from r1_pipeline.home import HomeSettings
 @command
 def trace(
     what: Annotated[
-        str, typer.Argument(help="A sample_id; a model with --sources; a sample_id, source or licence with --models.")
+        str,
+        typer.Argument(
+            help="A sample_id or rollout_id; a model with --sources or --rollouts; "
+            "a sample_id, source or licence with --models."
+        ),
     ],
     sources: Annotated[
         bool, typer.Option("--sources", help="List the sources and licences that the model was trained on.")
@@ -34,17 +38,20 @@ def trace(
     models: Annotated[
         bool, typer.Option("--models", help="List the models that were trained on this row, source or licence.")
     ] = False,
+    rollouts: Annotated[
+        bool, typer.Option("--rollouts", help="List the sources of the rollouts that the model was reinforced with.")
+    ] = False,
     page: Annotated[Path | None, typer.Option(help="Write the trace of a row to this HTML page.")] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Trace a row to its origin, a model to its sources, or a row, source or licence to the models trained on it.
+    """Trace a row or a rollout to its origin, a model to its sources, or a row, source or licence to the models trained on it.
 
     Example: r1 trace Apache-2.0 --models
     """
     from r1_pipeline.cli.trace import render_trace, run_trace, write_page
 
-    result = run_trace(library_of(home), what, sources=sources, models=models)
+    result = run_trace(library_of(home), what, sources=sources, models=models, rollouts=rollouts)
     if page is not None:
         write_page(result, page)
     if as_json:

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from r1_pipeline.artifacts.kinds import Completions, Corpus, EvalReport, ProblemSet, open_artifact
+from r1_pipeline.artifacts.kinds import Checkpoint, Completions, Corpus, EvalReport, ProblemSet, open_artifact
 from r1_pipeline.artifacts.store import open_input
 from r1_pipeline.errors import UnknownNameError
 from r1_pipeline.evaluation.regrade import Regrade, regrade
@@ -16,14 +16,14 @@ from r1_pipeline.rewards.graders import default_grader
 
 
 def run_regrade(home: Path, name: str, workers: int) -> Regrade:
-    """Grades the newest evaluation or corpus `name` again.
+    """Grades the newest evaluation, corpus or reinforced model `name` again.
 
     Raises `UnknownNameError`, which lists the valid names, if there is none.
     """
     library = Library.of(home)
-    newest = {artifact.name: artifact for kind in (EvalReport, Corpus) for artifact in library.newest(kind)}
+    newest = {artifact.name: artifact for kind in (EvalReport, Corpus, Checkpoint) for artifact in library.newest(kind)}
     if name not in newest:
-        raise UnknownNameError("evaluation or corpus", name, sorted(newest))
+        raise UnknownNameError("evaluation, corpus or reinforced model", name, sorted(newest))
     artifact = open_artifact(newest[name].path)
     problems = [ProblemSet.open(each.path) for each in library.upstream(artifact) if isinstance(each, ProblemSet)]
     edge = artifact.manifest.inputs.get("answers")
@@ -40,6 +40,11 @@ def format_regrade(result: Regrade) -> str:
     if result.without_problem:
         lines[0] += f"; {result.without_problem:,} rows have no stored problem"
     lines += [f"  {old}" + (f" -> {new}" if new != old else " (unchanged)") for old, new in result.verifiers.items()]
+    if (changed := result.rewards) is not None and result.flips:
+        moved = "" if changed.advantage is None else f", {changed.advantage:.2%} of all advantage"
+        lines.append(
+            f"  {changed.rollouts:,} rewards change, in {changed.groups:,} of {changed.all_groups:,} groups{moved}"
+        )
     return "\n".join(lines)
 
 

@@ -12,7 +12,7 @@ from r1_pipeline.lineage import training_data
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.lineage.page import page
 from r1_pipeline.lineage.trace import Node, trace
-from r1_pipeline.lineage.training_data import Learner, Share
+from r1_pipeline.lineage.training_data import Learner, Rewarded, Share
 
 SHORTENED = ("digest", "fingerprint", "commit")
 """Hashes that the terminal shows shortened."""
@@ -22,14 +22,16 @@ MAX_TEXT = 300
 """Maximum number of characters of a text on the terminal."""
 
 
-TraceResult = Node | list[Share] | list[Learner]
+TraceResult = Node | list[Share] | list[Learner] | list[Rewarded]
 
 
-def run_trace(library: Library, what: str, *, sources: bool, models: bool) -> TraceResult:
-    """Returns the tree of a row, the sources of a model, or the models that depend on `what`.
+def run_trace(library: Library, what: str, *, sources: bool, models: bool, rollouts: bool) -> TraceResult:
+    """Returns the tree of a row, the sources of a model or of its rollouts, or the models that depend on `what`.
 
     Raises `UnknownNameError` if nothing has this name.
     """
+    if rollouts:
+        return training_data.rollout_sources(library, library.find(what))
     if sources:
         return training_data.training_sources(library, library.find(what))
     return training_data.models_trained_on(library, what) if models else trace(library, what)
@@ -45,11 +47,11 @@ def render_trace(result: TraceResult) -> Tree | Table:
 def write_page(result: TraceResult, path: Path) -> None:
     """Writes a tree as a page to `path`; raises `WrongKindError` for other results."""
     if not isinstance(result, Node):
-        raise WrongKindError("--page shows the trace of one row; leave out --sources and --models")
+        raise WrongKindError("--page shows the trace of one row; leave out --sources, --models and --rollouts")
     path.write_text(page(result), encoding="utf-8")
 
 
-def _table(rows: Sequence[Share] | Sequence[Learner]) -> Table:
+def _table(rows: Sequence[Share] | Sequence[Learner] | Sequence[Rewarded]) -> Table:
     names = list(type(rows[0]).model_fields) if rows else ["nothing"]
     table = Table(*(name.replace("_", " ") for name in names), box=None, header_style="bold")
     for row in rows:

@@ -1,15 +1,17 @@
 """This module judges stored completions again and reports the verdicts that changed.
 
-It judges every completion, kept or not, of an evaluation or of a sampled corpus, and every row of any other corpus. It
+It judges every completion, kept or not, of an evaluation or of a sampled corpus, every rollout of a reinforced model,
+and every row of any other corpus. It
 samples nothing and writes nothing. Problems come from the problem sets from which the artifact was made. Not covered:
 judging a single row (`rejudge`).
 """
 
 from collections.abc import Iterable
 
-from r1_pipeline.artifacts.kinds import Artifact, Completions, Corpus, EvalReport, ProblemSet
+from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Completions, Corpus, EvalReport, ProblemSet
 from r1_pipeline.errors import WrongKindError
 from r1_pipeline.evaluation.rejudge import rejudge_completions, rejudge_samples
+from r1_pipeline.evaluation.rollouts import RewardChanges, reward_changes
 from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.records import Domain, Outcome, Record
 from r1_pipeline.rewards.verifier import Grader
@@ -19,7 +21,7 @@ class Flip(Record):
     """A verdict that changed."""
 
     sample_id: str
-    """The id `PROBLEM/SAMPLE`, or the row's own id in a corpus that was not sampled."""
+    """The id `PROBLEM/SAMPLE`, or the own id of a rollout, or of a row in a corpus that was not sampled."""
     domain: Domain
     old: Outcome
     new: Outcome
@@ -42,6 +44,8 @@ class Regrade(Record):
     """The `name@version` of today by that of the stored verdicts; equal if the verifier did not change."""
     flips: tuple[Flip, ...]
     """The verdicts that changed."""
+    rewards: RewardChanges | None = None
+    """The rewards of a reinforced model that change; None for other artifacts."""
 
 
 def regrade(
@@ -49,8 +53,10 @@ def regrade(
 ) -> Regrade:
     """Judges the completions of `artifact` again; `answers` and `problem_sets` are those from which it was made.
 
-    Raises `WrongKindError` for an artifact without completions.
+    Raises `WrongKindError` for an artifact without completions, `ArtifactError` for a model without rollouts.
     """
+    import polars as pl
+
     if isinstance(artifact, EvalReport):
         template = scores_of(artifact).identity.template
         rows = rejudge_completions(artifact.completions().lazy(), problem_sets, grader, template)
@@ -59,13 +65,19 @@ def regrade(
             artifact.verdicts(), on=["problem_id", "sample_index"], maintain_order="left"
         )
         rows = rejudge_completions(judged.lazy(), problem_sets, grader, answers.asked()["template"])
+    elif isinstance(artifact, Checkpoint):
+        rollouts = artifact.rollouts().filter(pl.col("outcome").is_not_null())
+        rows = rejudge_completions(rollouts, problem_sets, grader, artifact.template)
     elif isinstance(artifact, Corpus):
         rows = rejudge_samples(artifact.scan(), problem_sets, grader)
     else:
-        raise WrongKindError(f"{artifact.name} is a {artifact.kind}; only evaluations and corpora have completions")
+        raise WrongKindError(
+            f"{artifact.name} is a {artifact.kind}; only evaluations, corpora and reinforced models have completions"
+        )
     known = without_problem = 0
     verifiers: dict[str, str] = {}
     flips: list[Flip] = []
+    scores: dict[str, float | None] = {}
     for each in rows:
         if each.problem is None or each.verdict is None:
             without_problem += 1
@@ -73,6 +85,7 @@ def regrade(
         known += 1
         verifiers[each.row.verifier] = each.verdict.verifier
         if not each.agrees:
+            scores[each.row.sample_id] = each.verdict.score
             flips.append(
                 Flip(
                     sample_id=each.row.sample_id,
@@ -91,4 +104,5 @@ def regrade(
         without_problem=without_problem,
         verifiers=verifiers,
         flips=tuple(flips),
+        rewards=reward_changes(artifact, scores) if isinstance(artifact, Checkpoint) else None,
     )

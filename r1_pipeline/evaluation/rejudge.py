@@ -28,7 +28,7 @@ class Stored(Record):
     """A completion with its stored verdict."""
 
     sample_id: str
-    """The id `PROBLEM/SAMPLE`, or a corpus row's own id."""
+    """The id `PROBLEM/SAMPLE`, or the own id of a corpus row or a rollout."""
     completion: Completion
     outcome: Outcome
     verifier: str
@@ -107,14 +107,19 @@ def _problems_of(rows: "pl.LazyFrame", sets: Iterable[ProblemSet]) -> dict[str, 
 
 def _of_completions(frame: "pl.DataFrame") -> list[Stored]:
     verdicts = frame.select("outcome", "verifier").iter_rows()
+    ids = (
+        frame["rollout_id"]
+        if "rollout_id" in frame.columns
+        else frame["problem_id"] + "/" + frame["sample_index"].cast(str)
+    )
     return [
         Stored(
-            sample_id=f"{completion.problem_id}/{completion.sample_index}",
+            sample_id=sample_id,
             completion=completion,
             outcome=Outcome(outcome),
             verifier=verifier,
         )
-        for completion, (outcome, verifier) in zip(completions_of(frame), verdicts, strict=True)
+        for sample_id, completion, (outcome, verifier) in zip(ids, completions_of(frame), verdicts, strict=True)
     ]
 
 

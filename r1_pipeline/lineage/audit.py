@@ -3,22 +3,23 @@
 A fault is a `Finding`; a check that this machine could not make is reported, and is no finding.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from pydantic import ValidationError
 
 from r1_pipeline.artifacts.edges import is_exclusion_edge
-from r1_pipeline.artifacts.kinds import Artifact, Corpus, ProblemSet
+from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Corpus, ProblemSet
 from r1_pipeline.artifacts.manifest import MANIFEST, sha256_of
 from r1_pipeline.evaluation.rejudge import REJUDGED_ROWS
 from r1_pipeline.lineage.integrity import Finding, check_chain, check_files, check_manifest, finding
 from r1_pipeline.lineage.judgements import STAGE, check_judgements
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.lineage.rewrites import check_rewrites
+from r1_pipeline.lineage.rollouts import check_rollouts
 from r1_pipeline.lineage.rows import check_counts, check_heldout, check_ids, check_origin, check_verdicts
 from r1_pipeline.lineage.training_data import Model, Rows, training_ancestors, training_sets
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.records import DOMAINS, Record
+from r1_pipeline.records import DOMAINS, Domain, Record
 from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
 
@@ -44,8 +45,10 @@ class Audit(Record):
     corpora: tuple[str, ...]
     """The names of the corpora whose rows were checked."""
     rows: int
+    rollouts: int
+    """The number of rollouts whose rewards and advantages were computed again."""
     rejudged: str
-    """The reasoning rows that were graded again, in words."""
+    """The reasoning rows and rollouts that were graded again, in words."""
     not_checked: tuple[str, ...]
     findings: tuple[Finding, ...]
 
@@ -53,8 +56,8 @@ class Audit(Record):
 def audit(library: Library, artifacts: Iterable[Artifact] | None, *, full: bool, runtime: Runtime) -> Audit:
     """Audits `artifacts` (None: all) and everything upstream of them.
 
-    `full` grades every reasoning row again instead of `REJUDGED_ROWS` random ones, and searches all rows for held-out
-    text. Damage is returned as findings, not raised.
+    `full` grades every reasoning row and rollout again instead of `REJUDGED_ROWS` random ones, and searches all rows
+    for held-out text. Damage is returned as findings, not raised.
     """
     audited = list(library.artifacts.values() if artifacts is None else artifacts)
     lineage = library.upstream(*audited)
@@ -71,6 +74,9 @@ def audit(library: Library, artifacts: Iterable[Artifact] | None, *, full: bool,
             findings += _readable(artifact, check_ids(artifact))
     for corpus in corpora:
         findings += _readable(corpus, _rows(library, corpus, full, runtime, skipped))
+    reinforced = _reinforced(library, audited)
+    for model in reinforced:
+        findings += _readable(model, _rollouts(library, model, full, runtime, skipped))
     return Audit(
         seals=tuple(_audited(artifact) for artifact in audited),
         artifacts=len(lineage),
@@ -78,7 +84,8 @@ def audit(library: Library, artifacts: Iterable[Artifact] | None, *, full: bool,
         bytes=sum(file.bytes for a in lineage for file in a.manifest.files),
         corpora=tuple(corpus.name for corpus in corpora),
         rows=sum(corpus.row_count for corpus in corpora),
-        rejudged="all" if full else f"{REJUDGED_ROWS} random ones of each corpus",
+        rollouts=sum(model.statistics.get("rollouts", 0) for model in reinforced),
+        rejudged="all" if full else f"{REJUDGED_ROWS} random ones of each corpus and each reinforced model",
         not_checked=tuple(dict.fromkeys(skipped)),
         findings=tuple(dict.fromkeys(findings)),
     )
@@ -99,10 +106,7 @@ def _rows(library: Library, corpus: Corpus, full: bool, runtime: Runtime, skippe
     heldout = _heldout(library, corpus)
     if not heldout:
         skipped.append(f"held-out text in {corpus.name}: no held-out problems are known to it")
-    domains = [domain for domain in DOMAINS if DOMAINS[domain].reasoning and domain in corpus.by_domain]
-    if "code" in domains and (problem := sandbox_problem()):
-        domains.remove("code")
-        skipped.append(f"verdicts on code in {corpus.name}: {problem}")
+    domains = _gradable(corpus, corpus.by_domain, skipped)
     yield from check_origin(corpus, [source for source in library.sources(corpus) if isinstance(source, Corpus)])
     yield from check_heldout(corpus, heldout, full)
     for part in (corpus, *library.sources(corpus)):
@@ -110,9 +114,35 @@ def _rows(library: Library, corpus: Corpus, full: bool, runtime: Runtime, skippe
             yield from check_judgements(part, library)
         if isinstance(part, Corpus):
             yield from check_rewrites(part, library)
-    problems = [a for a in library.upstream(corpus) if isinstance(a, ProblemSet)]
     with default_grader(runtime) as grader:
-        yield from check_verdicts(corpus, problems, grader, domains, None if full else REJUDGED_ROWS)
+        yield from check_verdicts(corpus, _problems(library, corpus), grader, domains, None if full else REJUDGED_ROWS)
+
+
+def _rollouts(
+    library: Library, model: Checkpoint, full: bool, runtime: Runtime, skipped: list[str]
+) -> Iterator[Finding]:
+    domains = _gradable(model, DOMAINS, skipped)
+    with default_grader(runtime) as grader:
+        yield from check_rollouts(model, _problems(library, model), grader, domains, None if full else REJUDGED_ROWS)
+
+
+def _reinforced(library: Library, audited: Iterable[Artifact]) -> list[Checkpoint]:
+    """Returns the models whose rollouts are checked: those audited, and those that they learned from."""
+    line = {model.path: model for artifact in audited for model in training_ancestors(library, artifact)}
+    return [model for model in line.values() if isinstance(model, Checkpoint) and model.rollout_tables()]
+
+
+def _gradable(artifact: Artifact, domains: Collection[Domain], skipped: list[str]) -> list[Domain]:
+    """Returns the reasoning domains among `domains` that this machine can grade."""
+    found = [domain for domain in DOMAINS if DOMAINS[domain].reasoning and domain in domains]
+    if "code" in found and (problem := sandbox_problem()):
+        found.remove("code")
+        skipped.append(f"verdicts on code in {artifact.name}: {problem}")
+    return found
+
+
+def _problems(library: Library, artifact: Artifact) -> list[ProblemSet]:
+    return [each for each in library.upstream(artifact) if isinstance(each, ProblemSet)]
 
 
 def _heldout(library: Library, corpus: Corpus) -> list[ProblemSet]:

@@ -1,4 +1,4 @@
-"""A trace follows one row of a corpus back to everything that made it, as a tree of `Node`s.
+"""A trace follows one row of a corpus, or one rollout, back to everything that made it, as a tree of `Node`s.
 
 The tree has the row's problem and source, the checkpoint that wrote it, the data that this was trained on, and so on to
 the base model. It is rendered for the terminal, as JSON or as a page. Not covered: questions about whole models
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Fact = str | int | float | None
 TEXT = ("question", "response")
 SAMPLING = ("engine", "temperature", "top_p", "max_tokens", "seed", "sample_index")
+ROLLOUT = ("text", "step", "prompt", "sample_index", "template", "seed", "finish_reason", "flat")
+VERDICT_OF_ROLLOUT = ("verifier", "detail")
 VERDICT = ("outcome", "verifier", "tokens", "language_share")
 
 
@@ -35,12 +37,13 @@ class Node(Record):
 
 
 def trace(library: Library, wanted: str) -> Node:
-    """Returns the tree of the row with this `sample_id`; raises `ArtifactError` if no corpus has it."""
+    """Returns the tree of the corpus row with this `sample_id`, or of the rollout with this `rollout_id`.
+
+    Raises `ArtifactError` if there is neither.
+    """
     rows = _rows(library.of_kind(Corpus), "sample_id", wanted)
     if not rows:
-        raise ArtifactError(
-            f"no corpus under {library.root} has a row {wanted!r}; ids are the column sample_id of samples.parquet"
-        )
+        return _rollout(library, wanted)
     row, corpora = rows[0][1], [corpus for corpus, _ in rows]
     return Node(
         part="row",
@@ -57,6 +60,32 @@ def trace(library: Library, wanted: str) -> Node:
     )
 
 
+def _rollout(library: Library, wanted: str) -> Node:
+    """Returns the tree of a rollout: its problem, its rewards, and the models whose weights it moved."""
+    rows = _rows(library.of_kind(Checkpoint), "rollout_id", wanted)
+    if not rows:
+        raise ArtifactError(
+            f"nothing under {library.root} has a row {wanted!r}; ids are the columns sample_id of samples*.parquet "
+            f"and rollout_id of rollouts-*.parquet"
+        )
+    row = rows[0][1]
+    parts = {each["part"]: each["score"] for each in row["parts"]}
+    verdict = [
+        Node(part="verdict", name=row["outcome"], facts={name: row[name] for name in VERDICT_OF_ROLLOUT}, below=())
+    ]
+    return Node(
+        part="rollout",
+        name=wanted,
+        facts={name: row[name] for name in ROLLOUT},
+        below=(
+            _problem(library, row),
+            *(verdict if row["outcome"] else []),
+            Node(part="reward", name=str(row["reward"]), facts={**parts, "advantage": row["advantage"]}, below=()),
+            *(_artifact(library, "moved the weights of", model, set()) for model, _ in rows),
+        ),
+    )
+
+
 def _author(library: Library, corpora: Sequence[Corpus], part: str, author: str) -> Node:
     """Returns the author of a row: the model with this digest, with its ancestors, or anything else with this name."""
     known = (a for corpus in reversed(corpora) for a in library.upstream(corpus) if a.digest == author)
@@ -65,12 +94,19 @@ def _author(library: Library, corpora: Sequence[Corpus], part: str, author: str)
 
 
 def _problem(library: Library, row: Mapping[str, Any]) -> Node:
+    """Returns the problem of a row; a rollout has its problem's id alone, and the rest comes from a problem set."""
+    sets = _rows(library.of_kind(ProblemSet), "id", row["problem_id"])
+    if "source" not in row:
+        if not sets:
+            return Node(
+                part="problem", name=row["problem_id"], facts={"missing": f"not under {library.root}"}, below=()
+            )
+        row = {**sets[0][1], **row}
     origin = Origin.of(row["source"])
     file = f"{origin.source}/{origin.file}"
     where: dict[str, Fact] = {"source": file, "line": origin.line} if origin.file else {"source": origin.source}
     about: dict[str, Fact] = {"domain": row["domain"], "language": row["language"]}
     facts = {**about, **where, "fact": origin.fact, "licence": row["licence"]}
-    sets = _rows(library.of_kind(ProblemSet), "id", row["problem_id"])
     reference = {"reference answer": sets[0][1]["answer"]} if sets else {}
     below = tuple(Node(part="stands in", name=s.name, facts=_facts(s), below=()) for s, _ in sets)
     return Node(part="problem", name=row["problem_id"], facts=facts | reference, below=below)
@@ -109,13 +145,17 @@ def _facts(artifact: Artifact) -> dict[str, Fact]:
 
 def _rows(sets: list[Any], column: str, wanted: str) -> list[tuple[Any, dict[str, Any]]]:
     """Returns (set, row) for every set that has a row with this value, newest set first."""
-    by_table = {str(table): artifact for artifact in sets for table in artifact.tables()}
+    by_table = {str(table): each for each in sets for table in _tables(each)}
     if not by_table:
         return []
     found = []
     for row in _found(list(by_table), column, wanted).iter_rows(named=True):
         found.append((by_table[row.pop("table")], row))
     return sorted(found, key=lambda pair: pair[0].manifest.provenance.started, reverse=True)
+
+
+def _tables(artifact: Artifact) -> list[Path]:
+    return artifact.rollout_tables() if isinstance(artifact, Checkpoint) else artifact.tables()
 
 
 def _found(tables: list[str], column: str, wanted: str) -> "pl.DataFrame":

@@ -37,6 +37,22 @@ class Share(Record):
     rows: int
 
 
+class Rewarded(Record):
+    """The rollouts of one model about the problems of one source and licence."""
+
+    learner: str
+    """The model that they moved: the one queried, or one that it learned from."""
+    source: str
+    licence: str
+    domain: str
+    prompts: int
+    rollouts: int
+    flat: float
+    """The share of rollouts in groups that taught nothing, in [0, 1]."""
+    reward: float | None
+    """The mean reward."""
+
+
 class Learner(Record):
     """A model that learned from a row, source or licence."""
 
@@ -53,6 +69,46 @@ def training_sources(library: Library, model: Artifact) -> list[Share]:
     if not isinstance(model, Model):
         raise WrongKindError(f"{model.name} is {model.kind}, not a model; name a checkpoint or a reward model")
     return [share for learner in training_ancestors(library, model) for share in _shares(library, learner)]
+
+
+def rollout_sources(library: Library, model: Artifact) -> list[Rewarded]:
+    """Returns the sources of the rollouts that moved `model` and the models that it learned from, its own first.
+
+    Raises `WrongKindError` for anything but a model, `ArtifactError` if none of them has stored rollouts.
+    """
+    import polars as pl
+
+    if not isinstance(model, Model):
+        raise WrongKindError(f"{model.name} is {model.kind}, not a model; name a checkpoint")
+    line = [
+        each for each in training_ancestors(library, model) if isinstance(each, Checkpoint) and each.rollout_tables()
+    ]
+    if not line:
+        raise ArtifactError(f"neither {model.name} nor what it learned from has stored rollouts")
+    found: list[Rewarded] = []
+    for learner in line:
+        sets = [data.scan() for data in training_sets(library, learner) if isinstance(data, ProblemSet)]
+        places = pl.concat([each.select("id", "source", "licence") for each in sets]).unique("id")
+        keys = (
+            pl.col("source").str.replace(PLACE_PATTERN, "").fill_null("?"),
+            pl.col("licence").fill_null("?"),
+            "domain",
+        )
+        counted = (
+            learner.rollouts()
+            .join(places, left_on="problem_id", right_on="id", how="left")
+            .group_by(*keys)
+            .agg(
+                prompts=pl.col("prompt").n_unique(),
+                rollouts=pl.len(),
+                flat=pl.col("flat").mean(),
+                reward=pl.col("reward").mean(),
+            )
+            .sort("source", "licence", "domain")
+            .collect(engine="streaming")
+        )
+        found += [Rewarded(learner=learner.name, **row) for row in counted.iter_rows(named=True)]
+    return found
 
 
 def models_trained_on(library: Library, wanted: str) -> list[Learner]:
