@@ -14,6 +14,7 @@ ORDER = (
     *(
         "init",
         "trace",
+        "rollouts",
         "audit",
         "export",
         "run",

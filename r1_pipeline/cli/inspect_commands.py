@@ -20,7 +20,11 @@ from r1_pipeline.cli.common import (
     print_json,
     say,
 )
+from r1_pipeline.evaluation.rollout_health import Example
 from r1_pipeline.home import HomeSettings
+
+WHOLE = 240
+"""Width of a table of measures, in characters; on a narrower terminal its lines wrap, and nothing is cut."""
 
 
 @command
@@ -45,7 +49,7 @@ def trace(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Trace a row or a rollout to its origin, a model to its sources, or a row, source or licence to the models trained on it.
+    """Trace a row or rollout to its origin, a model to its sources, or a row or licence to the models trained on it.
 
     Example: r1 trace Apache-2.0 --models
     """
@@ -60,6 +64,45 @@ def trace(
         say(f"trace: {page}")
     else:
         out.print(render_trace(result), highlight=False)
+
+
+@command
+def rollouts(
+    model: Annotated[str, typer.Argument(help="A reinforced model, e.g. r1_zero.")],
+    show: Annotated[
+        Example | None,
+        typer.Option(help="List rollouts: best, worst, longest, or unearned (rewarded though not correct)."),
+    ] = None,
+    live: Annotated[bool, typer.Option("--follow", help="Watch a run that is in progress.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the rollouts that a model was reinforced with: measures by step, warnings, examples.
+
+    Example: r1 rollouts r1_zero --show unearned
+    """
+    from r1_pipeline.cli.rollouts import example_lines, follow, health_table, stored_rollouts
+    from r1_pipeline.evaluation.rollout_health import examples, health
+
+    if live:
+        for line in follow(home_of(home), model):
+            say(line)
+        return
+    rows = stored_rollouts(library_of(home), model)
+    if show is not None:
+        if as_json:
+            print_json(examples(rows, show).to_dicts())
+        else:
+            for line in example_lines(rows, show):
+                out.print(line, highlight=False, soft_wrap=True)
+        return
+    found = health(rows)
+    if as_json:
+        print_json(found.model_dump())
+        return
+    out.print(health_table(found), width=WHOLE, crop=False)
+    for warning in found.warnings:
+        out.print(f"[yellow]warning:[/] {warning}", highlight=False, soft_wrap=True)
 
 
 @command

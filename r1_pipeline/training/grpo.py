@@ -20,7 +20,7 @@ from r1_pipeline.generation.tokens import load_tokenizer, prompt_in
 from r1_pipeline.recipe import AddedField, Precision, Recipe, Runtime
 from r1_pipeline.records import Completion, Problem
 from r1_pipeline.rewards.format_check import empty_think
-from r1_pipeline.rewards.rubric import Log, Part, PartFn, Rubric
+from r1_pipeline.rewards.rubric import Log, Part, PartFn, Rubric, weights_at
 from r1_pipeline.training.annealing import annealing
 from r1_pipeline.training.callbacks import METRICS, Guards
 from r1_pipeline.training.lora import Lora, adapter_arguments, require_trainable
@@ -159,6 +159,7 @@ def train_grpo(  # noqa: PLR0913 - as many as a run has inputs
         raise RecipeError(f"{len(problems)} problems were given, {recipe.steps} steps need {recipe.problems}")
     adapters = adapter_arguments(recipe.lora, policy, "CAUSAL_LM", runtime)
     stops, first = stops_in(template, recipe.stop), weights.weights if isinstance(weights, Rubric) else weights
+    weights_of = partial(weights_at, weights) if isinstance(weights, Rubric) else lambda _: first
     arguments = _arguments(recipe, runtime, draft, [first[name] for name in parts], stops)
     tokenizer = load_tokenizer(policy)
     prompts = [prompt_in(template, problem.question, tokenizer) for problem in problems]
@@ -167,7 +168,7 @@ def train_grpo(  # noqa: PLR0913 - as many as a run has inputs
     model = with_precision(model, recipe.precision, runtime.device)
     ends = model.generation_config.eos_token_id
     judged = Judged(template, stops, frozenset([tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])]))
-    trainer = recording(stopping(trainer_class(recipe.objective), tokenizer, stops), rollouts)(
+    trainer = recording(stopping(trainer_class(recipe.objective), tokenizer, stops), rollouts, weights_of)(
         model=model,
         reward_funcs=[_reward_function(name, part, problems, recipe, judged, rollouts) for name, part in parts.items()],
         args=arguments,

@@ -7,12 +7,13 @@ that it will sample again, so that every rollout is kept exactly once. Not cover
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from r1_pipeline.artifacts.atomic_write import write_atomically
+from r1_pipeline.artifacts.atomic_write import write_atomically, write_text_atomically
+from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.tables import read_table, write_shards, write_table
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.recipe import fingerprint
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 FOLDER = "rollouts"
 """The name of the folder of a run's scratch directory, and of the tables of a checkpoint."""
+NAME = "asset"
+"""The file in that folder with the name of the asset that is being made."""
 HASHED = tuple(name for name in Rollout.model_fields if name not in ("rollout_id", "flat"))
 """The columns that a rollout's id covers, in order; `flat` follows from the rewards of the group."""
 
@@ -34,9 +37,9 @@ HASHED = tuple(name for name in Rollout.model_fields if name not in ("rollout_id
 class RolloutLog:
     """Collects what one rank knows about a batch of rollouts, and writes it."""
 
-    def __init__(self, scratch: Path, template: TemplateName, share: float = 1.0) -> None:
-        """Writes to a folder of `scratch`; of all prompts, `share` are kept, each with its whole group."""
-        self._folder = scratch / FOLDER
+    def __init__(self, draft: Draft, template: TemplateName, share: float = 1.0) -> None:
+        """Writes to a folder of the draft's scratch; of all prompts, `share` are kept, each with its whole group."""
+        self._folder, self._name = draft.scratch / FOLDER, draft.name
         self._template, self._share = template, share
         self._prompts: Sequence[int] = ()
         self._problems: Sequence[Problem] = ()
@@ -81,7 +84,9 @@ class RolloutLog:
         if rows:
             import polars as pl
 
-            self._folder.mkdir(exist_ok=True)
+            if not self._folder.exists():
+                self._folder.mkdir(exist_ok=True)
+                write_text_atomically(self._folder / NAME, self._name)
             frame = pl.DataFrame(rows, schema=rollout_schema())
             write_atomically(self._folder / f"{step:08d}.{rank():05d}.parquet", partial(write_table, frame=frame))
 
@@ -129,6 +134,14 @@ class RolloutLog:
         return write_shards(directory, FOLDER, map(_in_groups, frames))
 
 
+def live_tables(home: Path, name: str) -> list[Path]:
+    """Returns the files of the rollouts of `name` that a run in `home` has written so far, in order of step."""
+    for asset in home.glob(f"scratch/*/{FOLDER}/{NAME}"):
+        if asset.read_text(encoding="utf-8") == name:
+            return sorted(asset.parent.glob("*.parquet"))
+    return []
+
+
 def rollout_schema() -> "dict[str, pl.DataType | type[pl.DataType]]":
     """Returns the columns of a table of rollouts with their types."""
     import polars as pl
@@ -167,8 +180,10 @@ def _in_groups(step: "pl.DataFrame") -> "pl.DataFrame":
     return step.sort("prompt", "sample_index").with_columns(flat=equal.fill_null(value=True))
 
 
-def recording(trainer: "type[GRPOTrainer]", log: RolloutLog | None) -> "type[GRPOTrainer]":
-    """Returns the trainer with its rollouts kept in `log`."""
+def recording(
+    trainer: "type[GRPOTrainer]", log: RolloutLog | None, weights: Callable[[int], Mapping[str, float]]
+) -> "type[GRPOTrainer]":
+    """Returns the trainer with its rollouts kept in `log`; `weights` returns those of the parts at a step."""
     if log is None:
         return trainer
     kept = log
@@ -176,8 +191,8 @@ def recording(trainer: "type[GRPOTrainer]", log: RolloutLog | None) -> "type[GRP
     class RecordingTrainer(trainer):  # type: ignore[misc]
         def _generate_and_score_completions(self, inputs: Any) -> Any:
             output = super()._generate_and_score_completions(inputs)
-            weights = dict(zip(self.reward_func_names, self.reward_weights.tolist(), strict=True))
-            kept.keep(self.state.global_step, weights, output["advantages"].tolist(), _gaps(output))
+            step = self.state.global_step
+            kept.keep(step, weights(step), output["advantages"].tolist(), _gaps(output))
             return output
 
     return RecordingTrainer

@@ -89,7 +89,7 @@ def reinforce(
         )
         scorers = {kind: RewardModelScorer(model.path, context.runtime) for kind, model in models.items()}
         with default_grader(context.runtime) as grader:
-            kept = RolloutLog(draft.scratch, recipe.template, recipe.kept_rollouts)
+            kept = RolloutLog(draft, recipe.template, recipe.kept_rollouts)
             parts = part_functions(recipe.rubric, grader, recipe.template, scorers, kept.judged)
             train_grpo(
                 policy.path,

@@ -66,18 +66,19 @@ def test_killed_five_times_every_rollout_is_kept_exactly_once(tiny: Path, whole:
 
 
 def test_a_resumed_run_removes_what_it_samples_again(whole: Draft, tmp_path: Path) -> None:
-    (tmp_path / "rollouts").mkdir()
+    folder = tmp_path / "scratch" / "rollouts"
+    folder.mkdir(parents=True)
     for name in ("00000000.00000.parquet", "00000002.00000.parquet", "00000004.00000.parquet.partial"):
-        (tmp_path / "rollouts" / name).touch()
-    (tmp_path / "rollouts" / "00000004.00001.parquet").touch()  # another rank removes its own
-    RolloutLog(tmp_path, "chat").rewind(2)
-    left = sorted(path.name for path in (tmp_path / "rollouts").iterdir())
+        (folder / name).touch()
+    (folder / "00000004.00001.parquet").touch()  # another rank removes its own
+    RolloutLog(bare_draft(tmp_path), "chat").rewind(2)
+    left = sorted(path.name for path in folder.iterdir())
     assert left == ["00000000.00000.parquet", "00000004.00001.parquet"]
 
 
 def test_a_share_keeps_whole_groups(tmp_path: Path) -> None:
     problems = [problem for problem in runs.problems(40) for _ in range(4)]
-    log = RolloutLog(tmp_path, "chat", share=0.5)
+    log = RolloutLog(bare_draft(tmp_path), "chat", share=0.5)
     log.rewarded("digits", [i // 4 for i in range(160)], problems, runs.replies(problems), [1.0] * 160)
     log.keep(0, {"digits": 1.0}, [0.0] * 160, None)
     (tmp_path / "out").mkdir()
@@ -109,7 +110,7 @@ def test_verdicts_are_kept_next_to_the_rewards(tmp_path: Path) -> None:
 
     problems = runs.problems(2)
     problems[1] = problems[1].model_copy(update={"domain": "general"})
-    log = RolloutLog(tmp_path, "chat")
+    log = RolloutLog(bare_draft(tmp_path), "chat")
     rubric = Rubric(accuracy=1.0, format=0.0, language=0.0, preference=0.0)
     replies = runs.replies(problems)
     scores = part_functions(rubric, Given.__new__(Given), "chat", {}, log.judged)["accuracy"](

@@ -133,7 +133,7 @@ def run_sft(base: Path, draft: Draft, recipe: SftRecipe = SFT, runtime: Runtime 
 
 
 def run_grpo(base: Path, draft: Draft, recipe: GrpoRecipe = GRPO, runtime: Runtime = RUNTIME) -> None:
-    kept = RolloutLog(draft.scratch, "chat")
+    kept = RolloutLog(draft, "chat")
     train_grpo(
         base, problems(recipe.problems), "chat", {"digits": digits}, {"digits": 1.0}, recipe, runtime, draft,
         rollouts=kept,
@@ -173,7 +173,7 @@ def rollouts(draft: Draft) -> pl.DataFrame:
     """Returns the rollouts that a run has kept so far."""
     directory = draft.scratch / "published"
     directory.mkdir(exist_ok=True)
-    RolloutLog(draft.scratch, "chat").publish(directory)
+    RolloutLog(draft, "chat").publish(directory)
     return pl.concat(map(read_table, sorted(directory.glob("*.parquet"))))
 
 
