@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypedDict, TypeVar, Unpack
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 
 from r1_pipeline.home import HomeSettings, require_home
@@ -25,6 +25,8 @@ app = typer.Typer(
     help="The DeepSeek-R1 recipe as one graph: run it, watch it, inspect the results.",
 )
 out = Console()
+WHOLE = 240
+"""Characters of the widest table."""
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -98,6 +100,11 @@ def silence_warnings() -> None:
 def say(text: str) -> None:
     """Prints a line on standard output as it is, without markup and without line breaks."""
     out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_whole(table: RenderableType) -> None:
+    """Prints a table with no cell cut short; on a narrower terminal its lines wrap."""
+    Console(width=WHOLE).print(table, highlight=False, crop=False)
 
 
 def home_of(home: Path | None) -> Path:

@@ -18,13 +18,11 @@ from r1_pipeline.cli.common import (
     library_of,
     out,
     print_json,
+    print_whole,
     say,
 )
 from r1_pipeline.evaluation.rollout_health import Example
 from r1_pipeline.home import HomeSettings
-
-WHOLE = 240
-"""Width of a table of measures, in characters; on a narrower terminal its lines wrap, and nothing is cut."""
 
 
 @command
@@ -63,7 +61,9 @@ def trace(
     elif page is not None:
         say(f"trace: {page}")
     else:
-        out.print(render_trace(result), highlight=False)
+        print_whole(render_trace(result)) if isinstance(result, list) else out.print(
+            render_trace(result), highlight=False
+        )
 
 
 @command
@@ -100,7 +100,7 @@ def rollouts(
     if as_json:
         print_json(found.model_dump())
         return
-    out.print(health_table(found), width=WHOLE, crop=False)
+    print_whole(health_table(found))
     for warning in found.warnings:
         out.print(f"[yellow]warning:[/] {warning}", highlight=False, soft_wrap=True)
 
