@@ -234,7 +234,7 @@ class PartScore(Record):
 
     part: str
     score: float | None
-    """None where the part does not apply."""
+    """Value of the part; None where it does not apply."""
 
 
 class Rollout(Record):
@@ -277,7 +277,7 @@ class Rollout(Record):
 
     None if both are one."""
     flat: bool
-    """True if all rewards of the group are equal, so that it teaches nothing."""
+    """True if all rewards of the group are equal, so that it has no gradient."""
 
 
 class Sample(Record):

@@ -54,7 +54,7 @@ class Health(Record):
     rollouts: int
     periods: tuple[Period, ...]
     warnings: tuple[str, ...]
-    """What is wrong, with its likely cause and a remedy."""
+    """One sentence a fault, with its likely cause and a remedy."""
 
 
 def health(rollouts: "pl.LazyFrame") -> Health:
@@ -117,7 +117,9 @@ def warnings(periods: tuple[Period, ...]) -> list[str]:
         cause = "all answers are right: take harder problems" if right and right[-1] > 0.9 else "take easier problems"
         if not right or 0.1 < right[-1] <= 0.9:
             cause = "samples of a group are alike: raise the temperature, or mix problems of another difficulty"
-        found.append(f"{last.flat:.0%} of the last rollouts are in groups that teach nothing; {cause}")
+        found.append(
+            f"{last.flat:.0%} of the last rollouts are in groups of equal rewards, which have no gradient; {cause}"
+        )
     if last.truncated > 0.5:
         found.append(
             f"{last.truncated:.0%} of the last rollouts are cut off; raise max_completion_tokens, or set a stop"

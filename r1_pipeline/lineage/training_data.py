@@ -48,7 +48,7 @@ class Rewarded(Record):
     prompts: int
     rollouts: int
     flat: float
-    """The share of rollouts in groups that taught nothing, in [0, 1]."""
+    """The share of rollouts in groups of equal rewards, which have no gradient, in [0, 1]."""
     reward: float | None
     """The mean reward."""
 

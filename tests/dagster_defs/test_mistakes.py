@@ -25,7 +25,15 @@ from r1_pipeline.home import SEEDS, require_home
 GOOD = json.dumps({"id": "1", "domain": "math", "answer": "\\boxed{1}", "reference": "1"})
 QUESTIONS = (
     *("status", "report", "trace x", "audit", "audit x", "export r1 OUT", "cost r1", "chat r1 --prompt hi"),
-    *("regrade evaluation/r1", "promote r1 --why x", "rollback r1 --why x", "prune", "prune --yes", "migrate"),
+    *(
+        "regrade evaluation/r1",
+        "rollouts r1",
+        "promote r1 --why x",
+        "rollback r1 --why x",
+        "prune",
+        "prune --yes",
+        "migrate",
+    ),
 )
 """Commands that need an existing home."""
 NO_HOMES = ("typo", "file", "file/below", "other", "damaged")

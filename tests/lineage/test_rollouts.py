@@ -142,10 +142,16 @@ def test_a_policy_that_never_writes_the_form_is_warned_of(model: Checkpoint) -> 
     said = warnings((period, period))
     assert said[0].startswith("format reward is 0 for all 16 rollouts: the model never writes the form")
     assert said[1].startswith("accuracy is 0 for all rollouts")
-    assert said[2] == "100% of the last rollouts are in groups that teach nothing; take easier problems"
+    assert (
+        said[2]
+        == "100% of the last rollouts are in groups of equal rewards, which have no gradient; take easier problems"
+    )
     right = period.model_copy(update={"parts": {"format": 1.0, "accuracy": 0.95}})
     assert warnings((right,)) == [
-        "100% of the last rollouts are in groups that teach nothing; all answers are right: take harder problems"
+        (
+            "100% of the last rollouts are in groups of equal rewards, which have no gradient; "
+            "all answers are right: take harder problems"
+        )
     ]
 
 

@@ -59,7 +59,7 @@ def named(node: Node) -> tuple[str, str, tuple[object, ...]]:
 
 
 def test_an_unknown_row_is_refused_with_a_hint(world: World) -> None:
-    with pytest.raises(ArtifactError, match=r"no corpus under .* has a row 'feed'; ids are the column sample_id"):
+    with pytest.raises(ArtifactError, match=r"nothing under .* has a row 'feed'; ids are the columns sample_id"):
         trace(world.library, "feed")
 
 
