@@ -21,7 +21,7 @@ from r1_pipeline.data.ingest.mapping import load_mapping
 from r1_pipeline.data.ingest.rows import DroppedRow
 from r1_pipeline.data.toy_problems import ProblemsRecipe
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.records import BUILTIN_DOMAINS, Problem
+from r1_pipeline.records import BUILTIN_DOMAINS, PreferencePair, Problem
 from r1_pipeline.rewards.reference_checks import agreeing_problems, sound_problems
 from r1_pipeline.rewards.verifier import Grader
 
@@ -213,6 +213,22 @@ def test_pairs_are_split_like_problems(tmp_path: Path) -> None:
         CuratePreferencesRecipe(builtin=False, sources=(mine,), heldout_share=0.25), {"p": str(tmp_path)}
     )
     assert (len(found.train), len(found.heldout)) == (0, 20)
+
+
+def test_fewer_pairs_are_a_part_of_more_for_each_kind_and_side(tmp_path: Path) -> None:
+    def made(most: int | None) -> dict[str, list[str]]:
+        draft = bare_draft(tmp_path / str(most))
+        curate_pairs(CuratePreferencesRecipe(heldout_share=0.25, most=most), Runtime(), draft)
+        both = ((side, read_records(draft.path / f"{side}.parquet", PreferencePair)) for side in ("train", "heldout"))
+        return {
+            f"{side} {kind}": [pair.id for pair in pairs if pair.kind == kind]
+            for side, pairs in both
+            for kind in ("helpful", "safety")
+        }
+
+    few, more, whole = made(3), made(8), made(None)
+    assert {name: len(ids) for name, ids in few.items()} == dict.fromkeys(whole, 3)
+    assert all(few[name] == more[name][:3] and set(more[name]) < set(whole[name]) for name in whole)
 
 
 @pytest.fixture(scope="module")
