@@ -184,15 +184,21 @@ def with_writer(profile: Profile, how: ByCheckpoint | ByServer, writer: str | No
 
 
 def with_prompt_forms(profile: Profile, zero: TemplateName, chat: TemplateName, stop: StopRule) -> Profile:
-    """Returns `profile` with other prompt forms in the places of `zero` and of `chat`, and with these stop strings.
+    """Returns `profile` with other prompt forms in the places of R1-Zero's and of the later models', and with these
+    stop strings.
 
-    Bases are asked in the form of `zero`, and keep their own chat template if one of the forms is their own.
+    Bases are asked in R1-Zero's form, and keep their own chat template if one of the forms is their own.
     """
-    forms, own = {"zero": zero, "chat": chat}, FORMS[zero].own or FORMS[chat].own
+    own = FORMS[zero].own or FORMS[chat].own
+    each = [part for known in profile.recipes.values() for part in _parts(known)]
+    before = next((recipe.template for recipe in each if isinstance(recipe, ImportRecipe)), "zero")
+    tuned = (recipe for recipe in each if isinstance(recipe, SftRecipe) and not isinstance(recipe, WarmUpRecipe))
+    later = next((recipe.template for recipe in tuned), "chat")
+    forms = {before: zero, later: chat}
 
     def changed(recipe: Recipe) -> Recipe:
         if isinstance(recipe, ImportRecipe):
-            return recipe.model_copy(update={"template": zero, **({"chat_template": "own"} if own else {})})
+            return recipe.model_copy(update={"template": zero, "chat_template": "own" if own else "ours"})
         if isinstance(recipe, ReinforceRecipe):
             grpo = recipe.grpo.model_copy(update={"stop": stop})
             return recipe.model_copy(update={"template": forms.get(recipe.template, recipe.template), "grpo": grpo})
@@ -208,6 +214,10 @@ def with_prompt_forms(profile: Profile, zero: TemplateName, chat: TemplateName, 
         return changed(recipe)
 
     return profile.with_recipes({name: all_changed(recipe) for name, recipe in profile.recipes.items()})
+
+
+def _parts(recipe: NodeRecipe) -> list[Recipe]:
+    return list(recipe.values()) if isinstance(recipe, Mapping) else [recipe]
 
 
 def with_form_warm_up(profile: Profile, name: str, start: str, recipe: WarmUpRecipe) -> Profile:

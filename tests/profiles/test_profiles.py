@@ -142,6 +142,13 @@ def test_other_prompt_forms_and_stop_strings_reach_every_recipe_that_has_them() 
     assert (of["dev2"].template, of["dev3"].template) == ("own_chat", "own_chat")
     assert (of["evaluation"].ask.stop, of["cold_start_data"].ask.stop) == ("form", "form")
     assert profile.bound.recipe(profile.bound.name("dev2_no_language_reward")).template == "own_chat"
+    again = with_prompt_forms(profile, zero="brief", chat="chat", stop=()).recipes
+    assert (again["base"].template, again["base"].chat_template, again["r1_zero"].template) == (
+        "brief",
+        "ours",
+        "brief",
+    )
+    assert (again["dev2"].template, again["dev3"].template, again["r1"].grpo.stop) == ("chat", "chat", ())
     kept = with_prompt_forms(load_profile("small", 0), zero="boxed", chat="chat", stop=("###",))
     assert (kept.recipes["base"].template, kept.recipes["base"].chat_template) == ("boxed", "ours")
     assert kept.recipes["r1"].grpo.stop == ("###",)
