@@ -7,6 +7,7 @@ that it will sample again, so that every rollout is kept exactly once. Not cover
 
 import hashlib
 import math
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.tables import read_table, write_shards, write_table
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.recipe import fingerprint
-from r1_pipeline.records import Completion, PartScore, Problem, Rollout, Verdict
+from r1_pipeline.records import STORED, Completion, Problem, Rollout, Verdict
 from r1_pipeline.training.distributed import barrier, rank
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ FOLDER = "rollouts"
 """The name of the folder of a run's scratch directory, and of the tables of a checkpoint."""
 NAME = "asset"
 """The file in that folder with the name of the asset that is being made."""
-HASHED = tuple(name for name in Rollout.model_fields if name not in ("rollout_id", "flat"))
-"""The columns that a rollout's id covers, in order; `flat` follows from the rewards of the group."""
+HASHED = tuple(name for name in Rollout.model_fields if name not in ("rollout_id", "flat", "text", "token_ids"))
+"""The columns that a rollout's id covers in addition to its text and tokens, in order."""
 
 
 class RolloutLog:
@@ -96,24 +97,22 @@ class RolloutLog:
         completion, problem = self._completions[index], self._problems[index]
         parts = {name: scores[index] for name, scores in self._parts.items()}
         verdict = self._verdicts[index] if self._verdicts else None
-        rollout = Rollout(
-            rollout_id="",
-            step=step,
-            prompt=self._prompts[index],
-            domain=problem.domain,
-            language=problem.language,
-            template=self._template,
-            **completion.model_dump(),
-            outcome=verdict.outcome if verdict else None,
-            verifier=verdict.verifier if verdict else None,
-            detail=verdict.detail if verdict else None,
-            parts=tuple(PartScore(part=name, score=score) for name, score in parts.items()),
-            reward=weighted_sum(parts, weights),
-            advantage=advantage,
-            sampler_gap=gap,
-            flat=False,
-        )
-        row = rollout.model_dump(mode="json")
+        row = {
+            "step": step,
+            "prompt": self._prompts[index],
+            "domain": problem.domain,
+            "language": problem.language,
+            "template": self._template,
+            **{name: getattr(completion, name) for name in STORED},
+            "outcome": verdict.outcome.value if verdict else None,
+            "verifier": verdict.verifier if verdict else None,
+            "detail": verdict.detail if verdict else None,
+            "parts": [{"part": name, "score": score} for name, score in parts.items()],
+            "reward": weighted_sum(parts, weights),
+            "advantage": advantage,
+            "sampler_gap": gap,
+            "flat": False,  # until the whole group is at hand
+        }
         return row | {"rollout_id": rollout_id(row)}
 
     def rewind(self, step: int) -> None:
@@ -157,8 +156,12 @@ def rollout_schema() -> "dict[str, pl.DataType | type[pl.DataType]]":
 
 
 def rollout_id(row: Mapping[str, Any]) -> str:
-    """Returns 16 hex digits of the hash over the values of `HASHED`, so that an edited row is found."""
-    return fingerprint([row[name] for name in HASHED])[:16]
+    """Returns 16 hex digits of the hash over all columns but `flat`, so that an edited row is found."""
+    text = hashlib.sha256(row["text"].encode())
+    text.update(
+        struct.pack(f"<{len(row['token_ids'])}i", *row["token_ids"])
+    )  # as JSON they would take most of the time
+    return fingerprint([*(row[name] for name in HASHED), text.hexdigest()])[:16]
 
 
 def weighted_sum(parts: Mapping[str, float | None], weights: Mapping[str, float]) -> float | None:
