@@ -139,12 +139,13 @@ class _SeededChoice:
     def __init__(self, uniform_RT: "Tensor", sampling: Sampling) -> None:
         self._uniform_RT = uniform_RT
         self._sampling = sampling
-        self._position = 0
+        self._position_R = uniform_RT.new_zeros(len(uniform_RT)).long()
         self.logprobs_RT = uniform_RT.new_zeros(uniform_RT.shape)
 
     def __call__(self, scores_RV: "Tensor", row_R: "Tensor") -> "Tensor":
-        token_R1 = sample_tokens(scores_RV, self._uniform_RT[row_R, self._position, None], self._sampling)
+        position_R = self._position_R[row_R]
+        token_R1 = sample_tokens(scores_RV, self._uniform_RT[row_R, position_R, None], self._sampling)
         chances_R1 = scores_RV.gather(-1, token_R1) - scores_RV.logsumexp(-1, keepdim=True)
-        self.logprobs_RT[row_R, self._position] = chances_R1[:, 0].to(self.logprobs_RT.dtype)
-        self._position += 1
+        self.logprobs_RT[row_R, position_R] = chances_R1[:, 0].to(self.logprobs_RT.dtype)
+        self._position_R[row_R] += 1
         return token_R1

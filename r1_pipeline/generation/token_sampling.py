@@ -24,7 +24,7 @@ def sample_tokens(scores_RV: "Tensor", uniform_R1: "Tensor", sampling: Sampling)
 
     if sampling.temperature == 0:
         return scores_RV.argmax(-1, keepdim=True)
-    probs_RV = (scores_RV / sampling.temperature).softmax(-1)
+    probs_RV = (scores_RV / sampling.temperature if sampling.temperature != 1 else scores_RV).softmax(-1)
     if sampling.top_p == 1:
         cumulative_RV = probs_RV.double().cumsum(-1)
         return torch.searchsorted(cumulative_RV, uniform_R1 * cumulative_RV[:, -1:], right=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
-from r1_pipeline.generation.decoding import decode
+from r1_pipeline.generation.decoding import LARGE_VOCABULARY, decode
 
 END, PAD = 3, 0
 
@@ -81,3 +81,60 @@ def test_draws_follow_the_warped_scores(model: PreTrainedModel) -> None:
     wide = settings(6, do_sample=True, temperature=5.0)
     drawn = model.generate(**prompts(), generation_config=wide, custom_generate=decode)
     assert drawn[0].tolist() != drawn[2].tolist()  # two draws of one prompt
+
+
+@pytest.fixture(scope="module")
+def grouped() -> PreTrainedModel:
+    """Returns a model with six query heads on two heads of keys, whose vocabulary is chosen from in slices."""
+    torch.manual_seed(5)
+    config = AutoConfig.for_model(
+        "qwen2",
+        vocab_size=LARGE_VOCABULARY + 1,
+        hidden_size=48,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        initializer_range=0.5,
+    )
+    return AutoModelForCausalLM.from_config(config).eval()
+
+
+def test_query_heads_that_share_keys_read_them_without_copies(
+    grouped: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A prompt is read as transformers reads it; each further token's queries go by threes to the two heads of keys."""
+    from torch.nn import functional
+
+    seen: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+    attend = functional.scaled_dot_product_attention
+
+    def watched(query: torch.Tensor, key: torch.Tensor, *more: Any, **named: Any) -> torch.Tensor:
+        seen.append((tuple(query.shape), tuple(key.shape)))
+        return attend(query, key, *more, **named)
+
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", watched)
+    theirs = grouped.generate(**prompts(), generation_config=settings(8))
+    seen.clear()
+    ours = grouped.generate(**prompts(), generation_config=settings(8), custom_generate=decode)
+    assert ours.tolist() == theirs.tolist()
+    assert seen[:3] == [((3, 6, 3, 8), (3, 6, 3, 8))] * 2 + [((4, 2, 3, 8), (4, 2, 4, 8))]
+    assert grouped.config._attn_implementation == "sdpa", "training keeps its own implementation"
+
+
+def test_a_large_vocabulary_is_chosen_from_in_slices_of_rows(
+    grouped: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two rows of 16,385 scores fit into 40,000."""
+    monkeypatch.setattr("r1_pipeline.generation.decoding.SLICE", 40_000)
+    calls: list[list[int]] = []
+
+    def likeliest(scores: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
+        calls.append(row.tolist())
+        return scores.argmax(-1, keepdim=True)
+
+    chosen = partial(decode, choose=likeliest)
+    ours = grouped.generate(**prompts(), generation_config=settings(3), custom_generate=chosen)
+    assert calls[:2] == [[0, 1], [2, 3]]
+    assert ours.tolist() == grouped.generate(**prompts(), generation_config=settings(3)).tolist()
