@@ -96,7 +96,7 @@ def _logits(model: "PreTrainedModel", ids: "Tensor", mask: "Tensor", positions: 
 
 def _rows_together(logits_RV: "Tensor") -> int:
     """Returns the number of rows whose tokens are chosen at once."""
-    rows, tokens = logits_RV.shape
+    rows, tokens = int(logits_RV.shape[0]), int(logits_RV.shape[1])
     large = logits_RV.device.type == "cpu" and tokens > LARGE_VOCABULARY
     return max(1, SLICE // tokens) if large else rows
 

@@ -57,7 +57,10 @@ def _attend(
 
     rows, heads, tokens, width = query_RHQD.shape
     if tokens > 1:
-        return sdpa_attention_forward(module, query_RHQD, key_RKLD, value_RKLD, attention_mask, scaling=scaling, **more)
+        output_RQHD, _ = sdpa_attention_forward(
+            module, query_RHQD, key_RKLD, value_RKLD, attention_mask, scaling=scaling, **more
+        )
+        return output_RQHD, None
     keys = key_RKLD.shape[1]
     query_RKGD = query_RHQD.reshape(rows, keys, heads // keys, width)
     output_RKGD = scaled_dot_product_attention(query_RKGD, key_RKLD, value_RKLD, attention_mask, scale=scaling)
