@@ -84,7 +84,7 @@ def laptop(seed: int) -> Profile:
             lora=ADAPTERS,
         ),
         cold_start_problems=80,
-        trace_problems={"math": 240, "code": 32, "stem": 32, "logic": 64},
+        trace_problems={"math": 280, "code": 24, "stem": 24, "logic": 24},
         trace_shards={},
         trace_samples=2,
         trace_kept=1,
@@ -92,12 +92,12 @@ def laptop(seed: int) -> Profile:
             min_language_share=0.8, max_repetition=0.5, max_paragraph=2000, code_blocks=False, max_tokens=MAX_TOKENS
         ),
         max_tokens=MAX_TOKENS,
-        heldout={"math": 200, "code": 24, "stem": 24, "logic": 48, "general": 24},
+        heldout={"math": 240, "code": 16, "stem": 16, "logic": 16, "general": 24},
         eval_samples=2,
         general_rows=120,
         corpus_rows={},
         problems=BUILT_IN.model_copy(update={"sets": _sets(seed=0)}),
-        builtin=("math", "logic", "general"),
+        builtin=("math", "general"),
         optional=("code",),
         pairs=192,
     )
@@ -128,16 +128,15 @@ def _sets(seed: int) -> tuple[GymSet, ...]:
         return GymSet(domain=domain, dataset=dataset, settings=settings, problems=problems, seed=seed)
 
     return (
-        drawn("math", "products", 600, min_terms=2, max_terms=2, min_digits=1, max_digits=2),
-        drawn("math", "chain_sum", 600, min_terms=2, max_terms=2, min_digits=3, max_digits=3),
+        drawn("math", "products", 800, min_terms=2, max_terms=2, min_digits=1, max_digits=2),
+        drawn("math", "chain_sum", 800, min_terms=2, max_terms=2, min_digits=2, max_digits=3),
         drawn("math", "gcd", 600, min_numbers=2, max_numbers=2, min_value=1, max_value=60),
-        drawn("logic", "coin_flip", 400),
     )
 
 
 def _grpo(seed: int) -> GrpoRecipe:
     return GrpoRecipe(
-        steps=48,
+        steps=60,
         prompts_per_step=4,
         group_size=8,
         steps_per_generation=1,

@@ -4,6 +4,7 @@ import json
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
@@ -102,9 +103,19 @@ def test_a_gguf_file_is_known_by_its_bytes_and_refused_without_its_reader(
 
 
 def test_a_file_that_is_no_whole_gguf_file_is_refused_in_one_line(tmp_path: Path) -> None:
-    pytest.importorskip("gguf", reason="the reader of GGUF files is not installed")
+    gguf = pytest.importorskip("gguf", reason="the reader of GGUF files is not installed")
     file = tmp_path / "model.gguf"
-    for content in (b"abc\n", b"GGUF" + (3).to_bytes(4, "little") + (7).to_bytes(8, "little")):
+    writer = gguf.GGUFWriter(file, "llama")
+    writer.add_tensor("token_embd.weight", np.zeros((64, 32), np.float32))
+    for write in (
+        writer.write_header_to_file,
+        writer.write_kv_data_to_file,
+        writer.write_tensors_to_file,
+        writer.close,
+    ):
+        write()
+    half = file.read_bytes()[: file.stat().st_size // 2]
+    for content in (b"abc\n", b"GGUF" + (3).to_bytes(4, "little") + (7).to_bytes(8, "little"), half):
         file.write_bytes(content)
         with pytest.raises(RequirementError, match=r"model\.gguf is no whole GGUF file") as refused:
             config_of(file)
