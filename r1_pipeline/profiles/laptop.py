@@ -63,10 +63,10 @@ def laptop(seed: int) -> Profile:
             watched=("language",),
         ),
         zero=zero,
-        dev2=zero.model_copy(update={"steps": 16, "learning_rate": 5e-5}),
-        r1=zero.model_copy(update={"steps": 16, "learning_rate": 5e-5, "temperature": 0.7}),
-        general_steps=8,
-        student_rl=zero.model_copy(update={"steps": 16}),
+        dev2=zero.model_copy(update={"steps": 14, "learning_rate": 5e-5}),
+        r1=zero.model_copy(update={"steps": 14, "learning_rate": 5e-5, "temperature": 0.7}),
+        general_steps=6,
+        student_rl=zero.model_copy(update={"steps": 14}),
         cold_start=sft,
         sft=sft,
         distill={
@@ -74,9 +74,9 @@ def laptop(seed: int) -> Profile:
             "qwen": sft,
         },
         reward_model=RewardModelRecipe(
-            epochs=1,
+            epochs=2,
             batch=16,
-            learning_rate=1e-4,
+            learning_rate=2e-4,
             max_grad_norm=1.0,
             max_tokens=128,
             save_steps=SAVE_STEPS,
@@ -94,19 +94,19 @@ def laptop(seed: int) -> Profile:
         max_tokens=MAX_TOKENS,
         heldout={"math": 240, "code": 16, "stem": 16, "logic": 16, "general": 24},
         eval_samples=2,
-        general_rows=120,
+        general_rows=100,
         corpus_rows={},
         problems=BUILT_IN.model_copy(update={"sets": _sets(seed=0)}),
         builtin=("math", "general"),
         optional=("code",),
-        pairs=192,
+        pairs=128,
     )
     profile = Profile(
         {**pipeline(seed, scale), "sft_corpus": MergeRecipe(seed=seed, screening=SCREENING, rows={})},
         Runtime(device="cpu", threads=2, generation_batch=64, micro_batch=8),
         GateLimits(
             gain_over_base=0.1,
-            format_rate=0.8,
+            format_rate=0.6,
             language_consistency=0.8,
             preference_accuracy=0.55,
             licences=PERMISSIVE,
@@ -116,7 +116,7 @@ def laptop(seed: int) -> Profile:
         ),
         BY_COST,
         Machine(accelerator="laptop-core", devices=2, memory_gib=0, sequence_devices=1),
-        Forecast(prompt=62, zero=36, reasoning=36, general=24, kept=0.5, general_rows=120, pairs=192),
+        Forecast(prompt=62, zero=36, reasoning=36, general=24, kept=0.5, general_rows=100, pairs=128),
     )
     return with_prompt_forms(profile, zero="brief", chat="chat", stop="form")
 
