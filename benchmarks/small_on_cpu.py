@@ -135,7 +135,7 @@ def worked(at: BuildContext, file: Path, base: Checkpoint, problems: ProblemSet,
     def make(draft: Draft) -> BuildResult:
         with default_grader(at.runtime) as grader:
             subject = SamplingSubject(model="gsm8k", model_digest="gsm8k", problems_digest=problems.digest)
-            chosen = sampling.select_problems(problems.problems(), recipe.ask, draft)
+            chosen, _ = sampling.select_problems(problems.problems(), recipe.ask, draft)
             said = sampling.sample_and_store(
                 Solutions(file, problems, base), chosen, "chat", recipe.ask, subject, draft
             )

@@ -26,6 +26,7 @@ from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.observer import Observer, Observers
 from r1_pipeline.graph.node import AssetName
 from r1_pipeline.profiles import Profile
+from r1_pipeline.profiles.own_data import fit_of, require_fit
 
 
 class ComputationObserver(Observer):
@@ -43,13 +44,13 @@ class ComputationObserver(Observer):
 def run(settings: Settings, select: str | None, observers: Sequence[Observer]) -> Failure | None:
     """Materializes the selection, by default all assets, and returns the first failure, after which nothing new starts.
 
-    Raises `UnknownNameError` for an unknown asset or profile, and `RequirementError` for a requirement that this
-    machine does not meet.
+    Raises `UnknownNameError` for an unknown asset or profile, `RequirementError` for a requirement that this machine
+    does not meet, and `SourceError` for sources that the profile cannot run with.
     """
     profile = settings.load()
     profile.require()
-    if select is not None:
-        select_nodes(code_location(settings), select)  # before anything is written
+    chosen = None if select is None else select_nodes(code_location(settings), select)
+    _require_rows(profile, chosen, Observers(observers))  # before anything is written
     settings.export()
     reap_dead_runs(settings)
     set_device_slots(settings, profile.runtime.lanes)
@@ -77,6 +78,14 @@ def run(settings: Settings, select: str | None, observers: Sequence[Observer]) -
             with tracking.best_effort("close the run", warn):
                 tracking.close_parent(tags[PIPELINE_RUN_TAG], status)
     return failure
+
+
+def _require_rows(profile: Profile, chosen: set[str] | None, observer: Observer) -> None:
+    """Notes what the user's sources bring to the chosen nodes; raises `SourceError` for what would stop the run."""
+    fit = fit_of(profile, chosen)
+    for name, line in (*fit.sources.items(), *((profile.name, note) for note in fit.notes)):
+        observer.noted(name, line)
+    require_fit(profile.name, fit)
 
 
 def fresh_artifacts(

@@ -131,6 +131,11 @@ class ProblemSet(Artifact):
         left_out: dict[Domain, str] = self.statistics.get("left_out", {})
         return left_out
 
+    @property
+    def from_files(self) -> bool:
+        """True if some of its problems are from files of a user, whose rows may be too long for a model."""
+        return bool(self.statistics.get("ingested"))
+
 
 class PreferenceSet(Artifact):
     """Preference pairs for training and held-out ones, one per row."""

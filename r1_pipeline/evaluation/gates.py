@@ -55,7 +55,7 @@ class GateLimits(Recipe):
     """The limits of a profile's gates."""
 
     gain_over_base: float
-    """The smallest gain of R1-Zero over its base, in pass@1 on held-out maths."""
+    """The smallest gain of R1-Zero over its base, in pass@1 on held-out maths, or on all problems if none is maths."""
     format_rate: float
     """The smallest share of well-formed completions of R1-Zero."""
     language_consistency: float
@@ -98,9 +98,11 @@ class Gate(Record):
 
 
 def beats_base(report: EvalReport, base: EvalReport, limits: GateLimits) -> Gate:
-    """Checks that reinforcement improved pass@1 on held-out maths over the base."""
-    after, before = (scores_of(each).by_domain["math"].pass_at_1 for each in (report, base))
-    detail = f"maths pass@1 {after:.3f} against {before:.3f} of {base.name}"
+    """Checks that reinforcement improved pass@1 on held-out maths over the base; on all problems if none is maths."""
+    scores = [scores_of(each) for each in (report, base)]
+    maths = all("math" in each.by_domain for each in scores)
+    after, before = ((each.by_domain["math"] if maths else each.overall).pass_at_1 for each in scores)
+    detail = f"{'maths ' if maths else ''}pass@1 {after:.3f} against {before:.3f} of {base.name}"
     return Gate(name="beats_base", value=after - before, sense="at least", limit=limits.gain_over_base, detail=detail)
 
 

@@ -7,6 +7,7 @@ again. A finished shard stays in the draft's scratch folder and an interrupted r
 Not covered: grading (`grade_completions`), what is then counted (`evaluation.scores`) or kept (`rejection`).
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,11 +19,13 @@ from r1_pipeline.artifacts.atomic_write import write_atomically
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import ASKED, COMPLETIONS
 from r1_pipeline.artifacts.tables import read_table, write_table
+from r1_pipeline.data.ingest.rows import DroppedRow
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.data.templates import FORMS, StopRule, TemplateName, stops_in, template_hash
 from r1_pipeline.engines import AnyEngine, Transformers
 from r1_pipeline.generation.engine import SHARD, Engine, requests_for
 from r1_pipeline.generation.ray_engine import RayEngine
+from r1_pipeline.generation.tokens import ROWS, Room
 from r1_pipeline.recipe import AddedField, Recipe
 from r1_pipeline.records import DOMAINS, STORED, Completion, Domain, Problem, Record, Request, Sampling
 
@@ -108,17 +111,40 @@ def sample_and_store(
     return completions
 
 
-def select_problems(problems: Sequence[Problem], recipe: SamplingRecipe, draft: Draft) -> list[Problem]:
-    """Returns the problems of `recipe`, domain by domain, with a note if there are fewer than it requires."""
+def select_problems(
+    problems: Sequence[Problem], recipe: SamplingRecipe, draft: Draft, room: Room | None = None
+) -> tuple[list[Problem], list[DroppedRow]]:
+    """Draws the problems of `recipe`, domain by domain, among those that fit in `room`, and returns them; second, the
+    rows that came up in the draw and do not fit.
+
+    Without `room` all fit. A note says where there are fewer than the recipe requires.
+    """
     chosen: list[Problem] = []
+    unfit: list[DroppedRow] = []
     part = recipe.shard or Shard(index=0, of=1)
     for domain in sorted(recipe.problems, key=DOMAINS.order):
         count = recipe.problems[domain]
-        found = shuffled(problem for problem in problems if problem.domain == domain)
+        found, dropped = _draw(shuffled(problem for problem in problems if problem.domain == domain), count, room)
         if len(found) < count:
             draft.note(f"{len(found)} problems in {domain}, {count} wanted")
-        chosen += found[:count][part.index :: part.of]
-    return chosen
+        chosen += found[part.index :: part.of]
+        unfit += dropped[part.index :: part.of]
+    return chosen, unfit
+
+
+def _draw(ordered: Sequence[Problem], count: int, room: Room | None) -> tuple[list[Problem], list[DroppedRow]]:
+    """Returns the first `count` problems that fit in `room`, and the rows that were looked at and do not."""
+    if room is None:
+        return list(ordered[:count]), []
+    found: list[Problem] = []
+    unfit: list[DroppedRow] = []
+    for start in itertools.chain([0], range(count, len(ordered), ROWS)):
+        if len(found) == count:
+            break
+        kept, dropped = room.split(ordered[start : start + ROWS if start else count])
+        found += kept
+        unfit += dropped
+    return found[:count], unfit
 
 
 def sample_completions(

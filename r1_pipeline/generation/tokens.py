@@ -8,6 +8,7 @@ Not covered: the treatment of rows that do not fit (the verbs), the limit on unk
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ MARKUP = "control_token"
 ROWS = 1000
 """The number of texts that are tokenized at once."""
 CODE_POINTS = 0x110000
-_TOO_LONG_WARNING = "sequence-length-is-longer-than-the-specified-maximum"
+TOO_LONG_WARNING = "sequence-length-is-longer-than-the-specified-maximum"
+"""The name of the warning that transformers gives once about a text beyond the context."""
 
 
 def load_tokenizer(directory: Path, **options: Any) -> "PreTrainedTokenizerBase":
@@ -39,7 +41,7 @@ def load_tokenizer(directory: Path, **options: Any) -> "PreTrainedTokenizerBase"
     control token from its spelling.
     """
     tokenizer = saved_tokenizer(directory, split_special_tokens=True, **options)
-    tokenizer.deprecation_warnings[_TOO_LONG_WARNING] = True  # the verbs measure rows and name them
+    tokenizer.deprecation_warnings[TOO_LONG_WARNING] = True  # the verbs measure rows and name them
     unknown = {tokenizer.unk_token_id} - {tokenizer.eos_token_id}
     for token, number in zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True):
         if number not in unknown and number in tokenizer(token, add_special_tokens=False)["input_ids"]:
@@ -124,40 +126,83 @@ def context_of(model: Path) -> int:
     return int(AutoConfig.from_pretrained(model).max_position_embeddings)
 
 
+@dataclass(frozen=True)
+class Room:
+    """The room that a model's context leaves for a question in a prompt form and the longest reply to it."""
+
+    tokenizer: "PreTrainedTokenizerBase"
+    context: int
+    """The number of positions of the model."""
+    template: TemplateName
+    reply_tokens: int
+
+    @property
+    def least(self) -> int:
+        """The number of tokens of the prompt around the shortest question; raises `RecipeError` if the model lacks the
+        form."""
+        own = FORMS[self.template].own
+        return len(encode(self.tokenizer, [prompt_in(self.template, "?", self.tokenizer)], own=own)[0])
+
+    def split(self, problems: Sequence[Problem]) -> tuple[list[Problem], list[DroppedRow]]:
+        """Returns the problems that fit, and the others, each in order; raises `RecipeError` if the model lacks the
+        form."""
+        kept: list[Problem] = []
+        dropped: list[DroppedRow] = []
+        for start in range(0, len(problems), ROWS):
+            batch = []
+            for problem in problems[start : start + ROWS]:
+                if fault := self._markup(problem):
+                    dropped.append(fault)
+                else:
+                    batch.append(problem)
+            prompts = [prompt_in(self.template, each.question, self.tokenizer) for each in batch]
+            read = encode(self.tokenizer, prompts, own=FORMS[self.template].own) if batch else []
+            for problem, prompt in zip(batch, read, strict=True):
+                if len(prompt) + self.reply_tokens <= self.context:
+                    kept.append(problem)
+                else:
+                    dropped.append(Place.of(problem.source).drop(TOO_LONG, self._too_long(len(prompt))))
+        return kept, dropped
+
+    def _markup(self, problem: Problem) -> DroppedRow | None:
+        asked = render(self.template, problem.question)
+        if not FORMS[self.template].own or not (spelled := control_token(asked, self.tokenizer)):
+            return None
+        detail = f"the question spells {spelled!r}, a control token of the model's chat template"
+        return Place.of(problem.source).drop(MARKUP, detail)
+
+    def _too_long(self, prompt: int) -> str:
+        return f"the prompt has {prompt} tokens, the reply up to {self.reply_tokens}; the context is {self.context}"
+
+
+def room_in(model: Path, template: TemplateName, reply_tokens: int) -> Room:
+    """Returns the room in the model in this directory.
+
+    Raises `RecipeError` if the model lacks the form, or has no room for any question in it.
+    """
+    room = Room(load_tokenizer(model), context_of(model), template, reply_tokens)
+    require_room(room, str(model))
+    return room
+
+
+def require_room(room: Room, model: str) -> None:
+    """Raises `RecipeError` if a model lacks the prompt form, or has no room for any question in it."""
+    if room.least + room.reply_tokens > room.context:
+        raise RecipeError(
+            f"the prompt form {room.template!r} takes {room.least} tokens around any question and the reply up to "
+            f"{room.reply_tokens}, the context of {model} is {room.context}; take a shorter form, a shorter reply or "
+            "another base"
+        )
+
+
 def fitting_problems(
     problems: Sequence[Problem], model: Path, template: TemplateName, reply_tokens: int
 ) -> tuple[list[Problem], list[DroppedRow]]:
     """Returns the problems that leave room for the longest reply in the model's context, and the others, each in order.
 
-    Raises `RecipeError` if the model lacks the form, or has no room for any question in it.
+    Raises `RecipeError` like `room_in`.
     """
-    tokenizer, context, own = load_tokenizer(model), context_of(model), FORMS[template].own
-    least = len(encode(tokenizer, [prompt_in(template, "?", tokenizer)], own=own)[0])
-    if least + reply_tokens > context:
-        raise RecipeError(
-            f"the prompt form {template!r} takes {least} tokens around any question and the reply up to "
-            f"{reply_tokens}, the context of {model} is {context}; take a shorter form, a shorter reply or another base"
-        )
-    kept: list[Problem] = []
-    dropped: list[DroppedRow] = []
-    for start in range(0, len(problems), ROWS):
-        batch = []
-        for problem in problems[start : start + ROWS]:
-            if own and (spelled := control_token(render(template, problem.question), tokenizer)):
-                detail = f"the question spells {spelled!r}, a control token of the model's chat template"
-                dropped.append(Place.of(problem.source).drop(MARKUP, detail))
-            else:
-                batch.append(problem)
-        prompts = encode(tokenizer, [prompt_in(template, each.question, tokenizer) for each in batch], own=own)
-        for problem, prompt in zip(batch, prompts, strict=True):
-            if len(prompt) + reply_tokens <= context:
-                kept.append(problem)
-            else:
-                detail = (
-                    f"the prompt has {len(prompt)} tokens, the reply up to {reply_tokens}; the context is {context}"
-                )
-                dropped.append(Place.of(problem.source).drop(TOO_LONG, detail))
-    return kept, dropped
+    return room_in(model, template, reply_tokens).split(problems)
 
 
 def room_for(model: Path, reply_tokens: int) -> Callable[[Request], bool]:

@@ -22,7 +22,7 @@ from r1_pipeline.evaluation.gates import Gate, GateLimits, failures
 from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.graph.bound import Bound, Recipes, bind, walk
 from r1_pipeline.graph.node import AssetName, Graph, Ref
-from r1_pipeline.recipe import Recipe, Runtime, fingerprint
+from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.runtime.build_context import BuildContext
 from r1_pipeline.training.base_tokenizer import base_tokenizer
 from r1_pipeline.training.import_pretrained import ImportRecipe
@@ -146,15 +146,9 @@ class GatedArtifact:
         return resolved
 
 
-_tokenizers: dict[str, Any] = {}
-
-
 def _tokenizer(recipe: Recipe | None, runtime: Runtime) -> Any:
     assert isinstance(recipe, PretrainRecipe | ImportRecipe)
-    key = fingerprint(recipe)
-    if key not in _tokenizers:
-        _tokenizers[key] = base_tokenizer(recipe, runtime)
-    return _tokenizers[key]
+    return base_tokenizer(recipe, runtime)
 
 
 def decide(judged: GatedArtifact, *, warnings: bool = True) -> Mapping[str, list[Gate]]:

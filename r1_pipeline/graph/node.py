@@ -30,7 +30,7 @@ from r1_pipeline.verbs import ask, evaluate
 
 _MODELS = (Checkpoint, RewardModel, Completions)
 """Kinds of artifacts that are models or are made by one."""
-_LINE = ("policy", "base", "model")
+MODEL_EDGES = ("policy", "base", "model")
 """Parameters of verbs that name the model which is trained further or sampled."""
 Which = Literal["same", "all", "first"]
 """Choice among a node's partitions: the same one as the reader's, all of them by key, or the profile's first."""
@@ -259,7 +259,7 @@ class Graph:
         found: set[str] = set()
         while readers:
             node = readers.pop()
-            line = [ref.node for edge, ref in node.refs if edge in _LINE]
+            line = [ref.node for edge, ref in node.refs if edge in MODEL_EDGES]
             found |= set() if line else {node.name}
             readers += [self.node(name) for name in line]
         return found

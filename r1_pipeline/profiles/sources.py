@@ -7,8 +7,10 @@ from r1_pipeline.data.ingest.declared import Declared
 from r1_pipeline.data.ingest.mapping import DemonstrationMapping
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.graph.bound import NodeRecipe
+from r1_pipeline.graph.node import Graph, Node
 from r1_pipeline.profiles.profile import Profile
 from r1_pipeline.records import DOMAINS
+from r1_pipeline.training.pretrain import PretrainRecipe
 from r1_pipeline.verbs import collect_general, curate, curate_preferences
 
 
@@ -42,7 +44,27 @@ def with_sources(profile: Profile, declared: Declared) -> Profile:
         elif isinstance(recipe, CuratePreferencesRecipe):
             changed[name] = recipe.model_copy(update=pairs)
     runtime = profile.runtime.model_copy(update={"folders": {**profile.runtime.folders, **declared.folders}})
-    return replace(profile.with_recipes(changed), runtime=runtime)
+    reasoning = any(DOMAINS[source.feeds].reasoning for source in declared.recipes if source.feeds in DOMAINS)
+    graph = with_warnings(profile.graph) if reasoning and learns_toy_world(profile) else profile.graph
+    return replace(profile.with_recipes(changed), runtime=runtime, graph=graph)
+
+
+def learns_toy_world(profile: Profile) -> bool:
+    """Returns true if the profile trains its bases itself, on the toy world alone."""
+    return any(isinstance(profile.recipes.get(node.name), PretrainRecipe) for node in profile.graph)
+
+
+def with_warnings(graph: Graph) -> Graph:
+    """Returns the graph with gates that only warn where they require success; those that require soundness stay.
+
+    A base that has seen the toy world alone does not solve other problems, so such gates would stop every run.
+    """
+
+    def lenient(node: Node) -> Node:
+        checks = (replace(check, warns=check.warns or check.quality) for check in node.checks)
+        return replace(node, checks=tuple(checks))
+
+    return replace(graph, written=tuple(map(lenient, graph.written)))
 
 
 def fed_nodes(profile: Profile) -> list[str]:

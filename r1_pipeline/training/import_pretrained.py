@@ -10,7 +10,7 @@ long as the biases that Qwen2 adds are zero.
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -142,6 +142,22 @@ def config_of(where: Path) -> dict[str, Any]:
         return dict(AutoConfig.from_pretrained(where.parent, gguf_file=named).to_dict())
     except (ValueError, struct.error) as error:  # of its reader, where the file ends before what it announces
         raise RequirementError(f"{where} is no whole GGUF file ({error}); fetch it again") from error
+
+
+def context_in(config: Mapping[str, Any]) -> int:
+    """Returns the number of positions that a model with this configuration has.
+
+    Raises `RecipeError` for a model without a maximum, whose prompts could not be checked.
+    """
+    from transformers import AutoConfig
+
+    found = getattr(AutoConfig.for_model(**config), "max_position_embeddings", None)
+    if not isinstance(found, int):
+        raise RecipeError(
+            f"a {config.get('model_type')!r} does not say how many tokens it reads; set max_position_embeddings in its "
+            "config.json"
+        )
+    return found
 
 
 @cache

@@ -8,7 +8,7 @@ are given as safe/unsafe pairs, where the paper has a point-wise loss.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.data.ingest.rows import DroppedRow
@@ -19,6 +19,9 @@ from r1_pipeline.rewards.preference import Scorer
 from r1_pipeline.training.lora import Lora, adapter_arguments
 from r1_pipeline.training.run_trainer import common_arguments, publish, require_change, run_trainer
 from r1_pipeline.training.sft import encode_fitting_rows, encode_rows, too_long
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 SIDES = ("chosen", "rejected")
 
@@ -56,7 +59,14 @@ def fitting_pairs(
 ) -> tuple[list[PreferencePair], list[DroppedRow]]:
     """Returns the pairs whose replies have at most `max_tokens` and fit the context of `base`, and the others, each in
     order."""
-    tokenizer, limit = load_tokenizer(base), min(max_tokens, context_of(base))
+    return split_pairs(load_tokenizer(base), min(max_tokens, context_of(base)), pairs)
+
+
+def split_pairs(
+    tokenizer: "PreTrainedTokenizerBase", limit: int, pairs: Sequence[PreferencePair]
+) -> tuple[list[PreferencePair], list[DroppedRow]]:
+    """Returns the pairs of which both replies, with the prompt, have at most `limit` tokens, and the others, each in
+    order."""
     chosen, rejected = (encode_rows(tokenizer, [(p.prompt, getattr(p, side)) for p in pairs]) for side in SIDES)
     faults = [too_long(pair.source, limit, *both) for pair, *both in zip(pairs, chosen, rejected, strict=True)]
     kept = [pair for pair, fault in zip(pairs, faults, strict=True) if fault is None]

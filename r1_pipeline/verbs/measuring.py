@@ -23,7 +23,7 @@ from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.generation import sampling
 from r1_pipeline.generation.engine_factory import engine_identity, open_engine
 from r1_pipeline.generation.sampling import SamplingRecipe, SamplingRecord, SamplingSubject
-from r1_pipeline.generation.tokens import fitting_problems
+from r1_pipeline.generation.tokens import room_in
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import PreferenceKind
 from r1_pipeline.rewards import refusal
@@ -34,6 +34,9 @@ from r1_pipeline.training.reward_model import (
     RewardModelScorer,
 )
 from r1_pipeline.verbs.versions import verb
+
+DRAW = "fitting@1"
+"""The version of the draw from rows of files: a row that does not fit makes room for the next one."""
 
 
 @verb("inference")
@@ -49,8 +52,8 @@ def ask(context: BuildContext, model: Checkpoint, problems: ProblemSet, recipe: 
 
     def make(draft: Draft) -> BuildResult:
         subject = SamplingSubject(model=model.name, model_digest=model.digest, problems_digest=problems.digest)
-        chosen = sampling.select_problems(problems.problems(), recipe, draft)
-        fit, dropped = fitting_problems(chosen, model.path, template, recipe.sampling.max_tokens)
+        room = room_in(model.path, template, recipe.sampling.max_tokens)
+        fit, dropped = sampling.select_problems(problems.problems(), recipe, draft, room)
         drops = record_dropped(draft, dropped)
         with open_engine(model, recipe.engine, context.runtime, context.store.home) as engine:
             said = sampling.sample_and_store(engine, fit, template, recipe, subject, draft)
@@ -59,7 +62,8 @@ def ask(context: BuildContext, model: Checkpoint, problems: ProblemSet, recipe: 
         )
 
     form = form_identity(template, recipe.stop)
-    tool_versions = {"engine": engine_identity(recipe.engine), "template": template_hash(template), **form}
+    drawn = {"draw": DRAW} if problems.from_files else {}
+    tool_versions = {"engine": engine_identity(recipe.engine), "template": template_hash(template), **form, **drawn}
     return Build(Completions, recipe, {"model": model, "problems": problems}, make, tool_versions)
 
 

@@ -99,7 +99,9 @@ def rejection_sample(
 ) -> Build[Corpus]:
     """Keeps correct, readable `answers` to `problems` word for word, without lucky guesses (paper, section B.3.3).
 
-    Raises `ArtifactError` if no row is kept, `GraderError` if this machine cannot grade.
+    If none is kept, the corpus is empty and a note says so: it is one part of several.
+
+    Raises `GraderError` if this machine cannot grade.
     """
     return _sampled(context, answers, problems, recipe, VERBATIM)
 
@@ -134,7 +136,11 @@ def _sampled(
         write_table(draft.path / VERDICTS, judged.select("problem_id", "sample_index", "outcome", "verifier"))
         write_samples(draft.path, samples)
         drops = write_dropped(draft, dropped_frame([*dropped, *others]))
-        return corpus_facts(draft, drops + Counter(answers.manifest.drops))
+        drops += Counter(answers.manifest.drops)
+        if not samples and rewriter == VERBATIM:  # the corpus has other parts; the cold start has none
+            draft.note(f"no completion of {draft.name} is kept (dropped: {dict(drops)}); the corpus goes without them")
+            return BuildResult(corpus_statistics(draft.path), drops)
+        return corpus_facts(draft, drops)
 
     judges = grader_identity(recipe.ask.problems, problems)
     tool_versions = {"rewriter": rewriter, **judges, **language_identity()}

@@ -169,7 +169,7 @@ class FakeRun:
 
             def answer(draft: Draft) -> BuildResult:
                 subject = SamplingSubject(model=model, model_digest="m", problems_digest="p")
-                chosen = select_problems(heldout, recipe, draft)
+                chosen, _ = select_problems(heldout, recipe, draft)
                 said = sample_and_store(FakeEngine(says), chosen, template, recipe, subject, draft)
                 return BuildResult({"rows": said.height, "tokens": {"generated": 100}})
 

@@ -46,7 +46,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         subject = SamplingSubject(model="r1", model_digest="m", problems_digest="p")
         engine = FakeEngine(lambda r: says("a", "A" if "math" in r.problem_id else "B", "chat")(r))
         return BuildResult(
-            {"rows": sample_and_store(engine, select_problems(HELDOUT, ASK, draft), "chat", ASK, subject, draft).height}
+            {
+                "rows": sample_and_store(
+                    engine, select_problems(HELDOUT, ASK, draft)[0], "chat", ASK, subject, draft
+                ).height
+            }
         )
 
     answers = run.add(Completions, "evaluation/r1", answer, inputs={"heldout": heldout})

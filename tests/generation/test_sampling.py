@@ -107,9 +107,9 @@ def test_a_damaged_shard_is_sampled_again_and_said_so(damage: str, tmp_path: Pat
 def test_where_there_are_fewer_problems_than_wanted_all_are_asked_and_it_is_said(tmp_path: Path) -> None:
     draft = bare_draft(tmp_path)
     draft.observer = notes = Notes()
-    assert select_problems(PROBLEMS, asking({"logic": 5, "math": 1}), draft) == DRAWN
+    assert select_problems(PROBLEMS, asking({"logic": 5, "math": 1}), draft) == (DRAWN, [])
     assert notes.messages == ["0 problems in math, 1 wanted", "3 problems in logic, 5 wanted"]
-    assert select_problems(PROBLEMS, asking({"logic": 2}), draft) == DRAWN[:2]
+    assert select_problems(PROBLEMS, asking({"logic": 2}), draft) == (DRAWN[:2], [])
 
 
 def test_what_is_asked_does_not_depend_on_the_order_of_the_file(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_shards_ask_together_what_the_whole_asks_and_hear_the_same(tmp_path: Pat
     for index in range(2):
         draft = bare_draft(tmp_path / str(index))
         part = RECIPE.model_copy(update={"shard": Shard(index=index, of=2)})
-        chosen = select_problems(PROBLEMS, part, draft)
+        chosen, _ = select_problems(PROBLEMS, part, draft)
         assert chosen == DRAWN[index::2]
         heard.append(sample_completions(Counting(), chosen, "chat", part, draft, shard=4))
     assert pl.concat(heard).sort("problem_id", "sample_index").equals(whole)
@@ -153,8 +153,8 @@ def test_a_file_in_order_of_subject_gives_every_subject_its_share(tmp_path: Path
         for row in range(100)
     ]
     recipe = RECIPE.model_copy(update={"problems": {ordered[0].domain: 40}})
-    drawn = select_problems(ordered, recipe, bare_draft(tmp_path))
+    drawn, _ = select_problems(ordered, recipe, bare_draft(tmp_path))
     share = sum(problem.id.startswith("geometry") for problem in drawn)
     assert len(drawn) == 40
     assert 8 <= share <= 32
-    assert select_problems(ordered[::-1], recipe, bare_draft(tmp_path)) == drawn
+    assert select_problems(ordered[::-1], recipe, bare_draft(tmp_path)) == (drawn, [])
