@@ -18,7 +18,7 @@ from r1_pipeline.generation.decoding import decode
 from r1_pipeline.generation.engine import Progress, check_room
 from r1_pipeline.generation.stopping import stop_criteria, up_to_stop
 from r1_pipeline.generation.token_sampling import sample_tokens
-from r1_pipeline.generation.tokens import asked_prompts, load_tokenizer
+from r1_pipeline.generation.tokens import asked_prompts, end_tokens, load_tokenizer
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Request, Sampling
 from r1_pipeline.rewards.format_check import whole_reply
@@ -44,6 +44,7 @@ class HfEngine:
         disable_progress_bar()  # "Loading weights"
         self._runtime = runtime
         self._tokenizer = load_tokenizer(directory, padding_side="left")
+        self._ends = end_tokens(directory, self._tokenizer)
         model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, use_safetensors=True)
         self._model = model.to(runtime.device).eval()
         self.identity = engine_identity()
@@ -83,7 +84,7 @@ class HfEngine:
         import torch
         from transformers import GenerationConfig
 
-        stop, device = self._tokenizer.eos_token_id, self._runtime.device
+        device, padding = self._runtime.device, self._tokenizer.pad_token_id
         prompts = self._tokenizer.pad({"input_ids": [text.prompt for text in texts]}, return_tensors="pt").to(device)
         numbers = np.stack([text.numbers.random(sampling.max_tokens) for text in texts])
         choose = _SeededChoice(torch.from_numpy(numbers).to(device), sampling)
@@ -92,21 +93,22 @@ class HfEngine:
             output = self._model.generate(
                 **prompts,
                 generation_config=GenerationConfig(
-                    max_new_tokens=sampling.max_tokens, eos_token_id=stop, pad_token_id=self._tokenizer.pad_token_id
+                    max_new_tokens=sampling.max_tokens, eos_token_id=list(self._ends), pad_token_id=padding
                 ),
                 custom_generate=partial(decode, choose=choose),
                 stopping_criteria=stop_criteria(self._tokenizer, stops, length),
             )
         rows = zip(texts, output[:, length:].tolist(), choose.logprobs_RT.tolist(), strict=True)
         for text, row, chances in rows:
-            text.stopped = stop in row
-            text.ids = row[: row.index(stop) + 1] if text.stopped else row
+            end = next((at for at, token in enumerate(row) if token in self._ends), None)
+            text.stopped = end is not None
+            text.ids = row if end is None else row[: end + 1]
             if (ended := up_to_stop(self._tokenizer, text.ids, stops)) is not None:
                 text.ids, text.stopped = ended, True
             text.logprobs = chances[: len(text.ids)]
 
     def _completion(self, request: Request, prompt: str, text: "_Text", stops: Sequence[str]) -> Completion:
-        body = text.ids[:-1] if text.ids[-1] == self._tokenizer.eos_token_id else text.ids
+        body = text.ids[:-1] if text.ids[-1] in self._ends else text.ids
         said = self._tokenizer.decode(body, skip_special_tokens=True)
         return Completion(
             problem_id=request.problem_id,

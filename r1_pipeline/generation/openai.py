@@ -28,7 +28,7 @@ from r1_pipeline.engines import OpenAi
 from r1_pipeline.errors import EngineError, UnreachableError
 from r1_pipeline.generation.engine import Progress
 from r1_pipeline.generation.stopping import up_to_stop
-from r1_pipeline.generation.tokens import asked_prompts, load_tokenizer
+from r1_pipeline.generation.tokens import asked_prompts, end_tokens, load_tokenizer
 from r1_pipeline.recipe import fingerprint
 from r1_pipeline.records import Completion, FinishReason, Request, Sampling
 from r1_pipeline.rewards.format_check import whole_reply
@@ -88,6 +88,7 @@ class OpenAiEngine:
         self.identity = engine_identity(spec)
         self._settings, self._model = settings, model
         self._tokenizer = load_tokenizer(tokenizer) if tokenizer else None
+        self._ends = end_tokens(tokenizer, self._tokenizer) if tokenizer and self._tokenizer else ()
         self._cache = _Cache(cache)
         self._key = _key(settings)
         self._lock = threading.Lock()
@@ -141,6 +142,8 @@ class OpenAiEngine:
         prompt = asked_prompts([request], self._tokenizer)[1][0]
         if sampling.stop:
             body["include_stop_str_in_output"] = True
+        if len(self._ends) > 1:  # a server knows the first by itself
+            body["stop_token_ids"] = list(self._ends)
         return "/completions", {**body, "prompt": prompt, "logprobs": 0, "return_token_ids": True}
 
     def _send(self, client: "httpx.Client", url: str, body: Mapping[str, Any]) -> Answer:
@@ -187,7 +190,7 @@ class OpenAiEngine:
         else:
             if stopped := up_to_stop(self._tokenizer, ids, stops):
                 ids, finish = tuple(stopped), "stop"
-            ended = finish == "stop" and ids[-1:] == (self._tokenizer.eos_token_id,)
+            ended = finish == "stop" and bool(ids) and ids[-1] in self._ends
             text = up_to(self._tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=True), stops)
             text = whole_reply(asked_prompts([request], self._tokenizer)[0][0], text)
         return Completion(

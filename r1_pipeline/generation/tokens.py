@@ -26,6 +26,8 @@ TOO_LONG = "too_long"
 """The drop reason of a row that exceeds a model's context."""
 MARKUP = "control_token"
 """The drop reason of a row that spells a control token of the chat template that it would be put into."""
+SEVERAL_ENDS = "generation-config@1"
+"""The version of sampling from a model with several end tokens."""
 ROWS = 1000
 """The number of texts that are tokenized at once."""
 CODE_POINTS = 0x110000
@@ -64,6 +66,24 @@ def saved_tokenizer(directory: Path, **options: Any) -> "PreTrainedTokenizerBase
     saved = json.loads(config.read_text(encoding="utf-8")).get("tokenizer_class") if config.exists() else None
     generic = saved in ("TokenizersBackend", "PreTrainedTokenizerFast")
     return (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(directory, **options)
+
+
+def end_tokens(model: Path, tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:
+    """Returns the tokens that end a reply of the model in this directory: its tokenizer's end token, and all that its
+    generation settings name, such as the end of a turn."""
+    return tuple(dict.fromkeys([tokenizer.eos_token_id, *_named_ends(model)]))
+
+
+def ends_identity(model: Path) -> dict[str, str]:
+    """Returns the entry of a fingerprint for replies that end at several tokens; nothing for a model with one."""
+    return {"ends": SEVERAL_ENDS} if len(set(_named_ends(model))) > 1 else {}
+
+
+def _named_ends(model: Path) -> list[int]:
+    """Returns the end tokens in the generation settings of a model."""
+    file = model / "generation_config.json"
+    named = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id") if file.exists() else None
+    return named if isinstance(named, list) else [] if named is None else [named]
 
 
 def prompt_in(template: TemplateName, question: str, tokenizer: "PreTrainedTokenizerBase") -> str:

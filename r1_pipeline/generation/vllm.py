@@ -22,7 +22,7 @@ from r1_pipeline.engines import Vllm
 from r1_pipeline.errors import EngineError
 from r1_pipeline.generation.engine import Progress, check_room
 from r1_pipeline.generation.stopping import up_to_stop
-from r1_pipeline.generation.tokens import asked_prompts, load_tokenizer
+from r1_pipeline.generation.tokens import asked_prompts, end_tokens, load_tokenizer
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import Completion, Request, Sampling
 from r1_pipeline.rewards.format_check import whole_reply
@@ -69,6 +69,7 @@ class VllmEngine:
                 **arguments(spec, settings, runtime),
             )
         self._tokenizer = load_tokenizer(directory)
+        self._ends = end_tokens(directory, self._tokenizer)
 
     def close(self) -> None:
         """Ends vLLM's process and frees its memory."""
@@ -106,7 +107,7 @@ class VllmEngine:
         ids, finish = list(said.token_ids), said.finish_reason
         if stopped := up_to_stop(self._tokenizer, ids, stops):
             ids, finish = list(stopped), "stop"
-        closed = finish == "stop" and ids[-1:] == [self._tokenizer.eos_token_id]
+        closed = finish == "stop" and bool(ids) and ids[-1] in self._ends
         text = up_to(self._tokenizer.decode(ids[:-1] if closed else ids, skip_special_tokens=True), stops)
         return Completion(
             problem_id=request.problem_id,
@@ -128,7 +129,7 @@ class VllmEngine:
             top_p=sampling.top_p,
             max_tokens=sampling.max_tokens,
             seed=request.seed,
-            stop_token_ids=[self._tokenizer.eos_token_id],
+            stop_token_ids=list(self._ends),
             stop=list(sampling.stop),
             include_stop_str_in_output=True,
             detokenize=bool(sampling.stop),  # vLLM looks for stop strings in text

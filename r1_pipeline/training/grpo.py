@@ -16,7 +16,7 @@ from r1_pipeline.data.templates import FORMS, StopRule, TemplateName, stops_in
 from r1_pipeline.engines import AnyRollouts, Transformers, VllmRollouts
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.decoding import decode
-from r1_pipeline.generation.tokens import load_tokenizer, prompt_in
+from r1_pipeline.generation.tokens import end_tokens, load_tokenizer, prompt_in
 from r1_pipeline.recipe import AddedField, Precision, Recipe, Runtime
 from r1_pipeline.records import Completion, Problem
 from r1_pipeline.rewards.format_check import empty_think
@@ -166,8 +166,7 @@ def train_grpo(  # noqa: PLR0913 - as many as a run has inputs
     tokenizer.split_special_tokens = not FORMS[template].own
     model = AutoModelForCausalLM.from_pretrained(policy, dtype=torch.float32, use_safetensors=True)
     model = with_precision(model, recipe.precision, runtime.device)
-    ends = model.generation_config.eos_token_id
-    judged = Judged(template, stops, frozenset([tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])]))
+    judged = Judged(template, stops, frozenset(end_tokens(policy, tokenizer)))
     trainer = recording(stopping(trainer_class(recipe.objective), tokenizer, stops), rollouts, weights_of)(
         model=model,
         reward_funcs=[_reward_function(name, part, problems, recipe, judged, rollouts) for name, part in parts.items()],

@@ -23,7 +23,7 @@ from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.generation import sampling
 from r1_pipeline.generation.engine_factory import engine_identity, open_engine
 from r1_pipeline.generation.sampling import SamplingRecipe, SamplingRecord, SamplingSubject
-from r1_pipeline.generation.tokens import room_in
+from r1_pipeline.generation.tokens import ends_identity, room_in
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import PreferenceKind
 from r1_pipeline.rewards import refusal
@@ -63,6 +63,7 @@ def ask(context: BuildContext, model: Checkpoint, problems: ProblemSet, recipe: 
 
     form = form_identity(template, recipe.stop)
     drawn = {"draw": DRAW} if problems.from_files else {}
+    drawn |= ends_identity(model.path)
     tool_versions = {"engine": engine_identity(recipe.engine), "template": template_hash(template), **form, **drawn}
     return Build(Completions, recipe, {"model": model, "problems": problems}, make, tool_versions)
 

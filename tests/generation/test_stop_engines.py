@@ -47,6 +47,7 @@ def test_vllm_is_asked_to_stop_in_text_and_its_tokens_are_cut_there(
     monkeypatch.setitem(sys.modules, "vllm.sampling_params", parameters)
     engine = VllmEngine.__new__(VllmEngine)
     engine.identity, engine._tokenizer = "vllm-x/float32", load_tokenizer(qwen)
+    engine._ends = (2,)
     asked = request_for("own_chat_opened", "2+2=?", "p", 0, 7)
     given: Any = engine._params(asked, STOPPED)
     assert (given["stop"], given["include_stop_str_in_output"], given["detokenize"]) == (["ab", "\nUser:"], True, True)

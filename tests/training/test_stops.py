@@ -65,6 +65,18 @@ def test_a_completion_ends_with_the_token_that_completes_a_stop_string(qwen: Pat
         assert row["mean_tokens"] == pytest.approx(sum(len(each.token_ids) for each in rollout) / 64)
 
 
+def test_a_completion_ends_at_any_end_token_of_the_models_generation_settings(tmp_path: Path) -> None:
+    model = make_qwen(tmp_path / "published")
+    (model / "generation_config.json").write_text('{"eos_token_id": [1, 2]}', encoding="utf-8")
+    seen, metrics = train(model, tmp_path / "trained", RECIPE.model_copy(update={"stop": ()}))
+    assert {each.token_ids[-1] for each in seen if each.finish_reason == "stop"} == {1, 2}
+    for each in seen:
+        assert not {1, 2} & set(each.token_ids[:-1])
+        assert each.finish_reason == ("stop" if each.token_ids[-1] in (1, 2) else "length")
+    for rollout, row in zip([seen[:64], seen[64:]], metrics, strict=True):
+        assert row["truncated"] == pytest.approx(sum(each.finish_reason == "length" for each in rollout) / 64)
+
+
 def test_an_objective_that_masks_what_was_cut_off_trains_on_what_a_stop_string_ended(
     qwen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
