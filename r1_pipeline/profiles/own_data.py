@@ -36,12 +36,12 @@ LONGER = "take a profile with a longer context, such as laptop, or shorter rows"
 
 
 class Fit(Record):
-    """What a user's sources bring to a profile."""
+    """The rows that a user's sources bring to a profile, and their faults."""
 
     sources: dict[str, str]
     """Source -> its rows on both sides, and how many do not fit, in a line."""
     notes: tuple[str, ...]
-    """What else the run will do otherwise than without these sources."""
+    """Changes to the run that these sources cause."""
     stops: tuple[str, ...]
     """Everything that would stop the run, each with its remedy."""
 
@@ -76,7 +76,7 @@ class _Use:
     kept: Sequence[Row]
     dropped: Sequence[DroppedRow]
     limit: str
-    """What a row must fit into."""
+    """The limit that a row must fit into."""
     needed: bool = True
     """True if the stage cannot do without any row."""
 
@@ -100,7 +100,7 @@ class _Rows:
         text = f"{source.feeds}, {counts[0]} rows to train on and {counts[1]} held out"
         if not any(unfit):
             return text
-        return f"{text}, of which {unfit[0]} and {unfit[1]} do not fit and are left out: {limits[unfit[0] == 0]}"
+        return f"{text}; too long and left out are {unfit[0]} and {unfit[1]}: {limits[unfit[0] == 0]}"
 
     def notes(self) -> Iterator[str]:
         """Yields what changes for a profile whose bases know the toy world alone."""

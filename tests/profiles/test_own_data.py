@@ -1,4 +1,4 @@
-"""What a user's rows do not fit is said before any work, by source, with what to do."""
+"""Rows that a profile cannot use are counted before any work, by source, with a remedy."""
 
 import json
 from collections.abc import Iterable
@@ -49,9 +49,9 @@ def test_rows_that_do_not_fit_are_counted_by_source_and_side_and_stop_nothing(tm
     fit = fit_of(profile_with(tmp_path, ALL, mine=([*SHORT, *LONG], 'mapping = "gsm8k"')))
     trained, held = (int(part.split()[0]) for part in fit.sources["mine"].removeprefix("math, ").split(" and ")[:2])
     assert trained + held == len(SHORT) + len(LONG)
-    unfit = fit.sources["mine"].partition("of which ")[2].split(" do not fit")[0].split(" and ")
+    unfit = fit.sources["mine"].partition("left out are ")[2].split(":")[0].split(" and ")
     assert sum(map(int, unfit)) == len(LONG)
-    assert fit.sources["mine"].endswith("left out: prompt and a reply of up to 64 tokens, of 128 in all")
+    assert fit.sources["mine"].endswith(": prompt and a reply of up to 64 tokens, of 128 in all")
     assert fit.stops == ()
     assert fit.notes == ("its gates on what was learned only warn: its bases know the built-in problems alone",)
 
@@ -90,7 +90,7 @@ def test_rows_of_which_none_fits_stop_the_run_with_their_number(tmp_path: Path) 
 def test_pairs_that_are_too_long_are_counted_and_a_kind_without_pairs_stops_the_run(tmp_path: Path) -> None:
     long = [{**pair, "chosen": {"value": "Hello. " * 200}} for pair in PAIRS]
     fit = fit_of(profile_with(tmp_path, '"math", "general"', likes=([*PAIRS, *long], 'mapping = "dpo_en"')))
-    assert "do not fit and are left out: prompt and the longer reply of up to 128 tokens in all" in fit.sources["likes"]
+    assert fit.sources["likes"].endswith(": prompt and the longer reply of up to 128 tokens in all")
     assert [stop.split(",")[0] for stop in fit.stops] == [
         "no safety preference rows are left to train on",
         "no safety preference rows are left held out",
@@ -131,7 +131,9 @@ def test_public_sets_are_compared_with_a_toy_profile(tmp_path: Path, public_data
     )
     fit = fit_of(profile)
     assert fit.stops == ()
-    assert fit.sources["gsm8k"].startswith("math, 5572 rows to train on and 1901 held out, of which 5541 and 1893 do")
-    assert sum(int(word) for word in fit.sources["mbpp"].split(", of which")[0].split() if word.isdigit()) == 974
-    assert all("do not fit and are left out" in line for line in fit.sources.values())
+    assert fit.sources["gsm8k"].startswith(
+        "math, 5572 rows to train on and 1901 held out; too long and left out are 5541 and 1893:"
+    )
+    assert sum(int(word) for word in fit.sources["mbpp"].split(";")[0].split() if word.isdigit()) == 974
+    assert all("; too long and left out are " in line for line in fit.sources.values())
     assert pl.read_parquet(public_data / "gsm8k/gsm8k_train.parquet").height == 7473
