@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.training.distributed import all_reduce_sum
-from r1_pipeline.training.packing import PACKED_MASK
+from r1_pipeline.training.packing import PACKED_MASK, body_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,7 +58,7 @@ class Loads:
         self.routers = routers(model)
         self.counts = [torch.zeros_like(getattr(router, BIAS), dtype=torch.int64) for router in self.routers]
         self._mask: Tensor | None = None
-        body = [model.base_model.register_forward_pre_hook(self._note_mask, with_kwargs=True)] if self.routers else []
+        body = [body_of(model).register_forward_pre_hook(self._note_mask, with_kwargs=True)] if self.routers else []
         self._hooks = [*body, *(router.register_forward_hook(self._count) for router in self.routers)]
 
     def close(self) -> None:

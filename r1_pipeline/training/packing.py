@@ -108,9 +108,15 @@ def pack_batches(model: "PreTrainedModel") -> None:
     if model.config.model_type not in PACKABLE or model.config._attn_implementation not in _BY_MASK:
         return
     if type(model).__name__.endswith("ForSequenceClassification"):
-        _pack_body(getattr(model, "get_base_model", lambda: model)().base_model)  # peft wraps the model
+        _pack_body(body_of(model))
     else:
         _pack_labelled(model)
+
+
+def body_of(model: "PreTrainedModel") -> "PreTrainedModel":
+    """Returns the layers below the head of a model, which peft may have wrapped."""
+    body: PreTrainedModel = getattr(model, "get_base_model", lambda: model)().base_model
+    return body
 
 
 def _pack_labelled(model: "PreTrainedModel") -> None:
@@ -131,13 +137,11 @@ def _pack_labelled(model: "PreTrainedModel") -> None:
         inputs["position_ids"] = places.packed(mask_BT.long().cumsum(1) - 1, 0)
         inputs["attention_mask"] = None
         inputs["use_cache"] = False  # with a cache, the positions would not tell the texts apart
-        setattr(
-            model.base_model, PACKED_MASK, places.packed(mask_BT, 0)
-        )  # with an attention mask, texts see each other
+        setattr(body_of(model), PACKED_MASK, places.packed(mask_BT, 0))  # with an attention mask, texts see each other
         try:
             output = padded_forward(*arguments, **inputs)
         finally:
-            delattr(model.base_model, PACKED_MASK)
+            delattr(body_of(model), PACKED_MASK)
         for name, value in output.items():
             if isinstance(value, torch.Tensor) and value.shape == (places.shape[0], places.shape[1] - 1):
                 output[name] = places.unpacked(value)

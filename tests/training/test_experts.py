@@ -6,7 +6,13 @@ import pytest
 import torch
 import training_runs as runs
 from safetensors.torch import load_file
-from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    DeepseekV3Config,
+    DeepseekV3ForCausalLM,
+    DeepseekV3ForSequenceClassification,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from r1_pipeline.artifacts.draft import Draft, bare_draft
 from r1_pipeline.artifacts.metrics import read_metrics
@@ -23,6 +29,7 @@ from r1_pipeline.training.experts import (
     updated_bias,
 )
 from r1_pipeline.training.grpo import GrpoRecipe, train_grpo
+from r1_pipeline.training.packing import pack_batches
 from r1_pipeline.training.sft import train_sft
 
 RATE = 0.25
@@ -82,6 +89,29 @@ def test_only_tokens_that_are_learned_from_are_counted() -> None:
     assert callback.loads.counts[0].tolist() == [13, 13, 0, 0]  # 5 and 8 tokens, no padding, nothing that is only asked
     model(input_ids=tokens[:1])
     assert callback.loads.counts[0].sum() == 2 * (13 + 8)
+    callback.on_train_end()
+
+
+@runs.needs_peft
+@pytest.mark.parametrize("task", ["CAUSAL_LM", "SEQ_CLS"])
+def test_packed_rows_with_adapters_count_the_same_tokens(task: str) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    whole = unbalanced()
+    if task == "SEQ_CLS":
+        scored = DeepseekV3ForSequenceClassification(whole.config)
+        scored.model.load_state_dict(whole.model.state_dict())
+        getattr(routers(scored)[0], BIAS).copy_(getattr(routers(whole)[0], BIAS))
+        whole = scored
+    model = get_peft_model(whole, LoraConfig(r=1, target_modules=["o_proj"], task_type=task))
+    pack_batches(model)
+    callback = balancing_callback(model, 0.0)
+    callback.on_train_begin()
+    tokens = torch.randint(3, 32, (3, 8), generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[1, 1, 1, 0, 0, 0, 0, 0], [1] * 8, [1, 1, 1, 1, 1, 0, 0, 0]])
+    labels = {"labels": tokens} if task == "CAUSAL_LM" else {}
+    model(input_ids=tokens, attention_mask=mask, **labels)
+    assert callback.loads.counts[0].tolist() == [16, 16, 0, 0]
     callback.on_train_end()
 
 
