@@ -25,6 +25,7 @@ ORDER = (
         "chat",
         "grade",
         "regrade",
+        "suspects",
         "screen",
     ),
     *("ui", "promote", "rollback", "prune", "migrate"),

@@ -15,8 +15,10 @@ from r1_pipeline.cli.common import (
     command,
     existing_home_settings,
     fail,
+    home_of,
     out,
     print_json,
+    print_whole,
     say,
 )
 from r1_pipeline.cli.orchestrator import Orchestrator
@@ -91,6 +93,35 @@ def regrade(
         fail(f"no model is made from stored rollouts; r1 run --select {asset} trains it again if its verifiers changed")
     if apply:
         ctx.ensure_object(Orchestrator).run(settings, settings.load().bound.name(asset).asset)
+
+
+@command
+def suspects(
+    asset: Annotated[
+        str, typer.Argument(help="An evaluation, a sampled corpus or a reinforced model, e.g. evaluation/r1.")
+    ],
+    share: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of a problem's samples that must agree on one answer [0.6].")
+    ] = 0.6,
+    samples: Annotated[int, typer.Option(min=2, help="Samples that a problem must have [4].")] = 4,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List problems whose samples agree with each other and not with the reference, which may be wrong.
+
+    Nothing is changed; `excluded` in the recipe of a problem set leaves problems out by their ids.
+
+    Example: r1 suspects evaluation/r1
+    """
+    from r1_pipeline.cli.suspects import find_suspects, suspect_table
+
+    found = find_suspects(home_of(home), asset, share, samples)
+    if as_json:
+        print_json([each.model_dump() for each in found])
+    elif found:
+        print_whole(suspect_table(found))
+    else:
+        say(f"no suspect reference among the problems of {asset}")
 
 
 @command

@@ -26,6 +26,7 @@ from r1_pipeline.data.split import is_heldout
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.data.toy_pairs import preference_pairs
 from r1_pipeline.data.toy_problems import ProblemsRecipe, generate_problems
+from r1_pipeline.errors import RecipeError
 from r1_pipeline.recipe import AddedField, Recipe, Runtime
 from r1_pipeline.records import BUILTIN_DOMAINS, Domain, PreferencePair, Problem
 
@@ -51,6 +52,8 @@ class CurateRecipe(_Sourced):
     optional: tuple[Domain, ...]
     """Domains that are left out, with a warning, where this machine cannot verify them; for any other domain curation
     fails there."""
+    excluded: Annotated[tuple[str, ...], AddedField()] = ()
+    """Ids of problems that are left out, such as those whose references `r1 suspects` names."""
     heldout: bool
     """The side of the split that the set holds: held-out if true, else training."""
 
@@ -88,14 +91,15 @@ class Sides(Generic[T]):
 def problem_sides(recipe: CurateRecipe, folders: Mapping[str, str]) -> Sides[Problem]:
     """Returns the problems of the recipe's domains, in order.
 
-    `folders` maps the name of each source to the directory of its files. Raises `SourceError` like `read_source`.
+    `folders` maps the name of each source to the directory of its files. Raises `SourceError` like `read_source`, and
+    `RecipeError` if an excluded id is that of no problem.
     """
     wanted = {*recipe.builtin} & {*recipe.domains}
     builtin: list[tuple[Problem, Side]] = [
         (p, "split") for p in generate_problems(recipe.problems) if p.domain in wanted
     ]
     sources = [source for source in recipe.sources if source.feeds in recipe.domains]
-    return _sides(Problem, builtin, sources, folders, recipe.problems.heldout_share)
+    return _without(recipe.excluded, _sides(Problem, builtin, sources, folders, recipe.problems.heldout_share))
 
 
 def pair_sides(recipe: CuratePreferencesRecipe, folders: Mapping[str, str]) -> Sides[PreferencePair]:
@@ -127,6 +131,23 @@ def _sides(
         else:
             (sides.heldout if held else sides.train).append(row)
     return _without_overlap(sides)
+
+
+def _without(excluded: Sequence[str], sides: Sides[Problem]) -> Sides[Problem]:
+    """Drops the problems with these ids."""
+    known = {problem.id for problem in (*sides.train, *sides.heldout)}
+    if strange := [each for each in excluded if each not in known]:
+        raise RecipeError(f"excluded names {strange[0]!r}, which is the id of no problem; take ids from r1 suspects")
+    dropped = [
+        Place.of(problem.source).drop("excluded", "named in the recipe")
+        for problem in (*sides.train, *sides.heldout)
+        if problem.id in excluded
+    ]
+    return Sides(
+        [problem for problem in sides.train if problem.id not in excluded],
+        [problem for problem in sides.heldout if problem.id not in excluded],
+        [*sides.dropped, *dropped],
+    )
 
 
 def _rows(

@@ -28,6 +28,8 @@ QUESTIONS = (
     *(
         "regrade evaluation/r1",
         "rollouts r1",
+        "suspects r1",
+        "suspects r1",
         "promote r1 --why x",
         "rollback r1 --why x",
         "prune",

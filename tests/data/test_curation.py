@@ -20,6 +20,7 @@ from r1_pipeline.data.ingest.declared import SourceRecipe, hash_files
 from r1_pipeline.data.ingest.mapping import load_mapping
 from r1_pipeline.data.ingest.rows import DroppedRow
 from r1_pipeline.data.toy_problems import ProblemsRecipe
+from r1_pipeline.errors import RecipeError
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import BUILTIN_DOMAINS, PreferencePair, Problem
 from r1_pipeline.rewards.reference_checks import agreeing_problems, sound_problems
@@ -67,6 +68,26 @@ def test_a_source_goes_to_the_side_it_names(tmp_path: Path) -> None:
     assert len(both.train) + len(both.heldout) == 40
     assert 3 <= len(both.heldout) <= 20
     assert both == sides(tmp_path, source(tmp_path, "a", "split", rows))
+
+
+def test_excluded_problems_leave_both_sides_and_unknown_ids_are_refused(tmp_path: Path) -> None:
+    given = source(tmp_path, "sums", "train", [("1 + 1?", "2"), ("2 + 2?", "5")])
+    wrong = next(problem for problem in sides(tmp_path, given).train if problem.answer == "5")
+    recipe = CurateRecipe.model_validate(
+        {
+            "problems": FACTS,
+            "builtin": (),
+            "sources": (given,),
+            "domains": BUILTIN_DOMAINS,
+            "optional": (),
+            "heldout": False,
+        }
+    )
+    found = problem_sides(recipe.model_copy(update={"excluded": (wrong.id,)}), {"sums": str(tmp_path)})
+    assert [problem.answer for problem in found.train] == ["2"]
+    assert [(row.reason, row.line) for row in found.dropped] == [("excluded", 2)]
+    with pytest.raises(RecipeError, match="excluded names 'feed', which is the id of no problem"):
+        problem_sides(recipe.model_copy(update={"excluded": ("feed",)}), {"sums": str(tmp_path)})
 
 
 def test_of_rows_that_are_alike_the_first_counts_and_the_others_are_set_aside(tmp_path: Path) -> None:
