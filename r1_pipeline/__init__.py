@@ -55,6 +55,7 @@ if TYPE_CHECKING:  # `__getattr__` reads these lines too, the only list of names
     from r1_pipeline.runtime.build_context import BuildContext
     from r1_pipeline.verbs import (
         ask,
+        ask_outside,
         collect_general,
         compare_preferences,
         curate,
@@ -109,6 +110,7 @@ __all__ = [
     "TestCase",
     "Verdict",
     "ask",
+    "ask_outside",
     "collect_general",
     "compare_preferences",
     "curate",

@@ -66,13 +66,16 @@ class HomeSettings:
     def load(self) -> "Profile":
         """Loads the profile with the user's sources, for this machine.
 
-        `runtime.toml` in the home, or next to the recipe file, overrides the profile's runtime.
+        `runtime.toml` in the home, or next to the recipe file, overrides the profile's runtime. Benchmarks in a folder
+        `benchmarks` in the same places belong to the graph.
 
         Raises `UnknownNameError`, `RecipeError` or `SourceError`. It downloads files that a source names on the Hub and
         the cache lacks, before `announce` takes this process offline.
         """
         from r1_pipeline.data.ingest.declared import read_sources
+        from r1_pipeline.evaluation.benchmarks import FOLDER
         from r1_pipeline.profiles import load_profile
+        from r1_pipeline.profiles.benchmarks import with_benchmarks
         from r1_pipeline.profiles.extended import extended
         from r1_pipeline.profiles.runtimes import with_runtime
         from r1_pipeline.profiles.sources import with_sources
@@ -85,6 +88,8 @@ class HomeSettings:
             profile = with_runtime(profile, machine)
         if self.recipe:
             profile = extended(profile, self.recipe)
+        if benchmarks := _kept(FOLDER, self.home, self.recipe):
+            profile = with_benchmarks(profile, benchmarks)
         return with_sources(profile, read_sources(self.sources)) if self.sources else profile
 
     def announce(self) -> None:

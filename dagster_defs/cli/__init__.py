@@ -23,6 +23,8 @@ ORDER = (
         "cost",
         "report",
         "chat",
+        "evaluate",
+        "benchmarks",
         "grade",
         "regrade",
         "suspects",

@@ -1,6 +1,7 @@
-"""Commands about models and profiles: `r1 plan`, `cost` and `chat`."""
+"""Commands about models and profiles: `r1 plan`, `cost`, `chat`, `evaluate` and `benchmarks`."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,7 @@ from r1_pipeline.cli.common import (
     RecipeOption,
     command,
     existing_home_settings,
+    home_of,
     out,
     print_json,
     say,
@@ -102,6 +104,73 @@ def chat(
         say(f"{model} ({session.digest[:12]}); end with an empty line.")
         while line := _read_question():
             _print_reply(session.answer(line))
+
+
+@command
+def evaluate(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(help="A checkpoint of the graph, a directory, OWNER/NAME@COMMIT, URL#NAME.")],
+    benchmarks: Annotated[
+        str | None, typer.Option(help="Names or .toml files, with commas [all whose data is there].")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of benchmarks and their data [benchmarks in the home].")
+    ] = None,
+    form: Annotated[str | None, typer.Option(help="Prompt form for a model from outside [the benchmark's].")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Problems of each benchmark, at most [all].")] = None,
+    profile: ProfileOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Evaluate any model on benchmarks: a checkpoint, a directory, a snapshot of the Hub, or a server.
+
+    What cannot be evaluated is refused before anything is sampled; a second run samples nothing again.
+
+    Example: r1 evaluate r1 --benchmarks gsm8k,ifeval
+    """
+    from r1_pipeline.cli.evaluate import chosen, evaluate_model, result_table, subject_of
+    from r1_pipeline.data.templates import FORMS
+    from r1_pipeline.evaluation.benchmarks import FOLDER, locate
+
+    settings = settings_of(HomeSettings, home, profile=profile)
+    folder = data or settings.home / FOLDER
+    found = [locate(each, folder) for each in chosen(benchmarks, folder)]
+    template = FORMS.known(form) if form else None
+    settings.announce()
+    loaded = settings.load()
+    subject = subject_of(model, settings, loaded, ctx.ensure_object(Orchestrator))
+    results = evaluate_model(subject, found, loaded, settings.home, template, limit)
+    if as_json:
+        print_json([result.model_dump(mode="json") for result in results])
+    else:
+        out.print(result_table(results))
+
+
+@command
+def benchmarks(
+    name: Annotated[str | None, typer.Argument(help="One benchmark, to see all that is known about it.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of benchmarks and their data [benchmarks in the home].")
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the benchmarks: which can be evaluated, what the paper has, and how to get the data of the others.
+
+    Example: r1 benchmarks gpqa_diamond
+    """
+    from r1_pipeline.cli.evaluate import benchmark_facts, benchmark_table, known
+    from r1_pipeline.evaluation.benchmarks import FOLDER, load_benchmark
+
+    folder = data or home_of(home) / FOLDER
+    listed = [load_benchmark(name, folder)] if name else known(folder)
+    facts = [benchmark_facts(each, folder) for each in listed]
+    if as_json:
+        print_json(facts)
+    elif name:
+        say("\n".join(f"{field}: {value}" for field, value in facts[0].items()))
+    else:
+        out.print(benchmark_table(facts))
 
 
 def _print_reply(reply: "Completion") -> None:

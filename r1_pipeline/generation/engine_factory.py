@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from r1_pipeline.artifacts.kinds import Checkpoint
 from r1_pipeline.engines import ENGINE_SPECS, EngineSpec, OpenAi
 from r1_pipeline.errors import RequirementError
 from r1_pipeline.generation import hf, openai, vllm
@@ -27,6 +26,18 @@ NO_VLLM = "the recipe samples with vLLM and the runtime has no settings for it; 
 NO_SERVER = "the recipe samples from a server and the runtime names none; add [openai] to runtime.toml"
 
 
+class Loadable(Protocol):
+    """A model that an engine can load: a checkpoint of the graph, or a directory from elsewhere."""
+
+    @property
+    def path(self) -> Path:
+        """The directory of weights and tokenizer."""
+
+    @property
+    def digest(self) -> str:
+        """The digest or name that identifies the weights."""
+
+
 @dataclass(frozen=True)
 class EngineKind:
     """The description of an engine: how to name it and how to open it."""
@@ -34,7 +45,7 @@ class EngineKind:
     identity: Callable[[Any], str]
     """The function from a spec to name, version and precision, which loads nothing; fingerprints and completions
     contain the result."""
-    load: Callable[[Checkpoint, Any, Runtime, Path], Engine]
+    load: Callable[[Loadable, Any, Runtime, Path], Engine]
     """The function (model, spec, runtime, home) -> the engine with that model."""
     on_cluster: bool = True
     """A Ray cluster runs copies of the engine if true; a server is called from this process either way."""
@@ -43,13 +54,13 @@ class EngineKind:
     none."""
 
 
-def _vllm(model: Checkpoint, spec: Any, runtime: Runtime, _: Path) -> Engine:
+def _vllm(model: Loadable, spec: Any, runtime: Runtime, _: Path) -> Engine:
     if runtime.vllm is None:
         raise RequirementError(NO_VLLM)
     return vllm.VllmEngine(model.path, spec, runtime.vllm, runtime)
 
 
-def _openai(model: Checkpoint, spec: Any, runtime: Runtime, home: Path) -> Engine:
+def _openai(model: Loadable, spec: Any, runtime: Runtime, home: Path) -> Engine:
     name = openai.served_name(model.digest)
     return openai.OpenAiEngine(spec, _server(runtime), name, model.path, home / ANSWERED)
 
@@ -88,7 +99,7 @@ def add_engine(spec: type[EngineSpec], kind: EngineKind) -> None:
 
 
 @contextmanager
-def open_engine(model: Checkpoint, spec: EngineSpec, runtime: Runtime, home: Path) -> Iterator[Engine]:
+def open_engine(model: Loadable, spec: EngineSpec, runtime: Runtime, home: Path) -> Iterator[Engine]:
     """Opens the engine that `spec` names with `model`, or many of them on Ray where there is a cluster.
 
     The replies of a server are stored below `home`. Raises `RequirementError` if the runtime lacks its settings.

@@ -80,6 +80,28 @@ def served_name(digest: str) -> str:
     return f"r1-{digest[:16]}"
 
 
+def served_context(settings: OpenAiSettings, model: str) -> int | None:
+    """Returns the context in tokens that a server states for a model; None if it states none, as most do.
+
+    Raises `UnreachableError` for a server that does not answer, `EngineError` for one that does not serve the model.
+    """
+    import httpx
+
+    key, url = _key(settings), settings.base_url.rstrip("/") + "/models"
+    try:
+        answer = httpx.get(url, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=30.0)
+        answer.raise_for_status()
+        served = {str(each["id"]): each.get("max_model_len") for each in answer.json()["data"]}
+    except httpx.HTTPError as error:
+        raise UnreachableError(f"{url} does not answer ({type(error).__name__}); start it, or correct it") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EngineError(f"{url} lists no models as OpenAI's protocol does ({error!r}); correct the URL") from error
+    if model not in served:
+        raise EngineError(f"{settings.base_url} does not serve {model!r}; it serves {', '.join(sorted(served))}")
+    context = served[model]
+    return int(context) if context else None
+
+
 class OpenAiEngine:
     """An engine that samples `model` on a server; with `tokenizer` it is a checkpoint of the graph, else any other
     model."""

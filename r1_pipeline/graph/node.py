@@ -177,6 +177,8 @@ class Benchmark:
     """Name of the benchmark; its evaluations are called `NAME/MODEL` and use the profile's recipe `NAME`."""
     problems: str
     """Name of the node that holds the problems."""
+    paper: str | None = None
+    """Its row in the paper's table of stages (`evaluation.paper`), if there is one."""
 
     @property
     def answers(self) -> str:
@@ -289,14 +291,13 @@ class Graph:
         self.node(node.name)
         return replace(self, written=tuple(node if each.name == node.name else each for each in self.written))
 
-    def with_benchmark(self, name: str, problems: Node) -> "Graph":
+    def with_benchmark(self, name: str, problems: Node, paper: str | None = None) -> "Graph":
         """Returns this graph with a further benchmark: `problems`, which are kept out of every corpus.
 
         Every checkpoint is evaluated on it by the profile's recipe `name` (`EvaluateRecipe`).
         """
-        return replace(
-            self, written=(*self.written, problems), benchmarks=(*self.benchmarks, Benchmark(name, problems.name))
-        )
+        further = Benchmark(name, problems.name, paper)
+        return replace(self, written=(*self.written, problems), benchmarks=(*self.benchmarks, further))
 
     def deriving(
         self,

@@ -86,7 +86,7 @@ def with_benchmark(
 
     The rows are kept out of every corpus, and the evaluations are planned, scheduled and reported. At most `problems`
     problems are sampled `samples` times each, otherwise as the profile evaluates. Raises `RecipeError` for prompts
-    that nothing scores.
+    that nothing scores. A benchmark in a TOML file is added by `profiles.benchmarks`.
     """
     mapping = source.mapping
     if source.feeds == "general" and not (isinstance(mapping, ProblemMapping) and (mapping.answer or mapping.verifier)):
@@ -94,10 +94,31 @@ def with_benchmark(
             f"the benchmark {name} has general prompts without a reference, so it has no score; name a verifier in the "
             'mapping, or hold them out with side = "heldout": reward models and the refusal rule score those'
         )
+    own = own_evaluation(profile)
+    asked = own.ask.model_copy(update={"problems": {source.feeds: problems}, "samples": samples})
+    counted = own.grade.model_copy(update={"ks": tuple(sorted({1, samples}))})
+    return asked_everywhere(profile, name, source, folder, EvaluateRecipe(ask=asked, grade=counted))
+
+
+def own_evaluation(profile: Profile) -> EvaluateRecipe:
+    """Returns the recipe by which the profile evaluates on its own held-out problems."""
     own = profile.recipes[profile.graph.benchmarks[0].name]
-    held_out = profile.recipes[profile.graph.benchmarks[0].problems]
     assert isinstance(own, EvaluateRecipe)
+    return own
+
+
+def benchmark_problems(profile: Profile, source: SourceRecipe) -> CurateRecipe:
+    """Returns the recipe of a problem set that holds the rows of `source` alone."""
+    held_out = profile.recipes[profile.graph.benchmarks[0].problems]
     assert isinstance(held_out, CurateRecipe)
+    only = {"builtin": (), "domains": (source.feeds,), "optional": (), "sources": (source,)}
+    return held_out.model_copy(update=only)
+
+
+def asked_everywhere(
+    profile: Profile, name: str, source: SourceRecipe, folder: Path, recipe: EvaluateRecipe, paper: str | None = None
+) -> Profile:
+    """Returns `profile` with a further benchmark whose evaluations follow `recipe`; `paper` is its row in the paper."""
     node = Node(
         name=f"{name}_problems",
         verb=curate,
@@ -106,15 +127,10 @@ def with_benchmark(
         about=f"Problems of the benchmark {name}, from {source.origin}; no training stage ever sees them.",
         recipe=f"{name}_problems",
     )
-    only = {"builtin": (), "domains": (source.feeds,), "optional": (), "sources": ()}
-    asked = own.ask.model_copy(update={"problems": {source.feeds: problems}, "samples": samples})
-    counted = own.grade.model_copy(update={"ks": tuple(sorted({1, samples}))})
-    recipes: dict[str, Recipe] = {
-        node.name: held_out.model_copy(update=only),
-        name: EvaluateRecipe(ask=asked, grade=counted),
-    }
-    wider = replace(profile, graph=profile.graph.with_benchmark(name, node)).with_recipes(recipes)
-    return with_source(wider, source, folder, node.name)
+    recipes: dict[str, Recipe] = {node.name: benchmark_problems(profile, source), name: recipe}
+    wider = replace(profile, graph=profile.graph.with_benchmark(name, node, paper)).with_recipes(recipes)
+    folders = {**profile.runtime.folders, source.name: str(folder)}
+    return replace(wider, runtime=profile.runtime.model_copy(update={"folders": folders}))
 
 
 def with_sampled_general(

@@ -55,6 +55,7 @@ def curate_problems(recipe: CurateRecipe, runtime: Runtime, draft: Draft) -> Bui
         sound, unsound = sound_problems(grader, [p for p in wanted if p.domain not in left_out], runtime.threads)
         kept, contradictory = agreeing_problems(grader, sound)
     _require_general(recipe, kept, sides.dropped)
+    _require_pinned(recipe, kept, [*unsound, *contradictory])
     write_records(draft.path / PROBLEMS, kept, Problem)
     dropped = [*sides.dropped, *unsound, *contradictory]
     drops = record_dropped(draft, dropped)
@@ -76,6 +77,18 @@ def _require_general(recipe: CurateRecipe, kept: Sequence[Problem], dropped: Seq
     raise SourceError(
         f'no general prompt is left on the {side} side ({why}); fix the rows, or set side = "split" for one source'
     )
+
+
+def _require_pinned(recipe: CurateRecipe, kept: Sequence[Problem], dropped: Sequence[DroppedRow]) -> None:
+    """Raises `SourceError` if a source whose content is pinned has lost or gained problems since."""
+    counts = Counter(Place.of(problem.source).source for problem in kept)
+    for source in recipe.sources:
+        if source.pin and source.feeds in recipe.domains and counts[source.name] != source.pin.problems:
+            lost = (f" ({row.where}: {row.reason}, {row.detail})" for row in dropped if row.source == source.name)
+            raise SourceError(
+                f"{source.name} keeps {counts[source.name]} problems, and {source.pin.problems} are pinned"
+                f"{next(lost, '')}; if that is meant, correct problems in its TOML file"
+            )
 
 
 def sound_problems(grader: Grader, problems: Iterable[Problem], threads: int) -> tuple[list[Problem], list[DroppedRow]]:

@@ -1,8 +1,8 @@
 """The verbs: functions that take a build context, artifacts and a recipe, and return one artifact.
 
     pretrain  curate  curate_preferences  reinforce  draft_cold_start  rewrite_cold_start  finetune  warm_up
-    rejection_sample  collect_general  sample_general  write_toy  merge  fit_preference  distill  ask  evaluate
-    compare_preferences
+    rejection_sample  collect_general  sample_general  write_toy  merge  fit_preference  distill  ask
+    ask_outside  evaluate  compare_preferences
 
 Verbs and recipes together make up the whole paper: `r1_zero`, `dev2` and `r1` are all `reinforce`; `dev1` and `dev3`
 are `finetune`. A verb's function states what enters the fingerprint and how the artifact is made
@@ -14,6 +14,7 @@ from r1_pipeline.verbs.bases import BaseRecipe, pretrain
 from r1_pipeline.verbs.corpora import merge, write_toy
 from r1_pipeline.verbs.general_rows import GeneralRecipe, collect_general, sample_general
 from r1_pipeline.verbs.measuring import ask, compare_preferences, evaluate
+from r1_pipeline.verbs.outside import OutsideRecipe, ServedModel, ask_outside
 from r1_pipeline.verbs.problems import curate, curate_preferences
 from r1_pipeline.verbs.reasoning_rows import draft_cold_start, rejection_sample, rewrite_cold_start
 from r1_pipeline.verbs.reinforcement import ReinforceRecipe, reinforce
@@ -24,8 +25,11 @@ __all__ = [
     "VERSIONS",
     "BaseRecipe",
     "GeneralRecipe",
+    "OutsideRecipe",
     "ReinforceRecipe",
+    "ServedModel",
     "ask",
+    "ask_outside",
     "collect_general",
     "compare_preferences",
     "curate",

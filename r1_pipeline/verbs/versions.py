@@ -21,6 +21,7 @@ VERSIONS: Mapping[str, int] = {
     "fit_preference": 4,
     "distill": 4,
     "ask": 6,
+    "ask_outside": 1,
     "evaluate": 4,
     "compare_preferences": 4,
 }

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from bare_command import Bare
 
+sys.path.append(str(Path(__file__).parents[1] / "generation"))  # its server and its toy model
+
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.cli import EXTRAS
 from r1_pipeline.profiles import load_profile

@@ -30,6 +30,8 @@ class Script:
     under_way: int = 0
     replies: Callable[[str], str] = lambda prompt: prompt.split()[-1]
     """The reply to a message, by default its last word."""
+    models: dict[str, int | None] = field(default_factory=dict)
+    """The models that the server lists, with the context that it states."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -54,6 +56,10 @@ def serving(script: Script) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            listed = [{"id": name, "max_model_len": context} for name, context in script.models.items()]
+            self._answer(None, json.dumps({"data": listed}).encode())
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -20,16 +20,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-from pydantic import Field, TypeAdapter, field_validator, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
 from r1_pipeline.artifacts.manifest import sha256_of
 from r1_pipeline.data.ingest.mapping import AnyMapping, PairMapping, load_mapping, parse_toml
 from r1_pipeline.data.sources import SOURCE_NAMES, SourceName
 from r1_pipeline.errors import RecipeError, SourceError
-from r1_pipeline.recipe import Recipe, fingerprint
+from r1_pipeline.recipe import AddedField, Recipe, fingerprint
 from r1_pipeline.records import Record
 
 Side = Literal["train", "heldout", "split"]
@@ -45,6 +45,15 @@ class SourceFile(Recipe):
     sha256: str
 
 
+class Pin(Recipe):
+    """The content that a published source must have, whatever file format it comes in."""
+
+    digest: str
+    """The digest of the problems that its mapping makes (`digest_of_problems`)."""
+    problems: int
+    """The number of problems that are left when repeated ones and those with an unsound reference are dropped."""
+
+
 class SourceRecipe(Recipe):
     """The complete description of a user's source: its files and the meaning of its rows."""
 
@@ -57,6 +66,8 @@ class SourceRecipe(Recipe):
     """The side that its rows are on: training, held-out, or either by a hash of the fact."""
     mapping: AnyMapping
     files: tuple[SourceFile, ...]
+    pin: Annotated[Pin | None, AddedField()] = None
+    """The content that a benchmark must have; other content is refused."""
 
     @property
     def feeds(self) -> str:
@@ -79,11 +90,19 @@ class Declared:
     """The directory with the files of each source."""
 
 
+def canonical_licence(licence: str) -> str:
+    """Returns an SPDX expression in its canonical form; raises `ValueError` for anything else."""
+    try:
+        return canonicalize_license_expression(licence)
+    except InvalidLicenseExpression as error:
+        raise ValueError(f"{error}; give an SPDX expression (spdx.org/licenses) or LicenseRef-NAME") from error
+
+
 class _Entry(Record):
     """A `[[source]]` table of the file."""
 
     name: str = Field(pattern="^[a-z][a-z0-9_]*$")
-    licence: str
+    licence: Annotated[str, AfterValidator(canonical_licence)]
     origin: str = Field(min_length=1)
     side: Side
     mapping: str | AnyMapping
@@ -91,14 +110,6 @@ class _Entry(Record):
     hub: str | None = None
     revision: str | None = None
     files: tuple[str, ...] = ()
-
-    @field_validator("licence")
-    @classmethod
-    def _is_spdx(cls, licence: str) -> str:
-        try:
-            return canonicalize_license_expression(licence)
-        except InvalidLicenseExpression as error:
-            raise ValueError(f"{error}; give an SPDX expression (spdx.org/licenses) or LicenseRef-NAME") from error
 
     @model_validator(mode="after")
     def _is_in_one_place(self) -> Self:
@@ -139,7 +150,11 @@ def read_sources(path: Path) -> Declared:
     file = parse_toml(text, str(path), TypeAdapter(_File))
     recipes, folders = [], {}
     for entry in file.source:
-        folder, names = _fetch(entry) if entry.hub else _find(entry, path.parent)
+        if entry.hub:
+            folder = fetch_from_hub(entry.name, entry.hub, str(entry.revision), entry.files)
+            names = list(entry.files)
+        else:
+            folder, names = _find(entry, path.parent)
         folders[entry.name] = str(folder)
         recipes.append(
             SourceRecipe(
@@ -196,19 +211,22 @@ def _find(entry: _Entry, base: Path) -> tuple[Path, list[str]]:
     return path, list({p.relative_to(path).as_posix() for paths in found.values() for p in paths})
 
 
-def _fetch(entry: _Entry) -> tuple[Path, list[str]]:
-    """Returns the folder and the names of the files of a data set of the Hugging Face Hub; cached files are not fetched
-    again."""
+def fetch_from_hub(name: str, hub: str, revision: str, files: Iterable[str]) -> Path:
+    """Returns the folder of the files of a data set of the Hugging Face Hub; cached files are not fetched again.
+
+    Raises `SourceError` with the source `name` for a file that is neither cached nor to be had.
+    """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    found = Path()
-    for name in entry.files:
+    folder = Path()
+    for file in files:
         try:
-            found = Path(hf_hub_download(str(entry.hub), name, repo_type="dataset", revision=entry.revision))
+            found = Path(hf_hub_download(hub, file, repo_type="dataset", revision=revision))
         except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
             raise SourceError(
-                f"source {entry.name}: {name} of {entry.hub}@{str(entry.revision)[:12]} is not in the cache and cannot "
+                f"source {name}: {file} of {hub}@{revision[:12]} is not in the cache and cannot "
                 f"be fetched ({type(error).__name__}); run `r1 run` once with a network, or give a local path"
             ) from error
-    return found.parents[len(PurePosixPath(entry.files[-1]).parts) - 1], list(entry.files)
+        folder = found.parents[len(PurePosixPath(file).parts) - 1]
+    return folder

@@ -1,12 +1,14 @@
 """This module renders the values of a mapping, Jinja templates over the columns of a row, in a sandbox.
 
 It adds filters to Jinja's own: `after(mark)`, the text behind the last `mark`; `boxed`, the content of the last
-`\\boxed{}`; `match(pattern)`, the first group of a regular expression; `choices`, options as lines `A. …`. A column
-that is missing, null, NaN, a list, a duration or bytes that are not text, a filter that finds nothing, and a field that
-renders to an empty text are faults of the row.
+`\\boxed{}`; `match(pattern)`, the first group of a regular expression; `choices`, options as lines `A. …`;
+`shuffled(key)`, options in an order that a hash of key and option decides. A column that is missing, null, NaN, a list,
+a duration or bytes that are not text, a filter that finds nothing, and a field that renders to an empty text are faults
+of the row.
 Not covered: the fields of a mapping (`mapping`).
 """
 
+import hashlib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -80,10 +82,15 @@ def _choices(options: Iterable[Any] | Mapping[str, Any]) -> str:
     return "\n".join(f"{letter}. {_plain(option)}" for letter, option in pairs)
 
 
+def _shuffled(options: Iterable[Any], key: object) -> list[Any]:
+    return sorted(options, key=lambda option: hashlib.sha256(f"{key}\x1f{_plain(option)}".encode()).digest())
+
+
 @cache
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, finalize=_plain, keep_trailing_newline=True)
     environment.filters |= {"after": _after, "match": _match, "boxed": _boxed, "choices": _choices}
+    environment.filters["shuffled"] = _shuffled
     environment.globals["zip"] = lambda *lists: list(zip(*lists, strict=True))
     return environment
 

@@ -4,7 +4,8 @@ Nothing is dropped silently: every row either fits or becomes a `DroppedRow` wit
 a row states its place: `NAME/FILE:LINE#FACT`. Not covered: the split, duplicates and reference answers (`curation`).
 """
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from r1_pipeline.data.ingest.declared import SourceRecipe, hash_files
@@ -68,13 +69,27 @@ def place_of(source: str) -> str:
 def read_source(source: SourceRecipe, folder: Path) -> Iterator[Problem | PreferencePair | DroppedRow]:
     """Yields every row of `source`, in order of files and lines.
 
-    Raises `SourceError` for files that are not those of the recipe any more, that cannot be read, or of which no row
-    fits.
+    Raises `SourceError` for files that are not those of the recipe any more, that cannot be read, of which no row
+    fits, or that have other content than the recipe pins.
     """
     if hash_files(folder, [file.name for file in source.files]) != source.files:
         raise SourceError(f"source {source.name} changed after it was hashed; run again")
+    ids = set()
     for file in source.files:
-        yield from _read_file(source, folder, file.name)
+        for made in _read_file(source, folder, file.name):
+            ids |= set() if isinstance(made, DroppedRow) else {made.id}
+            yield made
+    if source.pin and (found := digest_of_problems(ids)) != source.pin.digest:
+        names = ", ".join(file.name for file in source.files)
+        raise SourceError(
+            f"{source.name} is not the published set: {names} makes {len(ids)} problems with digest {found[:12]}, "
+            f"{source.pin.digest[:12]} is pinned; get it from {source.origin}"
+        )
+
+
+def digest_of_problems(ids: Iterable[str]) -> str:
+    """Returns the sha256 over the ids of problems, which are hashes of their content, in alphabetical order."""
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
 
 
 def _read_file(source: SourceRecipe, folder: Path, name: str) -> Iterator[Problem | PreferencePair | DroppedRow]:
