@@ -67,9 +67,13 @@ def identity_of(recipe: OutsideRecipe) -> str:
 
 @verb("inference")
 def ask_outside(context: BuildContext, problems: ProblemSet, recipe: OutsideRecipe) -> Build[Completions]:
-    """Samples completions of a model outside the graph for `problems`, and stores them ungraded.
+    """Samples completions of a model outside the graph for `problems`, and stores them ungraded (paper, section D.1).
 
-    A server is asked in text, so token counts are unknown and nothing is dropped as too long. Raises like `ask`.
+    The `recipe` names the model and its prompt form. A server is asked in text, so token counts are unknown and nothing
+    is dropped as too long.
+
+    Raises `RequirementError` for a model or an engine that this machine lacks, `EngineError` if text cannot be
+    generated.
     """
 
     def make(draft: Draft) -> BuildResult:
