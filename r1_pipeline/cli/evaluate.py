@@ -72,7 +72,7 @@ class BenchmarkResult(Record):
     paper: dict[str, float | None]
     """The paper's figures by model, in percent; empty if it has none."""
     note: str
-    """How the protocol differs from the published one."""
+    """The difference between this protocol and the published one, in words."""
     evaluation: str
     """The folder of the artifact."""
 

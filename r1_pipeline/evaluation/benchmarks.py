@@ -58,11 +58,11 @@ class NamedBenchmark(Record):
     use: Literal["evaluate", "train"] = "evaluate"
     """`evaluate` for sets whose authors ask that nothing is trained on them; either is screened out of corpora."""
     obtain: str = ""
-    """How to get the data, in one line."""
+    """The way to get the data, in one line."""
     gated: bool = False
     """True if its publisher gives access on request only."""
     lacks: str | None = None
-    """What this project lacks to score it; None if it can be scored."""
+    """The part that this project lacks to score it; None if it can be scored."""
     path: str | None = None
     """A file, relative to the TOML file."""
     hub: str | None = None
@@ -94,7 +94,7 @@ class NamedBenchmark(Record):
     paper: Annotated[str, AfterValidator(_in_the_paper)] | None = None
     """The row of the paper's table 3 (`evaluation.paper`)."""
     note: str = ""
-    """How the protocol differs from the published one."""
+    """The difference between this protocol and the published one, in words."""
 
     @field_validator("name")
     @classmethod
