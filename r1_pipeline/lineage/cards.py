@@ -7,7 +7,7 @@ Not covered: whether a card is true (`audit`).
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from importlib.resources import files
@@ -21,7 +21,7 @@ from r1_pipeline.data.licences import OTHER, hub_name, slug
 from r1_pipeline.evaluation import paper
 from r1_pipeline.lineage.croissant import croissant
 from r1_pipeline.lineage.library import Library
-from r1_pipeline.lineage.training_data import row_counts, training_sources
+from r1_pipeline.lineage.training_data import row_counts, training_ancestors, training_sources
 from r1_pipeline.recipe import canonical_value, fingerprint
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def model_card(model: Artifact, library: Library) -> str:
     parents = [edge.name for edge in model.manifest.inputs.values() if edge.kind == model.kind]
     scores = evaluations(model, library)
     data = ModelCardData(
-        **_licence({share.licence for share in shares}),
+        **_licence({*(share.licence for share in shares), *_weights_licences(library, model)}),
         base_model=parents or None,
         library_name="transformers",
         datasets=sorted({share.data for share in shares if share.learner == model.name}) or None,
@@ -119,6 +119,13 @@ def model_card(model: Artifact, library: Library) -> str:
             recipe=_pretty(model.manifest.payload.get("recipe", {})),
         )
     )
+
+
+def _weights_licences(library: Library, model: Artifact) -> Iterator[str]:
+    """Yields the licences of the imported models that a model descends from, as their recipes state them."""
+    for learner in training_ancestors(library, model):
+        if licence := learner.manifest.payload.get("recipe", {}).get("licence"):
+            yield licence
 
 
 def evaluations(model: Artifact, library: Library) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from huggingface_hub import DatasetCard, ModelCard
 from lineage_world import Seeded, Shop, World, problem
 
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.kinds import Corpus, ProblemSet
+from r1_pipeline.artifacts.kinds import Checkpoint, Corpus, ProblemSet
 from r1_pipeline.artifacts.manifest import CARD, MANIFEST, sha256_of
 from r1_pipeline.artifacts.store import BuildResult, Spec, Store
 from r1_pipeline.artifacts.tables import write_records
@@ -18,6 +18,7 @@ from r1_pipeline.errors import ArtifactError, CorruptArtifactError
 from r1_pipeline.lineage.cards import write_data_card
 from r1_pipeline.lineage.export import export
 from r1_pipeline.lineage.library import Library
+from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Problem
 
 
@@ -141,6 +142,22 @@ def test_a_models_card_names_parent_data_and_sources(world: World, tmp_path: Pat
     card = ModelCard.load(folder / "README.md")
     assert (card.data.base_model, card.data.datasets) == (["base"], ["sft_corpus"])
     assert "| dev3 | sft_corpus | sums/train.jsonl | MIT | math | 14 |" in card.text
+
+
+def test_a_models_card_has_the_licence_of_the_imported_weights_that_it_descends_from(tmp_path: Path) -> None:
+    class Imported(Recipe):
+        licence: str
+
+    def make(draft: Draft) -> BuildResult:
+        (draft.path / "model.safetensors").write_text("weights")
+        return BuildResult({"steps": 0, "tokens": {"trained": 0}})
+
+    shop = Shop(tmp_path / "home")
+    base = shop.store.build(Checkpoint, Spec("base", "pretrain", 1, Imported(licence="Apache-2.0"), {}), make)
+    tuned = shop.model("dev1", "finetune", "tuned", base=base)
+    for model in (base, tuned):
+        export(Library.of(tmp_path / "home"), model, tmp_path / model.name)
+        assert ModelCard.load(tmp_path / model.name / "README.md").data.to_dict()["license"] == "apache-2.0"
 
 
 def test_nothing_is_overwritten_and_nothing_changed_is_exported(world: World, tmp_path: Path) -> None:
