@@ -8,29 +8,33 @@
 A variant is a `replace` or `with_recipes`; a new profile is one function and one line in `PROFILES`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from r1_pipeline.engines import EngineSpec
-from r1_pipeline.errors import RequirementError
+from r1_pipeline.errors import RecipeError, RequirementError
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.generation.engine_factory import ENGINES, engines_in
 from r1_pipeline.generation.judgements import SampleGeneralRecipe
 from r1_pipeline.generation.rejection import RejectionRecipe
 from r1_pipeline.generation.sampling import Shard
+from r1_pipeline.generation.tokens import Room, require_room
 from r1_pipeline.graph.bound import Bound, Recipes, bind, changed
 from r1_pipeline.graph.deepseek_r1 import DEEPSEEK_R1
 from r1_pipeline.graph.node import Graph
+from r1_pipeline.graph.prompted import base_of, base_recipe, prompted
 from r1_pipeline.profiles.models import without_hub
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import Domain, Record
 from r1_pipeline.settings.launchers import RayTrain, Torchrun
 from r1_pipeline.settings.reruns import Reruns
+from r1_pipeline.training.base_tokenizer import base_context, base_tokenizer
 from r1_pipeline.training.grpo import GrpoRecipe
 from r1_pipeline.training.import_pretrained import ImportRecipe, require_model
 from r1_pipeline.training.lora import require_lora
+from r1_pipeline.training.model_check import model_faults
 from r1_pipeline.training.precision import require_precision
 from r1_pipeline.training.pretrain import PretrainRecipe
 from r1_pipeline.training.reward_model import RewardModelRecipe
@@ -154,12 +158,30 @@ class Profile:
                 yield f"GPU {index} has {gib:.0f} GiB, {self.machine.memory_gib:.0f} are needed; take a smaller profile"
 
     def _models(self) -> Iterator[str]:
-        imported = (recipe for _, recipe in self._recipes() if isinstance(recipe, ImportRecipe))
-        for source in dict.fromkeys(recipe.source for recipe in imported):
+        imported = {name: recipe for name, recipe in self._recipes() if isinstance(recipe, ImportRecipe)}
+        found: dict[str, None] = {}  # faults, each once
+        for name, recipe in imported.items():
             try:
-                require_model(source, self.runtime)
+                where = require_model(recipe.source, self.runtime)
             except RequirementError as error:
-                yield f"{error}{without_hub(source)}"
+                found[f"{error}{without_hub(recipe.source)}"] = None
+                continue
+            same = [base for base, other in imported.items() if other.source == recipe.source]
+            faults = list(model_faults(recipe, where)) or (list(self._unread(same, recipe)) if same[0] == name else [])
+            found |= dict.fromkeys(faults)
+        yield from found
+
+    def _unread(self, bases: Collection[str], recipe: ImportRecipe) -> Iterator[str]:
+        """Yields a fault where a prompt form leaves no room in the context of these bases of one model."""
+        tokenizer, context = base_tokenizer(recipe, self.runtime), base_context(recipe, self.runtime)
+        asked = dict.fromkeys(
+            (each.template, each.reply_tokens) for each in prompted(self.bound) if str(each.base) in bases
+        )
+        for template, reply_tokens in asked:
+            try:
+                require_room(Room(tokenizer, context, template, reply_tokens), ", ".join(bases))
+            except RecipeError as error:
+                yield str(error)
 
     def _engines(self) -> Iterator[str]:
         for kind in sorted({spec.type for _, recipe in self._recipes() for spec in engines_in(recipe)}):
@@ -200,6 +222,15 @@ class Profile:
                 require_lora(self.runtime)
             except RequirementError as error:
                 yield str(error)
+        for name in self.bound.names.values():
+            recipe, base = self.bound.recipe(name), base_recipe(self.bound, base_of(self.bound, name))
+            own = recipe.grpo if isinstance(recipe, ReinforceRecipe) else recipe
+            lora = own.lora if isinstance(own, GrpoRecipe | SftRecipe | RewardModelRecipe) else None
+            if lora and base:
+                try:
+                    lora.adapted(base.shape.linears)
+                except RecipeError as error:
+                    yield f"{name}: {error}"
 
     def _precision(self) -> Iterator[str]:
         for precision in sorted({recipe.precision for recipe in self._trained()} - {"float32"}):

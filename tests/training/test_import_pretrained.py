@@ -98,7 +98,7 @@ def test_a_gguf_file_is_known_by_its_bytes_and_refused_without_its_reader(
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr("r1_pipeline.training.import_pretrained.metadata.version", absent)
-    with pytest.raises(RequirementError, match="needs the package gguf; install it: pip install gguf"):
+    with pytest.raises(RequirementError, match="needs the package gguf: pip install 'r1-pipeline"):
         config_of(file)
 
 
