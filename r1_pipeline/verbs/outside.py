@@ -78,7 +78,7 @@ def ask_outside(context: BuildContext, problems: ProblemSet, recipe: OutsideReci
 
     def make(draft: Draft) -> BuildResult:
         subject = SamplingSubject(model=context.name, model_digest=identity_of(recipe), problems_digest=problems.digest)
-        chosen = sampling.select_problems(problems.problems(), recipe, draft)
+        chosen, _ = sampling.select_problems(problems.problems(), recipe, draft)
         with _opened(recipe, chosen, context.runtime, context.store.home) as (engine, fit, dropped):
             drops = record_dropped(draft, dropped)
             said = sampling.sample_and_store(engine, fit, recipe.template, recipe, subject, draft)
