@@ -11,8 +11,8 @@ from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, PreTrainedToke
 from r1_pipeline.data.templates import CHAT_TEMPLATE, PREAMBLE, TAGS
 
 
-def make_model(directory: Path) -> Path:
-    """Writes a 2-layer, 32-wide DeepSeek-V3 and a character tokenizer."""
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    """Returns a tokenizer of single characters, with the template's tags."""
     letters = sorted(set(PREAMBLE) | set("User: Assistant:\n0123456789+=?.{}\\boxed abcdefghijklmnopqrstuvwxyz"))
     vocabulary = {token: i for i, token in enumerate(["<pad>", "<s>", "</s>", *letters])}
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
@@ -22,6 +22,12 @@ def make_model(directory: Path) -> Path:
         tokenizer_object=backend, pad_token="<pad>", bos_token="<s>", eos_token="</s>", chat_template=CHAT_TEMPLATE
     )
     tokenizer.add_tokens(list(TAGS))
+    return tokenizer
+
+
+def make_model(directory: Path) -> Path:
+    """Writes a 2-layer, 32-wide DeepSeek-V3 and a character tokenizer."""
+    tokenizer = make_tokenizer()
     torch.manual_seed(0)
     model = DeepseekV3ForCausalLM(
         DeepseekV3Config(
