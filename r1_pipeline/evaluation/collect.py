@@ -7,7 +7,7 @@ waiting time with parallel workers, which stays the same if a later run reuses e
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,6 +76,8 @@ class Material:
     cast: Cast
     controls: tuple[Control, ...]
     """The effects that are shown with their controls."""
+    published: Mapping[str, str] = field(default_factory=dict)
+    """The row of the paper's table of stages, by benchmark."""
 
 
 def collect(material: Material, run: RunFacts, recipe: ReportRecipe) -> ReportInputs:
@@ -103,6 +105,7 @@ def collect(material: Material, run: RunFacts, recipe: ReportRecipe) -> ReportIn
             name: found for name, report in models.items() if (found := depths(report.completions(), held_out_problems))
         },
         benchmarks={b: {name: scores_of(report) for name, report in material.evaluations[b].items()} for b in others},
+        published=dict(material.published),
         reward_models={name: _accuracy(model) for name, model in _of(RewardModel, artifacts).items()},
         general_preference={model: overall(kinds) for model, kinds in preference.items()},
         general={

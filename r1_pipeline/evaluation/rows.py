@@ -50,10 +50,19 @@ def benchmarks(inputs: ReportInputs) -> list[tuple[str, list[Row]]]:
                     ),
                 )
                 for model, scores in models.items()
-            ],
+            ]
+            + _published(inputs.published.get(name)),
         )
         for name, models in inputs.benchmarks.items()
     ]
+
+
+def _published(benchmark: str | None) -> list[Row]:
+    """Returns the paper's models on a benchmark, with dashes where it has nothing."""
+    row = next((row for row in paper.STAGE_TABLE if row.benchmark == benchmark), None)
+    scores = zip(paper.COLUMNS, row.scores, strict=True) if row else ()
+    blank = number(None, 1), number(None, 1), number(None, 1), number(None, 0)
+    return [Row(f"the paper’s {model}", (number(score, 1), *blank), "theirs") for model, score in scores]
 
 
 def depths(inputs: ReportInputs) -> list[Row]:

@@ -213,4 +213,5 @@ def material_of(bound: Bound, artifacts: Mapping[AssetName, Artifact], profile: 
         },
         cast=bound.graph.cast,
         controls=bound.graph.controls,
+        published={each.name: each.paper for each in bound.graph.benchmarks if each.paper},
     )

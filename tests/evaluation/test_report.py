@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from report_fakes import report_inputs
 
+from r1_pipeline.evaluation import paper
 from r1_pipeline.evaluation.answer_bias import FrequentAnswer
 from r1_pipeline.evaluation.bars import bars
 from r1_pipeline.evaluation.cells import Cell, clock, number
@@ -16,6 +17,7 @@ from r1_pipeline.evaluation.inputs import CorpusStats, Exchange, Reply, ReportIn
 from r1_pipeline.evaluation.plots import LEFT, RIGHT, WIDTH, nice_ticks, running_mean
 from r1_pipeline.evaluation.preference_plots import calibrations, optimization
 from r1_pipeline.evaluation.report import ReportRecipe, build_report, exchanges, report_json
+from r1_pipeline.evaluation.rows import benchmarks
 from r1_pipeline.evaluation.support import Support
 from r1_pipeline.records import Domain, Language, Outcome, Problem
 from r1_pipeline.records import TestCase as Case
@@ -90,6 +92,18 @@ def test_what_no_grader_could_judge_is_counted_for_every_model_in_both_files() -
     section = page[page.index('<section id="verdicts">') :].partition("</section>")[0]
     row = next(line for line in section.split("<tr>") if line.startswith("<th>r1</th>"))
     assert re.findall(r'<td class="n">([\d.]+)', row) == ["90", "0", "0", "0", "0", "4", "6", "10.0"]
+
+
+def test_a_benchmark_of_the_paper_stands_next_to_its_figures() -> None:
+    inputs = report_inputs()
+    exam = {"r1": inputs.models["r1"]}
+    known = inputs.model_copy(update={"benchmarks": {"exam": exam, "mine": exam}, "published": {"exam": "MATH-500"}})
+    (_, rows), (_, own) = benchmarks(known)
+    assert [row.label for row in rows] == ["r1", *(f"the paper’s {model}" for model in paper.COLUMNS)]
+    assert [row.cells[0].text for row in rows[1:]] == ["–", "95.9", "94.2", "95.9", "95.4", "97.3"]
+    assert [row.label for row in own] == ["r1"]
+    _, page = build_report(known)
+    assert "the paper’s R1-Zero" in page
 
 
 def test_a_further_benchmark_stands_beside_the_held_out_problems_in_both_files() -> None:
