@@ -1,6 +1,6 @@
 """The settings of a home: its profile, seed, sources and recipe file, and checks of the folder.
 
-    R1_HOME (./.r1)   R1_PROFILE (tiny)   R1_SEED (0)
+    R1_HOME (./.r1)   R1_PROFILE (tiny, or laptop with sources of the user's own)   R1_SEED (0)
     R1_RECIPE (recipe.py in the home, if it exists)
     R1_SOURCES (sources.toml in the home, otherwise next to the recipe file, if it exists)
 
@@ -30,6 +30,11 @@ OFFLINE = {
 """Environment of every run: no network access below the graph, no tokenizer threads across a fork, and no spinning of
 waiting threads, which on a shared machine costs several times the work itself."""
 
+DEFAULT_PROFILE = "tiny"
+"""The profile where none is named."""
+OWN_DATA_PROFILE = "laptop"
+"""The profile where none is named and the user has sources of their own, which need a base that knows more than the toy
+world."""
 SEEDS = 2**32
 """Exclusive upper bound of seeds, set by NumPy."""
 
@@ -55,11 +60,12 @@ class HomeSettings:
     def _read(cls, home: Path) -> dict[str, Any]:
         """Reads the fields of the settings of `home` from the environment."""
         recipe = _named("R1_RECIPE") or _kept("recipe.py", home)
+        sources = _named("R1_SOURCES") or _kept("sources.toml", home, recipe)
         return {
             "home": home,
-            "profile": os.environ.get("R1_PROFILE", "tiny"),
+            "profile": os.environ.get("R1_PROFILE", OWN_DATA_PROFILE if sources else DEFAULT_PROFILE),
             "seed": _seed(os.environ.get("R1_SEED", "0")),
-            "sources": _named("R1_SOURCES") or _kept("sources.toml", home, recipe),
+            "sources": sources,
             "recipe": recipe,
         }
 

@@ -1,6 +1,7 @@
 """Commands that run the graph and show its state: `r1 run` and `r1 status`."""
 
 import json
+import os
 from typing import Annotated
 
 import typer
@@ -23,7 +24,7 @@ from r1_pipeline.cli.common import (
     say,
     settings_of,
 )
-from r1_pipeline.home import require_writable
+from r1_pipeline.home import OWN_DATA_PROFILE, require_writable
 
 
 @command
@@ -48,9 +49,12 @@ def run(
     from r1_pipeline.rewards.reference_checks import require_programs
     from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
 
+    named = profile or os.environ.get("R1_PROFILE")
     settings = settings_of(Settings, home, profile=profile, seed=seed, sources=sources, recipe=recipe)
     started = time.monotonic()
     require_writable(settings.home)
+    if settings.sources and not named:
+        say(f"no profile is named and {settings.sources.name} has your own data: {OWN_DATA_PROFILE} (see r1 plan)")
     say(f"r1 run: profile {settings.profile}, seed {settings.seed}, home {settings.home}")
     require_programs(settings.home)
     if problem := sandbox_problem():

@@ -40,7 +40,11 @@ HomeOption = Annotated[
     Path | None, typer.Option("--home", help="Directory of all artifacts and records [R1_HOME, else ./.r1].")
 ]
 ProfileOption = Annotated[
-    str | None, typer.Option("--profile", help="Profile: smoke, tiny, small, node or paper [R1_PROFILE, else tiny].")
+    str | None,
+    typer.Option(
+        "--profile",
+        help="Profile: smoke, tiny, laptop, small, node or paper [R1_PROFILE, else tiny, or laptop with sources].",
+    ),
 ]
 SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Root of all random seeds [R1_SEED, else 0].")]
 SourcesOption = Annotated[

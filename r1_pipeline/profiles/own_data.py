@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe, pair_sides, problem_sides
+from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe, Sides, pair_sides, problem_sides
 from r1_pipeline.data.ingest.declared import SourceRecipe
 from r1_pipeline.data.ingest.mapping import PairMapping
 from r1_pipeline.data.ingest.rows import DroppedRow
@@ -129,8 +129,18 @@ class _Rows:
             lost = ", ".join(f"{name} {count}" for name, count in sorted(_by_source(use.dropped).items()))
             side = "held out" if heldout else "to train on"
             stages = f"{use.stage} and {len(more)} other stages need" if more else f"{use.stage} needs"
-            why = f"too long are {lost}: {use.limit}; {LONGER}" if lost else "name a source of them, or a built-in"
+            why = f"too long are {lost}: {use.limit}; {LONGER}" if lost else self._why_none(what)
             yield f"no {what} rows are left {side}, which {stages}; {why}"
+
+    def _why_none(self, what: str) -> str:
+        """Returns the reason why one side has no row of a kind, with file and line where a row was dropped."""
+        feeds = what if what == "general" else "preference" if what.endswith("preference") else ""
+        names = {name for name, source in self.sources.items() if feeds in ("", source.feeds)}
+        dropped = [row for sides in self._problems.values() for row in sides.dropped]
+        dropped += [row for sides in self._pairs.values() for row in sides.dropped]
+        first = next((row for row in dropped if row.source in names), None)
+        why = f"{first.where} was dropped: {first.detail}; correct it, " if first else ""
+        return f'{why}set side = "split" for a source of them, or add them to builtin'
 
     def unanswered(self) -> Iterator[str]:
         """Yields a stop where no prompt to train on has a written reply."""
@@ -174,33 +184,34 @@ class _Rows:
         return [use for use in found if use.stage.asset in self.chosen]
 
     @cached_property
-    def _sets(self) -> dict[str, list[Problem]]:
-        """Node -> the problems on its side."""
-        found = {}
-        for name in fed_nodes(self.profile):
-            recipe = self.profile.recipes[name]
-            if isinstance(recipe, CurateRecipe):
-                sides = problem_sides(recipe, self.profile.runtime.folders)
-                found[name] = sides.heldout if recipe.heldout else sides.train
-        return found
+    def _problems(self) -> dict[str, Sides[Problem]]:
+        """Node -> its problems on both sides."""
+        return {
+            name: problem_sides(recipe, self.profile.runtime.folders)
+            for name in fed_nodes(self.profile)
+            if isinstance(recipe := self.profile.recipes[name], CurateRecipe)
+        }
 
     @cached_property
-    def _pairs(self) -> dict[str, tuple[list[PreferencePair], list[PreferencePair]]]:
-        """Node -> its pairs to train on and its held-out pairs."""
-        found = {}
-        for name in fed_nodes(self.profile):
-            recipe = self.profile.recipes[name]
-            if isinstance(recipe, CuratePreferencesRecipe):
-                sides = pair_sides(recipe, self.profile.runtime.folders)
-                found[name] = sides.train, sides.heldout
-        return found
+    def _pairs(self) -> dict[str, Sides[PreferencePair]]:
+        """Node -> its pairs on both sides."""
+        return {
+            name: pair_sides(recipe, self.profile.runtime.folders)
+            for name in fed_nodes(self.profile)
+            if isinstance(recipe := self.profile.recipes[name], CuratePreferencesRecipe)
+        }
+
+    @cached_property
+    def _sets(self) -> dict[str, list[Problem]]:
+        """Node -> the problems on its side."""
+        return {name: each.heldout if self._is_heldout(name) else each.train for name, each in self._problems.items()}
 
     def _sides(self, heldout: bool) -> Iterator[Sequence[Row]]:
         for name, problems in self._sets.items():
             if self._is_heldout(name) == heldout:
                 yield problems
         for sides in self._pairs.values():
-            yield sides[heldout]
+            yield sides.heldout if heldout else sides.train
 
     def _is_heldout(self, name: str) -> bool:
         recipe = self.profile.recipes[name]
@@ -221,8 +232,7 @@ class _Rows:
             yield from self._prompt_uses(each, kept, known[key][1])
 
     def _prompt_uses(self, each: Prompted, kept: Sequence[Problem], dropped: Sequence[DroppedRow]) -> Iterator[_Use]:
-        recipe = self.profile.recipes[each.problems.asset]
-        heldout = isinstance(recipe, CurateRecipe) and recipe.heldout
+        heldout = self._is_heldout(each.problems.asset)
         limit = f"prompt and a reply of up to {each.reply_tokens} tokens, of {self._context(each.base)} in all"
         asked = [row for row in kept if row.domain in each.domains]
         verbs = [node.verb for node in self.profile.graph if node.verb and each.reader.asset in node.parents]
@@ -262,7 +272,7 @@ class _Rows:
             if not isinstance(recipe, RewardModelRecipe) or of is None:
                 continue
             sides = self._pairs[node.inputs["preferences"].node]  # type: ignore[union-attr]
-            for heldout, rows in enumerate(sides):
+            for heldout, rows in enumerate((sides.train, sides.heldout)):
                 context = self._context(base)
                 limit = context if heldout else min(recipe.max_tokens, context)
                 kind = [row for row in rows if row.kind == node.given["kind"]]

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from dagster_defs.cli import app
 from r1_pipeline.data.ingest.declared import read_sources
-from r1_pipeline.errors import SourceError
-from r1_pipeline.profiles import Profile, load_profile
+from r1_pipeline.errors import RequirementError, SourceError
+from r1_pipeline.home import DEFAULT_PROFILE, OWN_DATA_PROFILE, HomeSettings
+from r1_pipeline.profiles import PROFILES, Profile, load_profile
 from r1_pipeline.profiles.own_data import fit_of, require_fit
 from r1_pipeline.profiles.sources import with_sources
 
@@ -71,7 +74,7 @@ def test_everything_that_would_stop_a_run_is_said_at_once(tmp_path: Path) -> Non
     for part in (
         "solve none of your problems, so nothing can be learned from them; add built-in reasoning problems (builtin)",
         "no demonstration is on the training side, which general_traces needs",
-        "no general rows are left to train on, which r1 needs; name a source of them, or a built-in",
+        'no general rows are left to train on, which r1 needs; set side = "split" for a source of them, or add',
         "others has the licence CC-BY-NC-4.0, which the gate licences_allowed of sft_corpus rejects",
     ):
         assert said.count(part) == 1, said
@@ -137,3 +140,42 @@ def test_public_sets_are_compared_with_a_toy_profile(tmp_path: Path, public_data
     assert sum(int(word) for word in fit.sources["mbpp"].split(";")[0].split() if word.isdigit()) == 974
     assert all("; too long and left out are " in line for line in fit.sources.values())
     assert pl.read_parquet(public_data / "gsm8k/gsm8k_train.parquet").height == 7473
+
+
+def test_a_kind_without_rows_names_the_file_and_line_of_the_first_that_was_dropped(tmp_path: Path) -> None:
+    rows = [{"instruction": "Name a colour.", "input": "", "output": "Red."}] * 2
+    profile = profile_with(
+        tmp_path, '"math", "preference"', mine=(rows, 'mapping = "alpaca_demonstrations_en"\nside = "train"')
+    )
+    [stop] = fit_of(profile).stops
+    assert stop.startswith("no general rows are left held out, which answers/base and ")
+    assert 'mine/mine.jsonl:2 was dropped: the same as mine/mine.jsonl:1; correct it, set side = "split"' in stop
+
+
+@pytest.mark.parametrize(
+    ("named", "sources", "profile"),
+    [(None, "", "tiny"), (None, "mine.toml", "laptop"), ("smoke", "mine.toml", "smoke")],
+)
+def test_own_data_go_to_the_profile_of_a_real_base_where_none_is_named(
+    named: str | None, sources: str, profile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"R1_HOME": str(tmp_path), "R1_SOURCES": sources, "R1_RECIPE": "", "R1_PROFILE": named}.items():
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    assert HomeSettings.from_environment().profile == profile
+    assert {DEFAULT_PROFILE, OWN_DATA_PROFILE} <= set(PROFILES)
+
+
+def test_r1_run_says_in_one_line_which_profile_own_data_go_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the wheels of laptop's models the run then ends, with the command that gets them."""
+    profile_with(tmp_path, ALL, mine=(SHORT, 'mapping = "gsm8k"'))
+    for name in ("R1_PROFILE", "R1_SOURCES", "R1_RECIPE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("R1_HOME", str(tmp_path / "home"))
+    ran = CliRunner().invoke(app, ["run", "--sources", str(tmp_path / "sources.toml")])
+    assert isinstance(ran.exception, RequirementError)
+    said = ran.stdout + capsys.readouterr().out
+    assert "no profile is named and sources.toml has your own data: laptop (see r1 plan)" in said
