@@ -64,11 +64,17 @@ class BenchmarkResult(Record):
     """The prompt form that the model was asked in."""
     samples: int
     """The number of completions for each problem."""
+    metric: str
+    """The name of the score that is compared with the paper's."""
+    value: float
+    """The score of this name."""
     scores: Scores
     truncated: float
     """The share of completions that were cut off."""
     unscored: float
     """The share of completions without a verdict, which count in no score."""
+    dropped: dict[str, int]
+    """The number of problems that were not asked, by reason, such as `too_long` for the model."""
     paper: dict[str, float | None]
     """The paper's figures by model, in percent; empty if it has none."""
     note: str
@@ -232,9 +238,12 @@ def _result(benchmark: NamedBenchmark, subject: Subject, report: EvalReport) -> 
         model_identity=found.identity.model_digest,
         template=found.identity.template,
         samples=found.identity.samples,
+        metric=benchmark.metric,
+        value=found.overall.pass_at_1 if benchmark.metric == "pass_at_1" else found.overall.cons_at_k,
         scores=found.overall,
         truncated=outcomes.get(Outcome.TRUNCATED, 0) / every,
         unscored=sum(outcomes.get(outcome, 0) for outcome in UNSCORED) / every,
+        dropped=dict(report.manifest.drops),
         paper=columns,
         note=benchmark.note,
         evaluation=str(report.path),

@@ -82,7 +82,8 @@ def test_a_server_is_evaluated_and_its_answers_are_stored(folder: Path, tmp_path
     assert result.scores.pass_at_k == {1: 0.75, 2: 0.75}
     assert result.scores.cons_at_k == 0.75
     assert (result.samples, result.scores.problems, result.truncated, result.unscored) == (2, 4, 0.0, 0.0)
-    assert result.paper["R1"] == 97.3
+    assert (result.dropped, result.paper["R1"]) == ({}, 97.3)
+    assert (result.metric, result.value) == ("pass_at_1", 0.75)
     assert result.model_identity == "server/openai/unstated/mine"
     assert asked == len(script.asked) == 8
     assert again == result

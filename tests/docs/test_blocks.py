@@ -9,6 +9,7 @@ import pytest
 from blocks import INCLUDED, MARK, ROOT, Block, Shell, blocks, pages
 
 from r1_pipeline.data.ingest.mapping import load_mapping
+from r1_pipeline.evaluation.benchmarks import load_benchmark
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.profiles.runtimes import with_runtime
 
@@ -83,6 +84,8 @@ def test_a_mapping_or_runtime_is_read_by_the_project(block: Block, tmp_path: Pat
     table = tomllib.loads(block.body)
     if "makes" in table:
         assert load_mapping("shown.toml", tmp_path).makes == table["makes"]
+    elif "licence" in table:
+        assert load_benchmark(str(tmp_path / "shown.toml")).title == table["title"]
     elif "source" not in table:
         runtime = with_runtime(load_profile("smoke", 0), tmp_path / "shown.toml").runtime.model_dump()
         assert all(runtime[name] == value for name, value in table.items() if not isinstance(value, dict))
