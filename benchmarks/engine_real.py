@@ -24,7 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-PEERS = ("ours_float32", "ours_bfloat16", "bare_float32", "bare_bfloat16", "vllm_bfloat16", "llama")
+PEERS = ("ours_float32", "bare_float32", "bare_bfloat16", "vllm_bfloat16", "llama")
 BASELINE = "bare_float32"
 BATCH = 128
 """Texts that ours and bare `generate` complete at once: 16 prompts, each eight times."""
@@ -330,9 +330,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64, help="limit of a completion")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument(
-        "--peers", nargs="+", choices=PEERS, default=["ours_float32", "ours_bfloat16", "bare_float32", "bare_bfloat16"]
-    )
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=["ours_float32", "bare_float32", "bare_bfloat16"])
     parser.add_argument("--toy", action="store_true")
     parser.add_argument("--serve", choices=PEERS, help=argparse.SUPPRESS)
     given = parser.parse_args()
