@@ -143,7 +143,7 @@ def evaluate(
     if as_json:
         print_json([result.model_dump(mode="json") for result in results])
     else:
-        out.print(result_table(results))
+        Console(width=max(out.width, 120)).print(result_table(results))
 
 
 @command
@@ -170,7 +170,7 @@ def benchmarks(
     elif name:
         say("\n".join(f"{field}: {value}" for field, value in facts[0].items()))
     else:
-        out.print(benchmark_table(facts))
+        Console(width=max(out.width, 120)).print(benchmark_table(facts))
 
 
 def _print_reply(reply: "Completion") -> None:
