@@ -63,7 +63,7 @@ def test_samples_that_were_not_graded_are_no_evidence() -> None:
 
 @pytest.mark.slow
 def test_altered_references_are_found_and_few_others(public_data: Path) -> None:
-    """Of 100 problems of MATH with eight stored replies each, 50 that a hash chooses get another reference."""
+    """Half of 100 problems of MATH with eight stored replies each, chosen by a hash, get another reference."""
     data = pl.read_parquet(public_data / "graded_completions" / "math_cot_100x8_rm.parquet")
     order = sorted(range(data.height), key=lambda number: hashlib.sha256(str(number).encode()).hexdigest())
     altered = set(order[:ALTERED])
