@@ -8,7 +8,7 @@ from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.data.curation import CurateRecipe
 from r1_pipeline.data.ingest.declared import read_sources
-from r1_pipeline.engines import VllmRollouts
+from r1_pipeline.engines import Transformers, VllmRollouts
 from r1_pipeline.errors import EngineError, RecipeError, RequirementError
 from r1_pipeline.evaluation.runner import EvaluateRecipe, GradeRecipe
 from r1_pipeline.generation.sampling import SamplingRecipe
@@ -20,6 +20,7 @@ from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Sampling
 from r1_pipeline.runtime.build_context import BuildContext
 from r1_pipeline.settings.engines import Colocated, VllmSettings
+from r1_pipeline.settings.launchers import Inline
 from r1_pipeline.training.import_pretrained import HubModel, ImportRecipe
 from r1_pipeline.training.pretrain import PretrainRecipe
 from r1_pipeline.training.sft import SftRecipe
@@ -153,6 +154,7 @@ def bench(home: Path, size: Size, model: str, gsm8k: Path | None, observer: Obse
     runtime = profile.runtime.model_copy(
         update={
             "device": size.device,
+            "launcher": Inline(),
             "threads": size.threads,
             "generation_batch": size.generation_batch,
             "micro_batch": size.micro_batch,
@@ -230,9 +232,9 @@ def _reinforced(zero: ReinforceRecipe, size: Size) -> ReinforceRecipe:
         "max_completion_tokens": size.tokens,
         "learning_rate": size.learning_rate,
         "warmup_steps": size.warmup,
+        "steps_per_generation": 1,
         "reference_sync_steps": None,
     }
-    if colocates(size):
-        values["rollouts"] = VllmRollouts(clip=2.0)
+    values["rollouts"] = VllmRollouts() if colocates(size) else Transformers()
     schedule = zero.schedule.model_copy(update={"shares": {"math": 1.0}})
     return zero.model_copy(update={"schedule": schedule, "grpo": zero.grpo.model_copy(update=values)})

@@ -25,6 +25,7 @@ from r1_pipeline.artifacts.store import BuildResult, Spec, Store
 from r1_pipeline.data.corpus import write_samples
 from r1_pipeline.data.ingest.declared import read_sources
 from r1_pipeline.data.templates import reply, summarize
+from r1_pipeline.engines import Transformers
 from r1_pipeline.generation import sampling
 from r1_pipeline.generation.engine import Progress
 from r1_pipeline.generation.grade_completions import grade_completions
@@ -32,10 +33,12 @@ from r1_pipeline.generation.rejection import RejectionRecipe, keep_samples, scre
 from r1_pipeline.generation.sampling import SamplingRecord, SamplingSubject
 from r1_pipeline.generation.tokens import load_tokenizer
 from r1_pipeline.profiles import Profile, load_profile
+from r1_pipeline.profiles.models import SMOLLM2
 from r1_pipeline.profiles.sources import with_sources
 from r1_pipeline.records import Completion, Request, Sampling
 from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.runtime.build_context import BuildContext
+from r1_pipeline.settings.launchers import Inline
 from r1_pipeline.verbs import ask, curate, evaluate, finetune, pretrain, reinforce
 
 SOURCES = """
@@ -65,8 +68,9 @@ RL: Mapping[str, Any] = {
     "max_completion_tokens": TOKENS,
     "learning_rate": 2e-5,
     "warmup_steps": 1,
-    "reference_sync_steps": None,
+    "steps_per_generation": 1,
     "precision": "float32",
+    "rollouts": Transformers(),
 }
 """Changed settings of RL: 32 completions per step instead of 512, and a learning rate for few steps."""
 STEPS = {"r1_zero": 3, "dev2": 15}
@@ -124,9 +128,9 @@ def reduced(folder: Path, home: Path) -> Profile:
     declared.write_text(SOURCES.format(folder=folder.resolve()), encoding="utf-8")
     profile = with_sources(load_profile("small", 0), read_sources(declared))
     runtime = profile.runtime.model_copy(
-        update={"device": "cpu", "threads": 2, "generation_batch": 32, "micro_batch": 4}
+        update={"device": "cpu", "threads": 2, "launcher": Inline(), "generation_batch": 32, "micro_batch": 4}
     )
-    return replace(profile, runtime=runtime)
+    return replace(profile.with_engine(Transformers()).with_recipes({"base": SMOLLM2}), runtime=runtime)
 
 
 def worked(at: BuildContext, file: Path, base: Checkpoint, problems: ProblemSet, recipe: RejectionRecipe) -> Corpus:

@@ -1,6 +1,6 @@
 """The engines that recipes can name to generate text, with the settings that intentionally change a result's bytes.
 
-    Transformers   embedded, float32, any machine                    generation.hf
+    Transformers   embedded, any machine                             generation.hf
     Vllm           in batches, on GPUs or with a CPU build           generation.vllm
     OpenAi         any server with OpenAI's protocol                 generation.openai
     VllmRollouts   vLLM generates the rollouts of RL                 training.rollouts
@@ -29,13 +29,15 @@ class Transformers(EngineSpec):
     """The embedded engine."""
 
     type: Literal["transformers"] = "transformers"
+    dtype: Literal["float32", "bfloat16"] = Field(default="float32", exclude_if="float32".__eq__)
+    """Precision of weights and activations outside training; rollouts have the precision of the trainer."""
 
 
 class Vllm(EngineSpec):
     """The engine vLLM in a process of its own."""
 
     type: Literal["vllm"] = "vllm"
-    dtype: Literal["float32", "bfloat16", "float16"]
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     """Precision of weights and activations."""
 
 
@@ -65,13 +67,28 @@ def _spec(value: Any) -> Any:
 AnyEngine = Annotated[SerializeAsAny[EngineSpec], BeforeValidator(_spec)]
 
 
+Correction = Literal["token_truncate", "token_mask", "sequence_truncate", "sequence_mask"]
+"""Weight of a sample whose probabilities under trainer and vLLM differ: the ratio of both, of each token or of the
+whole completion, where a ratio above the clip is cut down to it (`truncate`) or ignored (`mask`)."""
+
+
 class VllmRollouts(EngineSpec):
-    """Rollouts by vLLM, in which each completion is weighted by the ratio of the trainer's probability to vLLM's."""
+    """Rollouts by vLLM, in which samples are weighted by the ratio of the trainer's probability to vLLM's.
+
+    The defaults are truncated importance sampling of tokens. The ratio of a whole completion is the product of its
+    tokens' ratios: after thousands of tokens it is far from 1 for rounding alone, and most completions would not count.
+    """
 
     type: Literal["vllm"] = "vllm"
-    clip: float
-    """Largest ratio of a completion's probability under the trainer to that under vLLM; completions above it are
-    ignored."""
+    clip: float = 2.0
+    """Largest ratio that counts in full."""
+    correction: Correction = "token_truncate"
+    """The ratio that weights a sample, and the treatment of ratios above `clip`."""
+
+    @property
+    def by_token(self) -> bool:
+        """True if each token has a weight of its own."""
+        return self.correction.startswith("token")
 
 
 AnyRollouts = Annotated[Transformers | VllmRollouts, Field(discriminator="type")]

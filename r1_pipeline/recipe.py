@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.settings.cluster import Cluster
-from r1_pipeline.settings.engines import AnyRolloutSettings, OpenAiSettings, VllmSettings
+from r1_pipeline.settings.engines import AnyRolloutSettings, Colocated, OpenAiSettings, VllmSettings
 from r1_pipeline.settings.launchers import AnyLauncher, Inline
 
 
@@ -51,11 +51,11 @@ class Runtime(BaseModel):
     """Number of intra-op CPU threads of one stage."""
     lanes: int = 1
     """Number of stages that `r1 run` computes at once, each in a process of its own."""
-    vllm: VllmSettings | None = None
+    vllm: VllmSettings = VllmSettings()
     """Settings of vLLM on this machine, for recipes that sample with it."""
     openai: OpenAiSettings | None = None
     """Settings of the server, for recipes that sample from one."""
-    rollouts: AnyRolloutSettings | None = None
+    rollouts: AnyRolloutSettings = Colocated()
     """Placement of vLLM during RL, for recipes with rollouts by vLLM."""
     cluster: Cluster | None = None
     """Ray cluster that shares sampling, grading and screening of large tables; None for this process only."""
@@ -63,10 +63,17 @@ class Runtime(BaseModel):
     """Choice of the processes that compute a stage with a model."""
     generation_batch: int = 512
     """Number of completions generated at once, which trades memory for speed."""
+    generation_tokens: int | None = None
+    """Number of tokens, prompts and longest possible replies together, that the embedded engine generates, or a reward
+    model scores, at once; None for no bound except `generation_batch`."""
     micro_batch: int = 128
     """Sequences in one forward and backward pass, which trades memory for speed; recipes set the effective batch."""
     recompute: bool = False
     """True to recompute activations in the backward pass, which saves memory."""
+    attention: Literal["sdpa", "flash_attention_2", "eager"] | None = None
+    """Attention implementation of transformers; None for its own choice, which is `sdpa` where a model supports it."""
+    tf32: bool = True
+    """True if float32 products on CUDA run in TF32, with a mantissa of 10 bits; nothing else is affected."""
     models: Mapping[str, str] = {}
     """Content digest of a local model that no hub has -> its directory, or the folder with its wheels."""
     folders: dict[str, str] = {}

@@ -19,6 +19,7 @@ from r1_pipeline.artifacts.tables import read_records, write_records, write_tabl
 from r1_pipeline.data.toy_problems import problem_id
 from r1_pipeline.engines import ENGINE_SPECS, EngineSpec, OpenAi, Vllm
 from r1_pipeline.errors import GraphError, RecipeError, RequirementError, UnknownNameError
+from r1_pipeline.generation import vllm
 from r1_pipeline.generation.engine_factory import ENGINES, EngineKind, add_engine
 from r1_pipeline.generation.fake_engine import FakeEngine
 from r1_pipeline.generation.rejection import RewriteKeepRecipe, RewriteRecipe
@@ -337,12 +338,18 @@ def test_a_writer_that_is_not_there_or_cannot_write_is_refused_in_one_line_befor
     assert "\n" not in str(found.value)
 
 
-def test_a_server_or_vllm_that_the_runtime_does_not_name_is_missed_before_any_work(profile: Profile) -> None:
+def test_a_server_that_is_not_named_or_a_vllm_that_is_not_installed_is_missed_before_any_work(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(package: str) -> str:
+        raise vllm.PackageNotFoundError(package)
+
+    monkeypatch.setattr(vllm, "version", absent)
     said = "the recipe samples from a server and the runtime names none; add [openai] to runtime.toml"
     with pytest.raises(RequirementError) as found:
         with_writer(profile, BY_SERVER).require()
     assert str(found.value) == said
-    with pytest.raises(RequirementError, match=r"^the recipe samples with vLLM and .* add \[vllm\]"):
+    with pytest.raises(RequirementError, match=r"^vLLM is not installed; install the extra `vllm`"):
         profile.with_engine(Vllm(dtype="float32")).require()
     profile.require()
 

@@ -25,6 +25,7 @@ from dagster_defs.tracking.stage_runs import TrackingStore
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.observer import Observer, Observers
 from r1_pipeline.graph.node import AssetName
+from r1_pipeline.planning.fit import require_memory
 from r1_pipeline.profiles import Profile
 from r1_pipeline.profiles.own_data import fit_of, require_fit
 
@@ -49,6 +50,7 @@ def run(settings: Settings, select: str | None, observers: Sequence[Observer]) -
     """
     profile = settings.load()
     profile.require()
+    require_memory(profile)
     chosen = None if select is None else select_nodes(code_location(settings), select)
     _require_rows(profile, chosen, Observers(observers))  # before anything is written
     settings.export()

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from r1_pipeline.artifacts.manifest import LOGS, Manifest, read_manifest, verify_files
 from r1_pipeline.artifacts.metrics import METRICS, read_metrics
@@ -200,10 +200,20 @@ class Checkpoint(Artifact):
         return scan_tables(tables)
 
 
+ScoringPrecision = Literal["float32", "bfloat16"]
+"""Number format of a reward model's matrix products."""
+
+
 class RewardModel(Artifact):
     """A sequence classifier with one output, loadable by transformers from `path`."""
 
     kind = "reward_model"
+
+    @property
+    def precision(self) -> ScoringPrecision:
+        """Number format that it was trained in, and scores in."""
+        recipe: dict[str, Any] = self.manifest.payload["recipe"]
+        return "bfloat16" if recipe.get("precision") == "bfloat16" else "float32"
 
     @property
     def accuracy(self) -> float:

@@ -9,6 +9,7 @@ digest, because they hold times and descriptions.
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ ARTIFACTS = "artifacts"
 """Folder of a home that holds all artifacts."""
 STAGING = ".staging"
 """Folder next to the artifacts in which an artifact is written until it is complete."""
+HASHED_AT_ONCE = 8
 LOGS = "logs"
 CARD = "card"
 
@@ -106,15 +108,18 @@ def sha256_of(path: Path) -> str:
 
 
 def list_files(directory: Path) -> tuple[FileEntry, ...]:
-    """Lists every file below `directory` except the manifest, sorted by path; raises for symbolic links."""
-    entries = []
-    for path in sorted(directory.rglob("*")):
-        if path.is_symlink():
-            raise ArtifactError(f"{path} is a symbolic link; artifacts hold plain files only")
-        relative = path.relative_to(directory).as_posix()
-        if path.is_file() and relative != MANIFEST:
-            entries.append(FileEntry(path=relative, bytes=path.stat().st_size, sha256=sha256_of(path)))
-    return tuple(entries)
+    """Lists every file below `directory` except the manifest, sorted by path; raises for symbolic links.
+
+    Several files are hashed at once: a checkpoint of a sharded run has a file of some gigabytes for each rank.
+    """
+    paths = sorted(directory.rglob("*"))
+    if link := next((path for path in paths if path.is_symlink()), None):
+        raise ArtifactError(f"{link} is a symbolic link; artifacts hold plain files only")
+    files = [path for path in paths if path.is_file() and path != directory / MANIFEST]
+    with ThreadPoolExecutor(HASHED_AT_ONCE) as pool:
+        hashes = pool.map(sha256_of, files)
+    named = ((path.relative_to(directory).as_posix(), path, sha256) for path, sha256 in zip(files, hashes, strict=True))
+    return tuple(FileEntry(path=name, bytes=path.stat().st_size, sha256=sha256) for name, path, sha256 in named)
 
 
 def content_digest(files: Iterable[FileEntry]) -> str:

@@ -2,6 +2,7 @@
 
 from rich.table import Table
 
+from r1_pipeline.planning.fit import misfits
 from r1_pipeline.planning.plan import Plan, StagePlan
 
 COLUMNS = ("samples", "tokens", "steps", "parameters", "active", "weights", "optimizer", "activations", "KV", "hours")
@@ -33,14 +34,12 @@ def published_table(plan: Plan) -> Table:
 
 
 def summary(plan: Plan) -> list[str]:
-    """Returns the lines below the tables: the total cost, and the stages that do not fit in memory."""
+    """Returns the lines below the tables: the total cost, and the stages that do not fit in memory, with a remedy."""
     days = plan.gpu_hours / plan.devices / 24
     where = f"{plan.devices} x {plan.accelerator} ({days:,.1f} days one after another)"
     lines = [f"{hours_text(plan.gpu_hours)} device hours on {where}, {plan.cost_usd:,.2f} USD"]
-    large = [asset for asset, stage in plan.stages.items() if stage.memory_gib_per_device > plan.memory_gib]
-    if large:
-        lines.append(f"does not fit into {plan.memory_gib:.0f} GiB a device: {', '.join(large)}")
-    return lines
+    figures = [f"others report for this base: {', '.join(map(str, plan.reported))}"] if plan.reported else []
+    return [*lines, *figures, *misfits(plan)]
 
 
 def _cells(stage: StagePlan) -> tuple[str, ...]:

@@ -22,7 +22,6 @@ from r1_pipeline.settings.engines import OpenAiSettings
 
 ANSWERED = "answers.sqlite"
 """The file of servers' replies, below the home."""
-NO_VLLM = "the recipe samples with vLLM and the runtime has no settings for it; add [vllm] to runtime.toml"
 NO_SERVER = "the recipe samples from a server and the runtime names none; add [openai] to runtime.toml"
 
 
@@ -49,14 +48,12 @@ class EngineKind:
     """The function (model, spec, runtime, home) -> the engine with that model."""
     on_cluster: bool = True
     """A Ray cluster runs copies of the engine if true; a server is called from this process either way."""
-    missing_setting: Callable[[Runtime], str | None] = lambda _: None
-    """The function from a runtime to the setting that the engine misses there, with the remedy; None if it misses
-    none."""
+    missing: Callable[[Runtime], str | None] = lambda _: None
+    """The function from a runtime to the setting or package that the engine misses there, with the remedy; None if it
+    misses nothing."""
 
 
 def _vllm(model: Loadable, spec: Any, runtime: Runtime, _: Path) -> Engine:
-    if runtime.vllm is None:
-        raise RequirementError(NO_VLLM)
     return vllm.VllmEngine(model.path, spec, runtime.vllm, runtime)
 
 
@@ -75,16 +72,14 @@ ENGINES: Registry[EngineKind] = Registry(
     "engine",
     {
         "transformers": EngineKind(
-            lambda _: hf.engine_identity(), lambda model, _, runtime, __: hf.HfEngine(model.path, runtime)
+            hf.engine_identity, lambda model, spec, runtime, _: hf.HfEngine(model.path, runtime, spec)
         ),
-        "vllm": EngineKind(
-            vllm.engine_identity, _vllm, missing_setting=lambda runtime: None if runtime.vllm else NO_VLLM
-        ),
+        "vllm": EngineKind(vllm.engine_identity, _vllm, missing=lambda _: vllm.vllm_is_absent()),
         "openai": EngineKind(
             openai.engine_identity,
             _openai,
             on_cluster=False,
-            missing_setting=lambda runtime: None if runtime.openai else NO_SERVER,
+            missing=lambda runtime: None if runtime.openai else NO_SERVER,
         ),
     },
 )

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from r1_pipeline.data.templates import up_to
+from r1_pipeline.engines import Transformers
 from r1_pipeline.generation.decoding import decode
+from r1_pipeline.generation.device import batches, load_options, prepare_torch
 from r1_pipeline.generation.engine import Progress, check_room
 from r1_pipeline.generation.stopping import stop_criteria, up_to_stop
 from r1_pipeline.generation.token_sampling import sample_tokens
@@ -26,28 +28,29 @@ from r1_pipeline.rewards.format_check import whole_reply
 if TYPE_CHECKING:
     from torch import Tensor
 
+FLOAT32 = Transformers()
 
-def engine_identity() -> str:
+
+def engine_identity(spec: Transformers = FLOAT32) -> str:
     """Returns kind, version and precision, without loading anything."""
-    return f"transformers-{version('transformers')}/float32"
+    return f"transformers-{version('transformers')}/{spec.dtype}"
 
 
 class HfEngine:
-    """An engine that generates with the checkpoint in `directory`, in float32."""
+    """An engine that generates with the checkpoint in `directory`, in the precision of its spec."""
 
-    def __init__(self, directory: Path, runtime: Runtime) -> None:
-        import torch
+    def __init__(self, directory: Path, runtime: Runtime, spec: Transformers = FLOAT32) -> None:
         import transformers
         from transformers.utils.logging import disable_progress_bar
 
-        torch.set_num_threads(runtime.threads)
+        prepare_torch(runtime)
         disable_progress_bar()  # "Loading weights"
         self._runtime = runtime
         self._tokenizer = load_tokenizer(directory, padding_side="left")
         self._ends = end_tokens(directory, self._tokenizer)
-        model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, use_safetensors=True)
+        model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=spec.dtype, **load_options(runtime))
         self._model = model.to(runtime.device).eval()
-        self.identity = engine_identity()
+        self.identity = engine_identity(spec)
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, progress: Progress | None = None
@@ -64,10 +67,11 @@ class HfEngine:
             for prompt, request in zip(prompts, requests, strict=True)
         ]
         waiting = sorted(texts, key=lambda text: len(text.prompt))
-        for start in range(0, len(waiting), self._runtime.generation_batch):
-            self._complete(waiting[start : start + self._runtime.generation_batch], sampling)
+        longest = [len(text.prompt) + sampling.max_tokens for text in waiting]
+        for batch in batches(longest, self._runtime):
+            self._complete(waiting[batch], sampling)
             if progress:
-                progress(min(start + self._runtime.generation_batch, len(texts)), len(texts))
+                progress(batch.stop, len(texts))
         rows = zip(requests, asked, texts, strict=True)
         return [self._completion(request, prompt, text, sampling.stop) for request, prompt, text in rows]
 

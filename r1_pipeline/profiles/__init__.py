@@ -2,7 +2,7 @@
 
     smoke, tiny   the toy world on two CPU cores         `profiles.tiny`
     laptop        Qwen2.5-Coder-0.5B on two CPU cores    `profiles.laptop`
-    small         SmolLM2-135M on one GPU                `profiles.small`
+    small         Qwen2.5-1.5B on one GPU                `profiles.small`
     node          Qwen2.5-7B on eight GPUs               `profiles.node`
     paper         DeepSeek-V3-Base on 512 GPUs           `profiles.paper`
 

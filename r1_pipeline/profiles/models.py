@@ -1,6 +1,6 @@
 """Pretrained models: a pinned source for each, and its shape as stated in its `config.json`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 from r1_pipeline.training.import_pretrained import HubModel, ImportRecipe, Source
@@ -28,14 +28,6 @@ SMOLLM2 = ImportRecipe(
 """SmolLM2-135M-Instruct in 4 bits, expanded."""
 
 
-def cut(whole: ImportRecipe, layers: Sequence[int], architecture: Literal["llama", "qwen2"]) -> ImportRecipe:
-    """Makes a student from some `layers` of a Llama, with the architecture of a Llama or of a Qwen2."""
-    shape = whole.shape.model_copy(
-        update={"layers": len(layers), "dense_layers": len(layers), "bias": architecture == "qwen2"}
-    )
-    return whole.model_copy(update={"shape": shape, "layers": tuple(layers), "architecture": architecture})
-
-
 def _hub(
     repository: str,
     revision: str,
@@ -56,6 +48,26 @@ def _qwen_coder(tied: bool) -> Shape:
     )  # fmt: skip
 
 
+QWEN_HALF_B = _hub(
+    "Qwen/Qwen2.5-0.5B",
+    "060db6499f32faf8b98477b0a26969ef7d8b9987",
+    dense_shape(
+        width=896, layers=24, heads=14, key_value_heads=2, head_dim=64, intermediate=4864, vocabulary=151_936,
+        tied=True, bias=True,
+    ),
+    "qwen2",
+    "Apache-2.0",
+)  # fmt: skip
+SMOLLM2_360M = _hub(
+    "HuggingFaceTB/SmolLM2-360M",
+    "f8027fd0eaeea54caa13c31d31b9fdc459c38b49",
+    dense_shape(
+        width=960, layers=32, heads=15, key_value_heads=5, head_dim=64, intermediate=2560, vocabulary=49_152,
+        tied=True, bias=False,
+    ),
+    "llama",
+    "Apache-2.0",
+)  # fmt: skip
 QWEN_1_5B = _hub(
     "Qwen/Qwen2.5-1.5B",
     "8faed761d45a263340a0528343f099c05c9a4323",
@@ -64,6 +76,7 @@ QWEN_1_5B = _hub(
         tied=True, bias=True,
     ),
     "qwen2",
+    "Apache-2.0",
 )  # fmt: skip
 QWEN_7B = _hub(
     "Qwen/Qwen2.5-7B",
@@ -73,6 +86,7 @@ QWEN_7B = _hub(
         tied=False, bias=True,
     ),
     "qwen2",
+    "Apache-2.0",
 )  # fmt: skip
 QWEN_32B = _hub(
     "Qwen/Qwen2.5-32B",
@@ -82,6 +96,7 @@ QWEN_32B = _hub(
         tied=False, bias=True,
     ),
     "qwen2",
+    "Apache-2.0",
 )  # fmt: skip
 LLAMA_1B = _hub(
     "meta-llama/Llama-3.2-1B",
@@ -91,6 +106,7 @@ LLAMA_1B = _hub(
         tied=True, bias=False,
     ),
     "llama",
+    "LicenseRef-Llama-3.2",
 )  # fmt: skip
 LLAMA_8B = _hub(
     "meta-llama/Llama-3.1-8B",
@@ -100,6 +116,7 @@ LLAMA_8B = _hub(
         tied=False, bias=False,
     ),
     "llama",
+    "LicenseRef-Llama-3.1",
 )  # fmt: skip
 DEEPSEEK_V3_BASE = _hub(
     "deepseek-ai/DeepSeek-V3-Base",
@@ -110,6 +127,7 @@ DEEPSEEK_V3_BASE = _hub(
         shared_experts=1, expert_intermediate=2048, vocabulary=129_280, tied=False,
     ),
     "deepseek_v3",
+    "LicenseRef-DeepSeek-Model",
 )  # fmt: skip
 QWEN_CODER_HALF_B = _hub(
     "Qwen/Qwen2.5-Coder-0.5B-Instruct",

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from r1_pipeline.data.licences import PERMISSIVE
 from r1_pipeline.data.screening.replies import ReplyRecipe
+from r1_pipeline.engines import Vllm, VllmRollouts
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.profiles.models import DEEPSEEK_V3_BASE, LLAMA_8B, QWEN_32B
 from r1_pipeline.profiles.pretrained import Scale, pipeline
@@ -15,6 +16,8 @@ from r1_pipeline.profiles.profile import Forecast, Machine, Profile
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.records import REASONING_DOMAINS, Domain
 from r1_pipeline.rewards.rubric import Rubric
+from r1_pipeline.settings.cluster import Cluster
+from r1_pipeline.settings.engines import Colocated, VllmSettings
 from r1_pipeline.settings.launchers import Torchrun
 from r1_pipeline.settings.reruns import BY_COST
 from r1_pipeline.training.callbacks import Guards
@@ -35,7 +38,7 @@ SAMPLES, KEPT = 16, 4  # "several" of each problem, [S] B.3.3; the numbers are o
 
 def paper(seed: int) -> Profile:
     """Builds the profile of the paper's run."""
-    return Profile(
+    profile = Profile(
         pipeline(seed, paper_scale(seed)),
         Runtime(
             device="cuda",
@@ -43,9 +46,14 @@ def paper(seed: int) -> Profile:
             launcher=Torchrun(
                 processes=8, nodes=64, sharding="fsdp2", starter=("srun", "--nodes=64", "--ntasks-per-node=1")
             ),
-            generation_batch=1024,
+            generation_batch=8192,  # a whole rollout, [N] Methods, on 16 copies
+            generation_tokens=65_536,
             micro_batch=1,
             recompute=True,
+            # 32 devices hold a copy in 16 bits; the authors had FP8 and parallel experts. Ray finds the devices of one.
+            vllm=VllmSettings(devices=32, compiled=True),
+            rollouts=Colocated(devices=32, memory_share=0.65),
+            cluster=Cluster(address="auto", workers=16, cpus=8, gpus=0),
         ),
         GateLimits(
             gain_over_base=0.5,
@@ -69,6 +77,7 @@ def paper(seed: int) -> Profile:
             pairs=86_000,  # mean of 66,000 helpful pairs and 106,000 safety labels, [N] Methods
         ),
     )
+    return profile.with_engine(Vllm())
 
 
 def paper_scale(seed: int) -> Scale:
@@ -147,6 +156,7 @@ def _grpo(seed: int) -> GrpoRecipe:
         seed=seed,
         guards=Guards(),
         precision="bfloat16",  # not published for RL; V3 itself was trained in FP8
+        rollouts=VllmRollouts(),  # vLLM, [S] B.1; the correction is ours
     )
 
 

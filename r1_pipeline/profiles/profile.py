@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from r1_pipeline.engines import EngineSpec
-from r1_pipeline.errors import RecipeError, RequirementError
+from r1_pipeline.errors import EngineError, RecipeError, RequirementError
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.evaluation.runner import EvaluateRecipe
+from r1_pipeline.generation.device import require_attention
 from r1_pipeline.generation.engine_factory import ENGINES, engines_in
 from r1_pipeline.generation.judgements import SampleGeneralRecipe
 from r1_pipeline.generation.rejection import RejectionRecipe
@@ -28,7 +29,8 @@ from r1_pipeline.graph.prompted import base_of, base_recipe, prompted
 from r1_pipeline.profiles.models import without_hub
 from r1_pipeline.recipe import Recipe, Runtime
 from r1_pipeline.records import Domain, Record
-from r1_pipeline.settings.launchers import RayTrain, Torchrun
+from r1_pipeline.settings.cluster import ray_is_absent
+from r1_pipeline.settings.launchers import Inline, RayTrain, Torchrun
 from r1_pipeline.settings.reruns import Reruns
 from r1_pipeline.training.base_tokenizer import base_context, base_tokenizer
 from r1_pipeline.training.grpo import GrpoRecipe
@@ -38,6 +40,7 @@ from r1_pipeline.training.model_check import model_faults
 from r1_pipeline.training.precision import require_precision
 from r1_pipeline.training.pretrain import PretrainRecipe
 from r1_pipeline.training.reward_model import RewardModelRecipe
+from r1_pipeline.training.rollouts import rollout_identity, rollout_settings
 from r1_pipeline.training.sft import SftRecipe
 from r1_pipeline.verbs import ReinforceRecipe
 
@@ -90,6 +93,21 @@ class Forecast(Record):
     """Preference pairs for one reward model."""
 
 
+class Reported(Record):
+    """A figure that others report for the same base after reinforcement alone, to compare a run with."""
+
+    benchmark: str
+    before: float | None
+    """Percent solved by the base; None if it is not reported."""
+    after: float
+    """Percent solved after reinforcement."""
+    source: str
+
+    def __str__(self) -> str:
+        change = f"{self.after:g}" if self.before is None else f"{self.before:g} -> {self.after:g}"
+        return f"{self.benchmark} {change} ({self.source})"
+
+
 @dataclass(frozen=True)
 class Profile:
     """The recipes of a graph, the runtime they were made for, and the limits of their gates."""
@@ -100,6 +118,8 @@ class Profile:
     reruns: Reruns
     machine: Machine
     forecast: Forecast
+    reported: tuple[Reported, ...] = ()
+    """Figures of others for R1-Zero's base, on held-out problems of the same kind."""
     graph: Graph = DEEPSEEK_R1
     name: str = ""
     """The name that it was loaded by."""
@@ -133,11 +153,11 @@ class Profile:
         """Checks the machine before any work is done; raises `RequirementError` naming everything that it lacks."""
         devices = list(self._devices())
         lacking = [
-            *(*devices, *self._models(), *self._engines(), *self._shares(), *self._adapters()),
+            *(*devices, *self._models(), *self._engines(), *self._cluster(), *self._shares(), *self._adapters()),
             *([] if devices else self._precision()),
         ]
         if lacking:
-            raise RequirementError("\n".join(lacking))
+            raise RequirementError("\n".join(dict.fromkeys(lacking)))
 
     def _devices(self) -> Iterator[str]:
         launcher = self.runtime.launcher
@@ -146,6 +166,15 @@ class Profile:
         import torch
 
         found = torch.cuda.device_count()
+        if found > 1 and isinstance(launcher, Inline):
+            yield (
+                f"{found} GPUs are visible and the launcher inline trains on one; set CUDA_VISIBLE_DEVICES=0, or "
+                'name a launcher in runtime.toml: type = "subprocess" takes the first GPU, "torchrun" all'
+            )
+        try:
+            require_attention(self.runtime)
+        except RequirementError as error:
+            yield str(error)
         wanted = launcher.processes if isinstance(launcher, Torchrun) else self.machine.devices
         if found < wanted:
             yield (
@@ -185,8 +214,18 @@ class Profile:
 
     def _engines(self) -> Iterator[str]:
         for kind in sorted({spec.type for _, recipe in self._recipes() for spec in engines_in(recipe)}):
-            if lacking := ENGINES[kind].missing_setting(self.runtime):
+            if lacking := ENGINES[kind].missing(self.runtime):
                 yield lacking
+        for rollouts in {recipe.rollouts for recipe in self._trained() if isinstance(recipe, GrpoRecipe)}:
+            try:
+                rollout_identity(rollouts)
+                rollout_settings(rollouts, self.runtime)
+            except EngineError as error:
+                yield str(error)
+
+    def _cluster(self) -> Iterator[str]:
+        if self.runtime.cluster and (absent := ray_is_absent()):
+            yield absent
 
     def _shares(self) -> Iterator[str]:
         ranks = self.runtime.launcher.ranks

@@ -50,6 +50,8 @@ class Job(Record):
     """Function of the verb, as `package.module:function`."""
     arguments: dict[str, Any]
     """Parameter -> argument as JSON; artifacts are given by path and manifest."""
+    work: Work
+    """Use of a model by the verb."""
     ranks: int
     """Number of processes that make the call together."""
     name: str
@@ -135,6 +137,7 @@ def job_of(call: Call, fingerprint: str, home: Path, runtime: Runtime, draft: Dr
         arguments={
             name: TypeAdapter(hints[name]).dump_python(value, mode="json") for name, value in call.arguments.items()
         },
+        work=call.work,
         ranks=runtime.launcher.ranks if call.work == "training" else 1,
         name=draft.name,
         fingerprint=fingerprint,

@@ -21,7 +21,8 @@ from r1_pipeline.artifacts.store import BuildResult, Spec
 from r1_pipeline.errors import LaunchError
 from r1_pipeline.recipe import Runtime, fingerprint
 from r1_pipeline.runtime.build_context import BuildContext
-from r1_pipeline.runtime.jobs import Job, JobObserver, read_job
+from r1_pipeline.runtime.jobs import Job, JobObserver, Work, read_job
+from r1_pipeline.settings.launchers import LauncherSettings, Subprocess
 
 A = TypeVar("A", bound=Artifact)
 
@@ -40,9 +41,20 @@ class Launched:
         raise LaunchError(f"a rank was asked to build {spec.name} ({kind.kind}); verbs must not call other verbs")
 
 
+def mask_devices(launcher: LauncherSettings, work: Work) -> None:
+    """Hides all GPUs but the first from a single process that trains, before torch looks at them.
+
+    transformers' trainer would otherwise spread the batch over all that it sees (`nn.DataParallel`), which TRL refuses.
+    """
+    if isinstance(launcher, Subprocess) and work == "training":
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible.partition(",")[0]
+
+
 @contextmanager
 def join_process_group(job: Job) -> Iterator[int]:
     """Yields this process's rank, within torch's process group if there are several ranks."""
+    mask_devices(job.runtime.launcher, job.work)
     if job.ranks == 1:
         yield 0
         return

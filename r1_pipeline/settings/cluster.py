@@ -12,23 +12,25 @@ tasks and results, so a machine that can join the cluster can run any code on it
 import logging
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from r1_pipeline.errors import R1Error, RequirementError
 
+NO_RAY = "Ray is not installed; install the extra `ray` on every node"
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class Cluster(BaseModel):
-    """A running Ray cluster."""
+    """A Ray cluster."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     address: str
-    """`auto` on a node of the cluster, otherwise HOST:PORT of its head."""
+    """`auto` on a node of the cluster, otherwise HOST:PORT of its head; `local` starts one of this machine alone."""
     workers: int
     """Maximum number of concurrent workers; fewer if the cluster lacks resources."""
     cpus: float
@@ -83,12 +85,17 @@ class _Worker:
             return error
 
 
+def ray_is_absent() -> str | None:
+    """Returns the message for a machine without Ray; None if it is installed."""
+    return None if find_spec("ray") else NO_RAY
+
+
 def join(address: str, variables: Mapping[str, str] | None = None) -> None:
     """Joins the cluster and sets environment variables of its workers; raises `RequirementError` if it cannot."""
     try:
         import ray
     except ModuleNotFoundError as error:
-        raise RequirementError("Ray is not installed; install the extra `ray` on every node") from error
+        raise RequirementError(NO_RAY) from error
     if ray.is_initialized():
         return
     environment = {"env_vars": dict(variables)} if variables else None

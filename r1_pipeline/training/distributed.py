@@ -45,6 +45,15 @@ def broadcast(value: T) -> T:
     return broadcast
 
 
+def all_reduce_max(tensor: "Tensor") -> "Tensor":
+    """Replaces `tensor` by the maximum over all ranks, in place, and returns it."""
+    import torch.distributed as dist
+
+    if is_distributed():
+        dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+    return tensor
+
+
 def all_reduce_sum(tensor: "Tensor") -> "Tensor":
     """Replaces `tensor` by the sum over all ranks, in place, and returns it."""
     import torch.distributed as dist

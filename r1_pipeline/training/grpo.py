@@ -16,6 +16,7 @@ from r1_pipeline.data.templates import FORMS, StopRule, TemplateName, stops_in
 from r1_pipeline.engines import AnyRollouts, Transformers, VllmRollouts
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.decoding import decode
+from r1_pipeline.generation.device import load_options
 from r1_pipeline.generation.tokens import end_tokens, load_tokenizer, prompt_in
 from r1_pipeline.recipe import AddedField, Precision, Recipe, Runtime
 from r1_pipeline.records import Completion, Problem
@@ -25,6 +26,7 @@ from r1_pipeline.training.annealing import annealing
 from r1_pipeline.training.callbacks import METRICS, Guards
 from r1_pipeline.training.lora import Lora, adapter_arguments, require_trainable
 from r1_pipeline.training.objectives import OBJECTIVES, AnyObjective, objective_arguments, trainer_class
+from r1_pipeline.training.portions import in_portions
 from r1_pipeline.training.precision import with_precision
 from r1_pipeline.training.reference_model import keep_reference
 from r1_pipeline.training.rollout_log import RolloutLog, recording, rewinding
@@ -120,8 +122,12 @@ class GrpoRecipe(Recipe):
             raise RecipeError(f"group_size is {self.group_size}; advantages need at least 2")
         if self.beta == 0 and self.reference_sync_steps is not None:
             raise RecipeError("beta is 0, so there is no reference to refresh; set reference_sync_steps to None")
-        if self.objective.loss == "vespo" and not isinstance(self.rollouts, Transformers):
-            raise RecipeError("loss 'vespo' needs a weight for each token, and vLLM's rollouts have one for each reply")
+        if self.objective.loss == "vespo" and isinstance(self.rollouts, VllmRollouts) and not self.rollouts.by_token:
+            raise RecipeError(
+                "loss 'vespo' needs a weight for each token; set correction of rollouts to token_truncate"
+            )
+        if self.rollouts == Transformers(dtype="bfloat16"):
+            raise RecipeError("rollouts of the trainer's own model have its precision; leave out their dtype")
         if self.expert_bias_rate and isinstance(self.rollouts, VllmRollouts):
             raise RecipeError("vLLM receives parameters only, not routers' biases; set expert_bias_rate to 0")
         require_trainable(self, self.expert_bias_rate)
@@ -150,7 +156,6 @@ def train_grpo(  # noqa: PLR0913 - as many as a run has inputs
     was sampled. Raises `RecipeError` for a recipe that cannot run or a wrong number of problems, and
     `GuardTrippedError` if a guard trips.
     """
-    import torch
     from datasets import Dataset
     from transformers import AutoModelForCausalLM
 
@@ -164,7 +169,7 @@ def train_grpo(  # noqa: PLR0913 - as many as a run has inputs
     tokenizer = load_tokenizer(policy)
     prompts = [prompt_in(template, problem.question, tokenizer) for problem in problems]
     tokenizer.split_special_tokens = not FORMS[template].own
-    model = AutoModelForCausalLM.from_pretrained(policy, dtype=torch.float32, use_safetensors=True)
+    model = AutoModelForCausalLM.from_pretrained(policy, dtype="float32", **load_options(runtime))
     model = with_precision(model, recipe.precision, runtime.device)
     judged = Judged(template, stops, frozenset(end_tokens(policy, tokenizer)))
     trainer = recording(stopping(trainer_class(recipe.objective), tokenizer, stops), rollouts, weights_of)(
@@ -177,8 +182,9 @@ def train_grpo(  # noqa: PLR0913 - as many as a run has inputs
     )
     if isinstance(recipe.rollouts, Transformers) and runtime.launcher.keeps == "ddp":
         model.generate = partial(model.generate, custom_generate=decode)
-    if isinstance(recipe.rollouts, Transformers) and stops:
+    if isinstance(recipe.rollouts, Transformers):
         model.generate = stopping_generate(model.generate, tokenizer, stops)
+        model.generate = in_portions(model.generate, runtime, recipe.max_completion_tokens)
     if (place := rollout_settings(recipe.rollouts, runtime)) is not None:
         trainer.add_callback(agreement_callback(place.max_mismatch))
     if recipe.reference_sync_steps is not None:

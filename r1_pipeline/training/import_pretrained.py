@@ -22,9 +22,11 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.manifest import sha256_of
 from r1_pipeline.data.templates import CHAT_TEMPLATE, TemplateName
 from r1_pipeline.errors import RecipeError, RequirementError
+from r1_pipeline.generation.device import prepare_torch
 from r1_pipeline.generation.tokens import saved_tokenizer
 from r1_pipeline.recipe import AddedField, Recipe, Runtime, fingerprint
 from r1_pipeline.training.distributed import barrier
+from r1_pipeline.training.fp8_checkpoint import expand, is_fp8
 from r1_pipeline.training.model_shape import Shape, shape_of
 from r1_pipeline.training.run_trainer import write_model
 from r1_pipeline.training.wheels import WheelModel, download, joined
@@ -101,10 +103,11 @@ def import_base(recipe: ImportRecipe, runtime: Runtime, draft: Draft) -> None:
 
 
 def _write_base(recipe: ImportRecipe, runtime: Runtime, draft: Draft) -> None:
-    import torch
-
-    torch.set_num_threads(runtime.threads)
+    prepare_torch(runtime)
     where = require_model(recipe.source, runtime)
+    if is_fp8(where):
+        draft.note(f"{where.name} is in FP8; expanding it to bfloat16")
+        where = expand(where, draft.scratch / "expanded")
     model, tokenizer = _load(where, recipe)
     if recipe.layers is not None:
         model = _cut(model, recipe.layers)

@@ -134,6 +134,15 @@ class Shape(Record):
         return tuple(LinearLayers(name=n, inputs=i, outputs=o, count=self.layers) for n, i, o in sizes)
 
     @property
+    def largest_layer(self) -> int:
+        """The number of parameters of the largest layer, which ranks that share a model gather as a whole."""
+        if self.counted:
+            return self.counted.parameters // self.layers
+        mixture = (self.experts + self.shared_experts) * self._expert + self.experts * (self.width + 1)
+        block = max(3 * self.width * self.intermediate * (self.dense_layers > 0), mixture * (self._mixtures > 0))
+        return self._attention + self.extra + block + 2 * self.width
+
+    @property
     def _mixtures(self) -> int:
         return self.layers - self.dense_layers
 

@@ -6,12 +6,14 @@ The scored text is prompt, reply, end token; the score is read at the end token.
 are given as safe/unsafe pairs, where the paper has a point-wise loss.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from r1_pipeline.artifacts.draft import Draft
+from r1_pipeline.artifacts.kinds import RewardModel, ScoringPrecision
 from r1_pipeline.data.ingest.rows import DroppedRow
+from r1_pipeline.generation.device import batches, load_options, prepare_torch
 from r1_pipeline.generation.tokens import context_of, load_tokenizer
 from r1_pipeline.recipe import AddedField, Recipe, Runtime
 from r1_pipeline.records import PreferencePair
@@ -44,8 +46,8 @@ class RewardModelRecipe(Recipe):
     """The number of optimizer steps between checkpoints."""
     seed: int
     """The seed of the order of the pairs and of the head's initial weights."""
-    precision: Annotated[Literal["float32", "bfloat16"], AddedField()] = "float32"
-    """The precision of the matrix products; not published for this stage."""
+    precision: Annotated[ScoringPrecision, AddedField()] = "float32"
+    """The precision of the matrix products, and of the weights that score; not published for this stage."""
     lora: Annotated[Lora | None, AddedField()] = None
     """The adapters that are trained instead of the weights and merged in the end; None trains all weights."""
 
@@ -108,7 +110,7 @@ def train_reward_model(
         lr_scheduler_type="constant",
         max_grad_norm=recipe.max_grad_norm,
         max_length=None,
-        model_init_kwargs={"dtype": "float32", "use_safetensors": True},
+        model_init_kwargs={"dtype": "float32", **load_options(runtime)},
     )
     trainer = RewardTrainer(
         model=str(base),  # TRL adds the head, seeded
@@ -124,17 +126,20 @@ def train_reward_model(
 
 class RewardModelScorer:
     """A scorer with the reward model in `directory`; scores are on the scale of the pairwise loss, log-odds of being
-    preferred."""
+    preferred.
 
-    def __init__(self, directory: Path, runtime: Runtime) -> None:
-        import torch
+    It computes in the `precision` that the model was trained in. The model is in the device's memory only while it
+    scores, since a policy, its optimizer and its rollouts need that memory in between.
+    """
+
+    def __init__(self, directory: Path, runtime: Runtime, precision: ScoringPrecision) -> None:
         from transformers import AutoModelForSequenceClassification
 
-        torch.set_num_threads(runtime.threads)
+        prepare_torch(runtime)
         self._runtime = runtime
         self._tokenizer = load_tokenizer(directory, padding_side="right")
-        model = AutoModelForSequenceClassification.from_pretrained(directory, dtype="float32", use_safetensors=True)
-        self._model = model.to(runtime.device).eval()
+        model = AutoModelForSequenceClassification.from_pretrained(directory, dtype=precision, **load_options(runtime))
+        self._model = model.eval()
 
     def score(self, prompts: Sequence[str], replies: Sequence[str]) -> list[float]:
         """Returns one score for each prompt and reply, in order."""
@@ -143,12 +148,27 @@ class RewardModelScorer:
         scores: list[float] = []
         limit = self._model.config.max_position_embeddings
         rows = encode_fitting_rows(self._tokenizer, list(zip(prompts, replies, strict=True)), limit)
-        for start in range(0, len(rows), self._runtime.generation_batch):
-            batch = [prompt + reply for prompt, reply in rows[start : start + self._runtime.generation_batch]]
-            inputs = self._tokenizer.pad({"input_ids": batch}, return_tensors="pt").to(self._runtime.device)
-            with torch.inference_mode():
-                scores += self._model(**inputs, use_cache=False).logits[:, 0].tolist()
+        texts = [prompt + reply for prompt, reply in rows]
+        self._model.to(self._runtime.device)
+        try:
+            for batch in batches([len(text) for text in texts], self._runtime):
+                inputs = self._tokenizer.pad({"input_ids": texts[batch]}, return_tensors="pt").to(self._runtime.device)
+                with torch.inference_mode():
+                    scores += self._model(**inputs, use_cache=False).logits[:, 0].float().tolist()
+        finally:
+            self._model.to("cpu")
         return scores
+
+
+def scorer_of(model: RewardModel, runtime: Runtime) -> RewardModelScorer:
+    """Returns the scorer with a reward model, in the precision that it was trained in."""
+    return RewardModelScorer(model.path, runtime, model.precision)
+
+
+def scoring_identity(models: Iterable[RewardModel]) -> dict[str, str]:
+    """Returns what fingerprints contain of scoring: its precision, unless that is float32."""
+    precisions = sorted({model.precision for model in models} - {"float32"})
+    return {"scoring": "+".join(precisions)} if precisions else {}
 
 
 def pairwise_margins(scorer: Scorer, pairs: Sequence[PreferencePair]) -> list[float]:

@@ -3,8 +3,8 @@ agreement.
 
 The recipe says that vLLM generates and how far both probabilities may differ; the runtime says where.
 
-vLLM and the trainer compute the same probabilities by different kernels, so each completion is weighted by the ratio of
-both (importance sampling) and dropped if it is beyond `clip`. If weights do not arrive, or another model generates, the
+vLLM and the trainer compute the same probabilities by different kernels, so samples are weighted by the ratio of both
+(importance sampling, `engines.VllmRollouts`). If weights do not arrive, or another model generates, the
 log-probabilities of trainer and vLLM drift apart: they are compared from the first step on, and a mismatch beyond the
 limit stops the run with the number.
 Not covered: generation outside training (`generation`), the updates of a policy (`training.grpo`).
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, assert_never
 
 from r1_pipeline.engines import AnyRollouts, Transformers
-from r1_pipeline.errors import EngineError, GuardTrippedError, RequirementError
+from r1_pipeline.errors import EngineError, GuardTrippedError
 from r1_pipeline.generation.vllm import vllm_version
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.settings.engines import Colocated, Served
@@ -27,25 +27,20 @@ MISMATCH = "sampling/sampling_logp_difference/mean"
 
 
 def rollout_identity(rollouts: AnyRollouts) -> dict[str, str]:
-    """Returns what fingerprints contain of the rollouts: nothing for transformers, else vLLM's version and the clip."""
+    """Returns what fingerprints contain of the rollouts, apart from their recipe: vLLM's version."""
     if isinstance(rollouts, Transformers):
         return {}
-    return {"rollouts": f"vllm-{vllm_version()}/clip{rollouts.clip:g}"}
+    return {"rollouts": f"vllm-{vllm_version()}"}
 
 
 def rollout_settings(rollouts: AnyRollouts, runtime: Runtime) -> Colocated | Served | None:
     """Returns the settings of vLLM's rollouts on this machine, None for transformers.
 
-    Raises `RequirementError` if the runtime has none, `EngineError` with the reason if vLLM cannot follow a policy
-    here.
+    Raises `EngineError` with the reason if vLLM cannot follow a policy here.
     """
     if isinstance(rollouts, Transformers):
         return None
     place = runtime.rollouts
-    if place is None:
-        raise RequirementError(
-            "the recipe's rollouts are vLLM's and the runtime has no settings for them; add [rollouts] to runtime.toml"
-        )
     if runtime.device == "cpu":
         reason = (
             "vLLM's CPU build packs its weights again when it loads them, so a moving policy cannot be written into it"
@@ -64,7 +59,7 @@ def rollout_arguments(rollouts: AnyRollouts, runtime: Runtime, stops: Sequence[s
     common: dict[str, Any] = {
         "use_vllm": True,
         "vllm_importance_sampling_correction": True,
-        "vllm_importance_sampling_mode": "sequence_mask",
+        "vllm_importance_sampling_mode": rollouts.correction,
         "vllm_importance_sampling_clip_max": rollouts.clip,
     }
     if stops:

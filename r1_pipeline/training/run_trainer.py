@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.errors import GuardTrippedError, RecipeError
+from r1_pipeline.generation.device import prepare_torch
 from r1_pipeline.recipe import Precision, Runtime
 from r1_pipeline.training.callbacks import Guards, training_callback
 from r1_pipeline.training.checkpoints import newest_valid_checkpoint, step_of
@@ -54,11 +55,10 @@ def common_arguments(
 
     Raises `RecipeError` like `micro_batch`, `RequirementError` like `sharding_arguments`.
     """
-    import torch
     from huggingface_hub import constants
     from transformers.utils.logging import disable_progress_bar
 
-    torch.set_num_threads(runtime.threads)
+    prepare_torch(runtime)
     disable_progress_bar()  # "Loading weights", for every checkpoint
     constants.HF_HUB_DISABLE_TELEMETRY = True  # TRL reports every trainer over the network, from a thread
     cpu = runtime.device == "cpu"

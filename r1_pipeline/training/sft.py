@@ -18,6 +18,7 @@ from r1_pipeline.data.curation import record_dropped
 from r1_pipeline.data.ingest.rows import DroppedRow, Place
 from r1_pipeline.data.templates import FORMS, THINK_OPEN, TemplateName, render
 from r1_pipeline.errors import RecipeError
+from r1_pipeline.generation.device import load_options
 from r1_pipeline.generation.tokens import (
     MARKUP,
     TOO_LONG,
@@ -143,7 +144,7 @@ def train_sft(
         max_grad_norm=recipe.max_grad_norm,
         max_length=None,
     )
-    model = AutoModelForCausalLM.from_pretrained(base, dtype="float32", use_safetensors=True)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype="float32", **load_options(runtime))
     trainer = SFTTrainer(
         model=with_precision(model, recipe.precision, runtime.device),
         args=arguments,

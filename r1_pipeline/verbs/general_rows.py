@@ -41,9 +41,7 @@ from r1_pipeline.rewards.graders import default_grader, grader_identity
 from r1_pipeline.rewards.language import language_identity
 from r1_pipeline.runtime.build_context import Build, BuildContext
 from r1_pipeline.training.model_stats import token_counter
-from r1_pipeline.training.reward_model import (
-    RewardModelScorer,
-)
+from r1_pipeline.training.reward_model import scorer_of, scoring_identity
 from r1_pipeline.verbs.corpora import corpus_facts
 from r1_pipeline.verbs.versions import verb
 
@@ -110,7 +108,7 @@ def sample_general(
         by_id = {problem.id: problem for problem in prompts.problems()}
         said = [(by_id[completion.problem_id], completion) for completion in completions_of(answers.completions())]
         if isinstance(how, ByReward):
-            scorers = {kind: RewardModelScorer(model.path, context.runtime) for kind, model in models.items()}
+            scorers = {kind: scorer_of(model, context.runtime) for kind, model in models.items()}
             digests = {kind: model.digest for kind, model in models.items()}
             judgements = judgements_by_reward_model(scorers, digests, said, asked, how)
         else:
@@ -126,5 +124,7 @@ def sample_general(
 
     inputs: dict[str, Artifact] = {"answers": answers, "prompts": prompts}
     inputs |= {"judge": judge} if judge else {str(kind): model for kind, model in models.items()}
-    engine = {"engine": engine_identity(how.engine)} if isinstance(how, ByJudge) else {}
-    return Build(Corpus, recipe.keep, inputs, make, {"rules": judge_rules(), **engine, **language_identity()})
+    engine, scored = {}, scoring_identity(models.values())
+    if isinstance(how, ByJudge):
+        engine = {"engine": engine_identity(how.engine)}
+    return Build(Corpus, recipe.keep, inputs, make, {"rules": judge_rules(), **engine, **scored, **language_identity()})

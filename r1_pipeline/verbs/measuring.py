@@ -30,9 +30,7 @@ from r1_pipeline.rewards import refusal
 from r1_pipeline.rewards.graders import default_grader, grader_identity
 from r1_pipeline.rewards.language import language_identity
 from r1_pipeline.runtime.build_context import Build, BuildContext
-from r1_pipeline.training.reward_model import (
-    RewardModelScorer,
-)
+from r1_pipeline.training.reward_model import scorer_of, scoring_identity
 from r1_pipeline.verbs.versions import verb
 
 DRAW = "fitting@1"
@@ -113,7 +111,7 @@ def compare_preferences(
     """
 
     def make(draft: Draft) -> BuildResult:
-        scorers = {kind: RewardModelScorer(model.path, context.runtime) for kind, model in reward_models.items()}
+        scorers = {kind: scorer_of(model, context.runtime) for kind, model in reward_models.items()}
         said = {
             name: (scores_of(report).identity.template, report.completions()) for name, report in evaluations.items()
         }
@@ -121,4 +119,5 @@ def compare_preferences(
 
     inputs: dict[str, Artifact] = {str(kind): model for kind, model in reward_models.items()}
     inputs |= {**evaluations, "heldout": heldout}
-    return Build(PreferenceScores, Recipe(), inputs, make, {"baseline": baseline} if baseline else {})
+    scored = scoring_identity(reward_models.values())
+    return Build(PreferenceScores, Recipe(), inputs, make, {**({"baseline": baseline} if baseline else {}), **scored})

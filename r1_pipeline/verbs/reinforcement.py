@@ -28,9 +28,7 @@ from r1_pipeline.runtime.build_context import Build, BuildContext
 from r1_pipeline.training.grpo import GrpoRecipe, tokens_spent, train_grpo
 from r1_pipeline.training.model_stats import model_statistics
 from r1_pipeline.training.objectives import objective_identity
-from r1_pipeline.training.reward_model import (
-    RewardModelScorer,
-)
+from r1_pipeline.training.reward_model import scorer_of, scoring_identity
 from r1_pipeline.training.rollout_log import RolloutLog
 from r1_pipeline.training.rollouts import rollout_identity
 from r1_pipeline.verbs.versions import verb
@@ -87,7 +85,7 @@ def reinforce(
             steps=recipe.grpo.problems // recipe.grpo.prompts_per_step,
             prompts_per_step=recipe.grpo.prompts_per_step,
         )
-        scorers = {kind: RewardModelScorer(model.path, context.runtime) for kind, model in models.items()}
+        scorers = {kind: scorer_of(model, context.runtime) for kind, model in models.items()}
         with default_grader(context.runtime) as grader:
             kept = RolloutLog(draft, recipe.template, recipe.kept_rollouts)
             parts = part_functions(recipe.rubric, grader, recipe.template, scorers, kept.judged)
@@ -112,5 +110,6 @@ def reinforce(
     judged = {*REASONING_DOMAINS, *(name for name in problems.by_domain if DOMAINS[name].reasoning)}
     judges, drawn = grader_identity(judged, problems), rollout_identity(recipe.grpo.rollouts)
     form = form_identity(recipe.template, recipe.grpo.stop)
-    tool_versions = {**judges, **consistency, **drawn, **objective_identity(recipe.grpo.objective), **form}
+    scored = scoring_identity(models.values())
+    tool_versions = {**judges, **consistency, **drawn, **objective_identity(recipe.grpo.objective), **form, **scored}
     return Build(Checkpoint, recipe, inputs, make, tool_versions)

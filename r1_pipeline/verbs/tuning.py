@@ -86,7 +86,7 @@ def fit_preference(
                 f"{len(train)} pairs are left for training and {len(heldout)} for evaluation ({dict(drops)}); add pairs"
             )
         train_reward_model(base.path, train, recipe, context.runtime, draft)
-        margins = pairwise_margins(RewardModelScorer(draft.path, context.runtime), heldout)
+        margins = pairwise_margins(RewardModelScorer(draft.path, context.runtime, recipe.precision), heldout)
         sure = calibration(margins, bins=10)
         measured = {
             "accuracy": accuracy(margins),
@@ -97,7 +97,8 @@ def fit_preference(
         adapters = lora_statistics(recipe.lora, draft.path, "SEQ_CLS")
         return BuildResult({"kind": kind, **measured, **counts, **adapters}, drops)
 
-    return Build(RewardModel, recipe, {"base": base, "preferences": preferences}, make, {"kind": kind})
+    versions = {"kind": kind, **({} if recipe.precision == "float32" else {"scoring": recipe.precision})}
+    return Build(RewardModel, recipe, {"base": base, "preferences": preferences}, make, versions)
 
 
 def _finetuned(context: BuildContext, base: Checkpoint, corpus: Corpus, recipe: SftRecipe) -> Build[Checkpoint]:

@@ -1,4 +1,4 @@
-"""The profile `small` runs on a CPU for a few steps: SmolLM2 on word problems in the style of GSM8K."""
+"""The stages of `small` run on a CPU for a few steps, with SmolLM2: word problems in the style of GSM8K."""
 
 from dataclasses import replace
 from importlib import metadata
@@ -12,11 +12,14 @@ from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
 from r1_pipeline.artifacts.store import BuildResult, Spec, Store
 from r1_pipeline.artifacts.tables import write_records
 from r1_pipeline.data.toy_problems import problem_id
+from r1_pipeline.engines import Transformers
 from r1_pipeline.planning.actual_cost import cost_of_lineage
 from r1_pipeline.profiles import Profile, load_profile
+from r1_pipeline.profiles.models import SMOLLM2
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.records import Problem
 from r1_pipeline.runtime.build_context import BuildContext
+from r1_pipeline.settings.launchers import Inline
 from r1_pipeline.verbs import ReinforceRecipe
 
 pytestmark = pytest.mark.slow
@@ -25,10 +28,9 @@ STEPS = 2
 
 @pytest.fixture(scope="module")
 def profile() -> Profile:
-    small = load_profile("small", 0)
-    return replace(
-        small, runtime=small.runtime.model_copy(update={"device": "cpu", "threads": 2, "generation_batch": 16})
-    )
+    small = load_profile("small", 0).with_recipes({"base": SMOLLM2})
+    on_cpu = {"device": "cpu", "threads": 2, "launcher": Inline(), "generation_batch": 16}
+    return replace(small, runtime=small.runtime.model_copy(update=on_cpu))
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,9 @@ def few_steps(recipe: ReinforceRecipe) -> ReinforceRecipe:
             "prompts_per_step": 2,
             "group_size": 4,
             "max_completion_tokens": 48,
+            "steps_per_generation": 1,
             "precision": "float32",
+            "rollouts": Transformers(),
         }
     )
     return recipe.model_copy(update={"grpo": grpo})

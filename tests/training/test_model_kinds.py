@@ -18,6 +18,7 @@ from r1_pipeline.planning.plan import plan
 from r1_pipeline.profiles import load_profile
 from r1_pipeline.profiles.pretrained import with_base
 from r1_pipeline.runtime.build_context import BuildContext
+from r1_pipeline.settings.launchers import Inline
 from r1_pipeline.training.lora import adapter_arguments
 from r1_pipeline.training.model_shape import shape_in
 from r1_pipeline.training.model_stats import model_statistics
@@ -59,7 +60,8 @@ def imported(directory: Path, home: Path) -> Checkpoint:
     stored = sum(tensor.numel() for tensor in AutoModelForCausalLM.from_pretrained(directory).parameters())
     assert planned["r1_zero"].parameters == planned["dev1"].parameters == shape_in(directory).parameters == stored
     recipe = profile.recipes["base"].model_copy(update={"dtype": "float32"})
-    return verbs.pretrain(BuildContext(Store(home), profile.runtime, "base"), recipe)
+    runtime = profile.runtime.model_copy(update={"device": "cpu", "launcher": Inline()})
+    return verbs.pretrain(BuildContext(Store(home), runtime, "base"), recipe)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,6 +9,7 @@ from trl import GRPOConfig
 
 from r1_pipeline.artifacts.draft import Draft, bare_draft
 from r1_pipeline.artifacts.metrics import read_metrics
+from r1_pipeline.engines import VllmRollouts
 from r1_pipeline.errors import GraphError
 from r1_pipeline.graph.bound import bind, changed
 from r1_pipeline.graph.node import AssetName
@@ -114,8 +115,10 @@ def test_a_surrogate_is_refused_where_it_would_not_be_what_it_says(own: Objectiv
 
 
 def test_weights_of_tokens_cannot_come_from_rollouts_that_weigh_replies() -> None:
-    fields = {**dict(runs.GRPO), "objective": "vespo", "rollouts": {"type": "vllm", "clip": 2.0}}
-    with pytest.raises(ValueError, match="vLLM's rollouts have one for each reply"):
+    fields = {**dict(runs.GRPO), "objective": "vespo", "rollouts": {"type": "vllm"}}
+    assert GrpoRecipe(**fields).rollouts == VllmRollouts(correction="token_truncate", clip=2.0)
+    fields["rollouts"] = {"type": "vllm", "correction": "sequence_mask"}
+    with pytest.raises(ValueError, match="set correction of rollouts to token_truncate"):
         GrpoRecipe(**fields)
 
 

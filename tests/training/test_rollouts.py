@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from r1_pipeline.engines import Transformers, VllmRollouts
-from r1_pipeline.errors import EngineError, GuardTrippedError, RequirementError
+from r1_pipeline.errors import EngineError, GuardTrippedError
 from r1_pipeline.generation import vllm
-from r1_pipeline.recipe import Runtime
+from r1_pipeline.recipe import Runtime, canonical_json
 from r1_pipeline.settings.engines import AnyRolloutSettings, Colocated, Served
 from r1_pipeline.training.rollouts import MISMATCH, agreement_callback, rollout_arguments, rollout_identity
 
@@ -21,9 +21,26 @@ def test_transformers_asks_for_nothing_and_changes_no_fingerprint() -> None:
     assert rollout_arguments(Transformers(), Runtime(rollouts=COLOCATED)) == rollout_identity(Transformers()) == {}
 
 
-def test_a_runtime_that_says_nothing_of_vllm_is_refused() -> None:
-    with pytest.raises(RequirementError, match=r"add \[rollouts\] to runtime.toml"):
-        rollout_arguments(VLLM, Runtime(device="cuda"))
+def test_without_settings_vllm_shares_the_trainers_gpu_and_cuts_the_ratio_of_each_token() -> None:
+    assert rollout_arguments(VllmRollouts(), Runtime(device="cuda")) == {
+        "use_vllm": True,
+        "vllm_mode": "colocate",
+        "vllm_gpu_memory_utilization": 0.35,
+        "vllm_max_model_length": None,
+        "vllm_tensor_parallel_size": 1,
+        "vllm_enable_sleep_mode": True,
+        "vllm_importance_sampling_correction": True,
+        "vllm_importance_sampling_mode": "token_truncate",
+        "vllm_importance_sampling_clip_max": 2.0,
+    }
+
+
+def test_a_correction_by_whole_replies_is_stated_in_the_recipe_and_passed_on() -> None:
+    whole = VllmRollouts(correction="sequence_mask", clip=3.0)
+    given = rollout_arguments(whole, Runtime(device="cuda"))
+    assert given["vllm_importance_sampling_mode"] == "sequence_mask"
+    assert given["vllm_importance_sampling_clip_max"] == 3.0
+    assert canonical_json(whole) != canonical_json(VllmRollouts(clip=3.0))
 
 
 @pytest.mark.parametrize(
@@ -44,9 +61,11 @@ def test_trl_knows_every_argument_and_corrects_the_importance(place: AnyRolloutS
     assert (config.use_vllm, config.vllm_importance_sampling_correction) == (True, True)
 
 
-def test_version_and_clip_enter_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_enters_the_fingerprint_and_the_correction_stands_in_the_recipe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(vllm, "version", lambda _: "0.31.0")
-    assert rollout_identity(VLLM) == {"rollouts": "vllm-0.31.0/clip2"}
+    assert rollout_identity(VLLM) == {"rollouts": "vllm-0.31.0"}
 
 
 def step(number: int, logs: dict[str, float]) -> None:

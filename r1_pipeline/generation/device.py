@@ -1,0 +1,60 @@
+"""Settings of torch and transformers that follow from the `Runtime`: threads, TF32, attention, the size of a batch."""
+
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from typing import Any
+
+from r1_pipeline.errors import RequirementError
+from r1_pipeline.recipe import Runtime
+
+
+def prepare_torch(runtime: Runtime) -> None:
+    """Sets torch's CPU threads and, on CUDA, whether float32 products run in TF32."""
+    import torch
+
+    torch.set_num_threads(runtime.threads)
+    if runtime.device.startswith("cuda"):
+        torch.set_float32_matmul_precision("high" if runtime.tf32 else "highest")
+
+
+def load_options(runtime: Runtime) -> dict[str, Any]:
+    """Returns arguments of `from_pretrained` that every model of a stage is loaded with.
+
+    Raises `RequirementError` for an attention implementation that this machine lacks.
+    """
+    require_attention(runtime)
+    chosen = {} if runtime.attention is None else {"attn_implementation": runtime.attention}
+    return {"use_safetensors": True, **chosen}
+
+
+def require_attention(runtime: Runtime) -> None:
+    """Raises `RequirementError` if this machine lacks the runtime's attention implementation."""
+    if runtime.attention != "flash_attention_2":
+        return
+    if not runtime.device.startswith("cuda"):
+        raise RequirementError(f"flash_attention_2 needs a GPU, the device is {runtime.device}; set attention to sdpa")
+    try:
+        metadata.version("flash-attn")
+    except metadata.PackageNotFoundError:
+        raise RequirementError(
+            "flash_attention_2 needs the package flash-attn; install it (pip install flash-attn --no-build-isolation), "
+            "or set attention to sdpa"
+        ) from None
+
+
+def batches(lengths: Sequence[int], runtime: Runtime) -> Iterator[slice]:
+    """Yields consecutive slices of the texts with these `lengths`, in tokens, that are computed at once.
+
+    A slice has at most `generation_batch` texts; padded to its longest text it has at most `generation_tokens` tokens,
+    unless that text alone is longer.
+    """
+    start = longest = 0
+    for end, length in enumerate(lengths):
+        longest = max(longest, length)
+        count = end - start + 1
+        full = runtime.generation_tokens is not None and count * longest > runtime.generation_tokens
+        if count > 1 and (full or count > runtime.generation_batch):
+            yield slice(start, end)
+            start, longest = end, length
+    if lengths:
+        yield slice(start, len(lengths))
