@@ -12,12 +12,15 @@ import pytest
 import torch
 from transformers import BertConfig, BertForMaskedLM, BloomConfig, BloomForCausalLM, MambaConfig, MambaForCausalLM
 
+from r1_pipeline.engines import Transformers
 from r1_pipeline.errors import RecipeError, RequirementError
+from r1_pipeline.graph.bound import changed
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.profiles.extended import with_prompt_forms
 from r1_pipeline.profiles.pretrained import with_base
 from r1_pipeline.training.lora import Lora
 from r1_pipeline.training.model_check import require_whole
+from r1_pipeline.verbs import ReinforceRecipe
 from tests.generation.own_template import CHATML
 from tests.generation.own_template import make_qwen as small_qwen
 
@@ -101,11 +104,16 @@ FAULTS: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 
 def on_cpu(directory: Path | str) -> Profile:
-    """Returns `small` with this base, without its students and its GPU."""
-    profile = with_base(load_profile("small", 0), str(directory))
+    """Returns `small` with this base, without its students, its GPU and its vLLM."""
+    profile = with_base(load_profile("small", 0), str(directory)).with_engine(Transformers())
     students = dict.fromkeys(profile.recipes["student_base"], profile.recipes["base"])
+    reinforced = {
+        name: changed(recipe, "grpo.rollouts", Transformers())
+        for name, recipe in profile.recipes.items()
+        if isinstance(recipe, ReinforceRecipe)
+    }
     runtime = profile.runtime.model_copy(update={"device": "cpu"})
-    return replace(profile.with_recipes({"student_base": students}), runtime=runtime)
+    return replace(profile.with_recipes({"student_base": students, **reinforced}), runtime=runtime)
 
 
 def refusal(make: Callable[[], Profile]) -> str:
