@@ -96,8 +96,8 @@ FAULTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "no end token": (lambda d: make_qwen(d, end=None), r"names an end token, so no reply could end; set eos_token_id"),
     "a short context": (
-        lambda d: edited(make_qwen(d), "config.json", max_position_embeddings=300),
-        "the prompt form 'zero' takes .* the context of base, .* is 300; take a shorter form, a shorter reply",
+        lambda d: edited(make_qwen(d), "config.json", max_position_embeddings=1200),
+        "the prompt form 'zero_opened' takes .* the context of base, .* is 1200; take a shorter form, a shorter reply",
     ),
 }
 """Fault -> the function that writes a model with it, and the message."""

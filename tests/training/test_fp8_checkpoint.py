@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import make_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
@@ -15,6 +14,7 @@ from r1_pipeline.recipe import Runtime
 from r1_pipeline.training.fp8_checkpoint import dequantized, is_fp8
 from r1_pipeline.training.import_pretrained import ImportRecipe, LocalModel, digest_of, import_base
 from r1_pipeline.training.model_shape import shape_in
+from tests.training.conftest import make_model
 
 BLOCK = [16, 16]
 
