@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import torch
 import training_runs as runs
-from conftest import make_tokenizer
+from tiny_model import make_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from r1_pipeline.artifacts.draft import Draft, bare_draft
