@@ -8,9 +8,11 @@ Loading, compilation, grading, checkpoints and failed runs are not covered.
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.planning.hardware import (
+    ACCELERATORS,
     BANDWIDTH_UTILIZATION,
     DECODE_UTILIZATION,
     LATENCY_S,
@@ -42,6 +44,11 @@ class Devices:
         if self.precision not in self.kind.flops:
             raise RecipeError(f"{self.kind.about} has no {self.precision}; choose another accelerator or precision")
         return self.count * self.kind.flops[self.precision] * TRAINING_UTILIZATION
+
+    @property
+    def on_cpu(self) -> bool:
+        """True for cores of a processor."""
+        return self.kind == ACCELERATORS["cpu-core"]
 
     @property
     def memory(self) -> float:
@@ -201,32 +208,80 @@ def resting_memory(shape: Shape, devices: Devices, reference: bool, adapters: in
     return float(FLOAT32 * (shape.parameters + adapters * (1 + ADAM_MOMENTS)))
 
 
+Head = Literal["tiles", "logits", "score"]
+"""How training reads the last state of a token: TRL's log-probabilities, made for a tile of tokens and vocabulary at a
+time; whole logits, as in pre-training; or one score, as in a reward model."""
+TILE_TOKENS, TILE_VOCABULARY = 4096, 32_768
+"""Sizes of TRL's tile (`trl.kernels.chunked_logprob`)."""
+TILE_COPIES = {"cpu": 8, "cuda": 1}
+"""Tables of the size of a tile that are held at once: without a kernel for the device, each operation makes one."""
+LOGIT_COPIES = 3
+"""Tables of the size of all logits that are held at once: log-probabilities, and two gradients."""
+
+
+def head_memory(shape: Shape, tokens: float, head: Head, size: int, on_cpu: bool) -> float:
+    """Bytes of the tables over the vocabulary in a pass of `tokens` tokens."""
+    match head:
+        case "tiles":
+            copies, size = (TILE_COPIES["cpu"], FLOAT32) if on_cpu else (TILE_COPIES["cuda"], size)
+            return copies * size * min(tokens, TILE_TOKENS) * min(shape.vocabulary, TILE_VOCABULARY)
+        case "logits":
+            return LOGIT_COPIES * FLOAT32 * tokens * shape.vocabulary
+        case "score":
+            return 0.0
+
+
 def training_memory(
-    shape: Shape, devices: Devices, tokens: float, recompute: bool, reference: bool, adapters: int | None = None
+    shape: Shape,
+    devices: Devices,
+    tokens: float,
+    recompute: bool,
+    reference: bool,
+    adapters: int | None = None,
+    head: Head = "tiles",
+    accumulates: bool = True,
 ) -> tuple[float, float, float]:
     """Bytes of (weights with gradients, optimizer, activations) on one device with `tokens` in a pass and even shards.
 
     Weights and gradients are in float32, with a bfloat16 copy if training is not in float32, and a reference model in
     the format of training; Adam has two moments. Activations are in 16 bits (32 in float32): with recomputation the
-    input of each layer and the inside of one layer, otherwise the inside of all. Logits and their gradient are in
-    float32. With LoRA, every device has the whole model, gradients and moments are those of the `adapters` alone, and
-    the reference is the model without them.
+    input of each layer and the inside of one layer, otherwise the inside of all; and the tables of the head. Where a
+    step is one pass, gradients take the place of the activations that they are computed from, and only what they need
+    beyond these counts. With LoRA, every device has the whole model, gradients and moments are those of the `adapters`
+    alone, and the reference is the model without them.
     """
     size = FLOAT32 if devices.precision == "float32" else BFLOAT16
     copy = 0 if size == FLOAT32 else BFLOAT16
-    if adapters is None:
-        weights = shape.parameters * (2 * FLOAT32 + copy + (size if reference else 0)) / devices.count
-        optimizer = shape.parameters * ADAM_MOMENTS * FLOAT32 / devices.count
-    else:
-        weights = float(shape.parameters * (FLOAT32 + copy) + adapters * 2 * FLOAT32)
-        optimizer = float(adapters * ADAM_MOMENTS * FLOAT32)
-    inside = size * _inside(shape)
+    inside = size * _kept(shape)
     kept = size * shape.layers * shape.width + inside if recompute else shape.layers * inside
-    return weights, optimizer, tokens * (kept + 2 * FLOAT32 * shape.vocabulary)
+    activations = tokens * kept + head_memory(shape, tokens, head, size, devices.on_cpu)
+    trained = shape.parameters / devices.count if adapters is None else float(adapters)
+    gradients = trained * FLOAT32 if accumulates else max(0.0, trained * FLOAT32 - activations)
+    if adapters is None:
+        weights = shape.parameters * (FLOAT32 + copy + (size if reference else 0)) / devices.count
+    else:
+        weights = float(shape.parameters * (FLOAT32 + copy) + adapters * FLOAT32)
+    return weights + gradients, trained * ADAM_MOMENTS * FLOAT32, activations
+
+
+def _kept(shape: Shape) -> int:
+    """Numbers that autograd keeps of one layer, for each token.
+
+    Six states: input, scaled and weighted, of either norm. Queries, keys, values and their sum, with a copy of keys and
+    values for every query head. Gate, its activation, the other half of the block, and their product.
+    """
+    return 6 * shape.width + _heads(shape) + 4 * _block(shape)
 
 
 def _inside(shape: Shape) -> int:
-    """Numbers of the activations inside one layer, for each token."""
+    """Numbers of one layer, for each token, where nothing is kept for a backward pass."""
+    return 4 * shape.width + _heads(shape) + 3 * _block(shape)
+
+
+def _heads(shape: Shape) -> int:
+    return 2 * shape.heads * (shape.key_dim + shape.value_dim)
+
+
+def _block(shape: Shape) -> int:
     chosen = (shape.experts_per_token + shape.shared_experts) * shape.expert_intermediate
-    heads = 2 * shape.heads * (shape.key_dim + shape.value_dim)
-    return 4 * shape.width + heads + 3 * max(shape.intermediate, chosen)
+    return max(shape.intermediate, chosen)

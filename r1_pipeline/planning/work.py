@@ -14,6 +14,7 @@ from r1_pipeline.generation.rewriting import INSTRUCTIONS, ByCheckpoint
 from r1_pipeline.generation.sampling import SamplingRecipe
 from r1_pipeline.graph.bound import Bound
 from r1_pipeline.graph.node import AssetName
+from r1_pipeline.planning.formulas import Head
 from r1_pipeline.profiles import Forecast, Profile
 from r1_pipeline.recipe import Precision
 from r1_pipeline.training.form_warm_up import WarmUpRecipe
@@ -61,6 +62,9 @@ class Trained:
     precision: Precision
     reference: bool = False
     lora: Lora | None = None
+    head: Head = "tiles"
+    of_a_row: int = 1
+    """Sequences that stay together in a pass: two of a preference pair."""
 
     @property
     def tokens(self) -> float:
@@ -175,7 +179,8 @@ class _Planner:
     def _pretrain(self, recipe: PretrainRecipe) -> Work:
         length = self.forecast.prompt + self.forecast.reasoning
         rows = recipe.steps * recipe.batch
-        return Work(recipe.shape, trained=Trained(rows, length, recipe.steps, recipe.context, 0, "float32"))
+        trained = Trained(rows, length, recipe.steps, recipe.context, 0, "float32", head="logits")
+        return Work(recipe.shape, trained=trained)
 
     def _reinforce(self, name: AssetName, recipe: ReinforceRecipe) -> Work:
         grpo = recipe.grpo
@@ -278,6 +283,8 @@ class _Planner:
                 forwards=0,
                 precision=recipe.precision,
                 lora=recipe.lora,
+                head="score",
+                of_a_row=2,
             ),
         )
 

@@ -9,6 +9,7 @@ from r1_pipeline.errors import RecipeError
 from r1_pipeline.planning.formulas import (
     Devices,
     gathered_memory,
+    head_memory,
     resting_memory,
     rollout_seconds,
     scoring_memory,
@@ -25,6 +26,7 @@ from r1_pipeline.settings.cluster import Cluster
 from r1_pipeline.settings.engines import Colocated, VllmSettings
 from r1_pipeline.settings.launchers import Torchrun
 from r1_pipeline.training.lora import Lora
+from r1_pipeline.training.model_shape import dense_shape
 
 V3 = DEEPSEEK_V3_BASE.shape
 H800 = Devices(ACCELERATORS["h800"], 512, "bfloat16")
@@ -71,11 +73,67 @@ def test_sixteen_bytes_a_parameter_are_what_mixed_training_keeps_and_two_more_a_
 
 
 def test_recomputation_keeps_the_input_of_each_layer_and_the_inside_of_one() -> None:
-    """SmolLM2, a token: 30 inputs of 576; inside 4 * 576 + 2 * 9 * 128 + 3 * 1536; logits twice, in 32 bits."""
+    """SmolLM2, a token: 30 inputs of 576; inside 6 * 576 + 2 * 9 * 128 + 4 * 1536; a tile of 32,768 of its logits."""
     shape = SMOLLM2.shape
-    inside = 2 * (4 * 576 + 2 * 9 * 128 + 3 * 1536)
-    assert training_memory(shape, ONE, 1, True, False)[2] == 2 * 30 * 576 + inside + 8 * 49_152
-    assert training_memory(shape, ONE, 1, False, False)[2] == 30 * inside + 8 * 49_152
+    inside = 2 * (6 * 576 + 2 * 9 * 128 + 4 * 1536)
+    assert training_memory(shape, ONE, 1, True, False)[2] == 2 * 30 * 576 + inside + 2 * 32_768
+    assert training_memory(shape, ONE, 1, False, False)[2] == 30 * inside + 2 * 32_768
+
+
+def test_tables_over_the_vocabulary_are_tiles_whole_logits_or_one_score() -> None:
+    """SmolLM2 has 49,152 tokens. Of 5,000 tokens TRL reads 4,096 at a time, by 32,768; in 16 bits on a GPU, and with
+    eight tables in 32 bits on a CPU. Whole logits are three tables of 5,000 by 49,152 in 32 bits."""
+    shape = SMOLLM2.shape
+    assert head_memory(shape, 5000, "tiles", 2, on_cpu=False) == 2 * 4096 * 32_768
+    assert head_memory(shape, 5000, "tiles", 2, on_cpu=True) == 8 * 4 * 4096 * 32_768
+    assert head_memory(shape, 5000, "logits", 2, on_cpu=True) == 3 * 4 * 5000 * 49_152
+    assert head_memory(shape, 5000, "score", 2, on_cpu=True) == 0
+
+
+def test_gradients_take_the_place_of_activations_where_a_step_is_one_pass() -> None:
+    """SmolLM2 in 32 bits: gradients are 538 MB; few tokens leave most of that to come, many leave nothing."""
+    shape, cpu = SMOLLM2.shape, Devices(ACCELERATORS["cpu-core"], 1, "float32")
+    for tokens in (0, 10, 100_000):
+        several, one = (training_memory(shape, cpu, tokens, False, False, accumulates=a) for a in (True, False))
+        assert several[1:] == one[1:]
+        assert several[0] == 8 * 134_515_008
+        assert one[0] == 4 * 134_515_008 + max(0, 4 * 134_515_008 - one[2])
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+def test_activations_are_what_autograd_keeps(kind: str) -> None:
+    """A layer of width 48, with six heads of 8 on six of keys and a block of 160, keeps for each token 6 * 48, 4 * 48
+    and 4 * 160 numbers, and the two scales of its norms and six of its softmax."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    def kept(layers: int, tokens: int = 32) -> int:
+        sizes = {"vocab_size": 64, "hidden_size": 48, "intermediate_size": 160, "num_attention_heads": 6}
+        config = AutoConfig.for_model(
+            kind, **sizes, num_key_value_heads=6, num_hidden_layers=layers, max_position_embeddings=64
+        )
+        model = AutoModelForCausalLM.from_config(config).base_model
+        weights = {weight.data_ptr() for weight in model.parameters()}
+        held: dict[int, torch.Tensor] = {}
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            if tensor.untyped_storage().data_ptr() not in weights:
+                held[tensor.untyped_storage().data_ptr()] = tensor
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            output = model(torch.zeros(1, tokens, dtype=torch.long), use_cache=False).last_hidden_state
+        assert output.requires_grad
+        return sum(tensor.untyped_storage().nbytes() for tensor in held.values()) // tokens
+
+    shape = dense_shape(
+        width=48, layers=1, heads=6, key_value_heads=6, head_dim=8, intermediate=160, vocabulary=64, tied=True,
+        bias=kind == "qwen2",
+    )  # fmt: skip
+    cpu = Devices(ACCELERATORS["cpu-core"], 1, "float32")
+    planned = training_memory(shape, cpu, 1, False, False, head="score")[2]
+    assert planned == 4 * (6 * 48 + 4 * 48 + 4 * 160)
+    assert kept(3) - kept(2) == planned + 4 * (2 + 6)
 
 
 def test_lora_keeps_gradients_and_moments_of_its_adapters_alone() -> None:

@@ -67,7 +67,7 @@ def test_a_profile_fits_the_machine_that_it_is_made_for(name: str) -> None:
 def test_the_paper_on_its_own_machines_is_refused_for_its_experts_and_its_reward_models() -> None:
     """Each device gathers a layer of 256 experts, and holds a whole reward model of 671 billion parameters."""
     training, scoring = misfits(plan(load_profile("paper", 0), None, compare=False))
-    assert "r1_zero (97 GiB)" in training
+    assert "r1_zero (89 GiB)" in training
     assert "in training: a whole layer is gathered on every device" in training
     assert scoring.startswith("does not fit into 72 GiB a device: r1 (1,288 GiB) in scoring: ")
     with pytest.raises(RequirementError, match="a reward model is whole on every rank, so train it from a smaller"):
@@ -115,7 +115,7 @@ def test_a_colocated_vllm_and_the_trainers_weights_share_the_card() -> None:
     assert stage.memory_gib_per_device == pytest.approx(12 * 1_543_714_304 / 2**30 + 0.35 * 80)
     assert stage.fullest == "sampling"
     greedy = with_runtime_of(small, rollouts=Colocated(memory_share=0.7, sleeps=False))
-    [line] = misfits(plan(greedy, None, compare=False))
+    line, _ = misfits(plan(greedy, None, compare=False))
     assert "r1_zero (" in line and "sleeps = true" in line
 
 
