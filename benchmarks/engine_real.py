@@ -28,21 +28,22 @@ PEERS = ("ours_float32", "bare_float32", "bare_bfloat16", "vllm_bfloat16", "llam
 BASELINE = "bare_float32"
 BATCH = 128
 """Texts that ours and bare `generate` complete at once: 16 prompts, each eight times."""
-WARM = 2
+WARM = 1
 """Prompts that are completed before the time is taken."""
 
 Complete = Callable[[list[list[int]]], int]
 """Completes prompts, each `samples` times, and returns the number of tokens made."""
 
 
-def ours(work: dict[str, Any], dtype: str) -> Complete:
+def ours(work: dict[str, Any], dtype: Any) -> Complete:
     """Returns the embedded engine's function."""
+    from r1_pipeline.engines import Transformers
     from r1_pipeline.generation.hf import HfEngine
     from r1_pipeline.recipe import Runtime
     from r1_pipeline.records import Request, Sampling
 
     runtime = Runtime(threads=work["threads"], generation_batch=BATCH)
-    engine = HfEngine(Path(work["model"]), runtime)
+    engine = HfEngine(Path(work["model"]), runtime, Transformers(dtype=dtype))
     sampling = Sampling(temperature=1.0, top_p=1.0, max_tokens=work["tokens"])
     texts = {tuple(ids): text for ids, text in zip(work["prompts"], work["texts"], strict=True)}
 
@@ -100,7 +101,7 @@ def bare(work: dict[str, Any], dtype: str) -> Complete:
     return complete
 
 
-def vllm(work: dict[str, Any], dtype: str) -> Complete:
+def vllm(work: dict[str, Any], dtype: Any) -> Complete:
     """Returns vLLM's function: our protocol around its offline engine."""
     from vllm import SamplingParams, TokensPrompt
 
@@ -284,6 +285,7 @@ def compare(given: argparse.Namespace) -> dict[str, Any]:
                 env={**os.environ, "R1_ENGINE_WORK": json.dumps(work), "OMP_NUM_THREADS": str(given.threads)},
             )
             answer(processes[name], name)
+            print(name, "is ready", file=sys.stderr, flush=True)
         for _ in range(given.turns):
             for name, process in processes.items():
                 print("go", file=process.stdin, flush=True)

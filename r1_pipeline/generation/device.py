@@ -7,6 +7,9 @@ from typing import Any
 from r1_pipeline.errors import RequirementError
 from r1_pipeline.recipe import Runtime
 
+BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")
+"""Names of the instructions in torch's list of capabilities; the last is ARM's."""
+
 
 def prepare_torch(runtime: Runtime) -> None:
     """Sets torch's CPU threads and, on CUDA, whether float32 products run in TF32."""
@@ -25,6 +28,23 @@ def load_options(runtime: Runtime) -> dict[str, Any]:
     require_attention(runtime)
     chosen = {} if runtime.attention is None else {"attn_implementation": runtime.attention}
     return {"use_safetensors": True, **chosen}
+
+
+def require_dtype(dtype: str, device: str) -> None:
+    """Raises `RequirementError` if this processor would only emulate sampling in `dtype`, slower than float32."""
+    if dtype == "bfloat16" and device == "cpu" and not computes_bfloat16():
+        raise RequirementError(
+            "this processor has neither AVX512-BF16 nor AMX and would emulate bfloat16, which takes longer than "
+            'float32; set dtype = "float32" of the engine'
+        )
+
+
+def computes_bfloat16() -> bool:
+    """Returns true if the processor has instructions for products of bfloat16."""
+    import torch
+
+    found = torch.cpu.get_capabilities()
+    return any(found.get(name, False) for name in BFLOAT16_INSTRUCTIONS)
 
 
 def require_attention(runtime: Runtime) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from r1_pipeline.data.templates import up_to
 from r1_pipeline.engines import Transformers
 from r1_pipeline.generation.decoding import decode
-from r1_pipeline.generation.device import batches, load_options, prepare_torch
+from r1_pipeline.generation.device import batches, load_options, prepare_torch, require_dtype
 from r1_pipeline.generation.engine import Progress, check_room
 from r1_pipeline.generation.stopping import stop_criteria, up_to_stop
 from r1_pipeline.generation.token_sampling import sample_tokens
@@ -43,6 +43,7 @@ class HfEngine:
         import transformers
         from transformers.utils.logging import disable_progress_bar
 
+        require_dtype(spec.dtype, runtime.device)
         prepare_torch(runtime)
         disable_progress_bar()  # "Loading weights"
         self._runtime = runtime

@@ -27,7 +27,7 @@ from r1_pipeline.training.callbacks import METRICS, Guards
 from r1_pipeline.training.lora import Lora, adapter_arguments, require_trainable
 from r1_pipeline.training.objectives import OBJECTIVES, AnyObjective, objective_arguments, trainer_class
 from r1_pipeline.training.portions import in_portions
-from r1_pipeline.training.precision import with_precision
+from r1_pipeline.training.precision import casting_once, with_precision
 from r1_pipeline.training.reference_model import keep_reference
 from r1_pipeline.training.rollout_log import RolloutLog, recording, rewinding
 from r1_pipeline.training.rollouts import agreement_callback, rollout_arguments, rollout_settings
@@ -181,7 +181,7 @@ def train_grpo(  # noqa: PLR0913 - as many as a run has inputs
         **adapters,
     )
     if isinstance(recipe.rollouts, Transformers) and runtime.launcher.keeps == "ddp":
-        model.generate = partial(model.generate, custom_generate=decode)
+        model.generate = casting_once(partial(model.generate, custom_generate=decode), recipe.precision, runtime.device)
     if isinstance(recipe.rollouts, Transformers):
         model.generate = stopping_generate(model.generate, tokenizer, stops)
         model.generate = in_portions(model.generate, runtime, recipe.max_completion_tokens)

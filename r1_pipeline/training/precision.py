@@ -10,6 +10,7 @@ FP8 needs tensor cores that support it and dimensions divisible by 16. It does n
 routers, and the routed experts of a mixture, which transformers keeps fused in one tensor and torchao does not see.
 """
 
+from collections.abc import Callable
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,21 @@ def with_precision(model: "PreTrainedModel", precision: Precision, device: str) 
         recipe = Float8LinearConfig.from_recipe_name("rowwise")
         convert_to_float8_training(model, config=recipe, module_filter_fn=_fits_fp8)
     return model
+
+
+def casting_once(generate: Callable[..., Any], precision: Precision, device: str) -> Callable[..., Any]:
+    """Returns a model's `generate` that makes the 16-bit copies of its weights once and not for every token.
+
+    The Trainer's autocast forgets them at the end of each forward pass.
+    """
+
+    def casting(**inputs: Any) -> Any:
+        import torch
+
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
+            return generate(**inputs)
+
+    return generate if precision == "float32" else casting
 
 
 def _fits_fp8(module: "Module", name: str) -> bool:
