@@ -72,7 +72,7 @@ class Peak:
 
 
 def words(model: Path, tokens: int, seed: int) -> str:
-    """Returns a text of so many tokens of the model's tokenizer, up to one."""
+    """Returns a text of `tokens` tokens of the model's tokenizer, up to one."""
     from r1_pipeline.generation.tokens import load_tokenizer
 
     tokenizer = load_tokenizer(model)

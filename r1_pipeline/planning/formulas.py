@@ -209,8 +209,8 @@ def resting_memory(shape: Shape, devices: Devices, reference: bool, adapters: in
 
 
 Head = Literal["tiles", "logits", "score"]
-"""How training reads the last state of a token: TRL's log-probabilities, made for a tile of tokens and vocabulary at a
-time; whole logits, as in pre-training; or one score, as in a reward model."""
+"""The output of a model in training: TRL's log-probabilities, made for a tile of tokens and vocabulary at a time; whole
+logits, as in pre-training; or one score, as in a reward model."""
 TILE_TOKENS, TILE_VOCABULARY = 4096, 32_768
 """Sizes of TRL's tile (`trl.kernels.chunked_logprob`)."""
 TILE_COPIES = {"cpu": 8, "cuda": 1}
