@@ -1,6 +1,7 @@
 """Compares engines and trainers with their bare libraries on the base of `tiny` and two cores.
 
     python benchmarks/engines.py HOME [--prompts N] [ROW…]    rows: transformers vllm packing grpo rejection ray
+    python benchmarks/engines.py HOME --model DIRECTORY grpo  steps of GRPO from a real model
 
 It prints JSON, one object per row. HOME keeps the base, which the first call makes; in the home of a `make demo`,
 `rejection` samples from Dev2, as the recipe does, instead of the base. Each of N prompts (512) is sampled 16 times.
@@ -51,15 +52,21 @@ VLLM = RUNTIME.model_copy(
     }
 )
 GRPO_STEPS = 12
+REAL: dict[str, Any] = {
+    "steps": 4, "save_steps": 4, "prompts_per_step": 2, "group_size": 8, "steps_per_generation": 1,
+    "max_completion_tokens": 48, "learning_rate": 1e-6, "beta": 0.0, "reference_sync_steps": None,
+}  # fmt: skip
+"""Changed settings of a step of GRPO from a real model: 16 completions of at most 48 tokens, sampled for each step."""
 
 
 class Bench:
     """The base, the problems and the working folder of the rows."""
 
-    def __init__(self, home: Path, prompts: int) -> None:
-        self.home, self.prompts = home, prompts
-        at = self.at(home, "base", RUNTIME)
-        self.base: Checkpoint = pretrain(at, PROFILE.recipes["base"])
+    def __init__(self, home: Path, prompts: int, model: Path | None) -> None:
+        self.home, self.prompts, self.real = home, prompts, model is not None
+        profile = load_profile(f"small:{model.resolve()}", 0) if model else PROFILE
+        runtime = RUNTIME.model_copy(update={"models": profile.runtime.models})
+        self.base: Checkpoint = pretrain(self.at(home, "base", runtime), profile.recipes["base"])
         self.problems: ProblemSet = curate(
             self.at(home, "reasoning_problems", RUNTIME), PROFILE.recipes["reasoning_problems"]
         )
@@ -166,13 +173,14 @@ def vllm_row(bench: Bench) -> dict[str, Any]:
 def grpo_row(bench: Bench) -> dict[str, Any]:
     """Compares steps of `reinforce` with those of a plain TRL script: same batch, model, prompts and settings."""
     recipe = PROFILE.recipes["r1_zero"]
-    grpo = recipe.grpo.model_copy(update={"steps": GRPO_STEPS, "save_steps": GRPO_STEPS, "guards": recipe.grpo.guards})
+    changes = REAL if bench.real else {"steps": GRPO_STEPS, "save_steps": GRPO_STEPS}
+    grpo = recipe.grpo.model_copy(update=changes)
     ours, plain = [], []
-    for _ in range(TURNS):
+    for _ in range(1 if bench.real else TURNS):
         with tempfile.TemporaryDirectory() as folder:
             at = bench.at(Path(folder), "r1_zero", RUNTIME)
             model = reinforce(at, bench.base, bench.problems, recipe.model_copy(update={"grpo": grpo}))
-            ours += [row["seconds"] for row in model.metrics()[2:]]
+            ours += [row["seconds"] for row in model.metrics()[1 if bench.real else 2 :]]
         with tempfile.TemporaryDirectory() as folder:
             plain += plain_trl(bench, grpo, Path(folder))[1:]
     rates = {"ours": statistics.median(ours), "plain": statistics.median(plain)}
@@ -360,8 +368,11 @@ def main() -> None:
     parser.add_argument("home", type=Path)
     parser.add_argument("rows", nargs="*", metavar="ROW")
     parser.add_argument("--prompts", type=int, default=512)
+    parser.add_argument("--model", type=Path, help="directory of a model, for the row grpo")
     asked = parser.parse_args()
-    bench = Bench(asked.home.resolve(), asked.prompts)
+    if asked.model and asked.rows != ["grpo"]:
+        parser.error("--model is for the row grpo alone; the other rows compare with the base of tiny")
+    bench = Bench(asked.home.resolve(), asked.prompts, asked.model)
     for name in asked.rows or ROWS:
         row, library = ROWS[name]
         found = importlib.util.find_spec(library)
