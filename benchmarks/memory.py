@@ -170,9 +170,8 @@ def imported(model: Path, folder: Path) -> float:
 
 
 def training(model: Path, tokens: int, head: Head = "tiles") -> float:
-    """Returns the planned bytes of training with `tokens` in the only pass of a step."""
-    shape = shape_in(model)
-    return sum(training_memory(shape, DEVICES, tokens, recompute=False, reference=False, head=head, accumulates=False))
+    """Returns the planned bytes of training with `tokens` in a pass."""
+    return sum(training_memory(shape_in(model), DEVICES, tokens, recompute=False, reference=False, head=head))
 
 
 STAGES: Mapping[str, Stage] = {

@@ -65,7 +65,8 @@ class Runtime(BaseModel):
     """Number of completions generated at once, which trades memory for speed."""
     generation_tokens: int | None = None
     """Number of tokens, prompts and longest possible replies together, that the embedded engine generates, or a reward
-    model scores, at once; None for no bound except `generation_batch`."""
+    model scores, at once; None for as many as fit into half of the free memory (embedded engine), or no bound except
+    `generation_batch` (rollouts, reward models)."""
     micro_batch: int = 128
     """Sequences in one forward and backward pass, which trades memory for speed; recipes set the effective batch."""
     recompute: bool = False

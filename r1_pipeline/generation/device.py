@@ -2,11 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.errors import RequirementError
 from r1_pipeline.recipe import Runtime
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+CACHE_SHARE = 0.5
+"""The share of free memory for the cache of a batch; the rest is for prompts, scores and other stages."""
 BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")
 """Names of the instructions in torch's list of capabilities; the last is ARM's."""
 
@@ -62,17 +67,38 @@ def require_attention(runtime: Runtime) -> None:
         ) from None
 
 
-def batches(lengths: Sequence[int], runtime: Runtime) -> Iterator[slice]:
+def tokens_that_fit(model: "PreTrainedModel") -> int:
+    """Returns the number of tokens whose cache fills half of the memory that is free on the model's device."""
+    import psutil
+    import torch
+
+    on_cpu = model.device.type == "cpu"
+    free = psutil.virtual_memory().available if on_cpu else torch.cuda.mem_get_info(model.device)[0]
+    return int(CACHE_SHARE * free / cache_bytes(model))
+
+
+def cache_bytes(model: "PreTrainedModel") -> int:
+    """Returns the bytes of one token in the cache of `generate`."""
+    config = model.config
+    shared = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    latent = getattr(config, "kv_lora_rank", None)
+    numbers = latent + config.qk_rope_head_dim if latent else 2 * shared * width
+    return int(config.num_hidden_layers * numbers * model.dtype.itemsize)
+
+
+def batches(lengths: Sequence[int], runtime: Runtime, fit: int | None = None) -> Iterator[slice]:
     """Yields consecutive slices of the texts with these `lengths`, in tokens, that are computed at once.
 
     A slice has at most `generation_batch` texts; padded to its longest text it has at most `generation_tokens` tokens,
-    unless that text alone is longer.
+    or as many as `fit` into memory if the runtime has no bound, unless that text alone is longer.
     """
+    bound = fit if runtime.generation_tokens is None else runtime.generation_tokens
     start = longest = 0
     for end, length in enumerate(lengths):
         longest = max(longest, length)
         count = end - start + 1
-        full = runtime.generation_tokens is not None and count * longest > runtime.generation_tokens
+        full = bound is not None and count * longest > bound
         if count > 1 and (full or count > runtime.generation_batch):
             yield slice(start, end)
             start, longest = end, length

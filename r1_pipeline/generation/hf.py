@@ -16,7 +16,7 @@ import numpy as np
 from r1_pipeline.data.templates import up_to
 from r1_pipeline.engines import Transformers
 from r1_pipeline.generation.decoding import decode
-from r1_pipeline.generation.device import batches, load_options, prepare_torch, require_dtype
+from r1_pipeline.generation.device import batches, load_options, prepare_torch, require_dtype, tokens_that_fit
 from r1_pipeline.generation.engine import Progress, check_room
 from r1_pipeline.generation.stopping import stop_criteria, up_to_stop
 from r1_pipeline.generation.token_sampling import sample_tokens
@@ -69,7 +69,7 @@ class HfEngine:
         ]
         waiting = sorted(texts, key=lambda text: len(text.prompt))
         longest = [len(text.prompt) + sampling.max_tokens for text in waiting]
-        for batch in batches(longest, self._runtime):
+        for batch in batches(longest, self._runtime, tokens_that_fit(self._model)):
             self._complete(waiting[batch], sampling)
             if progress:
                 progress(batch.stop, len(texts))

@@ -239,16 +239,14 @@ def training_memory(
     reference: bool,
     adapters: int | None = None,
     head: Head = "tiles",
-    accumulates: bool = True,
 ) -> tuple[float, float, float]:
     """Bytes of (weights with gradients, optimizer, activations) on one device with `tokens` in a pass and even shards.
 
     Weights and gradients are in float32, with a bfloat16 copy if training is not in float32, and a reference model in
     the format of training; Adam has two moments. Activations are in 16 bits (32 in float32): with recomputation the
-    input of each layer and the inside of one layer, otherwise the inside of all; and the tables of the head. Where a
-    step is one pass, gradients take the place of the activations that they are computed from, and only what they need
-    beyond these counts. With LoRA, every device has the whole model, gradients and moments are those of the `adapters`
-    alone, and the reference is the model without them.
+    input of each layer and the inside of one layer, otherwise the inside of all; and the tables of the head. With
+    LoRA, every device has the whole model, gradients and moments are those of the `adapters` alone, and the reference
+    is the model without them.
     """
     size = FLOAT32 if devices.precision == "float32" else BFLOAT16
     copy = 0 if size == FLOAT32 else BFLOAT16
@@ -256,12 +254,11 @@ def training_memory(
     kept = size * shape.layers * shape.width + inside if recompute else shape.layers * inside
     activations = tokens * kept + head_memory(shape, tokens, head, size, devices.on_cpu)
     trained = shape.parameters / devices.count if adapters is None else float(adapters)
-    gradients = trained * FLOAT32 if accumulates else max(0.0, trained * FLOAT32 - activations)
     if adapters is None:
         weights = shape.parameters * (FLOAT32 + copy + (size if reference else 0)) / devices.count
     else:
         weights = float(shape.parameters * (FLOAT32 + copy) + adapters * FLOAT32)
-    return weights + gradients, trained * ADAM_MOMENTS * FLOAT32, activations
+    return weights + trained * FLOAT32, trained * ADAM_MOMENTS * FLOAT32, activations
 
 
 def _kept(shape: Shape) -> int:

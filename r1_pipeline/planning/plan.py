@@ -248,19 +248,10 @@ def _scoring(scorer: Scorer, profile: Profile) -> float:
 
 def _training_memory(shape: Shape, trained: Trained, devices: Devices, profile: Profile) -> tuple[float, float, float]:
     """Bytes in training: a pass holds `micro_batch` rows of mean length, or one of the longest possible."""
-    together = profile.runtime.micro_batch * trained.of_a_row
-    tokens = max(together * trained.length, trained.longest) / profile.machine.sequence_devices
-    batch = trained.sequences / max(1, trained.steps) / profile.runtime.launcher.ranks
-    return training_memory(
-        shape,
-        devices,
-        tokens,
-        profile.runtime.recompute,
-        trained.reference,
-        trained.adapters(shape),
-        trained.head,
-        accumulates=batch > together,
-    )
+    rows = profile.runtime.micro_batch * trained.of_a_row * trained.length
+    tokens = max(rows, trained.longest) / profile.machine.sequence_devices
+    recompute, adapters = profile.runtime.recompute, trained.adapters(shape)
+    return training_memory(shape, devices, tokens, recompute, trained.reference, adapters, trained.head)
 
 
 def _kv_cache(shape: Shape, sampled: Sampled, devices: Devices, place: Placement) -> float:

@@ -3,11 +3,13 @@
 from functools import partial
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from r1_pipeline.generation.decoding import LARGE_VOCABULARY, decode
+from r1_pipeline.generation.device import cache_bytes, tokens_that_fit
 
 END, PAD = 3, 0
 
@@ -138,3 +140,13 @@ def test_a_large_vocabulary_is_chosen_from_in_slices_of_rows(
     ours = grouped.generate(**prompts(), generation_config=settings(3), custom_generate=chosen)
     assert calls[:2] == [[0, 1], [2, 3]]
     assert ours.tolist() == grouped.generate(**prompts(), generation_config=settings(3)).tolist()
+
+
+def test_a_token_takes_the_planned_bytes_of_the_cache(model: PreTrainedModel, grouped: PreTrainedModel) -> None:
+    """The Qwen2 with two heads of 8 caches 2 * 2 * 8 numbers in each of two layers, in 32 bits."""
+    for each in (model, grouped):
+        cache = each(input_ids=prompts()["input_ids"], use_cache=True).past_key_values
+        held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+        assert held == 4 * 3 * cache_bytes(each)
+    assert cache_bytes(grouped) == 2 * (2 * 2 * 8) * 4
+    assert tokens_that_fit(grouped) * cache_bytes(grouped) <= psutil.virtual_memory().total / 2

@@ -32,6 +32,12 @@ def test_a_batch_is_bounded_in_texts_and_in_padded_tokens() -> None:
     assert cut([], generation_tokens=100) == []
 
 
+def test_memory_bounds_a_batch_where_the_runtime_does_not() -> None:
+    lengths = [10, 20, 30, 40, 50, 60]
+    assert [lengths[part] for part in batches(lengths, Runtime(), 100)] == [[10, 20, 30], [40, 50], [60]]
+    assert [lengths[part] for part in batches(lengths, Runtime(generation_tokens=1000), 100)] == [lengths]
+
+
 def test_bounded_batches_change_no_completion(tmp_path: Path) -> None:
     model = make_qwen(tmp_path)
     requests = requests_for(problems(6), "own_chat", 2, 0)
