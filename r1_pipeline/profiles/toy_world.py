@@ -117,7 +117,7 @@ RL_SHARES: Mapping[Domain, float] = {"math": 0.4, "code": 0.1, "stem": 0.3, "log
 with bug fixing)."""
 
 
-FORECAST = Forecast(prompt=8, zero=17, reasoning=17, general=15, kept=0.5, general_rows=400, pairs=200)
+FORECAST = Forecast(prompt=8, zero=17, reasoning=17, general=15, kept=0.5, general_rows=400, pairs=2300)
 """Lengths and counts as measured on the profile `tiny`, rounded."""
 
 
