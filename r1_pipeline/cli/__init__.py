@@ -21,6 +21,7 @@ EXTRAS = {
     **dict.fromkeys(("sqlalchemy", "starlette", "uvicorn"), "dagster"),
     "dagster_postgres": "postgres",
     "deepspeed": "deepspeed",
+    "gguf": "gguf",
     "langdetect": "ifeval",
     "ray": "ray",
     "torchao": "fp8",

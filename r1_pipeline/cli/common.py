@@ -97,6 +97,7 @@ def silence_warnings() -> None:
         warnings.simplefilter("ignore")
         os.environ["PYTHONWARNINGS"] = "ignore"
         logging.getLogger().setLevel(logging.ERROR)  # hides Dagster's retries of a database
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # hides its retries of a download
         for package in ("dagster_defs", "r1_pipeline"):
             logging.getLogger(package).setLevel(logging.WARNING)
 

@@ -134,11 +134,12 @@ def evaluate(
 
     settings = settings_of(HomeSettings, home, profile=profile)
     folder = data or settings.home / FOLDER
-    found = [locate(each, folder) for each in chosen(benchmarks, folder)]
+    wanted = chosen(benchmarks, folder)
     template = FORMS.known(form) if form else None
     settings.announce()
     loaded = settings.load()
     subject = subject_of(model, settings, loaded, ctx.ensure_object(Orchestrator))
+    found = [locate(each, folder) for each in wanted]  # may fetch data, so only for a model that exists
     results = evaluate_model(subject, found, loaded, settings.home, template, limit)
     if as_json:
         print_json([result.model_dump(mode="json") for result in results])

@@ -103,7 +103,7 @@ def test_biases_that_the_formula_does_not_know_are_counted() -> None:
         ("qwen3_moe", "'qwen3_moe' has a mixture of experts"),
         ("qwen3_next", "'qwen3_next' has layers of linear_attention"),
         ("mamba", "'mamba' is no transformer of one kind of layer: it has no num_attention_heads"),
-        ("gemma3", "'gemma3' is no .*; of a model of several, take the text model"),
+        ("gemma3", "'gemma3' is no .*; take its text model"),
         ("t5", "'t5' is no transformer of one kind of layer"),
         ("nowhere", "transformers knows no model 'nowhere'"),
     ],
