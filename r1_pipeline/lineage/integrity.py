@@ -6,7 +6,7 @@ everything that was made from it. That of an artifact from which nothing was mad
 sha256, which every audit prints, with the one that was published. Not covered: the content of the rows (`rows`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.manifest import MANIFEST, InputRef, content_digest, file_faults, sha256_of
@@ -14,6 +14,9 @@ from r1_pipeline.errors import ArtifactError
 from r1_pipeline.lineage.library import Library, address_of
 from r1_pipeline.recipe import fingerprint
 from r1_pipeline.records import Record
+
+NAMED = 20
+"""The maximum number of rows that one check names; the others are counted."""
 
 
 class Finding(Record):
@@ -29,6 +32,18 @@ class Finding(Record):
 def finding(artifact: Artifact, where: str, what: str) -> Finding:
     """Returns a finding about `artifact`."""
     return Finding(artifact=short_name(artifact), where=where, what=what)
+
+
+def named_findings(of: Artifact, ids: Iterable[str], what: str, noun: str = "row") -> Iterator[Finding]:
+    """Yields a finding for each of the first `NAMED` ids, and the number of the others."""
+    more = 0
+    for number, each in enumerate(ids):
+        if number < NAMED:
+            yield finding(of, f"{noun} {each}", what)
+        else:
+            more += 1
+    if more:
+        yield finding(of, f"{noun}s", f"{more} more: {what}")
 
 
 def short_name(artifact: Artifact) -> str:

@@ -5,12 +5,12 @@ random sample, or of all. Not covered: which rollouts there should be beyond the
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
 from r1_pipeline.evaluation.rejudge import BATCH, random_rows, rejudge_completions
 from r1_pipeline.evaluation.rollouts import group_divisor, rubric_of, with_rewards
-from r1_pipeline.lineage.integrity import Finding, finding
+from r1_pipeline.lineage.integrity import Finding, finding, named_findings
 from r1_pipeline.records import Domain
 from r1_pipeline.rewards.verifier import Grader
 from r1_pipeline.training.rollout_log import rollout_id
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 EQUAL = 1e-6
 """The largest difference, in units of the reward, that rounding explains."""
-NAMED = 20
-"""The maximum number of rollouts that one check names; the others are counted."""
 
 
 def check_rollouts(
@@ -44,7 +42,7 @@ def check_rollouts(
         for row in batch.iter_rows(named=True)
         if rollout_id(row) != row["rollout_id"]
     )
-    yield from _named(model, edited, "has been edited: its id is not the hash of its content")
+    yield from named_findings(model, edited, "has been edited: its id is not the hash of its content", "rollout")
     yield from _check_numbers(model, rollouts)
     judged = chosen.filter(pl.col("outcome").is_not_null() & pl.col("domain").is_in(list(domains)))
     for each in rejudge_completions(judged, problem_sets, grader, model.template):
@@ -71,7 +69,7 @@ def _check_numbers(model: Checkpoint, rollouts: "pl.LazyFrame") -> Iterator[Find
         alone = pl.col("reward").is_null() & (pl.col("advantage") != 0)
         wrong["has an advantage that does not follow from its group's rewards"] = apart.fill_null(value=False) | alone
     for what, fault in wrong.items():
-        yield from _named(model, rows.filter(fault.fill_null(value=False))["rollout_id"], what)
+        yield from named_findings(model, rows.filter(fault.fill_null(value=False))["rollout_id"], what, "rollout")
 
 
 def _other_accuracy() -> "pl.Expr":
@@ -79,14 +77,3 @@ def _other_accuracy() -> "pl.Expr":
 
     right = pl.col("outcome") == "correct"
     return pl.col("accuracy").is_not_null() & (right != (pl.col("accuracy") == 1.0))
-
-
-def _named(model: Checkpoint, ids: Iterable[Any], what: str) -> Iterator[Finding]:
-    more = 0
-    for number, each in enumerate(ids):
-        if number < NAMED:
-            yield finding(model, f"rollout {each}", what)
-        else:
-            more += 1
-    if more:
-        yield finding(model, "rollouts", f"{more} more: {what}")

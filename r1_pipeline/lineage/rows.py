@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from r1_pipeline.artifacts.kinds import Artifact, Corpus, ProblemSet
+from r1_pipeline.artifacts.kinds import Corpus, ProblemSet
 from r1_pipeline.artifacts.manifest import CARD, MANIFEST
 from r1_pipeline.data.corpus import heldout_problem
 from r1_pipeline.data.samples import sample_id
@@ -15,7 +15,7 @@ from r1_pipeline.data.screening.normalization import plain
 from r1_pipeline.data.toy_problems import problem_id
 from r1_pipeline.evaluation.rejudge import BATCH, Rejudged, random_rows, rejudge_samples
 from r1_pipeline.lineage.cards import README, card_fields
-from r1_pipeline.lineage.integrity import Finding, finding
+from r1_pipeline.lineage.integrity import Finding, finding, named_findings
 from r1_pipeline.lineage.training_data import Rows
 from r1_pipeline.records import Domain, TestCase
 from r1_pipeline.rewards.verifier import Grader
@@ -23,8 +23,6 @@ from r1_pipeline.rewards.verifier import Grader
 if TYPE_CHECKING:
     import polars as pl
 
-NAMED = 20
-"""The maximum number of rows that one check names; the others are counted."""
 TELLING = 10
 """The number of words that do not occur in a text by chance; the paper's n-gram."""
 
@@ -35,9 +33,9 @@ def check_ids(data: Corpus | ProblemSet) -> Iterator[Finding]:
 
     column, hashed = _id_of(data), sample_id if isinstance(data, Corpus) else _problem_id
     edited = (row[column] for batch in _batches(data.scan()) for row in batch if hashed(row) != row[column])
-    yield from _named(data, edited, "has been edited: its id is not the hash of its content")
+    yield from named_findings(data, edited, "has been edited: its id is not the hash of its content")
     twice = data.scan().group_by(column).len().filter(pl.col("len") > 1).sort(column).collect()
-    yield from _named(data, twice[column], "stands here more than once")
+    yield from named_findings(data, twice[column], "stands here more than once")
 
 
 def check_origin(corpus: Corpus, parts: Iterable[Corpus]) -> Iterator[Finding]:
@@ -47,7 +45,9 @@ def check_origin(corpus: Corpus, parts: Iterable[Corpus]) -> Iterator[Finding]:
     sources = [part.scan().select("sample_id") for part in parts]
     if sources:
         strange = corpus.scan().join(pl.concat(sources), on="sample_id", how="anti").select("sample_id").collect()
-        yield from _named(corpus, strange["sample_id"], "is in none of the corpora that this one was merged from")
+        yield from named_findings(
+            corpus, strange["sample_id"], "is in none of the corpora that this one was merged from"
+        )
 
 
 def check_counts(data: Rows) -> Iterator[Finding]:
@@ -71,7 +71,7 @@ def check_counts(data: Rows) -> Iterator[Finding]:
             yield finding(data, where, f"says {what} {stated_value}; the files have {found}")
     for column in ("licence", "source"):
         bare = rows.filter(pl.col(column).fill_null("").str.strip_chars() == "").select(_id_of(data)).collect()
-        yield from _named(data, bare.to_series(), f"has no {column}")
+        yield from named_findings(data, bare.to_series(), f"has no {column}")
 
 
 def check_heldout(corpus: Corpus, heldout: Iterable[ProblemSet], full: bool) -> Iterator[Finding]:
@@ -90,7 +90,7 @@ def check_heldout(corpus: Corpus, heldout: Iterable[ProblemSet], full: bool) -> 
         for text in ("question", "response") if full and telling else ():
             leaks |= plain(pl.col(text)).str.contains_any(telling)
         found = corpus.scan().filter(leaks).select("sample_id").collect(engine="streaming")
-        yield from _named(corpus, found["sample_id"], f"holds a problem of {problems.name}")
+        yield from named_findings(corpus, found["sample_id"], f"holds a problem of {problems.name}")
 
 
 def check_verdicts(
@@ -134,14 +134,3 @@ def _id_of(data: Rows) -> str:
 def _problem_id(row: Mapping[str, Any]) -> str:
     tests = [TestCase.model_validate(test) for test in json.loads(row["tests"])]
     return problem_id(row["question"], row["answer"], tests, row["domain"])
-
-
-def _named(of: Artifact, ids: Iterable[str], what: str) -> Iterator[Finding]:
-    more = 0
-    for number, row in enumerate(ids):
-        if number < NAMED:
-            yield finding(of, f"row {row}", what)
-        else:
-            more += 1
-    if more:
-        yield finding(of, "rows", f"{more} more: {what}")

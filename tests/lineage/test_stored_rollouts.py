@@ -1,5 +1,6 @@
 """Laws of stored rollouts: traced, audited and graded again like rows of a corpus."""
 
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -8,6 +9,7 @@ from lineage_world import World
 from rollout_world import reinforced
 
 from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
+from r1_pipeline.cli.rollouts import follow
 from r1_pipeline.errors import ArtifactError, WrongKindError
 from r1_pipeline.evaluation.regrade import regrade
 from r1_pipeline.evaluation.rollout_health import examples, health, warnings
@@ -162,3 +164,16 @@ def test_examples_are_the_most_extreme(model: Checkpoint) -> None:
     unearned = examples(model.rollouts(), "unearned", 3)
     assert unearned["outcome"].unique().to_list() == ["wrong"]
     assert unearned["reward"].to_list() == [0.2, 0.2, 0.1]
+
+
+def test_a_run_in_progress_is_followed_until_it_ends(model: Checkpoint, tmp_path: Path) -> None:
+    folder = tmp_path / "scratch" / "f" / "rollouts"
+    folder.mkdir(parents=True)
+    (folder / "asset").write_text("r1_zero", encoding="utf-8")
+    model.rollouts().filter(pl.col("step") == 2).collect().write_parquet(folder / "00000002.00000.parquet")
+    lines = follow(tmp_path, "r1_zero")
+    assert next(lines).startswith("step 2  8 rollouts  6.5 tokens  flat 50%")
+    shutil.rmtree(folder)
+    assert list(lines) == []
+    with pytest.raises(ArtifactError, match="r1_zero is not being reinforced"):
+        next(follow(tmp_path, "r1_zero"))
