@@ -10,11 +10,13 @@ which adds or replaces nodes and recipes. `with_benchmark`, `with_student` and t
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 from r1_pipeline.data.curation import CurateRecipe
 from r1_pipeline.data.ingest.declared import Side, SourceRecipe, hash_files
 from r1_pipeline.data.ingest.mapping import ProblemMapping, load_mapping
 from r1_pipeline.data.templates import FORMS, StopRule, TemplateName
+from r1_pipeline.engines import Transformers
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.generation.judgements import SampleGeneralRecipe
@@ -26,6 +28,7 @@ from r1_pipeline.profiles.profile import Profile
 from r1_pipeline.recipe import Recipe
 from r1_pipeline.registry import EXTEND, load_file
 from r1_pipeline.training.form_warm_up import WarmUpRecipe
+from r1_pipeline.training.grpo import GrpoRecipe
 from r1_pipeline.training.import_pretrained import ImportRecipe
 from r1_pipeline.training.sft import SftRecipe
 from r1_pipeline.verbs import (
@@ -251,6 +254,30 @@ def with_form_warm_up(profile: Profile, name: str, start: str, recipe: WarmUpRec
         recipe=name,
     )
     return replace(profile, graph=profile.graph.with_nodes(warm)).with_recipes({name: recipe})
+
+
+def with_precision(profile: Profile, precision: Literal["float32", "bfloat16"]) -> Profile:
+    """Returns `profile` whose matrix products have this precision, in training and in sampling by transformers.
+
+    Imported weights keep the precision that they are read in. On a CPU, bfloat16 is four times as fast as float32 where
+    the processor has AVX512-BF16 or AMX, and refused elsewhere.
+    """
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {part: changed(each) for part, each in value.items()}
+        if not isinstance(value, Recipe) or isinstance(value, ImportRecipe):
+            return value
+        if isinstance(value, Transformers):
+            return value.model_copy(update={"dtype": precision})
+        fields = {name: changed(getattr(value, name)) for name in type(value).model_fields}
+        if isinstance(value, GrpoRecipe):
+            fields["rollouts"] = value.rollouts  # they have the precision of the trainer
+        if "precision" in fields:
+            fields["precision"] = precision
+        return value.model_copy(update=fields)
+
+    return profile.with_recipes({name: changed(recipe) for name, recipe in profile.recipes.items()})
 
 
 def with_student(profile: Profile, name: str, base: Recipe, distill: Recipe) -> Profile:

@@ -2,7 +2,7 @@
 
 The base is Qwen2.5-Coder-0.5B-Instruct, the students are SmolLM2-135M-Instruct (Llama architecture) and the base's own
 model (Qwen architecture); none of them is cut. Problems are short sets of reasoning-gym: the base can solve many of
-them and almost never shows it in the form of R1-Zero, which is what reinforcement can bring out on a CPU. A sources
+them and seldom shows it in the form of R1-Zero, which is what reinforcement can bring out on a CPU. A sources
 file replaces them or adds to them. All settings are numbers of our own; `docs/laptop.md` says how they were chosen.
 """
 
@@ -14,7 +14,7 @@ from r1_pipeline.data.merge import MergeRecipe
 from r1_pipeline.data.screening.replies import ReplyRecipe
 from r1_pipeline.data.screening.rows import STANDARD_SCREENING, RowsRecipe
 from r1_pipeline.evaluation.gates import GateLimits
-from r1_pipeline.profiles.extended import with_prompt_forms
+from r1_pipeline.profiles.extended import with_precision, with_prompt_forms
 from r1_pipeline.profiles.models import QWEN_CODER_HALF_B, SMOLLM2_135M
 from r1_pipeline.profiles.pretrained import BUILT_IN, Scale, pipeline
 from r1_pipeline.profiles.profile import Forecast, Machine, Profile
@@ -54,14 +54,7 @@ def laptop(seed: int) -> Profile:
         base=QWEN_CODER_HALF_B,
         students=students,
         shares=SHARES,
-        rules=Rubric(
-            accuracy=1.0,
-            format=0.1,
-            language=0.0,
-            preference=0.0,
-            others=(("graded_format", 0.2),),
-            watched=("language",),
-        ),
+        rules=Rubric(accuracy=1.0, format=0.5, language=0.0, preference=0.0, watched=("language",)),
         zero=zero,
         dev2=zero.model_copy(update={"steps": 14, "learning_rate": 5e-5}),
         r1=zero.model_copy(update={"steps": 14, "learning_rate": 5e-5, "temperature": 0.7}),
@@ -118,7 +111,12 @@ def laptop(seed: int) -> Profile:
         Machine(accelerator="laptop-core", devices=2, memory_gib=0, sequence_devices=1),
         Forecast(prompt=62, zero=36, reasoning=36, general=24, kept=0.5, general_rows=100, pairs=128),
     )
-    return with_prompt_forms(profile, zero="brief", chat="chat", stop="form")
+    return with_prompt_forms(profile, zero="zero", chat="chat", stop="form")
+
+
+def laptop_bf16(seed: int) -> Profile:
+    """Builds the profile with its matrix products in bfloat16, for a processor with AVX512-BF16 or AMX."""
+    return with_precision(laptop(seed), "bfloat16")
 
 
 def _sets(seed: int) -> tuple[GymSet, ...]:
@@ -136,7 +134,7 @@ def _sets(seed: int) -> tuple[GymSet, ...]:
 
 def _grpo(seed: int) -> GrpoRecipe:
     return GrpoRecipe(
-        steps=60,
+        steps=40,
         prompts_per_step=4,
         group_size=8,
         steps_per_generation=1,

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import httpx
 import pytest
-from browsers import chromium
+from browsers import chromium, show_mlflow
 from playwright.sync_api import BrowserContext, Page, WebSocket, expect
 from processes import Surfaces, free_port, user_interface
 from websockets.exceptions import InvalidStatus
@@ -177,9 +177,8 @@ RUNS = """async () => {
 def find(mlflow: Page, surfaces: Surfaces) -> None:
     """Follows the path of links from Dagster to MLflow, since a stage may lack its own link if MLflow was slow."""
     names = dict(mlflow.evaluate(RUNS))
-    mlflow.goto(f"{surfaces.dagster}/mlflow/runs/{names['base']}")
+    show_mlflow(mlflow, f"{surfaces.dagster}/mlflow/runs/{names['base']}", heading="base")
     assert mlflow.url.startswith(f"{surfaces.mlflow}/#/")
-    expect(mlflow.get_by_role("heading", name="base")).to_be_visible()
     expect(mlflow.get_by_text("Finished")).to_be_visible()
 
 

@@ -118,7 +118,7 @@ def test_another_base_is_refused_where_there_is_no_such_model_or_no_place_for_it
         load_profile("small:no/model", 0)
     with pytest.raises(RecipeError, match="trains its own base"):
         load_profile("tiny:no/model", 0)
-    with pytest.raises(UnknownNameError, match="valid: smoke, tiny, laptop, small, node, paper"):
+    with pytest.raises(UnknownNameError, match="valid: smoke, tiny, laptop, laptop-bf16, small, node, paper"):
         load_profile("huge", 0)
 
 
@@ -220,7 +220,7 @@ def test_the_models_of_the_laptop_are_whole_pinned_and_free_with_and_without_a_h
     for profile in (load_profile("laptop", 0), load_profile(f"laptop:{tmp_path}", 0)):
         models = [profile.recipes["base"], *dict(profile.recipes["student_base"]).values()]
         assert all(model.layers is None and model.licence == "Apache-2.0" for model in models)
-        assert {model.template for model in models} == {"brief"}
+        assert {model.template for model in models} == {"zero"}
         assert {model.architecture for model in models[1:]} == {"llama", "qwen2"}
     assert {type(model.source) for model in models} == {WheelModel}
     assert set(profile.runtime.models.values()) == {str(tmp_path)}
