@@ -43,7 +43,8 @@ ProfileOption = Annotated[
     str | None,
     typer.Option(
         "--profile",
-        help="Profile: smoke, tiny, laptop, laptop-bf16, small, node or paper [R1_PROFILE, else tiny, or laptop with sources].",
+        help="Profile: smoke, tiny, laptop, laptop-bf16, small, node or paper [R1_PROFILE, else tiny, or laptop with "
+        "sources].",
     ),
 ]
 SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Root of all random seeds [R1_SEED, else 0].")]

@@ -71,7 +71,7 @@ def test_r1_zero_runs_in_its_form_with_adapters_and_stops_and_once(profile: Prof
     assert isinstance(problems, ProblemSet)
     assert isinstance(answers, Completions)
     assert [each for each in steps.seen if each[0] == "r1_zero"] == [("r1_zero", 1), ("r1_zero", 2)]
-    assert zero.template == "brief"
+    assert zero.template == "zero"
     assert zero.statistics["lora"]["rank"] == 32
     assert set(answers.asked()["sampling"]["stop"]) == {"</answer>", "\nUser:"}
     assert set(problems.by_domain) == {"math"}
