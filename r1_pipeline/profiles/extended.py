@@ -266,10 +266,10 @@ def with_precision(profile: Profile, precision: Literal["float32", "bfloat16"]) 
     def changed(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {part: changed(each) for part, each in value.items()}
-        if not isinstance(value, Recipe) or isinstance(value, ImportRecipe):
-            return value
         if isinstance(value, Transformers):
             return value.model_copy(update={"dtype": precision})
+        if not isinstance(value, Recipe) or isinstance(value, ImportRecipe):
+            return value
         fields = {name: changed(getattr(value, name)) for name in type(value).model_fields}
         if isinstance(value, GrpoRecipe):
             fields["rollouts"] = value.rollouts  # they have the precision of the trainer

@@ -1,11 +1,14 @@
 """Every profile is complete, says before any work what the machine lacks, and takes another base where it can."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from pydantic import BaseModel
 
 from r1_pipeline.engines import Vllm, VllmRollouts
 from r1_pipeline.errors import RecipeError, RequirementError, UnknownNameError
@@ -213,6 +216,26 @@ def test_the_laptop_fits_an_evening_and_its_reinforcement_two_and_a_half_hours()
     assert planned.gpu_hours / 2 <= 6
     assert planned.stages["r1_zero"].gpu_hours / 2 <= 2.5
     assert max(stage.memory_gib_per_device for stage in planned.stages.values()) <= 8
+
+
+def values(recipe: Any, path: str = "") -> dict[str, Any]:
+    """Returns every value of a recipe by the path of its field."""
+    if isinstance(recipe, Mapping):
+        return {k: v for part, each in recipe.items() for k, v in values(each, f"{path}/{part}").items()}
+    if isinstance(recipe, BaseModel):
+        fields = {name: getattr(recipe, name) for name in type(recipe).model_fields}
+        return {k: v for name, each in fields.items() for k, v in values(each, f"{path}.{name}").items()}
+    return {path: recipe}
+
+
+def test_the_laptop_in_bfloat16_differs_in_precision_alone_and_imports_the_same_weights() -> None:
+    plain, fast = (values(load_profile(name, 0).recipes) for name in ("laptop", "laptop-bf16"))
+    assert plain.keys() == fast.keys()
+    different = {path: (plain[path], fast[path]) for path in plain if plain[path] != fast[path]}
+    assert set(different.values()) == {("float32", "bfloat16")}
+    for path in ("/r1_zero.grpo.precision", "/dev1.precision", "/helpful_rm.precision", "/evaluation.ask.engine.dtype"):
+        assert path in different, sorted(different)
+    assert not [path for path in different if path.startswith(("/base", "/student_base")) or ".rollouts." in path]
 
 
 def test_the_models_of_the_laptop_are_whole_pinned_and_free_with_and_without_a_hub(tmp_path: Path) -> None:
