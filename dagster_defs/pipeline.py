@@ -195,7 +195,8 @@ class _RunIdObserver(Observer):
 def report_fingerprint(profile: Profile, name: AssetName, artifacts: Mapping[str, Artifact]) -> str:
     """Returns the sha256 of everything that the report is made from."""
     inputs = {each: artifact.digest for each, artifact in artifacts.items()}
-    return fingerprint({"inputs": inputs, "recipe": profile.bound.recipe(name), "limits": profile.gates})
+    shown = {"overrides": [str(each) for each in profile.overrides]} if profile.overrides else {}
+    return fingerprint({"inputs": inputs, "recipe": profile.bound.recipe(name), "limits": profile.gates, **shown})
 
 
 def pipeline_run_of(context: Context) -> str:

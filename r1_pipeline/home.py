@@ -3,6 +3,7 @@
     R1_HOME (./.r1)   R1_PROFILE (tiny, or laptop with sources of the user's own)   R1_SEED (0)
     R1_RECIPE (recipe.py in the home, if it exists)
     R1_SOURCES (sources.toml in the home, otherwise next to the recipe file, if it exists)
+    R1_SET (fields of recipes that differ from the profile's: NODE.FIELD=VALUE, one a line)
 
 The command line sets the same variables, so the user interface and the terminal see the same graph.
 `dagster_defs.settings` adds the settings of runs and tracking.
@@ -50,6 +51,8 @@ class HomeSettings:
     """File of the user's own sources (`r1_pipeline.data.ingest.declared`); None for the built-in problems only."""
     recipe: Path | None = None
     """The user's own recipe file (`r1_pipeline.profiles.extended`); None for the package only."""
+    overrides: tuple[str, ...] = ()
+    """Fields of recipes that differ from the profile's: `NODE.FIELD=VALUE` (`r1_pipeline.profiles.overrides`)."""
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -67,6 +70,7 @@ class HomeSettings:
             "seed": _seed(os.environ.get("R1_SEED", "0")),
             "sources": sources,
             "recipe": recipe,
+            "overrides": tuple(filter(None, map(str.strip, os.environ.get("R1_SET", "").splitlines()))),
         }
 
     def load(self) -> "Profile":
@@ -75,14 +79,15 @@ class HomeSettings:
         `runtime.toml` in the home, or next to the recipe file, overrides the profile's runtime. Benchmarks in a folder
         `benchmarks` in the same places belong to the graph.
 
-        Raises `UnknownNameError`, `RecipeError` or `SourceError`. It downloads files that a source names on the Hub and
-        the cache lacks, before `announce` takes this process offline.
+        `overrides` come last. Raises `UnknownNameError`, `RecipeError` or `SourceError`. It downloads files that a
+        source names on the Hub and the cache lacks, before `announce` takes this process offline.
         """
         from r1_pipeline.data.ingest.declared import read_sources
         from r1_pipeline.evaluation.benchmarks import FOLDER
         from r1_pipeline.profiles import load_profile
         from r1_pipeline.profiles.benchmarks import with_benchmarks
         from r1_pipeline.profiles.extended import extended
+        from r1_pipeline.profiles.overrides import parsed, with_overrides
         from r1_pipeline.profiles.runtimes import with_runtime
         from r1_pipeline.profiles.sources import with_sources
         from r1_pipeline.registry import load_file
@@ -96,13 +101,15 @@ class HomeSettings:
             profile = extended(profile, self.recipe)
         if benchmarks := _kept(FOLDER, self.home, self.recipe):
             profile = with_benchmarks(profile, benchmarks)
-        return with_sources(profile, read_sources(self.sources)) if self.sources else profile
+        if self.sources:
+            profile = with_sources(profile, read_sources(self.sources))
+        return with_overrides(profile, parsed(self.overrides)) if self.overrides else profile
 
     def announce(self) -> None:
         """Sets the environment of this process and its children to these settings; writes no file."""
         os.environ.update(OFFLINE)
         os.environ["R1_HOME"], os.environ["R1_PROFILE"] = str(self.home), self.profile
-        os.environ["R1_SEED"] = str(self.seed)
+        os.environ["R1_SEED"], os.environ["R1_SET"] = str(self.seed), "\n".join(self.overrides)
         os.environ["R1_SOURCES"], os.environ["R1_RECIPE"] = str(self.sources or ""), str(self.recipe or "")
         if hub := sys.modules.get("huggingface_hub.constants"):
             vars(hub)["HF_HUB_OFFLINE"] = True  # it read the environment when a source was fetched

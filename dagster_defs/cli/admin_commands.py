@@ -11,6 +11,7 @@ from r1_pipeline.cli.common import (
     ProfileOption,
     RecipeOption,
     SeedOption,
+    SetOption,
     SourcesOption,
     command,
     existing_home_settings,
@@ -31,6 +32,7 @@ def ui(  # noqa: PLR0913 - as many as it has options
     seed: SeedOption = None,
     sources: SourcesOption = None,
     recipe: RecipeOption = None,
+    overrides: SetOption = None,
     dagster_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = 3000,
     mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the MLflow UI.")] = 5000,
     host: Annotated[
@@ -49,7 +51,7 @@ def ui(  # noqa: PLR0913 - as many as it has options
     """
     from dagster_defs.web.ui import serve
 
-    settings = settings_of(Settings, home, profile=profile, seed=seed, sources=sources, recipe=recipe)
+    settings = settings_of(Settings, home, profile=profile, seed=seed, sources=sources, recipe=recipe, set=overrides)
     dagster, mlflow = (
         Address(host, port, public_origin(public) if public else None)
         for port, public in ((dagster_port, dagster_origin), (mlflow_port, mlflow_origin))

@@ -15,6 +15,7 @@ from r1_pipeline.cli.common import (
     ProfileOption,
     RecipeOption,
     SeedOption,
+    SetOption,
     SourcesOption,
     command,
     existing_home_settings,
@@ -22,6 +23,7 @@ from r1_pipeline.cli.common import (
     out,
     print_json,
     say,
+    say_overrides,
     settings_of,
 )
 from r1_pipeline.home import OWN_DATA_PROFILE, require_writable
@@ -37,6 +39,7 @@ def run(
     seed: SeedOption = None,
     sources: SourcesOption = None,
     recipe: RecipeOption = None,
+    overrides: SetOption = None,
 ) -> None:
     """Run the graph, or a part of it; finished work is reused.
 
@@ -50,12 +53,13 @@ def run(
     from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
 
     named = profile or os.environ.get("R1_PROFILE")
-    settings = settings_of(Settings, home, profile=profile, seed=seed, sources=sources, recipe=recipe)
+    settings = settings_of(Settings, home, profile=profile, seed=seed, sources=sources, recipe=recipe, set=overrides)
     started = time.monotonic()
     require_writable(settings.home)
     if settings.sources and not named:
         say(f"no profile is named and {settings.sources.name} has your own data: {OWN_DATA_PROFILE} (see r1 plan)")
     say(f"r1 run: profile {settings.profile}, seed {settings.seed}, home {settings.home}")
+    say_overrides(settings.load())
     require_programs(settings.home)
     if problem := sandbox_problem():
         say(f"code problems are left out: {problem}")
@@ -83,6 +87,7 @@ def status(
     seed: SeedOption = None,
     sources: SourcesOption = None,
     recipe: RecipeOption = None,
+    overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the state of every asset, the reason, and the device hours that a re-run would take.
@@ -93,11 +98,14 @@ def status(
     """
     from dagster_defs.cli.status import asset_states, status_table, summary
 
-    settings = existing_home_settings(Settings, home, profile=profile, seed=seed, sources=sources, recipe=recipe)
+    settings = existing_home_settings(
+        Settings, home, profile=profile, seed=seed, sources=sources, recipe=recipe, set=overrides
+    )
     states = asset_states(settings)
     if as_json:
         print_json([state.model_dump() for state in states])
         return
+    say_overrides(settings.load())
     Console(width=max(out.width, 140)).print(status_table(states))
     for line in summary(states, settings.load()):
         say(line)

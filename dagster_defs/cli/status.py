@@ -39,6 +39,8 @@ class AssetState(Record):
     age: str | None
     why: tuple[str, ...]
     """Values that differ, old and new; gates that failed; inputs that are missing."""
+    overrides: tuple[str, ...]
+    """Fields of its recipe that differ from the profile's because a user has set them, old and new value."""
     follows: When
     """Re-run policy: automatic, in a window, or on approval."""
     hours: float
@@ -65,6 +67,7 @@ def asset_states(settings: Settings) -> list[AssetState]:
                 digest=(materialization.tags or {}).get("dagster/data_version") if materialization else None,
                 age=_age(time.time() - record.timestamp) if record else None,
                 why=staleness.why,
+                overrides=tuple(map(str, profile.overrides_of(name))),
                 follows=rerun_of(profile, profile.graph.node(name.asset), hours).when,
                 hours=hours.get(str(name), 0.0),
                 hours_below=sum(hours.get(str(each), 0.0) for each in descendants_of[name]),

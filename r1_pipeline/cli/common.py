@@ -17,6 +17,7 @@ from r1_pipeline.home import HomeSettings, require_home
 
 if TYPE_CHECKING:
     from r1_pipeline.lineage.library import Library
+    from r1_pipeline.profiles import Profile
 
 app = typer.Typer(
     add_completion=False,
@@ -61,6 +62,14 @@ RecipeOption = Annotated[
         "--recipe", help="Your own nodes, recipes and verifiers: a Python file [R1_RECIPE, else recipe.py in the home]."
     ),
 ]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NODE.FIELD=VALUE",
+        help="Set a field of a recipe, e.g. r1_zero.grpo.learning_rate=3e-4; repeatable [R1_SET].",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -71,6 +80,7 @@ class SettingsOptions(TypedDict, total=False):
     seed: int | None
     sources: Path | None
     recipe: Path | None
+    set: list[str] | None
 
 
 S = TypeVar("S", bound=HomeSettings)
@@ -80,7 +90,7 @@ def settings_of(kind: type[S], home: Path | None, **options: Unpack[SettingsOpti
     """Returns the settings of the environment, overridden by the given options."""
     for name, value in {"home": home, **options}.items():
         if value is not None:
-            os.environ[f"R1_{name.upper()}"] = str(value)
+            os.environ[f"R1_{name.upper()}"] = "\n".join(value) if isinstance(value, list) else str(value)
     settings = kind.from_environment()
     settings.load()
     return settings
@@ -106,6 +116,12 @@ def silence_warnings() -> None:
 def say(text: str) -> None:
     """Prints a line on standard output as it is, without markup and without line breaks."""
     out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def say_overrides(profile: "Profile") -> None:
+    """Prints one line for every field of a recipe that differs from the profile's because a user has set it."""
+    for each in profile.overrides:
+        say(f"set: {each}")
 
 
 def print_whole(table: RenderableType) -> None:

@@ -12,6 +12,7 @@ from r1_pipeline.cli.common import (
     JsonOption,
     ProfileOption,
     SeedOption,
+    SetOption,
     command,
     existing_home_settings,
     fail,
@@ -71,6 +72,7 @@ def regrade(
     profile: ProfileOption = None,
     home: HomeOption = None,
     seed: SeedOption = None,
+    overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Grade stored answers again with the present verifiers and list every verdict that changes.
@@ -81,7 +83,7 @@ def regrade(
     """
     from r1_pipeline.cli.regrade import flip_table, format_regrade, run_regrade
 
-    settings = existing_home_settings(HomeSettings, home, profile=profile, seed=seed)
+    settings = existing_home_settings(HomeSettings, home, profile=profile, seed=seed, set=overrides)
     result = run_regrade(settings.home, asset, os.cpu_count() or 1)
     if as_json:
         print_json(result.model_dump(mode="json"))

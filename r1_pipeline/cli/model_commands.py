@@ -12,12 +12,14 @@ from r1_pipeline.cli.common import (
     JsonOption,
     ProfileOption,
     RecipeOption,
+    SetOption,
     command,
     existing_home_settings,
     home_of,
     out,
     print_json,
     say,
+    say_overrides,
     settings_of,
 )
 from r1_pipeline.cli.orchestrator import Orchestrator
@@ -34,6 +36,7 @@ def plan(
         str | None, typer.Option(help="Accelerator: h800, h100, h200, a100 or cpu-core [the profile's].")
     ] = None,
     recipe: RecipeOption = None,
+    overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Estimate the cost of a profile, stage by stage, without running anything.
@@ -43,11 +46,12 @@ def plan(
     from r1_pipeline.cli.plan import published_table, stage_table, summary
     from r1_pipeline.planning.plan import plan as plan_profile
 
-    settings = settings_of(HomeSettings, None, profile=profile, recipe=recipe)
+    settings = settings_of(HomeSettings, None, profile=profile, recipe=recipe, set=overrides)
     planned = plan_profile(settings.load(), accelerator, compare=settings.profile == "paper")
     if as_json:
         print_json(planned.as_json())
         return
+    say_overrides(settings.load())
     wide = Console(width=max(out.width, 150))
     wide.print(stage_table(planned))
     if planned.published:
@@ -60,6 +64,7 @@ def cost(
     ctx: typer.Context,
     model: Annotated[str, typer.Argument(help="A checkpoint of the graph, e.g. r1 or distilled/qwen.")],
     home: HomeOption = None,
+    overrides: SetOption = None,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -69,7 +74,7 @@ def cost(
     """
     from r1_pipeline.cli.cost import cost_of, cost_table
 
-    settings = existing_home_settings(HomeSettings, home, profile=profile)
+    settings = existing_home_settings(HomeSettings, home, profile=profile, set=overrides)
     result = cost_of(settings, ctx.ensure_object(Orchestrator).newest_model(settings, model))
     if as_json:
         print_json(result.model_dump())
@@ -87,6 +92,7 @@ def chat(
     temperature: Annotated[float, typer.Option(min=0, help="Sampling temperature; 0 is greedy.")] = 0.6,
     profile: ProfileOption = None,
     home: HomeOption = None,
+    overrides: SetOption = None,
 ) -> None:
     """Chat with a checkpoint, or ask it one question.
 
@@ -94,7 +100,7 @@ def chat(
     """
     from r1_pipeline.cli.chat import open_chat
 
-    settings = existing_home_settings(HomeSettings, home, profile=profile)
+    settings = existing_home_settings(HomeSettings, home, profile=profile, set=overrides)
     checkpoint = ctx.ensure_object(Orchestrator).newest_model(settings, model)
     settings.announce()
     with open_chat(settings.load(), checkpoint, temperature) as session:
@@ -107,7 +113,7 @@ def chat(
 
 
 @command
-def evaluate(
+def evaluate(  # noqa: PLR0913 - as many as it has options
     ctx: typer.Context,
     model: Annotated[str, typer.Argument(help="A checkpoint of the graph, a directory, OWNER/NAME@COMMIT, URL#NAME.")],
     benchmarks: Annotated[
@@ -120,6 +126,7 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(min=1, help="Problems of each benchmark, at most [all].")] = None,
     profile: ProfileOption = None,
     home: HomeOption = None,
+    overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate any model on benchmarks: a checkpoint, a directory, a snapshot of the Hub, or a server.
@@ -132,7 +139,7 @@ def evaluate(
     from r1_pipeline.data.templates import FORMS
     from r1_pipeline.evaluation.benchmarks import FOLDER, locate
 
-    settings = settings_of(HomeSettings, home, profile=profile)
+    settings = settings_of(HomeSettings, home, profile=profile, set=overrides)
     folder = data or settings.home / FOLDER
     wanted = chosen(benchmarks, folder)
     template = FORMS.known(form) if form else None

@@ -59,6 +59,8 @@ class RunFacts(Record):
     home: Path
     pipeline_run: str
     """The id of the run; an artifact with another id in its provenance was reused."""
+    overrides: tuple[str, ...] = ()
+    """The fields of recipes that a user has set, with the profile's value and the value now."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def collect(material: Material, run: RunFacts, recipe: ReportRecipe) -> ReportIn
         profile=run.profile,
         seed=run.seed,
         home=str(run.home),
+        overrides=run.overrides,
         left_out={domain: why for problems in problem_sets.values() for domain, why in problems.left_out.items()},
         models={name: scores_of(report) for name, report in models.items()},
         marks={name: marks_of(report.completions(), "domain") for name, report in models.items()},

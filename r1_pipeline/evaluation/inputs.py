@@ -150,6 +150,8 @@ class ReportInputs(Record):
     profile: str
     seed: int
     home: str
+    overrides: tuple[str, ...] = ()
+    """The fields of recipes that a user has set, with the profile's value and the value now."""
     left_out: dict[Domain, str]
     """The reason for each domain without problems in this run."""
     models: dict[str, EvalScores]

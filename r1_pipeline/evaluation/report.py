@@ -3,6 +3,7 @@
 `report.json` has this schema, version 1 (stable):
 
     schema profile seed home total_seconds environment
+    overrides     [NODE.FIELD OLD → NEW] of recipe fields that the user has set (`--set`)
     left_out      DOMAIN -> the reason why this machine has no problems of it
     models        NAME -> pass_at_1 pass_at_1_ci pass_at_k cons_at_k format_rate language_consistency mean_tokens n
                           outcomes {OUTCOME: n} by_domain {DOMAIN: {pass_at_1, pass_at_1_ci, n}} digest
@@ -70,6 +71,7 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
         "profile": inputs.profile,
         "seed": inputs.seed,
         "home": inputs.home,
+        "overrides": list(inputs.overrides),
         "left_out": inputs.left_out,
         "models": {
             name: {

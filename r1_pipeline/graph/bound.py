@@ -13,7 +13,7 @@ from typing import Any, get_args, get_type_hints
 from pydantic import BaseModel, ValidationError
 
 from r1_pipeline.artifacts.kinds import Artifact
-from r1_pipeline.errors import GraphError, RecipeError, UnknownNameError
+from r1_pipeline.errors import GraphError, RecipeError, UnknownNameError, did_you_mean
 from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.graph.node import AssetName, Benchmark, Derived, Graph, Node, Ref
 from r1_pipeline.recipe import Recipe, require_optional
@@ -196,20 +196,44 @@ def bind(graph: Graph, recipes: Recipes) -> Bound:
 
 def changed(recipe: Any, path: str, value: Any) -> Any:
     """Returns `recipe` with the field at the dotted `path` set to `value` and validated; raises `GraphError`."""
-    head, _, rest = path.partition(".")
-    if not isinstance(recipe, BaseModel) or head not in type(recipe).model_fields:
-        raise GraphError(f"{type(recipe).__name__} has no field {head!r}; {_fields(recipe)}")
-    inner = changed(getattr(recipe, head), rest, value) if rest else value
-    fields = {name: getattr(recipe, name) for name in type(recipe).model_fields}
+    return changed_fields(recipe, {path: value})
+
+
+def changed_fields(recipe: Any, values: Mapping[str, Any]) -> Any:
+    """Returns `recipe` with the fields at these dotted paths set together; each record on the way is validated once.
+
+    A path may end in the key of a mapping, such as `ask.problems.math`. Raises `GraphError` for an unknown field, with
+    the fields that there are, and for a value that the record refuses.
+    """
+    below: dict[str, dict[str, Any]] = {}
+    for path, value in values.items():
+        head, _, rest = path.partition(".")
+        below.setdefault(head, {})[rest] = value
+    own = fields_of(recipe)
+    for head, inner in below.items():
+        if head not in own:
+            kind = type(recipe).__name__
+            known = f"{did_you_mean(head, own)} it has {', '.join(own)}" if own else " it is no record"
+            raise GraphError(f"{kind} has no field {head!r};{known}")
+        whole = inner.pop("", own[head])
+        own[head] = changed_fields(whole, inner) if inner else whole
+    if not isinstance(recipe, BaseModel):
+        return own
     try:
-        return type(recipe).model_validate({**fields, head: inner})
+        return type(recipe).model_validate(own)
     except ValidationError as error:
         first = error.errors()[0]
-        raise GraphError(f"{type(recipe).__name__}.{head} cannot be {value!r}: {first['msg']}") from error
+        at = str(next(iter(first["loc"]), ""))
+        where = f".{at}" if at in below else ""
+        value = f" cannot be {own[at]!r}" if where else ""
+        raise GraphError(f"{type(recipe).__name__}{where}{value}: {first['msg']}") from error
 
 
-def _fields(recipe: Any) -> str:
-    return f"it has {', '.join(type(recipe).model_fields)}" if isinstance(recipe, BaseModel) else "it is no record"
+def fields_of(recipe: Any) -> dict[str, Any]:
+    """Returns the fields of a record, or the keys of a mapping, with their values; empty for any other value."""
+    if isinstance(recipe, BaseModel):
+        return {name: getattr(recipe, name) for name in type(recipe).model_fields}
+    return dict(recipe) if isinstance(recipe, Mapping) else {}
 
 
 def _base_name(node: Node) -> str:

@@ -6,7 +6,7 @@ It makes the same artifacts as a Dagster run, at the same addresses, so that eit
 Tracking, schedules and re-runs of changed parts belong to `dagster_defs`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -56,6 +56,10 @@ class Setting(Protocol):
     @property
     def gates(self) -> GateLimits:
         """Limits of the gates."""
+
+    @property
+    def overrides(self) -> Sequence[object]:
+        """Fields of recipes that a user has set; the report shows them."""
 
 
 def run_graph(
@@ -180,7 +184,7 @@ def write_graph_report(
     """Writes the report of `artifacts`, which must be complete; returns its folder."""
     recipe = bound.recipe(name)
     assert isinstance(recipe, ReportRecipe)
-    folder = run.home / REPORT
+    folder, run = run.home / REPORT, run.model_copy(update={"overrides": tuple(map(str, profile.overrides))})
     write_report(folder, collect(material_of(bound, artifacts, profile), run, recipe))
     return folder
 

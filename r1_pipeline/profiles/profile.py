@@ -24,7 +24,7 @@ from r1_pipeline.generation.sampling import Shard
 from r1_pipeline.generation.tokens import Room, require_room
 from r1_pipeline.graph.bound import Bound, Recipes, bind, changed
 from r1_pipeline.graph.deepseek_r1 import DEEPSEEK_R1
-from r1_pipeline.graph.node import Graph
+from r1_pipeline.graph.node import AssetName, Derived, Graph
 from r1_pipeline.graph.prompted import base_of, base_recipe, prompted
 from r1_pipeline.profiles.models import without_hub
 from r1_pipeline.recipe import Recipe, Runtime
@@ -108,6 +108,22 @@ class Reported(Record):
         return f"{self.benchmark} {change} ({self.source})"
 
 
+class Override(Record):
+    """A field of a recipe that a user has set to another value than the profile's (`profiles.overrides`)."""
+
+    node: str
+    """The node in whose recipe it is, with the partition after a slash if it was set for one partition."""
+    field: str
+    """The dotted path of the field in that recipe."""
+    before: str
+    """The profile's value, as JSON."""
+    after: str
+    """The value now, as JSON."""
+
+    def __str__(self) -> str:
+        return f"{self.node}.{self.field} {self.before} → {self.after}"
+
+
 @dataclass(frozen=True)
 class Profile:
     """The recipes of a graph, the runtime they were made for, and the limits of their gates."""
@@ -125,11 +141,19 @@ class Profile:
     """The name that it was loaded by."""
     seed: int = 0
     """The seed that all its other seeds derive from."""
+    overrides: tuple[Override, ...] = ()
+    """The fields that differ from the profile's because a user has set them; shown in the status and the report."""
 
     @cached_property
     def bound(self) -> Bound:
         """The graph bound to these recipes; raises `GraphError` if they do not fit."""
         return bind(self.graph, self.recipes)
+
+    def overrides_of(self, name: AssetName) -> list[Override]:
+        """Returns the overrides of the recipe of one artifact."""
+        node = self.graph.node(name.asset)
+        of = node.recipe.of if isinstance(node.recipe, Derived) else (node.recipe or "").partition(".")[0]
+        return [each for each in self.overrides if each.node in (of, f"{of}/{name.partition}")]
 
     def with_recipes(self, recipes: Recipes) -> "Profile":
         """Returns this profile with some recipes added or replaced."""

@@ -49,6 +49,13 @@ MISTAKES = (
         "run --profile small:a/b@c",
         "run --profile tiny:folder",
     ),
+    *(
+        "run --set r1_zero.grpo.step=1",
+        "plan --set r1zero.x=1",
+        "ui --set x",
+        "status --set",
+        "run --set dev1.epochs=x",
+    ),
     *("run --seed -1", "run --seed x", "run --seed 4294967296", "prune --keep-days -1", "prune --keep-days x"),
     *("run --select r1zero", "run --select r1-zero", "run --select distilled/qwen", "run --select 'a b'"),
     *(
@@ -160,6 +167,7 @@ def test_a_mistake_is_one_line(
         ("R1_PROFILE", "tinny", "run"),
         ("R1_HOME", "file", "run --profile smoke"),
         ("R1_SOURCES", "typo.toml", "plan"),
+        ("R1_SET", "r1_zero.grpo.step=1", "plan"),
         ("R1_DAGSTER_DB", "postgresql://nobody@127.0.0.1:9/none", "migrate --home damaged"),
     ],
 )

@@ -30,7 +30,18 @@ def keys(value: dict[str, Any]) -> set[str]:
 def test_report_json_has_the_published_schema() -> None:
     report = json.loads(json.dumps(report_json(report_inputs()), allow_nan=False))
     assert keys(report) == {
-        *("schema", "profile", "seed", "home", "left_out", "models", "benchmarks", "reward_models", "corpus"),
+        *(
+            "schema",
+            "profile",
+            "seed",
+            "home",
+            "overrides",
+            "left_out",
+            "models",
+            "benchmarks",
+            "reward_models",
+            "corpus",
+        ),
         *("general", "sizes", "expert_load", "stages", "gates", "bars", "differences", "total_seconds", "environment"),
         "controls",
     }

@@ -88,9 +88,15 @@ def test_a_changed_field_that_does_not_exist_is_named_with_the_derived_node_and_
         return GRAPH.deriving("dev2_other", "dev2", change, "Another Dev2.")
 
     refused(
-        r"^dev2_other: Rubric has no field 'languages'; it has .*language", RECIPES, ablated({"rubric.languages": 0})
+        r"^dev2_other: Rubric has no field 'languages'; did you mean language\? it has .*language",
+        RECIPES,
+        ablated({"rubric.languages": 0}),
     )
-    refused(r"^dev2_other: ReinforceRecipe has no field 'rubrik'; it has template", RECIPES, ablated({"rubrik": 0}))
+    refused(
+        r"^dev2_other: ReinforceRecipe has no field 'rubrik'; did you mean rubric\? it has template",
+        RECIPES,
+        ablated({"rubrik": 0}),
+    )
     refused(r"^dev2_other: float has no field 'of'; it is no record", RECIPES, ablated({"rubric.language.of": 1}))
     refused(r"^dev2_other: GrpoRecipe\.steps cannot be 'many': ", RECIPES, ablated({"grpo.steps": "many"}))
 
