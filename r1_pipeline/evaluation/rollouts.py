@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 from r1_pipeline.artifacts.kinds import Checkpoint
 from r1_pipeline.records import Record
 from r1_pipeline.rewards.rubric import Rubric
+from r1_pipeline.training.advantages import DIVISOR
 
 if TYPE_CHECKING:
     import polars as pl
-
-DIVISOR = 1e-4
-"""The number that TRL adds to a group's standard deviation before it divides by it."""
 
 
 class RewardChanges(Record):
@@ -70,14 +68,23 @@ def _weights(rubric: Rubric) -> "dict[str, pl.Expr]":
 def group_divisor(model: Checkpoint) -> "pl.Expr | None":
     """Returns the number that divides a reward's distance from its group's mean (paper, equation 3).
 
-    None if the objective scales by the deviation of a whole batch, of which rollouts may not be stored.
+    None if advantages depend on a whole rollout, which may not be stored, or on parts before they are summed.
     """
     import polars as pl
 
-    scaling = model.manifest.payload["recipe"]["grpo"].get("objective", {}).get("scale_rewards", "group")
-    if scaling == "batch":
+    objective = model.manifest.payload["recipe"]["grpo"].get("objective", {})
+    scaling, baseline = objective.get("scale_rewards", "group"), objective.get("baseline", "group")
+    if scaling in ("batch", "centred") or baseline == "batch" or objective.get("parts", "summed") == "decoupled":
         return None
-    return pl.col("reward").std().over("prompt") + DIVISOR if scaling == "group" else pl.lit(1.0)
+    reward = pl.col("reward")
+    divisors = {
+        "group": reward.std().over("prompt") + DIVISOR,
+        "mean": reward.mean().over("prompt"),
+        "none": pl.lit(1.0),
+    }
+    if baseline == "others":  # r - mean of the others is n / (n - 1) times r - mean of all
+        return divisors[scaling] * (1 - 1 / reward.count().over("prompt"))
+    return divisors[scaling]
 
 
 def reward_changes(model: Checkpoint, scores: Mapping[str, float | None]) -> RewardChanges:

@@ -25,7 +25,8 @@ from r1_pipeline.rewards.rubric import Log, Part, PartFn, Rubric, weights_at
 from r1_pipeline.training.annealing import annealing
 from r1_pipeline.training.callbacks import METRICS, Guards
 from r1_pipeline.training.lora import Lora, adapter_arguments, require_trainable
-from r1_pipeline.training.objectives import OBJECTIVES, AnyObjective, objective_arguments, trainer_class
+from r1_pipeline.training.objective_trainer import trainer_class
+from r1_pipeline.training.objectives import OBJECTIVES, AnyObjective, objective_arguments
 from r1_pipeline.training.portions import in_portions
 from r1_pipeline.training.precision import casting_once, with_precision
 from r1_pipeline.training.reference_model import keep_reference

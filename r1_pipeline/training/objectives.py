@@ -8,10 +8,19 @@
     sapo      a smooth gate instead of the clip                                                    arXiv 2511.20347
     luspo     gspo, each reply weighed by its length                                               arXiv 2602.05261
     vespo     a smooth weight of the whole reply's ratio                                           arXiv 2602.10693
+    gdpo      each part of the reward is normalized in its group, and their sum in the rollout     arXiv 2601.05242
 
-TRL computes all of them. A recipe file may add its own settings to `OBJECTIVES`, and to `SURROGATES` a loss that TRL
-does not have. TRL's `bnpo` is left out: it averages over a micro-batch, whose size must not change a result.
-Not covered: rewards and their penalty for length (`rewards`), the KL term (`GrpoRecipe.beta`).
+TRL computes these. `training.objective_trainer` adds what TRL does not have:
+
+    printed   equations 1 and 2 of DeepSeek-R1 to the letter: ratio and KL of whole replies        arXiv 2501.12948
+    rloo      the mean of the other replies is the baseline; a whole reply is one action           arXiv 2402.14740
+    reinforce_pp            the mean and deviation of the whole rollout, not of a group            arXiv 2501.03262
+    reinforce_pp_baseline   the mean of the group, then the deviation of the whole rollout         arXiv 2501.03262
+    maxrl     advantages are divided by a group's mean reward: rare successes weigh more           arXiv 2602.02710
+
+A recipe file may add its own settings to `OBJECTIVES`, and to `SURROGATES` a loss of its own. TRL's `bnpo` is left
+out: it averages over a micro-batch, whose size must not change a result. DAPO's and REINFORCE++'s other halves are
+elsewhere: the penalty for length (`rewards.overlong`), the weight of the KL term (`GrpoRecipe.beta`).
 """
 
 from collections.abc import Callable
@@ -21,18 +30,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator
 
 from r1_pipeline.errors import RecipeError
-from r1_pipeline.recipe import Recipe
+from r1_pipeline.recipe import AddedField, Recipe
 from r1_pipeline.registry import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from trl import GRPOTrainer
 
 Loss = Literal["grpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"]
 CLIPPED: tuple[Loss, ...] = ("grpo", "dr_grpo", "dapo", "luspo")
 """Losses that clip the ratio; they differ in how they average over tokens."""
 BY_REPLY: tuple[Loss, ...] = ("grpo", "sapo", "luspo")
 """Losses that may use one ratio for a whole reply; the others would weigh a reply by its length."""
+Baseline = Literal["group", "others", "batch"]
+Scale = Literal["group", "batch", "none", "centred", "mean"]
+KlEstimator = Literal["k1", "k2", "k3"]
 
 
 @dataclass(frozen=True)
@@ -79,10 +90,23 @@ class Objective(Recipe):
     """
     surrogate: Annotated[str, AfterValidator(SURROGATES.valid)] | None = None
     """A loss of `SURROGATES` for each token, instead of TRL's, averaged like `loss`."""
-    importance: Literal["token", "sequence"] = "token"
-    """Each token has a ratio, or each reply: the geometric mean of its tokens' [GSPO, LUSPO: sequence]."""
-    scale_rewards: Literal["group", "batch", "none"] = "group"
-    """The rewards whose standard deviation divides the advantages [Dr. GRPO: none]."""
+    importance: Literal["token", "sequence", "product"] = "token"
+    """Each token has a ratio, or each reply: the geometric mean of its tokens' [GSPO, LUSPO: sequence], or their
+    product, which is the ratio of the reply's probabilities; the KL term is then that of the reply too [R1's equations
+    1 and 2, RLOO: product]."""
+    baseline: Annotated[Baseline, AddedField()] = "group"
+    """The rewards whose mean is subtracted: all of the reply's group, the others of its group [RLOO: others], or all
+    of the rollout [REINFORCE++: batch]."""
+    scale_rewards: Scale = "group"
+    """The divisor of the advantages.
+
+    `group` and `batch`: the standard deviation of the group's or the rollout's rewards; `centred`: that of the
+    rollout's rewards less their baselines [REINFORCE++ with baseline]; `mean`: the group's mean reward [MaxRL], for
+    rewards that are not negative; `none`: nothing divides [Dr. GRPO, RLOO].
+    """
+    parts: Annotated[Literal["summed", "decoupled"], AddedField()] = "summed"
+    """Parts of the reward are summed before they are normalized, or each is normalized in its group first, so that a
+    part with little spread is not drowned; the sum is then normalized in the rollout [GDPO: decoupled]."""
     epsilon_low: float | None = None
     """The ratio is clipped below 1 minus this; None: the recipe's `epsilon` [DAPO 0.2, GSPO 3e-4]."""
     epsilon_high: float | None = None
@@ -96,6 +120,9 @@ class Objective(Recipe):
     """Replies that were cut off are left out of the loss, instead of counting as wrong, if true [DAPO: yes]."""
     unbiased_kl: bool = False
     """The ratio multiplies the KL term if true, so that its gradient is unbiased [DeepSeek-V3.2, arXiv 2512.02556]."""
+    kl: Annotated[KlEstimator, AddedField()] = "k3"
+    """The estimator of the KL term from the log-ratio d of policy to reference: k1 = d, k2 = d²/2, or k3 = exp(-d) + d
+    - 1 [R1, equation 2; REINFORCE++ with baseline: k2]; log-probabilities' names are Schulman's."""
     gate_temperatures: tuple[float, float] | None = None
     """The steepness of the gate of `sapo` for positive and for other advantages [1.0, 1.05]."""
     gamma_weights: tuple[float, float, float, float] | None = None
@@ -107,6 +134,9 @@ class Objective(Recipe):
     def check(self) -> None:
         """Raises `RecipeError` for a combination that no paper uses, with the one that was probably intended."""
         clips = self.surrogate is None and self.loss in CLIPPED
+        self._check_whole_replies()
+        self._check_advantages()
+        self._check_kl()
         if self.importance == "sequence" and self.loss not in BY_REPLY:
             raise RecipeError(
                 f"importance is 'sequence' and loss {self.loss!r} sums over tokens, so long replies would weigh more; "
@@ -127,6 +157,38 @@ class Objective(Recipe):
             if (getattr(self, name) is not None) != (self.loss == loss):
                 verb = "needs" if self.loss == loss else "does not know"
                 raise RecipeError(f"loss {self.loss!r} {verb} {name}; they belong to {loss!r}")
+
+    def _check_whole_replies(self) -> None:
+        if self.importance == "product" and self.loss != "grpo":
+            raise RecipeError(
+                f"importance is 'product', the ratio of whole replies, and loss {self.loss!r} counts tokens; "
+                "take loss 'grpo', which then is the mean over replies"
+            )
+
+    def _check_advantages(self) -> None:
+        if self.parts == "decoupled" and (self.baseline, self.scale_rewards) != ("group", "group"):
+            raise RecipeError(
+                "parts are 'decoupled', so each is centred and scaled in its group; "
+                "leave baseline and scale_rewards at 'group'"
+            )
+        if self.baseline == "batch" and self.scale_rewards in ("group", "mean"):
+            raise RecipeError(
+                f"baseline is 'batch' and scale_rewards {self.scale_rewards!r} is of one group; take 'batch' or 'none'"
+            )
+        if self.baseline == "others" and self.scale_rewards == "mean":
+            raise RecipeError("scale_rewards 'mean' is MaxRL's, whose baseline is that mean; take baseline 'group'")
+
+    def _check_kl(self) -> None:
+        if self.kl == "k1" and not self.unbiased_kl:
+            raise RecipeError("kl 'k1' as a loss has a gradient of mean zero; set unbiased_kl, or take k2 or k3")
+        if self.kl == "k2" and self.unbiased_kl:
+            raise RecipeError(
+                "kl 'k2' has the gradient of the KL without unbiased_kl, and with it another; leave it out"
+            )
+        if self.kl != "k3" and self.surrogate is None and self.loss not in CLIPPED:
+            raise RecipeError(
+                f"loss {self.loss!r} is TRL's, whose KL is k3; leave kl out, or take loss {' or '.join(CLIPPED)}"
+            )
 
     def _check_surrogate(self) -> None:
         if self.importance != "token":
@@ -165,6 +227,12 @@ OBJECTIVES: Registry[Objective] = Registry(
         "sapo": Objective(loss="sapo", gate_temperatures=(1.0, 1.05)),
         "luspo": Objective(loss="luspo", importance="sequence", epsilon_low=3e-4, epsilon_high=4e-4),
         "vespo": Objective(loss="vespo", gamma_weights=(2.0, 3.0, 3.0, 2.0)),
+        "gdpo": Objective(parts="decoupled"),
+        "printed": Objective(importance="product"),
+        "rloo": Objective(importance="product", baseline="others", scale_rewards="none"),
+        "reinforce_pp": Objective(loss="dapo", baseline="batch", scale_rewards="batch", kl="k2"),
+        "reinforce_pp_baseline": Objective(loss="dapo", scale_rewards="centred", kl="k2"),
+        "maxrl": Objective(loss="dr_grpo", scale_rewards="mean"),
     },
 )
 """All named objectives; a recipe file may add its own. Papers other than GRPO's also set `beta` to 0."""
@@ -192,8 +260,9 @@ def objective_arguments(objective: Objective, epsilon: float) -> dict[str, Any]:
     low, high = objective.epsilon_low, objective.epsilon_high
     arguments: dict[str, Any] = {
         "loss_type": objective.loss,
-        "importance_sampling_level": objective.importance,
-        "scale_rewards": objective.scale_rewards,
+        "importance_sampling_level": "sequence" if objective.importance == "sequence" else "token",
+        "scale_rewards": objective.scale_rewards if objective.scale_rewards in ("group", "batch") else "none",
+        "multi_objective_aggregation": "normalize_then_sum" if objective.parts == "decoupled" else "sum_then_normalize",
         "mask_truncated_completions": objective.mask_truncated,
         "epsilon": epsilon if low is None else low,
         "epsilon_high": epsilon if high is None else high,
@@ -206,55 +275,3 @@ def objective_arguments(objective: Objective, epsilon: float) -> dict[str, Any]:
     ):
         arguments |= dict(zip(names, values or (), strict=False))
     return arguments
-
-
-def trainer_class(objective: Objective) -> "type[GRPOTrainer]":
-    """Returns TRL's trainer class, or for a surrogate a subclass whose loss of each token is the surrogate's.
-
-    TRL's per-token loss is `-min(ratio * A, clip(ratio) * A)`. With the policy given as the one that sampled, it finds
-    a ratio of 1 without gradient, and A is set to minus the surrogate: everything around it therefore stays TRL's, such
-    as the mask, the KL term, the weights of vLLM's rollouts, the mean and the metrics.
-    """
-    import torch
-    from trl import GRPOTrainer
-
-    plain: type[GRPOTrainer] = GRPOTrainer
-    if objective.surrogate is None:
-        return plain
-    surrogate = SURROGATES[objective.surrogate]
-
-    class SurrogateTrainer(GRPOTrainer):  # type: ignore[misc]
-        known: Any = None
-
-        def _get_per_token_logps_and_entropies(self, *arguments: Any, **options: Any) -> Any:
-            return self.known or super()._get_per_token_logps_and_entropies(*arguments, **options)
-
-        def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Any:
-            tokens, seen = (
-                torch.cat([inputs[f"prompt_{what}"], inputs[f"completion_{what}"]], dim=1) for what in ("ids", "mask")
-            )
-            self.known = super()._get_per_token_logps_and_entropies(
-                model,
-                tokens,
-                seen,
-                inputs["completion_ids"].size(1),
-                compute_entropy=True,
-                compute_aux_loss=self.aux_loss_enabled,
-            )
-            logp = self.known[0]
-            old = inputs.get("old_per_token_logps")
-            replies = Replies(
-                logp_BT=logp,
-                old_logp_BT=logp.detach() if old is None else old,
-                advantages_B1=inputs["advantages"].unsqueeze(1),
-                mask_BT=inputs["completion_mask"],
-            )
-            try:
-                term = {"advantages": -surrogate.loss_BT(replies), "old_per_token_logps": logp}
-                return super()._compute_loss(model, {**inputs, **term})
-            finally:
-                self.known = None
-                for name in [each for each in self._metrics["train"] if each.startswith("clip_ratio/")]:
-                    del self._metrics["train"][name]  # of the ratio 1
-
-    return SurrogateTrainer

@@ -19,6 +19,7 @@ from r1_pipeline.artifacts.draft import Draft, bare_draft
 from r1_pipeline.recipe import Runtime
 from r1_pipeline.settings.launchers import Inline, Sharding, Torchrun
 from r1_pipeline.training.grpo import train_grpo
+from r1_pipeline.training.objectives import Objective
 from r1_pipeline.training.reward_model import train_reward_model
 from r1_pipeline.training.sft import train_sft
 
@@ -92,6 +93,12 @@ def grpo_on_fixed_rollouts(base: Path, draft: Draft, runtime: Runtime, recipe: A
         GRPOTrainer._generate_single_turn = sampled
 
 
+def objective_on_fixed_rollouts(base: Path, draft: Draft, runtime: Runtime) -> None:
+    """Everything that TRL lacks in one objective: whole replies, the rollout's mean and deviation, another KL."""
+    own = Objective(importance="product", baseline="batch", scale_rewards="centred", kl="k2")
+    grpo_on_fixed_rollouts(base, draft, runtime, TWICE.model_copy(update={"objective": own}))
+
+
 METHODS: dict[str, Callable[[Path, Draft, Runtime], None]] = {
     each.__name__: each
     for each in (
@@ -104,6 +111,7 @@ METHODS: dict[str, Callable[[Path, Draft, Runtime], None]] = {
         grpo_lora,
         grpo_on_fixed_rollouts,
         grpo_lora_on_fixed_rollouts,
+        objective_on_fixed_rollouts,
     )
 }
 

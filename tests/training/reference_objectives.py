@@ -19,6 +19,35 @@ def advantages(rewards_NG: Array, scaled: bool) -> Array:
     return (centred / (rewards_NG.std(1, ddof=1, keepdims=True) + 1e-4) if scaled else centred).ravel()
 
 
+def less_the_others(rewards_NG: Array) -> Array:
+    """Computes RLOO: each reward less the mean of the other rewards of its group."""
+    return np.array([[r - np.delete(row, place).mean() for place, r in enumerate(row)] for row in rewards_NG]).ravel()
+
+
+def of_the_rollout(rewards_NG: Array) -> Array:
+    """Computes REINFORCE++: rewards less the mean of all, divided by the deviation of all."""
+    return ((rewards_NG - rewards_NG.mean()) / (rewards_NG.std(ddof=1) + 1e-4)).ravel()
+
+
+def centred_then_scaled(rewards_NG: Array) -> Array:
+    """Computes REINFORCE++ with baseline: rewards less their group's mean, divided by the deviation of all of those."""
+    centred = rewards_NG - rewards_NG.mean(1, keepdims=True)
+    return (centred / (centred.std(ddof=1) + 1e-4)).ravel()
+
+
+def per_mean(rewards_NG: Array) -> Array:
+    """Computes MaxRL: rewards less their group's mean, divided by that mean; 0 for a group without any reward."""
+    mean = rewards_NG.mean(1, keepdims=True)
+    return np.divide(rewards_NG - mean, mean, out=np.zeros_like(rewards_NG), where=mean > 0).ravel()
+
+
+def decoupled(parts_KNG: Array, weights_K: Array) -> Array:
+    """Computes GDPO: each part normalized in its group, their weighted sum normalized in the rollout."""
+    each = [advantages(part, scaled=True) for part in parts_KNG]
+    total = np.tensordot(weights_K, np.array(each), 1)
+    return (total - total.mean()) / (total.std(ddof=1) + 1e-4)
+
+
 def log_softmax(logits: Array) -> Array:
     shifted = logits - logits.max(-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
@@ -28,6 +57,19 @@ def k3(logp: Array, reference: Array) -> Term:
     """Computes equation 2: r - log r - 1 for r = reference / policy."""
     ratio = np.exp(reference - logp)
     return ratio - np.log(ratio) - 1, 1 - ratio
+
+
+def k1(logp: Array, reference: Array) -> Term:
+    return logp - reference, np.ones_like(logp)
+
+
+def k2(logp: Array, reference: Array) -> Term:
+    return (logp - reference) ** 2 / 2, logp - reference
+
+
+def corrected(ratio: Array, term: Term) -> Term:
+    """Computes DeepSeek-V3.2's KL term: the ratio multiplies it, and has a gradient of its own."""
+    return ratio * term[0], ratio * (term[0] + term[1])
 
 
 def clipped(ratio: Array, advantage: Array, low: float, high: float) -> Term:
@@ -60,6 +102,16 @@ def by_reply(log_ratio: Array, mask: Array, term: Callable[[Array], Term]) -> Te
     length = np.maximum(mask.sum(1, keepdims=True), 1)
     loss, slope = term(np.exp((log_ratio * mask).sum(1, keepdims=True) / length))
     return loss * np.ones_like(log_ratio), slope * np.ones_like(log_ratio)
+
+
+def by_product(log_ratio: Array, mask: Array, term: Callable[[Array], Term]) -> Term:
+    """Computes a term of whole replies, from the logarithm of the product of their tokens' ratios.
+
+    Each token changes that by 1, which `mean_of_replies` divides by |o|.
+    """
+    length = mask.sum(1, keepdims=True)
+    loss, slope = term((log_ratio * mask).sum(1, keepdims=True))
+    return loss * np.ones_like(log_ratio), slope * length * np.ones_like(log_ratio)
 
 
 def mean_of_replies(mask: Array) -> Array:

@@ -32,7 +32,7 @@ from r1_pipeline.training.sharding import ZERO3, require_sharded, sharding_argum
 
 slow = pytest.mark.slow
 EQUAL = 1e-4
-COMPARED = ("sft", "sft_balanced", "reward_model", "grpo_on_fixed_rollouts")
+COMPARED = ("sft", "sft_balanced", "reward_model", "grpo_on_fixed_rollouts", "objective_on_fixed_rollouts")
 INSTALLED = importlib.util.find_spec("deepspeed") is not None
 KEPT = (
     "ddp",
@@ -73,7 +73,7 @@ def test_two_ranks_compute_what_one_process_computes(method: str, alone: Path, s
         "loss",
         "grad_norm",
         *((LOAD,) if "balanced" in method else ()),
-        *(("kl", "reward", "clipped") if "grpo" in method else ()),
+        *(("kl", "reward", "clipped") if "rollouts" in method else ()),
     ):
         values = [row[name] for row in one if name in row]
         assert len(set(values)) > 1
@@ -143,7 +143,7 @@ def test_two_ranks_adapt_what_one_process_adapts(
     one, two = bare_draft(tmp_path), draft_of(adapted[1], method)
     ranks.METHODS[method](tiny, one, ranks.runtime_of(None))
     alone, shared = read_metrics(one.metrics), read_metrics(two.metrics)
-    for name in ("loss", "grad_norm", *(("kl",) if "grpo" in method else ())):
+    for name in ("loss", "grad_norm", *(("kl",) if "rollouts" in method else ())):
         values = [row[name] for row in alone]
         assert len(set(values)) > 1
         assert [row[name] for row in shared] == pytest.approx(values, abs=EQUAL), name

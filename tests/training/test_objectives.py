@@ -65,6 +65,10 @@ def test_a_recipe_that_names_no_objective_has_the_identity_that_it_always_had() 
         ("dapo", ("dapo", "token", "group", 0.2, 0.28, True)),
         ("gspo", ("grpo", "sequence", "group", 3e-4, 4e-4, False)),
         ("luspo", ("luspo", "sequence", "group", 3e-4, 4e-4, False)),
+        ("printed", ("grpo", "token", "group", 10.0, 10.0, False)),
+        ("rloo", ("grpo", "token", "none", 10.0, 10.0, False)),
+        ("reinforce_pp", ("dapo", "token", "batch", 10.0, 10.0, False)),
+        ("maxrl", ("dr_grpo", "token", "none", 10.0, 10.0, False)),
     ],
 )
 def test_a_name_is_what_its_paper_says_and_the_recipe_clips_where_it_does_not(name: str, said: tuple[Any, ...]) -> None:
@@ -95,6 +99,14 @@ def test_every_named_objective_is_one_that_trl_takes(tmp_path: Path) -> None:
         ({"ratio_ceiling": 4.0}, "give epsilon_high with it"),
         ({"ratio_ceiling": 1.1, "epsilon_high": 0.2}, "it must lie above 1 \\+ epsilon_high"),
         ({"loss": "bnpo"}, "Input should be 'grpo'"),
+        ({"loss": "dapo", "importance": "product"}, "counts tokens; take loss 'grpo', which then is the mean over"),
+        ({"parts": "decoupled", "scale_rewards": "none"}, "leave baseline and scale_rewards at 'group'"),
+        ({"parts": "decoupled", "baseline": "others"}, "leave baseline and scale_rewards at 'group'"),
+        ({"baseline": "batch"}, "scale_rewards 'group' is of one group; take 'batch' or 'none'"),
+        ({"baseline": "others", "scale_rewards": "mean"}, "is MaxRL's, whose baseline is that mean"),
+        ({"kl": "k1"}, "a gradient of mean zero; set unbiased_kl, or take k2 or k3"),
+        ({"kl": "k2", "unbiased_kl": True}, "has the gradient of the KL without unbiased_kl"),
+        ({"loss": "sapo", "gate_temperatures": (1.0, 1.0), "kl": "k2"}, "loss 'sapo' is TRL's, whose KL is k3"),
         ({"surrogate": "unheard_of"}, "unknown surrogate 'unheard_of'; valid: none"),
     ],
 )

@@ -22,7 +22,7 @@ from trl import GRPOTrainer
 from r1_pipeline.artifacts.draft import bare_draft
 from r1_pipeline.artifacts.metrics import read_metrics
 from r1_pipeline.records import Completion, Problem
-from r1_pipeline.rewards.rubric import Log
+from r1_pipeline.rewards.rubric import Log, PartFn
 from r1_pipeline.training.grpo import train_grpo
 from r1_pipeline.training.objectives import OBJECTIVES, Objective
 
@@ -72,14 +72,26 @@ def paid(ids: Sequence[int]) -> float:
     return sum(ids) % 5 / 4
 
 
-def reward(_: Sequence[Problem], completions: Sequence[Completion], __: Log) -> list[float | None]:
-    return [paid(done.token_ids) for done in completions]
+def first(ids: Sequence[int]) -> float:
+    """Returns another one, with less spread."""
+    return ids[0] % 3 / 16
+
+
+def rewarding(score: Callable[[Sequence[int]], float]) -> PartFn:
+    def reward(_: Sequence[Problem], completions: Sequence[Completion], __: Log) -> list[float | None]:
+        return [score(done.token_ids) for done in completions]
+
+    return reward
+
+
+PARTS = {"paid": (paid, 1.0), "first": (first, 0.5)}
+"""Part of the reward -> its function and weight."""
 
 
 @pytest.fixture
 def record(monkeypatch: pytest.MonkeyPatch) -> Record:
     """Draws fixed replies, trains in double precision, and records every step."""
-    seen, load, compute = Record(), PreTrainedModel.from_pretrained.__func__, GRPOTrainer._compute_loss
+    seen, load, compute = Record(), PreTrainedModel.from_pretrained.__func__, GRPOTrainer.compute_loss
 
     def double(kind: type, *where: Any, **options: Any) -> Any:
         exact = {"dtype": torch.float64, "experts_implementation": "eager"}  # torch groups experts in single precision
@@ -90,7 +102,7 @@ def record(monkeypatch: pytest.MonkeyPatch) -> Record:
         seen.sampled, seen.reference = copied(trainer.model), copied(trainer.ref_model)
         return seen.rollouts[-1], None
 
-    def keep(trainer: Any, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def keep(trainer: Any, model: Any, inputs: dict[str, torch.Tensor], *_: Any, **__: Any) -> torch.Tensor:
         weights = copied(model)
         loss = compute(trainer, model, inputs)
         named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
@@ -101,7 +113,7 @@ def record(monkeypatch: pytest.MonkeyPatch) -> Record:
 
     monkeypatch.setattr(PreTrainedModel, "from_pretrained", classmethod(double))
     monkeypatch.setattr(GRPOTrainer, "_generate_single_turn", draw)
-    monkeypatch.setattr(GRPOTrainer, "_compute_loss", keep)
+    monkeypatch.setattr(GRPOTrainer, "compute_loss", keep)
     return seen
 
 
@@ -111,6 +123,8 @@ class Batch:
 
     logp: paper.Array
     log_ratio: paper.Array
+    log_reference: paper.Array
+    """The logarithm of the ratio of policy to reference."""
     advantage: paper.Array
     mask: paper.Array
     tokens: float
@@ -165,7 +179,75 @@ FORMULAS: dict[str, tuple[Objective, Formula]] = {
             b.mask / b.tokens,
         ),
     ),
+    "gdpo": (
+        OBJECTIVES["gdpo"],
+        lambda b: (paper.clipped(b.ratio, b.advantage, 0.1, 0.1), paper.mean_of_replies(b.mask)),
+    ),
+    "printed": (OBJECTIVES["printed"], lambda b: (whole_clipped(b), paper.mean_of_replies(b.mask))),
+    "rloo": (OBJECTIVES["rloo"], lambda b: (whole_clipped(b), paper.mean_of_replies(b.mask))),
+    "reinforce_pp": (
+        OBJECTIVES["reinforce_pp"],
+        lambda b: (paper.clipped(b.ratio, b.advantage, 0.1, 0.1), b.mask / b.tokens),
+    ),
+    "reinforce_pp_baseline": (
+        OBJECTIVES["reinforce_pp_baseline"],
+        lambda b: (paper.clipped(b.ratio, b.advantage, 0.1, 0.1), b.mask / b.tokens),
+    ),
+    "maxrl": (
+        OBJECTIVES["maxrl"],
+        lambda b: (paper.clipped(b.ratio, b.advantage, 0.1, 0.1), b.mask / (len(b.mask) * LIMIT)),
+    ),
+    "k1": (
+        Objective(kl="k1", unbiased_kl=True),
+        lambda b: (paper.clipped(b.ratio, b.advantage, 0.1, 0.1), paper.mean_of_replies(b.mask)),
+    ),
+    "k2 of whole replies": (
+        Objective(importance="product", kl="k2", epsilon_high=0.2, ratio_ceiling=1.5),
+        lambda b: (whole_clipped(b, 0.2, 1.5), paper.mean_of_replies(b.mask)),
+    ),
+    "k2 by gspo": (
+        OBJECTIVES["gspo"].but(kl="k2", mask_truncated=True),
+        lambda b: (
+            paper.by_reply(b.log_ratio, b.mask, lambda s: paper.clipped(s, b.advantage, 3e-4, 4e-4)),
+            paper.mean_of_replies(b.mask),
+        ),
+    ),
 }
+
+
+def whole_clipped(b: Batch, high: float = 0.1, ceiling: float = np.inf) -> paper.Term:
+    """Computes equation 1 as it is printed, for whole replies."""
+
+    def term(log_ratio: paper.Array) -> paper.Term:
+        ratio = np.exp(log_ratio)
+        loss, slope = paper.clipped(np.minimum(ratio, ceiling), b.advantage, 0.1, high)
+        return loss, np.where(ratio < ceiling, slope, 0.0)
+
+    return paper.by_product(b.log_ratio, b.mask, term)
+
+
+def kl_of(objective: Objective, b: Batch) -> paper.Term:
+    """Computes the KL term of each token."""
+    estimator = {"k1": paper.k1, "k2": paper.k2, "k3": paper.k3}[objective.kl]
+    if objective.importance == "product":
+        return paper.by_product(b.log_reference, b.mask, lambda d: estimator(d, np.zeros_like(d)))
+    term = estimator(b.log_reference, np.zeros_like(b.log_reference))
+    return paper.corrected(b.ratio, term) if objective.unbiased_kl else term
+
+
+def advantages_by(objective: Objective, parts_KNG: paper.Array) -> paper.Array:
+    """Computes the advantage of each reply of a rollout."""
+    weights = np.array([weight for _, weight in PARTS.values()])
+    if objective.parts == "decoupled":
+        return paper.decoupled(parts_KNG, weights)
+    rewards = np.tensordot(weights, parts_KNG, 1)
+    own = {
+        ("others", "none"): paper.less_the_others,
+        ("batch", "batch"): paper.of_the_rollout,
+        ("group", "centred"): paper.centred_then_scaled,
+        ("group", "mean"): paper.per_mean,
+    }.get((objective.baseline, objective.scale_rewards))
+    return own(rewards) if own else paper.advantages(rewards, scaled=objective.scale_rewards == "group")
 
 
 @pytest.mark.parametrize("name", FORMULAS)
@@ -173,23 +255,24 @@ def test_every_step_is_the_papers(name: str, record: Record, tiny: Path, tmp_pat
     objective, formula = FORMULAS[name]
     draft = bare_draft(tmp_path)
     recipe = RECIPE.model_copy(update={"objective": objective})
-    train_grpo(
-        tiny, runs.problems(recipe.problems), "chat", {"paid": reward}, {"paid": 1.0}, recipe, runs.RUNTIME, draft
-    )
+    parts = {each: rewarding(score) for each, (score, _) in PARTS.items()}
+    weights = {each: weight for each, (_, weight) in PARTS.items()}
+    train_grpo(tiny, runs.problems(recipe.problems), "chat", parts, weights, recipe, runs.RUNTIME, draft)
     model = AutoModelForCausalLM.from_pretrained(tiny)
     assert len(record.steps) == 4
     moved, cut = 0.0, 0.0
     for index, (step, logged) in enumerate(zip(record.steps, read_metrics(draft.metrics), strict=True)):
         rollout = record.rollouts[index // MINIBATCHES]
-        advantage_of = advantages_of(rollout, scaled=objective.scale_rewards == "group")
-        batch, kl = batch_of(model, step, rollout, advantage_of, objective.mask_truncated)
+        batch = batch_of(model, step, rollout, advantages_of(rollout, objective), objective.mask_truncated)
+        kl = kl_of(objective, batch)
         assert step.inputs["advantages"].numpy() == pytest.approx(batch.advantage[:, 0], abs=EQUAL)
         (loss, slope), weight = formula(batch)
         expected = float(((loss + recipe.beta * kl[0]) * weight).sum())
         assert step.loss == pytest.approx(expected, abs=EQUAL)
         for parameter, difference in gradient_of(model, step, (slope + recipe.beta * kl[1]) * weight).items():
             assert (step.gradient[parameter] - difference).abs().max() < EQUAL, parameter
-        assert logged["kl"] == pytest.approx((kl[0] * batch.mask).sum() / batch.mask.sum(), abs=EQUAL)
+        logs = paper.k3(batch.log_reference, np.zeros_like(batch.mask))[0]  # whatever estimator the loss takes
+        assert logged["kl"] == pytest.approx((logs * batch.mask).sum() / batch.mask.sum(), abs=EQUAL)
         moved = max(moved, np.abs(batch.log_ratio * batch.mask).max())
         cut += logged.get("clipped", 0.0)
         if name in ("grpo", "dr_grpo"):
@@ -199,16 +282,16 @@ def test_every_step_is_the_papers(name: str, record: Record, tiny: Path, tmp_pat
     assert (cut > 0) == (name not in ("sapo", "vespo"))
 
 
-def advantages_of(rollout: list[list[int]], scaled: bool) -> dict[tuple[int, ...], float]:
-    """Returns the advantage of each reply among those of its problem."""
-    rewards = np.array([paid(ids) for ids in rollout]).reshape(-1, GROUP)
-    return dict(zip(map(tuple, rollout), paper.advantages(rewards, scaled), strict=True))
+def advantages_of(rollout: list[list[int]], objective: Objective) -> dict[tuple[int, ...], float]:
+    """Returns the advantage of each reply in its rollout."""
+    parts = np.array([[score(ids) for ids in rollout] for score, _ in PARTS.values()]).reshape(len(PARTS), -1, GROUP)
+    return dict(zip(map(tuple, rollout), advantages_by(objective, parts), strict=True))
 
 
 def batch_of(
     model: Any, step: Step, rollout: list[list[int]], advantage_of: dict[tuple[int, ...], float], left_out: bool
-) -> tuple[Batch, paper.Term]:
-    """Returns the minibatch from the replies that were drawn, and the KL term of its tokens."""
+) -> Batch:
+    """Returns the minibatch from the replies that were drawn."""
     rows = [tuple(row[row != 0].tolist()) for row in step.inputs["completion_ids"]]  # 0 pads, and is never drawn
     width = step.inputs["completion_ids"].shape[1]
 
@@ -220,14 +303,14 @@ def batch_of(
     policy, old, reference = (
         logp_of(model, step, weights).detach().numpy() * mask for weights in (step.weights, step.old, step.reference)
     )
-    batch = Batch(
+    return Batch(
         logp=policy,
         log_ratio=policy - old,
+        log_reference=policy - reference,
         advantage=np.array([[advantage_of[ids]] for ids in rows]),
         mask=mask,
         tokens=sum(len(ids) for ids in rollout if counts(ids)) / MINIBATCHES,
     )
-    return batch, paper.k3(policy, reference)
 
 
 def logp_of(model: Any, step: Step, weights: dict[str, torch.Tensor]) -> torch.Tensor:
