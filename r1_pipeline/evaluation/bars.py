@@ -171,6 +171,7 @@ def _of_a_real_model(inputs: ReportInputs) -> Iterator[Bar]:
 CLAIMS: Mapping[str, tuple[Callable[[ReportInputs], Iterable[Bar]], ...]] = {
     "tiny": (_of_models, _of_domains, _of_students, _of_answers, _of_thought, _of_the_rest),
     "laptop": (_of_a_real_model,),
+    "laptop-bf16": (_of_a_real_model,),
 }
 """Profile -> the functions that yield its bars, in the order in which the report shows them."""
 

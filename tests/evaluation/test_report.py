@@ -249,7 +249,7 @@ def test_every_claim_is_made_once() -> None:
 
 def test_the_laptop_has_bars_of_its_own_also_with_another_base() -> None:
     inputs = report_inputs()
-    for profile in ("laptop", "laptop:some/folder"):
+    for profile in ("laptop", "laptop:some/folder", "laptop-bf16"):
         found = {bar.claim: bar for bar in bars(inputs.model_copy(update={"profile": profile}))}
         tiny = {bar.claim: bar for bar in bars(inputs)}
         assert found["r1_zero − base: pass@1"].limit == 0.25
