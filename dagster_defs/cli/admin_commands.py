@@ -44,6 +44,9 @@ def ui(  # noqa: PLR0913 - as many as it has options
     automation: Annotated[
         bool, typer.Option(help="Re-run out-of-date assets automatically, as the profile says.")
     ] = False,
+    rotate_token: Annotated[
+        bool, typer.Option("--rotate-token", help="Make a new token first; bookmarks and browsers then need it.")
+    ] = False,
 ) -> None:
     """Serve the Dagster and MLflow web pages together, on the loopback address by default.
 
@@ -56,7 +59,7 @@ def ui(  # noqa: PLR0913 - as many as it has options
         Address(host, port, public_origin(public) if public else None)
         for port, public in ((dagster_port, dagster_origin), (mlflow_port, mlflow_origin))
     )
-    serve(settings, dagster, mlflow, automation=automation, console=out)
+    serve(settings, dagster, mlflow, automation=automation, rotate_token=rotate_token, console=out)
 
 
 ModelArgument = typer.Argument(help="A checkpoint of the graph, e.g. r1 or distilled/qwen.")

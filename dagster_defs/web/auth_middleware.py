@@ -3,16 +3,19 @@
 A request passes only with the token, for an allowed host, from a page of the same origin or as a page that a user
 opens, and never as a query by GET. A link or image on another page, another server on this machine, or a name bound to
 this address can therefore neither start a run nor read one. The token arrives once in the address that `r1 ui` prints,
-and stays in a cookie. The proxy headers `X-Forwarded-*` are ignored: the host decides which origin a request belongs
-to. The application learns the scheme from that origin, and no client address, since behind a proxy every client would
-have the address of this machine. Not covered: processes that can read this user's files, and encryption.
+or is posted by the page of `sign_in`, and stays in a cookie. The proxy headers `X-Forwarded-*` are ignored: the host
+decides which origin a request belongs to. The application learns the scheme from that origin, and no client address,
+since behind a proxy every client would have the address of this machine. Not covered: processes that can read this
+user's files, and encryption.
 """
 
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, quote, unquote_plus
+
+from dagster_defs.web import sign_in
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -22,6 +25,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 TOKEN = "R1_UI_TOKEN"
 """Environment variable with the token, read by the servers of `r1 ui`."""
 ENCRYPTED = "https://"
+UNAUTHENTICATED = 401
 SINGLE_HEADERS = (b"host", b"origin", b"content-type", b"sec-fetch-site")
 """Headers that decide about a request; a duplicate is refused, since the application might read the other one."""
 
@@ -44,10 +48,16 @@ class AuthMiddleware:
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         refusal = self._refusal(scope, headers, query)
-        if refusal:
+        passes = refusal is None or refusal[0] == UNAUTHENTICATED
+        if passes and scope.get("method") == "POST" and scope["path"] == sign_in.PATH:
+            await self._sign_in(scope, receive, send, headers)
+        elif refusal and passes and scope.get("method") == "GET" and "text/html" in headers.get("accept", ""):
+            await _send(send, UNAUTHENTICATED, b"text/html; charset=utf-8", sign_in.PAGE, sign_in.HEADERS)
+        elif refusal:
             await _respond(scope, receive, send, *refusal, [])
         elif scope["type"] == "http" and "token" in query:
-            await _respond(scope, receive, send, 303, "", self._set_cookie(scope, self._origins[headers["host"]]))
+            there = [(b"location", _without_token(scope).encode())]
+            await _respond(scope, receive, send, 303, "", [*there, self._cookie(self._origins[headers["host"]])])
         else:
             await self._app(_rewritten_scope(scope, self._origins[headers["host"]]), receive, _forbid_framing(send))
 
@@ -73,21 +83,48 @@ class AuthMiddleware:
         if method == "POST" and not headers.get("content-type", "").startswith("application/json"):
             return 415, "POST bodies must be application/json"
         if not self._is_authenticated(headers, query):
-            return 401, "missing or wrong token; open the address that r1 ui printed"
+            return UNAUTHENTICATED, "missing or wrong token; open the address that r1 ui printed"
         return None
+
+    async def _sign_in(self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]) -> None:
+        """Answers the page of `sign_in`: with the cookie if the body has the token, otherwise with 401."""
+        if self._is_token(sign_in.posted_token(await _body(receive, sign_in.LONGEST))):
+            await _respond(scope, receive, send, 204, "", [self._cookie(self._origins[headers["host"]])])
+        else:
+            await _respond(scope, receive, send, UNAUTHENTICATED, "wrong token", [])
+
+    def _is_token(self, text: str) -> bool:
+        return hmac.compare_digest(text.encode(errors="replace"), self._token.encode())
 
     def _is_authenticated(self, headers: dict[str, str], query: dict[str, list[str]]) -> bool:
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
         cookies = dict(part.strip().partition("=")[::2] for part in headers.get("cookie", "").split(";"))
         tokens = [bearer, cookies.get(self.cookie, ""), *query.get("token", [])]
-        return any(hmac.compare_digest(each.encode(), self._token.encode()) for each in tokens)
+        return any(map(self._is_token, tokens))
 
-    def _set_cookie(self, scope: Scope, origin: str) -> list[tuple[bytes, bytes]]:
-        """Returns the headers that move the token from the address into a cookie."""
+    def _cookie(self, origin: str) -> tuple[bytes, bytes]:
+        """Returns the header that keeps the token in a cookie of the browser."""
         secure = "; Secure" if origin.startswith(ENCRYPTED) else ""
-        cookie = f"{self.cookie}={self._token}; HttpOnly; SameSite=Strict; Path=/{secure}"
-        location = "/" + quote(scope["path"].lstrip("/\\"))
-        return [(b"location", location.encode()), (b"set-cookie", cookie.encode())]
+        return b"set-cookie", f"{self.cookie}={self._token}; HttpOnly; SameSite=Strict; Path=/{secure}".encode()
+
+
+def _without_token(scope: Scope) -> str:
+    """Returns path and query of a request without the token; an address of this server, whatever the path was."""
+    pairs = scope.get("query_string", b"").decode("latin-1").split("&")
+    kept = [pair for pair in pairs if pair and unquote_plus(pair.partition("=")[0]) != "token"]
+    query = quote("&".join(kept), safe="%=&+/:?@!$'()*,;~[]")
+    return "/" + quote(scope["path"].lstrip("/\\")) + (f"?{query}" if query else "")
+
+
+async def _body(receive: Receive, longest: int) -> bytes:
+    """Returns the body of a request; empty if it is longer than `longest` bytes, of which no more is read."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+        if len(body) > longest:
+            return b""
+    return body
 
 
 def _rewritten_scope(scope: Scope, origin: str) -> Scope:
@@ -114,6 +151,9 @@ async def _respond(
         await receive()
         await send({"type": "websocket.close", "code": 1008})
     else:
-        plain = [(b"content-type", b"text/plain; charset=utf-8"), *headers]
-        await send({"type": "http.response.start", "status": status, "headers": plain})
-        await send({"type": "http.response.body", "body": f"{text}\n".encode()})
+        await _send(send, status, b"text/plain; charset=utf-8", f"{text}\n" if text else "", headers)
+
+
+async def _send(send: Send, status: int, kind: bytes, text: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind), *headers]})
+    await send({"type": "http.response.body", "body": text.encode()})

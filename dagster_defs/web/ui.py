@@ -6,7 +6,6 @@ is used and no MLflow server is started.
 """
 
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from dagster_defs.staleness.source_sensor import CODE_SOCKET
 from dagster_defs.tracking.stage_runs import TrackingStore
 from dagster_defs.web.addresses import Address
 from dagster_defs.web.auth_middleware import TOKEN
+from dagster_defs.web.token_file import kept_token
 from r1_pipeline.errors import R1Error
 
 WORKSPACE = """\
@@ -45,7 +45,9 @@ ORIGINS_INCOMPLETE = (
 EXTERNAL_MLFLOW = "MLflow is the external server {server}, which r1 ui does not start; remove --mlflow-origin"
 
 
-def serve(settings: Settings, dagster: Address, mlflow: Address, *, automation: bool, console: Console) -> None:
+def serve(
+    settings: Settings, dagster: Address, mlflow: Address, *, automation: bool, rotate_token: bool, console: Console
+) -> None:
     """Runs all servers until one ends, or until Ctrl-C or SIGTERM; raises `R1Error` if a server ends by itself."""
     check_origins(settings, dagster, mlflow)
     listening = (dagster,) if settings.tracking_server else (dagster, mlflow)
@@ -56,7 +58,7 @@ def serve(settings: Settings, dagster: Address, mlflow: Address, *, automation: 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings.export()
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
-    os.environ[TOKEN] = secrets.token_urlsafe(24)
+    os.environ[TOKEN] = kept_token(settings.home, renew=rotate_token)
     os.environ[AUTOMATION] = "on" if automation else "off"
     tracking = TrackingStore.of(settings)
     with tracking.required():
