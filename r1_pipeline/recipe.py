@@ -55,6 +55,8 @@ class Runtime(BaseModel):
     """Settings of vLLM on this machine, for recipes that sample with it."""
     openai: OpenAiSettings | None = None
     """Settings of the server, for recipes that sample from one."""
+    judges: Mapping[str, OpenAiSettings] = {}
+    """Name of a judge of benchmarks -> settings of its server."""
     rollouts: AnyRolloutSettings = Colocated()
     """Placement of vLLM during RL, for recipes with rollouts by vLLM."""
     cluster: Cluster | None = None

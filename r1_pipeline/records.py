@@ -87,16 +87,17 @@ class TestCase(Record):
 
     __test__ = False  # not a pytest class
 
-    kind: Literal["call", "stdin", "unit", "instruction"]
-    """Kind of test: a function call, a program that reads standard input, a test that is itself a program, or an
-    instruction that a reply in words follows or not."""
+    kind: Literal["call", "stdin", "unit", "instruction", "turn"]
+    """Kind of test: a function call, a program that reads standard input, a test that is itself a program, an
+    instruction that a reply in words follows or not, or the user's next turn."""
     function: str
     """Name of the function under test, or of the instruction; empty for `stdin`."""
     given: str
     """`call`: JSON array of positional arguments; `stdin`: the text on standard input; `unit`: Python source;
-    `instruction`: JSON object of its arguments."""
+    `instruction`: JSON object of its arguments; `turn`: what the user says next."""
     expected: str
-    """`call`: JSON value to be returned; `stdin`: the text on standard output; `unit`, `instruction`: empty."""
+    """`call`: JSON value to be returned; `stdin`: the text on standard output; `unit`, `instruction`: empty; `turn`:
+    the reference of the reply to it, or empty."""
     limit_s: float
     """Wall-clock limit in seconds; as in the paper's accuracy reward, a slow program counts as wrong."""
     tolerance: float | None = Field(default=None, exclude_if=_is_none)
@@ -118,7 +119,7 @@ class Problem(Record):
     answer: str | None
     """Reference answer; for `general` the required words, comma-separated; for `code` a passing program."""
     tests: tuple[TestCase, ...]
-    """Hidden tests: of programs, or instructions that a reply in words must follow."""
+    """Hidden tests: of programs, instructions that a reply in words must follow, or the user's next turns."""
     domain: Domain
     language: Language
     """Language of the question, and the target language of the reasoning."""

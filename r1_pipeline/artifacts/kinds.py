@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ASKED = "asked.json"
 COMPLETIONS = "completions.parquet"
 ROLLOUTS = "rollouts-*.parquet"
+OPINIONS = "opinions.parquet"
 PREFERRED = "answers.parquet"
 PROBLEMS = "problems.parquet"
 SCORES = "scores.json"
@@ -250,6 +251,16 @@ class EvalReport(Artifact):
     """Scores of one checkpoint, with the completions and verdicts behind them."""
 
     kind = "evaluation"
+
+    @property
+    def judge(self) -> dict[str, Any] | None:
+        """Recipe of the judges that gave its verdicts (`generation.judge_protocol`); None if rules gave them."""
+        judge: dict[str, Any] | None = self.manifest.payload["recipe"].get("judge")
+        return judge
+
+    def opinions(self) -> "pl.DataFrame":
+        """Returns one row per request to a judge: the request, the raw output, and the grade that was read in it."""
+        return read_table(self.path / OPINIONS)
 
     def scores(self) -> dict[str, Any]:
         """Returns the scores as written by `evaluation.runner`."""

@@ -26,6 +26,9 @@ from r1_pipeline.evaluation.benchmarks import (
     load_benchmark,
     shipped_benchmarks,
 )
+from r1_pipeline.evaluation.judge_table import metric_value
+from r1_pipeline.evaluation.judged_scores import JudgedScores
+from r1_pipeline.evaluation.judging import require_judges
 from r1_pipeline.evaluation.paper import COLUMNS
 from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.evaluation.scores import Scores, scores_of
@@ -69,6 +72,8 @@ class BenchmarkResult(Record):
     value: float
     """The score of this name."""
     scores: Scores
+    judged: JudgedScores | None
+    """The scores that judges gave; None if rules gave the verdicts."""
     truncated: float
     """The share of completions that were cut off."""
     unscored: float
@@ -119,13 +124,43 @@ def subject_of(model: str, settings: HomeSettings, profile: Profile, orchestrato
 
 
 def _served(model: str, runtime: Runtime) -> Subject:
-    url, _, name = model.partition("#")
-    if not name:
-        raise RecipeError(f"{model} names a server and no model; give URL#NAME, the name that the server has")
+    url, name = _url_and_name(model)
     server = (runtime.openai or ANY_SERVER).model_copy(update={"base_url": url})
     label = _LABEL.sub("-", f"{name}-at-{url.partition('//')[2]}")
     found = runtime.model_copy(update={"openai": server})
     return Subject(label, ServedModel(name=name), served_context(server, name), found)
+
+
+def _url_and_name(model: str) -> tuple[str, str]:
+    url, _, name = model.partition("#")
+    if not name:
+        raise RecipeError(f"{model} names a server and no model; give URL#NAME, the name that the server has")
+    return url, name
+
+
+def with_judges(
+    benchmarks: Sequence[NamedBenchmark], judges: str, runtime: Runtime
+) -> tuple[list[NamedBenchmark], Runtime]:
+    """Returns the benchmarks with other judges, and the runtime with their servers.
+
+    `judges` lists them with commas: URL#NAME, or the name of one whose server the runtime has.
+    """
+    if not any(each.judge for each in benchmarks):
+        raise RecipeError("--judge names judges, and none of these benchmarks is judged; leave it out")
+    servers, names = dict(runtime.judges), []
+    for judge in judges.split(","):
+        name = judge.strip()
+        if name.startswith(("http://", "https://")):
+            url, name = _url_and_name(name)
+            servers[name] = servers.get(name, ANY_SERVER).model_copy(update={"base_url": url})
+        names.append(name)
+    changed = [
+        each.model_copy(update={"judge": each.judge.model_copy(update={"models": tuple(names)})})
+        if each.judge
+        else each
+        for each in benchmarks
+    ]
+    return changed, runtime.model_copy(update={"judges": servers})
 
 
 def _outside(label: str, profile: Profile) -> str:
@@ -167,6 +202,8 @@ def evaluate_model(
     recipes = {each.benchmark.name: _recipe(each, profile, limit) for each in found}
     for name, recipe in recipes.items():
         _require_context(name, recipe, subject)
+        if (judge := recipe.grade.judge) is not None:
+            require_judges(judge, subject.runtime)
     runtime = subject.runtime
     folders = {**runtime.folders, **{each.source.name: str(each.folder) for each in found}}
     runtime = runtime.model_copy(update={"folders": folders})
@@ -239,8 +276,9 @@ def _result(benchmark: NamedBenchmark, subject: Subject, report: EvalReport) -> 
         template=found.identity.template,
         samples=found.identity.samples,
         metric=benchmark.metric,
-        value=found.overall.pass_at_1 if benchmark.metric == "pass_at_1" else found.overall.cons_at_k,
+        value=metric_value(found, benchmark.metric),
         scores=found.overall,
+        judged=found.judged,
         truncated=outcomes.get(Outcome.TRUNCATED, 0) / every,
         unscored=sum(outcomes.get(outcome, 0) for outcome in UNSCORED) / every,
         dropped=dict(report.manifest.drops),

@@ -1,6 +1,7 @@
 """Commands about models and profiles: `r1 plan`, `cost`, `chat`, `evaluate` and `benchmarks`."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -124,6 +125,9 @@ def evaluate(  # noqa: PLR0913 - as many as it has options
     ] = None,
     form: Annotated[str | None, typer.Option(help="Prompt form for a model from outside [the benchmark's].")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Problems of each benchmark, at most [all].")] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="Judges of judged benchmarks, URL#NAME with commas [the benchmark's].")
+    ] = None,
     profile: ProfileOption = None,
     home: HomeOption = None,
     overrides: SetOption = None,
@@ -135,7 +139,7 @@ def evaluate(  # noqa: PLR0913 - as many as it has options
 
     Example: r1 evaluate r1 --benchmarks gsm8k,ifeval
     """
-    from r1_pipeline.cli.evaluate import chosen, evaluate_model, result_table, subject_of
+    from r1_pipeline.cli.evaluate import chosen, evaluate_model, result_table, subject_of, with_judges
     from r1_pipeline.data.templates import FORMS
     from r1_pipeline.evaluation.benchmarks import FOLDER, locate
 
@@ -145,6 +149,9 @@ def evaluate(  # noqa: PLR0913 - as many as it has options
     template = FORMS.known(form) if form else None
     settings.announce()
     loaded = settings.load()
+    if judge is not None:
+        wanted, runtime = with_judges(wanted, judge, loaded.runtime)
+        loaded = replace(loaded, runtime=runtime)
     subject = subject_of(model, settings, loaded, ctx.ensure_object(Orchestrator))
     found = [locate(each, folder) for each in wanted]  # may fetch data, so only for a model that exists
     results = evaluate_model(subject, found, loaded, settings.home, template, limit)

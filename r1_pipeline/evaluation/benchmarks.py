@@ -17,7 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from r1_pipeline.data.ingest.declared import Pin, SourceRecipe, canonical_licence, fetch_from_hub, hash_files
 from r1_pipeline.data.ingest.files import READERS, format_of
@@ -26,10 +26,12 @@ from r1_pipeline.data.ingest.rendering import Expression
 from r1_pipeline.data.ingest.rows import DroppedRow, digest_of_problems, read_source
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import RecipeError, RequirementError, SourceError, UnknownNameError
+from r1_pipeline.evaluation.judge_table import JudgeTable, Metric, check_metric
 from r1_pipeline.evaluation.paper import STAGE_TABLE, StageRow
 from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.records import Record
 from r1_pipeline.rewards.answer_extraction import Rule
+from r1_pipeline.rewards.verifier import MODEL_JUDGES
 
 SHIPPED = files("r1_pipeline.data") / "benchmarks"
 FOLDER = "benchmarks"
@@ -89,7 +91,9 @@ class NamedBenchmark(Record):
     """The extraction rule; for instructions, `strict` or `lenient` (loose)."""
     form: TemplateName = "own_boxed"
     """The prompt form for models from outside; a checkpoint of the graph is asked in its own."""
-    metric: Literal["pass_at_1", "cons_at_k"] = "pass_at_1"
+    judge: JudgeTable | None = None
+    """The judges, for replies that no rule can compare."""
+    metric: Metric = "pass_at_1"
     """The score that is compared with the paper's."""
     paper: Annotated[str, AfterValidator(_in_the_paper)] | None = None
     """The row of the paper's table 3 (`evaluation.paper`)."""
@@ -102,6 +106,11 @@ class NamedBenchmark(Record):
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name: lower case, digits and _; rename the file")
         return name
+
+    @model_validator(mode="after")
+    def _gives_its_metric(self) -> "NamedBenchmark":
+        check_metric(self.metric, self.judge)
+        return self
 
     @property
     def published(self) -> StageRow | None:
@@ -180,7 +189,11 @@ class Located:
             "problems": {self.source.feeds: self.benchmark.limit or self.source.pin.problems},
             "samples": self.benchmark.samples,
         }
-        counted = {"ks": tuple(sorted({1, self.benchmark.samples})), "extract": self.benchmark.extract}
+        counted: dict[str, Any] = {
+            "ks": tuple(sorted({1, self.benchmark.samples})),
+            "extract": self.benchmark.extract,
+            "judge": self.benchmark.judge and self.benchmark.judge.recipe,
+        }
         return EvaluateRecipe(ask=own.ask.model_copy(update=asked), grade=own.grade.model_copy(update=counted))
 
 
@@ -205,6 +218,8 @@ def locate(benchmark: NamedBenchmark, data: Path) -> Located:
         mapping = loaded
     if benchmark.where is not None:
         mapping = mapping.model_copy(update={"require": benchmark.where})
+    if benchmark.judge is not None:
+        mapping = _judged(benchmark, mapping)
     if mapping.domain == "general" and not (mapping.answer or mapping.verifier):
         raise RecipeError(
             f"{benchmark.name} has general prompts without a reference, so it has no score; name a verifier in "
@@ -219,6 +234,19 @@ def locate(benchmark: NamedBenchmark, data: Path) -> Located:
         files=hash_files(folder, names),
     )
     return Located(benchmark, source.model_copy(update={"pin": _pin(benchmark, source, folder)}), folder)
+
+
+def _judged(benchmark: NamedBenchmark, mapping: ProblemMapping) -> ProblemMapping:
+    """Returns the mapping of problems that judges compare; raises `RecipeError` if they have nothing to compare."""
+    assert benchmark.judge is not None
+    if mapping.domain != "general":
+        raise RecipeError(f'{benchmark.name} is judged, and its mapping makes {mapping.domain}; set domain = "general"')
+    if mapping.answer is None and benchmark.judge.protocol != "grade":
+        raise RecipeError(
+            f"{benchmark.name} is judged {benchmark.judge.protocol}, which compares with the reference; add answer to "
+            "its mapping"
+        )
+    return mapping.model_copy(update={"verifier": MODEL_JUDGES[0]})
 
 
 def _pin(benchmark: NamedBenchmark, source: SourceRecipe, folder: Path) -> Pin:

@@ -2,7 +2,8 @@
 
 It judges every completion, kept or not, of an evaluation or of a sampled corpus, every rollout of a reinforced model,
 and every row of any other corpus. It
-samples nothing and writes nothing. Problems come from the problem sets from which the artifact was made. Not covered:
+samples nothing and writes nothing. Verdicts of a benchmark's judges are read again in their stored outputs, and no
+judge is asked. Problems come from the problem sets from which the artifact was made. Not covered:
 judging a single row (`rejudge`).
 """
 
@@ -10,7 +11,8 @@ from collections.abc import Iterable
 
 from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Completions, Corpus, EvalReport, ProblemSet
 from r1_pipeline.errors import WrongKindError
-from r1_pipeline.evaluation.rejudge import rejudge_completions, rejudge_samples
+from r1_pipeline.evaluation.judging import replayed
+from r1_pipeline.evaluation.rejudge import Rejudged, rejudge_completions, rejudge_samples
 from r1_pipeline.evaluation.rollouts import RewardChanges, reward_changes
 from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.records import Domain, Outcome, Record
@@ -57,7 +59,10 @@ def regrade(
     """
     import polars as pl
 
-    if isinstance(artifact, EvalReport):
+    rows: Iterable[Rejudged]
+    if isinstance(artifact, EvalReport) and artifact.judge:
+        rows = replayed(artifact, problem_sets)
+    elif isinstance(artifact, EvalReport):
         template = scores_of(artifact).identity.template
         rows = rejudge_completions(artifact.completions().lazy(), problem_sets, grader, template)
     elif isinstance(artifact, Corpus) and answers:

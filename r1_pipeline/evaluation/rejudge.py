@@ -59,12 +59,12 @@ def rejudge_completions(
     rows: "pl.LazyFrame", sets: Iterable[ProblemSet], grader: Grader, template: TemplateName
 ) -> Iterator[Rejudged]:
     """Judges completions again, in order; `rows` has the stored verdicts in the columns `outcome` and `verifier`."""
-    return _rejudged(_by_rule(rows), _of_completions, sets, grader, template)
+    return _rejudged(_by_rule(rows), stored_completions, sets, grader, template)
 
 
 def _by_rule(rows: "pl.LazyFrame") -> "pl.LazyFrame":
     """Leaves out the rows that a model judged, which no grader can repeat; the audit replays the stored judgements
-    (`lineage.judgements`)."""
+    (`lineage.judgements`, `lineage.opinions`)."""
     import polars as pl
 
     return rows.filter(~pl.col("verifier").str.split("@").list.first().is_in(MODEL_JUDGES))
@@ -105,7 +105,8 @@ def _problems_of(rows: "pl.LazyFrame", sets: Iterable[ProblemSet]) -> dict[str, 
     return {problem.id: problem for frame in found for problem in records_of(frame, Problem)}
 
 
-def _of_completions(frame: "pl.DataFrame") -> list[Stored]:
+def stored_completions(frame: "pl.DataFrame") -> list[Stored]:
+    """Returns judged completions with their stored verdicts, in order."""
     verdicts = frame.select("outcome", "verifier").iter_rows()
     ids = (
         frame["rollout_id"]

@@ -181,6 +181,8 @@ def _shown(test: TestCase) -> str:
             return test.given.strip()
         case "instruction":
             return f"{test.function} {test.given}"
+        case "turn":
+            return f"then: {test.given}"
 
 
 def _first_reply(table: "pl.DataFrame", problem_id: str) -> Reply:

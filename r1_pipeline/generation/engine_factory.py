@@ -116,6 +116,21 @@ def open_server(spec: OpenAi, model: str, runtime: Runtime, home: Path) -> Engin
     return openai.OpenAiEngine(spec, _server(runtime), model, None, home / ANSWERED)
 
 
+def judge_server(name: str, runtime: Runtime) -> OpenAiSettings:
+    """Returns the settings of the server of a judge; raises `RequirementError` if the runtime names none."""
+    if name not in runtime.judges:
+        raise RequirementError(
+            f'the judge {name} has no server; name one with --judge URL#NAME, or add [judges."{name}"] with base_url '
+            "to runtime.toml"
+        )
+    return runtime.judges[name]
+
+
+def open_judge(name: str, runtime: Runtime, home: Path) -> openai.OpenAiEngine:
+    """Opens the server of a judge, whose replies are stored below `home`; raises like `judge_server`."""
+    return openai.OpenAiEngine(OpenAi(runs=name), judge_server(name, runtime), name, None, home / ANSWERED)
+
+
 def engines_in(recipe: BaseModel) -> Iterator[EngineSpec]:
     """Yields the engines that a recipe names at any depth."""
     for name in type(recipe).model_fields:

@@ -4,6 +4,7 @@
                                 serve it under its digest (`served_name`), so that other weights cannot answer
     any other model             `/chat/completions`, as text; token ids are unknown and left empty
 
+The model that a server reports in its replies must stay the same: another one stops the run, with both names.
 A request that fails for a transient reason (busy, broken, cut off, silent) is sent again after a while. Every reply is
 kept in SQLite under the hash of its request, so an interrupted run does not pay twice. The API key is read from the
 environment when it is sent and is in no setting, message or file.
@@ -68,6 +69,8 @@ class Answer(BaseModel):
 
     choices: list[_Choice] = Field(min_length=1, max_length=1)
     usage: _Usage
+    model: str | None = None
+    """The model that answered, as the server reports it."""
 
 
 def engine_identity(spec: OpenAi) -> str:
@@ -87,7 +90,7 @@ def served_context(settings: OpenAiSettings, model: str) -> int | None:
     """
     import httpx
 
-    key, url = _key(settings), settings.base_url.rstrip("/") + "/models"
+    key, url = require_key(settings), settings.base_url.rstrip("/") + "/models"
     try:
         answer = httpx.get(url, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=30.0)
         answer.raise_for_status()
@@ -112,9 +115,15 @@ class OpenAiEngine:
         self._tokenizer = load_tokenizer(tokenizer) if tokenizer else None
         self._ends = end_tokens(tokenizer, self._tokenizer) if tokenizer and self._tokenizer else ()
         self._cache = _Cache(cache)
-        self._key = _key(settings)
+        self._key = require_key(settings)
         self._lock = threading.Lock()
         self._usage = _nothing()
+        self._answering: str | None = None
+
+    @property
+    def answered_by(self) -> str | None:
+        """The model that the server has reported in its replies so far; None if it reports none."""
+        return self._answering
 
     def usage(self) -> Mapping[str, float]:
         """Returns requests, cache hits, failed attempts, tokens and US dollars since the last call."""
@@ -148,13 +157,24 @@ class OpenAiEngine:
         path, body = self._path_and_body(request, sampling)
         url = self._settings.base_url.rstrip("/") + path
         key = fingerprint({"url": url, **body})
-        answer = self._cache.get(key)
-        self._count(requests=1, cached=int(answer is not None))
-        if answer is None:
-            answer = self._send(client, url, body)
+        known = self._cache.get(key)
+        self._count(requests=1, cached=int(known is not None))
+        answer = known or self._send(client, url, body)
+        self._require_same(answer.model)
+        if known is None:
             self._cache.put(key, answer)
             self._count_cost(answer.usage)
         return self._completion(request, answer.choices[0], sampling.stop)
+
+    def _require_same(self, model: str | None) -> None:
+        """Raises `EngineError` if the server reports another model than in its earlier replies."""
+        with self._lock:
+            before = self._answering = self._answering or model
+        if model is not None and model != before:
+            raise EngineError(
+                f"{self._settings.base_url} answered for {self._model!r} as {before!r}, and now as {model!r}; serve "
+                f"{before!r} again, or change the seed in the recipe so that {model!r} answers everything"
+            )
 
     def _path_and_body(self, request: Request, sampling: Sampling) -> tuple[str, dict[str, Any]]:
         """Returns the path and the body of a request."""
@@ -267,8 +287,8 @@ class _Cache:
         return sqlite3.connect(self._path, timeout=60)
 
 
-def _key(settings: OpenAiSettings) -> str | None:
-    """Returns the API key; raises `EngineError` if its variable is not set."""
+def require_key(settings: OpenAiSettings) -> str | None:
+    """Returns the API key, None for a server without one; raises `EngineError` if its variable is not set."""
     if settings.key_variable is None:
         return None
     key = os.environ.get(settings.key_variable)  # noqa: TID251 - a secret must not travel through settings

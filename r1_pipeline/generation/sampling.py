@@ -21,9 +21,9 @@ from r1_pipeline.artifacts.kinds import ASKED, COMPLETIONS
 from r1_pipeline.artifacts.tables import read_table, write_table
 from r1_pipeline.data.ingest.rows import DroppedRow
 from r1_pipeline.data.subset import shuffled
-from r1_pipeline.data.templates import FORMS, StopRule, TemplateName, stops_in, template_hash
+from r1_pipeline.data.templates import FORMS, StopRule, TemplateName, dialogue, split_reply, stops_in, template_hash
 from r1_pipeline.engines import AnyEngine, Transformers
-from r1_pipeline.generation.engine import SHARD, Engine, requests_for
+from r1_pipeline.generation.engine import SHARD, Engine, request_for, requests_for, sample_seed
 from r1_pipeline.generation.ray_engine import RayEngine
 from r1_pipeline.generation.tokens import ROWS, Room
 from r1_pipeline.recipe import AddedField, Recipe
@@ -106,6 +106,7 @@ def sample_and_store(
         engine=engine.identity,
     )
     completions = sample_completions(engine, problems, template, recipe, draft)
+    completions = with_later_turns(completions, engine, problems, template, recipe, draft)
     write_table(draft.path / COMPLETIONS, completions)
     (draft.path / ASKED).write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return completions
@@ -160,6 +161,38 @@ def sample_completions(
     return complete_requests(engine, requests, recipe.sampling_in(template), template, draft, shard)
 
 
+def with_later_turns(
+    completions: "pl.DataFrame",
+    engine: Engine,
+    problems: Sequence[Problem],
+    template: TemplateName,
+    recipe: SamplingRecipe,
+    draft: Draft,
+) -> "pl.DataFrame":
+    """Returns the completions and, after them, those of the user's later turns, round by round.
+
+    The reply to turn t of sample i has the index `t * samples + i`. The question of a turn is the dialogue so far, with
+    the final parts of the replies; a reply without a final part is an empty line in it.
+    """
+    import polars as pl
+
+    turns = {problem.id: [test.given for test in problem.tests if test.kind == "turn"] for problem in problems}
+    said = {problem.id: problem.question for problem in problems}
+    dialogues = {(id_, index): [said[id_]] for id_ in turns for index in range(recipe.samples)}
+    rounds = [completions]
+    for turn in range(1, max(map(len, turns.values()), default=0) + 1):
+        requests = []
+        for id_, before, text in rounds[-1].select("problem_id", "sample_index", "text").iter_rows():
+            if len(turns[id_]) >= turn:
+                index, sample = before + recipe.samples, before % recipe.samples
+                dialogues[id_, sample] += [split_reply(template, text).final or "", turns[id_][turn - 1]]
+                question, seed = dialogue(dialogues[id_, sample]), sample_seed(recipe.seed, id_, index)
+                requests.append(request_for(template, question, id_, index, seed))
+        sampling = recipe.sampling_in(template)
+        rounds.append(complete_requests(engine, requests, sampling, template, draft, name=f"turn-{turn}"))
+    return pl.concat(rounds)
+
+
 def complete_requests(
     engine: Engine,
     requests: Sequence[Request],
@@ -167,15 +200,16 @@ def complete_requests(
     template: TemplateName | None,
     draft: Draft,
     shard: int = SHARD,
+    name: str = "answers",
 ) -> "pl.DataFrame":
     """Returns one row for each request, in order; requests that an interrupted run completed are not sent again.
 
-    A stop string stays in a text if it is a tag of the prompt form.
+    `name` is that of their shards. A stop string stays in a text if it is a tag of the prompt form.
     """
     import polars as pl
 
     shards = [requests[i : i + shard] for i in range(0, len(requests), shard)]
-    paths = [draft.scratch / f"answers-{index:05d}.parquet" for index in range(len(shards))]
+    paths = [draft.scratch / f"{name}-{index:05d}.parquet" for index in range(len(shards))]
     frames = {
         index: frame
         for index, (path, part) in enumerate(zip(paths, shards, strict=True))

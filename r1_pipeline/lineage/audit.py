@@ -8,12 +8,13 @@ from collections.abc import Collection, Iterable, Iterator
 from pydantic import ValidationError
 
 from r1_pipeline.artifacts.edges import is_exclusion_edge
-from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Corpus, ProblemSet
+from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Corpus, EvalReport, ProblemSet
 from r1_pipeline.artifacts.manifest import MANIFEST, sha256_of
 from r1_pipeline.evaluation.rejudge import REJUDGED_ROWS
 from r1_pipeline.lineage.integrity import Finding, check_chain, check_files, check_manifest, finding
 from r1_pipeline.lineage.judgements import STAGE, check_judgements
 from r1_pipeline.lineage.library import Library
+from r1_pipeline.lineage.opinions import check_opinions, made_by_other_rules
 from r1_pipeline.lineage.rewrites import check_rewrites
 from r1_pipeline.lineage.rollouts import check_rollouts
 from r1_pipeline.lineage.rows import check_counts, check_heldout, check_ids, check_origin, check_verdicts
@@ -72,6 +73,9 @@ def audit(library: Library, artifacts: Iterable[Artifact] | None, *, full: bool,
             findings += _readable(artifact, check_counts(artifact))
         if isinstance(artifact, Corpus | ProblemSet) and (damage or artifact in corpora):
             findings += _readable(artifact, check_ids(artifact))
+    for report in audited:
+        if isinstance(report, EvalReport) and report.judge:
+            findings += _readable(report, _opinions(library, report, skipped))
     for corpus in corpora:
         findings += _readable(corpus, _rows(library, corpus, full, runtime, skipped))
     reinforced = _reinforced(library, audited)
@@ -116,6 +120,13 @@ def _rows(library: Library, corpus: Corpus, full: bool, runtime: Runtime, skippe
             yield from check_rewrites(part, library)
     with default_grader(runtime) as grader:
         yield from check_verdicts(corpus, _problems(library, corpus), grader, domains, None if full else REJUDGED_ROWS)
+
+
+def _opinions(library: Library, report: EvalReport, skipped: list[str]) -> Iterator[Finding]:
+    if other := made_by_other_rules(report):
+        skipped.append(other)
+    else:
+        yield from check_opinions(report, library)
 
 
 def _rollouts(

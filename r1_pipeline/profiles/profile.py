@@ -17,8 +17,9 @@ from r1_pipeline.errors import EngineError, RecipeError, RequirementError
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.generation.device import require_attention
-from r1_pipeline.generation.engine_factory import ENGINES, engines_in
+from r1_pipeline.generation.engine_factory import ENGINES, engines_in, judge_server
 from r1_pipeline.generation.judgements import SampleGeneralRecipe
+from r1_pipeline.generation.openai import require_key
 from r1_pipeline.generation.rejection import RejectionRecipe
 from r1_pipeline.generation.sampling import Shard
 from r1_pipeline.generation.tokens import Room, require_room
@@ -240,6 +241,12 @@ class Profile:
         for kind in sorted({spec.type for _, recipe in self._recipes() for spec in engines_in(recipe)}):
             if lacking := ENGINES[kind].missing(self.runtime):
                 yield lacking
+        evaluations = (recipe for recipe in self.recipes.values() if isinstance(recipe, EvaluateRecipe))
+        for name in dict.fromkeys(name for each in evaluations if each.grade.judge for name in each.grade.judge.models):
+            try:
+                require_key(judge_server(name, self.runtime))
+            except (EngineError, RequirementError) as error:
+                yield str(error)
         for rollouts in {recipe.rollouts for recipe in self._trained() if isinstance(recipe, GrpoRecipe)}:
             try:
                 rollout_identity(rollouts)

@@ -103,8 +103,8 @@ def fault_of(tests: Sequence[TestCase]) -> str | None:
     if not tests:
         return "the problem has no tests"
     for number, test in enumerate(tests, 1):
-        if test.kind == "instruction":
-            return f"test {number} is an instruction for a reply in words, which no program follows"
+        if test.kind in ("instruction", "turn"):
+            return f"test {number} of the kind {test.kind} is for a reply in words, which no program follows"
         if test.limit_s <= 0 or (test.kind != "stdin" and not test.function.isidentifier()):
             return f"test {number} has no time, or calls no function"
         if test.tolerance is not None and (test.kind == "unit" or not 0 < test.tolerance < math.inf):
@@ -130,7 +130,7 @@ def _is_expected(test: TestCase, output: str) -> bool:
             return lines_equal(output, test.expected, test.tolerance)
         case "unit":
             return True
-        case "instruction":
+        case "instruction" | "turn":
             return False  # refused by `fault_of`
 
 

@@ -13,6 +13,7 @@ from r1_pipeline.registry import Registry
 from r1_pipeline.rewards.answer_extraction import Rule
 from r1_pipeline.rewards.code import CodeVerifier
 from r1_pipeline.rewards.instructions import with_langdetect, with_py3langid
+from r1_pipeline.rewards.judged_by_model import JudgedByModel
 from r1_pipeline.rewards.keywords import KeywordsVerifier
 from r1_pipeline.rewards.maths import MathsVerifier
 from r1_pipeline.rewards.multiple_choice import ChoiceVerifier
@@ -28,6 +29,7 @@ VERIFIERS: Registry[Callable[[Runtime, Rule], Verifier]] = Registry(
         "keywords": lambda _, __: KeywordsVerifier(max_words=60),
         "instructions": lambda _, rule: with_py3langid(rule),
         "instructions_langdetect": lambda _, rule: with_langdetect(rule),
+        "judge": lambda _, __: JudgedByModel(),
     },
 )
 """Constructors of verifiers, which take a runtime and an extraction rule, by the name that domains and problems use.

@@ -35,7 +35,7 @@ from r1_pipeline.records import Domain, Outcome, Problem, Verdict
 from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.rewards.reference_answers import own_answer
 from r1_pipeline.rewards.sandbox.self_test import sandbox_problem
-from r1_pipeline.rewards.verifier import Grader, reference_verdict
+from r1_pipeline.rewards.verifier import MODEL_JUDGES, Grader, reference_verdict
 
 _TRIES = 2
 """The number of further attempts to judge a reference after the grader failed on it."""
@@ -149,10 +149,13 @@ def _agree(grader: Grader, one: Problem, other: Problem) -> bool:
 
 
 def _first_verdict(grader: Grader, problem: Problem) -> Verdict | None:
-    """Judges a problem's reference; None if the problem has no reference to judge.
+    """Judges a problem's reference; None if the problem has no reference to judge, or only a model could judge it.
 
     Where a general prompt has instructions instead of a reference, it is judged only if those exist.
     """
+    if problem.verifier in MODEL_JUDGES:
+        found = grader.judge(problem, "")
+        return found if found.outcome is Outcome.UNGRADABLE else None
     if problem.answer is None and (problem.domain == "general" or problem.tests):
         if problem.domain != "general" or not problem.tests:
             return None

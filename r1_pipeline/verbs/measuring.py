@@ -1,6 +1,7 @@
 """The verbs that sample from models, evaluate them and compare them by preference."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import (
@@ -17,11 +18,13 @@ from r1_pipeline.data.curation import record_dropped
 from r1_pipeline.data.templates import form_identity, template_hash
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation import runner
+from r1_pipeline.evaluation.judging import ask_judges
 from r1_pipeline.evaluation.preferences import write_preference_scores
 from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.generation import sampling
 from r1_pipeline.generation.engine_factory import engine_identity, open_engine
+from r1_pipeline.generation.judge_protocol import protocol_identity
 from r1_pipeline.generation.sampling import SamplingRecipe, SamplingRecord, SamplingSubject
 from r1_pipeline.generation.tokens import ends_identity, room_in
 from r1_pipeline.recipe import Recipe
@@ -70,9 +73,10 @@ def ask(context: BuildContext, model: Checkpoint, problems: ProblemSet, recipe: 
 def evaluate(
     context: BuildContext, answers: Completions, heldout: ProblemSet, recipe: EvaluateRecipe
 ) -> Build[EvalReport]:
-    """Scores a model's stored `answers` to the problems of `heldout` (paper, section D.1).
+    """Scores a model's stored `answers` to the problems of `heldout` (paper, section D.1), by rules or by judges.
 
-    Raises `ArtifactError` if `answers` is empty, `GraderError` if this machine cannot grade.
+    Raises `ArtifactError` if `answers` is empty, `GraderError` if this machine cannot grade, `EngineError` if a judge
+    cannot be asked.
     """
 
     def make(draft: Draft) -> BuildResult:
@@ -81,15 +85,18 @@ def evaluate(
                 f"{answers.name} holds no answers to {heldout.name} (dropped: {answers.manifest.drops}); hold out more"
             )
         asked = SamplingRecord.model_validate(answers.asked())
+        judge, home = recipe.grade.judge, context.store.home
+        ask = partial(ask_judges, judge=judge, runtime=context.runtime, home=home, draft=draft) if judge else None
         with default_grader(context.runtime, recipe.grade.extract) as grader:
-            scores = runner.grade(answers.completions(), asked, grader, heldout.problems(), recipe.grade, draft)
+            scores = runner.grade(answers.completions(), asked, grader, heldout.problems(), recipe.grade, draft, ask)
         outcomes = {str(outcome): count for outcome, count in scores.overall.outcomes.items()}
         facts = {"rows": answers.row_count, "pass_at_1": scores.overall.pass_at_1, "outcomes": outcomes}
         return BuildResult(facts, answers.manifest.drops)
 
     judges = grader_identity(recipe.ask.problems, heldout, rule=recipe.grade.extract)
     declining = {"refusals": refusal.IDENTITY} if "general" in recipe.ask.problems else {}
-    tool_versions = {**judges, **language_identity(), **declining}
+    judged = {"judge": protocol_identity(recipe.grade.judge.protocol)} if recipe.grade.judge else {}
+    tool_versions = {**judges, **language_identity(), **declining, **judged}
     return Build(EvalReport, recipe.grade, {"answers": answers, "heldout": heldout}, make, tool_versions)
 
 

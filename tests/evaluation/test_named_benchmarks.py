@@ -36,6 +36,7 @@ LOCAL = {
     "sat_math": "stem/sat_math.parquet",
     "aqua": "stem/aqua_test.parquet",
     "gaokao_math_qa": "zh/gaokao_math_qa.parquet",
+    "mt_bench": "instruct/mt_bench_questions.jsonl.gz",
 }
 """The public data of shipped benchmarks."""
 LEFT_OUT = {"olympiadbench": {"reference_ungradable": 1}, "mbpp": {"reference_wrong": 1}}
@@ -127,8 +128,8 @@ def test_what_cannot_be_had_or_scored_says_how_to_get_it(tmp_path: Path) -> None
         RequirementError, match=r"gpqa_diamond has no data here; .*after its publisher has granted access"
     ):
         locate(load_benchmark("gpqa_diamond"), tmp_path)
-    with pytest.raises(RequirementError, match="simpleqa cannot be scored here: it needs a judge model"):
-        locate(load_benchmark("simpleqa"), tmp_path)
+    with pytest.raises(RequirementError, match="drop cannot be scored here: it needs an F1 score"):
+        locate(load_benchmark("drop"), tmp_path)
     with pytest.raises(RequirementError, match="mmlu_redux has no mapping yet"):
         locate(load_benchmark("mmlu_redux"), tmp_path)
 

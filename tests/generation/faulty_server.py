@@ -32,6 +32,8 @@ class Script:
     """The reply to a message, by default its last word."""
     models: dict[str, int | None] = field(default_factory=dict)
     """The models that the server lists, with the context that it states."""
+    reports: Callable[[int], str] | None = None
+    """The model that the n-th reply reports, from 1; None: none."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -45,6 +47,7 @@ def said(body: dict[str, Any], script: Script) -> dict[str, Any]:
         if not script.without_ids:
             choice["token_ids"] = ids
     return {
+        **({"model": script.reports(len(script.asked))} if script.reports else {}),
         "choices": [{"finish_reason": "stop", **choice}],
         "usage": {"prompt_tokens": 10, "completion_tokens": 2},
     }

@@ -68,7 +68,7 @@ class TestsMapping(Recipe):
 
     __test__ = False  # not a pytest class
 
-    kind: Literal["call", "stdin", "unit", "instruction"]
+    kind: Literal["call", "stdin", "unit", "instruction", "turn"]
     each: Expression
     """An expression for a list; each of its elements is `case` in the templates below and becomes one test."""
     function: Template
