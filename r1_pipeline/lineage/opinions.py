@@ -1,4 +1,4 @@
-"""This module checks the verdicts of a judged evaluation against the record of its judges, without asking them.
+"""This module checks the verdicts of a judged evaluation against the record of its judges, without prompting them.
 
 Every request is built again from the stored problem and replies, every output is read again, and the verdicts follow
 from the grades; each reply that judges are shown has the opinion of every judge. Not covered: whether a judge would

@@ -286,7 +286,7 @@ def audited(home: Path, name: str) -> list[str]:
 
 
 def altered(report: EvalReport, file: str, **columns: pl.Expr) -> None:
-    """Alters columns of a stored table, and seals the manifest again as a forger would."""
+    """Alters columns of a stored table, and writes the matching checksums as a forger would."""
     write_table(report.path / file, read_table(report.path / file).with_columns(**columns))
     files = list_files(report.path)
     changed = report.manifest.model_copy(update={"files": files, "digest": content_digest(files)})
