@@ -25,6 +25,7 @@ ORDER = (
         "chat",
         "evaluate",
         "benchmarks",
+        "lab",
         "grade",
         "regrade",
         "suspects",

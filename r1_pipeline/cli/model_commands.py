@@ -1,4 +1,4 @@
-"""Commands about models and profiles: `r1 plan`, `cost`, `chat`, `evaluate` and `benchmarks`."""
+"""Commands about models and profiles: `r1 plan`, `cost`, `chat`, `evaluate`, `benchmarks` and `lab`."""
 
 import sys
 from dataclasses import replace
@@ -13,6 +13,7 @@ from r1_pipeline.cli.common import (
     JsonOption,
     ProfileOption,
     RecipeOption,
+    SeedOption,
     SetOption,
     command,
     existing_home_settings,
@@ -186,6 +187,36 @@ def benchmarks(
         say("\n".join(f"{field}: {value}" for field, value in facts[0].items()))
     else:
         Console(width=max(out.width, 120)).print(benchmark_table(facts))
+
+
+@command
+def lab(
+    variants: Annotated[list[str] | None, typer.Argument(help="Variants of R1-Zero, e.g. gspo dapo [all].")] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=10, help="Number of seeds, beginning with --seed.")] = 1,
+    profile: ProfileOption = None,
+    home: HomeOption = None,
+    seed: SeedOption = None,
+    recipe: RecipeOption = None,
+) -> None:
+    """Run variants of R1-Zero at equal tokens, and compare each with plain R1-Zero, with intervals.
+
+    The page is lab/lab.md in the home. Finished runs are reused, interrupted ones resume.
+
+    Example: r1 lab gspo dapo --seeds 3
+    """
+    from r1_pipeline.cli.lab import run_lab
+    from r1_pipeline.cli.progress import ProgressObserver
+    from r1_pipeline.home import require_writable
+    from r1_pipeline.profiles.lab import VARIANTS
+
+    settings = settings_of(HomeSettings, home, profile=profile, seed=seed, recipe=recipe)
+    require_writable(settings.home)
+    settings.announce()
+    settings.load()  # it runs the recipe file, which may add variants
+    with ProgressObserver(out) as progress:
+        written = run_lab(settings, variants or list(VARIANTS), seeds, progress)
+    say(written.read_text(encoding="utf-8"))
+    say(f"page: {written}")
 
 
 def _print_reply(reply: "Completion") -> None:
