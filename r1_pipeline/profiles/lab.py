@@ -31,7 +31,7 @@ class Variant:
     change: Change | Callable[[ReinforceRecipe], Change]
     """The change of the recipe, or a function of plain R1-Zero's recipe that returns it."""
     claim: str
-    """What its source reports, in a sentence without its full stop."""
+    """The report of its source, in a sentence without its full stop."""
     source: str
     """The number of the paper on arXiv, or where else the claim stands."""
 
