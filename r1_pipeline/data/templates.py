@@ -7,7 +7,7 @@
              `\\boxed{A}`, a fenced program, or plain text
     boxed    a plain dialogue with the instruction to end with `\\boxed{A}`; the reply has no tags
 
-`own_zero`, `own_chat` and `own_boxed` put the same into the model's own chat template. A name that ends in `_opened`
+`own_zero`, `own_brief`, `own_chat` and `own_boxed` put the like into the model's own chat template. A name that ends in `_opened`
 says that the prompt opens `<think>` itself. A recipe file may add forms to `FORMS`.
 Not covered: the chat template of a model (`generation.tokens`), whether a reply is well formed
 (`rewards.format_check`) or right (`rewards.verifier`).
@@ -44,6 +44,9 @@ BRIEF = (
     f"{ANSWER_OPEN} and {ANSWER_CLOSE}.\n"
 )
 """The text that `brief` puts before the dialogue."""
+
+OWN_BRIEF = f"Reply with {THINK_OPEN}your reasoning{THINK_CLOSE} {ANSWER_OPEN}your answer{ANSWER_CLOSE}."
+"""The instruction that `own_brief` puts after the question."""
 
 BOXED = "Think step by step, and put your final answer into \\boxed{}."
 """The instruction that `boxed` puts after the question."""
@@ -206,6 +209,7 @@ FORMS = Registry(
         "chat": _CHAT,
         "boxed": _BOXED,
         "own_zero": _OWN_ZERO,
+        "own_brief": replace(_OWN_ZERO, render=lambda question: f"{question}\n{OWN_BRIEF}"),
         "own_chat": _OWN_CHAT,
         "own_boxed": replace(_BOXED, render=lambda question: f"{question}\n{BOXED}", own=True, stops=()),
         "zero_opened": replace(_ZERO, opened=True),

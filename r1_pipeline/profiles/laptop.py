@@ -56,10 +56,10 @@ def laptop(seed: int) -> Profile:
         shares=SHARES,
         rules=Rubric(accuracy=1.0, format=0.5, language=0.0, preference=0.0, watched=("language",)),
         zero=zero,
-        dev2=zero.model_copy(update={"steps": 14, "learning_rate": 5e-5}),
-        r1=zero.model_copy(update={"steps": 14, "learning_rate": 5e-5, "temperature": 0.7}),
-        general_steps=6,
-        student_rl=zero.model_copy(update={"steps": 14}),
+        dev2=zero.model_copy(update={"steps": 10}),
+        r1=zero.model_copy(update={"steps": 8, "temperature": 0.7}),
+        general_steps=4,
+        student_rl=zero.model_copy(update={"steps": 8}),
         cold_start=sft,
         sft=sft,
         distill={
@@ -109,9 +109,9 @@ def laptop(seed: int) -> Profile:
         ),
         BY_COST,
         Machine(accelerator="laptop-core", devices=2, memory_gib=0, sequence_devices=1),
-        Forecast(prompt=62, zero=36, reasoning=36, general=24, kept=0.5, general_rows=100, pairs=128),
+        Forecast(prompt=42, zero=36, reasoning=36, general=24, kept=0.5, general_rows=100, pairs=128),
     )
-    return with_prompt_forms(profile, zero="zero", chat="chat", stop="form")
+    return with_prompt_forms(profile, zero="own_brief", chat="own_chat", stop="form")
 
 
 def laptop_bf16(seed: int) -> Profile:
@@ -134,12 +134,12 @@ def _sets(seed: int) -> tuple[GymSet, ...]:
 
 def _grpo(seed: int) -> GrpoRecipe:
     return GrpoRecipe(
-        steps=40,
-        prompts_per_step=4,
+        steps=30,
+        prompts_per_step=8,
         group_size=8,
         steps_per_generation=1,
         num_iterations=1,
-        learning_rate=1e-4,
+        learning_rate=5e-5,
         schedule="constant_with_warmup",
         warmup_steps=2,
         epsilon=0.2,

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from r1_pipeline.artifacts.kinds import Checkpoint, Completions, ProblemSet
 from r1_pipeline.artifacts.observer import Observer
+from r1_pipeline.data.templates import CHAT_TEMPLATE
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.graph.bound import changed
 from r1_pipeline.graph.local import run_graph
@@ -42,7 +43,9 @@ def profile(tmp_path_factory: pytest.TempPathFactory) -> Profile:
     backend = Tokenizer(models.BPE({token: i for i, token in enumerate(["<end>", *letters])}, []))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
-    PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<end>", pad_token="<end>").save_pretrained(directory)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<end>", pad_token="<end>")
+    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.save_pretrained(directory)
     torch.manual_seed(0)
     config = Qwen2Config(
         vocab_size=len(letters) + 1, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
@@ -71,9 +74,9 @@ def test_r1_zero_runs_in_its_form_with_adapters_and_stops_and_once(profile: Prof
     assert isinstance(problems, ProblemSet)
     assert isinstance(answers, Completions)
     assert [each for each in steps.seen if each[0] == "r1_zero"] == [("r1_zero", 1), ("r1_zero", 2)]
-    assert zero.template == "zero"
+    assert zero.template == "own_brief"
     assert zero.statistics["lora"]["rank"] == 32
-    assert set(answers.asked()["sampling"]["stop"]) == {"</answer>", "\nUser:"}
+    assert set(answers.asked()["sampling"]["stop"]) == {"</answer>"}
     assert set(problems.by_domain) == {"math"}
     assert set(problems.left_out) == {"code", "stem", "logic"}
     recipe = profile.recipes["r1_zero"]

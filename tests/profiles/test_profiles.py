@@ -243,7 +243,7 @@ def test_the_models_of_the_laptop_are_whole_pinned_and_free_with_and_without_a_h
     for profile in (load_profile("laptop", 0), load_profile(f"laptop:{tmp_path}", 0)):
         models = [profile.recipes["base"], *dict(profile.recipes["student_base"]).values()]
         assert all(model.layers is None and model.licence == "Apache-2.0" for model in models)
-        assert {model.template for model in models} == {"zero"}
+        assert {model.template for model in models} == {"own_brief"}
         assert {model.architecture for model in models[1:]} == {"llama", "qwen2"}
     assert {type(model.source) for model in models} == {WheelModel}
     assert set(profile.runtime.models.values()) == {str(tmp_path)}

@@ -56,7 +56,7 @@ def test_a_graded_format_has_a_gradient_where_the_strict_one_has_none(tiny: Path
     assert flat_groups(tiny, tmp_path / "graded", graded) < 0.9
 
 
-@pytest.mark.parametrize("template", ["zero", "chat", "boxed", "own_zero", "own_chat", "own_boxed"])
+@pytest.mark.parametrize("template", ["zero", "chat", "boxed", "own_zero", "own_brief", "own_chat", "own_boxed"])
 def test_rows_of_a_warm_up_are_well_formed_and_say_a_number_back(template: str) -> None:
     rows = form_rows(template, 20, seed=3)
     assert rows == form_rows(template, 20, seed=3) != form_rows(template, 20, seed=4)
