@@ -8,7 +8,7 @@
     boxed    a plain dialogue with the instruction to end with `\\boxed{A}`; the reply has no tags
 
 `own_zero`, `own_chat` and `own_boxed` put the same into the model's own chat template; `own_brief` puts one sentence
-there. A name that ends in `_opened` says that the prompt opens `<think>` itself. A recipe file may add forms to `FORMS`.
+there. A name that ends in `_opened` says that the prompt opens `<think>` itself. A recipe file may add to `FORMS`.
 Not covered: the chat template of a model (`generation.tokens`), whether a reply is well formed
 (`rewards.format_check`) or right (`rewards.verifier`).
 """
