@@ -15,7 +15,7 @@ def column_metadata(artifact: Artifact, bound: Bound) -> dict[str, Any]:
     table_columns = columns(artifact, bound)
     if not table_columns:
         return {}
-    types = dg.TableSchema(columns=[dg.TableColumn(column.name, column.kind) for column in table_columns])
+    types = dg.TableSchema(columns=[dg.TableColumn(column.name, column.kind, column.about) for column in table_columns])
     origins = {
         column.name: [dg.TableColumnDep(asset_key(origin.asset), origin.column) for origin in column.origins]
         for column in table_columns

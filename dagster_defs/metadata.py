@@ -1,6 +1,8 @@
-"""Metadata of materializations for readers: numbers, samples as Markdown tables and curves as small plots.
+"""Metadata of materializations for readers: a picture, a sample, numbers, gates, the way to MLflow, and hashes last.
 
-There is one function per kind of artifact; `materialization_metadata` adds what all kinds have in common.
+Dagster shows the entries in this order, Markdown of less than 1000 characters at once and longer one behind a button,
+and plots every number over the versions of an asset; what is no measurement is therefore text. There is one function per
+kind of artifact; `materialization_metadata` adds what all kinds have in common.
 """
 
 import base64
@@ -22,15 +24,17 @@ from r1_pipeline.artifacts.kinds import (
     RewardModel,
 )
 from r1_pipeline.evaluation.plots import Line, curves
+from r1_pipeline.evaluation.small_plots import score_bars, sparkline
 from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.graph.bound import Bound
+from r1_pipeline.graph.node import Check
 
 ADDRESS = "r1/address"
 """Metadata key: path of the artifact relative to the home directory."""
 FINGERPRINT = "fingerprint"
 """Metadata key: fingerprint of the build. Materializations with the same fingerprint hold the same artifact."""
 PROFILE, SEED = "profile", "seed"
-"""Metadata keys of the profile and the seed."""
+"""Metadata keys of the profile and the seed, both text."""
 CURVES = ("reward", "reward/accuracy", "reward/format", "reward/language", "mean_tokens", "loss")
 """Step metrics that are plotted where they exist."""
 SAMPLE_ROWS = 5
@@ -45,26 +49,35 @@ Metadata = dict[str, Any]
 
 
 def materialization_metadata(artifact: Artifact, settings: Settings, bound: Bound) -> Metadata:
-    """Returns the metadata of a materialization: identity, cost, links, columns, and values of its kind."""
+    """Returns the metadata of a materialization: values of its kind, gates, cost, links, columns, and identity last."""
     manifest = artifact.manifest
     runs = manifest.provenance.runs
     address = artifact.path.relative_to(settings.home)
-    common: Metadata = {
+    shared: Metadata = {"seconds": manifest.provenance.seconds}
+    if checks := bound.graph.node(bound.name(artifact.name).asset).checks:
+        shared["gates"] = MetadataValue.md(_gates(checks))
+    if "mlflow_run_id" in runs:
+        shared["mlflow/run"] = MetadataValue.url(settings.mlflow_link(runs["mlflow_run_id"]))
+    if manifest.drops:
+        shared["dropped"] = MetadataValue.md(markdown(["reason", "rows"], sorted(manifest.drops.items())))
+    identity: Metadata = {
+        "r1/inputs": MetadataValue.json({edge: ref.model_dump() for edge, ref in manifest.inputs.items()}),
+        PROFILE: settings.profile,
+        SEED: str(settings.seed),
         ADDRESS: str(address),
         "dagster/uri": artifact.path.as_uri(),
-        FINGERPRINT: manifest.fingerprint,
-        PROFILE: settings.profile,
-        SEED: settings.seed,
         "digest": artifact.digest,
-        "seconds": manifest.provenance.seconds,
-        "r1/inputs": MetadataValue.json({edge: ref.model_dump() for edge, ref in manifest.inputs.items()}),
+        FINGERPRINT: manifest.fingerprint,
     }
     if "mlflow_run_id" in runs:
-        common["mlflow/run_id"] = runs["mlflow_run_id"]
-        common["mlflow/run"] = MetadataValue.url(settings.mlflow_link(runs["mlflow_run_id"]))
-    if manifest.drops:
-        common["dropped"] = MetadataValue.md(markdown(["reason", "rows"], sorted(manifest.drops.items())))
-    return common | column_metadata(artifact, bound) | _of_kind(artifact)
+        identity["mlflow/run_id"] = runs["mlflow_run_id"]
+    return _of_kind(artifact) | shared | column_metadata(artifact, bound) | identity
+
+
+def _gates(checks: Sequence[Check]) -> str:
+    """Returns a list with the sentence of each gate; the results are on the page's tab of checks."""
+    lines = [f"- **{check.name}**{' (warns)' if check.warns else ''}: {check.about}" for check in checks]
+    return "\n".join(lines)
 
 
 def _of_kind(artifact: Artifact) -> Metadata:
@@ -87,12 +100,14 @@ def _of_kind(artifact: Artifact) -> Metadata:
 
 def _problems(artifact: ProblemSet) -> Metadata:
     total = artifact.row_count
-    sample_rows = artifact.rows_at(_spread(range(total))).select("domain", "language", "question", "answer")
-    sample = [(*row, answer or "tests") for *row, answer in sample_rows.iter_rows()]
+    table = artifact.rows_at(_spread(range(total))).select("domain", "language", "question", "answer")
+    rows = [(*row, answer or "tests") for *row, answer in table.iter_rows()]
+    sample = f"**{rows[0][0]}**: {_cell(rows[0][2], 400)}\n\n**Answer**: {_cell(rows[0][3], 300)}" if rows else ""
     return {
+        **({"sample": MetadataValue.md(sample)} if sample else {}),
         "dagster/row_count": total,
-        "by domain": MetadataValue.json(artifact.by_domain),
-        "sample": MetadataValue.md(markdown(["domain", "language", "question", "answer"], sample)),
+        "by domain": MetadataValue.md(markdown(["domain", "rows"], list(artifact.by_domain.items()))),
+        "samples": MetadataValue.md(markdown(["domain", "language", "question", "answer"], rows)),
     }
 
 
@@ -102,22 +117,30 @@ def _corpus(artifact: Corpus) -> Metadata:
     total = artifact.row_count
     rows = [(s.sample_id, s.domain, s.question, s.response) for s in artifact.samples_at(_spread(range(total)))]
     licences = artifact.scan().select(pl.col("licence").unique().sort()).collect(engine="streaming").to_series()
+    sample = f"**{rows[0][1]}**: {_cell(rows[0][2], 300)}\n\n**Response**: {_cell(rows[0][3], 500)}" if rows else ""
     return {
+        **({"sample": MetadataValue.md(sample)} if sample else {}),
         "dagster/row_count": total,
-        "by domain": MetadataValue.json(artifact.by_domain),
+        "by domain": MetadataValue.md(markdown(["domain", "rows"], list(artifact.by_domain.items()))),
         "tokens": sum(artifact.tokens_by_domain.values()),
-        "licences": MetadataValue.json(licences.to_list()),
-        "sample": MetadataValue.md(markdown(["id", "domain", "question", "response"], rows)),
+        "licences": MetadataValue.text(", ".join(licences.to_list())),
+        "samples": MetadataValue.md(markdown(["id", "domain", "question", "response"], rows)),
     }
 
 
 def _model(artifact: Checkpoint | RewardModel) -> Metadata:
-    metadata: Metadata = {
-        name: value for name, value in artifact.statistics.items() if isinstance(value, int | float | str)
+    steps = artifact.metrics()
+    shown: Metadata = {}
+    if picture := first_curve(steps):
+        shown["curve"] = MetadataValue.md(picture)
+    numbers = {name: value for name, value in artifact.statistics.items() if isinstance(value, int | float | str)}
+    every = plot(steps)
+    return {
+        **shown,
+        **numbers,
+        "tokens": MetadataValue.json(artifact.tokens),
+        **({"curves": MetadataValue.md(every)} if every else {}),
     }
-    metadata["tokens"] = MetadataValue.json(artifact.tokens)
-    curves = plot(artifact.metrics())
-    return metadata | ({"curves": MetadataValue.md(curves)} if curves else {})
 
 
 def _evaluation(artifact: EvalReport) -> Metadata:
@@ -126,8 +149,11 @@ def _evaluation(artifact: EvalReport) -> Metadata:
         (domain, f"{s.pass_at_1:.3f}", f"{s.cons_at_k:.3f}", f"{s.mean_tokens:.1f}", s.n)
         for domain, s in scores.by_domain.items()
     ]
-    overall = scores.overall
+    overall, by_domain = scores.overall, {domain: s.pass_at_1 for domain, s in scores.by_domain.items()}
+    text, outcome = artifact.completions().select("text", "outcome").row(0)
     return {
+        "score": MetadataValue.md(_image("pass@1 by domain", score_bars(by_domain))),
+        "sample": MetadataValue.md(f"**{outcome}**: {_cell(text, 700)}"),
         "pass@1": overall.pass_at_1,
         "format rate": overall.format_rate,
         "language consistency": overall.language_consistency,
@@ -148,19 +174,35 @@ def plot(rows: Sequence[Mapping[str, Any]]) -> str:
     """
     images = []
     for name in CURVES:
-        points = [(row["step"], row[name]) for row in rows if name in row]
-        if len(points) > 1:
-            steps, values = zip(*points, strict=True)
+        steps, values = _series(rows, name)
+        if len(steps) > 1:
             inline = str(curves([Line(name, steps, values, "a")], name, 2))
-            drawn = inline.replace("<svg ", f'<svg xmlns="{SVG}" ', 1).replace(">", f">{STYLE}", 1)
-            image = f"data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()}"
-            images.append(f"**{name}**\n\n![{name}]({image})")
+            images.append(f"**{name}**\n\n{_image(name, inline.replace('>', f'>{STYLE}', 1))}")
     return "\n\n".join(images)
 
 
-def _cell(value: object) -> str:
+def first_curve(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Returns the most telling step metric as an image that Dagster shows at once, or an empty string."""
+    for name in CURVES:
+        steps, values = _series(rows, name)
+        if len(steps) > 1:
+            return _image(name, sparkline(name, steps, values))
+    return ""
+
+
+def _series(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:
+    points = [(row["step"], row[name]) for row in rows if name in row]
+    return [step for step, _ in points], [value for _, value in points]
+
+
+def _image(name: str, svg: str) -> str:
+    data = svg if "xmlns" in svg else svg.replace("<svg ", f'<svg xmlns="{SVG}" ', 1)
+    return f"![{name}](data:image/svg+xml;base64,{base64.b64encode(data.encode()).decode()})"
+
+
+def _cell(value: object, limit: int = 160) -> str:
     text = str(value).replace("\n", " ⏎ ").replace("|", "\\|").replace("<", "&lt;")
-    return text if len(text) <= 160 else f"{text[:159]}…"
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def _spread(rows: Sequence[Any]) -> list[Any]:

@@ -116,11 +116,13 @@ class Problem(Record):
     id: str
     """Content hash of question, answer, tests and domain (see `data.toy_problems.problem_id`); 16 hex digits."""
     question: str
+    """The question as it is asked, without a prompt form."""
     answer: str | None
     """Reference answer; for `general` the required words, comma-separated; for `code` a passing program."""
     tests: tuple[TestCase, ...]
     """Hidden tests: of programs, instructions that a reply in words must follow, or the user's next turns."""
     domain: Domain
+    """Kind of problem, which decides the verifier."""
     language: Language
     """Language of the question, and the target language of the reasoning."""
     source: str
@@ -172,6 +174,7 @@ class Completion(Record):
     """A completion of a model, with its sampling."""
 
     problem_id: str
+    """Id of the problem that was asked."""
     sample_index: int
     """Number of the sample among those of one problem, from 0."""
     seed: int
@@ -220,6 +223,7 @@ class Verdict(Record):
     """The result of grading; `score` is None exactly for the outcomes in `UNSCORED`, which never count as zero."""
 
     outcome: Outcome
+    """Judgement of the answer; some say that there was nothing to judge."""
     score: float | None
     """Score: 1.0 for correct, 0.0 for wrong, malformed and truncated, None otherwise."""
     extracted: str | None
@@ -287,6 +291,7 @@ class Sample(Record):
     sample_id: str
     """Hash of everything that made the row; unique in a corpus; 16 hex digits."""
     problem_id: str
+    """Id of the problem that the response answers."""
     domain: Domain
     language: Language
     source: str
@@ -308,7 +313,9 @@ class Sample(Record):
     sample_index: int
     """Number of the sample among those of one problem, from 0."""
     outcome: Outcome
+    """Judgement of the response by its verifier."""
     verifier: str
+    """`name@version` of the verifier."""
     tokens: int
     """Tokens of the response under the generator's tokenizer."""
     language_share: float
@@ -325,10 +332,15 @@ class PreferencePair(Record):
     """Two replies to one prompt, a chosen and a rejected one; for safety, a safe and an unsafe one."""
 
     id: str
+    """Content hash of the pair; 16 hex digits."""
     prompt: str
+    """What a person asked."""
     chosen: str
+    """The reply that people prefer."""
     rejected: str
+    """The other reply."""
     kind: PreferenceKind
+    """What the preference is about: helpfulness or safety."""
     language: Language
     source: str
     licence: str

@@ -90,7 +90,7 @@ def _recent_versions(
     records_filter, seen = AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None), set()
     for record in instance.fetch_materializations(records_filter, limit=1000).records:
         facts = record.asset_materialization.metadata if record.asset_materialization else {}
-        profile_and_seed = tuple(facts[name].value if name in facts else None for name in (PROFILE, SEED))
+        profile_and_seed = tuple(str(facts[name].value) if name in facts else None for name in (PROFILE, SEED))
         if ADDRESS in facts and (profile_and_seed not in seen or record.timestamp >= since):
             yield settings.home / str(facts[ADDRESS].value)
         seen.add(profile_and_seed)

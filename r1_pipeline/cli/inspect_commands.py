@@ -2,6 +2,7 @@
 
 import json
 import sys
+import webbrowser
 from pathlib import Path
 from typing import Annotated
 
@@ -155,8 +156,9 @@ def report(
     check: Annotated[
         bool, typer.Option("--check", help="Exit with code 1 if a bar is missed or a gate failed.")
     ] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in the web browser.")] = False,
 ) -> None:
-    """Print the path of the newest report, print its numbers, or check its claims.
+    """Print the path of the newest report, open it, print its numbers, or check its claims.
 
     Example: r1 report --check
     """
@@ -164,6 +166,10 @@ def report(
     path = directory / ("report.json" if as_json or check else "report.html")
     if not path.is_file():
         fail(f"no report in {directory}; run: r1 run")
+    if show:
+        page = path.with_name("report.html")
+        if not webbrowser.open(page.as_uri()):
+            fail(f"no web browser could be started; open {page}")
     if not check:
         sys.stdout.write(path.read_text(encoding="utf-8") if as_json else f"{path}\n")
         return

@@ -26,6 +26,7 @@ from r1_pipeline.artifacts.manifest import Manifest
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation.answer_bias import favourites
+from r1_pipeline.evaluation.completions_page import PAGE, render_completions, shown_completions
 from r1_pipeline.evaluation.controls import Control, measured
 from r1_pipeline.evaluation.gates import Gate, heldout_overlap
 from r1_pipeline.evaluation.general import general_of
@@ -159,6 +160,12 @@ def write_report(directory: Path, inputs: ReportInputs) -> dict[str, Any]:
     )
     write_text_atomically(directory / "report.html", page)
     return numbers
+
+
+def write_completions(directory: Path, material: Material, run: RunFacts) -> None:
+    """Writes the page of all completions atomically, next to the report."""
+    shown = shown_completions(material.evaluations, _of(ProblemSet, material.artifacts).values())
+    write_text_atomically(directory / PAGE, render_completions(shown, run.profile, run.seed))
 
 
 def busy_seconds(spans: Iterable[tuple[float, float]]) -> float:

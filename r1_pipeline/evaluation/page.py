@@ -15,11 +15,13 @@ from r1_pipeline.data.language_id import LANGUAGES
 from r1_pipeline.data.templates import TAGS
 from r1_pipeline.evaluation import paper, rows
 from r1_pipeline.evaluation.bars import Bar, bars
-from r1_pipeline.evaluation.cells import Cell, Row, clock, estimate, number, percent
+from r1_pipeline.evaluation.cells import Cell, Row, estimate, number, percent
+from r1_pipeline.evaluation.findings import findings
 from r1_pipeline.evaluation.general import general_rows
 from r1_pipeline.evaluation.inputs import Cast, ReportInputs
 from r1_pipeline.evaluation.plots import Dot, Line, curves, dots
 from r1_pipeline.evaluation.preference_plots import calibrations, optimization
+from r1_pipeline.evaluation.template import environment
 from r1_pipeline.records import DOMAINS, Outcome
 from r1_pipeline.training.experts import LOAD
 
@@ -37,48 +39,47 @@ ZERO_CURVES = (
 
 def render(inputs: ReportInputs) -> str:
     """Returns the whole page as HTML."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("r1_pipeline.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(clock=clock, number=number, percent=percent, estimate=estimate)
-    return environment.get_template("report.html.j2").render(
-        inputs=inputs,
-        stages=_columns(inputs.cast),
-        paper=paper,
-        domain_names={name: domain.title for name, domain in DOMAINS.items()},
-        languages=LANGUAGES,
-        headline=_headline(inputs),
-        bars=[_bar(bar) for bar in bars(inputs)],
-        ladder=_ladder(inputs),
-        differences=rows.differences(inputs),
-        controls=rows.controls(inputs),
-        stage_groups=_stage_groups(inputs),
-        benchmarks=rows.benchmarks(inputs),
-        zero=_zero(inputs),
-        depths=rows.depths(inputs),
-        language=_language(inputs),
-        language_curve=_language_curve(inputs),
-        students=rows.students(inputs),
-        outcomes=[outcome.replace("_", " ") for outcome in Outcome],
-        verdicts=rows.verdicts(inputs),
-        forms=rows.forms(inputs),
-        general=general_rows({name: inputs.general[name] for name in rows.ordered(inputs) if name in inputs.general}),
-        corpus=rows.corpus(inputs),
-        calibrations=calibrations(inputs),
-        optimization=optimization(inputs),
-        sizes=rows.sizes(inputs),
-        loads=_loads(inputs),
-        longest=max((stage.seconds for stage in inputs.stages.values()), default=0.0) or 1.0,
-        exchanges=[
-            (exchange, {name: (_spans(r.text), r.outcome) for name, r in exchange.replies.items()})
-            for exchange in inputs.exchanges
-        ],
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            inputs=inputs,
+            stages=_columns(inputs.cast),
+            paper=paper,
+            domain_names={name: domain.title for name, domain in DOMAINS.items()},
+            languages=LANGUAGES,
+            headline=_headline(inputs),
+            findings=findings(inputs),
+            missed=[bar.claim for bar in bars(inputs) if bar.passed is False],
+            bars=[_bar(bar) for bar in bars(inputs)],
+            ladder=_ladder(inputs, 680.0, 190.0),
+            narrow_ladder=_ladder(inputs, 354.0, 18.0 + 7.2 * max(map(len, inputs.models), default=0)),
+            differences=rows.differences(inputs),
+            controls=rows.controls(inputs),
+            stage_groups=_stage_groups(inputs),
+            benchmarks=rows.benchmarks(inputs),
+            zero=_zero(inputs),
+            depths=rows.depths(inputs),
+            language=_language(inputs),
+            language_curve=_language_curve(inputs),
+            students=rows.students(inputs),
+            outcomes=[outcome.replace("_", " ") for outcome in Outcome],
+            verdicts=rows.verdicts(inputs),
+            forms=rows.forms(inputs),
+            general=general_rows(
+                {name: inputs.general[name] for name in rows.ordered(inputs) if name in inputs.general}
+            ),
+            corpus=rows.corpus(inputs),
+            calibrations=calibrations(inputs),
+            optimization=optimization(inputs),
+            sizes=rows.sizes(inputs),
+            loads=_loads(inputs),
+            longest=max((stage.seconds for stage in inputs.stages.values()), default=0.0) or 1.0,
+            exchanges=[
+                (exchange, {name: (_spans(r.text), r.outcome) for name, r in exchange.replies.items()})
+                for exchange in inputs.exchanges
+            ],
+        )
     )
 
 
@@ -129,7 +130,7 @@ def _columns(cast: Cast) -> tuple[str, ...]:
     return (cast.base, cast.zero, cast.cold, cast.language, cast.broad, cast.final)
 
 
-def _ladder(inputs: ReportInputs) -> Markup:
+def _ladder(inputs: ReportInputs, width: float, gutter: float) -> Markup:
     """Plots pass@1 on held-out maths of every model, in the order of the graph."""
     cast = inputs.cast
     plain, ours = {cast.base, cast.student_base}, {*_columns(cast), cast.reinforced_student}
@@ -145,6 +146,8 @@ def _ladder(inputs: ReportInputs) -> Markup:
             if (s := model.by_domain.get("math"))
         ],
         "pass@1 on held-out maths with 95% intervals, by model",
+        width,
+        gutter,
     )
 
 

@@ -13,6 +13,8 @@ from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 340.0, 168.0
 LEFT, RIGHT, TOP, BOTTOM = 38.0, 46.0, 10.0, 22.0
+DIGIT, BOLD_DIGIT = 6.6, 7.6
+"""Widths of a digit in the axis labels and in the value at the end of a line; longer labels get wider margins."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,12 @@ def curves(lines: Sequence[Line], title: str, decimals: int) -> Markup:
     steps = [x for line in lines for x in line.steps]
     ticks = nice_ticks(*_range([v for line in lines for v in line.values]))
     x_lo, x_hi, y_lo, y_hi = min(steps), max(steps), ticks[0], ticks[-1]
+    left = max(LEFT, 9 + DIGIT * max(len(_label(tick, ticks)) for tick in ticks))
+    last = max(len(f"{line.values[-1]:.{decimals}f}") for line in lines)
+    right = WIDTH - max(RIGHT, 10 + BOLD_DIGIT * last)
 
     def x(step: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * (step - x_lo) / ((x_hi - x_lo) or 1.0)
+        return left + (right - left) * (step - x_lo) / ((x_hi - x_lo) or 1.0)
 
     def y(value: float) -> float:
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - y_lo) / (y_hi - y_lo)
@@ -61,8 +66,8 @@ def curves(lines: Sequence[Line], title: str, decimals: int) -> Markup:
     parts = [_open(WIDTH, HEIGHT, title)]
     for tick in ticks:
         parts += [
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>',
-            _text(LEFT - 7, y(tick) + 3.5, _label(tick, ticks), "tick end"),
+            f'<line class="grid" x1="{left:.1f}" x2="{right:.1f}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>',
+            _text(left - 7, y(tick) + 3.5, _label(tick, ticks), "tick end"),
         ]
     for step, anchor in ((x_lo, "start"), (x_hi, "end")):
         parts.append(_text(x(step), HEIGHT - 5, f"{'step ' if anchor == 'end' else ''}{step:g}", f"tick {anchor}"))
@@ -83,8 +88,8 @@ def curves(lines: Sequence[Line], title: str, decimals: int) -> Markup:
     return Markup("".join(parts) + "</svg>")
 
 
-def dots(rows: Sequence[Dot], title: str, width: float = 680.0, gutter: float = 190.0) -> Markup:
-    """Draws one row for each estimate, in percent on a common axis."""
+def dots(rows: Sequence[Dot], title: str, width: float, gutter: float) -> Markup:
+    """Draws one row for each estimate, in percent on a common axis; labels stand in the first `gutter` of `width`."""
     pitch, top = 25.0, 8.0
     bottom = top + pitch * len(rows)
 
@@ -92,7 +97,7 @@ def dots(rows: Sequence[Dot], title: str, width: float = 680.0, gutter: float = 
         return gutter + (width - gutter - 62) * value
 
     parts = [_open(width, bottom + 24, title)]
-    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0) if width - gutter > 300 else (0.0, 0.5, 1.0):
         parts += [
             f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{top}" y2="{bottom}"/>',
             _text(x(tick), bottom + 17, f"{tick:.0%}", "tick middle"),

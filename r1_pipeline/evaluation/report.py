@@ -37,11 +37,12 @@ from typing import TYPE_CHECKING, Any
 from r1_pipeline.data.subset import shuffled
 from r1_pipeline.evaluation.bars import bars
 from r1_pipeline.evaluation.comparisons import comparisons
+from r1_pipeline.evaluation.completions_page import reference_of
 from r1_pipeline.evaluation.inputs import Exchange, Reply, ReportInputs
 from r1_pipeline.evaluation.page import render
 from r1_pipeline.evaluation.scores import EvalScores
 from r1_pipeline.recipe import Recipe
-from r1_pipeline.records import DOMAINS, Outcome, Problem, TestCase
+from r1_pipeline.records import DOMAINS, Outcome, Problem
 
 if TYPE_CHECKING:
     import polars as pl
@@ -158,31 +159,11 @@ def exchanges(
             question=problem.question,
             domain=problem.domain,
             language=problem.language,
-            reference=_reference(problem),
+            reference=reference_of(problem),
             replies={name: _first_reply(table, problem.id) for name, table in tables.items()},
         )
         for problem in chosen
     )
-
-
-def _reference(problem: Problem) -> str:
-    if problem.tests:
-        return "; ".join(map(_shown, problem.tests[:3]))
-    return problem.answer or ""
-
-
-def _shown(test: TestCase) -> str:
-    match test.kind:
-        case "call":
-            return f"{test.function}({test.given[1:-1]}) = {test.expected}"
-        case "stdin":
-            return f"{test.given.strip()} → {test.expected.strip()}"
-        case "unit":
-            return test.given.strip()
-        case "instruction":
-            return f"{test.function} {test.given}"
-        case "turn":
-            return f"then: {test.given}"
 
 
 def _first_reply(table: "pl.DataFrame", problem_id: str) -> Reply:

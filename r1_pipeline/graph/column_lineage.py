@@ -10,6 +10,7 @@ from pathlib import Path
 from r1_pipeline.artifacts.kinds import COMPLETIONS, Artifact, Corpus, EvalReport
 from r1_pipeline.data.ingest.rendering import columns_named
 from r1_pipeline.graph.bound import Bound
+from r1_pipeline.graph.column_docs import column_descriptions
 from r1_pipeline.records import Record
 
 ASKED = {"problem_id": "id", "domain": "domain", "language": "language"}
@@ -40,6 +41,8 @@ class Column(Record):
     name: str
     kind: str
     """Data type as Polars names it."""
+    about: str | None
+    """Description; None for a column that no record describes."""
     origins: tuple[Origin, ...]
 
 
@@ -53,7 +56,10 @@ def columns(artifact: Artifact, bound: Bound) -> list[Column]:
     schema = pl.read_parquet_schema(tables[0])
     found = [*_from_inputs(artifact, list(schema), bound), *_from_files(artifact)]
     origins = {name: tuple(dict.fromkeys(each for of, each in found if of == name)) for name in schema}
-    return [Column(name=name, kind=str(kind), origins=origins[name]) for name, kind in schema.items()]
+    about = column_descriptions(artifact)
+    return [
+        Column(name=name, kind=str(kind), about=about.get(name), origins=origins[name]) for name, kind in schema.items()
+    ]
 
 
 def _tables(artifact: Artifact) -> Sequence[Path]:

@@ -17,7 +17,7 @@ from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.store import Store
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import ArtifactError, GateFailedError
-from r1_pipeline.evaluation.collect import Material, RunFacts, collect, write_report
+from r1_pipeline.evaluation.collect import Material, RunFacts, collect, write_completions, write_report
 from r1_pipeline.evaluation.gates import Gate, GateLimits, failures
 from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.graph.bound import Bound, Recipes, bind, walk
@@ -181,11 +181,13 @@ def lineage_of(artifact: Artifact, home: Path, bound: Bound) -> dict[AssetName, 
 def write_graph_report(
     bound: Bound, name: AssetName, artifacts: Mapping[AssetName, Artifact], profile: Setting, run: RunFacts
 ) -> Path:
-    """Writes the report of `artifacts`, which must be complete; returns its folder."""
+    """Writes the report of `artifacts`, which must be complete, and the page of completions; returns their folder."""
     recipe = bound.recipe(name)
     assert isinstance(recipe, ReportRecipe)
     folder, run = run.home / REPORT, run.model_copy(update={"overrides": tuple(map(str, profile.overrides))})
-    write_report(folder, collect(material_of(bound, artifacts, profile), run, recipe))
+    material = material_of(bound, artifacts, profile)
+    write_report(folder, collect(material, run, recipe))
+    write_completions(folder, material, run)
     return folder
 
 

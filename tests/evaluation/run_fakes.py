@@ -165,10 +165,12 @@ class FakeRun:
         """Stores the replies of `model` to these held-out problems, or to the first of `HELDOUT`."""
         heldout = problems or HELDOUT
         recipe = ASK.model_copy(update={"problems": dict.fromkeys(ASK.problems, len(heldout))}) if problems else ASK
+        stored = self.artifacts.get("heldout_problems")
+        digest = stored.digest if stored else "p"
         with Grader({"math": ChoiceVerifier(), "logic": ChoiceVerifier()}) as grader:
 
             def answer(draft: Draft) -> BuildResult:
-                subject = SamplingSubject(model=model, model_digest="m", problems_digest="p")
+                subject = SamplingSubject(model=model, model_digest="m", problems_digest=digest)
                 chosen, _ = select_problems(heldout, recipe, draft)
                 said = sample_and_store(FakeEngine(says), chosen, template, recipe, subject, draft)
                 return BuildResult({"rows": said.height, "tokens": {"generated": 100}})
