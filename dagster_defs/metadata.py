@@ -1,8 +1,8 @@
 """Metadata of materializations for readers: a picture, a sample, numbers, gates, the way to MLflow, and hashes last.
 
 Dagster shows the entries in this order, Markdown of less than 1000 characters at once and longer one behind a button,
-and plots every number over the versions of an asset; what is no measurement is therefore text. There is one function per
-kind of artifact; `materialization_metadata` adds what all kinds have in common.
+and plots every number over the versions of an asset; what is no measurement is therefore text. There is one function
+per kind of artifact; `materialization_metadata` adds what all kinds have in common.
 """
 
 import base64
@@ -24,8 +24,8 @@ from r1_pipeline.artifacts.kinds import (
     RewardModel,
 )
 from r1_pipeline.evaluation.plots import Line, curves
-from r1_pipeline.evaluation.small_plots import score_bars, sparkline
 from r1_pipeline.evaluation.scores import scores_of
+from r1_pipeline.evaluation.small_plots import score_bars, sparkline
 from r1_pipeline.graph.bound import Bound
 from r1_pipeline.graph.node import Check
 

@@ -12,7 +12,10 @@ POINTS = 36
 """The most points of a curve."""
 WIDTH, HEIGHT, LABELS = 360, 120, 54
 MOST_BARS = 7
-HEAD = '<svg xmlns="http://www.w3.org/2000/svg" width="{0}" height="{1}" font-family="sans-serif" font-size="13" fill="#888">'
+HEAD = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="{0}" height="{1}" font-family="sans-serif" font-size="13" '
+    'fill="#888">'
+)
 
 
 def sparkline(name: str, steps: Sequence[float], values: Sequence[float]) -> str:
@@ -41,7 +44,8 @@ def score_bars(scores: Mapping[str, float]) -> str:
     """Draws shares as bars, in percent; of more than `MOST_BARS` only the first."""
     shown = list(scores.items())[:MOST_BARS]
     parts = [
-        f'<text y="{18 * i + 13}">{escape(name[:10])} {100 * share:.0f}%</text><path d="M120 {18 * i + 9}h{200 * share:.0f}"/>'
+        f'<text y="{18 * i + 13}">{escape(name[:10])} {100 * share:.0f}%</text>'
+        f'<path d="M120 {18 * i + 9}h{200 * share:.0f}"/>'
         for i, (name, share) in enumerate(shown)
     ]
     group = f'<g stroke="#2a7fb8" stroke-width="0">{"".join(parts)}</g>'.replace("<path", '<path stroke-width="9"')
