@@ -44,7 +44,7 @@ FRESHNESS: Mapping[str, dg.FreshnessPolicy] = {"problems": WEEKLY, "evaluation":
 
 Sources have none, because Dagster counts materializations only, not observations.
 """
-REPORT_VERSION = 5
+REPORT_VERSION = 6
 """Version of the report's content, raised when the report shows something else."""
 
 

@@ -24,6 +24,8 @@ from r1_pipeline.artifacts.kinds import (
     RewardModel,
 )
 from r1_pipeline.evaluation.plots import Line, curves
+from r1_pipeline.evaluation.rollout_health import health
+from r1_pipeline.evaluation.rollout_view import MEASURES, series
 from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.evaluation.small_plots import score_bars, sparkline
 from r1_pipeline.graph.bound import Bound
@@ -35,7 +37,7 @@ FINGERPRINT = "fingerprint"
 """Metadata key: fingerprint of the build. Materializations with the same fingerprint hold the same artifact."""
 PROFILE, SEED = "profile", "seed"
 """Metadata keys of the profile and the seed, both text."""
-CURVES = ("reward", "reward/accuracy", "reward/format", "reward/language", "mean_tokens", "loss")
+CURVES = ("reward", "reward/accuracy", "reward/format", "reward/language", "mean_tokens", "entropy", "kl", "loss")
 """Step metrics that are plotted where they exist."""
 SAMPLE_ROWS = 5
 SVG = "http://www.w3.org/2000/svg"
@@ -140,7 +142,32 @@ def _model(artifact: Checkpoint | RewardModel) -> Metadata:
         **numbers,
         "tokens": MetadataValue.json(artifact.tokens),
         **({"curves": MetadataValue.md(every)} if every else {}),
+        **_rollouts(artifact),
     }
+
+
+def _rollouts(artifact: Checkpoint | RewardModel) -> Metadata:
+    """Returns the health of the rollouts that a model was reinforced with: warnings, a table by step, and plots."""
+    if not isinstance(artifact, Checkpoint) or not artifact.rollout_tables():
+        return {}
+    found = health(artifact.rollouts(), artifact.metrics())
+    known = list(series(found))
+    table = [
+        (each.step, each.rollouts, *(_of_step(one.points, each.step, one.decimals) for one in known))
+        for each in found.periods
+    ]
+    rows = [{"step": step, one.name: value} for one in known for step, value in one.points]
+    pictures = plot(rows, [name for name, _, _ in MEASURES])
+    said = "\n".join(f"- {warning}" for warning in found.warnings) or "none"
+    return {
+        "rollout warnings": MetadataValue.md(said),
+        "rollouts by step": MetadataValue.md(markdown(["step", "rollouts", *(one.name for one in known)], table)),
+    } | ({"rollout curves": MetadataValue.md(pictures)} if pictures else {})
+
+
+def _of_step(points: Sequence[tuple[int, float]], step: int, decimals: int) -> str:
+    value = dict(points).get(step)
+    return "–" if value is None else f"{value:.{decimals}f}"
 
 
 def _evaluation(artifact: EvalReport) -> Metadata:
@@ -168,12 +195,12 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 
 
-def plot(rows: Sequence[Mapping[str, Any]]) -> str:
+def plot(rows: Sequence[Mapping[str, Any]], names: Sequence[str] = CURVES) -> str:
     """Returns step metrics as inline SVG images in Markdown, one per metric, or an empty string if there is nothing to
     plot.
     """
     images = []
-    for name in CURVES:
+    for name in names:
         steps, values = _series(rows, name)
         if len(steps) > 1:
             inline = str(curves([Line(name, steps, values, "a")], name, 2))

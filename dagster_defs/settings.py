@@ -2,6 +2,7 @@
 
     R1_AUTOMATION (`on`: sensors and schedules run from the start)
     MLFLOW_TRACKING_URI (SQLite below the home)   R1_DAGSTER_DB (postgresql://…; SQLite below the home)
+    R1_TRACED_ROLLOUTS (10: traces in MLflow of every model that is reinforced)
 
 Only this module and `r1_pipeline.home` read settings from the environment.
 """
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from r1_pipeline.errors import RecipeError
 from r1_pipeline.home import HomeSettings, require_writable
 
 QUIET = {
@@ -28,6 +30,7 @@ DEVICE = "device"
 """
 AUTOMATION = "R1_AUTOMATION"
 DAGSTER_DB = "R1_DAGSTER_DB"
+TRACED, DEFAULT_TRACED = "R1_TRACED_ROLLOUTS", 10
 CONFIGURATION = "dagster.yaml"
 MARK = "# written by r1; without this line it stays as it is"
 DAGSTER_YAML = f"""\
@@ -47,6 +50,8 @@ class Settings(HomeSettings):
     """One home, profile and seed, and where the records are kept."""
 
     tracking_uri: str
+    traced_rollouts: int = DEFAULT_TRACED
+    """The number of rollouts of every reinforced model that MLflow gets as traces."""
     automation: bool = False
     """True if sensors and schedules run from the start; otherwise a user switches them on in the user interface."""
 
@@ -54,6 +59,7 @@ class Settings(HomeSettings):
     def _read(cls, home: Path) -> dict[str, Any]:
         return super()._read(home) | {
             "tracking_uri": with_driver(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")),
+            "traced_rollouts": _count(TRACED, DEFAULT_TRACED),
             "automation": os.environ.get(AUTOMATION) == "on",
         }
 
@@ -61,6 +67,7 @@ class Settings(HomeSettings):
         """Exports these settings to the environment of this process and its children; writes nothing."""
         super().announce()
         os.environ.update(QUIET)
+        os.environ[TRACED] = str(self.traced_rollouts)
         os.environ["MLFLOW_TRACKING_URI"], os.environ["DAGSTER_HOME"] = self.tracking_uri, str(self.dagster_home)
         if shared := os.environ.get(DAGSTER_DB):
             os.environ[DAGSTER_DB] = with_driver(shared)
@@ -95,6 +102,14 @@ class Settings(HomeSettings):
     def dagster_home(self) -> Path:
         """Directory of Dagster's run history and event log."""
         return self.home / "dagster"
+
+
+def _count(name: str, default: int) -> int:
+    """Returns the whole number in an environment variable; raises `RecipeError` for anything else."""
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal():
+        raise RecipeError(f"{name} is {text!r}; set it to a whole number, for example {default}")
+    return int(text)
 
 
 def with_driver(address: str) -> str:

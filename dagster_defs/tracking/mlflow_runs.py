@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from dagster_defs.tracking.rollout_traces import log_rollouts
 from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, RewardModel
 from r1_pipeline.artifacts.manifest import InputRef
 from r1_pipeline.recipe import flat
@@ -26,10 +27,12 @@ def registered_name(model: str) -> str:
     return model.replace("/", "-")
 
 
-def finish_run(client: "MlflowClient", run_id: str, artifact: Artifact) -> None:
-    """Logs everything about a finished artifact and ends its run."""
+def finish_run(client: "MlflowClient", run_id: str, artifact: Artifact, traced_rollouts: int) -> None:
+    """Logs everything about a finished artifact, `traced_rollouts` of its rollouts as traces, and ends its run."""
     log_steps(client, run_id, artifact.metrics(), logged_steps(client, run_id))
     describe_run(client, run_id, artifact)
+    if isinstance(artifact, Checkpoint) and artifact.rollout_tables():
+        log_rollouts(client, run_id, artifact, traced_rollouts)
     client.set_terminated(run_id, "FINISHED")
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dagster_defs.settings import Settings
+from dagster_defs.settings import DEFAULT_TRACED, Settings
 from dagster_defs.tracking.mlflow_runs import EXPERIMENT, finish_run, log_parameters
 from dagster_defs.tracking.uploads import TIMEOUT_S, MetricsUploader, PendingUpload
 from r1_pipeline.artifacts.kinds import Artifact, peek_artifact
@@ -35,8 +35,10 @@ REQUEST_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_T
 class TrackingStore:
     """The tracking store of one home: creates runs, and the parent run of each pipeline run."""
 
-    def __init__(self, uri: str, artifacts: Path) -> None:
+    def __init__(self, uri: str, artifacts: Path, traced_rollouts: int = DEFAULT_TRACED) -> None:
+        """Takes the address, the folder of MLflow's own files, and how many rollouts of a model become traces."""
         self.uri = uri
+        self.traced_rollouts = traced_rollouts
         self.display_uri = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:…@", uri)
         """The address without its password."""
         self._artifacts = artifacts
@@ -47,7 +49,7 @@ class TrackingStore:
     @classmethod
     def of(cls, settings: Settings) -> "TrackingStore":
         """Returns the tracking store that these settings name."""
-        return cls(settings.tracking_uri, settings.home / "mlflow-artifacts")
+        return cls(settings.tracking_uri, settings.home / "mlflow-artifacts", settings.traced_rollouts)
 
     def load(self) -> None:
         """Imports the MLflow client early, so that the import does not count against the tracker's time limit."""
@@ -141,7 +143,7 @@ class TrackingStore:
                 run_id = self._existing_run(content["pipeline_run"], artifact) or self.open_run(
                     *run, artifact.manifest.payload
                 )
-                finish_run(self.connect(), run_id, artifact)
+                finish_run(self.connect(), run_id, artifact, self.traced_rollouts)
                 pending.complete()
                 uploaded.append(artifact.name)
         return uploaded
@@ -225,7 +227,7 @@ class MLflowObserver(Observer):
         pending = self._tracking.record_pending(artifact, self._pipeline_run, self._tags)
 
         def finish(client: "MlflowClient", run_id: str) -> None:
-            finish_run(client, run_id, artifact)
+            finish_run(client, run_id, artifact, self._tracking.traced_rollouts)
             pending.complete()
 
         self._uploaders.pop(artifact.name).end("finish a run", finish, pending)

@@ -82,14 +82,15 @@ def rollouts(
 
     Example: r1 rollouts r1_zero --show unearned
     """
-    from r1_pipeline.cli.rollouts import example_lines, follow, health_table, stored_rollouts
+    from r1_pipeline.cli.rollouts import example_lines, follow, health_table, reinforced_model
     from r1_pipeline.evaluation.rollout_health import examples, health
 
     if live:
         for line in follow(home_of(home), model):
             say(line)
         return
-    rows = stored_rollouts(library_of(home), model)
+    found_model = reinforced_model(library_of(home), model)
+    rows = found_model.rollouts()
     if show is not None:
         if as_json:
             print_json(examples(rows, show).to_dicts())
@@ -97,7 +98,7 @@ def rollouts(
             for line in example_lines(rows, show):
                 out.print(line, highlight=False, soft_wrap=True)
         return
-    found = health(rows)
+    found = health(rows, found_model.metrics())
     if as_json:
         print_json(found.model_dump())
         return

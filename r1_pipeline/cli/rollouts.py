@@ -22,18 +22,19 @@ POLL = 1.0
 """Seconds between two looks at a run that is watched."""
 
 
-def stored_rollouts(library: Library, name: str) -> "pl.LazyFrame":
-    """Returns the rollouts of the newest checkpoint `name`; raises `WrongKindError` for another kind of artifact."""
+def reinforced_model(library: Library, name: str) -> Checkpoint:
+    """Returns the newest checkpoint `name`; raises `WrongKindError` for another kind of artifact."""
     model = library.find(name)
     if not isinstance(model, Checkpoint):
         raise WrongKindError(f"{model.name} is {model.kind}, not a model; name a checkpoint that was reinforced")
-    return model.rollouts()
+    return model
 
 
 def health_table(found: Health) -> Table:
     """Returns one row for each period of the run."""
     parts = list(dict.fromkeys(part for period in found.periods for part in period.parts))
-    head = ("step", "rollouts", "tokens", "cut off", "flat", "reward", *parts, "no thinking", "repetition", "gap")
+    head = ("step", "rollouts", "tokens", "cut off", "flat", "reward", *parts)
+    head += ("no thinking", "repetition", "language", "entropy", "clipped", "gap")
     table = Table(*head, box=None, header_style="bold")
     for each in found.periods:
         scores = [each.reward, *(each.parts.get(part) for part in parts)]
@@ -46,7 +47,8 @@ def health_table(found: Health) -> Table:
             *("–" if score is None else f"{score:.3f}" for score in scores),
             f"{each.empty_think:.1%}",
             f"{each.repetition:.3f}",
-            "–" if each.sampler_gap is None else f"{each.sampler_gap:.3f}",
+            f"{each.language:.3f}",
+            *("–" if value is None else f"{value:.3f}" for value in (each.entropy, each.clipped, each.sampler_gap)),
         )
     return table
 

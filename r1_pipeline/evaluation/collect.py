@@ -43,6 +43,7 @@ from r1_pipeline.evaluation.paired import marks_of
 from r1_pipeline.evaluation.preferences import overall
 from r1_pipeline.evaluation.reflection import depths
 from r1_pipeline.evaluation.report import ReportRecipe, build_report, exchanges
+from r1_pipeline.evaluation.rollout_view import shown_rollouts
 from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.evaluation.sizes import sizes_of
 from r1_pipeline.evaluation.support import support
@@ -136,6 +137,9 @@ def collect(material: Material, run: RunFacts, recipe: ReportRecipe) -> ReportIn
             for gate in gates
         },
         training={name: _curves(model) for name, model in _of(Checkpoint, artifacts).items()},
+        rollouts={
+            name: shown_rollouts(model) for name, model in _of(Checkpoint, artifacts).items() if model.rollout_tables()
+        },
         controls=measured(material.controls, models, material.node_of),
         exchanges=exchanges(recipe, held_out_problems, {name: report.completions() for name, report in models.items()}),
         total_seconds=busy_seconds([_span(artifact) for artifact in artifacts.values()]),

@@ -9,6 +9,7 @@ from r1_pipeline.evaluation.controls import Controlled
 from r1_pipeline.evaluation.general import General
 from r1_pipeline.evaluation.paired import Mark
 from r1_pipeline.evaluation.reflection import Depth
+from r1_pipeline.evaluation.rollout_view import ShownRollouts
 from r1_pipeline.evaluation.scores import EvalScores
 from r1_pipeline.evaluation.sizes import Sizes
 from r1_pipeline.evaluation.support import Support
@@ -180,6 +181,8 @@ class ReportInputs(Record):
     gates: dict[str, GateResult]
     training: dict[str, tuple[dict[str, float], ...]]
     """The step metrics of each model, under the names of `training.callbacks`, each row with `step`."""
+    rollouts: dict[str, ShownRollouts] = Field(default_factory=dict)
+    """The health and examples of the rollouts of each reinforced model that keeps them."""
     controls: tuple[Controlled, ...]
     """The effects with their controls; empty for a graph without controls."""
     exchanges: tuple[Exchange, ...]

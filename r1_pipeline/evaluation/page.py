@@ -21,6 +21,7 @@ from r1_pipeline.evaluation.general import general_rows
 from r1_pipeline.evaluation.inputs import Cast, ReportInputs
 from r1_pipeline.evaluation.plots import Dot, Line, curves, dots
 from r1_pipeline.evaluation.preference_plots import calibrations, optimization
+from r1_pipeline.evaluation.rollout_view import EXAMPLE_TITLES, ShownRollouts, series
 from r1_pipeline.evaluation.template import environment
 from r1_pipeline.records import DOMAINS, Outcome
 from r1_pipeline.training.experts import LOAD
@@ -74,6 +75,8 @@ def render(inputs: ReportInputs) -> str:
             optimization=optimization(inputs),
             sizes=rows.sizes(inputs),
             loads=_loads(inputs),
+            rollouts={name: (shown, _measures(name, shown)) for name, shown in inputs.rollouts.items()},
+            example_titles=EXAMPLE_TITLES,
             longest=max((stage.seconds for stage in inputs.stages.values()), default=0.0) or 1.0,
             exchanges=[
                 (exchange, {name: (_spans(r.text), r.outcome) for name, r in exchange.replies.items()})
@@ -221,6 +224,17 @@ def _loads(inputs: ReportInputs) -> list[tuple[str, Markup]]:
     """Returns the plot of the busiest expert's load over the mean load, for every model with experts."""
     lines = [line for name in inputs.training if (line := _series(inputs, name, LOAD, "a"))]
     return [(line.label, curves([line], f"Load of the busiest expert: {line.label}", 2)) for line in lines]
+
+
+def _measures(model: str, shown: ShownRollouts) -> list[tuple[str, Markup]]:
+    """Returns the plot of every measure of a model's rollouts that is known at two steps at least."""
+    found = []
+    for each in series(shown.health):
+        if len(each.points) > 1:
+            steps, values = zip(*each.points, strict=True)
+            plot = curves([Line(each.title, steps, values, "a")], f"{model}: {each.title}", each.decimals)
+            found.append((each.title, plot))
+    return found
 
 
 _TAGS = re.compile("(" + "|".join(map(re.escape, TAGS)) + ")")

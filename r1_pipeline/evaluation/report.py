@@ -21,6 +21,8 @@
                   toy_choices {rows, unsupported}: toy multiple choice, and rows whose reasoning does not support it
     sizes         NAME -> parameters active_parameters kv_bytes plain_kv_bytes, of the bases, bytes a token
     expert_load   NAME -> busiest expert over the mean, in tokens: models with experts, mean of their last 20 steps
+    rollouts      NAME -> rollouts warnings [SENTENCE] periods [{step, rollouts, tokens, truncated, flat, reward, parts,
+                          outcomes, sampler_gap, empty_think, repetition, language, entropy, clipped}]
     stages        ASSET -> seconds reused fingerprint digest tokens
     gates         NAME -> passed blocking value limit
     bars          claim value interval sense limit passed, of every bar; passed is null if nothing was measured
@@ -105,6 +107,7 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
         },
         "sizes": {name: sizes.model_dump() for name, sizes in inputs.sizes.items()},
         "expert_load": inputs.expert_load,
+        "rollouts": {name: shown.health.model_dump() for name, shown in inputs.rollouts.items()},
         "stages": {name: stage.model_dump() for name, stage in inputs.stages.items()},
         "gates": {name: gate.model_dump() for name, gate in inputs.gates.items()},
         "bars": [bar.model_dump(exclude={"decimals"}) | {"passed": bar.passed} for bar in bars(inputs)],

@@ -17,6 +17,8 @@ from r1_pipeline.evaluation.inputs import CorpusStats, Exchange, Reply, ReportIn
 from r1_pipeline.evaluation.plots import LEFT, RIGHT, WIDTH, nice_ticks, running_mean
 from r1_pipeline.evaluation.preference_plots import calibrations, optimization
 from r1_pipeline.evaluation.report import ReportRecipe, build_report, exchanges, report_json
+from r1_pipeline.evaluation.rollout_health import Health, Period
+from r1_pipeline.evaluation.rollout_view import SHOWN_CHARACTERS, ShownRollout, ShownRollouts, cut
 from r1_pipeline.evaluation.rows import benchmarks
 from r1_pipeline.evaluation.support import Support
 from r1_pipeline.records import Domain, Language, Outcome, Problem
@@ -43,7 +45,7 @@ def test_report_json_has_the_published_schema() -> None:
             "corpus",
         ),
         *("general", "sizes", "expert_load", "stages", "gates", "bars", "differences", "total_seconds", "environment"),
-        "controls",
+        *("controls", "rollouts"),
     }
     assert report["schema"] == 1
     for model in report["models"].values():
@@ -164,8 +166,55 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+def period(step: int, flat: float) -> Period:
+    return Period(
+        step=step, rollouts=64, tokens=20.0, truncated=0.0, flat=flat, reward=0.5, parts={"accuracy": 0.5},
+        outcomes={"correct": 32, "wrong": 32}, sampler_gap=None, empty_think=0.0, repetition=0.0, language=0.9,
+        entropy=0.4,
+    )  # fmt: skip
+
+
+def reinforced() -> ReportInputs:
+    """Returns inputs with the rollouts of R1-Zero: two periods, one warning, and one example with a hostile text."""
+    hostile = ShownRollout(
+        rollout_id="0123456789abcdef", step=4, domain="math", outcome="wrong", reward=0.1, tokens=7,
+        text="<script>alert(1)</script>",
+    )  # fmt: skip
+    shown = ShownRollouts(
+        health=Health(rollouts=128, periods=(period(0, 0.1), period(4, 0.8)), warnings=("80% of groups are flat",)),
+        examples={"best": (), "worst": (hostile,), "longest": (), "unearned": (hostile,)},
+    )
+    return report_inputs().model_copy(update={"rollouts": {"r1_zero": shown}})
+
+
+def test_the_report_shows_the_health_of_the_rollouts_in_both_files() -> None:
+    numbers, page = build_report(reinforced())
+    found = numbers["rollouts"]["r1_zero"]
+    assert (found["rollouts"], found["warnings"]) == (128, ("80% of groups are flat",))
+    assert [each["flat"] for each in found["periods"]] == [0.1, 0.8]
+    section = page[page.index('<section id="rollouts">') :].partition("</section>")[0]
+    assert "128 rollouts; 1 warning:" in section
+    assert "<li>80% of groups are flat</li>" in section
+    titles = re.findall(r"<figcaption>(.*?)</figcaption>", section)
+    assert "Share in groups of equal rewards" in titles
+    assert "Entropy, nats a token" in titles
+    assert "Gap to the sampler, nats a token" not in titles  # which no period knows
+    assert re.findall(r"<summary>(.*?)</summary>", section) == [
+        "Measures by step", "Ten worst", "Ten rewarded most without a correct answer",
+    ]  # fmt: skip
+    assert "&lt;script&gt;alert(1)" in section
+    assert "<script>" not in page
+    assert '<section id="rollouts">' not in build_report(report_inputs())[1]
+
+
+def test_a_long_text_is_cut_in_the_middle_and_says_so() -> None:
+    assert cut("a" * SHOWN_CHARACTERS) == "a" * SHOWN_CHARACTERS
+    shown = cut("a" * 30_000 + "b" * 30_000)
+    assert shown == "a" * 600 + " [… 58,800 characters …] " + "b" * 600
+
+
 def test_the_page_loads_nothing_and_closes_what_it_opens() -> None:
-    html = build_report(report_inputs())[1]
+    html = build_report(reinforced())[1]
     page = Page(html)
     assert page.open == []
     assert not page.tags & {"script", "link", "img", "iframe", "object"}

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from lineage_world import Shop, problem
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Checkpoint
@@ -17,6 +16,7 @@ from r1_pipeline.rewards.graders import default_grader
 from r1_pipeline.rewards.rubric import Annealed, Rubric, part_functions
 from r1_pipeline.training.objectives import Objective
 from r1_pipeline.training.rollout_log import RolloutLog
+from tests.lineage.lineage_world import Shop, problem
 
 RUBRIC = Rubric(
     accuracy=1.0, format=0.1, language=0.0, preference=0.0, annealed=(Annealed(part="format", to=0.3, begin=0, end=4),)

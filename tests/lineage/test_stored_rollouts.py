@@ -134,7 +134,26 @@ def test_health_is_measured_by_step(model: Checkpoint) -> None:
     assert (first.step, first.rollouts, first.tokens, first.flat) == (0, 8, 6.5, 0.0)
     assert (second.step, second.flat, second.parts) == (2, 0.5, {"accuracy": 0.75, "format": 1.0})
     assert first.outcomes == {"correct": 4, "wrong": 4}
+    assert (first.language, first.entropy) == (1.0, None)
     assert found.warnings == ()
+
+
+def test_the_updates_by_rollouts_are_measured_with_them(model: Checkpoint) -> None:
+    """Rollouts are sampled at steps 0 and 2: steps 1 and 2 are updates by the former, steps 3 and 4 by the latter."""
+    steps = [{"step": s, "entropy": e, "clipped": c} for s, e, c in ((1, 2.0, 0.0), (2, 1.0, 0.2), (3, 0.1, 0.4))]
+    found = health(model.rollouts(), [*steps, {"step": 4}])
+    assert [(each.entropy, each.clipped) for each in found.periods] == [(1.5, 0.1), (0.1, 0.4)]
+    assert [each.partition(":")[0].partition(",")[0] for each in found.warnings] == [
+        "entropy fell from 1.50 to 0.100 nats per token",
+        "the ratio of 40% of the last tokens was clipped",
+    ]
+
+
+def test_a_drift_of_the_language_is_seen_in_the_texts(model: Checkpoint) -> None:
+    half = pl.when(pl.col("step") == 2).then(pl.lit("<think>这 里 有 很 多 字</think>")).otherwise("text")
+    found = health(model.rollouts().with_columns(text=half))
+    assert [each.language for each in found.periods] == [1.0, 0.0]
+    assert found.warnings[-1].startswith("language consistency fell from 1.00 to 0.00")
 
 
 def test_a_policy_that_never_writes_the_form_is_warned_of(model: Checkpoint) -> None:
