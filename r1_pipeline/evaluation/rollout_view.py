@@ -1,4 +1,4 @@
-"""What pages show of a model's rollouts: series by step for plots, and examples whose texts are cut to a length.
+"""This module prepares a model's rollouts for pages: series by step for plots, and examples with texts cut to a length.
 
 The report, Dagster's metadata and MLflow show the same measures under the same names.
 """
