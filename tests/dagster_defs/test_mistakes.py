@@ -38,7 +38,7 @@ QUESTIONS = (
 )
 """Commands that need an existing home."""
 NO_HOMES = ("typo", "file", "file/below", "other", "damaged")
-MAKERS = ("run --profile smoke", "run --profile smoke --select r1", "ui --profile smoke")
+MAKERS = ("run --profile smoke", "run --profile smoke --select r1", "ui --profile smoke", "lab --profile smoke")
 NO_PLACES = ("file", "file/below", "damaged", "unknown-field", "folder-as-toml", "/proc/nowhere")
 MISTAKES = (
     *("statsu", "run --hom x", "run --profile", "audit a b", "trace", "export r1", "promote r1", "grade", "screen"),
@@ -74,6 +74,7 @@ MISTAKES = (
         "evaluate r1 --benchmarks nothing-here",
         "benchmarks nothing-here",
     ),
+    *("lab gspoo", "lab gspo --seeds 0", "lab --seeds 11", "lab --profile tinny", "lab gspo --profile small:typo"),
     *("init", "init file", "init file/x", "init /proc/nowhere", "init a b"),
     *("grade typo", "grade folder", "grade good.jsonl --out folder", "grade good.jsonl --out typo/x"),
     *("grade good.jsonl --out file", "grade good.jsonl --out file/x", "grade good.jsonl --workers 0"),
