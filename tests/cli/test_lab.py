@@ -24,7 +24,7 @@ from r1_pipeline.recipe import Runtime
 from r1_pipeline.training.objectives import OBJECTIVES
 
 NAMES = ("rloo", "maxrl", "collapsed")
-COLLAPSED = Variant({"grpo.guards.entropy_floor": 1000.0}, "No policy has so much entropy", "control")
+COLLAPSED = Variant({"grpo.guards.entropy_floor": 1000.0}, "No policy has an entropy of 1000 nats", "control")
 
 
 class Began(Observer):
