@@ -18,7 +18,7 @@ from dagster_defs.metadata import FINGERPRINT, materialization_metadata
 from dagster_defs.settings import Settings
 from dagster_defs.tracking.model_registry import AUTOMATIC, PromotionError, promote
 from dagster_defs.tracking.openlineage import EventSink, OpenLineageObserver
-from dagster_defs.tracking.stage_runs import DAGSTER_RUN, MLflowObserver, TrackingStore
+from dagster_defs.tracking.stage_runs import DAGSTER_RUN, NOTE, MLflowObserver, TrackingStore
 from r1_pipeline.artifacts.kinds import Artifact, EvalReport, open_artifact
 from r1_pipeline.artifacts.observer import Observer, Observers
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
@@ -68,6 +68,7 @@ class PipelineResource:
             DAGSTER_RUN: run.run_id,
             "dagster.asset_key": name.asset,
             "r1.profile": self.settings.profile,
+            NOTE: self.bound.graph.node(name.asset).about,
         }
         if name.partition:
             tags["dagster.partition"] = name.partition
@@ -160,9 +161,11 @@ class PipelineResource:
         return dg.MaterializeResult(
             data_version=dg.DataVersion(fp),
             metadata={
-                FINGERPRINT: fp,
-                "report.html": dg.MetadataValue.url((directory / "report.html").as_uri()),
+                "report.html": dg.MetadataValue.url("/report/report.html"),
+                "completions.html": dg.MetadataValue.url("/report/completions.html"),
+                "folder": dg.MetadataValue.path(str(directory)),
                 "report.json": dg.MetadataValue.path(str(directory / "report.json")),
+                FINGERPRINT: fp,
             },
         )
 

@@ -7,14 +7,17 @@ correct after it. Not covered: when sources are observed (`source_sensor`).
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
 
+from dagster_defs.metadata import Metadata
 from dagster_defs.pipeline import PipelineResource
 from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
 from r1_pipeline.data.ingest.declared import SourceRecipe
+from r1_pipeline.data.ingest.files import read_rows
 from r1_pipeline.data.sources import SOURCE_NAMES, Source, SourceName, source_of
 from r1_pipeline.data.toy_problems import source_in
 from r1_pipeline.errors import SourceError
@@ -63,6 +66,42 @@ def data_versions(profile: Profile) -> dict[str, str]:
     versions = {str(name): _builtin_source(profile, name).digest for name in builtin_sources(profile)}
     versions |= {source.name: source.digest for source in user_sources(profile)}
     return {source_key(name).to_user_string(): digest for name, digest in versions.items()}
+
+
+def source_facts(profile: Profile) -> dict[str, Callable[[], Metadata]]:
+    """Returns, by key, a function that measures a source: digest, files, bytes, rows, licence and origin.
+
+    Counting rows reads the files, so it is done once a content, when that is recorded.
+    """
+    builtin = {name: _builtin_source(profile, name) for name in builtin_sources(profile)}
+    facts: dict[str, Callable[[], Metadata]] = {
+        source_key(name).to_user_string(): partial(_generator_facts, source) for name, source in builtin.items()
+    }
+    return facts | {
+        source_key(source.name).to_user_string(): partial(_file_facts, source, profile)
+        for source in user_sources(profile)
+    }
+
+
+def _generator_facts(source: Source) -> Metadata:
+    return {
+        "rows": "as many as a recipe asks for",
+        "licence": source.licence,
+        "origin": source.name,
+        "digest": source.digest,
+    }
+
+
+def _file_facts(source: SourceRecipe, profile: Profile) -> Metadata:
+    paths = list(files_of(source, profile))
+    return {
+        "dagster/row_count": sum(1 for path in paths for _ in read_rows(path)),
+        "bytes": sum(path.stat().st_size for path in paths),
+        "files": len(paths),
+        "licence": source.licence,
+        "origin": source.origin,
+        "digest": source.digest,
+    }
 
 
 def recipe_tag(profile: Profile, node: Node) -> str:
@@ -146,10 +185,12 @@ def _observable(spec: dg.AssetSpec) -> dg.AssetsDefinition:
     name = spec.key.to_user_string()
 
     def observe_sources(pipeline: dg.ResourceParam[PipelineResource]) -> dg.ObserveResult:
-        versions = data_versions(pipeline.settings.load())
+        profile = pipeline.settings.load()
+        versions = data_versions(profile)
         if name not in versions:
             raise SourceError(f"{name} is no longer declared; reload the code location")
-        return dg.ObserveResult(asset_key=spec.key, data_version=dg.DataVersion(versions[name]))
+        facts = source_facts(profile)[name]()
+        return dg.ObserveResult(asset_key=spec.key, data_version=dg.DataVersion(versions[name]), metadata=facts)
 
     decorate = dg.multi_observable_source_asset(name=f"look_at_{name}", specs=[spec])
     observable: dg.AssetsDefinition = decorate(observe_sources)

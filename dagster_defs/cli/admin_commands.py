@@ -1,11 +1,13 @@
 """Administration commands: `r1 ui`, `promote`, `rollback`, `prune` and `migrate`."""
 
+import sys
 from typing import Annotated
 
 import typer
 
 from dagster_defs.settings import Settings
 from dagster_defs.web.addresses import LOOPBACK, Address, public_origin
+from r1_pipeline.artifacts.manifest import ARTIFACTS
 from r1_pipeline.cli.common import (
     HomeOption,
     ProfileOption,
@@ -15,6 +17,7 @@ from r1_pipeline.cli.common import (
     SourcesOption,
     command,
     existing_home_settings,
+    fail,
     out,
     say,
     settings_of,
@@ -47,6 +50,10 @@ def ui(  # noqa: PLR0913 - as many as it has options
     rotate_token: Annotated[
         bool, typer.Option("--rotate-token", help="Make a new token first; bookmarks and browsers then need it.")
     ] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the graph in the web browser.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before automation builds everything in an empty home.")
+    ] = False,
 ) -> None:
     """Serve the Dagster and MLflow web pages together, on the loopback address by default.
 
@@ -59,7 +66,24 @@ def ui(  # noqa: PLR0913 - as many as it has options
         Address(host, port, public_origin(public) if public else None)
         for port, public in ((dagster_port, dagster_origin), (mlflow_port, mlflow_origin))
     )
-    serve(settings, dagster, mlflow, automation=automation, rotate_token=rotate_token, console=out)
+    if automation and not yes and not any((settings.home / ARTIFACTS).glob("*/*")):
+        approve_first_build(settings)
+    serve(settings, dagster, mlflow, automation=automation, rotate_token=rotate_token, show=show, console=out)
+
+
+def approve_first_build(settings: Settings) -> None:
+    """Asks a person before automation builds everything in an empty home; ends the command unless they agree."""
+    from r1_pipeline.cli.plan import hours_text
+    from r1_pipeline.planning.plan import planned_hours
+
+    profile = settings.load()
+    hours = hours_text(sum(planned_hours(profile).values()))
+    whole = f"automation builds the whole graph of {profile.name}, {hours} device hours as planned"
+    plan = f"{settings.home} is empty: {whole}"
+    if not sys.stdin.isatty():
+        fail(f"{plan}; add --yes to agree, or leave --automation out")
+    if not typer.confirm(f"{plan}, except what waits for approval. Start?"):
+        fail("nothing was started")
 
 
 ModelArgument = typer.Argument(help="A checkpoint of the graph, e.g. r1 or distilled/qwen.")

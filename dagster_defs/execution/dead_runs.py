@@ -76,7 +76,12 @@ def _shared_instance(settings: Settings) -> Iterator[DagsterInstance]:
             yield instance
 
 
-@dg.sensor(name="reconciler", minimum_interval_seconds=PERIOD_S, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    name="reconciler",
+    minimum_interval_seconds=PERIOD_S,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Fails the runs whose process is dead, frees their slots, and tells MLflow what it missed.",
+)
 def dead_run_sensor() -> dg.SkipReason:
     """Closes dead runs and uploads what MLflow missed: metrics, and the ends of runs."""
     settings, warnings = Settings.from_environment(), list[str]()

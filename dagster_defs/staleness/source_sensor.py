@@ -20,7 +20,7 @@ from dagster_defs.dagster_private import (
     extract_data_version_from_entry,
 )
 from dagster_defs.settings import Settings
-from dagster_defs.sources import data_versions, recipe_tag
+from dagster_defs.sources import data_versions, recipe_tag, source_facts
 from r1_pipeline.profiles import Profile
 from r1_pipeline.profiles.sources import fed_nodes
 
@@ -34,16 +34,24 @@ RELOAD_S = 120
 def observe_sources(instance: DagsterInstance, profile: Profile) -> list[str]:
     """Records the content of every source that has changed, and returns the keys of these sources."""
     changed = []
+    facts = source_facts(profile)
     for key, version in data_versions(profile).items():
         record = instance.get_latest_data_version_record(AssetKey(key))
         recorded = extract_data_version_from_entry(record.event_log_entry) if record else None
         if recorded is None or recorded.value != version:
-            instance.report_runless_asset_event(dg.AssetObservation(key, tags={DATA_VERSION_TAG: version}))
+            instance.report_runless_asset_event(
+                dg.AssetObservation(key, tags={DATA_VERSION_TAG: version}, metadata=facts[key]())
+            )
             changed.append(key)
     return changed
 
 
-@dg.sensor(name="sources", minimum_interval_seconds=PERIOD_S, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    name="sources",
+    minimum_interval_seconds=PERIOD_S,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Looks at every file of the sources and records changed content; what reads it is then stale.",
+)
 def source_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Records the content of the sources when it has changed."""
     profile = Settings.from_environment().load()

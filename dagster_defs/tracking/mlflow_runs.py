@@ -3,23 +3,28 @@
 A model version points to the artifact; weights are not copied.
 """
 
+import json
 import warnings
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dagster_defs.tracking.experiment import EXPERIMENT
 from dagster_defs.tracking.rollout_traces import log_rollouts
 from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, RewardModel
-from r1_pipeline.artifacts.manifest import InputRef
+from r1_pipeline.artifacts.manifest import MANIFEST, InputRef, address, read_manifest
 from r1_pipeline.recipe import flat
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-EXPERIMENT = "r1-pipeline"
 DIGEST_LIMIT = 36
 """MLflow's limit on the length of a data set's digest; a tag holds the full sha256."""
 BATCH = 1000
 """MLflow's limit on the number of metrics in one call."""
+ABOUT_MODEL = """\
+The versions of `{model}`. `candidate` is the newest; `champion` passed its gates and beat the champion before it.
+Talk to it with `r1 chat {model}`; `r1 trace {model}` shows what it was made from."""
 
 
 def registered_name(model: str) -> str:
@@ -80,7 +85,9 @@ def describe_run(client: "MlflowClient", run_id: str, artifact: Artifact) -> Non
             client.log_metric(run_id, f"final/{key}", float(number))
     client.set_tag(run_id, "r1.digest", artifact.digest)
     client.set_tag(run_id, "r1.seconds", str(manifest.provenance.seconds))
-    client.log_inputs(run_id, datasets=[_dataset_input(edge, ref) for edge, ref in manifest.inputs.items()])
+    client.log_inputs(
+        run_id, datasets=[_dataset_input(edge, ref, _artifacts_of(artifact)) for edge, ref in manifest.inputs.items()]
+    )
     models = [model_id for ref in manifest.inputs.values() if (model_id := _model_of(client, ref))]
     if models:
         client.log_inputs(run_id, models=[LoggedModelInput(model_id=model_id) for model_id in models])
@@ -88,17 +95,33 @@ def describe_run(client: "MlflowClient", run_id: str, artifact: Artifact) -> Non
         _register(client, run_id, artifact)
 
 
-def _dataset_input(edge: str, ref: InputRef) -> Any:
+def _artifacts_of(artifact: Artifact) -> Path:
+    """Returns the folder of all artifacts of the home: above kind, name and fingerprint."""
+    return artifact.path.parents[1 + len(Path(artifact.name).parts)]
+
+
+def _dataset_input(edge: str, ref: InputRef, artifacts: Path) -> Any:
     from mlflow.data.dataset_source_registry import resolve_dataset_source
     from mlflow.data.meta_dataset import MetaDataset
-    from mlflow.entities import DatasetInput, InputTag
+    from mlflow.entities import Dataset, DatasetInput, InputTag
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted in multiple ways")
         source = resolve_dataset_source(f"artifacts/{ref.kind}/{ref.name}/{ref.fingerprint}")
-    dataset = MetaDataset(source=source, name=ref.name, digest=ref.digest[:DIGEST_LIMIT])
+    plain = MetaDataset(source=source, name=ref.name, digest=ref.digest[:DIGEST_LIMIT])._to_mlflow_entity()
+    profile = json.dumps(_profile(address(artifacts, ref.kind, ref.name, ref.fingerprint)))
+    dataset = Dataset(plain.name, plain.digest, plain.source_type, plain.source, plain.schema, profile)
     tags = {"mlflow.data.context": edge, "sha256": ref.digest, "kind": ref.kind, "fingerprint": ref.fingerprint}
-    return DatasetInput(dataset._to_mlflow_entity(), [InputTag(key, value) for key, value in tags.items()])
+    return DatasetInput(dataset, [InputTag(key, value) for key, value in tags.items()])
+
+
+def _profile(folder: Path) -> dict[str, Any]:
+    """Returns what MLflow shows of an input: its rows, in all and by domain; empty if it has none or was pruned."""
+    if not (folder / MANIFEST).exists():
+        return {}
+    statistics = read_manifest(folder).statistics
+    rows = {"num_rows": statistics["rows"]} if "rows" in statistics else {}
+    return rows | {f"{domain} rows": n for domain, n in statistics.get("by_domain", {}).items()}
 
 
 def _model_of(client: "MlflowClient", ref: InputRef) -> str | None:
@@ -127,7 +150,24 @@ def _register(client: "MlflowClient", run_id: str, artifact: Artifact) -> None:
     model = mlflow.create_external_model(name=name, source_run_id=run_id, tags=tags, experiment_id=experiment)
     client.log_outputs(run_id, models=[LoggedModelOutput(model_id=model.model_id, step=0)])
     if not client.search_registered_models(f"name = '{name}'"):
-        client.create_registered_model(name)
+        client.create_registered_model(name, description=ABOUT_MODEL.format(model=artifact.name))
     source = f"models:/{model.model_id}"
-    version = client.create_model_version(name, source, run_id, tags=tags, model_id=model.model_id)
+    version = client.create_model_version(
+        name, source, run_id, tags=tags, model_id=model.model_id, description=version_text(artifact)
+    )
     client.set_registered_model_alias(name, "candidate", version.version)
+
+
+def version_text(artifact: Artifact) -> str:
+    """Returns the description of a model's version: what made it from what, how long that took, and its last values."""
+    manifest = artifact.manifest
+    inputs = ", ".join(f"{ref.name} ({edge})" for edge, ref in manifest.inputs.items()) or "nothing but its recipe"
+    trained = artifact.tokens.get("trained")
+    cost = f"in {manifest.provenance.seconds:.0f} s" + (f" on {trained:,} tokens" if trained else "")
+    lines = [f"Made by `{manifest.stage}` {cost} on {manifest.provenance.device}, from {inputs}."]
+    steps = artifact.metrics()
+    last = {key: steps[-1][key] for key in ("reward", "reward/accuracy", "loss") if steps and key in steps[-1]}
+    if last:
+        lines.append(f"At the end of training: {', '.join(f'{key} {value:.3f}' for key, value in last.items())}.")
+    lines.append(f"Content `{artifact.digest[:12]}`, build `{manifest.fingerprint[:12]}`.")
+    return "\n\n".join(lines)

@@ -11,11 +11,13 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster_defs.settings import DEFAULT_TRACED, Settings
-from dagster_defs.tracking.mlflow_runs import EXPERIMENT, finish_run, log_parameters
+from dagster_defs.tracking.experiment import EXPERIMENT, describe_experiment
+from dagster_defs.tracking.mlflow_runs import finish_run, log_parameters
 from dagster_defs.tracking.uploads import TIMEOUT_S, MetricsUploader, PendingUpload
 from r1_pipeline.artifacts.kinds import Artifact, peek_artifact
 from r1_pipeline.artifacts.observer import Observer
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 RUN_ID = "mlflow_run_id"
+NOTE = "mlflow.note.content"
+"""Tag of a run: its description in MLflow's page."""
+PARENT_NOTE = "One `r1 run`, or one run of Dagster; its children are the stages that it computed."
 DAGSTER_RUN = "dagster.run_id"
 """Tag of a stage's MLflow run: the id of the Dagster run that computes it."""
 REQUEST_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
@@ -71,11 +76,11 @@ class TrackingStore:
                 mlflow.set_registry_uri(self.uri)
                 client = mlflow.MlflowClient()
                 experiment = client.get_experiment_by_name(EXPERIMENT)
-                self.experiment = (
-                    experiment.experiment_id
-                    if experiment
-                    else client.create_experiment(EXPERIMENT, artifact_location=self._artifacts.as_uri())
-                )
+                if experiment is None:
+                    client.create_experiment(EXPERIMENT, artifact_location=self._artifacts.as_uri())
+                    experiment = client.get_experiment_by_name(EXPERIMENT)
+                describe_experiment(client, experiment)
+                self.experiment = str(experiment.experiment_id)
             self._client = client
         return self._client
 
@@ -88,10 +93,10 @@ class TrackingStore:
             )
             if runs:
                 return str(runs[0].info.run_id)
-            name = f"pipeline {pipeline_run[:8]}"
-            run = client.create_run(
-                self.experiment, tags={**tags, PIPELINE_RUN: pipeline_run, "r1.role": "pipeline"}, run_name=name
-            )
+            started = datetime.now(UTC)
+            name = f"r1 run of {tags.get('r1.profile', 'a graph')}, {started:%d %b %H:%M} UTC ({pipeline_run[:8]})"
+            own = {PIPELINE_RUN: pipeline_run, "r1.role": "pipeline", NOTE: PARENT_NOTE}
+            run = client.create_run(self.experiment, tags={**tags, **own}, run_name=name)
             return str(run.info.run_id)
 
     def open_run(

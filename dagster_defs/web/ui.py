@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import mkdtemp
@@ -23,6 +24,7 @@ from dagster_defs.staleness.source_sensor import CODE_SOCKET
 from dagster_defs.tracking.stage_runs import TrackingStore
 from dagster_defs.web.addresses import Address
 from dagster_defs.web.auth_middleware import TOKEN
+from dagster_defs.web.pages import links
 from dagster_defs.web.token_file import kept_token
 from r1_pipeline.errors import R1Error
 
@@ -46,7 +48,14 @@ EXTERNAL_MLFLOW = "MLflow is the external server {server}, which r1 ui does not 
 
 
 def serve(
-    settings: Settings, dagster: Address, mlflow: Address, *, automation: bool, rotate_token: bool, console: Console
+    settings: Settings,
+    dagster: Address,
+    mlflow: Address,
+    *,
+    automation: bool,
+    rotate_token: bool,
+    show: bool,
+    console: Console,
 ) -> None:
     """Runs all servers until one ends, or until Ctrl-C or SIGTERM; raises `R1Error` if a server ends by itself."""
     check_origins(settings, dagster, mlflow)
@@ -80,13 +89,7 @@ def serve(
                 _require_running(servers)
         while not all(address.answers() for address in listening):
             _require_running(servers)
-        token = f"/?token={os.environ[TOKEN]}"
-        pages = settings.tracking_server or f"{mlflow.origins[0]}{token}"
-        console.print(
-            f"Dagster  {dagster.origins[0]}{token}\nMLflow   {pages}\nPress Ctrl-C to stop both.",
-            soft_wrap=True,
-            highlight=False,
-        )
+        _announce(settings, dagster, mlflow, tracking.experiment, show, console)
         while True:
             _require_running(servers)
     except KeyboardInterrupt:
@@ -94,6 +97,26 @@ def serve(
     finally:
         for server in reversed(servers.values()):  # clients stop before their servers
             _stop(server)
+
+
+def _announce(
+    settings: Settings, dagster: Address, mlflow: Address, experiment: str, show: bool, console: Console
+) -> None:
+    """Prints the addresses of both servers and of the pages that people want first; opens the graph if `show`."""
+    token, external = os.environ[TOKEN], settings.tracking_server
+    shown = links(
+        settings.load().graph, dagster.origins[0], external or mlflow.origins[0], token, experiment,
+        external=external is not None,
+    )  # fmt: skip
+    lines = [
+        f"Dagster  {dagster.origins[0]}/?token={token}",
+        f"MLflow   {external or f'{mlflow.origins[0]}/?token={token}'}",
+        *(f"{title + ':':<15}{link}" for title, link in shown.items()),
+        "Press Ctrl-C to stop both.",
+    ]
+    console.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
+    if show and not webbrowser.open(shown["graph"]):
+        console.print("no web browser could be started; open one of the addresses", highlight=False)
 
 
 def check_origins(settings: Settings, dagster: Address, mlflow: Address) -> None:

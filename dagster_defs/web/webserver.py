@@ -11,6 +11,7 @@ environment, since any user of the machine could read a password on a command li
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -24,12 +25,14 @@ from starlette.routing import Route
 from dagster_defs.dagster_private import web_application
 from dagster_defs.settings import MLFLOW_PATH, Settings
 from dagster_defs.web.auth_middleware import TOKEN, AuthMiddleware
+from dagster_defs.web.pages import preset_mlflow, serve_report
 
 
 def serve_dagster(host: str, port: int, origins: Sequence[str], workspace: str, pages: Sequence[str]) -> None:
     """Serves Dagster until a signal; the file `workspace` names the socket of the code server."""
     with DagsterInstance.get() as instance, web_application(instance, workspace) as app:
         redirect_to_mlflow(dict(zip(origins, pages, strict=True)), app)
+        serve_report(app, Settings.from_environment().report_directory)
         _serve(app, host, port, origins)
 
 
@@ -45,8 +48,10 @@ def serve_mlflow(host: str, port: int, origins: Sequence[str]) -> None:
     settings = Settings.from_environment()
     os.environ[BACKEND_STORE_URI_ENV_VAR] = settings.tracking_uri
     os.environ[ARTIFACT_ROOT_ENV_VAR] = (settings.home / "mlflow-artifacts").as_uri()
+    import mlflow.server
     from mlflow.server.fastapi_app import app
 
+    preset_mlflow(app, Path(mlflow.server.app.static_folder) / "index.html")
     _serve(app, host, port, origins)
 
 

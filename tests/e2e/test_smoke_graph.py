@@ -141,6 +141,9 @@ def test_b_tables_say_what_their_columns_are_and_where_they_come_from(home: Path
     corpus, scores = materialization(home, "sft_corpus"), materialization(home, "evaluation/base")
     schema = {column.name: column.type for column in corpus["dagster/column_schema"].columns}  # type: ignore[attr-defined]
     assert (schema["response"], schema["temperature"]) == ("String", "Float64")
+    about = {column.name: column.description for column in corpus["dagster/column_schema"].columns}  # type: ignore[attr-defined]
+    assert about["response"] == "Text to train on: `<think>…</think>` and the summary."
+    assert all(about.values())
     origins = corpus["dagster/column_lineage"].deps_by_column  # type: ignore[attr-defined]
     assert {(dep.asset_key.to_user_string(), dep.column_name) for dep in origins["licence"]} == {
         ("reasoning_traces", "licence"),
@@ -148,6 +151,14 @@ def test_b_tables_say_what_their_columns_are_and_where_they_come_from(home: Path
     }
     asked = scores["dagster/column_lineage"].deps_by_column["problem_id"]  # type: ignore[attr-defined]
     assert [(dep.asset_key.to_user_string(), dep.column_name) for dep in asked] == [("heldout_problems", "id")]
+
+
+def test_b_an_asset_shows_a_picture_first_and_hashes_last(home: Path) -> None:
+    for asset, first in (("r1_zero", "curve"), ("evaluation/base", "score"), ("sft_corpus", "sample")):
+        shown = [name for name in materialization(home, asset) if name not in ("tags", "dagster/code_version")]
+        assert shown[0] == first
+        assert set(shown[-5:]) == {"r1/address", "dagster/uri", "digest", "fingerprint", "mlflow/run_id"}
+    assert materialization(home, "r1_zero")["seed"] == "0"  # a number would be plotted
 
 
 def test_c_dagster_and_mlflow_point_at_each_other(home: Path) -> None:
@@ -169,6 +180,17 @@ def test_c_dagster_and_mlflow_point_at_each_other(home: Path) -> None:
     assert inputs["reasoning_problems"] == problems.digest[:36]
     versions = client.search_model_versions("name = 'r1_zero'")
     assert versions[0].tags["r1.digest"] == artifact.digest
+    assert versions[0].description.startswith(
+        f"Made by `reinforce` in {artifact.manifest.provenance.seconds:.0f} s on "
+    )
+    rows = {d.dataset.name: json.loads(d.dataset.profile) for d in run_.inputs.dataset_inputs}
+    assert rows["reasoning_problems"]["num_rows"] > 0
+    experiment = client.get_experiment(run_.info.experiment_id)
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    view = json.loads(experiment.tags["mlflow.sharedViewState.r1-training"])
+    trained = {each.info.run_name for each in client.search_runs([run_.info.experiment_id], view["searchFilter"])}
+    assert trained == set(NAMES) | {"helpful_rm", "safety_rm"}
+    assert "reinforc" in run_.data.tags["mlflow.note.content"].lower()
     parent = client.get_run(run_.data.tags["mlflow.parentRunId"])
     assert parent.data.tags["r1.role"] == "pipeline"
     assert parent.info.status == "FINISHED"
