@@ -12,7 +12,7 @@ import pytest
 from homes import smoke_settings
 from processes import free_port, mlflow_server
 
-from dagster_defs.tracking.mlflow_runs import EXPERIMENT
+from dagster_defs.tracking.experiment import EXPERIMENT
 from dagster_defs.tracking.stage_runs import TrackingStore
 from r1_pipeline.artifacts.kinds import peek_artifact
 

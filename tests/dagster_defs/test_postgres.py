@@ -23,7 +23,7 @@ from processes import finish, start
 
 from dagster_defs.io_manager import blocking_checks, latest_record, passed_checks
 from dagster_defs.settings import Settings, with_driver
-from dagster_defs.tracking.mlflow_runs import EXPERIMENT
+from dagster_defs.tracking.experiment import EXPERIMENT
 from dagster_defs.tracking.stage_runs import TrackingStore
 
 pytestmark = pytest.mark.slow
