@@ -16,7 +16,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # noqa: TID251 - see generation.device
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # see generation.device
 
 if TYPE_CHECKING:  # `__getattr__` reads these lines too, the only list of names and modules
     from r1_pipeline.artifacts.kinds import (
