@@ -2,7 +2,8 @@
 
 Events always go to `openlineage.jsonl` in the home, and to a server if OpenLineage's own configuration names one
 (`OPENLINEAGE_URL`, `OPENLINEAGE_CONFIG`, `openlineage.yml`; `OPENLINEAGE_DISABLED` switches both off). A job is an
-asset; a data set is an artifact by kind and name, and its version the content digest. A server that does not answer is
+asset; a data set is an artifact by kind and name, and its version the content digest. The rollouts of a reinforced
+model are a data set `rollouts/NAME` of the same version. A server that does not answer is
 reported once and not called again by this process; the file keeps the events it missed. Reused artifacts make no event.
 """
 
@@ -13,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from r1_pipeline.artifacts.kinds import Artifact
+from r1_pipeline.artifacts.kinds import Artifact, Checkpoint
 from r1_pipeline.artifacts.observer import Observer
 
 if TYPE_CHECKING:
@@ -79,7 +80,10 @@ class OpenLineageObserver(Observer):
         return {RUN_ID: run}
 
     def finished(self, artifact: Artifact) -> None:
-        self._emit(artifact.name, "COMPLETE", {}, [_output(artifact)])
+        outputs = [_output(artifact)]
+        if isinstance(artifact, Checkpoint) and artifact.rollout_tables():
+            outputs.append(_rollouts(artifact))
+        self._emit(artifact.name, "COMPLETE", {}, outputs)
         del self._started[artifact.name]
 
     def failed(self, name: str, error: BaseException) -> None:
@@ -139,6 +143,22 @@ def _output(artifact: Artifact) -> "OutputDataset":
     )
     name = f"{artifact.kind}/{artifact.name}"
     return OutputDataset(namespace(), name, {"outputStatistics": counted}, facets=_facets(artifact))
+
+
+def _rollouts(model: Checkpoint) -> "OutputDataset":
+    """Returns the rollouts of a reinforced model as a data set of their own."""
+    from openlineage.client.event_v2 import OutputDataset
+    from openlineage.client.facet_v2 import output_statistics_output_dataset, schema_dataset
+
+    tables, rows = model.rollout_tables(), model.rollouts()
+    counted = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
+        rowCount=model.statistics.get("rollouts"),
+        size=sum(path.stat().st_size for path in tables),
+        fileCount=len(tables),
+    )
+    fields = [schema_dataset.SchemaDatasetFacetFields(name, str(kind)) for name, kind in rows.collect_schema().items()]
+    facets = {**_facets(model), "schema": schema_dataset.SchemaDatasetFacet(fields)}
+    return OutputDataset(namespace(), f"rollouts/{model.name}", {"outputStatistics": counted}, facets=facets)
 
 
 def _facets(artifact: Artifact) -> "dict[str, DatasetFacet]":

@@ -137,16 +137,20 @@ def audit(
 def export(
     asset: Annotated[str, typer.Argument(help="NAME or NAME@FINGERPRINT.")],
     target: Annotated[Path, typer.Argument(help="A new or empty directory.")],
+    rollouts: Annotated[
+        bool, typer.Option("--rollouts", help="Export the rollouts that the model was reinforced with, as a data set.")
+    ] = False,
     home: HomeOption = None,
 ) -> None:
     """Export an artifact to a directory that datasets, Polars or transformers can read, with a card.
 
     Example: r1 export sft_corpus OUT
     """
-    from r1_pipeline.lineage.export import export as export_artifact
+    from r1_pipeline.lineage import export as exports
 
     library = library_of(home)
-    for name in export_artifact(library, library.find(asset), target):
+    write = exports.export_rollouts if rollouts else exports.export
+    for name in write(library, library.find(asset), target):
         say(f"{target}/{name}")
 
 

@@ -11,18 +11,16 @@ from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, Completions, Corpu
 from r1_pipeline.artifacts.store import open_input
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import UnknownNameError, WrongKindError
-from r1_pipeline.evaluation.suspects import Suspect, suspects
+from r1_pipeline.evaluation.suspects import Suspect, late_answers, suspects
 from r1_pipeline.evaluation.votes import with_votes
 from r1_pipeline.generation.grade_completions import grade_completions
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.recipe import Runtime
-from r1_pipeline.records import DOMAINS, STORED
+from r1_pipeline.records import DOMAINS
 from r1_pipeline.rewards.graders import default_grader
 
 SHOWN = 80
 """The number of characters of a question that the table shows."""
-LATE = 0.5
-"""The share of a reinforcement run, from its end, whose rollouts count: those of a policy that has learned."""
 
 
 def find_suspects(home: Path, name: str, share: float, samples: int) -> list[Suspect]:
@@ -51,10 +49,7 @@ def find_suspects(home: Path, name: str, share: float, samples: int) -> list[Sus
 def _answers(home: Path, artifact: Artifact) -> tuple[pl.DataFrame, TemplateName]:
     """Returns the answers behind an artifact, numbered by problem, and their prompt form."""
     if isinstance(artifact, Checkpoint):
-        late = pl.col("step") >= pl.col("step").min() + LATE * (pl.col("step").max() - pl.col("step").min())
-        number = pl.int_range(pl.len()).over("problem_id")
-        rollouts = artifact.rollouts().filter(late).with_columns(sample_index=number)
-        return rollouts.select(STORED).collect(engine="streaming"), artifact.template
+        return late_answers(artifact), artifact.template
     edge = artifact.manifest.inputs.get("answers")
     answers = open_input(home, edge) if edge else None
     if not isinstance(answers, Completions):

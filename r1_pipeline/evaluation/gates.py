@@ -72,6 +72,9 @@ class GateLimits(Recipe):
     answer_excess: float
     """The largest significant excess of one multiple-choice answer: its share of the corpus rows minus its share of
     the problems' references."""
+    suspect_references: float = 1.0
+    """The largest share of suspect references among the problems of a reinforced model; 1 looks for none, because a
+    small model that repeats one mistake looks like a faulty reference."""
 
 
 class Gate(Record):

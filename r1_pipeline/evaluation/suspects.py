@@ -5,10 +5,15 @@ often than to a mistake of its own. Not covered: what is done about one (`Curate
 votes, which are programs that no hidden test accepts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from r1_pipeline.records import Domain, Problem, Record
+from r1_pipeline.artifacts.kinds import Checkpoint
+from r1_pipeline.evaluation.gates import Gate, GateLimits
+from r1_pipeline.evaluation.votes import with_votes
+from r1_pipeline.generation.grade_completions import grade_completions
+from r1_pipeline.records import DOMAINS, STORED, Domain, Problem, Record
+from r1_pipeline.rewards.verifier import Grader
 
 if TYPE_CHECKING:
     import polars as pl
@@ -17,6 +22,10 @@ SHARE = 0.6
 """The share of a problem's samples that must agree on one answer, by default; `docs/grading.md` says how it was set."""
 SAMPLES = 4
 """The number of samples that a problem must have, by default."""
+LATE = 0.5
+"""The share of a reinforcement run, from its end, whose rollouts count: those of a policy that has learned."""
+GATED = 20_000
+"""The maximum number of rollouts that the gate grades, the last ones."""
 
 
 class Suspect(Record):
@@ -74,3 +83,46 @@ def suspects(
         )
         for row in votes.iter_rows(named=True)
     ]
+
+
+def late_answers(model: Checkpoint, at_most: int | None = None) -> "pl.DataFrame":
+    """Returns the rollouts of the last steps of a reinforced model as answers, numbered by problem.
+
+    These are the steps of the second half, or fewer, so that there are no more than `at_most` rollouts.
+    """
+    import polars as pl
+
+    rollouts = model.rollouts()
+    counts = rollouts.group_by("step").len().sort("step", descending=True).collect(engine="streaming")
+    late = counts["step"] >= counts["step"].min() + LATE * (counts["step"].max() - counts["step"].min())
+    few = pl.repeat(True, counts.height, eager=True) if at_most is None else counts["len"].cum_sum() <= at_most
+    begin = counts.filter(late & few)["step"].min()
+    number = pl.int_range(pl.len()).over("problem_id")
+    rows = rollouts.filter(pl.col("step") >= (counts["step"].max() if begin is None else begin))
+    return rows.with_columns(sample_index=number).select(STORED).collect(engine="streaming")
+
+
+def suspect_references(model: Checkpoint, problems: Sequence[Problem], grader: Grader, limits: GateLimits) -> Gate:
+    """Checks that the last rollouts of a model agree against few references of the problems that it was reinforced on.
+
+    The value is the share of suspects among the problems with enough samples; 0 if no rollouts are stored.
+    """
+    import polars as pl
+
+    asked = [p for p in problems if p.answer is not None and DOMAINS[p.domain].reasoning]
+    examined, found = 0, list[Suspect]()
+    if model.rollout_tables():
+        answers = late_answers(model, GATED)
+        answers = answers.filter(pl.col("problem_id").is_in([problem.id for problem in asked]))
+        graded = grade_completions(answers, asked, grader, model.template)
+        found = suspects(with_votes(graded, asked, grader), asked)
+        examined = answers.group_by("problem_id").len().filter(pl.col("len") >= SAMPLES).height
+    first = f"; first: {found[0].answer!r} for {found[0].reference!r} of {found[0].problem_id}" if found else ""
+    return Gate(
+        name="suspect_references",
+        value=len(found) / max(examined, 1),
+        sense="at most",
+        limit=limits.suspect_references,
+        detail=f"{len(found)} of {examined} problems whose samples agree on another answer{first}; list them: "
+        f"r1 suspects {model.name}",
+    )

@@ -93,6 +93,7 @@ dev2 = node(
     about="Dev2: reasoning RL of Dev1 with accuracy, format and language-consistency rewards (paper, section 3).",
     checks=[
         gates.language_consistency(), gates.no_regression(dev1), gates.same_tokenizer(base), gates.training_guards(),
+        gates.suspect_references(problems),
     ],
 )
 

@@ -5,7 +5,7 @@ them under the name of the evaluation node, which later reuses them. A failed ga
 warns if nothing is trained downstream, so that the report can show what went wrong.
 """
 
-from r1_pipeline.evaluation import answer_bias, gates, regression
+from r1_pipeline.evaluation import answer_bias, gates, regression, suspects
 from r1_pipeline.evaluation.rejudge import REJUDGED_ROWS, random_rows, rejudge_samples
 from r1_pipeline.graph.node import Check, GateContext, Node, Ref, ref
 from r1_pipeline.rewards.graders import default_grader
@@ -177,6 +177,25 @@ def licences_allowed() -> Check:
         "No row has a licence that the profile does not allow.",
         lambda subject: [gates.licences_allowed(subject.artifact, subject.limits)],
         fails="A corpus with one row under CC-BY-NC-4.0, which no profile allows.",
+    )
+
+
+def suspect_references(problems: Node) -> Check:
+    """Rejects a policy that was reinforced on many references that its own late samples agree against."""
+
+    def measure(subject: GateContext) -> list[gates.Gate]:
+        if subject.limits.suspect_references >= 1:
+            return []  # it would grade for nothing
+        asked = subject.input(ref(problems)).problems()
+        with default_grader(subject.runtime) as grader:
+            return [suspects.suspect_references(subject.artifact, asked, grader, subject.limits)]
+
+    return Check(
+        "suspect_references",
+        "For few of its problems do its last samples agree with each other and not with the reference.",
+        measure,
+        fails="A policy whose last four samples all answer B to two of its three problems, where the references are A.",
+        quality=True,
     )
 
 

@@ -12,16 +12,16 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from r1_pipeline.artifacts.kinds import Artifact, EvalReport
+from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, EvalReport
 from r1_pipeline.artifacts.manifest import CARD
 from r1_pipeline.artifacts.store import BuildResult, Spec
 from r1_pipeline.data.licences import OTHER, hub_name, slug
 from r1_pipeline.evaluation import paper
 from r1_pipeline.lineage.croissant import croissant
 from r1_pipeline.lineage.library import Library
-from r1_pipeline.lineage.training_data import row_counts, training_ancestors, training_sources
+from r1_pipeline.lineage.training_data import own_rollout_sources, row_counts, training_ancestors, training_sources
 from r1_pipeline.recipe import canonical_value, fingerprint
 
 if TYPE_CHECKING:
@@ -116,6 +116,57 @@ def model_card(model: Artifact, library: Library) -> str:
             shares=shares[:SHOWN_SOURCES],
             more=max(0, len(shares) - SHOWN_SOURCES),
             scores=scores,
+            rollouts=rollout_facts(model, library) if holds_rollouts(model) else None,
+            recipe=_pretty(model.manifest.payload.get("recipe", {})),
+        )
+    )
+
+
+def holds_rollouts(model: Artifact) -> TypeGuard[Checkpoint]:
+    """Returns True for a checkpoint that rollouts are stored with."""
+    return isinstance(model, Checkpoint) and bool(model.rollout_tables())
+
+
+def rollout_facts(model: Checkpoint, library: Library) -> dict[str, Any]:
+    """Returns facts about the rollouts of a reinforced model for a card.
+
+    These are `count`, `reward` (the mean), `share` (of the prompts, those that are stored), `columns` and `sources`.
+    """
+    import polars as pl
+
+    rows = model.rollouts()
+    count, reward = rows.select(pl.len(), pl.col("reward").mean()).collect(engine="streaming").row(0)
+    return {
+        "count": count,
+        "reward": reward,
+        "share": model.manifest.payload["recipe"].get("kept_rollouts", 1.0),
+        "columns": list(rows.collect_schema()),
+        "sources": [each.model_dump() for each in own_rollout_sources(library, model)],
+    }
+
+
+def rollout_card(model: Checkpoint, library: Library, paths: Sequence[str]) -> str:
+    """Returns the card of the rollouts of a model, exported as a data set whose tables have these paths."""
+    import polars as pl
+    from huggingface_hub import DatasetCard, DatasetCardData
+
+    facts = rollout_facts(model, library)
+    languages = model.rollouts().select(pl.col("language").unique().sort()).collect()["language"].to_list()
+    data = DatasetCardData(
+        **_licences({each["licence"] for each in facts["sources"]}),
+        language=languages,
+        pretty_name=f"Rollouts of {model.name}",
+        size_categories=[_size(facts["count"])],
+        configs=[{"config_name": "default", "data_files": [{"split": "train", "path": list(paths)}]}],
+        tags=["r1-pipeline", "reinforcement-learning", "rollouts"],
+    )
+    template = _template("rollouts.md.j2")
+    return str(
+        DatasetCard.from_template(
+            data,
+            template_str=template,
+            manifest=model.manifest,
+            rollouts=facts,
             recipe=_pretty(model.manifest.payload.get("recipe", {})),
         )
     )
@@ -149,7 +200,7 @@ def _data_readme(
         **_licences(known["licences"]),
         language=list(languages),
         pretty_name=spec.name,
-        size_categories=[next((name for below, name in SIZES if known["rows"] < below), "n>1M")],
+        size_categories=[_size(known["rows"])],
         configs=[
             {
                 "config_name": "default",
@@ -173,6 +224,10 @@ def _data_readme(
             drops=dict(facts.drops),
         )
     )
+
+
+def _size(rows: int) -> str:
+    return next((name for below, name in SIZES if rows < below), "n>1M")
 
 
 def _licences(expressions: Iterable[str]) -> dict[str, Any]:

@@ -136,11 +136,14 @@ def _records(path: str, table: Path, source: dict[str, Any]) -> dict[str, Any]:
 
 
 def _field(records: str, source: dict[str, Any], column: str, kind: Any) -> dict[str, Any]:
-    data_type = "sc:Float" if kind.is_float() else "sc:Integer" if kind.is_integer() else "sc:Text"
+    repeated = kind.is_nested() and hasattr(kind, "inner")
+    values = kind.inner if repeated else kind
+    data_type = "sc:Float" if values.is_float() else "sc:Integer" if values.is_integer() else "sc:Text"
     return {
         "@type": "cr:Field",
         "@id": f"{records}/{column}",
         "name": column,
         "dataType": data_type,
         "source": {**source, "extract": {"column": column}},
+        **({"repeated": True} if repeated else {}),
     }

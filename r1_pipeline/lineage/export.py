@@ -7,15 +7,28 @@
 The copies are verified against the manifest, and the folder appears complete or not at all.
 """
 
+import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.manifest import LOGS, MANIFEST, sha256_of
 from r1_pipeline.errors import ArtifactError, CorruptArtifactError
-from r1_pipeline.lineage.cards import README, export_path, model_card
+from r1_pipeline.lineage.cards import (
+    ASIDE,
+    CROISSANT,
+    DATA,
+    README,
+    export_path,
+    holds_rollouts,
+    model_card,
+    rollout_card,
+)
+from r1_pipeline.lineage.croissant import croissant
 from r1_pipeline.lineage.library import Library
-from r1_pipeline.lineage.training_data import Model
+from r1_pipeline.lineage.training_data import Model, own_rollout_sources
 
 
 def export(library: Library, artifact: Artifact, target: Path) -> list[str]:
@@ -23,13 +36,7 @@ def export(library: Library, artifact: Artifact, target: Path) -> list[str]:
 
     Raises `ArtifactError` for a target with something in it, `CorruptArtifactError` for a file that has changed.
     """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ArtifactError(f"{target} is not an empty folder; name another, nothing is overwritten")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
-    try:
+    with _appearing(target) as draft:
         for entry in artifact.manifest.files:
             if not entry.path.startswith(f"{LOGS}/"):
                 _copy(artifact.path / entry.path, draft / export_path(type(artifact), entry.path), entry.sha256)
@@ -37,11 +44,56 @@ def export(library: Library, artifact: Artifact, target: Path) -> list[str]:
         if isinstance(artifact, Model):
             (draft / README).write_text(model_card(artifact, library), encoding="utf-8")
         _check_card(draft, artifact)
-        names = sorted(path.relative_to(draft).as_posix() for path in draft.rglob("*") if path.is_file())
+    return _names(target)
+
+
+def export_rollouts(library: Library, model: Artifact, target: Path) -> list[str]:
+    """Writes the rollouts of a reinforced model to `target` as a data set of their own; raises like `export`.
+
+    Raises `ArtifactError` for anything that no rollouts are stored with.
+    """
+    if not holds_rollouts(model):
+        raise ArtifactError(
+            f"{model.name} holds no rollouts; name a model that was reinforced, or leave out --rollouts"
+        )
+    hashes = {model.path / entry.path: entry.sha256 for entry in model.manifest.files}
+    tables = {f"{DATA}/{path.name}": path for path in model.rollout_tables()}
+    others = {f"{ASIDE}/{path.name}": path for path in model.clipped_tables()}
+    with _appearing(target) as draft:
+        for name, path in {**tables, **others}.items():
+            _copy(path, draft / name, hashes[path])
+        shutil.copyfile(model.path / MANIFEST, draft / MANIFEST)
+        (draft / README).write_text(rollout_card(model, library, list(tables)), encoding="utf-8")
+        described = croissant(
+            name=f"{model.name}_rollouts",
+            about=f"Rollouts that {model.name} was reinforced with, by the stage {model.manifest.stage}.",
+            version=f"{model.manifest.stage_version}.0.0+{model.manifest.fingerprint[:12]}",
+            made=model.manifest.provenance.started[:10],
+            licences=sorted({each.licence for each in own_rollout_sources(library, model)}),
+            tables=tables,
+        )
+        (draft / CROISSANT).write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return _names(target)
+
+
+@contextmanager
+def _appearing(target: Path) -> Iterator[Path]:
+    """Yields a folder that becomes `target` at the end; raises `ArtifactError` for a target with something in it."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ArtifactError(f"{target} is not an empty folder; name another, nothing is overwritten")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    try:
+        yield draft
         draft.replace(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return names
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def _check_card(folder: Path, artifact: Artifact) -> None:

@@ -76,8 +76,6 @@ def rollout_sources(library: Library, model: Artifact) -> list[Rewarded]:
 
     Raises `WrongKindError` for anything but a model, `ArtifactError` if none of them has stored rollouts.
     """
-    import polars as pl
-
     if not isinstance(model, Model):
         raise WrongKindError(f"{model.name} is {model.kind}, not a model; name a checkpoint")
     line = [
@@ -85,30 +83,34 @@ def rollout_sources(library: Library, model: Artifact) -> list[Rewarded]:
     ]
     if not line:
         raise ArtifactError(f"neither {model.name} nor what it learned from has stored rollouts")
-    found: list[Rewarded] = []
-    for learner in line:
-        sets = [data.scan() for data in training_sets(library, learner) if isinstance(data, ProblemSet)]
-        places = pl.concat([each.select("id", "source", "licence") for each in sets]).unique("id")
-        keys = (
-            pl.col("source").str.replace(PLACE_PATTERN, "").fill_null("?"),
-            pl.col("licence").fill_null("?"),
-            "domain",
+    return [each for learner in line for each in own_rollout_sources(library, learner)]
+
+
+def own_rollout_sources(library: Library, learner: Checkpoint) -> list[Rewarded]:
+    """Returns the sources of the rollouts that are stored with one model."""
+    import polars as pl
+
+    sets = [data.scan() for data in training_sets(library, learner) if isinstance(data, ProblemSet)]
+    places = pl.concat([each.select("id", "source", "licence") for each in sets]).unique("id")
+    keys = (
+        pl.col("source").str.replace(PLACE_PATTERN, "").fill_null("?"),
+        pl.col("licence").fill_null("?"),
+        "domain",
+    )
+    counted = (
+        learner.rollouts()
+        .join(places, left_on="problem_id", right_on="id", how="left")
+        .group_by(*keys)
+        .agg(
+            prompts=pl.col("prompt").n_unique(),
+            rollouts=pl.len(),
+            flat=pl.col("flat").mean(),
+            reward=pl.col("reward").mean(),
         )
-        counted = (
-            learner.rollouts()
-            .join(places, left_on="problem_id", right_on="id", how="left")
-            .group_by(*keys)
-            .agg(
-                prompts=pl.col("prompt").n_unique(),
-                rollouts=pl.len(),
-                flat=pl.col("flat").mean(),
-                reward=pl.col("reward").mean(),
-            )
-            .sort("source", "licence", "domain")
-            .collect(engine="streaming")
-        )
-        found += [Rewarded(learner=learner.name, **row) for row in counted.iter_rows(named=True)]
-    return found
+        .sort("source", "licence", "domain")
+        .collect(engine="streaming")
+    )
+    return [Rewarded(learner=learner.name, **row) for row in counted.iter_rows(named=True)]
 
 
 def models_trained_on(library: Library, wanted: str) -> list[Learner]:

@@ -51,6 +51,7 @@ def node(seed: int) -> Profile:
             unknown_characters=0.001,
             regression=0.0,
             answer_excess=0.1,
+            suspect_references=0.05,
         ),
         BY_COST,
         Machine(accelerator="h100", devices=8, memory_gib=75, sequence_devices=1),

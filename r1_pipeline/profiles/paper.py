@@ -64,6 +64,7 @@ def paper(seed: int) -> Profile:
             unknown_characters=0.001,
             regression=0.0,
             answer_excess=0.1,
+            suspect_references=0.05,
         ),
         BY_COST,
         Machine(accelerator="h800", devices=512, memory_gib=79, sequence_devices=8),  # 64 x 8 H800, [S] B.4.4

@@ -1,6 +1,7 @@
 """Laws of rollouts on Dagster's and MLflow's pages: measures by step, warnings in words, and traces with verdicts."""
 
 import base64
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from dagster_defs.metadata import materialization_metadata
 from dagster_defs.settings import Settings
+from dagster_defs.tracking.openlineage import FILE, EventSink, OpenLineageObserver
 from dagster_defs.tracking.rollout_traces import ROLLOUT, WARNINGS, log_rollouts, sample
 from dagster_defs.tracking.stage_runs import TrackingStore
 from r1_pipeline.artifacts.kinds import Checkpoint
@@ -71,6 +73,19 @@ def test_mlflow_gets_warnings_missing_measures_and_a_trace_for_each_rollout_of_a
         assert said["verdict"].feedback.value == row["outcome"]
         assert (said["verdict"].source.source_id, said["verdict"].rationale) == (row["verifier"], row["detail"])
         assert said["reward"].feedback.value == pytest.approx(row["reward"])
+
+
+def test_openlineage_gets_the_rollouts_as_a_data_set_with_the_model(tmp_path: Path, model: Checkpoint) -> None:
+    observer = OpenLineageObserver(EventSink(tmp_path), "0192f3a1-0000-7000-8000-000000000001", pytest.fail)
+    observer.began("r1_zero", model.manifest.fingerprint, {}, {}, tmp_path / "metrics.jsonl")
+    observer.finished(model)
+    done = json.loads((tmp_path / FILE).read_text().splitlines()[1])
+    assert [each["name"] for each in done["outputs"]] == ["checkpoint/r1_zero", "rollouts/r1_zero"]
+    rollouts = done["outputs"][1]
+    assert rollouts["outputFacets"]["outputStatistics"]["rowCount"] == 16
+    assert rollouts["facets"]["version"]["datasetVersion"] == model.digest
+    columns = {field["name"] for field in rollouts["facets"]["schema"]["fields"]}
+    assert columns == set(model.rollouts().collect_schema())
 
 
 def test_the_number_of_traces_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:

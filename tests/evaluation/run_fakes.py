@@ -1,7 +1,7 @@
 """A home with one artifact of every kind that a report needs: nothing trained, everything stored for real."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,9 +36,10 @@ from r1_pipeline.generation.sampling import (
     select_problems,
 )
 from r1_pipeline.recipe import Recipe
-from r1_pipeline.records import Outcome, Problem, Request, Sample, Sampling
+from r1_pipeline.records import Completion, Outcome, Problem, Request, Sample, Sampling
 from r1_pipeline.rewards.multiple_choice import ChoiceVerifier
 from r1_pipeline.rewards.verifier import Grader
+from r1_pipeline.training.rollout_log import RolloutLog
 
 A = TypeVar("A", bound=Artifact)
 
@@ -143,13 +144,32 @@ class FakeRun:
         return made
 
     def model(
-        self, name: str, template: TemplateName, steps: list[dict[str, float]], tokenizer: str = "same"
+        self,
+        name: str,
+        template: TemplateName,
+        steps: list[dict[str, float]],
+        tokenizer: str = "same",
+        rollouts: Sequence[tuple[Problem, str]] = (),
     ) -> Checkpoint:
+        """Stores a model with these step metrics; `rollouts` are replies to problems, each of a prompt of its own."""
+
         def make(draft: Draft) -> BuildResult:
             write_tokenizer(draft.path, tokenizer)
             (draft.path / "config.json").write_text(json.dumps(CONFIG))
             for index, metrics in enumerate(steps):
                 draft.log(index + 1, len(steps), metrics)
+            if rollouts:
+                replies = [
+                    Completion(
+                        problem_id=about.id, sample_index=0, seed=0, text=text, token_ids=(1,), finish_reason="stop",
+                        engine="trl",
+                    )
+                    for about, text in rollouts
+                ]  # fmt: skip
+                log, count = RolloutLog(draft, template), len(rollouts)
+                log.rewarded("accuracy", range(count), [about for about, _ in rollouts], replies, [0.0] * count)
+                log.keep(0, {"accuracy": 1.0}, [0.0] * count, None)
+                log.publish(draft.path)
             return BuildResult({"template": template, "tokens": {"generated": 10, "trained": 30}})
 
         return self.add(Checkpoint, name, make)

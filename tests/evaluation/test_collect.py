@@ -30,6 +30,7 @@ LIMITS = GateLimits(
     unknown_characters=0.01,
     regression=0.0,
     answer_excess=0.1,
+    suspect_references=0.5,
 )
 GUARDS = {"r1_zero": Guards(entropy_floor=0.1, kl_ceiling=0.25), "r1": Guards(entropy_floor=0.1)}
 

@@ -83,6 +83,14 @@ def misjudged(run: FakeRun) -> None:
     run.corpus([row(TRAIN[0], "B")])
 
 
+def agrees_on_b(run: FakeRun) -> None:
+    """Two of three problems are answered B four times; of the third, one answer in four is right."""
+    asked = [*TRAIN[:2] * 4, *[TRAIN[2]] * 4]
+    answers = "BBBBBBBBABCD"
+    said = [(about, says("two words", answer, "chat")(None)) for about, answer in zip(asked, answers, strict=True)]  # type: ignore[arg-type]
+    run.model("dev2", "chat", [], rollouts=said)
+
+
 BAD: dict[str, tuple[str, Callable[[FakeRun], None]]] = {
     "beats_base": ("r1_zero", no_better),
     "no_regression": ("dev2", forgets_logic),
@@ -94,6 +102,7 @@ BAD: dict[str, tuple[str, Callable[[FakeRun], None]]] = {
     "training_guards": ("r1_zero", far_from_its_reference),
     "preference_accuracy": ("helpful_rm", six_of_eight),
     "reward_hacks": ("reasoning_problems", by_keywords),
+    "suspect_references": ("dev2", agrees_on_b),
     "all_verified": ("sft_corpus", wrong_row),
     "no_heldout": ("sft_corpus", heldout_row),
     "licences_allowed": ("sft_corpus", forbidden),
@@ -142,6 +151,18 @@ def test_problems_with_digits_stop_where_a_tokenizer_has_none(tmp_path: Path) ->
         tokenizer_object=Tokenizer(models.WordLevel({"?": 0, "q": 1, " ": 2, "+": 3}, "?")), unk_token="?"
     )
     assert failures([known_characters(asked, {"base": letters}, LIMITS)])
+
+
+def test_the_suspects_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
+    check = next(check for check in DEEPSEEK_R1.node("dev2").checks if check.name == "suspect_references")
+    (gate,) = check.decide(judged(run_with(tmp_path / "bad", agrees_on_b), "dev2"))
+    assert gate.value == pytest.approx(2 / 3)
+    assert gate.detail == (
+        "2 of 3 problems whose samples agree on another answer; first: 'B' for 'A' of t0; list them: r1 suspects dev2"
+    )
+    (gate,) = check.decide(judged(run_with(tmp_path / "none", lambda _: None), "dev2"))
+    assert gate.passed
+    assert gate.detail.startswith("0 of 0 problems")  # no rollouts are stored
 
 
 def test_every_gate_of_the_graph_names_what_fails_it_and_has_a_test_here() -> None:

@@ -1,10 +1,15 @@
 """Laws of stored rollouts: traced, audited and graded again like rows of a corpus."""
 
+import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
+from huggingface_hub import DatasetCard, ModelCard
 from lineage_world import World
 from rollout_world import reinforced
 
@@ -15,6 +20,7 @@ from r1_pipeline.evaluation.regrade import regrade
 from r1_pipeline.evaluation.rollout_health import examples, health, warnings
 from r1_pipeline.evaluation.rollouts import reward_changes
 from r1_pipeline.lineage.audit import audit
+from r1_pipeline.lineage.export import export, export_rollouts
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.lineage.trace import trace
 from r1_pipeline.lineage.training_data import rollout_sources
@@ -183,6 +189,40 @@ def test_examples_are_the_most_extreme(model: Checkpoint) -> None:
     unearned = examples(model.rollouts(), "unearned", 3)
     assert unearned["outcome"].unique().to_list() == ["wrong"]
     assert unearned["reward"].to_list() == [0.2, 0.2, 0.1]
+
+
+def test_a_models_card_says_how_many_rollouts_from_where_and_how_to_read_them(
+    home: Path, model: Checkpoint, tmp_path: Path
+) -> None:
+    names = export(Library.of(home), model, tmp_path / "out")
+    assert "rollouts-00000.parquet" in names
+    card = ModelCard.load(tmp_path / "out" / "README.md").text
+    assert "reinforced with 16 rollouts, which are in `rollouts-*.parquet`:" in card
+    assert "Their mean reward is 0.775." in card  # ten of 16 right, and half of the weight of format 0.1, half 0.2
+    assert "| sums/train.jsonl | MIT | math | 4 | 16 | 0.775 |" in card
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path / "out", capture_output=True, text=True, check=True
+    )
+    assert "shape: (2, 2)" in shown.stdout
+
+
+def test_rollouts_are_exported_as_a_data_set_of_their_own(home: Path, model: Checkpoint, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    names = export_rollouts(Library.of(home), model, out)
+    assert names == ["README.md", "croissant.json", "data/rollouts-00000.parquet", "manifest.json"]
+    assert pl.read_parquet(out / "data" / "*.parquet").equals(model.rollouts().collect())
+    card = DatasetCard.load(out / "README.md")
+    assert (card.data.to_dict()["license"], card.data.to_dict()["language"]) == (["mit"], ["en"])
+    assert "| sums/train.jsonl | MIT | math | 4 | 16 | 0.775 |" in card.text
+    described = json.loads((out / "croissant.json").read_text())
+    fields = {field["name"]: field for field in described["recordSet"][0]["field"]}
+    assert fields.keys() == set(model.rollouts().collect_schema())
+    assert (fields["token_ids"]["dataType"], fields["token_ids"]["repeated"]) == ("sc:Integer", True)
+    base = Library.of(home).find("base")
+    with pytest.raises(ArtifactError, match="base holds no rollouts"):
+        export_rollouts(Library.of(home), base, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_run_in_progress_is_followed_until_it_ends(model: Checkpoint, tmp_path: Path) -> None:
