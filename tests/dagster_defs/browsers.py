@@ -31,7 +31,7 @@ def chromium(*flags: str, **options: Any) -> Iterator[BrowserContext]:
         pytest.skip("no browser; apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS.split(), *flags])
-        context = browser.new_context(viewport={"width": 1600, "height": 1000}, **options)
+        context = browser.new_context(**{"viewport": {"width": 1600, "height": 1000}, **options})
         context.set_default_timeout(PATIENCE)
         context.add_init_script(TRAINING)
         yield context

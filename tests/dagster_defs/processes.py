@@ -91,6 +91,8 @@ class Surfaces(NamedTuple):
     mlflow: str
     token: str
     process: "subprocess.Popen[str]"
+    links: dict[str, str]
+    """The pages that `r1 ui` prints beside the two addresses, by title."""
 
     @property
     def welcome(self) -> str:
@@ -112,7 +114,8 @@ def user_interface(home: Path, *arguments: str, **environment: str) -> Iterator[
             time.sleep(0.1)
         ((dagster, token),) = re.findall(r"Dagster +(\S+)/\?token=(\S+)", said)
         (mlflow,) = re.findall(r"MLflow +(https?://[^/\s]+)", said)
-        yield Surfaces(dagster, mlflow, token, process)
+        titles = dict(re.findall(r"^(graph|report|training runs): +(\S+)$", said, re.MULTILINE))
+        yield Surfaces(dagster, mlflow, token, process, titles)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(600)

@@ -61,12 +61,10 @@ def read(page: Page, surfaces: Surfaces, browser: BrowserContext) -> Page:
     page.goto(f"{surfaces.dagster}/assets/r1_zero")
     expect(page.get_by_text("reinforce").first).to_be_visible()
     keep(page, "dagster-asset")
-    page.get_by_text("[Show Markdown]").first.click()
-    curve = page.get_by_role("img", name="reward", exact=True)
+    curve = page.get_by_role("img", name="reward", exact=True).first  # at once, without a click
     expect(curve).to_be_visible()
     assert curve.evaluate("image => image.naturalWidth") > 100
     keep(page, "dagster-curves")
-    page.keyboard.press("Escape")
 
     with browser.expect_page() as opened:
         page.locator("a[href^='/mlflow/runs/']").first.click()
@@ -81,10 +79,45 @@ def find(run: Page, surfaces: Surfaces) -> None:
     for data in ("base", "reasoning_problems"):
         expect(run.get_by_text(re.compile(rf"{data} \([0-9a-f]{{36}}\)")).first).to_be_visible()
     run.keyboard.press("Escape")
-    run.get_by_role("button", name="Close").click()  # the assistant's panel
     keep(run, "mlflow-run")
     run.get_by_text("r1_zero v1").click()
     expect(run.get_by_text(re.compile("candidate")).first).to_be_visible()
+
+
+SMALLEST = """() => Math.min(...[...document.querySelectorAll("*")].flatMap(element => {
+  const own = [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
+  const box = element.getBoundingClientRect();
+  const seen = box.width && box.height && box.right > 0 && box.left < innerWidth && box.bottom > 0
+    && box.top < innerHeight && element.checkVisibility({opacityProperty: true, visibilityProperty: true});
+  const scale = element.offsetWidth ? box.width / element.offsetWidth : 1;
+  return own && seen ? [parseFloat(getComputedStyle(element).fontSize) * scale] : [];
+}))"""
+"""The smallest text of what is seen, in pixels."""
+
+
+def test_the_printed_link_shows_a_readable_graph_and_five_clicks_lead_from_a_student_to_its_source(
+    browser: BrowserContext, home: Path
+) -> None:
+    with user_interface(home) as surfaces:
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(surfaces.links["graph"])
+        for asset in ("base", "r1_zero", "cold_start_data"):
+            expect(page.get_by_text(asset, exact=True).last).to_be_visible()
+        page.wait_for_timeout(3000)  # movements on the page end
+        assert page.evaluate(SMALLEST) >= 9
+        keep(page, "dagster-link")
+
+        page.goto(f"{surfaces.dagster}/assets/distilled?view=overview")
+        for above in ("sft_corpus", "reasoning_traces", "reasoning_answers", "reasoning_problems", "math_source"):
+            page.locator(f"a[href^='/assets/{above}']").first.click()
+            page.wait_for_url(re.compile(f"/assets/{above}"))
+
+        page.goto(surfaces.links["training runs"])
+        expect(page.get_by_text("r1_zero").first).to_be_visible()
+        expect(page.get_by_text("learning_rate >= 0").first).to_be_visible()
+        keep(page, "mlflow-runs")
+        page.goto(surfaces.links["report"])
+        expect(page.get_by_role("heading", name="What was learned, and what was not")).to_be_visible()
 
 
 def test_the_whole_graph_is_seen_with_what_was_made(browser: BrowserContext, home: Path) -> None:
