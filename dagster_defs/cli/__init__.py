@@ -28,6 +28,8 @@ ORDER = (
         "lab",
         "grade",
         "regrade",
+        "agree",
+        "compare",
         "suspects",
         "screen",
     ),

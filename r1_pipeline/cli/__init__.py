@@ -5,12 +5,12 @@ import sys
 
 from typer.exceptions import TyperException
 
-from r1_pipeline.cli import grading_commands, init, inspect_commands, model_commands
+from r1_pipeline.cli import comparing_commands, grading_commands, init, inspect_commands, model_commands
 from r1_pipeline.cli.common import app, fail, silence_warnings
 from r1_pipeline.cli.orchestrator import Orchestrator
 from r1_pipeline.errors import R1Error
 
-__all__ = ["app", "grading_commands", "init", "inspect_commands", "main", "model_commands"]
+__all__ = ["app", "comparing_commands", "grading_commands", "init", "inspect_commands", "main", "model_commands"]
 
 INTERRUPTED = 130
 """Exit code that shells report for a process ended by SIGINT."""

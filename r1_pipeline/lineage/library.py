@@ -73,6 +73,10 @@ class Library:
             raise UnknownNameError("artifact", name, sorted({known for _, known, _ in self.artifacts}))
         return max(found, key=_age)
 
+    def at(self, reference: InputRef) -> Artifact | None:
+        """Returns the artifact that a reference names; None if it is not there."""
+        return self.artifacts.get((reference.kind, reference.name, reference.fingerprint))
+
     def newest(self, kind: type[Artifact]) -> list[Artifact]:
         """Returns the newest artifact of every name of this kind."""
         by_name: dict[str, Artifact] = {}
@@ -87,7 +91,7 @@ class Library:
     def edges(self, artifact: Artifact) -> list[Edge]:
         """Returns the inputs of `artifact`, as its manifest lists them."""
         inputs = artifact.manifest.inputs.items()
-        return [Edge(name, ref, self.artifacts.get((ref.kind, ref.name, ref.fingerprint))) for name, ref in inputs]
+        return [Edge(name, ref, self.at(ref)) for name, ref in inputs]
 
     def sources(self, artifact: Artifact, follow: Callable[[str], bool] = lambda _: True) -> list[Artifact]:
         """Returns the inputs of `artifact` on edges whose names `follow` accepts; missing ones are left out."""
