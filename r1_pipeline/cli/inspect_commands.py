@@ -4,7 +4,7 @@ import json
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -140,17 +140,32 @@ def export(
     rollouts: Annotated[
         bool, typer.Option("--rollouts", help="Export the rollouts that the model was reinforced with, as a data set.")
     ] = False,
+    log: Annotated[
+        Literal["inspect", "lighteval"] | None, typer.Option(help="An evaluation as a log of inspect_ai or lighteval.")
+    ] = None,
     home: HomeOption = None,
 ) -> None:
     """Export an artifact to a directory that datasets, Polars or transformers can read, with a card.
 
+    With --log, an evaluation becomes a log that other projects' viewers read.
+
     Example: r1 export sft_corpus OUT
     """
+    from r1_pipeline.artifacts.kinds import EvalReport, open_artifact
     from r1_pipeline.lineage import export as exports
+    from r1_pipeline.lineage.logs import write_log
 
     library = library_of(home)
+    found = library.find(asset)
+    if log is not None:
+        report = open_artifact(found.path)
+        if not isinstance(report, EvalReport):
+            fail(f"{asset} is a {found.kind}; only an evaluation can be a log")
+        for name in write_log(library, report, log, target):
+            say(f"{target}/{name}")
+        return
     write = exports.export_rollouts if rollouts else exports.export
-    for name in write(library, library.find(asset), target):
+    for name in write(library, found, target):
         say(f"{target}/{name}")
 
 

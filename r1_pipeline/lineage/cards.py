@@ -21,6 +21,7 @@ from r1_pipeline.data.licences import OTHER, hub_name, slug
 from r1_pipeline.evaluation import paper
 from r1_pipeline.lineage.croissant import croissant
 from r1_pipeline.lineage.library import Library
+from r1_pipeline.lineage.logs import model_index
 from r1_pipeline.lineage.training_data import own_rollout_sources, row_counts, training_ancestors, training_sources
 from r1_pipeline.recipe import canonical_value, fingerprint
 
@@ -99,13 +100,14 @@ def model_card(model: Artifact, library: Library) -> str:
 
     shares = training_sources(library, model)
     parents = [edge.name for edge in model.manifest.inputs.values() if edge.kind == model.kind]
-    scores = evaluations(model, library)
+    reports = evaluations(model, library)
     data = ModelCardData(
         **_licence({*(share.licence for share in shares), *_weights_licences(library, model)}),
         base_model=parents or None,
         library_name="transformers",
         datasets=sorted({share.data for share in shares if share.learner == model.name}) or None,
         model_name=model.name,
+        eval_results=model_index(reports) or None,
         tags=["r1-pipeline"],
     )
     return str(
@@ -115,7 +117,7 @@ def model_card(model: Artifact, library: Library) -> str:
             manifest=model.manifest,
             shares=shares[:SHOWN_SOURCES],
             more=max(0, len(shares) - SHOWN_SOURCES),
-            scores=scores,
+            scores=[report.scores() for report in reports],
             rollouts=rollout_facts(model, library) if holds_rollouts(model) else None,
             recipe=_pretty(model.manifest.payload.get("recipe", {})),
         )
@@ -179,11 +181,10 @@ def _weights_licences(library: Library, model: Artifact) -> Iterator[str]:
             yield licence
 
 
-def evaluations(model: Artifact, library: Library) -> list[dict[str, Any]]:
-    """Returns the scores of this model, one mapping for each evaluation."""
+def evaluations(model: Artifact, library: Library) -> list[EvalReport]:
+    """Returns the evaluations of exactly this version of a model."""
     reports = [report for report in library.of_kind(EvalReport) if isinstance(report, EvalReport)]
-    all_scores = [report.scores() for report in reports]
-    return [scores for scores in all_scores if scores["identity"]["model_digest"] == model.digest]
+    return [report for report in reports if report.scores()["identity"]["model_digest"] == model.digest]
 
 
 def _data_readme(
