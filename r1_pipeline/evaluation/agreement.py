@@ -19,6 +19,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from pydantic import Field
+
 from r1_pipeline.evaluation.outside.environment import Opinion
 from r1_pipeline.evaluation.outside.graders import Answer, OutsideGrader
 from r1_pipeline.records import UNSCORED, Outcome, Record
@@ -26,8 +28,12 @@ from r1_pipeline.records import UNSCORED, Outcome, Record
 Cause = Literal["timeout", "error", "extraction", "units", "rounding", "tests", "equivalence"]
 CLOSE = 0.05
 """The largest relative difference that counts as rounding."""
-_NOISE = re.compile(r"\\left|\\right|\\[!,;: ]|\\displaystyle|\\mathrm|\\text(?:bf|rm)?|\\boxed|\\\(|\\\)|\\\[|\\\]|[\s${}]|\.$")
-_UNIT = re.compile(r"\\text|\\mathrm|%|\\circ|°|\\\$|\b(?:cm|km|kg|degrees?|dollars?|cents?|hours?|minutes?|inches|units?)\b")
+_NOISE = re.compile(
+    r"\\left|\\right|\\[!,;: ]|\\displaystyle|\\mathrm|\\text(?:bf|rm)?|\\boxed|\\\(|\\\)|\\\[|\\\]|[\s${}]|\.$"
+)
+_UNIT = re.compile(
+    r"\\text|\\mathrm|%|\\circ|°|\\\$|\b(?:cm|km|kg|degrees?|dollars?|cents?|hours?|minutes?|inches|units?)\b"
+)
 
 
 class Disagreement(Record):
@@ -81,7 +87,7 @@ class SecondOpinion(Record):
     alone: int
     """The number of answers whose verdict here is against that of every outside grader that has one, at least two."""
     disagreements: tuple[Disagreement, ...]
-    not_run: dict[str, str] = {}
+    not_run: dict[str, str] = Field(default_factory=dict)
     """Outside graders that could not run, with the reason."""
 
 
@@ -117,7 +123,9 @@ def second_opinion(
         answers=len(answers),
         verifiers=tuple(verifiers),
         agreements=tuple(agreements),
-        alone=sum(_alone(answer, [each[answer.id] for each in found.values() if answer.id in each]) for answer in answers),
+        alone=sum(
+            _alone(answer, [each[answer.id] for each in found.values() if answer.id in each]) for answer in answers
+        ),
         disagreements=tuple(disagreements),
         not_run=dict(not_run),
     )

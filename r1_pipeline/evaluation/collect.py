@@ -46,6 +46,7 @@ from r1_pipeline.evaluation.report import ReportRecipe, build_report, exchanges
 from r1_pipeline.evaluation.rollout_view import shown_rollouts
 from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.evaluation.sizes import sizes_of
+from r1_pipeline.evaluation.stored_agreements import stored_agreement
 from r1_pipeline.evaluation.support import support
 from r1_pipeline.records import DOMAINS, Record
 from r1_pipeline.rewards.preference import Confidence, calibration_error
@@ -111,6 +112,12 @@ def collect(material: Material, run: RunFacts, recipe: ReportRecipe) -> ReportIn
         },
         benchmarks={b: {name: scores_of(report) for name, report in material.evaluations[b].items()} for b in others},
         published=dict(material.published),
+        agreements=tuple(
+            found
+            for reports in material.evaluations.values()
+            for report in reports.values()
+            if (found := stored_agreement(run.home, report.name, report.digest))
+        ),
         reward_models={name: _accuracy(model) for name, model in _of(RewardModel, artifacts).items()},
         general_preference={model: overall(kinds) for model, kinds in preference.items()},
         general={

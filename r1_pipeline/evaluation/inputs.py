@@ -4,6 +4,7 @@ from statistics import fmean
 
 from pydantic import Field
 
+from r1_pipeline.evaluation.agreement import SecondOpinion
 from r1_pipeline.evaluation.answer_bias import FrequentAnswer
 from r1_pipeline.evaluation.controls import Controlled
 from r1_pipeline.evaluation.general import General
@@ -167,6 +168,8 @@ class ReportInputs(Record):
     """The scores on further benchmarks, by benchmark and model."""
     published: dict[str, str] = Field(default_factory=dict)
     """The row of the paper's table of stages, by benchmark; benchmarks that it does not have are absent."""
+    agreements: tuple[SecondOpinion, ...] = ()
+    """The agreements with outside graders on these evaluations that the home stores (`r1 agree`)."""
     reward_models: dict[str, RewardModelScore]
     general_preference: dict[str, float]
     """The reward models' mean score, in (0, 1), of each model's replies to general prompts; may be empty."""

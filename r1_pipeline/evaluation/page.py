@@ -59,6 +59,7 @@ def render(inputs: ReportInputs) -> str:
             controls=rows.controls(inputs),
             stage_groups=_stage_groups(inputs),
             benchmarks=rows.benchmarks(inputs),
+            agreements=rows.agreements(inputs),
             zero=_zero(inputs),
             depths=rows.depths(inputs),
             language=_language(inputs),

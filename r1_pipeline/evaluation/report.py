@@ -13,6 +13,9 @@
     differences   "AFTER − BEFORE" -> {DOMAIN or "overall": {value, lo, hi, facts}} of pass@1, problem by problem
     controls      [{effect control measure pair under difference controlled verdict}] of effects with their controls
     benchmarks    BENCHMARK -> models, as above, for every benchmark apart from the held-out problems
+    agreements    EVALUATION -> digest answers verifiers alone not_run agreements [{grader package judged both_correct
+                          ours_only theirs_only both_wrong without_verdict agreement kappa causes}], with each outside
+                          grader; absent if none is stored
     reward_models NAME -> accuracy n calibration [{predicted, observed, pairs}] calibration_error
     general       NAME -> completions unreferenced evaluated_by {WHO: completions}
                           refusals {KIND: {n, declined, problems}}
@@ -95,6 +98,7 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
             benchmark: {name: _model(scores) for name, scores in models.items()}
             for benchmark, models in inputs.benchmarks.items()
         },
+        **_agreements(inputs),
         "reward_models": {name: scored.model_dump() for name, scored in inputs.reward_models.items()},
         "general": {name: general.model_dump() for name, general in inputs.general.items()},
         "corpus": {
@@ -114,6 +118,11 @@ def report_json(inputs: ReportInputs) -> dict[str, Any]:
         "total_seconds": inputs.total_seconds,
         "environment": inputs.environment,
     }
+
+
+def _agreements(inputs: ReportInputs) -> dict[str, Any]:
+    shown = {each.name: each.model_dump(mode="json", exclude={"name", "disagreements"}) for each in inputs.agreements}
+    return {"agreements": shown} if shown else {}
 
 
 def _model(scores: EvalScores) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Not covered: plots, and the layout of the tables (`page`).
 """
 
 from r1_pipeline.evaluation import paper
+from r1_pipeline.evaluation.agreement import SecondOpinion
 from r1_pipeline.evaluation.cells import Cell, Row, difference, estimate, number, percent
 from r1_pipeline.evaluation.comparisons import comparisons
 from r1_pipeline.evaluation.controls import Controlled
@@ -54,6 +55,30 @@ def benchmarks(inputs: ReportInputs) -> list[tuple[str, list[Row]]]:
             + _published(inputs.published.get(name)),
         )
         for name, models in inputs.benchmarks.items()
+    ]
+
+
+def agreements(inputs: ReportInputs) -> list[tuple[SecondOpinion, list[Row]]]:
+    """Returns every stored agreement with a row for each outside grader: counts, share and kappa."""
+    return [
+        (
+            each,
+            [
+                Row(
+                    f"{other.grader} ({other.package})",
+                    (
+                        number(other.judged, 0),
+                        percent(other.agreement),
+                        number(other.kappa, 3),
+                        number(other.ours_only, 0),
+                        number(other.theirs_only, 0),
+                        number(other.without_verdict, 0),
+                    ),
+                )
+                for other in each.agreements
+            ],
+        )
+        for each in inputs.agreements
     ]
 
 

@@ -27,5 +27,7 @@ def stored_agreement(home: Path, evaluation: str, digest: str) -> SecondOpinion 
     try:
         found = SecondOpinion.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise ArtifactError(f"{path} was written by another version; remove it, or run: r1 agree {evaluation}") from error
+        raise ArtifactError(
+            f"{path} was written by another version; remove it, or run: r1 agree {evaluation}"
+        ) from error
     return found if found.digest == digest else None

@@ -10,7 +10,7 @@ from typing import Any
 
 from r1_pipeline.artifacts.kinds import Artifact, EvalReport
 from r1_pipeline.artifacts.manifest import InputRef, Manifest
-from r1_pipeline.evaluation.estimators import Difference, Gap, exact_p, paired
+from r1_pipeline.evaluation.estimators import Difference, exact_p, paired
 from r1_pipeline.evaluation.paired import OVERALL, gaps, marks_of
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.recipe import flat

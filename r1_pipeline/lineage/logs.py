@@ -181,7 +181,11 @@ def names_of(report: EvalReport) -> tuple[str, str]:
 
 def _metrics(scores: EvalScores) -> dict[str, float]:
     at_k = {f"pass_at_{k}": value for k, value in scores.overall.pass_at_k.items()}
-    return {"pass_at_1": scores.overall.pass_at_1, **at_k, f"cons_at_{scores.identity.samples}": scores.overall.cons_at_k}
+    return {
+        "pass_at_1": scores.overall.pass_at_1,
+        **at_k,
+        f"cons_at_{scores.identity.samples}": scores.overall.cons_at_k,
+    }
 
 
 def _standard_error(scores: EvalScores) -> float:

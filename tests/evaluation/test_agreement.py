@@ -21,9 +21,7 @@ def job(answer: str, reference: str) -> Job:
 
 
 def stored(id_: str, outcome: Outcome, reading: str | None, reference: str = "1", grades: str = "math") -> Answer:
-    return Answer(
-        id=id_, job=job("", reference), grades=grades, outcome=outcome, reading=reading, detail="by our rule"
-    )
+    return Answer(id=id_, job=job("", reference), grades=grades, outcome=outcome, reading=reading, detail="by our rule")
 
 
 def said(correct: bool | None, reading: str | None = None, why: str = "") -> Opinion:
@@ -101,7 +99,9 @@ def test_an_outside_grader_runs_for_real() -> None:
 
 
 def test_a_grader_whose_package_is_missing_is_said() -> None:
-    with pytest.raises(RequirementError, match="qwen .* does not run: ModuleNotFoundError: No module named 'evalscope'"):
+    with pytest.raises(
+        RequirementError, match=r"qwen .* does not run: ModuleNotFoundError: No module named 'evalscope'"
+    ):
         opinions(NAMED["qwen"], Path(sys.executable), [job("1", "1")])
 
 
@@ -116,10 +116,11 @@ def test_a_grader_that_hangs_or_crashes_loses_one_answer_and_no_more(
         "    if number < int(sys.argv[4]): continue\n"
         "    if number == 1: time.sleep(600)\n"
         "    if number == 3: os._exit(9)\n"
-        "    print('{\"correct\": true, \"reading\": null, \"why\": \"\"}', flush=True)\n"
+        '    print(\'{"correct": true, "reading": null, "why": ""}\', flush=True)\n'
     )
     python.chmod(0o755)
     monkeypatch.setattr(environment, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(environment, "WAITS", 4)
     found = opinions(NAMED["math_verify"], python, [job("1", "1")] * 5)
     assert [each.why for each in found] == ["", "timeout", "", "crashed", ""]
     assert [each.correct for each in found] == [True, None, True, None, True]

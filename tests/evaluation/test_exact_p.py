@@ -25,7 +25,8 @@ def test_equal_models_have_p_one() -> None:
 def test_several_samples_are_all_choices_of_signs() -> None:
     values = (0.5, 0.25, -0.125, 1.0, 0.75)
     seen = abs(sum(values))
-    totals = [abs(sum(sign * value for sign, value in zip(signs, values))) for signs in product((1, -1), repeat=5)]
+    flips = product((1, -1), repeat=5)
+    totals = [abs(sum(sign * value for sign, value in zip(signs, values, strict=True))) for signs in flips]
     assert exact_p(gaps(*values)) == pytest.approx(sum(total >= seen - 1e-9 for total in totals) / 32, abs=1e-12)
 
 

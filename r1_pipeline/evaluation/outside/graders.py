@@ -104,7 +104,7 @@ OUTSIDE = (
         about="IFEval's reference implementation",
     ),
 )
-"""All outside graders. What no package index has, such as Qwen's own repository, is taken from a package with a copy."""
+"""All outside graders. What no package index has, such as Qwen's repository, is taken from a package with a copy."""
 
 
 class Job(Record):
