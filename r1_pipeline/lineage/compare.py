@@ -62,7 +62,7 @@ class Comparison(Record):
     """True if both have the same content digest."""
     changes: tuple[Change, ...]
     scores: tuple[ScoreChange, ...]
-    """By domain; empty unless both are evaluations."""
+    """The changes by domain; empty unless both are evaluations."""
     unread: tuple[str, ...]
     """Inputs that differ and are not stored in their home, so that the reason is unknown."""
 

@@ -50,7 +50,7 @@ def math_verify_letters() -> Callable[[Job], Found]:
 
 
 def lighteval() -> Callable[[Job], Found]:
-    """lighteval's extractive match with the settings of its MATH tasks (`MultilingualExtractiveMatchMetric`)."""
+    """The extractive match of lighteval with the settings of its MATH tasks (`MultilingualExtractiveMatchMetric`)."""
 
     def settings(lib: Any) -> tuple[list[Any], list[Any]]:
         latex = lib.LatexExtractionConfig
@@ -60,7 +60,7 @@ def lighteval() -> Callable[[Job], Found]:
 
 
 def lighteval_letters() -> Callable[[Job], Found]:
-    """lighteval's extractive match with the settings of GPQA, MMLU and other tasks with options."""
+    """The extractive match of lighteval with the settings of GPQA, MMLU and other tasks with options."""
 
     def settings(lib: Any) -> tuple[list[Any], list[Any]]:
         rule = [lib.IndicesExtractionConfig(prefix_for_extraction="NativeLetters")]
@@ -90,7 +90,7 @@ def _extractive(settings: Callable[[Any], tuple[list[Any], list[Any]]], written:
 
 
 def inspect_ai() -> Callable[[Job], Found]:
-    """inspect_ai's scorer `math`."""
+    """The scorer `math` of inspect_ai."""
     import asyncio
 
     scorers, solver, model = (import_module(f"inspect_ai.{name}") for name in ("scorer", "solver", "model"))
@@ -108,7 +108,7 @@ def inspect_ai() -> Callable[[Job], Found]:
 
 
 def verl() -> Callable[[Job], Found]:
-    """verl's rule for MATH: the last box, equal after a cleanup of its text (`reward_score.math_reward`)."""
+    """The rule of verl for MATH: the last box, equal after a cleanup of its text (`reward_score.math_reward`)."""
     lib = _verl("math_reward")
 
     def grade(job: Job) -> Found:
@@ -120,7 +120,7 @@ def verl() -> Callable[[Job], Found]:
 
 
 def verl_prime() -> Callable[[Job], Found]:
-    """verl's rule for PRIME's data: OpenAI's grader of PRM800K, then an equality by SymPy (`prime_math`)."""
+    """The rule of verl for the data of PRIME: OpenAI's grader of PRM800K, then an equality by SymPy (`prime_math`)."""
     lib = _verl("prime_math")
 
     def grade(job: Job) -> Found:
@@ -131,7 +131,7 @@ def verl_prime() -> Callable[[Job], Found]:
 
 
 def verl_code() -> Callable[[Job], Found]:
-    """verl's harness of programs (`prime_code`), which is that of APPS: calls and standard input."""
+    """The harness of verl for programs (`prime_code`), which is that of APPS: calls and standard input."""
     lib = _verl("prime_code")
 
     def grade(job: Job) -> Found:
