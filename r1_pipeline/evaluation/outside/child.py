@@ -215,7 +215,8 @@ def lm_eval() -> Callable[[Job], Found]:
 
 
 def _ifeval() -> Any:
-    langdetect, nltk = import_module("langdetect"), import_module("nltk")
+    langdetect: Any = import_module("langdetect")
+    nltk: Any = import_module("nltk")
     punkt, english = import_module("nltk.tokenize.punkt"), import_module("punkt.data.english")
     langdetect.DetectorFactory.seed = 0
     parameters = punkt.PunktParameters()
@@ -227,7 +228,8 @@ def _ifeval() -> Any:
     nltk.data.find = lambda *_: None  # the model is a package, not a file of NLTK's
     nltk.word_tokenize = lambda text: [word for each in sentences.tokenize(text) for word in words.tokenize(each)]
     _without_init("lm_eval", "lm_eval.tasks")
-    import_module("lm_eval.tasks.ifeval.instructions_util")._get_sentence_tokenizer = lambda: sentences
+    util: Any = import_module("lm_eval.tasks.ifeval.instructions_util")
+    util._get_sentence_tokenizer = lambda: sentences
     return import_module("lm_eval.tasks.ifeval.utils")
 
 
