@@ -291,7 +291,7 @@ def main(name: str, start: int) -> None:
             continue
         try:
             correct, reading = grade(json.loads(line))
-            why = "timeout" if watch.late else ""
+            correct, why = (None, "timeout") if watch.late and not correct else (correct, "")
         except TimeoutError:
             correct, reading, why = None, None, "timeout"
         except Exception as error:  # noqa: BLE001 - a grader's fault is its verdict on this answer: none
