@@ -129,6 +129,12 @@ class ProblemSet(Artifact):
         return tuple(self.statistics.get("verifiers", ()))
 
     @property
+    def canaries(self) -> tuple[str, ...]:
+        """Strings by which the data of the benchmark that it holds is recognized."""
+        sources = self.manifest.payload["recipe"].get("sources", [])
+        return tuple(source["canary"] for source in sources if source.get("canary"))
+
+    @property
     def left_out(self) -> dict[Domain, str]:
         """Domain that the making machine could not verify -> the reason."""
         left_out: dict[Domain, str] = self.statistics.get("left_out", {})

@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 from r1_pipeline.artifacts.tables import ShardWriter
 from r1_pipeline.cli.screen_output import Proof, write_rows
 from r1_pipeline.data.ingest.files import READERS, Broken, format_of, read_rows
+from r1_pipeline.data.ingest.reserved import canaries, canary_owner
 from r1_pipeline.data.screening.boilerplate import loss_warning
 from r1_pipeline.data.screening.normalization import tokens
+from r1_pipeline.data.screening.problems import CANARY
 from r1_pipeline.data.screening.rows import BATCH_CHARACTERS, ROW_REASONS, STANDARD_SCREENING, screen_rows
 from r1_pipeline.errors import R1Error, RecipeError
 from r1_pipeline.recipe import canonical_value
@@ -56,9 +58,10 @@ def screen_file(
 ) -> dict[str, Any]:
     """Screens the file `source` against the files `references`, writes the directory `out` and returns the summary.
 
-    Rows that contain text of a reference, duplicates and unreadable rows are dropped, each with its reason and proof
-    (paper, sections B.3.3 and D.1). `columns` are read as text; if empty, the columns with well-known names are. Up to
-    `threads` batches are screened in parallel. `say` receives a line for unreadable rows and for large losses.
+    Rows that contain text of a reference or the canary of a shipped benchmark, duplicates and unreadable rows are
+    dropped, each with its reason and proof (paper, sections B.3.3 and D.1). `columns` are read as text; if empty, the
+    columns with well-known names are. Up to `threads` batches are screened in parallel. `say` receives a line for
+    unreadable rows and for large losses.
 
     Raises `RecipeError` or `SourceError` for a file that cannot be screened.
     """
@@ -73,7 +76,7 @@ def screen_file(
     try:
         with TemporaryDirectory(dir=out) as scratch:
             texts = _store_texts(source_rows, Path(scratch))
-            result = screen_rows(texts, items, STANDARD_SCREENING, threads)
+            result = screen_rows(texts, items, STANDARD_SCREENING, threads, source_rows.with_canary())
             lost = loss_warning(result, texts)
     except R1Error:
         if not existed:
@@ -90,7 +93,7 @@ def screen_file(
     summary = {
         "rows": source_rows.rows,
         "kept": source_rows.rows - counts.total(),
-        "dropped": {reason: counts[reason] for reason in ("unreadable", *ROW_REASONS) if counts[reason]},
+        "dropped": {reason: counts[reason] for reason in ("unreadable", CANARY, *ROW_REASONS) if counts[reason]},
         "unreadable": dict(+unreadable),
         "lost": lost,
         "against": [path.name for path in references],
@@ -111,6 +114,8 @@ class _RowReader:
     rows: int = 0
     unreadable_rows: int = 0
     """Number of rows that cannot be read."""
+    _canaries: list[tuple[int, str]] = field(default_factory=list)
+    """Number (from 0, among readable rows) and benchmark of every row that holds a canary."""
     _has_text: dict[str, bool] = field(default_factory=dict)
     """True for each column that had text in any row."""
 
@@ -122,6 +127,7 @@ class _RowReader:
         if format_of(self.path) not in READERS:
             raise RecipeError(f"{self.path} cannot be screened; valid: {', '.join(READERS)} (also .gz or .zst)")
         names = self.named or (*QUESTION_COLUMNS, *ANSWER_COLUMNS)
+        known = canaries()
         for row in read_rows(self.path):
             self.rows += 1
             if isinstance(row, Broken):
@@ -129,11 +135,20 @@ class _RowReader:
                 if self.unreadable_rows <= MAX_LISTED:
                     self.say(f"{self.path.name}, line {row.line}: {row.fault}")
                 continue
+            if owner := canary_owner(row.columns, known):
+                self._canaries.append((self.rows - self.unreadable_rows - 1, owner))
             result = {name: text for name in names if (text := _text(row.columns.get(name))) is not None}
             for name in row.columns:
                 self._has_text[name] = name in result or self._has_text.get(name, False)
             yield self.rows, result
         self._check_whole()
+
+    def with_canary(self) -> "pl.DataFrame":
+        """Returns `row`, `against` (the benchmark) and `reason` of the rows read that hold a canary in any column."""
+        import polars as pl
+
+        schema = {"row": pl.Int64, "against": pl.String}
+        return pl.DataFrame(self._canaries, schema, orient="row").with_columns(reason=pl.lit(CANARY))
 
     def _check_whole(self) -> None:
         """Reports the number of rows that were not listed; raises `RecipeError` if the file gave nothing to read."""

@@ -9,7 +9,7 @@ Not covered: whether references pass their verifiers and agree (`rewards.referen
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
@@ -189,9 +189,15 @@ def normalized_question(row: Problem | PreferencePair) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def curate_pairs(recipe: CuratePreferencesRecipe, runtime: Runtime, draft: Draft) -> BuildResult:
-    """Writes the pairs of both sides; returns the statistics and the drop counts."""
+PairScreen = Callable[[Sequence[PreferencePair]], tuple[list[PreferencePair], list[DroppedRow]]]
+"""A function that splits pairs into those that are kept and dropped rows."""
+
+
+def curate_pairs(recipe: CuratePreferencesRecipe, runtime: Runtime, draft: Draft, screen: PairScreen) -> BuildResult:
+    """Writes the pairs of both sides that `screen` keeps; returns the statistics and the drop counts."""
     sides = _without_opposites(pair_sides(recipe, runtime.folders))
+    (train, known), (heldout, also) = screen(sides.train), screen(sides.heldout)
+    sides = Sides(train, heldout, [*sides.dropped, *known, *also])
     chosen = {"train": _drawn(sides.train, recipe.most), "heldout": _drawn(sides.heldout, recipe.most)}
     for name, pairs in chosen.items():
         write_records(draft.path / f"{name}.parquet", pairs, PreferencePair)

@@ -27,6 +27,7 @@ from r1_pipeline.artifacts.tables import ShardWriter, schema_of, stored_bytes
 from r1_pipeline.data.corpus import SAMPLES, heldout_problem
 from r1_pipeline.data.screening.boilerplate import loss_warning
 from r1_pipeline.data.screening.dropped import DROPPED, dropped_frame
+from r1_pipeline.data.screening.problems import rows_with_canary
 from r1_pipeline.data.screening.rows import RowsRecipe, screen_rows
 from r1_pipeline.data.templates import chat_reasoning
 from r1_pipeline.recipe import Recipe
@@ -67,10 +68,12 @@ def merge_parts(
     threads: int,
     draft: Draft,
     cluster: Cluster | None = None,
+    canaries: Mapping[str, str] | None = None,
 ) -> Counter[str]:
     """Writes the merged corpus and the dropped rows; returns the count of each drop reason.
 
-    `heldout` has the problems that must not occur in the corpus. `threads` screen the rows in this process, or the
+    `heldout` has the problems that must not occur in the corpus, and `canaries` the names of benchmarks by their
+    canaries, which must not either. `threads` screen the rows in this process, or the
     workers of `cluster` if there is one. Raises `RequirementError` for a cluster that cannot be joined.
     """
     import polars as pl
@@ -83,7 +86,10 @@ def merge_parts(
         {"id": [problem.id for problem in heldout], "text": [problem.question for problem in heldout]},
         schema={"id": pl.String, "text": pl.String},
     )
-    dropped = screen_rows(texts, items, recipe.screening, threads, _heldout_rows(rows, heldout), cluster)
+    known = _heldout_rows(rows, heldout)
+    if canaries:
+        known = pl.concat([rows_with_canary(texts, canaries), known], how="diagonal")
+    dropped = screen_rows(texts, items, recipe.screening, threads, known, cluster)
     if warning := loss_warning(dropped, texts):
         draft.note(warning)
     places, surplus = _places(rows, dropped["row"].to_numpy(), recipe)

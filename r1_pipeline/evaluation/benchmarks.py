@@ -13,7 +13,6 @@
 import re
 import tomllib
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +22,7 @@ from r1_pipeline.data.ingest.declared import Pin, SourceRecipe, canonical_licenc
 from r1_pipeline.data.ingest.files import READERS, format_of
 from r1_pipeline.data.ingest.mapping import ProblemMapping, faults_of, load_mapping
 from r1_pipeline.data.ingest.rendering import Expression
+from r1_pipeline.data.ingest.reserved import SHIPPED
 from r1_pipeline.data.ingest.rows import DroppedRow, digest_of_problems, read_source
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import RecipeError, RequirementError, SourceError, UnknownNameError
@@ -33,7 +33,6 @@ from r1_pipeline.records import Record
 from r1_pipeline.rewards.answer_extraction import Rule
 from r1_pipeline.rewards.verifier import MODEL_JUDGES
 
-SHIPPED = files("r1_pipeline.data") / "benchmarks"
 FOLDER = "benchmarks"
 """The folder of a home, or next to a recipe file, whose benchmarks belong to the graph; it also has their data."""
 _NAME = re.compile("[a-z][a-z0-9_]*")
@@ -58,7 +57,9 @@ class NamedBenchmark(Record):
     """The place of publication, with the commit where there is one."""
     licence: Annotated[str, AfterValidator(canonical_licence)]
     use: Literal["evaluate", "train"] = "evaluate"
-    """`evaluate` for sets whose authors ask that nothing is trained on them; either is screened out of corpora."""
+    """`evaluate` for sets that must not be a training source; either is screened out of training data."""
+    canary: Annotated[str, Field(min_length=16)] | None = None
+    """The string in its data by which it is recognized; a training text that holds it is dropped or refused."""
     obtain: str = ""
     """The way to get the data, in one line."""
     gated: bool = False
@@ -232,6 +233,7 @@ def locate(benchmark: NamedBenchmark, data: Path) -> Located:
         side="heldout",
         mapping=mapping,
         files=hash_files(folder, names),
+        canary=benchmark.canary,
     )
     return Located(benchmark, source.model_copy(update={"pin": _pin(benchmark, source, folder)}), folder)
 

@@ -13,6 +13,8 @@ from typing import Any, get_args, get_type_hints
 from pydantic import BaseModel, ValidationError
 
 from r1_pipeline.artifacts.kinds import Artifact
+from r1_pipeline.data.curation import CuratePreferencesRecipe, CurateRecipe
+from r1_pipeline.data.ingest.declared import SourceRecipe
 from r1_pipeline.errors import GraphError, RecipeError, UnknownNameError, did_you_mean
 from r1_pipeline.evaluation.report import ReportRecipe
 from r1_pipeline.graph.node import AssetName, Benchmark, Derived, Graph, Node, Ref
@@ -168,7 +170,7 @@ def bind(graph: Graph, recipes: Recipes) -> Bound:
     """Binds `graph` to the recipes of a profile.
 
     Raises `GraphError` for a missing or unknown recipe, a recipe of the wrong type, a changed field that a recipe does
-    not have, and partitions that differ.
+    not have, partitions that differ, and a training source with a file of a benchmark.
     """
     bound = Bound(graph, recipes)
     wanted = {_base_name(node): node for node in reversed(list(graph)) if isinstance(node.recipe, str)}
@@ -191,7 +193,33 @@ def bind(graph: Graph, recipes: Recipes) -> Bound:
             raise GraphError(f"{name}: {error}") from error
         _check_type(graph.node(name.asset), name, recipe)
         _check_inputs(graph, graph.node(name.asset), name, recipe)
+    _check_trained_files(graph, recipes)
     return bound
+
+
+def _check_trained_files(graph: Graph, recipes: Recipes) -> None:
+    """Checks that no training source has a file of a benchmark that nothing may be trained on."""
+    held = {
+        file.sha256: benchmark.name
+        for benchmark in graph.benchmarks[1:]
+        if not benchmark.trainable
+        for source in sources_of(recipes[benchmark.problems])
+        for file in source.files
+    }
+    problems = {benchmark.problems for benchmark in graph.benchmarks[1:]}
+    for name in recipes.keys() - problems:
+        for source in sources_of(recipes[name]):
+            shared = next((file for file in source.files if file.sha256 in held), None)
+            if shared and source.side != "heldout":
+                raise GraphError(
+                    f"source {source.name} has {shared.name} of the benchmark {held[shared.sha256]}: nothing may be "
+                    'trained on it; set side = "heldout", or use = "train" in the benchmark\'s file'
+                )
+
+
+def sources_of(recipe: NodeRecipe) -> tuple[SourceRecipe, ...]:
+    """Returns the user's sources that a recipe names."""
+    return recipe.sources if isinstance(recipe, CurateRecipe | CuratePreferencesRecipe) else ()
 
 
 def changed(recipe: Any, path: str, value: Any) -> Any:

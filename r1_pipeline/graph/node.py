@@ -171,7 +171,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A problem set on which every checkpoint is evaluated and against which every corpus is screened."""
+    """A problem set on which every checkpoint is evaluated and against which all training data is screened."""
 
     name: str
     """Name of the benchmark; its evaluations are called `NAME/MODEL` and use the profile's recipe `NAME`."""
@@ -179,6 +179,8 @@ class Benchmark:
     """Name of the node that holds the problems."""
     paper: str | None = None
     """Its row in the paper's table of stages (`evaluation.paper`), if there is one."""
+    trainable: bool = False
+    """True if its files may also be a training source; the rows that it shares with it are still dropped."""
 
     @property
     def answers(self) -> str:
@@ -234,7 +236,10 @@ class Graph:
     @cached_property
     def _unsorted(self) -> list[Node]:
         kept_out = {b.name: Ref(b.problems) for b in self.benchmarks[1:]}
-        nodes = [_screened(node, kept_out) for node in self.written if node.verb is not None]
+        asked = {benchmark.problems for benchmark in self.benchmarks}
+        nodes = [
+            node if node.name in asked else _screened(node, kept_out) for node in self.written if node.verb is not None
+        ]
         nodes += [each for benchmark in self.benchmarks for model in list(nodes) for each in _asked(benchmark, model)]
         summaries = [node for node in self.written if node.verb is None]
         return nodes + [
@@ -291,12 +296,12 @@ class Graph:
         self.node(node.name)
         return replace(self, written=tuple(node if each.name == node.name else each for each in self.written))
 
-    def with_benchmark(self, name: str, problems: Node, paper: str | None = None) -> "Graph":
-        """Returns this graph with a further benchmark: `problems`, which are kept out of every corpus.
+    def with_benchmark(self, name: str, problems: Node, paper: str | None = None, trainable: bool = False) -> "Graph":
+        """Returns this graph with a further benchmark: `problems`, which are kept out of all training data.
 
         Every checkpoint is evaluated on it by the profile's recipe `name` (`EvaluateRecipe`).
         """
-        further = Benchmark(name, problems.name, paper)
+        further = Benchmark(name, problems.name, paper, trainable)
         return replace(self, written=(*self.written, problems), benchmarks=(*self.benchmarks, further))
 
     def deriving(
@@ -446,9 +451,13 @@ def _asked(benchmark: Benchmark, model: Node) -> Iterator[Node]:
     )
 
 
+_SCREENING = ("curate", "curate_preferences", "merge")
+"""Verbs that drop what benchmarks hold."""
+
+
 def _screened(node: Node, kept_out: Mapping[str, Ref]) -> Node:
-    """Returns a merged corpus that is screened against all benchmarks."""
-    if node.verb is None or node.verb.name != "merge" or not kept_out:
+    """Returns a training set or a merged corpus that is screened against all benchmarks."""
+    if node.verb is None or node.verb.name not in _SCREENING or not kept_out:
         return node
     return replace(node, inputs={**node.inputs, "benchmarks": dict(kept_out)})
 

@@ -1,6 +1,6 @@
 """Adds benchmarks in TOML files to a profile: every file of the folder `benchmarks` in the home, or next to the recipe.
 
-A benchmark is then a node like any other: screened out of every corpus, planned, scheduled, evaluated and reported.
+A benchmark is then a node like any other: kept out of all training data, planned, scheduled, evaluated and reported.
 """
 
 from pathlib import Path
@@ -18,5 +18,8 @@ def with_benchmarks(profile: Profile, folder: Path) -> Profile:
     for benchmark in benchmarks_in(folder):
         found = locate(benchmark, folder)
         recipe = found.recipe(own_evaluation(profile))
-        profile = asked_everywhere(profile, benchmark.name, found.source, found.folder, recipe, benchmark.paper)
+        trainable = benchmark.use == "train"
+        profile = asked_everywhere(
+            profile, benchmark.name, found.source, found.folder, recipe, benchmark.paper, trainable
+        )
     return profile

@@ -87,7 +87,7 @@ def with_benchmark(
 ) -> Profile:
     """Returns `profile` with a further benchmark: every checkpoint is evaluated on rows of `source`, as `NAME/MODEL`.
 
-    The rows are kept out of every corpus, and the evaluations are planned, scheduled and reported. At most `problems`
+    The rows are kept out of all training data; the evaluations are planned, scheduled and reported. At most `problems`
     problems are sampled `samples` times each, otherwise as the profile evaluates. Raises `RecipeError` for prompts
     that nothing scores. A benchmark in a TOML file is added by `profiles.benchmarks`.
     """
@@ -119,9 +119,18 @@ def benchmark_problems(profile: Profile, source: SourceRecipe) -> CurateRecipe:
 
 
 def asked_everywhere(
-    profile: Profile, name: str, source: SourceRecipe, folder: Path, recipe: EvaluateRecipe, paper: str | None = None
+    profile: Profile,
+    name: str,
+    source: SourceRecipe,
+    folder: Path,
+    recipe: EvaluateRecipe,
+    paper: str | None = None,
+    trainable: bool = False,
 ) -> Profile:
-    """Returns `profile` with a further benchmark whose evaluations follow `recipe`; `paper` is its row in the paper."""
+    """Returns `profile` with a further benchmark whose evaluations follow `recipe`.
+
+    `paper` is its row in the paper; `trainable` permits that its files are also a training source.
+    """
     node = Node(
         name=f"{name}_problems",
         verb=curate,
@@ -131,7 +140,7 @@ def asked_everywhere(
         recipe=f"{name}_problems",
     )
     recipes: dict[str, Recipe] = {node.name: benchmark_problems(profile, source), name: recipe}
-    wider = replace(profile, graph=profile.graph.with_benchmark(name, node, paper)).with_recipes(recipes)
+    wider = replace(profile, graph=profile.graph.with_benchmark(name, node, paper, trainable)).with_recipes(recipes)
     folders = {**profile.runtime.folders, source.name: str(folder)}
     return replace(wider, runtime=profile.runtime.model_copy(update={"folders": folders}))
 

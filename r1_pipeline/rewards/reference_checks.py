@@ -8,7 +8,7 @@ Not covered: where the problems come from (`data.curation`).
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from r1_pipeline.data.curation import (
     record_dropped,
 )
 from r1_pipeline.data.ingest.rows import DroppedRow, Place, place_of
+from r1_pipeline.data.screening.problems import without_benchmarks
 from r1_pipeline.data.templates import summarize
 from r1_pipeline.errors import GraderError, NoSandboxError, SourceError
 from r1_pipeline.recipe import Runtime
@@ -41,8 +42,10 @@ _TRIES = 2
 """The number of further attempts to judge a reference after the grader failed on it."""
 
 
-def curate_problems(recipe: CurateRecipe, runtime: Runtime, draft: Draft) -> BuildResult:
-    """Writes one side of the split, with each problem validated by its own reference.
+def curate_problems(
+    recipe: CurateRecipe, runtime: Runtime, draft: Draft, benchmarks: Mapping[str, ProblemSet]
+) -> BuildResult:
+    """Writes one side of the split, with each problem validated by its own reference, without items of `benchmarks`.
 
     Raises `SourceError` if no general prompt is left although sources feed that domain, and `GraderError` if a
     reference program cannot be run.
@@ -54,10 +57,11 @@ def curate_problems(recipe: CurateRecipe, runtime: Runtime, draft: Draft) -> Bui
     with default_grader(runtime) as grader:
         sound, unsound = sound_problems(grader, [p for p in wanted if p.domain not in left_out], runtime.threads)
         kept, contradictory = agreeing_problems(grader, sound)
+    kept, known = without_benchmarks(kept, benchmarks)
     _require_general(recipe, kept, sides.dropped)
     _require_pinned(recipe, kept, [*unsound, *contradictory])
     write_records(draft.path / PROBLEMS, kept, Problem)
-    dropped = [*sides.dropped, *unsound, *contradictory]
+    dropped = [*sides.dropped, *unsound, *contradictory, *known]
     drops = record_dropped(draft, dropped)
     drops.update(f"no_verifier_of_{problem.domain}" for problem in wanted if problem.domain in left_out)
     facts = {"rows": len(kept), "by_domain": dict(Counter(p.domain for p in kept)), "left_out": left_out}

@@ -13,6 +13,7 @@ from r1_pipeline.artifacts.kinds import (
 from r1_pipeline.artifacts.store import BuildResult
 from r1_pipeline.data.corpus import corpus_statistics, write_samples
 from r1_pipeline.data.merge import MergeRecipe, merge_parts
+from r1_pipeline.data.screening.problems import canaries_identity, canaries_of
 from r1_pipeline.data.screening.rows import screening_identity
 from r1_pipeline.errors import ArtifactError
 from r1_pipeline.generation.control_corpus import ToyCorpusRecipe, toy_corpus
@@ -33,8 +34,8 @@ def merge(
 ) -> Build[Corpus]:
     """Merges all `parts` into the SFT corpus, in an order drawn from the seed (paper, section B.3.3).
 
-    It drops rows that contain text of `heldout` or of a problem set of `benchmarks`, duplicates and unreadable rows,
-    and stores the evidence for each.
+    It drops rows that contain text of `heldout` or of a problem set of `benchmarks`, or a canary of theirs, duplicates
+    and unreadable rows, and stores the evidence for each.
 
     Raises `ArtifactError` if no row is left.
     """
@@ -43,12 +44,15 @@ def merge(
     def make(draft: Draft) -> BuildResult:
         ordered = [parts[name] for name in sorted(parts)]
         kept_out = [problem for problems in (heldout, *others.values()) for problem in problems.problems()]
-        drops = merge_parts(ordered, kept_out, recipe, context.runtime.threads, draft, context.runtime.cluster)
+        canaries = canaries_of(benchmarks or {})
+        runtime = context.runtime
+        drops = merge_parts(ordered, kept_out, recipe, runtime.threads, draft, runtime.cluster, canaries)
         for part in ordered:
             drops.update(part.manifest.drops)
         return corpus_facts(draft, drops)
 
-    return Build(Corpus, recipe, {**parts, "heldout": heldout, **others}, make, screening_identity())
+    identity = {**screening_identity(), **canaries_identity(benchmarks or {})}
+    return Build(Corpus, recipe, {**parts, "heldout": heldout, **others}, make, identity)
 
 
 @verb("data")

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from r1_pipeline.cli.screen import screen_file
+from r1_pipeline.data.ingest.reserved import canaries
 from r1_pipeline.errors import RecipeError, SourceError
 
 LEAK = "A farmer has 17 sheep and buys 12 more at the market on Friday. How many sheep does he have in all?"
@@ -54,6 +55,21 @@ def test_rows_are_kept_as_they_were_or_dropped_with_proof(source: Path, benchmar
     assert leak == {"screen": proof, "row": ROWS[1]}
     assert repeat == {"screen": {"reason": "duplicate", "against": "1", "ngram": None, "value": 1.0}, "row": ROWS[2]}
     assert json.loads((tmp_path / "out" / "summary.json").read_text()) == summary
+
+
+def test_a_row_with_a_canary_in_any_column_is_dropped(benchmark: Path, tmp_path: Path) -> None:
+    (canary,) = canaries()
+    rows = [
+        *ROWS[:1],
+        {"id": 4, "question": "Name a tree.", "answer": "Oak", "meta": {"note": f"canary GUID {canary}"}},
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("not JSON\n" + "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    summary = screen_file(path, [benchmark], ["question"], tmp_path / "out", threads=1)
+    assert summary["dropped"] == {"unreadable": 1, "canary": 1}
+    assert lines(tmp_path / "out" / "kept.jsonl") == rows[:1]
+    proof = {"reason": "canary", "against": "gpqa_diamond", "ngram": None, "value": None}
+    assert {"screen": proof, "row": rows[1]} in lines(tmp_path / "out" / "dropped.jsonl")
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])

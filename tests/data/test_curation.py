@@ -1,6 +1,7 @@
 """A set holds each row once and on one side; built-in problems and a user's are in one set."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,10 @@ FACTS = ProblemsRecipe(
     turns=1,
     heldout_share=0.25,
 )
+
+
+def unscreened(pairs: Sequence[PreferencePair]) -> tuple[list[PreferencePair], list[DroppedRow]]:
+    return list(pairs), []
 
 
 def source(folder: Path, name: str, side: str, rows: list[tuple[str, str]]) -> SourceRecipe:
@@ -183,7 +188,7 @@ def test_pairs_that_prefer_opposite_replies_are_set_aside_on_both_sides(tmp_path
     )  # fmt: skip
     recipe = CuratePreferencesRecipe(builtin=False, sources=(mine,), heldout_share=0.25)
     draft = bare_draft(tmp_path)
-    facts = curate_pairs(recipe, Runtime(folders={"p": str(tmp_path)}), draft)
+    facts = curate_pairs(recipe, Runtime(folders={"p": str(tmp_path)}), draft, unscreened)
     assert (facts.statistics["train"], facts.drops) == (2, {"contradictory": 2})
     dropped = read_records(draft.path / "logs/set_aside.parquet", DroppedRow)
     assert [(row.where, row.detail) for row in dropped] == [
@@ -239,7 +244,7 @@ def test_pairs_are_split_like_problems(tmp_path: Path) -> None:
 def test_fewer_pairs_are_a_part_of_more_for_each_kind_and_side(tmp_path: Path) -> None:
     def made(most: int | None) -> dict[str, list[str]]:
         draft = bare_draft(tmp_path / str(most))
-        curate_pairs(CuratePreferencesRecipe(heldout_share=0.25, most=most), Runtime(), draft)
+        curate_pairs(CuratePreferencesRecipe(heldout_share=0.25, most=most), Runtime(), draft, unscreened)
         both = ((side, read_records(draft.path / f"{side}.parquet", PreferencePair)) for side in ("train", "heldout"))
         return {
             f"{side} {kind}": [pair.id for pair in pairs if pair.kind == kind]

@@ -163,7 +163,7 @@ def test_an_empty_general_part_is_refused_before_any_training(
     assert isinstance(own, CurateRecipe)
     recipe = own.model_copy(update={"builtin": ("math",), "sources": (source,), "heldout": heldout})
     with pytest.raises(SourceError, match=message):
-        curate_problems(recipe, Runtime(folders={"mine": str(tmp_path)}), bare_draft(tmp_path))
+        curate_problems(recipe, Runtime(folders={"mine": str(tmp_path)}), bare_draft(tmp_path), {})
 
 
 def test_a_benchmark_that_nothing_could_score_is_refused_before_it_is_asked(tmp_path: Path) -> None:

@@ -98,6 +98,18 @@ def test_merged_rows_are_not_held_out_not_repeated_and_readable(tmp_path: Path) 
     assert drops == Counter(heldout=1, contaminated=1, duplicate=1, code_block=1)
 
 
+def test_a_row_with_a_canary_of_a_benchmark_is_dropped(tmp_path: Path) -> None:
+    kept = sample("Count to 2.", "<think>easy</think>1 2")
+    leaked = sample("Count to 9.", "<think>canary GUID 0123-4567-89ab-cdef</think>1 2 3 4 5 6 7 8 9")
+    draft, parts = bare_draft(tmp_path), Parts(tmp_path).add([kept, leaked]).made
+    drops = merge_parts(parts, [], MERGE, 1, draft, canaries={"0123-4567-89ab-cdef": "mine"})
+    assert drops == {"canary": 1}
+    assert read(draft.path, "samples")["sample_id"].to_list() == [kept.sample_id]
+    assert read(draft.path, "dropped").select("id", "reason", "against").rows() == [
+        (leaked.sample_id, "canary", "mine")
+    ]
+
+
 def test_a_row_about_a_held_out_problem_that_also_holds_its_text_has_one_reason(tmp_path: Path) -> None:
     asked = "A cow has 4 legs. How many legs have 4 cows?"
     heldout = Problem(

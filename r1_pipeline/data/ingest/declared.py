@@ -27,6 +27,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
 from r1_pipeline.artifacts.manifest import sha256_of
 from r1_pipeline.data.ingest.mapping import AnyMapping, PairMapping, load_mapping, parse_toml
+from r1_pipeline.data.ingest.reserved import require_no_hub_files
 from r1_pipeline.data.sources import SOURCE_NAMES, SourceName
 from r1_pipeline.errors import RecipeError, SourceError
 from r1_pipeline.recipe import AddedField, Recipe, fingerprint
@@ -68,6 +69,8 @@ class SourceRecipe(Recipe):
     files: tuple[SourceFile, ...]
     pin: Annotated[Pin | None, AddedField()] = None
     """The content that a benchmark must have; other content is refused."""
+    canary: Annotated[str | None, AddedField()] = None
+    """The string in a benchmark's data by which it is recognized; rows of other sets that hold it are dropped."""
 
     @property
     def feeds(self) -> str:
@@ -151,6 +154,8 @@ def read_sources(path: Path) -> Declared:
     recipes, folders = [], {}
     for entry in file.source:
         if entry.hub:
+            if entry.side != "heldout":
+                require_no_hub_files(entry.name, entry.hub, entry.files)
             folder = fetch_from_hub(entry.name, entry.hub, str(entry.revision), entry.files)
             names = list(entry.files)
         else:

@@ -11,6 +11,7 @@ from pathlib import Path
 from r1_pipeline.data.ingest.declared import SourceRecipe, hash_files
 from r1_pipeline.data.ingest.files import Broken, Row, read_rows
 from r1_pipeline.data.ingest.rendering import RowError
+from r1_pipeline.data.ingest.reserved import canaries, canary_owner, reserved_by_digest
 from r1_pipeline.data.origin import Origin
 from r1_pipeline.errors import SourceError
 from r1_pipeline.records import PreferencePair, Problem, Record
@@ -27,7 +28,8 @@ class DroppedRow(Record):
     """The drop reason.
 
     `unreadable`; `unmapped`: it does not fit the mapping; `repeated`; `also_heldout`; `reference_OUTCOME`: its
-    reference fails its verifier; `contradictory`: another row says the opposite; `too_long` for a model.
+    reference fails its verifier; `contradictory`: another row says the opposite; `too_long` for a model;
+    `contaminated`: it holds an item of a benchmark; `canary`: it holds a benchmark's canary.
     """
     detail: str
     """The evidence, in one line."""
@@ -70,7 +72,8 @@ def read_source(source: SourceRecipe, folder: Path) -> Iterator[Problem | Prefer
     """Yields every row of `source`, in order of files and lines.
 
     Raises `SourceError` for files that are not those of the recipe any more, that cannot be read, of which no row
-    fits, or that have other content than the recipe pins.
+    fits, or that have other content than the recipe pins; and, unless all rows are held out, for a benchmark that
+    nothing may be trained on, or a row with its canary.
     """
     if hash_files(folder, [file.name for file in source.files]) != source.files:
         raise SourceError(f"source {source.name} changed after it was hashed; run again")
@@ -79,7 +82,13 @@ def read_source(source: SourceRecipe, folder: Path) -> Iterator[Problem | Prefer
         for made in _read_file(source, folder, file.name):
             ids |= set() if isinstance(made, DroppedRow) else {made.id}
             yield made
-    if source.pin and (found := digest_of_problems(ids)) != source.pin.digest:
+    found = digest_of_problems(ids)
+    if source.side != "heldout" and (name := reserved_by_digest(found)):
+        raise SourceError(
+            f"source {source.name} is the benchmark {name}: nothing may be trained on it; set side = "
+            '"heldout", or leave it out'
+        )
+    if source.pin and found != source.pin.digest:
         names = ", ".join(file.name for file in source.files)
         raise SourceError(
             f"{source.name} is not the published set: {names} makes {len(ids)} problems with digest {found[:12]}, "
@@ -94,7 +103,13 @@ def digest_of_problems(ids: Iterable[str]) -> str:
 
 def _read_file(source: SourceRecipe, folder: Path, name: str) -> Iterator[Problem | PreferencePair | DroppedRow]:
     fits, first = False, " has no rows; leave it out"
+    known = {} if source.side == "heldout" else canaries()
     for row in read_rows(folder / name):
+        if isinstance(row, Row) and known and (owner := canary_owner(row.columns, known)):
+            raise SourceError(
+                f"source {source.name}: {folder / name}:{row.line} holds the canary of the benchmark {owner}: nothing "
+                'may be trained on it; leave the row out, or set side = "heldout"'
+            )
         made = _read_row(source, Place(source=source.name, file=name, line=row.line), row)
         if not isinstance(made, DroppedRow):
             fits = True

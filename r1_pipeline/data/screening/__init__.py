@@ -10,6 +10,7 @@ contamination  benchmark items in a text
 duplicates     texts that repeat an earlier one, exactly or nearly
 quality        mixed languages, long paragraphs, code blocks, length
 rows           all of these over a table of any size, in one pass
+problems       items and canaries of benchmarks in problems and preference pairs
 replies        sampled replies: right, well formed, readable (what rejection sampling keeps)
 dropped        the table of dropped rows
 """
