@@ -139,6 +139,8 @@ class Problem(Record):
     """Written reply in chat form, for `general` only; a demonstration for training, not a reference answer."""
     rounds: Annotated[int | None, Sparse()] = Field(default=None, exclude_if=_is_none)
     """Number of user turns in a dialogue whose earlier turns are part of `question`; None for a single turn."""
+    difficulty: Annotated[str | None, Sparse()] = Field(default=None, exclude_if=_is_none)
+    """Difficulty as its data set states it, such as `Level 5`; None if it states none."""
 
 
 class Sampling(Record):

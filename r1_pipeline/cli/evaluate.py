@@ -1,4 +1,4 @@
-"""The work behind `r1 evaluate` and `r1 benchmarks`: benchmarks for any model, and what is known about each.
+"""The work behind `r1 evaluate`: benchmarks for any model.
 
 A model is a checkpoint of the graph, a directory, `OWNER/NAME@COMMIT` of the Hub, or `URL#NAME` on a server. What
 cannot be evaluated is refused before anything is sampled. Problems, answers and scores are artifacts of the home, made
@@ -26,6 +26,7 @@ from r1_pipeline.evaluation.benchmarks import (
     load_benchmark,
     shipped_benchmarks,
 )
+from r1_pipeline.evaluation.groups import GroupedBy, GroupScore
 from r1_pipeline.evaluation.judge_table import metric_value
 from r1_pipeline.evaluation.judged_scores import JudgedScores
 from r1_pipeline.evaluation.judging import require_judges
@@ -72,6 +73,8 @@ class BenchmarkResult(Record):
     value: float
     """The score of this name."""
     scores: Scores
+    groups: dict[GroupedBy, dict[str, GroupScore]]
+    """The scores by language and difficulty, where the data has them."""
     judged: JudgedScores | None
     """The scores that judges gave; None if rules gave the verdicts."""
     truncated: float
@@ -278,6 +281,7 @@ def _result(benchmark: NamedBenchmark, subject: Subject, report: EvalReport) -> 
         metric=benchmark.metric,
         value=metric_value(found, benchmark.metric),
         scores=found.overall,
+        groups=found.groups,
         judged=found.judged,
         truncated=outcomes.get(Outcome.TRUNCATED, 0) / every,
         unscored=sum(outcomes.get(outcome, 0) for outcome in UNSCORED) / every,
@@ -305,32 +309,4 @@ def result_table(results: Sequence[BenchmarkResult]) -> Table:
             f"{scores.problems} x {each.samples}",
             f"{final:.1f}" if final is not None else "",
         )
-    return table
-
-
-def benchmark_facts(benchmark: NamedBenchmark, data: Path) -> dict[str, str]:
-    """Returns what is known about a benchmark, in words."""
-    row = benchmark.published
-    pairs = zip(COLUMNS, row.scores, strict=True) if row else ()
-    state = "ready" if has_data(benchmark, data) else f"needs {benchmark.lacks}" if benchmark.lacks else "no data here"
-    sampled = f"{benchmark.samples} of at most {benchmark.max_tokens} tokens, temperature {benchmark.temperature}"
-    return {
-        "name": benchmark.name,
-        "state": state,
-        "about": f"{benchmark.title}: {benchmark.about}",
-        "protocol": f"{sampled}, form {benchmark.form}, {benchmark.extract}",
-        "paper": ", ".join(f"{model} {score}" for model, score in pairs if score is not None),
-        "note": benchmark.note,
-        "licence": f"{benchmark.licence}; {benchmark.use}",
-        "origin": benchmark.origin,
-        "data": benchmark.obtain,
-    }
-
-
-def benchmark_table(facts: Sequence[dict[str, str]]) -> Table:
-    """Returns one row for each benchmark."""
-    table = Table("benchmark", "state", "about", "paper's R1")
-    for each in facts:
-        final = each["paper"].rpartition(f"{COLUMNS[-1]} ")[2] if each["paper"] else ""
-        table.add_row(each["name"], each["state"], each["about"], final)
     return table

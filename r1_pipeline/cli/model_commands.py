@@ -175,7 +175,8 @@ def benchmarks(
 
     Example: r1 benchmarks gpqa_diamond
     """
-    from r1_pipeline.cli.evaluate import benchmark_facts, benchmark_table, known
+    from r1_pipeline.cli.benchmarks import benchmark_facts, benchmark_table
+    from r1_pipeline.cli.evaluate import known
     from r1_pipeline.evaluation.benchmarks import FOLDER, load_benchmark
 
     folder = data or home_of(home) / FOLDER

@@ -20,12 +20,13 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, field_
 
 from r1_pipeline.data.ingest.declared import Pin, SourceRecipe, canonical_licence, fetch_from_hub, hash_files
 from r1_pipeline.data.ingest.files import READERS, format_of
-from r1_pipeline.data.ingest.mapping import ProblemMapping, faults_of, load_mapping
+from r1_pipeline.data.ingest.mapping import AnyMapping, ProblemMapping, faults_of, load_mapping
 from r1_pipeline.data.ingest.rendering import Expression
 from r1_pipeline.data.ingest.reserved import SHIPPED
 from r1_pipeline.data.ingest.rows import DroppedRow, digest_of_problems, read_source
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.errors import RecipeError, RequirementError, SourceError, UnknownNameError
+from r1_pipeline.evaluation.groups import GroupedBy
 from r1_pipeline.evaluation.judge_table import JudgeTable, Metric, check_metric
 from r1_pipeline.evaluation.paper import STAGE_TABLE, StageRow
 from r1_pipeline.evaluation.runner import EvaluateRecipe
@@ -194,8 +195,16 @@ class Located:
             "ks": tuple(sorted({1, self.benchmark.samples})),
             "extract": self.benchmark.extract,
             "judge": self.benchmark.judge and self.benchmark.judge.recipe,
+            "by": _groups(self.source.mapping),
         }
         return EvaluateRecipe(ask=own.ask.model_copy(update=asked), grade=own.grade.model_copy(update=counted))
+
+
+def _groups(mapping: AnyMapping) -> tuple[GroupedBy, ...]:
+    """Returns the properties that rows of the mapping differ in: those for which it has a template."""
+    assert isinstance(mapping, ProblemMapping)
+    language: tuple[GroupedBy, ...] = ("language",) if "{" in mapping.language else ()
+    return (*language, "difficulty") if mapping.difficulty else language
 
 
 def locate(benchmark: NamedBenchmark, data: Path) -> Located:

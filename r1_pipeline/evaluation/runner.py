@@ -13,6 +13,7 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import COMPLETIONS, OPINIONS, SCORES
 from r1_pipeline.artifacts.tables import write_records, write_table
 from r1_pipeline.data.split import fact_of
+from r1_pipeline.evaluation.groups import GroupedBy, groups_of
 from r1_pipeline.evaluation.judged_scores import JudgedScores, judged_scores
 from r1_pipeline.evaluation.judging import Asker, cases_of, verdicts_of
 from r1_pipeline.evaluation.scores import EvalScores, Identity, score
@@ -37,6 +38,8 @@ class GradeRecipe(Recipe):
     """The values of k at which pass@k is reported, each at most the number of samples of a problem."""
     extract: Annotated[Rule, AddedField()] = "strict"
     """The extraction rule: strict as in training, or lenient for models that were not trained to box an answer."""
+    by: Annotated[tuple[GroupedBy, ...], AddedField()] = ()
+    """The properties of problems by which scores are also given."""
     judge: Annotated[JudgeRecipe | None, AddedField()] = None
     """The judges that give the verdicts; None for rules."""
 
@@ -97,6 +100,8 @@ def grade(
     if recipe.judge:
         verifiers = dict.fromkeys(verifiers, signature(recipe.judge))
     scores = score(judged, Identity(**record.model_dump(), verifiers=verifiers), recipe.ks)
+    if recipe.by:
+        scores = scores.model_copy(update={"groups": groups_of(judged, problems, recipe.by)})
     if asked:
         scores = scores.model_copy(update={"judged": asked[1]})
     write_table(draft.path / COMPLETIONS, judged)

@@ -22,6 +22,7 @@ from r1_pipeline.evaluation.estimators import (
     mean_pass_at_k,
     pass_at_1,
 )
+from r1_pipeline.evaluation.groups import GroupedBy, GroupScore
 from r1_pipeline.evaluation.judged_scores import JudgedScores
 from r1_pipeline.generation.sampling import SamplingRecord
 from r1_pipeline.records import DOMAINS, Domain, Outcome, PromptKind, Record
@@ -88,6 +89,8 @@ class EvalScores(Record):
     """The number of completions for problems without a reference, by domain; `evaluation.general` evaluates them."""
     refusals: dict[PromptKind, Refusals] = Field(default_factory=dict, exclude_if=lambda kinds: not kinds)
     """The refusals of general prompts by kind."""
+    groups: dict[GroupedBy, dict[str, GroupScore]] = Field(default_factory=dict, exclude_if=lambda groups: not groups)
+    """The scores by language or difficulty, where the recipe wants them."""
     judged: JudgedScores | None = Field(default=None, exclude_if=lambda scores: scores is None)
     """The scores that judges gave; None if rules gave the verdicts."""
 

@@ -145,6 +145,8 @@ class ProblemMapping(_Mapping):
     kind: Annotated[PromptKindTemplate | None, AddedField()] = None
     """The kind of general prompts, a template that renders to helpful, safety (to be declined) or harmless (only looks
     harmful); None means helpful."""
+    difficulty: Annotated[Template | None, AddedField()] = None
+    """A template for the difficulty, by which the scores of a benchmark are also given."""
 
     @model_validator(mode="after")
     def _has_a_kind_if_general(self) -> Self:
@@ -170,6 +172,7 @@ class ProblemMapping(_Mapping):
             licence=licence,
             verifier=self.verifier,
             kind=_stated(self, columns),
+            difficulty=None if self.difficulty is None else render_stripped("difficulty", self.difficulty, columns),
         )
 
 
