@@ -17,6 +17,7 @@ from r1_pipeline.artifacts.kinds import (
     Artifact,
     Checkpoint,
     Corpus,
+    Difficulty,
     EvalReport,
     PreferenceScores,
     PreferenceSet,
@@ -92,6 +93,8 @@ def _of_kind(artifact: Artifact) -> Metadata:
             return _model(artifact)
         case EvalReport():
             return _evaluation(artifact)
+        case Difficulty():
+            return _difficulty(artifact)
         case PreferenceScores():
             return {"mean scores": MetadataValue.json(artifact.statistics)}
         case PreferenceSet():
@@ -127,6 +130,19 @@ def _corpus(artifact: Corpus) -> Metadata:
         "tokens": sum(artifact.tokens_by_domain.values()),
         "licences": MetadataValue.text(", ".join(licences.to_list())),
         "samples": MetadataValue.md(markdown(["id", "domain", "question", "response"], rows)),
+    }
+
+
+def _difficulty(artifact: Difficulty) -> Metadata:
+    facts = artifact.statistics
+    counts = ("problems", "samples", "pass_rate", "never", "always")
+    bins = len(facts["histogram"])
+    shares = [(f"{index / bins:g} to {(index + 1) / bins:g}", count) for index, count in enumerate(facts["histogram"])]
+    return {
+        "measured on": f"{facts['of']} of {facts['model']}",
+        **{name.replace("_", " "): facts[name] for name in counts},
+        "by domain": MetadataValue.json(facts["by_domain"]),
+        "pass rates": MetadataValue.md(markdown(["pass rate", "problems"], shares)),
     }
 
 

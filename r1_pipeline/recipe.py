@@ -24,18 +24,20 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def optional_inputs(self) -> frozenset[str] | None:
-        """Returns the optional inputs of its verb that a node must have; None if the recipe does not decide."""
-        return None
+    def optional_inputs(self) -> Mapping[str, bool]:
+        """Returns the optional inputs of its verb that the recipe decides: true for one that a node must have."""
+        return {}
 
 
 def require_optional(name: str, recipe: Recipe, given: Mapping[str, object]) -> None:
-    """Checks that `given` has exactly the optional inputs that the recipe of `name` needs; raises `RecipeError`."""
-    wanted = recipe.optional_inputs()
-    found = frozenset(edge for edge, value in given.items() if value)
-    if wanted is not None and found != wanted:
+    """Checks that `given` has exactly the optional inputs that the recipe of `name` needs, among those that it decides;
+    raises `RecipeError`."""
+    decided = recipe.optional_inputs()
+    wanted = {edge for edge, needed in decided.items() if needed}
+    found = {edge for edge in decided if given.get(edge)}
+    if found != wanted:
         raise RecipeError(
-            f"{name} is given {' and '.join(sorted(found)) or 'none'} of the inputs {', '.join(sorted(given))}, and "
+            f"{name} is given {' and '.join(sorted(found)) or 'none'} of the inputs {', '.join(sorted(decided))}, and "
             f"its recipe takes {' and '.join(sorted(wanted)) or 'none'}; give the node exactly those"
         )
 

@@ -287,6 +287,21 @@ class Rollout(Record):
     """True if all rewards of the group are equal, so that it has no gradient."""
 
 
+class PassRate(Record):
+    """The share of a policy's completions for one problem that are correct."""
+
+    problem_id: str
+    domain: Domain
+    samples: int
+    """Number of completions with a score, at least 1."""
+    correct: int
+
+    @property
+    def rate(self) -> float:
+        """Share of correct completions, in [0, 1]."""
+        return self.correct / self.samples
+
+
 class Sample(Record):
     """One row of a corpus: a chat-format training sample with its provenance."""
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Generic, TypeVar
 
+from pydantic import ValidationError
+
 from r1_pipeline.errors import RecipeError, UnknownNameError
 
 T = TypeVar("T")
@@ -85,7 +87,7 @@ def load_file(path: Path) -> ModuleType:
         try:
             spec.loader.exec_module(module)
         except Exception as error:  # a user's file may raise anything
-            raise RecipeError(f"the recipe file {path} does not import: {_where(error, path)}") from error
+            raise RecipeError(f"the recipe file {path} does not import: {error_in(path, error)}") from error
         if len(_additions) == before and not hasattr(module, EXTEND):
             raise RecipeError(
                 f"the recipe file {path} adds nothing; define {EXTEND}(profile), or add to a registry (examples/)"
@@ -99,12 +101,16 @@ def loaded_files() -> dict[str, str]:
     return {str(path): digest for path, (digest, _) in _loaded.items()}
 
 
-def _where(error: Exception, path: Path) -> str:
-    """Formats the error in one line, with the last line of the file on its traceback."""
+def error_in(path: Path, error: Exception) -> str:
+    """Formats an error of a recipe file in one line, with the last line of the file on its traceback."""
+    path = path.resolve()
     line, trace = None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == str(path):
             line = trace.tb_lineno
         trace = trace.tb_next
     place = f"line {line}: " if line else ""
+    if isinstance(error, ValidationError):
+        said = (each["msg"].removeprefix("Value error, ") for each in error.errors())
+        return f"{place}{error.title}: {'; '.join(said)}"
     return f"{place}{type(error).__name__}: {' '.join(str(error).split())}"

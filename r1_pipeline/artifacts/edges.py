@@ -5,10 +5,15 @@ Names of edges are parameters of verbs and are stored in every manifest, so role
 
 from typing import Literal
 
-EdgeRole = Literal["trains on", "keeps out", "measures", "counts", "budgets"]
+EdgeRole = Literal["trains on", "keeps out", "measures", "counts", "budgets", "selects"]
 
-_ROLES: dict[str, EdgeRole] = {"heldout": "keeps out", "tokenizer_of": "counts", "budget": "budgets"}
-_MEASURING = frozenset({"evaluate", "compare_preferences"})
+_ROLES: dict[str, EdgeRole] = {
+    "heldout": "keeps out",
+    "tokenizer_of": "counts",
+    "budget": "budgets",
+    "difficulty": "selects",
+}
+_MEASURING = frozenset({"evaluate", "compare_preferences", "measure_difficulty", "rollout_difficulty"})
 """Verbs that only measure their inputs."""
 
 
@@ -22,6 +27,11 @@ def role_of(edge: str, verb: str = "") -> EdgeRole:
 def is_training_edge(edge: str) -> bool:
     """Returns True if the input behind `edge` went into the artifact's contents, as data or as weights."""
     return role_of(edge) == "trains on"
+
+
+def is_selection_edge(edge: str) -> bool:
+    """Returns True if the input behind `edge` decided which rows the artifact was trained on, and how often."""
+    return role_of(edge) == "selects"
 
 
 def is_exclusion_edge(edge: str) -> bool:

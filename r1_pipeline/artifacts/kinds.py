@@ -15,7 +15,7 @@ from r1_pipeline.artifacts.manifest import LOGS, Manifest, read_manifest, verify
 from r1_pipeline.artifacts.metrics import METRICS, read_metrics
 from r1_pipeline.artifacts.tables import read_groups, read_records, read_table, records_of, rows_at, scan_tables
 from r1_pipeline.errors import ArtifactError, WrongKindError
-from r1_pipeline.records import Domain, PreferencePair, Problem, Sample
+from r1_pipeline.records import Domain, PassRate, PreferencePair, Problem, Sample
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,6 +26,7 @@ ROLLOUTS = "rollouts-*.parquet"
 CLIPPED_SHARES = "clipped"
 """Name of the tables, among the logs of a checkpoint, of the share of clipped ratios of each rollout."""
 OPINIONS = "opinions.parquet"
+PASS_RATES = "pass_rates.parquet"
 PREFERRED = "answers.parquet"
 PROBLEMS = "problems.parquet"
 SCORES = "scores.json"
@@ -295,6 +296,16 @@ class EvalReport(Artifact):
         return read_table(self.path / COMPLETIONS)
 
 
+class Difficulty(Artifact):
+    """The pass rate of a policy on each problem of a set (`records.PassRate`), with what it was measured on."""
+
+    kind = "difficulty"
+
+    def pass_rates(self) -> dict[str, PassRate]:
+        """Returns the pass rates by problem id."""
+        return {rate.problem_id: rate for rate in read_records(self.path / PASS_RATES, PassRate)}
+
+
 class PreferenceScores(Artifact):
     """Reward models' scores of several models' answers to general prompts."""
 
@@ -313,7 +324,17 @@ class PreferenceScores(Artifact):
         return scores
 
 
-_ALL = (ProblemSet, PreferenceSet, Corpus, Checkpoint, RewardModel, Completions, EvalReport, PreferenceScores)
+_ALL = (
+    ProblemSet,
+    PreferenceSet,
+    Corpus,
+    Checkpoint,
+    RewardModel,
+    Completions,
+    EvalReport,
+    Difficulty,
+    PreferenceScores,
+)
 KINDS: dict[str, type[Artifact]] = {kind.kind: kind for kind in _ALL}
 
 

@@ -34,12 +34,12 @@ def published_table(plan: Plan) -> Table:
 
 
 def summary(plan: Plan) -> list[str]:
-    """Returns the lines below the tables: the total cost, and the stages that do not fit in memory, with a remedy."""
+    """Returns the lines below the tables: the total cost, choices of prompts, and stages that do not fit in memory."""
     days = plan.gpu_hours / plan.devices / 24
     where = f"{plan.devices} x {plan.accelerator} ({days:,.1f} days one after another)"
     lines = [f"{hours_text(plan.gpu_hours)} device hours on {where}, {plan.cost_usd:,.2f} USD"]
     figures = [f"others report for this base: {', '.join(map(str, plan.reported))}"] if plan.reported else []
-    return [*lines, *figures, *misfits(plan)]
+    return [*lines, *figures, *plan.choices, *misfits(plan)]
 
 
 def _cells(stage: StagePlan) -> tuple[str, ...]:

@@ -65,9 +65,10 @@ class SampleGeneralRecipe(Recipe):
     ask: SamplingRecipe
     keep: AcceptRecipe
 
-    def optional_inputs(self) -> frozenset[str]:
+    def optional_inputs(self) -> Mapping[str, bool]:
         """Returns the input that approves: a judge or reward models."""
-        return frozenset({"judge" if isinstance(self.keep.by, ByJudge) else "reward_models"})
+        judged = isinstance(self.keep.by, ByJudge)
+        return {"judge": judged, "reward_models": not judged}
 
 
 class Judgement(Record):

@@ -56,9 +56,9 @@ class RewriteRecipe(RejectionRecipe):
 
     keep: RewriteKeepRecipe
 
-    def optional_inputs(self) -> frozenset[str]:
-        """Returns the writer, if it is a checkpoint."""
-        return frozenset({"writer"} if isinstance(self.keep.writer, ByCheckpoint) else ())
+    def optional_inputs(self) -> Mapping[str, bool]:
+        """Returns that a writer is needed if it is a checkpoint."""
+        return {"writer": isinstance(self.keep.writer, ByCheckpoint)}
 
 
 class RewriteResult(NamedTuple):

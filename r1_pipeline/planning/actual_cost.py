@@ -9,7 +9,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from r1_pipeline.artifacts.ancestry import with_ancestors
-from r1_pipeline.artifacts.edges import is_training_edge
+from r1_pipeline.artifacts.edges import is_selection_edge, is_training_edge
 from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.store import open_input
 from r1_pipeline.records import Record
@@ -64,7 +64,11 @@ def _lineage(model: Artifact, home: Path) -> list[Artifact]:
 
     def sources(artifact: Artifact) -> list[Artifact]:
         edges = artifact.manifest.inputs.items()  # what keeps rows out, counts or sets an amount did no work for it
-        needed[artifact.path] = [open_input(home, reference) for edge, reference in edges if is_training_edge(edge)]
+        needed[artifact.path] = [
+            open_input(home, reference)
+            for edge, reference in edges
+            if is_training_edge(edge) or is_selection_edge(edge)
+        ]
         return needed[artifact.path]
 
     found = {artifact.path: artifact for artifact in with_ancestors([model], sources)}

@@ -23,6 +23,7 @@ from r1_pipeline.planning.formulas import (
 )
 from r1_pipeline.planning.hardware import MEMORY_SHARE, accelerator_of
 from r1_pipeline.planning.placement import FLOAT32, Placement, placement_of
+from r1_pipeline.planning.prompt_choice import prompt_choices
 from r1_pipeline.planning.work import Sampled, Scorer, Trained, Work, work_of
 from r1_pipeline.profiles import Profile
 from r1_pipeline.profiles.profile import Reported
@@ -85,6 +86,8 @@ class Plan(Record):
     cost_usd: float
     reported: tuple[Reported, ...] = ()
     """Figures of others to compare a run of the profile with."""
+    choices: tuple[str, ...] = ()
+    """One sentence for each node that chooses its prompts by difficulty or replaces flat groups."""
 
     @property
     def gpu_hours(self) -> float:
@@ -128,6 +131,7 @@ def plan(profile: Profile, accelerator: str | None, compare: bool) -> Plan:
         published=published,
         cost_usd=sum(stage.gpu_hours for stage in stages.values()) * kind.usd_per_hour,
         reported=profile.reported,
+        choices=tuple(prompt_choices(profile.bound)),
     )
 
 

@@ -186,7 +186,7 @@ class _Planner:
         grpo = recipe.grpo
         batch = grpo.prompts_per_step * grpo.group_size
         mean = min(self._expected(name), grpo.max_completion_tokens)
-        completions = grpo.steps * batch // grpo.num_iterations
+        completions = grpo.steps * batch // grpo.num_iterations * (1 + recipe.schedule.resample)
         stale = grpo.steps_per_generation * grpo.num_iterations > 1 or isinstance(grpo.rollouts, VllmRollouts)
         longest = round(self.forecast.prompt) + grpo.max_completion_tokens
         whole = Work(

@@ -12,12 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from r1_pipeline.data.curation import CurateRecipe
 from r1_pipeline.data.ingest.declared import Side, SourceRecipe, hash_files
 from r1_pipeline.data.ingest.mapping import ProblemMapping, load_mapping
 from r1_pipeline.data.templates import FORMS, StopRule, TemplateName
 from r1_pipeline.engines import Transformers
 from r1_pipeline.errors import RecipeError
+from r1_pipeline.evaluation.difficulty import DifficultyRecipe
 from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.generation.judgements import SampleGeneralRecipe
 from r1_pipeline.generation.rejection import RejectionRecipe, RewriteKeepRecipe, RewriteRecipe
@@ -26,7 +29,7 @@ from r1_pipeline.graph.bound import NodeRecipe
 from r1_pipeline.graph.node import Node, Ref
 from r1_pipeline.profiles.profile import Profile
 from r1_pipeline.recipe import Recipe
-from r1_pipeline.registry import EXTEND, load_file
+from r1_pipeline.registry import EXTEND, error_in, load_file
 from r1_pipeline.training.form_warm_up import WarmUpRecipe
 from r1_pipeline.training.grpo import GrpoRecipe
 from r1_pipeline.training.import_pretrained import ImportRecipe
@@ -49,7 +52,10 @@ def extended(profile: Profile, file: Path) -> Profile:
     extend = getattr(load_file(file), EXTEND, None)
     if extend is None:
         return profile
-    changed = extend(profile)
+    try:
+        changed = extend(profile)
+    except ValidationError as error:
+        raise RecipeError(f"the recipe file {file} states an invalid recipe: {error_in(file, error)}") from error
     if not isinstance(changed, Profile):
         raise RecipeError(f"{EXTEND} of {file} returns {type(changed).__name__}; return the profile that it changed")
     return changed
@@ -232,7 +238,7 @@ def with_prompt_forms(profile: Profile, zero: TemplateName, chat: TemplateName, 
             return recipe.model_copy(update={"template": forms.get(recipe.template, recipe.template), "grpo": grpo})
         if isinstance(recipe, SftRecipe):
             return recipe.model_copy(update={"template": forms.get(recipe.template, recipe.template)})
-        if isinstance(recipe, EvaluateRecipe | RejectionRecipe):
+        if isinstance(recipe, EvaluateRecipe | RejectionRecipe | DifficultyRecipe):
             return recipe.model_copy(update={"ask": recipe.ask.model_copy(update={"stop": stop})})
         return recipe
 

@@ -14,6 +14,7 @@ from functools import cached_property
 
 from r1_pipeline.engines import EngineSpec
 from r1_pipeline.errors import EngineError, RecipeError, RequirementError
+from r1_pipeline.evaluation.difficulty import DifficultyRecipe
 from r1_pipeline.evaluation.gates import GateLimits
 from r1_pipeline.evaluation.runner import EvaluateRecipe
 from r1_pipeline.generation.device import require_attention
@@ -164,7 +165,7 @@ class Profile:
         """Returns this profile with all sampling outside training done by `engine`."""
 
         def sampled(recipe: Recipe) -> Recipe:
-            own = isinstance(recipe, RejectionRecipe | SampleGeneralRecipe | EvaluateRecipe)
+            own = isinstance(recipe, RejectionRecipe | SampleGeneralRecipe | EvaluateRecipe | DifficultyRecipe)
             return changed(recipe, "ask.engine", engine) if own else recipe
 
         return self.with_recipes(

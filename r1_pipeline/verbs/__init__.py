@@ -2,7 +2,7 @@
 
     pretrain  curate  curate_preferences  reinforce  draft_cold_start  rewrite_cold_start  finetune  warm_up
     rejection_sample  collect_general  sample_general  write_toy  merge  fit_preference  distill  ask
-    ask_outside  evaluate  compare_preferences
+    ask_outside  evaluate  compare_preferences  measure_difficulty  rollout_difficulty
 
 Verbs and recipes together make up the whole paper: `r1_zero`, `dev2` and `r1` are all `reinforce`; `dev1` and `dev3`
 are `finetune`. A verb's function states what enters the fingerprint and how the artifact is made
@@ -12,6 +12,7 @@ whenever a change makes it write other bytes from the same inputs.
 
 from r1_pipeline.verbs.bases import BaseRecipe, pretrain
 from r1_pipeline.verbs.corpora import merge, write_toy
+from r1_pipeline.verbs.difficulty import measure_difficulty, rollout_difficulty
 from r1_pipeline.verbs.general_rows import GeneralRecipe, collect_general, sample_general
 from r1_pipeline.verbs.measuring import ask, compare_preferences, evaluate
 from r1_pipeline.verbs.outside import OutsideRecipe, ServedModel, ask_outside
@@ -39,11 +40,13 @@ __all__ = [
     "evaluate",
     "finetune",
     "fit_preference",
+    "measure_difficulty",
     "merge",
     "pretrain",
     "reinforce",
     "rejection_sample",
     "rewrite_cold_start",
+    "rollout_difficulty",
     "sample_general",
     "warm_up",
     "write_toy",

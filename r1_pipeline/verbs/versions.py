@@ -24,6 +24,8 @@ VERSIONS: Mapping[str, int] = {
     "ask_outside": 1,
     "evaluate": 4,
     "compare_preferences": 4,
+    "measure_difficulty": 1,
+    "rollout_difficulty": 1,
 }
 
 

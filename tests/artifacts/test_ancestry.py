@@ -6,7 +6,7 @@ import pytest
 
 from r1_pipeline.artifacts.ancestry import with_ancestors
 from r1_pipeline.artifacts.draft import Draft
-from r1_pipeline.artifacts.edges import exclusion_edge, is_exclusion_edge, is_training_edge, role_of
+from r1_pipeline.artifacts.edges import exclusion_edge, is_exclusion_edge, is_selection_edge, is_training_edge, role_of
 from r1_pipeline.artifacts.kinds import Artifact, ProblemSet
 from r1_pipeline.artifacts.store import BuildResult, Spec, Store, open_input
 from r1_pipeline.recipe import Recipe
@@ -56,9 +56,12 @@ def test_what_the_caller_does_not_follow_is_not_reached(tmp_path: Path) -> None:
         ("heldout", "evaluate", "measures"),
         ("tokenizer_of", "draft_cold_start", "counts"),
         ("budget", "reinforce", "budgets"),
+        ("difficulty", "reinforce", "selects"),
+        ("answers", "measure_difficulty", "measures"),
     ],
 )
 def test_an_edge_has_the_role_that_its_name_says(edge: str, verb: str, role: str) -> None:
     assert role_of(edge, verb) == role
     if role != "measures":
-        assert (is_training_edge(edge), is_exclusion_edge(edge)) == (role == "trains on", role == "keeps out")
+        roles = (is_training_edge(edge), is_exclusion_edge(edge), is_selection_edge(edge))
+        assert roles == (role == "trains on", role == "keeps out", role == "selects")

@@ -92,6 +92,19 @@ weights = [row["weight/graded_format"] for row in made["r1_zero_annealed"].metri
 assert weights == [0.2, 0.0] and zero.grpo.steps == 2, (weights, zero.grpo.steps)
 assert made["evaluation/form_warm_up"].scores()["identity"]["template"] == "zero"
 """,
+    "difficulty": """
+zero, chosen, resampled = (bound.recipe(AssetName(f"r1_zero{tail}")) for tail in ("", "_chosen", "_resampled"))
+assert (chosen.schedule.difficulty.lowest, chosen.schedule.difficulty.highest) == (0.1, 0.9)
+assert zero.schedule.difficulty is None and (zero.schedule.resample, resampled.schedule.resample) == (0, 2)
+assert planned_hours(profile)["r1_zero_chosen_difficulty_answers"] > 0
+made = run_graph(graph, profile, home, ["r1_zero_chosen", "r1_zero_resampled"])
+rates = made["r1_zero_chosen_difficulty"].pass_rates()
+asked = made["r1_zero_chosen"].rollouts().collect()["problem_id"].unique()
+assert all(0.1 <= rates[each].rate <= 0.9 for each in asked) and len(asked) > 0
+assert made["r1_zero_chosen"].manifest.drops["too_easy"] > 0
+key = next(key for key in assets.get_all_asset_keys() if key.path == ["r1_zero_chosen"])
+assert ["r1_zero_chosen_difficulty"] in [parent.path for parent in assets.get(key).parent_keys]
+""",
     "controls": """
 names = {f"{node}_even_care" for node in ("base", "cold_start_data", "dev2", "dev2_no_language_reward")}
 names |= {"base_no_check", "r1_zero_no_check", "clean_web_text/qwen", "solutions/llama"}

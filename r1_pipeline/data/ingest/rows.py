@@ -29,7 +29,8 @@ class DroppedRow(Record):
 
     `unreadable`; `unmapped`: it does not fit the mapping; `repeated`; `also_heldout`; `reference_OUTCOME`: its
     reference fails its verifier; `contradictory`: another row says the opposite; `too_long` for a model;
-    `contaminated`: it holds an item of a benchmark; `canary`: it holds a benchmark's canary.
+    `contaminated`: it holds an item of a benchmark; `canary`: it holds a benchmark's canary; `too_easy`, `too_hard` or
+    `unmeasured` by a schedule's difficulty.
     """
     detail: str
     """The evidence, in one line."""
