@@ -135,6 +135,7 @@ def main() -> None:
                 log.rewarded("format", prompts, batch, replied, [1.0] * BATCH)
                 half = 0.5 / ((0.25 * GROUP / (GROUP - 1)) ** 0.5 + 1e-4)
                 log.keep(step, RUBRIC.weights, [half if i % 2 else -half for i in range(BATCH)], None)
+                log.write()
 
             spent["write"] += timed(keep)
             (written,) = sorted((draft.scratch / "rollouts").glob(f"{step:08d}.*.parquet"))  # type: ignore[attr-defined]

@@ -285,6 +285,9 @@ class Rollout(Record):
     None if both are one."""
     flat: bool
     """True if all rewards of the group are equal, so that it has no gradient."""
+    trained: Annotated[bool | None, Sparse()] = Field(default=None, exclude_if=_is_none)
+    """False if the policy was not trained on it, because another group took its place; None in a run that replaces
+    none."""
 
 
 class PassRate(Record):

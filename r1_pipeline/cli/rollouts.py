@@ -35,7 +35,8 @@ def health_table(found: Health) -> Table:
     parts = list(dict.fromkeys(part for period in found.periods for part in period.parts))
     head = ("step", "rollouts", "tokens", "cut off", "flat", "reward", *parts)
     head += ("no thinking", "repetition", "language", "entropy", "clipped", "gap")
-    table = Table(*head, box=None, header_style="bold")
+    replaces = any(each.replaced is not None for each in found.periods)
+    table = Table(*head, *(["replaced"] if replaces else []), box=None, header_style="bold")
     for each in found.periods:
         scores = [each.reward, *(each.parts.get(part) for part in parts)]
         table.add_row(
@@ -49,6 +50,7 @@ def health_table(found: Health) -> Table:
             f"{each.repetition:.3f}",
             f"{each.language:.3f}",
             *("–" if value is None else f"{value:.3f}" for value in (each.entropy, each.clipped, each.sampler_gap)),
+            *([] if each.replaced is None else [f"{each.replaced:.1%}"]),
         )
     return table
 

@@ -41,6 +41,8 @@ class Period(Record):
     """The share that was cut off."""
     flat: float
     """The share in groups whose rewards are all equal."""
+    replaced: float | None = None
+    """The share that was not trained on, since another group took its place; None in a run that replaces none."""
     reward: float | None
     """The mean reward; None if no rollout has one."""
     parts: dict[str, float | None]
@@ -89,6 +91,7 @@ def health(rollouts: "pl.LazyFrame", metrics: Iterable[Mapping[str, Any]] = ()) 
     for row in metrics:  # of an update by the rollouts that were sampled last
         sampled = known[max(0, bisect_left(known, row["step"]) - 1)]
         updates.setdefault((sampled - first) // width, []).append(row)
+    replaced = {"replaced": (~pl.col("trained")).mean()} if "trained" in rollouts.collect_schema() else {}
     rows = rollouts.with_columns(period=(pl.col("step") - first) // width)
     numbers = (
         rows.group_by("period")
@@ -100,6 +103,7 @@ def health(rollouts: "pl.LazyFrame", metrics: Iterable[Mapping[str, Any]] = ()) 
             flat=pl.col("flat").mean(),
             reward=pl.col("reward").mean(),
             sampler_gap=pl.col("sampler_gap").mean(),
+            **replaced,
         )
         .sort("period")
         .collect(engine="streaming")

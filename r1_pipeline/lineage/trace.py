@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Fact = str | int | float | None
 TEXT = ("question", "response")
 SAMPLING = ("engine", "temperature", "top_p", "max_tokens", "seed", "sample_index")
-ROLLOUT = ("text", "step", "prompt", "sample_index", "template", "seed", "finish_reason", "flat")
+ROLLOUT = ("text", "step", "prompt", "sample_index", "template", "seed", "finish_reason", "flat", "trained")
 VERDICT_OF_ROLLOUT = ("verifier", "detail")
 VERDICT = ("outcome", "verifier", "tokens", "language_share")
 
@@ -76,7 +76,7 @@ def _rollout(library: Library, wanted: str) -> Node:
     return Node(
         part="rollout",
         name=wanted,
-        facts={name: row[name] for name in ROLLOUT},
+        facts={name: row[name] for name in ROLLOUT if name in row},
         below=(
             _problem(library, row),
             *(verdict if row["outcome"] else []),

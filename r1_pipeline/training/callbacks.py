@@ -18,6 +18,7 @@ from r1_pipeline.errors import GuardTrippedError
 from r1_pipeline.recipe import AddedField, Recipe
 from r1_pipeline.training.checkpoints import prune, write_checksums
 from r1_pipeline.training.distributed import barrier
+from r1_pipeline.training.dynamic_sampling import REPLACED, SAMPLED
 from r1_pipeline.training.experts import LOAD
 from r1_pipeline.training.rollouts import MISMATCH
 from r1_pipeline.training.sharding import layout
@@ -47,6 +48,8 @@ METRICS = {
     "margin": "margin",
     LOAD: LOAD,
     MISMATCH: "mismatch",
+    SAMPLED: "sampled",
+    REPLACED: "replaced_groups",
 }
 """The library's name of each metric with ours; `rewards/NAME/mean` becomes `reward/NAME`, `outcome/NAME` stays; all
 others are dropped."""

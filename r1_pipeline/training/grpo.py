@@ -6,10 +6,13 @@ come in training order; each reward part decides to which problems it applies. N
 (`r1_pipeline.rewards`), the objective of an update (`objectives`), the order of problems (stages).
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
 
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.data.templates import FORMS, StopRule, TemplateName, stops_in
@@ -24,6 +27,7 @@ from r1_pipeline.rewards.format_check import empty_think
 from r1_pipeline.rewards.rubric import Log, Part, PartFn, Rubric, weights_at
 from r1_pipeline.training.annealing import annealing
 from r1_pipeline.training.callbacks import METRICS, Guards
+from r1_pipeline.training.dynamic_sampling import require_whole_groups, resampling
 from r1_pipeline.training.lora import Lora, adapter_arguments, require_trainable
 from r1_pipeline.training.objective_trainer import trainer_class
 from r1_pipeline.training.objectives import OBJECTIVES, AnyObjective, objective_arguments
@@ -96,6 +100,8 @@ class GrpoRecipe(Recipe):
     (`training.experts`)."""
     lora: Annotated[Lora | None, AddedField()] = None
     """The adapters that are trained instead of the weights and merged in the end; None trains all weights."""
+    generated_tokens: Annotated[int | None, AddedField(), Field(ge=1)] = None
+    """The number of generated tokens after which the run ends before its last step; None for no limit."""
 
     def model_post_init(self, _: Any) -> None:
         self.check()
@@ -149,20 +155,23 @@ def train_grpo(  # noqa: PLR0913 - as many as a run has inputs
     draft: Draft,
     token_budget: int | None = None,
     rollouts: RolloutLog | None = None,
+    resample: int = 0,
 ) -> None:
     """Trains the model in `policy` on `problems`, one for each prompt in order, and writes it to `draft.path`.
 
     `parts` are the reward functions, with their `weights`, or the rubric that has them and may anneal some. A run with
-    a token budget ends once it has generated and trained on that many tokens. `rollouts` keeps what
-    was sampled. Raises `RecipeError` for a recipe that cannot run or a wrong number of problems, and
-    `GuardTrippedError` if a guard trips.
+    a token budget ends once it has generated and trained on that many tokens. `rollouts` keeps what was sampled. With
+    `resample`, flat groups are replaced up to that often, and `problems` goes on with as many lists of problems that
+    replace the first ones (`dynamic_sampling`). Raises `RecipeError` for a recipe that cannot run or a wrong number of
+    problems, and `GuardTrippedError` if a guard trips.
     """
     from datasets import Dataset
     from transformers import AutoModelForCausalLM
 
     recipe.check()  # again: `model_copy` does not
-    if len(problems) != recipe.problems:
-        raise RecipeError(f"{len(problems)} problems were given, {recipe.steps} steps need {recipe.problems}")
+    if len(problems) != (needed := recipe.problems * (1 + resample)):
+        raise RecipeError(f"{len(problems)} problems were given, {recipe.steps} steps need {needed}")
+    require_whole_groups(recipe.rollout, recipe.group_size, runtime.launcher.ranks, resample)
     adapters = adapter_arguments(recipe.lora, policy, "CAUSAL_LM", runtime)
     stops, first = stops_in(template, recipe.stop), weights.weights if isinstance(weights, Rubric) else weights
     weights_of = partial(weights_at, weights) if isinstance(weights, Rubric) else lambda _: first
@@ -173,11 +182,12 @@ def train_grpo(  # noqa: PLR0913 - as many as a run has inputs
     model = AutoModelForCausalLM.from_pretrained(policy, dtype="float32", **load_options(runtime))
     model = with_precision(model, recipe.precision, runtime.device)
     judged = Judged(template, stops, frozenset(end_tokens(policy, tokenizer)))
-    trainer = recording(stopping(trainer_class(recipe.objective), tokenizer, stops), rollouts, weights_of)(
+    sampling = recording(stopping(trainer_class(recipe.objective), tokenizer, stops), rollouts, weights_of)
+    trainer = resampling(sampling, prompts, recipe.problems, resample, rollouts)(
         model=model,
         reward_funcs=[_reward_function(name, part, problems, recipe, judged, rollouts) for name, part in parts.items()],
         args=arguments,
-        train_dataset=Dataset.from_dict({"prompt": prompts, "row": list(range(len(problems)))}),
+        train_dataset=Dataset.from_dict({"prompt": prompts[: recipe.problems], "row": list(range(recipe.problems))}),
         processing_class=tokenizer,
         **adapters,
     )
@@ -194,7 +204,7 @@ def train_grpo(  # noqa: PLR0913 - as many as a run has inputs
         trainer.add_callback(annealing(trainer, weights))
     if rollouts is not None:
         trainer.add_callback(rewinding(rollouts))
-    if token_budget is not None:
+    if token_budget is not None or recipe.generated_tokens is not None:
         trainer.add_callback(_stop_at(token_budget, recipe))
     run_trainer(trainer, draft, runtime, recipe.steps, recipe.guards, recipe.expert_bias_rate)
     publish(trainer, policy, draft)
@@ -280,17 +290,17 @@ def _reward_function(
 
 def tokens_spent(log: Iterable[Mapping[str, Any]], recipe: GrpoRecipe) -> dict[str, int]:
     """Returns the tokens `generated` and `trained` (prompts included, every inner epoch) in a run, from its step
-    logs."""
+    logs; those of replaced groups are generated, and not trained on."""
     rows = [row for row in log if "mean_tokens" in row]
     return {
-        "generated": round(sum(row["mean_tokens"] for row in rows) * recipe.rollout),
+        "generated": round(sum(row["mean_tokens"] * row.get("sampled", recipe.rollout) for row in rows)),
         "trained": int(rows[-1]["tokens"]) * recipe.num_iterations if rows else 0,
     }
 
 
-def _stop_at(budget: int, recipe: GrpoRecipe) -> "TrainerCallback":
-    """Returns a callback that ends training when the budget is spent; the trainer's history has the tokens before a
-    resume."""
+def _stop_at(budget: int | None, recipe: GrpoRecipe) -> "TrainerCallback":
+    """Returns a callback that ends training when the budget, or the recipe's limit of generated tokens, is spent; the
+    trainer's history has the tokens before a resume."""
     from transformers import TrainerCallback
 
     class StopAtBudget(TrainerCallback):  # type: ignore[misc]
@@ -298,7 +308,10 @@ def _stop_at(budget: int, recipe: GrpoRecipe) -> "TrainerCallback":
             log = [
                 {ours: row[theirs] for theirs, ours in METRICS.items() if theirs in row} for row in state.log_history
             ]
-            if sum(tokens_spent(log, recipe).values()) >= budget:
+            spent = tokens_spent(log, recipe)
+            if sum(spent.values()) >= (math.inf if budget is None else budget):
+                control.should_training_stop = True
+            if spent["generated"] >= (recipe.generated_tokens or math.inf):
                 control.should_training_stop = True
 
     return StopAtBudget()

@@ -8,7 +8,7 @@ that it will sample again, so that every rollout is kept exactly once. Not cover
 import hashlib
 import math
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.tables import read_table, write_shards, write_table
 from r1_pipeline.data.templates import TemplateName
 from r1_pipeline.recipe import fingerprint
-from r1_pipeline.records import STORED, Completion, Problem, Rollout, Verdict
+from r1_pipeline.records import STORED, Completion, Problem, Rollout, Verdict, sparse
 from r1_pipeline.training.distributed import barrier, rank
 
 if TYPE_CHECKING:
@@ -31,15 +31,20 @@ FOLDER = "rollouts"
 """The name of the folder of a run's scratch directory, and of the tables of a checkpoint."""
 NAME = "asset"
 """The file in that folder with the name of the asset that is being made."""
-HASHED = tuple(name for name in Rollout.model_fields if name not in ("rollout_id", "flat", "text", "token_ids"))
+HASHED = tuple(
+    name for name in Rollout.model_fields if name not in ("rollout_id", "flat", "trained", "text", "token_ids")
+)
 """The columns that a rollout's id covers in addition to its text and tokens, in order."""
 
 
 class RolloutLog:
     """Collects what one rank knows about a batch of rollouts, and writes it."""
 
-    def __init__(self, draft: Draft, template: TemplateName, share: float = 1.0) -> None:
-        """Writes to a folder of the draft's scratch; of all prompts, `share` are kept, each with its whole group."""
+    def __init__(self, draft: Draft, template: TemplateName, share: float = 1.0, replaces: bool = False) -> None:
+        """Writes to a folder of the draft's scratch; of all prompts, `share` are kept, each with its whole group.
+
+        `replaces` is true for a run that replaces flat groups: its tables say which rollouts were trained on.
+        """
         self._folder, self._name = draft.scratch / FOLDER, draft.name
         self._template, self._share = template, share
         self._prompts: Sequence[int] = ()
@@ -47,6 +52,8 @@ class RolloutLog:
         self._completions: Sequence[Completion] = ()
         self._verdicts: Sequence[Verdict | None] = ()
         self._parts: dict[str, Sequence[float | None]] = {}
+        self._replaces = replaces
+        self._rows: list[dict[str, Any]] = []
 
     def judged(self, verdicts: Sequence[Verdict | None]) -> None:
         """Takes the verdicts on the batch, in order; None for a general prompt."""
@@ -71,25 +78,36 @@ class RolloutLog:
         advantages: Sequence[float],
         gaps: Sequence[float] | None,
     ) -> None:
-        """Writes the batch that was taken last: the policy had made `step` optimizer steps when it sampled it.
+        """Keeps the batch that was taken last: the policy had made `step` optimizer steps when it sampled it.
 
         `weights` are those of the parts at this step; `gaps` are the mean absolute differences between the
         log-probabilities under the sampler and under the policy, in nats per token, where the sampler reports them.
         """
-        rows = [
+        self._rows += [
             self._row(index, step, weights, advantages[index], gaps[index] if gaps else None)
             for index, prompt in enumerate(self._prompts)
             if _is_kept(prompt, self._completions[index].seed, self._share)
         ]
         self._parts, self._verdicts = {}, ()
+
+    def leave_out(self, prompts: Iterable[int]) -> None:
+        """Marks the rollouts of these prompts, among those that are not written yet, as not trained on."""
+        left_out = set(prompts)
+        for row in self._rows:
+            row["trained"] = row["trained"] and row["prompt"] not in left_out
+
+    def write(self) -> None:
+        """Writes the batches that were kept since the last call, all of one step, to one file."""
+        rows, self._rows = self._rows, []
         if rows:
             import polars as pl
 
             if not self._folder.exists():
                 self._folder.mkdir(exist_ok=True)
                 write_text_atomically(self._folder / NAME, self._name)
-            frame = pl.DataFrame(rows, schema=rollout_schema())
-            write_atomically(self._folder / f"{step:08d}.{rank():05d}.parquet", partial(write_table, frame=frame))
+            frame = pl.DataFrame(rows, schema=rollout_schema(replaces=self._replaces))
+            name = f"{rows[0]['step']:08d}.{rank():05d}.parquet"
+            write_atomically(self._folder / name, partial(write_table, frame=frame))
 
     def _row(
         self, index: int, step: int, weights: Mapping[str, float], advantage: float, gap: float | None
@@ -112,6 +130,7 @@ class RolloutLog:
             "advantage": advantage,
             "sampler_gap": gap,
             "flat": False,  # until the whole group is at hand
+            **({"trained": True} if self._replaces else {}),
         }
         return row | {"rollout_id": rollout_id(row)}
 
@@ -141,8 +160,8 @@ def live_tables(home: Path, name: str) -> list[Path]:
     return []
 
 
-def rollout_schema() -> "dict[str, pl.DataType | type[pl.DataType]]":
-    """Returns the columns of a table of rollouts with their types."""
+def rollout_schema(replaces: bool = False) -> "dict[str, pl.DataType | type[pl.DataType]]":
+    """Returns the columns of a table of rollouts with their types; a run that replaces flat groups has one more."""
     import polars as pl
 
     kinds: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -150,13 +169,14 @@ def rollout_schema() -> "dict[str, pl.DataType | type[pl.DataType]]":
         **dict.fromkeys(("reward", "advantage", "sampler_gap"), pl.Float64),
         "token_ids": pl.List(pl.Int32),
         "parts": pl.List(pl.Struct({"part": pl.String, "score": pl.Float64})),
-        "flat": pl.Boolean,
+        **dict.fromkeys(("flat", "trained"), pl.Boolean),
     }
-    return {name: kinds.get(name, pl.String) for name in Rollout.model_fields}
+    absent = () if replaces else sparse(Rollout)
+    return {name: kinds.get(name, pl.String) for name in Rollout.model_fields if name not in absent}
 
 
 def rollout_id(row: Mapping[str, Any]) -> str:
-    """Returns 16 hex digits of the hash over all columns but `flat`, so that an edited row is found."""
+    """Returns 16 hex digits of the hash over all columns but `flat` and `trained`, so that an edited row is found."""
     text = hashlib.sha256(row["text"].encode())
     text.update(
         struct.pack(f"<{len(row['token_ids'])}i", *row["token_ids"])
@@ -197,6 +217,11 @@ def recording(
             step = self.state.global_step
             kept.keep(step, weights(step), output["advantages"].tolist(), _gaps(output))
             return output
+
+        def _prepare_inputs(self, batch: Any) -> Any:
+            inputs = super()._prepare_inputs(batch)
+            kept.write()
+            return inputs
 
     return RecordingTrainer
 

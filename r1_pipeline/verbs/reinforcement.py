@@ -120,7 +120,8 @@ def reinforce(
         )
         scorers = {kind: scorer_of(model, context.runtime) for kind, model in models.items()}
         with default_grader(context.runtime) as grader:
-            kept = RolloutLog(draft, recipe.template, recipe.kept_rollouts)
+            resample = recipe.schedule.resample
+            kept = RolloutLog(draft, recipe.template, recipe.kept_rollouts, replaces=resample > 0)
             parts = part_functions(recipe.rubric, grader, recipe.template, scorers, kept.judged)
             train_grpo(
                 policy.path,
@@ -133,6 +134,7 @@ def reinforce(
                 draft,
                 token_budget=sum(budget.tokens.values()) if budget else None,
                 rollouts=kept,
+                resample=resample,
             )
         spent = tokens_spent(read_metrics(draft.metrics), recipe.grpo)
         facts = model_statistics(draft, recipe.template, spent, recipe.grpo.lora)

@@ -60,6 +60,7 @@ def reinforced(home: Path, change: Callable[[pl.DataFrame], pl.DataFrame] = lamb
                 spread = right.std(axis=1, ddof=1, keepdims=True)
                 advantages = (right - right.mean(axis=1, keepdims=True)) / (spread + 1e-4)
                 log.keep(step, {"accuracy": 1.0, "format": format_weight}, advantages.flatten().tolist(), None)
+                log.write()
         count = log.publish(draft.path)
         table = draft.path / "rollouts-00000.parquet"
         write_table(table, change(read_table(table)))

@@ -140,6 +140,24 @@ def run_grpo(base: Path, draft: Draft, recipe: GrpoRecipe = GRPO, runtime: Runti
     )  # fmt: skip
 
 
+def digits_unless_even(asked: Sequence[Problem], completions: Sequence[Completion], log: Log) -> list[float | None]:
+    """A part that is the same for all completions of an even problem among the first twelve."""
+    shares = digits(asked, completions, log)
+    numbers = [int(problem.id, 16) for problem in asked]
+    return [
+        0.5 if number < 12 and number % 2 == 0 else share + done.sample_index / 100
+        for number, share, done in zip(numbers, shares, completions, strict=True)
+    ]
+
+
+def run_grpo_resampled(base: Path, draft: Draft) -> None:
+    """Runs GRPO with two replacements at most, of which even problems need one and odd ones none."""
+    train_grpo(
+        base, problems(3 * GRPO.problems), "chat", {"digits": digits_unless_even}, {"digits": 1.0}, GRPO, RUNTIME,
+        draft, rollouts=RolloutLog(draft, "chat", replaces=True), resample=2,
+    )  # fmt: skip
+
+
 def run_reward_model(
     base: Path, draft: Draft, recipe: RewardModelRecipe = REWARD_MODEL, runtime: Runtime = RUNTIME
 ) -> None:
@@ -162,6 +180,7 @@ def run_reward_model_lora(base: Path, draft: Draft) -> None:
 RUNS: dict[str, Callable[[Path, Draft], None]] = {
     "sft": run_sft,
     "grpo": run_grpo,
+    "grpo_resampled": run_grpo_resampled,
     "reward_model": run_reward_model,
     "sft_lora": run_sft_lora,
     "grpo_lora": run_grpo_lora,
