@@ -72,6 +72,9 @@ VARIANTS: Registry[Variant] = Registry(
             _own(epsilon_low=0.2, epsilon_high=0.28), "One of DAPO's changes: AIME24 36 to 38", "2503.14476"
         ),
         "token_mean": Variant(_own(loss="dapo"), "One of DAPO's changes: AIME24 41 to 42", "2503.14476"),
+        "dynamic_sampling": Variant(
+            {"schedule.resample": 2}, "One of DAPO's changes, without a limit there: AIME24 42 to 50", "2503.14476"
+        ),
         "gspo": Variant(
             _named("gspo"), "More stable and more efficient than GRPO, on mixtures above all", "2507.18071"
         ),

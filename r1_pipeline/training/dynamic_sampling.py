@@ -41,7 +41,7 @@ class Sampled:
 
     batch: dict[str, Any]
     flat: list[bool]
-    """For each group, true if it is flat."""
+    """Flatness of each group, in order."""
     lengths: list[int]
     """Tokens of each row, prompt included."""
 

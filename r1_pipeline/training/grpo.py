@@ -161,7 +161,7 @@ def train_grpo(  # noqa: PLR0913 - as many as a run has inputs
 
     `parts` are the reward functions, with their `weights`, or the rubric that has them and may anneal some. A run with
     a token budget ends once it has generated and trained on that many tokens. `rollouts` keeps what was sampled. With
-    `resample`, flat groups are replaced up to that often, and `problems` goes on with as many lists of problems that
+    `resample`, flat groups are replaced up to that often, and `problems` has as many further lists of problems that
     replace the first ones (`dynamic_sampling`). Raises `RecipeError` for a recipe that cannot run or a wrong number of
     problems, and `GuardTrippedError` if a guard trips.
     """

@@ -131,6 +131,11 @@ class Objective(Recipe):
     def model_post_init(self, _: Any) -> None:
         self.check()
 
+    @property
+    def of_whole_rollout(self) -> bool:
+        """True if the advantages of a group depend on the other groups of its rollout."""
+        return self.baseline == "batch" or self.scale_rewards in ("batch", "centred") or self.parts == "decoupled"
+
     def check(self) -> None:
         """Raises `RecipeError` for a combination that no paper uses, with the one that was probably intended."""
         clips = self.surrogate is None and self.loss in CLIPPED

@@ -18,7 +18,9 @@ from r1_pipeline.verbs.versions import verb
 def measure_difficulty(
     context: BuildContext, answers: Completions, problems: ProblemSet, recipe: DifficultyRecipe
 ) -> Build[Difficulty]:
-    """Measures the pass rate of the model behind `answers` on each problem of `problems`.
+    """Measures the pass rate of the model behind `answers` on each problem of `problems` (paper, section D.1).
+
+    The paper reports pass@1 of whole benchmarks; a prompt schedule needs that of each problem.
 
     Raises `ArtifactError` if no answer has a score, `GraderError` if this machine cannot grade.
     """
@@ -39,7 +41,7 @@ def measure_difficulty(
 def rollout_difficulty(
     context: BuildContext, rollouts: Checkpoint, problems: ProblemSet, recipe: RolloutDifficultyRecipe
 ) -> Build[Difficulty]:
-    """Measures the pass rate of the policy that became the checkpoint `rollouts`, from its stored rollouts.
+    """Measures the pass rate of the policy that became `rollouts`, in its stored rollouts (paper, section D.1).
 
     Only rollouts for `problems` with a verdict count, from the step of the recipe on. Raises `ArtifactError` if there
     are none, `GraderError` if this machine cannot grade.

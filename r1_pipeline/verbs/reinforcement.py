@@ -53,10 +53,10 @@ class ReinforceRecipe(Recipe):
     def check(self) -> None:
         """Raises `RecipeError` for a schedule and an objective that do not go together."""
         self.schedule.check()
-        if self.schedule.resample and self.grpo.objective.scale_rewards == "batch":
+        if self.schedule.resample and self.grpo.objective.of_whole_rollout:
             raise RecipeError(
-                "resample replaces groups one by one, and scale_rewards 'batch' divides by the deviation of a whole "
-                "batch; set it to 'group' or 'none', or resample to 0"
+                "resample replaces groups one by one, and the advantages of this objective depend on the whole "
+                "rollout; take one of single groups, such as 'grpo' or 'dapo', or set resample to 0"
             )
 
     def optional_inputs(self) -> Mapping[str, bool]:

@@ -12,6 +12,7 @@ from r1_pipeline.planning.plan import plan
 from r1_pipeline.profiles import Profile, load_profile
 from r1_pipeline.profiles.difficulty import with_difficulty, with_rollout_difficulty
 from r1_pipeline.recipe import canonical_value
+from r1_pipeline.training.objectives import OBJECTIVES
 
 MIDDLE = ByDifficulty(lowest=0.1, highest=0.9)
 
@@ -69,10 +70,17 @@ def test_what_cannot_be_is_refused_in_one_line(profile: Profile) -> None:
         assert replace(profile, graph=graph).with_recipes({**once.recipes, "r1_zero": profile.recipes["r1_zero"]}).bound
 
 
-def test_a_deviation_of_the_whole_batch_and_replaced_groups_do_not_go_together(profile: Profile) -> None:
-    batch = changed(profile.recipes["r1_zero"], "grpo.objective.scale_rewards", "batch")
-    with pytest.raises(GraphError, match="scale_rewards 'batch' divides by the deviation of a whole batch"):
-        changed(batch, "schedule.resample", 1)
+@pytest.mark.parametrize("name", ["reinforce_pp", "reinforce_pp_baseline", "gdpo"])
+def test_advantages_of_a_whole_rollout_and_replaced_groups_do_not_go_together(profile: Profile, name: str) -> None:
+    whole = changed(profile.recipes["r1_zero"], "grpo.objective", OBJECTIVES[name])
+    with pytest.raises(GraphError, match="the advantages of this objective depend on the whole rollout"):
+        changed(whole, "schedule.resample", 1)
+
+
+@pytest.mark.parametrize("name", ["grpo", "dr_grpo", "dapo", "gspo", "rloo", "maxrl"])
+def test_objectives_of_single_groups_may_replace_some(profile: Profile, name: str) -> None:
+    single = changed(profile.recipes["r1_zero"], "grpo.objective", OBJECTIVES[name])
+    assert changed(single, "schedule.resample", 1).schedule.resample == 1
 
 
 def test_the_settings_enter_the_identity_and_their_absence_does_not(profile: Profile) -> None:
