@@ -3,6 +3,7 @@
     R1_AUTOMATION (`on`: sensors and schedules run from the start)
     MLFLOW_TRACKING_URI (SQLite below the home)   R1_DAGSTER_DB (postgresql://…; SQLite below the home)
     R1_TRACED_ROLLOUTS (10: traces in MLflow of every model that is reinforced)
+    R1_TRACED_COMPLETIONS (3: traces in MLflow of every evaluation)
 
 Only this module and `r1_pipeline.home` read settings from the environment.
 """
@@ -31,6 +32,7 @@ DEVICE = "device"
 AUTOMATION = "R1_AUTOMATION"
 DAGSTER_DB = "R1_DAGSTER_DB"
 TRACED, DEFAULT_TRACED = "R1_TRACED_ROLLOUTS", 10
+TRACED_COMPLETIONS, DEFAULT_TRACED_COMPLETIONS = "R1_TRACED_COMPLETIONS", 3
 CONFIGURATION = "dagster.yaml"
 MARK = "# written by r1; without this line it stays as it is"
 DAGSTER_YAML = f"""\
@@ -52,6 +54,8 @@ class Settings(HomeSettings):
     tracking_uri: str
     traced_rollouts: int = DEFAULT_TRACED
     """The number of rollouts of every reinforced model that MLflow gets as traces."""
+    traced_completions: int = DEFAULT_TRACED_COMPLETIONS
+    """The number of completions of every evaluation that MLflow gets as traces."""
     automation: bool = False
     """True if sensors and schedules run from the start; otherwise a user switches them on in the user interface."""
 
@@ -60,6 +64,7 @@ class Settings(HomeSettings):
         return super()._read(home) | {
             "tracking_uri": with_driver(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")),
             "traced_rollouts": _count(TRACED, DEFAULT_TRACED),
+            "traced_completions": _count(TRACED_COMPLETIONS, DEFAULT_TRACED_COMPLETIONS),
             "automation": os.environ.get(AUTOMATION) == "on",
         }
 
@@ -68,6 +73,7 @@ class Settings(HomeSettings):
         super().announce()
         os.environ.update(QUIET)
         os.environ[TRACED] = str(self.traced_rollouts)
+        os.environ[TRACED_COMPLETIONS] = str(self.traced_completions)
         os.environ["MLFLOW_TRACKING_URI"], os.environ["DAGSTER_HOME"] = self.tracking_uri, str(self.dagster_home)
         if shared := os.environ.get(DAGSTER_DB):
             os.environ[DAGSTER_DB] = with_driver(shared)

@@ -7,11 +7,12 @@ import json
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dagster_defs.tracking.evaluation_traces import log_evaluation
 from dagster_defs.tracking.experiment import EXPERIMENT
 from dagster_defs.tracking.rollout_traces import log_rollouts
-from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, RewardModel
+from r1_pipeline.artifacts.kinds import Artifact, Checkpoint, EvalReport, RewardModel
 from r1_pipeline.artifacts.manifest import MANIFEST, InputRef, address, read_manifest
 from r1_pipeline.recipe import flat
 
@@ -32,12 +33,23 @@ def registered_name(model: str) -> str:
     return model.replace("/", "-")
 
 
-def finish_run(client: "MlflowClient", run_id: str, artifact: Artifact, traced_rollouts: int) -> None:
-    """Logs everything about a finished artifact, `traced_rollouts` of its rollouts as traces, and ends its run."""
+class Traced(NamedTuple):
+    """The numbers of replies that become traces."""
+
+    rollouts: int
+    """The number of rollouts of a reinforced model."""
+    completions: int
+    """The number of completions of an evaluation."""
+
+
+def finish_run(client: "MlflowClient", run_id: str, artifact: Artifact, traced: Traced) -> None:
+    """Logs everything about a finished artifact, a sample of its replies as traces, and ends its run."""
     log_steps(client, run_id, artifact.metrics(), logged_steps(client, run_id))
     describe_run(client, run_id, artifact)
     if isinstance(artifact, Checkpoint) and artifact.rollout_tables():
-        log_rollouts(client, run_id, artifact, traced_rollouts)
+        log_rollouts(client, run_id, artifact, traced.rollouts)
+    if isinstance(artifact, EvalReport):
+        log_evaluation(client, run_id, artifact, traced.completions)
     client.set_terminated(run_id, "FINISHED")
 
 

@@ -7,6 +7,7 @@ the reward. Every write can be repeated: a rollout that the run holds already is
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from dagster_defs.tracking.traces import Assessment, Reply, log_replies
 from r1_pipeline.artifacts.kinds import Checkpoint, ProblemSet
 from r1_pipeline.artifacts.store import open_input
 from r1_pipeline.evaluation.rollout_health import health
@@ -15,7 +16,6 @@ from r1_pipeline.lineage.library import root_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Trace
 
 ABSENT = ("repetition", "language")
 """The measures of rollouts that are no step metrics of every run."""
@@ -23,8 +23,6 @@ WARNINGS = "r1.rollout_warnings"
 """The tag of a run that holds the warnings about its rollouts."""
 ROLLOUT = "r1.rollout_id"
 """The tag of a trace that holds the id of its rollout."""
-SOURCE_RUN = "mlflow.sourceRun"
-"""MLflow's own name for the run that a trace belongs to."""
 ASKED = ("problems", "general")
 """The inputs of a reinforcement that its problems come from."""
 FACTS = ("step", "prompt", "sample_index", "domain", "language", "finish_reason", "advantage", "flat", "seed")
@@ -42,7 +40,7 @@ def log_rollouts(client: "MlflowClient", run_id: str, model: Checkpoint, count: 
     known = client.get_run(run_id).data.metrics
     client.log_batch(run_id, metrics=[point for point in points if point.key not in known])
     client.set_tag(run_id, WARNINGS, "; ".join(found.warnings)[:5000] or "none")
-    _log_traces(client, run_id, model, count)
+    log_replies(client, run_id, "rollout", ROLLOUT, _replies(model, count))
 
 
 def sample(model: Checkpoint, count: int) -> Iterator[dict[str, Any]]:
@@ -60,59 +58,23 @@ def sample(model: Checkpoint, count: int) -> Iterator[dict[str, Any]]:
         yield from rows.collect(engine="streaming").iter_rows(named=True)
 
 
-def _log_traces(client: "MlflowClient", run_id: str, model: Checkpoint, count: int) -> None:
-    import mlflow
-
-    experiment = client.get_run(run_id).info.experiment_id
-
-    def logged() -> "dict[str, Trace]":
-        found = client.search_traces(locations=[experiment], run_id=run_id, max_results=count or 1, include_spans=False)
-        return {trace.info.tags[ROLLOUT]: trace for trace in found if ROLLOUT in trace.info.tags}
-
+def _replies(model: Checkpoint, count: int) -> dict[str, Reply]:
     rows = {row["rollout_id"]: row for row in sample(model, count)}
-    missing = rows.keys() - logged().keys()
-    asked = _questions(model, {rows[each]["problem_id"] for each in missing})
-    for row in (rows[each] for each in rows if each in missing):
-        _log_trace(row, asked.get(row["problem_id"], {}), run_id, experiment)
-    mlflow.flush_trace_async_logging()  # an assessment needs its trace
-    for rollout, trace in logged().items():
-        if rollout in rows:
-            _assess(rows[rollout], trace)
+    asked = _questions(model, {row["problem_id"] for row in rows.values()})
+    return {id_: _reply(row, asked.get(row["problem_id"], {})) for id_, row in rows.items()}
 
 
-def _log_trace(row: Mapping[str, Any], asked: Mapping[str, str], run_id: str, experiment: str) -> None:
-    import mlflow
-    from mlflow.entities import SpanType
-
-    span = mlflow.start_span_no_context(
-        "rollout",
-        span_type=SpanType.LLM,
-        inputs={"problem_id": row["problem_id"], **asked},
-        attributes={name: row[name] for name in FACTS} | {"tokens": len(row["token_ids"])},
-        tags={ROLLOUT: row["rollout_id"], "r1.step": str(row["step"])},
-        metadata={SOURCE_RUN: run_id},
-        experiment_id=experiment,
+def _reply(row: Mapping[str, Any], asked: Mapping[str, str]) -> Reply:
+    verdict = Assessment("verdict", row["outcome"], row["verifier"], row["detail"]) if row["outcome"] else None
+    parts = {each["part"]: str(each["score"]) for each in row["parts"]}
+    reward = None if row["reward"] is None else Assessment("reward", row["reward"], "rubric", metadata=parts)
+    return Reply(
+        asked={"problem_id": row["problem_id"], **asked},
+        text=row["text"],
+        facts={name: row[name] for name in FACTS} | {"tokens": len(row["token_ids"])},
+        assessments=tuple(each for each in (verdict, reward) if each),
+        tags={"r1.step": str(row["step"])},
     )
-    span.end(outputs=row["text"])
-
-
-def _assess(row: Mapping[str, Any], trace: "Trace") -> None:
-    """Logs verdict and reward of a rollout as assessments of its trace, unless it has them."""
-    import mlflow
-    from mlflow.entities import AssessmentSource
-
-    had = {each.name for each in trace.info.assessments}
-    if row["outcome"] is not None and "verdict" not in had:
-        source, why = AssessmentSource("CODE", row["verifier"]), row["detail"]
-        mlflow.log_feedback(
-            trace_id=trace.info.trace_id, name="verdict", value=row["outcome"], source=source, rationale=why
-        )
-    if row["reward"] is not None and "reward" not in had:
-        source = AssessmentSource("CODE", "rubric")
-        parts = {each["part"]: str(each["score"]) for each in row["parts"]}
-        mlflow.log_feedback(
-            trace_id=trace.info.trace_id, name="reward", value=row["reward"], source=source, metadata=parts
-        )
 
 
 def _questions(model: Checkpoint, wanted: set[str]) -> dict[str, dict[str, str]]:

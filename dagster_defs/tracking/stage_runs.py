@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dagster_defs.settings import DEFAULT_TRACED, Settings
+from dagster_defs.settings import DEFAULT_TRACED, DEFAULT_TRACED_COMPLETIONS, Settings
 from dagster_defs.tracking.experiment import EXPERIMENT, describe_experiment
-from dagster_defs.tracking.mlflow_runs import finish_run, log_parameters
+from dagster_defs.tracking.mlflow_runs import Traced, finish_run, log_parameters
 from dagster_defs.tracking.uploads import TIMEOUT_S, MetricsUploader, PendingUpload
 from r1_pipeline.artifacts.kinds import Artifact, peek_artifact
 from r1_pipeline.artifacts.observer import Observer
@@ -40,10 +40,16 @@ REQUEST_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_T
 class TrackingStore:
     """The tracking store of one home: creates runs, and the parent run of each pipeline run."""
 
-    def __init__(self, uri: str, artifacts: Path, traced_rollouts: int = DEFAULT_TRACED) -> None:
+    def __init__(
+        self,
+        uri: str,
+        artifacts: Path,
+        traced_rollouts: int = DEFAULT_TRACED,
+        traced_completions: int = DEFAULT_TRACED_COMPLETIONS,
+    ) -> None:
         """Takes the address, the folder of MLflow's own files, and how many rollouts of a model become traces."""
         self.uri = uri
-        self.traced_rollouts = traced_rollouts
+        self.traced = Traced(traced_rollouts, traced_completions)
         self.display_uri = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:…@", uri)
         """The address without its password."""
         self._artifacts = artifacts
@@ -54,7 +60,8 @@ class TrackingStore:
     @classmethod
     def of(cls, settings: Settings) -> "TrackingStore":
         """Returns the tracking store that these settings name."""
-        return cls(settings.tracking_uri, settings.home / "mlflow-artifacts", settings.traced_rollouts)
+        traced = settings.traced_rollouts, settings.traced_completions
+        return cls(settings.tracking_uri, settings.home / "mlflow-artifacts", *traced)
 
     def load(self) -> None:
         """Imports the MLflow client early, so that the import does not count against the tracker's time limit."""
@@ -148,7 +155,7 @@ class TrackingStore:
                 run_id = self._existing_run(content["pipeline_run"], artifact) or self.open_run(
                     *run, artifact.manifest.payload
                 )
-                finish_run(self.connect(), run_id, artifact, self.traced_rollouts)
+                finish_run(self.connect(), run_id, artifact, self.traced)
                 pending.complete()
                 uploaded.append(artifact.name)
         return uploaded
@@ -232,7 +239,7 @@ class MLflowObserver(Observer):
         pending = self._tracking.record_pending(artifact, self._pipeline_run, self._tags)
 
         def finish(client: "MlflowClient", run_id: str) -> None:
-            finish_run(client, run_id, artifact, self._tracking.traced_rollouts)
+            finish_run(client, run_id, artifact, self._tracking.traced)
             pending.complete()
 
         self._uploaders.pop(artifact.name).end("finish a run", finish, pending)
