@@ -113,10 +113,10 @@ def collect(material: Material, run: RunFacts, recipe: ReportRecipe) -> ReportIn
         benchmarks={b: {name: scores_of(report) for name, report in material.evaluations[b].items()} for b in others},
         published=dict(material.published),
         agreements=tuple(
-            found
+            opinion
             for reports in material.evaluations.values()
             for report in reports.values()
-            if (found := stored_agreement(run.home, report.name, report.digest))
+            if (opinion := stored_agreement(run.home, report.name, report.digest))
         ),
         reward_models={name: _accuracy(model) for name, model in _of(RewardModel, artifacts).items()},
         general_preference={model: overall(kinds) for model, kinds in preference.items()},

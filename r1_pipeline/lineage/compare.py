@@ -71,13 +71,15 @@ def compare(one: Library, before: Artifact, other: Library, after: Artifact) -> 
     """Compares two artifacts of two libraries, which may be the same."""
     unread: list[str] = []
     changes = tuple(_changes(one, before.manifest, other, after.manifest, set(), unread))
-    scored = isinstance(before, EvalReport) and isinstance(after, EvalReport)
+    scores: tuple[ScoreChange, ...] = ()
+    if isinstance(before, EvalReport) and isinstance(after, EvalReport):
+        scores = tuple(score_changes(after, before))
     return Comparison(
         before=f"{before.name}@{before.manifest.fingerprint[:12]}",
         after=f"{after.name}@{after.manifest.fingerprint[:12]}",
         same_content=before.digest == after.digest,
         changes=changes,
-        scores=tuple(score_changes(after, before)) if scored else (),
+        scores=scores,
         unread=tuple(unread),
     )
 

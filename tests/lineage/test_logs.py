@@ -1,4 +1,4 @@
-"""The law of handed-on scores: logs and cards have the numbers and verdicts of the evaluation, and nothing is replaced."""
+"""The law of handed-on scores: logs and cards have the numbers and verdicts of the evaluation; no file is replaced."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from r1_pipeline.errors import ArtifactError
 from r1_pipeline.evaluation.scores import scores_of
 from r1_pipeline.lineage.library import Library
 from r1_pipeline.lineage.logs import model_index, write_log
-from tests.dagster_defs.test_evaluation_traces import evaluated
+from tests.lineage.evaluation_world import evaluated
 
 
 @pytest.fixture(scope="module")
