@@ -9,6 +9,8 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -147,6 +149,12 @@ def canonical_json(value: Any) -> str:
 def fingerprint(payload: Any) -> str:
     """Hashes the canonical JSON of `payload` with sha256; returns 64 hex digits."""
     return hashlib.sha256(canonical_json(payload).encode()).hexdigest()
+
+
+@cache
+def installed_version(package: str) -> str:
+    """Returns the version of an installed package, for identities; it is looked up once per process."""
+    return version(package)
 
 
 def flat(value: Any, prefix: str = "") -> list[tuple[str, Any]]:

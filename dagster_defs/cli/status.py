@@ -2,19 +2,21 @@
 re-run.
 """
 
-import time
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from dagster import EventLogRecord
 from rich.markup import escape
 from rich.table import Table
 
-from dagster_defs.asset_keys import asset_key
 from dagster_defs.assets import rerun_of
 from dagster_defs.instance import read_only_instance
-from dagster_defs.io_manager import latest_record
+from dagster_defs.metadata import ADDRESS
 from dagster_defs.settings import Settings
 from dagster_defs.staleness.execution_plan import dependencies, descendants
 from dagster_defs.staleness.resolver import StalenessResolver, State
+from r1_pipeline.artifacts.manifest import MANIFEST, read_manifest
 from r1_pipeline.cli.plan import hours_text
 from r1_pipeline.planning.hardware import accelerator_of
 from r1_pipeline.planning.plan import planned_hours
@@ -23,8 +25,8 @@ from r1_pipeline.records import Record
 from r1_pipeline.settings.reruns import When
 
 COLOURS = {"fresh": "green", "stale": "yellow", "missing": "dim", "failed gate": "red"}
-MAX_REASONS_SHOWN = 6
-"""Number of reasons that the table lists for one asset."""
+LONGEST = 60
+"""Characters of a reason in the table; `--json` has all of it."""
 
 
 class AssetState(Record):
@@ -36,7 +38,10 @@ class AssetState(Record):
     """Argument of `r1 run --select` that makes this asset."""
     state: State
     digest: str | None
+    made: str | None
+    """The time at which the artifact was made, in ISO format; a later run that reused it does not count."""
     age: str | None
+    """The time since then, in words."""
     why: tuple[str, ...]
     """Values that differ, old and new; gates that failed; inputs that are missing."""
     overrides: tuple[str, ...]
@@ -58,14 +63,16 @@ def asset_states(settings: Settings) -> list[AssetState]:
         resolver = StalenessResolver(settings.home, profile, instance)
         states = []
         for name in bound.names.values():
-            staleness, record = resolver.of(name), latest_record(instance, asset_key(name.asset), name.partition)
+            staleness, record = resolver.of(name), resolver.record(name)
             materialization = record.asset_materialization if record else None
+            made = _made(settings.home, record) if record else None
             state = AssetState(
                 asset=str(name),
                 select=name.asset,
                 state=staleness.state,
                 digest=(materialization.tags or {}).get("dagster/data_version") if materialization else None,
-                age=_age(time.time() - record.timestamp) if record else None,
+                made=made.isoformat(timespec="seconds") if made else None,
+                age=_age((datetime.now(UTC) - made).total_seconds()) if made else None,
                 why=staleness.why,
                 overrides=tuple(map(str, profile.overrides_of(name))),
                 follows=rerun_of(profile, profile.graph.node(name.asset), hours).when,
@@ -77,22 +84,34 @@ def asset_states(settings: Settings) -> list[AssetState]:
 
 
 def status_table(states: Iterable[AssetState]) -> Table:
-    """Returns a table with one row per asset; hours are shown for assets that are not fresh."""
+    """Returns a table with one line per asset; hours are shown for assets that are not fresh."""
     table = Table(box=None, header_style="bold")
-    for column in ("asset", "state", "digest", "age", "hours", "below", "why"):
-        table.add_column(column, no_wrap=column != "why")
+    for column in ("asset", "state", "digest", "age", "hours", "below"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("why", overflow="fold")
     for each in states:
-        more = (
-            [f"and {len(each.why) - MAX_REASONS_SHOWN} more: r1 status --json"]
-            if len(each.why) > MAX_REASONS_SHOWN
-            else []
-        )
         cost = ("", "") if each.state == "fresh" else (hours_text(each.hours), hours_text(each.hours_below))
-        colour, why = COLOURS[each.state], "\n".join([*each.why[:MAX_REASONS_SHOWN], *more])
-        table.add_row(
-            each.asset, f"[{colour}]{each.state}[/]", (each.digest or "")[:12], each.age or "", *cost, escape(why)
-        )
+        state = f"[{COLOURS[each.state]}]{each.state}[/]"
+        table.add_row(each.asset, state, (each.digest or "")[:12], each.age or "", *cost, escape(_reason(each.why)))
     return table
+
+
+def _reason(why: tuple[str, ...]) -> str:
+    """Returns the first reason, which is a file or a field if one has changed, and the number of further ones."""
+    if not why:
+        return ""
+    first = why[0] if len(why[0]) <= LONGEST else f"{why[0][: LONGEST - 1]}…"
+    return first if len(why) == 1 else f"{first} (and {len(why) - 1} more)"
+
+
+def _made(home: Path, record: EventLogRecord) -> datetime:
+    """Returns the time at which an artifact was finished; of a report, which has no manifest, that of the record."""
+    address = record.asset_materialization.metadata.get(ADDRESS) if record.asset_materialization else None
+    folder = home / str(address.value) if address else None
+    if folder is None or not (folder / MANIFEST).is_file():
+        return datetime.fromtimestamp(record.timestamp, UTC)
+    made = read_manifest(folder).provenance
+    return datetime.fromisoformat(made.started) + timedelta(seconds=made.seconds)
 
 
 def summary(states: Iterable[AssetState], profile: Profile) -> Iterator[str]:

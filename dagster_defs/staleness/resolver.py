@@ -11,20 +11,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from dagster import DagsterInstance
+from dagster import DagsterInstance, EventLogRecord
 
 from dagster_defs.asset_keys import asset_key
 from dagster_defs.io_manager import address_of, blocking_checks, latest_good_record, latest_record, passed_checks
 from dagster_defs.metadata import ADDRESS, FINGERPRINT
 from dagster_defs.pipeline import report_fingerprint
+from dagster_defs.staleness.differences import differences
 from r1_pipeline.artifacts.draft import Draft
 from r1_pipeline.artifacts.kinds import Artifact, peek_artifact
-from r1_pipeline.artifacts.manifest import Manifest, read_manifest
+from r1_pipeline.artifacts.manifest import read_manifest
 from r1_pipeline.artifacts.store import BuildResult, Spec
 from r1_pipeline.errors import GateFailedError
 from r1_pipeline.graph.node import AssetName
 from r1_pipeline.profiles import Profile
-from r1_pipeline.recipe import canonical_value, fingerprint, flat
+from r1_pipeline.recipe import canonical_value, fingerprint
 from r1_pipeline.records import Record
 from r1_pipeline.runtime.build_context import BuildContext
 
@@ -70,6 +71,14 @@ class StalenessResolver:
         self._blocking = blocking_checks(profile.graph)
         self._latest_good: dict[AssetName, Artifact | None] = {}
         self._answers: dict[AssetName, Staleness] = {}
+        self._records: dict[AssetName, EventLogRecord | None] = {}
+        self._passed: dict[AssetName, set[str]] = {}
+
+    def record(self, name: AssetName) -> EventLogRecord | None:
+        """Returns the newest materialization of one artifact, regardless of its checks."""
+        if name not in self._records:
+            self._records[name] = latest_record(self._instance, asset_key(name.asset), name.partition)
+        return self._records[name]
 
     def of(self, name: AssetName) -> Staleness:
         """Returns the state of one artifact."""
@@ -79,14 +88,13 @@ class StalenessResolver:
 
     def _compare(self, name: AssetName) -> Staleness:
         key = asset_key(name.asset)
-        record = latest_record(self._instance, key, name.partition)
+        record = self.record(name)
         desired = self._desired_build(name)
         desired_fingerprint = desired.fingerprint if isinstance(desired, DesiredBuild) else None
         if record is None or record.asset_materialization is None:
-            why = "never materialized" if isinstance(desired, DesiredBuild) else f"waits for {desired}"
-            return Staleness(state="missing", desired_fingerprint=desired_fingerprint, why=(why,))
-        gates = self._blocking.get(key, frozenset())
-        failed = sorted(gates - passed_checks(self._instance, key, record.storage_id, gates))
+            due = "never materialized" if isinstance(desired, DesiredBuild) else f"waits for {desired}"
+            return Staleness(state="missing", desired_fingerprint=desired_fingerprint, why=(due,))
+        failed = sorted(self._blocking.get(key, frozenset()) - self._checks_passed(name, record))
         materialization = record.asset_materialization
         if isinstance(desired, AssetName):
             return Staleness(state="stale", desired_fingerprint=None, why=(f"waits for {desired}",))
@@ -96,8 +104,9 @@ class StalenessResolver:
                 state="missing", desired_fingerprint=desired_fingerprint, why=(f"{address.value} is gone",)
             )
         if recorded is None or recorded.value != desired.fingerprint:
-            manifest = read_manifest(self._home / str(address.value)) if address else None
-            return Staleness(state="stale", desired_fingerprint=desired_fingerprint, why=differences(manifest, desired))
+            made = read_manifest(self._home / str(address.value)).payload if address else None
+            why = ("an input has changed",) if made is None else differences(made, canonical_value(desired.payload))
+            return Staleness(state="stale", desired_fingerprint=desired_fingerprint, why=why)
         if failed:
             return Staleness(state="failed gate", desired_fingerprint=desired_fingerprint, why=tuple(failed))
         return Staleness(state="fresh", desired_fingerprint=desired_fingerprint, why=())
@@ -121,28 +130,24 @@ class StalenessResolver:
     def _input(self, name: AssetName) -> Artifact | None:
         """Returns the newest version that passed its gates, or None if there is none or its files are gone."""
         if name not in self._latest_good:
-            key = asset_key(name.asset)
             self._latest_good[name] = None
             with suppress(GateFailedError):
-                gates = self._blocking.get(key, frozenset())
-                path = self._home / address_of(latest_good_record(self._instance, key, name.partition, gates))
+                path = self._home / address_of(self._good_record(name))
                 self._latest_good[name] = peek_artifact(path) if path.exists() else None
         return self._latest_good[name]
 
+    def _good_record(self, name: AssetName) -> EventLogRecord:
+        """Returns the newest materialization that passed its gates; older ones are read only if the newest did not."""
+        key, record = asset_key(name.asset), self.record(name)
+        gates = self._blocking.get(key, frozenset())
+        if record is not None and gates <= self._checks_passed(name, record):
+            return record
+        return latest_good_record(self._instance, key, name.partition, gates)
 
-def differences(recorded: Manifest | None, desired: DesiredBuild) -> tuple[str, ...]:
-    """Returns a line such as `recipe.steps 96 → 120` for each value that differs."""
-    if recorded is None:
-        return ("an input has changed",)
-    before, after = dict(flat(recorded.payload)), dict(flat(canonical_value(desired.payload)))
-    changed = (
-        f"{name} {_short(before.get(name))} → {_short(after.get(name))}"
-        for name in sorted(before.keys() | after.keys())
-        if before.get(name) != after.get(name)
-    )
-    return tuple(changed)
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text[:12] if len(text) == 64 and text.isalnum() else text
+    def _checks_passed(self, name: AssetName, newest: EventLogRecord) -> set[str]:
+        """Returns the blocking checks that passed on the newest materialization."""
+        if name not in self._passed:
+            key = asset_key(name.asset)
+            gates = self._blocking.get(key, frozenset())
+            self._passed[name] = passed_checks(self._instance, key, newest.storage_id, gates)
+        return self._passed[name]

@@ -8,12 +8,11 @@ Not covered: problems in our own words (`toy_problems`), whether a reference pas
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
 from typing import NamedTuple
 
 from r1_pipeline.data.sources import Source
 from r1_pipeline.errors import RecipeError
-from r1_pipeline.recipe import Recipe
+from r1_pipeline.recipe import Recipe, installed_version
 from r1_pipeline.records import Domain
 
 LICENCE = "Apache-2.0"
@@ -34,7 +33,7 @@ class GymSet(Recipe):
     @property
     def generator(self) -> str:
         """The name of the generator with the version of the library."""
-        return f"reasoning-gym/{self.dataset}@{version('reasoning-gym')}"
+        return f"reasoning-gym/{self.dataset}@{installed_version('reasoning-gym')}"
 
 
 class GymRow(NamedTuple):

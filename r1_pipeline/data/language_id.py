@@ -25,10 +25,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from copy import copy
 from functools import cache
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 from unicodedata import normalize
 
+from r1_pipeline.recipe import installed_version
 from r1_pipeline.records import Language
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def identified(text: str, languages: tuple[str, ...]) -> str | None:
 
 def rule() -> str:
     """Returns `name@version` of this rule and its library, for the fingerprint of every count made by it."""
-    return f"words@2/py3langid-{version('py3langid')}"
+    return f"words@2/py3langid-{installed_version('py3langid')}"
 
 
 def _prose(text: str) -> str:

@@ -5,10 +5,9 @@ Not covered: the problems themselves.
 """
 
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Literal, get_args
 
-from r1_pipeline.recipe import fingerprint
+from r1_pipeline.recipe import fingerprint, installed_version
 from r1_pipeline.records import Domain, Record
 
 SourceName = Literal["math", "code", "stem", "logic", "general", "preference"]
@@ -49,5 +48,5 @@ def source_of(name: SourceName | Domain) -> Source:
     generator, about = _ABOUT[name]
     full = f"r1-toy/{generator}@{TOY_VERSION}"
     if name == "math":
-        full = f"reasoning-gym/{generator}@{version('reasoning-gym')}+r1-toy@{TOY_VERSION}"
+        full = f"reasoning-gym/{generator}@{installed_version('reasoning-gym')}+r1-toy@{TOY_VERSION}"
     return Source(name=full, licence="Apache-2.0", about=about)

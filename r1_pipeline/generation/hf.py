@@ -7,7 +7,6 @@ Not covered: that function (`token_sampling`), the decoding loop (`decoding`), s
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ from r1_pipeline.generation.engine import Progress, check_room
 from r1_pipeline.generation.stopping import stop_criteria, up_to_stop
 from r1_pipeline.generation.token_sampling import sample_tokens
 from r1_pipeline.generation.tokens import asked_prompts, end_tokens, load_tokenizer
-from r1_pipeline.recipe import Runtime
+from r1_pipeline.recipe import Runtime, installed_version
 from r1_pipeline.records import Completion, Request, Sampling
 from r1_pipeline.rewards.format_check import whole_reply
 
@@ -33,7 +32,7 @@ FLOAT32 = Transformers()
 
 def engine_identity(spec: Transformers = FLOAT32) -> str:
     """Returns kind, version and precision, without loading anything."""
-    return f"transformers-{version('transformers')}/{spec.dtype}"
+    return f"transformers-{installed_version('transformers')}/{spec.dtype}"
 
 
 class HfEngine:

@@ -10,10 +10,10 @@ Not covered: the instructions themselves (`instruction_rules`).
 import json
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
 
 from r1_pipeline.data.language_id import identified
 from r1_pipeline.data.templates import TemplateName, split_reply
+from r1_pipeline.recipe import installed_version
 from r1_pipeline.records import Completion, Outcome, Problem, TestCase, Verdict
 from r1_pipeline.rewards.answer_extraction import Rule
 from r1_pipeline.rewards.instruction_rules import LANGUAGES, Identify, rule_of
@@ -58,7 +58,7 @@ class InstructionsVerifier:
 
 def with_py3langid(rule: Rule) -> InstructionsVerifier:
     """Returns the verifier that identifies languages with py3langid."""
-    return InstructionsVerifier(rule, _py3langid, f"py3langid-{version('py3langid')}")
+    return InstructionsVerifier(rule, _py3langid, f"py3langid-{installed_version('py3langid')}")
 
 
 def with_langdetect(rule: Rule) -> InstructionsVerifier:
@@ -76,7 +76,7 @@ def with_langdetect(rule: Rule) -> InstructionsVerifier:
         except langdetect.LangDetectException:
             return None
 
-    return InstructionsVerifier(rule, identify, f"langdetect-{version('langdetect')}")
+    return InstructionsVerifier(rule, identify, f"langdetect-{installed_version('langdetect')}")
 
 
 def share_followed(problem: Problem, completion: Completion, template: TemplateName) -> float | None:

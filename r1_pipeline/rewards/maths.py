@@ -21,9 +21,9 @@ Not covered: conversion of units, units inside lists, numbers in words ("five"),
 
 import re
 from fractions import Fraction
-from importlib.metadata import version as package_version
 from pathlib import Path
 
+from r1_pipeline.recipe import installed_version
 from r1_pipeline.records import Outcome, Problem, Verdict
 from r1_pipeline.rewards.answer_extraction import MAX_ANSWER, Rule, final_answer
 from r1_pipeline.rewards.inequalities import interval
@@ -135,7 +135,7 @@ class MathsVerifier:
 
     def __init__(self, workers: int, rule: Rule = "strict") -> None:
         self._rule: Rule = rule
-        self.version = "+".join([RULES, rule, *(f"{package}-{package_version(package)}" for package in _STACK)])
+        self.version = "+".join([RULES, rule, *(f"{package}-{installed_version(package)}" for package in _STACK)])
         self._references: dict[str, str] = {}
         self._known: dict[Pair, bool] = {}
         self._pool = WorkerPool(

@@ -8,7 +8,6 @@ Not covered: reading and writing tables, the meaning of the columns in a corpus.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -18,7 +17,7 @@ from r1_pipeline.data.screening.contamination import ContaminationRecipe, Index,
 from r1_pipeline.data.screening.duplicates import DuplicatesRecipe, Sketches, duplicates, join_sketches, sketch
 from r1_pipeline.data.screening.ngrams import tokenize
 from r1_pipeline.data.screening.quality import QualityRecipe, flaws
-from r1_pipeline.recipe import Recipe
+from r1_pipeline.recipe import Recipe, installed_version
 from r1_pipeline.settings.cluster import Cluster, ray_map
 from r1_pipeline.settings.threads import in_order
 
@@ -122,7 +121,7 @@ def screen_rows(
 def screening_identity() -> dict[str, str]:
     """Returns the versions of the packages that can change what is dropped, for the fingerprint of a stage that
     screens."""
-    return {"screening": "/".join(f"{package}-{version(package)}" for package in ("polars", "rensa"))}
+    return {"screening": "/".join(f"{package}-{installed_version(package)}" for package in ("polars", "rensa"))}
 
 
 def _common(rows: "pl.LazyFrame", recipe: DuplicatesRecipe) -> Boilerplate:
