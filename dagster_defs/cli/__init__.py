@@ -11,31 +11,12 @@ from r1_pipeline.cli.orchestrator import Orchestrator
 __all__ = ["admin_commands", "app", "main", "run_commands"]
 
 ORDER = (
-    *(
-        "init",
-        "trace",
-        "rollouts",
-        "audit",
-        "export",
-        "run",
-        "status",
-        "plan",
-        "cost",
-        "report",
-        "chat",
-        "evaluate",
-        "benchmarks",
-        "lab",
-        "grade",
-        "regrade",
-        "agree",
-        "compare",
-        "suspects",
-        "screen",
-    ),
-    *("ui", "promote", "rollback", "prune", "migrate"),
+    *("init", "plan", "run", "status", "ui"),
+    *("report", "chat", "trace", "rollouts", "evaluate", "benchmarks", "lab", "cost"),
+    *("audit", "export", "grade", "regrade", "agree", "compare", "suspects", "screen"),
+    *("promote", "rollback", "prune", "migrate"),
 )
-"""Order of the commands in `r1 --help`."""
+"""Order of the commands in `r1 --help`: set up and run, look, check and hand on, look after a home."""
 
 app.registered_commands.sort(key=lambda command: ORDER.index(command.callback.__name__ if command.callback else ""))
 

@@ -9,7 +9,9 @@ from dagster_defs.settings import Settings
 from dagster_defs.web.addresses import LOOPBACK, Address, public_origin
 from r1_pipeline.artifacts.manifest import ARTIFACTS
 from r1_pipeline.cli.common import (
+    CsvOption,
     HomeOption,
+    JsonOption,
     ProfileOption,
     RecipeOption,
     SeedOption,
@@ -19,6 +21,8 @@ from r1_pipeline.cli.common import (
     existing_home_settings,
     fail,
     out,
+    print_csv,
+    print_json,
     say,
     settings_of,
 )
@@ -98,24 +102,37 @@ def promote(
         bool, typer.Option("--even-if-worse", help="Promote it even if the champion scores better; gates still apply.")
     ] = False,
     home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make the newest version of a model that passed its gates the champion.
 
     Example: r1 promote r1 --why "reads better"
     """
+    from r1_pipeline.graph.stored import checkpoint_name
+
+    settings = existing_home_settings(Settings, home)
+    bound = settings.load().bound
+    name = checkpoint_name(bound, model)  # before anything that takes time is imported
+
     from dagster_defs.tracking.model_registry import current_user
     from dagster_defs.tracking.model_registry import promote as promote_model
     from dagster_defs.tracking.stage_runs import TrackingStore
 
-    settings = existing_home_settings(Settings, home)
-    bound = settings.load().bound
     with TrackingStore.of(settings).required():
-        promotion = promote_model(settings, bound, bound.name(model), why, current_user(), even_if_worse=even_if_worse)
-    say(f"{model}: version {promotion.version} is the champion, pass@1 {promotion.score:.4f}")
+        promotion = promote_model(settings, bound, name, why, current_user(), even_if_worse=even_if_worse)
+    if as_json:
+        print_json(promotion.model_dump())
+    else:
+        say(f"{model}: version {promotion.version} is the champion, pass@1 {promotion.score:.4f}")
 
 
 @command
-def rollback(model: Annotated[str, ModelArgument], why: Annotated[str, WhyOption], home: HomeOption = None) -> None:
+def rollback(
+    model: Annotated[str, ModelArgument],
+    why: Annotated[str, WhyOption],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Restore the previous champion of a model.
 
     Example: r1 rollback r1 --why "it rambles"
@@ -126,7 +143,10 @@ def rollback(model: Annotated[str, ModelArgument], why: Annotated[str, WhyOption
     settings = existing_home_settings(Settings, home)
     with TrackingStore.of(settings).required():
         promotion = roll_back_model(settings, str(settings.load().bound.name(model)), why)
-    say(f"{model}: version {promotion.version} is the champion again, pass@1 {promotion.score:.4f}")
+    if as_json:
+        print_json(promotion.model_dump())
+    else:
+        say(f"{model}: version {promotion.version} is the champion again, pass@1 {promotion.score:.4f}")
 
 
 @command
@@ -136,6 +156,8 @@ def prune(
     ] = 30.0,
     yes: Annotated[bool, typer.Option("--yes", help="Remove the artifacts; without it they are only listed.")] = False,
     home: HomeOption = None,
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """List artifacts that nothing needs any more; remove them with --yes.
 
@@ -147,17 +169,21 @@ def prune(
     settings = existing_home_settings(Settings, home)
     with TrackingStore.of(settings).required():
         candidates = retention.prune_candidates(settings, keep_days)
+    rows = [entry.model_dump(mode="json") for entry in candidates]
+    if yes:
+        retention.prune(settings, candidates)
+    if as_json or as_csv:
+        print_csv(rows) if as_csv else print_json({"removed": yes, "artifacts": rows})
+        return
     for entry in candidates:
         say(f"{entry.days:6.1f} d  {entry.bytes / 2**20:9.1f} MiB  {entry.name}  {entry.path}")
     size = sum(entry.bytes for entry in candidates) / 2**20
-    if yes:
-        retention.prune(settings, candidates)
     verb = "removed" if yes else "can be removed; run r1 prune --yes"
     say(f"{len(candidates)} artifacts, {size:.1f} MiB {verb}")
 
 
 @command
-def migrate(home: HomeOption = None) -> None:
+def migrate(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Copy the home's records from SQLite to PostgreSQL, as named by R1_DAGSTER_DB and MLFLOW_TRACKING_URI.
 
     Example: r1 migrate
@@ -167,6 +193,9 @@ def migrate(home: HomeOption = None) -> None:
 
     with require_database("check R1_DAGSTER_DB and MLFLOW_TRACKING_URI"):
         moved = migrate_home(existing_home_settings(Settings, home))
+    if as_json:
+        print_json(moved.model_dump())
+        return
     say(
         f"{moved.runs} runs and {moved.events} events of Dagster and {moved.tracked_runs} runs of MLflow are in "
         "PostgreSQL; keep both variables set, so that r1 run and r1 ui use it"

@@ -1,17 +1,19 @@
 """The parts that all commands share: the application, common options, settings, output and errors."""
 
+import csv
 import json
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypedDict, TypeVar, Unpack
 
 import typer
 from rich.console import Console, RenderableType
 from rich.markup import escape
+from rich.table import Table
 
 from r1_pipeline.home import HomeSettings, require_home
 
@@ -20,14 +22,32 @@ if TYPE_CHECKING:
     from r1_pipeline.profiles import Profile
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # markup would swallow square brackets
     help="The DeepSeek-R1 recipe as one graph: run it, watch it, inspect the results.",
 )
 out = Console()
-WHOLE = 240
-"""Characters of the widest table."""
+DISTRIBUTION = "r1-pipeline"
+WIDEST = 100_000
+"""Characters of the longest line of a table that is not shown on a terminal."""
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"{DISTRIBUTION} {version(DISTRIBUTION)}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def r1(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Takes the options in front of a command."""
+
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -71,6 +91,7 @@ SetOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print the rows as CSV, with a header.")]
 
 
 class SettingsOptions(TypedDict, total=False):
@@ -87,13 +108,21 @@ S = TypeVar("S", bound=HomeSettings)
 
 
 def settings_of(kind: type[S], home: Path | None, **options: Unpack[SettingsOptions]) -> S:
-    """Returns the settings of the environment, overridden by the given options."""
+    """Returns the settings of the environment, overridden by the given options, after their profile was loaded once.
+
+    Raises what `HomeSettings.load` raises.
+    """
+    settings = chosen_settings(kind, home, **options)
+    settings.load()
+    return settings
+
+
+def chosen_settings(kind: type[S], home: Path | None, **options: Unpack[SettingsOptions]) -> S:
+    """Returns the settings like `settings_of` at once, without a look at the profile."""
     for name, value in {"home": home, **options}.items():
         if value is not None:
             os.environ[f"R1_{name.upper()}"] = "\n".join(value) if isinstance(value, list) else str(value)
-    settings = kind.from_environment()
-    settings.load()
-    return settings
+    return kind.from_environment()
 
 
 def existing_home_settings(kind: type[S], home: Path | None, **options: Unpack[SettingsOptions]) -> S:
@@ -124,9 +153,29 @@ def say_overrides(profile: "Profile") -> None:
         say(f"set: {each}")
 
 
-def print_whole(table: RenderableType) -> None:
-    """Prints a table with no cell cut short; on a narrower terminal its lines wrap."""
-    Console(width=WHOLE).print(table, highlight=False, crop=False)
+def print_table(table: RenderableType) -> None:
+    """Prints a table that loses no character: cells wrap on a terminal, and lines are as long as they must be else."""
+    if isinstance(table, Table):
+        for column in table.columns:
+            column.overflow, column.no_wrap = "fold", False
+    if out.is_terminal:
+        out.print(table, highlight=False)
+        return
+    widest = Console(width=WIDEST)
+    Console(width=max(1, widest.measure(table).maximum)).print(table, highlight=False)
+
+
+def print_csv(rows: Iterable[Mapping[str, object]]) -> None:
+    """Prints rows as CSV with a header on standard output; values that are no scalars are JSON."""
+    rows = list(rows)
+    writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+
+
+def _cell(value: object) -> object:
+    return value if isinstance(value, str | int | float | None) else json.dumps(value, ensure_ascii=False)
 
 
 def home_of(home: Path | None) -> Path:

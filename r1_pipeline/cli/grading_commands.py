@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from r1_pipeline.cli.common import (
+    CsvOption,
     HomeOption,
     JsonOption,
     ProfileOption,
@@ -17,9 +18,9 @@ from r1_pipeline.cli.common import (
     existing_home_settings,
     fail,
     home_of,
-    out,
+    print_csv,
     print_json,
-    print_whole,
+    print_table,
     say,
 )
 from r1_pipeline.cli.orchestrator import Orchestrator
@@ -74,6 +75,7 @@ def regrade(
     seed: SeedOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """Grade stored answers again with the present verifiers and list every verdict that changes.
 
@@ -85,12 +87,14 @@ def regrade(
 
     settings = existing_home_settings(HomeSettings, home, profile=profile, seed=seed, set=overrides)
     result = run_regrade(settings.home, asset, os.cpu_count() or 1)
-    if as_json:
+    if as_csv:
+        print_csv(flip.model_dump(mode="json") for flip in result.flips)
+    elif as_json:
         print_json(result.model_dump(mode="json"))
     else:
         say(format_regrade(result))
         if result.flips:
-            out.print(flip_table(result))
+            print_table(flip_table(result))
     if apply and result.rewards is not None:
         fail(f"no model is made from stored rollouts; r1 run --select {asset} trains it again if its verifiers changed")
     if apply:
@@ -108,6 +112,7 @@ def suspects(
     samples: Annotated[int, typer.Option(min=2, help="Samples that a problem must have [4].")] = 4,
     home: HomeOption = None,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """List problems whose samples agree with each other and not with the reference, which may be wrong.
 
@@ -118,10 +123,12 @@ def suspects(
     from r1_pipeline.cli.suspects import find_suspects, suspect_table
 
     found = find_suspects(home_of(home), asset, share, samples)
-    if as_json:
+    if as_csv:
+        print_csv(each.model_dump(mode="json") for each in found)
+    elif as_json:
         print_json([each.model_dump() for each in found])
     elif found:
-        print_whole(suspect_table(found))
+        print_table(suspect_table(found))
     else:
         say(f"no suspect reference among the problems of {asset}")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from r1_pipeline.cli.common import command, say
+from r1_pipeline.cli.common import JsonOption, command, print_json, say
 from r1_pipeline.errors import RequirementError
 
 FILES = ("recipe.py", "sources.toml", "problems.jsonl", "runtime.toml", "README.md")
@@ -16,6 +16,7 @@ FILES = ("recipe.py", "sources.toml", "problems.jsonl", "runtime.toml", "README.
 @command
 def init(
     directory: Annotated[Path, typer.Argument(help="Directory of the project; created if it does not exist.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Write a new project: recipe, sources, example problems, runtime settings and README.
 
@@ -23,8 +24,11 @@ def init(
 
     Example: r1 init my_project
     """
-    for path in write_project(directory):
-        say(str(path))
+    files = [str(path) for path in write_project(directory)]
+    if as_json:
+        print_json(files)
+        return
+    say("\n".join(files))
     say(f"next: r1 run --recipe {directory / 'recipe.py'} --profile smoke")
 
 

@@ -10,6 +10,7 @@ import typer
 
 from r1_pipeline.cli import report_summary
 from r1_pipeline.cli.common import (
+    CsvOption,
     HomeOption,
     JsonOption,
     command,
@@ -18,8 +19,9 @@ from r1_pipeline.cli.common import (
     home_of,
     library_of,
     out,
+    print_csv,
     print_json,
-    print_whole,
+    print_table,
     say,
 )
 from r1_pipeline.evaluation.rollout_health import Example
@@ -47,6 +49,7 @@ def trace(
     page: Annotated[Path | None, typer.Option(help="Write the trace of a row to this HTML page.")] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """Trace a row or rollout to its origin, a model to its sources, or a row or licence to the models trained on it.
 
@@ -57,14 +60,16 @@ def trace(
     result = run_trace(library_of(home), what, sources=sources, models=models, rollouts=rollouts)
     if page is not None:
         write_page(result, page)
-    if as_json:
+    if as_csv:
+        if not isinstance(result, list):
+            fail("a trace is a tree, not rows; use --json, or --csv with --sources, --models or --rollouts")
+        print_csv(row.model_dump(mode="json") for row in result)
+    elif as_json:
         print_json([row.model_dump() for row in result] if isinstance(result, list) else result.model_dump())
     elif page is not None:
         say(f"trace: {page}")
     else:
-        print_whole(render_trace(result)) if isinstance(result, list) else out.print(
-            render_trace(result), highlight=False
-        )
+        print_table(render_trace(result))
 
 
 @command
@@ -77,6 +82,7 @@ def rollouts(
     live: Annotated[bool, typer.Option("--follow", help="Watch a run that is in progress.")] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """Show the rollouts that a model was reinforced with: measures by step, warnings, examples.
 
@@ -92,17 +98,22 @@ def rollouts(
     found_model = reinforced_model(library_of(home), model)
     rows = found_model.rollouts()
     if show is not None:
-        if as_json:
+        if as_csv:
+            print_csv(examples(rows, show).to_dicts())
+        elif as_json:
             print_json(examples(rows, show).to_dicts())
         else:
             for line in example_lines(rows, show):
                 out.print(line, highlight=False, soft_wrap=True)
         return
     found = health(rows, found_model.metrics())
+    if as_csv:
+        print_csv(each.model_dump(mode="json") for each in found.periods)
+        return
     if as_json:
         print_json(found.model_dump())
         return
-    print_whole(health_table(found))
+    print_table(health_table(found))
     for warning in found.warnings:
         out.print(f"[yellow]warning:[/] {warning}", highlight=False, soft_wrap=True)
 
@@ -117,6 +128,7 @@ def audit(
     ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """Recompute every digest, count and verdict of an artifact and of everything upstream.
 
@@ -125,7 +137,9 @@ def audit(
     from r1_pipeline.cli.audit import format_audit, run_audit
 
     result = run_audit(home_of(home), asset, full)
-    if as_json:
+    if as_csv:
+        print_csv(finding.model_dump(mode="json") for finding in result.findings)
+    elif as_json:
         print_json(result.model_dump())
     else:
         out.print(format_audit(result), highlight=False, soft_wrap=True)
@@ -144,6 +158,7 @@ def export(
         Literal["inspect", "lighteval"] | None, typer.Option(help="An evaluation as a log of inspect_ai or lighteval.")
     ] = None,
     home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Export an artifact to a directory that datasets, Polars or transformers can read, with a card.
 
@@ -161,12 +176,11 @@ def export(
         report = open_artifact(found.path)
         if not isinstance(report, EvalReport):
             fail(f"{asset} is a {found.kind}; only an evaluation can be a log")
-        for name in write_log(library, report, log, target):
-            say(f"{target}/{name}")
-        return
-    write = exports.export_rollouts if rollouts else exports.export
-    for name in write(library, found, target):
-        say(f"{target}/{name}")
+        names = list(write_log(library, report, log, target))
+    else:
+        names = list((exports.export_rollouts if rollouts else exports.export)(library, found, target))
+    files = [f"{target}/{name}" for name in names]
+    print_json(files) if as_json else say("\n".join(files))
 
 
 @command

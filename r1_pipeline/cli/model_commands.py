@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from r1_pipeline.cli.common import (
+    CsvOption,
     HomeOption,
     JsonOption,
     ProfileOption,
@@ -17,9 +18,13 @@ from r1_pipeline.cli.common import (
     SetOption,
     command,
     existing_home_settings,
+    fail,
     home_of,
+    library_of,
     out,
+    print_csv,
     print_json,
+    print_table,
     say,
     say_overrides,
     settings_of,
@@ -40,6 +45,7 @@ def plan(
     recipe: RecipeOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """Estimate the cost of a profile, stage by stage, without running anything.
 
@@ -50,14 +56,17 @@ def plan(
 
     settings = settings_of(HomeSettings, None, profile=profile, recipe=recipe, set=overrides)
     planned = plan_profile(settings.load(), accelerator, compare=settings.profile == "paper")
+    if as_csv:
+        print_csv({"asset": name} | stage.model_dump(mode="json") for name, stage in planned.stages.items())
+        return
     if as_json:
         print_json(planned.as_json())
         return
     say_overrides(settings.load())
-    wide = Console(width=max(out.width, 150))
-    wide.print(stage_table(planned))
+    print_table(stage_table(planned))
     if planned.published:
-        wide.print("", published_table(planned))
+        say("")
+        print_table(published_table(planned))
     say("\n".join(["", *summary(planned)]))
 
 
@@ -69,6 +78,7 @@ def cost(
     overrides: SetOption = None,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """Show the actual cost of a model, stage by stage along its lineage, next to the plan.
 
@@ -78,10 +88,12 @@ def cost(
 
     settings = existing_home_settings(HomeSettings, home, profile=profile, set=overrides)
     result = cost_of(settings, ctx.ensure_object(Orchestrator).newest_model(settings, model))
-    if as_json:
+    if as_csv:
+        print_csv({"stage": name} | stage.model_dump(mode="json") for name, stage in result.stages.items())
+    elif as_json:
         print_json(result.model_dump())
     else:
-        out.print(cost_table(result))
+        print_table(cost_table(result))
 
 
 @command
@@ -95,23 +107,33 @@ def chat(
     profile: ProfileOption = None,
     home: HomeOption = None,
     overrides: SetOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Chat with a checkpoint, or ask it one question.
+    """Chat with a checkpoint, or ask it one question; the reply is shown as it is made.
 
     Example: r1 chat r1 --prompt "What is 3 + 5 - 2?"
     """
-    from r1_pipeline.cli.chat import open_chat
+    from r1_pipeline.cli.chat import Typed, open_chat, trained_on
 
+    if as_json and prompt is None:
+        fail("--json answers one question; name it with --prompt")
     settings = existing_home_settings(HomeSettings, home, profile=profile, set=overrides)
     checkpoint = ctx.ensure_object(Orchestrator).newest_model(settings, model)
     settings.announce()
+    if prompt is None:
+        say(f"{model} ({checkpoint.digest[:12]}) has learned, itself or through the models before it, from")
+        say("\n".join(trained_on(library_of(home), checkpoint)))
+        say("Questions are independent of each other; end with an empty line.")
     with open_chat(settings.load(), checkpoint, temperature) as session:
-        if prompt is not None:
-            _print_reply(session.answer(prompt))
+        if as_json and prompt is not None:
+            print_json({"model": model, "digest": session.digest} | session.answer(prompt).model_dump(mode="json"))
             return
-        say(f"{model} ({session.digest[:12]}); end with an empty line.")
-        while line := _read_question():
-            _print_reply(session.answer(line))
+        questions = [prompt] if prompt is not None else iter(_read_question, "")
+        for question in questions:
+            typed = Typed(lambda text: (sys.stdout.write(text), sys.stdout.flush()))
+            reply = session.answer(question, typed.heard)
+            typed.end(reply.text)
+            _warn_if_cut(reply)
 
 
 @command
@@ -133,6 +155,7 @@ def evaluate(  # noqa: PLR0913 - as many as it has options
     home: HomeOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """Evaluate any model on benchmarks: a checkpoint, a directory, a snapshot of the Hub, or a server.
 
@@ -156,10 +179,12 @@ def evaluate(  # noqa: PLR0913 - as many as it has options
     subject = subject_of(model, settings, loaded, ctx.ensure_object(Orchestrator))
     found = [locate(each, folder) for each in wanted]  # may fetch data, so only for a model that exists
     results = evaluate_model(subject, found, loaded, settings.home, template, limit)
-    if as_json:
+    if as_csv:
+        print_csv(result.model_dump(mode="json") for result in results)
+    elif as_json:
         print_json([result.model_dump(mode="json") for result in results])
     else:
-        Console(width=max(out.width, 120)).print(result_table(results))
+        print_table(result_table(results))
 
 
 @command
@@ -170,6 +195,7 @@ def benchmarks(
     ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """List the benchmarks: which can be evaluated, what the paper has, and how to get the data of the others.
 
@@ -182,12 +208,14 @@ def benchmarks(
     folder = data or home_of(home) / FOLDER
     listed = [load_benchmark(name, folder)] if name else known(folder)
     facts = [benchmark_facts(each, folder) for each in listed]
-    if as_json:
+    if as_csv:
+        print_csv(facts)
+    elif as_json:
         print_json(facts)
     elif name:
         say("\n".join(f"{field}: {value}" for field, value in facts[0].items()))
     else:
-        Console(width=max(out.width, 120)).print(benchmark_table(facts))
+        print_table(benchmark_table(facts))
 
 
 @command
@@ -198,6 +226,8 @@ def lab(
     home: HomeOption = None,
     seed: SeedOption = None,
     recipe: RecipeOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Run variants of R1-Zero at equal tokens, and compare each with plain R1-Zero, with intervals.
 
@@ -210,18 +240,20 @@ def lab(
     from r1_pipeline.home import require_writable
     from r1_pipeline.profiles.lab import VARIANTS
 
-    settings = settings_of(HomeSettings, home, profile=profile, seed=seed, recipe=recipe)
+    settings = settings_of(HomeSettings, home, profile=profile, seed=seed, recipe=recipe, set=overrides)
     require_writable(settings.home)
     settings.announce()
     settings.load()  # it runs the recipe file, which may add variants
-    with ProgressObserver(out) as progress:
+    with ProgressObserver(Console(stderr=True) if as_json else out) as progress:
         written = run_lab(settings, variants or list(VARIANTS), seeds, progress)
+    if as_json:
+        print_json({"page": str(written), "text": written.read_text(encoding="utf-8")})
+        return
     say(written.read_text(encoding="utf-8"))
     say(f"page: {written}")
 
 
-def _print_reply(reply: "Completion") -> None:
-    sys.stdout.write(reply.text.strip() + "\n")
+def _warn_if_cut(reply: "Completion") -> None:
     if reply.finish_reason == "length":
         Console(stderr=True).print(
             f"truncated after {len(reply.token_ids)} tokens, the profile's limit", highlight=False

@@ -22,8 +22,11 @@ QUIET_PERIOD = 15.0
 class ProgressObserver(Observer):
     """A context manager that shows a bar per stage on a terminal, and plain lines elsewhere."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, planned: Mapping[str, float] | None = None) -> None:
+        """Takes the planned device hours of every artifact of the run, from which the time left is estimated."""
         self.console = console
+        self._planned = dict(planned or {})
+        self._began = time.monotonic()
         self.computed: list[str] = []
         self.reused_names: list[str] = []
         self._bars = Progress(
@@ -38,6 +41,7 @@ class ProgressObserver(Observer):
             transient=True,
         )
         self._tasks: dict[str, Any] = {}
+        self._starts: dict[str, float] = {}
         self._last_line = 0.0
 
     def __enter__(self) -> Self:
@@ -53,10 +57,11 @@ class ProgressObserver(Observer):
     def began(
         self, name: str, fingerprint: str, payload: Mapping[str, Any], inputs: Mapping[str, Artifact], metrics: Path
     ) -> Mapping[str, str]:
-        self._tasks[name] = self._bars.add_task(name, total=None, metrics="starting")
+        about = escape(titled(name))
+        self._tasks[name] = self._bars.add_task(about, total=None, metrics="starting")
         if not self.console.is_terminal:
-            self._say(f"  … {escape(name)}")
-        self._last_line = time.monotonic()
+            self._say(f"  … {about}")
+        self._last_line = self._starts[name] = time.monotonic()
         return {}
 
     def stepped(self, name: str, step: int, total: int, metrics: Mapping[str, float]) -> None:
@@ -66,7 +71,8 @@ class ProgressObserver(Observer):
         now = time.monotonic()
         if not self.console.is_terminal and now - self._last_line > QUIET_PERIOD:
             self._last_line = now
-            self._say(f"    {escape(name)} {step}/{total}  {shown}")
+            rate = (now - self._starts.get(name, now)) / max(step, 1)
+            self._say(f"    {escape(name)} {step}/{total}  {shown}  {duration_text(rate * (total - step))} left")
 
     def noted(self, name: str, message: str) -> None:
         self._say(f"  [yellow]![/] {escape(name)}: {escape(message)}")
@@ -75,8 +81,9 @@ class ProgressObserver(Observer):
         self._close(artifact.name)
         self.computed.append(artifact.name)
         seconds = artifact.manifest.provenance.seconds
-        name = escape(f"{artifact.name:<36}")
-        self._say(f"  [green]✓[/] {name} {seconds:7.1f} s  {artifact.digest[:12]}  {_headline_metrics(artifact)}")
+        name = escape(f"{titled(artifact.name):<44}")
+        facts = ", ".join(filter(None, (_headline_metrics(artifact), self._left())))
+        self._say(f"  [green]✓[/] {name} {seconds:7.1f} s  {artifact.digest[:12]}  {facts}")
 
     def failed(self, name: str, error: BaseException) -> None:
         self._close(name)
@@ -84,6 +91,14 @@ class ProgressObserver(Observer):
     def reused(self, artifact: Artifact) -> None:
         if artifact.name not in self.computed and artifact.name not in self.reused_names:
             self.reused_names.append(artifact.name)
+
+    def _left(self) -> str:
+        """Returns the estimated time left of the whole run; empty where the plan has no hours of what was made."""
+        done = sum(self._planned.get(name, 0.0) for name in self.computed)
+        known = {*self.computed, *self.reused_names}
+        due = sum(hours for name, hours in self._planned.items() if name not in known)
+        elapsed = time.monotonic() - self._began
+        return f"about {duration_text(elapsed * due / done)} left" if done and due else ""
 
     def _say(self, line: str) -> None:
         """Prints a line with markup; the caller escapes foreign text."""
@@ -99,3 +114,20 @@ def _headline_metrics(artifact: Artifact) -> str:
     shown = [f"{key} {facts[key]:.3g}" for key in ("pass_at_1", "accuracy") if key in facts]
     shown += [f"{facts['rows']} rows"] if "rows" in facts else []
     return ", ".join(shown)
+
+
+def titled(name: str) -> str:
+    """Returns the name of an artifact with the work that makes it, where the name alone tells two of them badly apart.
+
+    The answers of a model and their evaluation are two artifacts; only the first one samples.
+    """
+    kind, _, model = name.partition("/")
+    works = {"answers": "sampling of {}", "evaluation": "grading of {}"}
+    return f"{name} ({works[kind].format(model)})" if model and kind in works else name
+
+
+def duration_text(seconds: float) -> str:
+    """Returns a duration in the largest unit that fits, such as 40 s, 3 min or 1.5 h."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"

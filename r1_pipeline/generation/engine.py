@@ -7,7 +7,7 @@ Not covered: the engines themselves (`fake_engine`, `hf`, `vllm`, `openai`) and 
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from r1_pipeline.data.templates import FORMS, TemplateName, render
 from r1_pipeline.errors import EngineError
@@ -35,6 +35,15 @@ class Engine(Protocol):
 
     def usage(self) -> Mapping[str, float]:
         """Returns what a server has charged since the last call; empty for a local engine."""
+        ...
+
+
+@runtime_checkable
+class StreamingEngine(Engine, Protocol):
+    """A text generator that can tell a completion while it is made."""
+
+    def stream(self, request: Request, sampling: Sampling, heard: Callable[[str], None]) -> Completion:
+        """Returns what `generate` returns for one request; `heard` gets its text so far at each token."""
         ...
 
 

@@ -4,7 +4,7 @@ A token is a function of its logits and u(seed, position), so batches and their 
 Not covered: that function (`token_sampling`), the decoding loop (`decoding`), servers and GPUs' batch engines.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -75,6 +75,23 @@ class HfEngine:
         rows = zip(requests, asked, texts, strict=True)
         return [self._completion(request, prompt, text, sampling.stop) for request, prompt, text in rows]
 
+    def stream(self, request: Request, sampling: Sampling, heard: Callable[[str], None]) -> Completion:
+        """Returns the completion that `generate` returns for one request; `heard` gets its text so far at each token.
+
+        Raises `EngineError` if the prompt and the longest reply do not fit into the context.
+        """
+        [asked], prompts = asked_prompts([request], self._tokenizer)
+        check_room([request], prompts, sampling, self._model.config.max_position_embeddings)
+        text, ids = _Text(prompts[0], np.random.default_rng(request.seed)), list[int]()
+
+        def chosen(token: int) -> None:
+            ids.append(token)
+            said = self._tokenizer.decode(ids, skip_special_tokens=True)
+            heard(whole_reply(asked, up_to(said, sampling.stop)))
+
+        self._complete([text], sampling, chosen)
+        return self._completion(request, asked, text, sampling.stop)
+
     def usage(self) -> Mapping[str, float]:
         """Returns nothing: a local engine charges nothing."""
         return {}
@@ -83,15 +100,17 @@ class HfEngine:
         """Releases the weights."""
         del self._model
 
-    def _complete(self, texts: "Sequence[_Text]", sampling: Sampling) -> None:
-        """Completes each text, up to the maximum length in `sampling`."""
+    def _complete(
+        self, texts: "Sequence[_Text]", sampling: Sampling, chosen: Callable[[int], None] | None = None
+    ) -> None:
+        """Completes each text, up to the maximum length in `sampling`; `chosen` gets each token of a single text."""
         import torch
         from transformers import GenerationConfig
 
         device, padding = self._runtime.device, self._tokenizer.pad_token_id
         prompts = self._tokenizer.pad({"input_ids": [text.prompt for text in texts]}, return_tensors="pt").to(device)
         numbers = np.stack([text.numbers.random(sampling.max_tokens) for text in texts])
-        choose = _SeededChoice(torch.from_numpy(numbers).to(device), sampling)
+        choose = _SeededChoice(torch.from_numpy(numbers).to(device), sampling, chosen)
         length, stops = prompts["input_ids"].shape[1], sampling.stop
         with torch.inference_mode():
             output = self._model.generate(
@@ -142,8 +161,9 @@ class _Text:
 class _SeededChoice:
     """A function that chooses each token by its own random number and records the log-probability."""
 
-    def __init__(self, uniform_RT: "Tensor", sampling: Sampling) -> None:
+    def __init__(self, uniform_RT: "Tensor", sampling: Sampling, chosen: Callable[[int], None] | None) -> None:
         self._uniform_RT = uniform_RT
+        self._chosen = chosen
         self._sampling = sampling
         self._position_R = uniform_RT.new_zeros(len(uniform_RT)).long()
         self.logprobs_RT = uniform_RT.new_zeros(uniform_RT.shape)
@@ -154,4 +174,6 @@ class _SeededChoice:
         chances_R1 = scores_RV.gather(-1, token_R1) - scores_RV.logsumexp(-1, keepdim=True)
         self.logprobs_RT[row_R, position_R] = chances_R1[:, 0].to(self.logprobs_RT.dtype)
         self._position_R[row_R] += 1
+        if self._chosen is not None:
+            self._chosen(int(token_R1[0, 0]))
         return token_R1
