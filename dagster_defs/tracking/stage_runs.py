@@ -22,7 +22,7 @@ from dagster_defs.tracking.uploads import TIMEOUT_S, MetricsUploader, PendingUpl
 from r1_pipeline.artifacts.kinds import Artifact, peek_artifact
 from r1_pipeline.artifacts.observer import Observer
 from r1_pipeline.artifacts.provenance import PIPELINE_RUN
-from r1_pipeline.errors import RequirementError
+from r1_pipeline.errors import R1Error, RequirementError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -193,12 +193,11 @@ class TrackingStore:
     @contextmanager
     def required(self) -> Iterator[None]:
         """Turns tracker errors inside the block into `RequirementError`, for commands that need the tracker."""
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
         try:
             yield
-        except (MlflowException, SQLAlchemyError) as error:
+        except R1Error:  # says what is wrong, and is told without MLflow, whose import takes a second
+            raise
+        except _failures() as error:
             why = str(error).partition("\n")[0][:300]
             raise RequirementError(
                 f"MLflow at {self.display_uri} cannot be used: {why}; check MLFLOW_TRACKING_URI"
@@ -210,6 +209,14 @@ class TrackingStore:
         with (self._artifacts / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Returns the exceptions of MLflow and of its database."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, SQLAlchemyError
 
 
 class MLflowObserver(Observer):

@@ -30,9 +30,10 @@ def executed(home: Path) -> tuple[dict[str, Any], list[Any]]:
     for cell in CELLS:
         tree = ast.parse(cell)
         last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
-        exec(compile(tree, "cell", "exec"), names)
-        assert last is None or isinstance(last, ast.Expr)
-        shown.append(None if last is None else eval(compile(ast.Expression(last.value), "cell", "eval"), names))
+        if isinstance(last, ast.Expr):
+            tree.body.append(ast.Assign([ast.Name("_shown", ast.Store())], last.value))
+        exec(compile(ast.fix_missing_locations(tree), "cell", "exec"), names)
+        shown.append(names.pop("_shown", None))
     return names, shown
 
 
