@@ -1,5 +1,6 @@
 """Commands about models and profiles: `r1 plan`, `cost`, `chat`, `evaluate`, `benchmarks` and `lab`."""
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -235,7 +236,7 @@ def lab(
 
     Example: r1 lab gspo dapo --seeds 3
     """
-    from r1_pipeline.cli.lab import run_lab
+    from r1_pipeline.cli.lab import FIGURES, run_lab
     from r1_pipeline.cli.progress import ProgressObserver
     from r1_pipeline.home import require_writable
     from r1_pipeline.profiles.lab import VARIANTS
@@ -247,7 +248,7 @@ def lab(
     with ProgressObserver(Console(stderr=True) if as_json else out) as progress:
         written = run_lab(settings, variants or list(VARIANTS), seeds, progress)
     if as_json:
-        print_json({"page": str(written), "text": written.read_text(encoding="utf-8")})
+        print_json(json.loads(written.with_name(FIGURES).read_text(encoding="utf-8")))
         return
     say(written.read_text(encoding="utf-8"))
     say(f"page: {written}")

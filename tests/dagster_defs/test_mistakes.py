@@ -58,7 +58,7 @@ MISTAKES = (
         "status --set",
         "run --set dev1.epochs=x",
     ),
-    *("trace x --csv --home folder", "chat r1 --json --home folder", "--versio", "run --json --select typo"),
+    *("trace x --csv --home folder", "chat r1 --json --home folder", "--versio"),
     *("run --seed -1", "run --seed x", "run --seed 4294967296", "prune --keep-days -1", "prune --keep-days x"),
     *("run --select r1zero", "run --select r1-zero", "run --select distilled/qwen", "run --select 'a b'"),
     *(
