@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from r1_pipeline.cli.common import HomeOption, JsonOption, command, home_of, print_json, print_whole, say
+from r1_pipeline.cli.common import HomeOption, JsonOption, command, home_of, print_json, print_table, say
 from r1_pipeline.rewards.answer_extraction import Rule
 
 
@@ -48,12 +48,12 @@ def agree(
     if as_json:
         print_json(made.model_dump(mode="json"))
         return
-    print_whole(work.agreement_table(made))
+    print_table(work.agreement_table(made))
     say(f"{made.answers:,} answers; on {made.alone:,} every outside grader says the opposite")
     for name, why in made.not_run.items():
         say(f"{name} did not run: {why}")
     if shown := min(show, len(made.disagreements)):
-        print_whole(work.disagreement_table(made, show))
+        print_table(work.disagreement_table(made, show))
         say(f"{shown:,} of {len(made.disagreements):,} disagreements; --out DIR writes all")
 
 
@@ -78,8 +78,8 @@ def compare(
         return
     say(work.summary(made))
     if any(change.cause or every for change in made.changes):
-        print_whole(work.change_table(made, every))
+        print_table(work.change_table(made, every))
     for what in made.unread:
         say(f"not stored, so its own differences are unknown: {what}")
     if made.scores:
-        print_whole(work.score_table(made))
+        print_table(work.score_table(made))
