@@ -203,8 +203,8 @@ def evaluate_model(
     may be, and `SourceError` for problems that are not the published ones.
     """
     recipes = {each.benchmark.name: _recipe(each, profile, limit) for each in found}
-    for name, recipe in recipes.items():
-        _require_context(name, recipe, subject)
+    for each, (name, recipe) in zip(found, recipes.items(), strict=True):
+        _require_context(name, recipe, subject, 2 if each.conversation else 1)
         if (judge := recipe.grade.judge) is not None:
             require_judges(judge, subject.runtime)
     runtime = subject.runtime
@@ -231,11 +231,14 @@ def _recipe(each: Located, profile: Profile, limit: int | None) -> EvaluateRecip
     return recipe.model_copy(update={"ask": recipe.ask.model_copy(update={"problems": fewer})})
 
 
-def _require_context(name: str, recipe: EvaluateRecipe, subject: Subject) -> None:
+def _require_context(name: str, recipe: EvaluateRecipe, subject: Subject, turns: int) -> None:
     longest = recipe.ask.sampling.max_tokens
-    if subject.context is not None and longest >= subject.context:
+    if subject.context is not None and turns * longest >= subject.context:
+        replies = (
+            f"{turns} replies in a row have {longest} tokens each" if turns > 1 else f"a reply have {longest} tokens"
+        )
         raise RecipeError(
-            f"{name} lets a reply have {longest} tokens, the context of {subject.label} is {subject.context}; lower "
+            f"{name} lets {replies}, the context of {subject.label} is {subject.context}; lower "
             f'max_tokens in a TOML file of yours: like = "{name}"'
         )
 
@@ -294,7 +297,9 @@ def _result(benchmark: NamedBenchmark, subject: Subject, report: EvalReport) -> 
 
 def result_table(results: Sequence[BenchmarkResult]) -> Table:
     """Returns the scores of a model in percent, next to the paper's R1."""
-    table = Table("benchmark", "pass@1", "95%", "pass@k", "majority", "cut off", "tokens", "n", "paper's R1")
+    table = Table(
+        "benchmark", "pass@1", "95%", "pass@k", "majority", "cut off", "tokens", "n", "by judges", "paper's R1"
+    )
     for each in results:
         scores, k = each.scores, max(each.scores.pass_at_k)
         final = each.paper.get(COLUMNS[-1])
@@ -307,6 +312,16 @@ def result_table(results: Sequence[BenchmarkResult]) -> Table:
             f"{100 * each.truncated:.1f}",
             f"{scores.mean_tokens:,.0f}" if scores.tokens else "unknown",
             f"{scores.problems} x {each.samples}",
+            _by_judges(each),
             f"{final:.1f}" if final is not None else "",
         )
     return table
+
+
+def _by_judges(result: BenchmarkResult) -> str:
+    """Returns the score that judges gave, such as `win_rate 61.2` in percent; empty if rules gave the verdicts."""
+    if result.judged is None:
+        return ""
+    if result.judged.f_score is not None:
+        return f"F-score {100 * result.judged.f_score:.1f}"
+    return f"{result.metric} {result.value if result.metric == 'mean_grade' else 100 * result.value:.1f}"

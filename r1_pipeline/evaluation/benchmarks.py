@@ -30,6 +30,7 @@ from r1_pipeline.evaluation.groups import GroupedBy
 from r1_pipeline.evaluation.judge_table import JudgeTable, Metric, check_metric
 from r1_pipeline.evaluation.paper import STAGE_TABLE, StageRow
 from r1_pipeline.evaluation.runner import EvaluateRecipe
+from r1_pipeline.generation.judge_protocol import TURN
 from r1_pipeline.records import Record
 from r1_pipeline.rewards.answer_extraction import Rule
 from r1_pipeline.rewards.verifier import MODEL_JUDGES
@@ -181,6 +182,12 @@ class Located:
     source: SourceRecipe
     folder: Path
     """The folder of the source's files."""
+
+    @property
+    def conversation(self) -> bool:
+        """True if its problems have further turns of the user's."""
+        tests = self.source.mapping.tests if isinstance(self.source.mapping, ProblemMapping) else None
+        return tests is not None and tests.kind == TURN
 
     def recipe(self, own: EvaluateRecipe) -> EvaluateRecipe:
         """Returns the recipe of its evaluations; `own` has the seed, the engine, and what the benchmark leaves open."""

@@ -12,7 +12,7 @@ from faulty_server import Fault, Script, serving
 from r1_pipeline.artifacts.kinds import EvalReport
 from r1_pipeline.artifacts.manifest import MANIFEST, content_digest, list_files, sealed
 from r1_pipeline.artifacts.tables import read_table, write_table
-from r1_pipeline.cli.evaluate import BenchmarkResult, chosen, evaluate_model, subject_of, with_judges
+from r1_pipeline.cli.evaluate import BenchmarkResult, chosen, evaluate_model, result_table, subject_of, with_judges
 from r1_pipeline.cli.orchestrator import Orchestrator
 from r1_pipeline.cli.regrade import run_regrade
 from r1_pipeline.data.ingest.rows import digest_of_problems
@@ -99,6 +99,8 @@ def test_three_way_grades_are_counted_and_every_request_and_output_is_stored(tmp
     assert result.judged.grades == {"correct": 1, "incorrect": 1, "not_attempted": 1}
     assert result.scores.pass_at_1 == pytest.approx(1 / 3)
     assert result.judged.correct_given_attempted == 0.5
+    assert result_table([result]).columns[8].header == "by judges"
+    assert list(result_table([result]).columns[8].cells) == ["F-score 40.0"]
     assert result.judged.f_score == pytest.approx(2 * (1 / 3) * 0.5 / (1 / 3 + 0.5))
     assert result.judged.answered_by == {"oracle": "oracle-2026"}
     opinions = EvalReport.open(Path(result.evaluation)).opinions()
@@ -251,6 +253,9 @@ def test_a_conversation_is_sampled_turn_by_turn_and_graded_with_what_was_said(
     model.models = {"m": None}
     with serving(model) as at, serving(Script(replies=grade, models={"oracle": None})) as by:
         result = run(f"{at}#m", folder, tmp_path / "home", f"{by}#oracle", "quick")
+        model.models = {"m": 32}  # room for one reply of 16 tokens, and not for two
+        with pytest.raises(RecipeError, match="quick lets 2 replies in a row have 16 tokens each, the context of m"):
+            run(f"{at}#m", folder, tmp_path / "other", f"{by}#oracle", "quick")
     assert len(model.asked) == 16
     stored = EvalReport.open(Path(result.evaluation)).completions()
     assert sorted(stored["sample_index"].unique()) == [0, 1, 2, 3]
