@@ -20,7 +20,7 @@ from r1_pipeline.artifacts.manifest import sha256_of
 from r1_pipeline.data.ingest.files import Row, read_rows
 from r1_pipeline.data.templates import split_reply
 from r1_pipeline.errors import RecipeError, RequirementError, UnknownNameError
-from r1_pipeline.evaluation.agreement import SecondOpinion, second_opinion
+from r1_pipeline.evaluation.agreement import UNSTATED, SecondOpinion, second_opinion
 from r1_pipeline.evaluation.outside.environment import Opinion, ensure_environment, opinions
 from r1_pipeline.evaluation.outside.graders import OUTSIDE, Answer, Job, OutsideGrader, kind_of
 from r1_pipeline.evaluation.scores import scores_of
@@ -162,11 +162,15 @@ def _lines(file: Path) -> Iterator[tuple[Line, bool | None]]:
         own = row.columns.get(verdict) if verdict else None
         verdicts = own if isinstance(own, list) else [own] * len(replies)
         for number, (text, said) in enumerate(zip(replies, verdicts, strict=True)):
-            place = f"{file.name.partition('.')[0]}:{row.line}" + (f"/{number}" if len(replies) > 1 else "")
+            place = f"{_stem(file)}:{row.line}" + (f"/{number}" if len(replies) > 1 else "")
             line = parse(row.line, _columns(row.columns, place, text, row.columns[reference]))
             if isinstance(line, BadLine):
                 raise RecipeError(f"{file}, row {line.number}: {line.reason}; correct the file")
             yield line, None if said is None else bool(said)
+
+
+def _stem(file: Path) -> str:
+    return (file.with_suffix("") if file.suffix in (".gz", ".zst") else file).stem
 
 
 def _columns(row: Mapping[str, Any], place: str, reply: str, reference: Any) -> dict[str, Any]:
@@ -213,7 +217,7 @@ def _compared(
         ran.append(grader)
     if stored := [answer for answer in answers if answer.stored is not None]:
         ran.append(OutsideGrader(name="the file", package="", environment="", grades="", about="verdicts of the file"))
-        found["the file"] = {a.id: Opinion(correct=a.stored, reading=None, why="") for a in stored}
+        found["the file"] = {a.id: Opinion(correct=a.stored, reading=None, why=UNSTATED) for a in stored}
     if not ran:
         why = next(iter(not_run.values()), f"no outside grader judges the answers of {name}")
         raise RequirementError(why)

@@ -9,6 +9,7 @@ Every disagreement is classified by its cause, as far as a rule can tell:
     rounding      both read the same number, which is close to the reference and not equal to it
     tests         programs: the same program passed the tests of one harness only
     equivalence   both read the same answer, and differ on its equality with the reference
+    unstated      the other verdict comes from a file, which does not say what was read
 
 Not covered: running the graders (`outside.environment`), and which of the two is right: a person reads both.
 """
@@ -25,7 +26,9 @@ from r1_pipeline.evaluation.outside.environment import Opinion
 from r1_pipeline.evaluation.outside.graders import Answer, OutsideGrader
 from r1_pipeline.records import UNSCORED, Outcome, Record
 
-Cause = Literal["timeout", "error", "extraction", "units", "rounding", "tests", "equivalence"]
+Cause = Literal["timeout", "error", "extraction", "units", "rounding", "tests", "equivalence", "unstated"]
+UNSTATED: Literal["unstated"] = "unstated"
+"""The `why` of a verdict that comes without a reading, as files store it."""
 CLOSE = 0.05
 """The largest relative difference that counts as rounding."""
 _NOISE = re.compile(
@@ -189,6 +192,8 @@ def cause_of(answer: Answer, opinion: Opinion) -> Cause:
         return "timeout"
     if opinion.correct is None or right(answer) is None:
         return "error"
+    if opinion.why == UNSTATED:
+        return UNSTATED
     if answer.grades == "code":
         return "tests"
     if answer.grades == "instructions":

@@ -48,6 +48,7 @@ def test_kappa_of_graders_that_always_say_the_same_is_undefined() -> None:
         (stored("a", Outcome.CORRECT, "1"), said(None, None, "ValueError: x"), "error"),
         (stored("a", Outcome.GRADER_ERROR, None), said(True, "1"), "error"),
         (stored("a", Outcome.CORRECT, "1"), said(False, None), "extraction"),
+        (stored("a", Outcome.CORRECT, "1"), said(False, None, "unstated"), "unstated"),
         (stored("a", Outcome.WRONG, "12"), said(True, "1"), "extraction"),
         (stored("a", Outcome.CORRECT, "3.14", reference="3.1416"), said(False, "3.14"), "rounding"),
         (stored("a", Outcome.CORRECT, "5 \\text{ cm}", reference="5"), said(False, "5\\text{ cm}"), "units"),
