@@ -13,7 +13,7 @@ from r1_pipeline.records import Completion, PreferencePair, Problem, Record, Sam
 RECORDS: Mapping[type[Artifact], tuple[type[Record], ...]] = {
     ProblemSet: (Problem,),
     PreferenceSet: (PreferencePair, Problem),
-    Corpus: (Sample, Verdict, Problem),
+    Corpus: (Sample, Completion, Verdict, Problem),
     Completions: (Completion, Sample, Problem),
     EvalReport: (Completion, Verdict, Sample, Problem),
 }
