@@ -10,6 +10,7 @@ from r1_pipeline.evaluation.comparisons import comparisons
 from r1_pipeline.evaluation.controls import Controlled
 from r1_pipeline.evaluation.estimators import Difference
 from r1_pipeline.evaluation.inputs import ReportInputs
+from r1_pipeline.evaluation.judged_scores import JudgedScores
 from r1_pipeline.evaluation.paired import OVERALL
 from r1_pipeline.evaluation.scores import EvalScores
 from r1_pipeline.records import DOMAINS, UNSCORED, Outcome
@@ -52,6 +53,7 @@ def benchmarks(inputs: ReportInputs) -> list[tuple[str, list[Row]]]:
                 )
                 for model, scores in models.items()
             ]
+            + [row for model, scores in models.items() for row in _by_judges(model, scores.judged)]
             + _published(inputs.published.get(name)),
         )
         for name, models in inputs.benchmarks.items()
@@ -80,6 +82,22 @@ def agreements(inputs: ReportInputs) -> list[tuple[SecondOpinion, list[Row]]]:
         )
         for each in inputs.agreements
     ]
+
+
+def _by_judges(model: str, judged: JudgedScores | None) -> list[Row]:
+    """Returns the scores of a model that judges gave, which are no shares of correct replies, in rows of their own."""
+    if judged is None:
+        return []
+    found = {
+        "correct given attempted": percent(judged.correct_given_attempted),
+        "F-score": percent(judged.f_score),
+        "win rate": percent(judged.win_rate),
+        "win rate at equal length": percent(judged.length_controlled_win_rate),
+        "mean grade of 10": number(judged.mean_grade, 1),
+    }
+    blank = number(None, 1), number(None, 1), number(None, 1), number(judged.judged, 0)
+    nothing = number(None, 1)
+    return [Row(f"{model}, {label}", (cell, *blank)) for label, cell in found.items() if cell != nothing]
 
 
 def _published(benchmark: str | None) -> list[Row]:

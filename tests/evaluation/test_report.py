@@ -14,6 +14,7 @@ from r1_pipeline.evaluation.answer_bias import FrequentAnswer
 from r1_pipeline.evaluation.bars import bars
 from r1_pipeline.evaluation.cells import Cell, clock, number
 from r1_pipeline.evaluation.inputs import CorpusStats, Exchange, Reply, ReportInputs
+from r1_pipeline.evaluation.judged_scores import JudgedScores
 from r1_pipeline.evaluation.plots import LEFT, RIGHT, WIDTH, nice_ticks, running_mean
 from r1_pipeline.evaluation.preference_plots import calibrations, optimization
 from r1_pipeline.evaluation.report import ReportRecipe, build_report, exchanges, report_json
@@ -117,6 +118,25 @@ def test_a_benchmark_of_the_paper_stands_next_to_its_figures() -> None:
     assert [row.label for row in own] == ["r1"]
     _, page = build_report(known)
     assert "the paper’s R1-Zero" in page
+
+
+def test_scores_of_judges_have_rows_of_their_own() -> None:
+    inputs = report_inputs()
+    judged = JudgedScores(
+        protocol="pairwise", answered_by={"oracle": "oracle-1"}, judged=8, grades={}, correct_given_attempted=None,
+        f_score=None, win_rate=0.625, length_controlled_win_rate=0.5, mean_grade=None, by_turn={}, standard_error=0.1,
+        unanimous=None,
+    )  # fmt: skip
+    exam = {"r1": inputs.models["r1"].model_copy(update={"judged": judged})}
+    known = inputs.model_copy(update={"benchmarks": {"exam": exam}, "published": {"exam": "AlpacaEval 2.0"}})
+    ((_, rows),) = benchmarks(known)
+    assert [(row.label, row.cells[0].text) for row in rows[1:3]] == [
+        ("r1, win rate", "62.5"),
+        ("r1, win rate at equal length", "50.0"),
+    ]
+    assert rows[-1].cells[0].text == "87.6"
+    _, page = build_report(known)
+    assert "r1, win rate at equal length" in page
 
 
 def test_a_further_benchmark_stands_beside_the_held_out_problems_in_both_files() -> None:
