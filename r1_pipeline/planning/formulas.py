@@ -81,7 +81,7 @@ def step_seconds(shape: Shape, devices: Devices, place: Placement, sequences: fl
     kind, together = devices.kind, place.together
     read = place.size * (shape.weights_touched(sequences) + sequences * context * shape.kv_bytes / BFLOAT16)
     reading = read / together / (kind.bandwidth * BANDWIDTH_UTILIZATION)
-    precision: Precision = "float32" if place.size == FLOAT32 else "bfloat16"
+    precision: Precision = place.computes or ("float32" if place.size == FLOAT32 else "bfloat16")
     flops = kind.flops.get(precision, kind.flops["float32"]) * DECODE_UTILIZATION
     computing = sequences * shape.decode_flops(context) / together / flops
     waiting = 2 * shape.layers * LATENCY_S + place.gathered / (kind.link * BANDWIDTH_UTILIZATION)

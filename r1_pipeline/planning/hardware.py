@@ -68,8 +68,8 @@ ACCELERATORS: Mapping[str, Accelerator] = {
         usd_per_hour=0.04,
     ),
     "laptop-core": Accelerator(
-        about="one core with AVX2, with the matrices of a model of half a billion parameters",
-        flops={"float32": 1.35e11, "bfloat16": 1.35e11}, memory_gib=8, bandwidth=1e10, network=1e9, link=1e9,
+        about="one core with AVX2 (bfloat16: AVX512-BF16), with the matrices of a model of half a billion parameters",
+        flops={"float32": 1.35e11, "bfloat16": 2.4e11}, memory_gib=8, bandwidth=1e10, network=1e9, link=1e9,
         usd_per_hour=0.04,
     ),
 }  # fmt: skip

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from r1_pipeline.engines import EngineSpec, Transformers, Vllm, VllmRollouts
 from r1_pipeline.planning.hardware import MEMORY_SHARE, SEQUENCES_PER_DEVICE, WEIGHTS_SHARE, Accelerator
-from r1_pipeline.recipe import Runtime
+from r1_pipeline.recipe import Precision, Runtime
 from r1_pipeline.settings.engines import Colocated
 from r1_pipeline.training.model_shape import BFLOAT16, Shape
 
@@ -45,6 +45,8 @@ class Placement:
     """True if the copy has weights of its own, besides a trainer's."""
     gathered: float = 0.0
     """Bytes that each device receives for every token, to gather shards of the weights."""
+    computes: Precision | None = None
+    """Precision of matrix products; None for that of the weights."""
 
 
 def placement_of(

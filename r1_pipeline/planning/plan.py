@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from r1_pipeline.engines import Transformers
 from r1_pipeline.planning.formulas import (
     Devices,
     Memory,
@@ -27,6 +28,7 @@ from r1_pipeline.planning.prompt_choice import prompt_choices
 from r1_pipeline.planning.work import Sampled, Scorer, Trained, Work, work_of
 from r1_pipeline.profiles import Profile
 from r1_pipeline.profiles.profile import Reported
+from r1_pipeline.recipe import Precision
 from r1_pipeline.records import Record
 from r1_pipeline.settings.engines import Colocated
 from r1_pipeline.training.model_shape import BFLOAT16, Shape
@@ -144,7 +146,9 @@ def planned_hours(profile: Profile) -> dict[str, float]:
 
 
 def _devices(profile: Profile, accelerator: str, work: Work) -> Devices:
-    precision = work.trained.precision if work.trained else "bfloat16"
+    engine = work.sampled.engine if work.sampled else None
+    sampling: Precision = engine.dtype if isinstance(engine, Transformers) else "bfloat16"
+    precision = work.trained.precision if work.trained else sampling
     return Devices(accelerator_of(accelerator), profile.machine.devices, precision)
 
 
@@ -192,7 +196,8 @@ def _hours(work: Work, devices: Devices, profile: Profile) -> float:
 
 def _place(shape: Shape, sampled: Sampled, devices: Devices, profile: Profile) -> Placement:
     rollouts = sampled.at_once is not None
-    return placement_of(sampled.engine, shape, profile.runtime, devices.count, devices.kind, rollouts)
+    place = placement_of(sampled.engine, shape, profile.runtime, devices.count, devices.kind, rollouts)
+    return replace(place, computes=devices.precision) if profile.runtime.device == "cpu" else place
 
 
 def _memory(work: Work, devices: Devices, profile: Profile) -> Memory:
