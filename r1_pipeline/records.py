@@ -354,13 +354,13 @@ class PreferencePair(Record):
     id: str
     """Content hash of the pair; 16 hex digits."""
     prompt: str
-    """What a person asked."""
+    """The request of a person."""
     chosen: str
     """The reply that people prefer."""
     rejected: str
     """The other reply."""
     kind: PreferenceKind
-    """What the preference is about: helpfulness or safety."""
+    """The subject of the preference: helpfulness or safety."""
     language: Language
     source: str
     licence: str

@@ -1,4 +1,4 @@
-"""Pages of `r1 ui` beside Dagster's and MLflow's own: the report, MLflow's settings, and the links that it prints.
+"""Pages of `r1 ui` besides those of Dagster and MLflow: the report, MLflow's settings, and the links that it prints.
 
 The report lies in the home and is served under Dagster's address; its own policy lets it run no script but its own and
 call nobody. MLflow keeps the settings of its pages in the browser; a script in front of its page sets those that a

@@ -36,11 +36,11 @@ COLUMNS = ("problem", "model", "sample", "outcome", "score", "tokens", "finish",
 
 @dataclass(frozen=True)
 class Shown:
-    """What the page shows."""
+    """The contents of the page."""
 
     models: tuple[str, ...]
     problems: tuple[Mapping[str, str], ...]
-    """For each problem: benchmark, id, domain, language, question and reference."""
+    """The problems: benchmark, id, domain, language, question and reference."""
     rows: Mapping[str, list[Any]]
     """The rows by column (`COLUMNS`)."""
     total: int

@@ -23,7 +23,7 @@ class Fall(Record):
 
 
 class Finding(Record):
-    """What one step of the recipe changed."""
+    """The change that one step of the recipe made."""
 
     after: str
     before: str

@@ -94,11 +94,12 @@ def late_answers(model: Checkpoint, at_most: int | None = None) -> "pl.DataFrame
 
     rollouts = model.rollouts()
     counts = rollouts.group_by("step").len().sort("step", descending=True).collect(engine="streaming")
-    late = counts["step"] >= counts["step"].min() + LATE * (counts["step"].max() - counts["step"].min())
+    steps = counts["step"].to_list()
+    late = counts["step"] >= steps[-1] + LATE * (steps[0] - steps[-1])
     few = pl.repeat(True, counts.height, eager=True) if at_most is None else counts["len"].cum_sum() <= at_most
     begin = counts.filter(late & few)["step"].min()
     number = pl.int_range(pl.len()).over("problem_id")
-    rows = rollouts.filter(pl.col("step") >= (counts["step"].max() if begin is None else begin))
+    rows = rollouts.filter(pl.col("step") >= (steps[0] if begin is None else begin))
     return rows.with_columns(sample_index=number).select(STORED).collect(engine="streaming")
 
 

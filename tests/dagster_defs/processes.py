@@ -92,7 +92,7 @@ class Surfaces(NamedTuple):
     token: str
     process: "subprocess.Popen[str]"
     links: dict[str, str]
-    """The pages that `r1 ui` prints beside the two addresses, by title."""
+    """The pages that `r1 ui` prints in addition to the two addresses, by title."""
 
     @property
     def welcome(self) -> str:

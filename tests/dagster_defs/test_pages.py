@@ -1,4 +1,4 @@
-"""Laws of the pages of `r1 ui` beside Dagster's and MLflow's: the report, presets, links, the first question."""
+"""Laws of the pages of `r1 ui` besides those of Dagster and MLflow: the report, presets, links, the first question."""
 
 import re
 from importlib.util import find_spec
