@@ -68,11 +68,15 @@ def _weights(rubric: Rubric) -> "dict[str, pl.Expr]":
 def group_divisor(model: Checkpoint) -> "pl.Expr | None":
     """Returns the number that divides a reward's distance from its group's mean (paper, equation 3).
 
-    None if advantages depend on a whole rollout, which may not be stored, or on parts before they are summed.
+    None if advantages depend on a whole rollout, which may not be stored, on parts before they are summed, or on a
+    critic.
     """
     import polars as pl
 
-    objective = model.manifest.payload["recipe"]["grpo"].get("objective", {})
+    grpo = model.manifest.payload["recipe"]["grpo"]
+    if grpo.get("critic"):
+        return None
+    objective = grpo.get("objective", {})
     scaling, baseline = objective.get("scale_rewards", "group"), objective.get("baseline", "group")
     if scaling in ("batch", "centred") or baseline == "batch" or objective.get("parts", "summed") == "decoupled":
         return None

@@ -15,6 +15,7 @@ from r1_pipeline.graph.node import AssetName, Ref, derived
 from r1_pipeline.profiles.profile import Profile
 from r1_pipeline.registry import Registry
 from r1_pipeline.rewards.overlong import Overlong
+from r1_pipeline.training.critic import Critic
 from r1_pipeline.training.objectives import OBJECTIVES, Objective
 from r1_pipeline.verbs import ReinforceRecipe
 
@@ -46,6 +47,23 @@ def _named(name: str) -> Change:
 
 def _own(**fields: Any) -> Change:
     return {"grpo.objective": Objective(**fields)}
+
+
+def _ppo(gae_lambda: float) -> Callable[[ReinforceRecipe], Change]:
+    """Returns PPO; its critic learns ten times as fast as the policy, as in TinyZero, and warms up for two rollouts."""
+
+    def change(plain: ReinforceRecipe) -> Change:
+        critic = Critic(
+            gae_lambda=gae_lambda,
+            discount=1.0,
+            learning_rate=10 * plain.grpo.learning_rate,
+            warmup_steps=2 * plain.grpo.steps_per_generation,
+            value_clip=None,
+            whiten=True,
+        )
+        return {"grpo.critic": critic}
+
+    return change
 
 
 def _dapo(plain: ReinforceRecipe) -> Change:
@@ -89,6 +107,8 @@ VARIANTS: Registry[Variant] = Registry(
             _named("reinforce_pp_baseline"), "Better than GRPO in reasoning with tools", "2501.03262"
         ),
         "maxrl": Variant(_named("maxrl"), "Better pass@k than GRPO at equal pass@1", "2602.02710"),
+        "ppo": Variant(_ppo(1.0), "PPO with lambda 1.0 is close to GRPO", "2501.12948, A.3"),
+        "ppo_lambda_095": Variant(_ppo(0.95), "PPO with lambda 0.95 is clearly worse than GRPO", "2501.12948, A.3"),
         "kl_k1": Variant(_own(kl="k1", unbiased_kl=True), "Untested there; unbiased in value and gradient", "control"),
         "kl_k2": Variant(_own(kl="k2"), "The gradient of k2 is that of the KL, k3's is not", "2501.03262"),
         "kl_unbiased": Variant(_own(unbiased_kl=True), "More stable than k3 without the ratio", "2512.02556"),

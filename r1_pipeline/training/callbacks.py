@@ -41,6 +41,8 @@ METRICS = {
     "completions/mean_length": "mean_tokens",
     "completions/clipped_ratio": "truncated",
     "empty_think": "empty_think",
+    "value_loss": "value_loss",
+    "explained_variance": "explained_variance",
     "num_tokens": "tokens",
     "num_input_tokens_seen": "tokens",
     "mean_token_accuracy": "token_accuracy",

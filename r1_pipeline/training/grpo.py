@@ -27,6 +27,7 @@ from r1_pipeline.rewards.format_check import empty_think
 from r1_pipeline.rewards.rubric import Log, Part, PartFn, Rubric, weights_at
 from r1_pipeline.training.annealing import annealing
 from r1_pipeline.training.callbacks import METRICS, Guards
+from r1_pipeline.training.critic import Critic, criticized, keep_critic, value_model
 from r1_pipeline.training.dynamic_sampling import require_whole_groups, resampling
 from r1_pipeline.training.lora import Lora, adapter_arguments, require_trainable
 from r1_pipeline.training.objective_trainer import trainer_class
@@ -102,6 +103,8 @@ class GrpoRecipe(Recipe):
     """The adapters that are trained instead of the weights and merged in the end; None trains all weights."""
     generated_tokens: Annotated[int | None, AddedField(), Field(ge=1)] = None
     """The number of generated tokens after which the run ends before its last step; None for no limit."""
+    critic: Annotated[Critic | None, AddedField()] = None
+    """The critic that gives each token an advantage, which makes the run PPO; None is the paper's GRPO."""
 
     def model_post_init(self, _: Any) -> None:
         self.check()
@@ -140,8 +143,25 @@ class GrpoRecipe(Recipe):
         require_trainable(self, self.expert_bias_rate)
         if self.lora and self.reference_sync_steps is not None:
             raise RecipeError("LoRA's reference is the model without adapters; set reference_sync_steps to None")
+        self._check_critic(self.critic)
         if self.lora and self.lora.dropout:
             raise RecipeError("a policy with dropout is not the one that sampled; set dropout of lora to 0")
+
+    def _check_critic(self, critic: Critic | None) -> None:
+        if critic is None:
+            return
+        plain = self.objective.but(importance="token", baseline="group", scale_rewards="group", parts="summed")
+        if plain != self.objective:
+            raise RecipeError(
+                "a critic gives every token its own advantage; leave importance, baseline, scale_rewards and parts of "
+                "the objective at their defaults"
+            )
+        if self.lora:
+            raise RecipeError("a critic is trained whole, and lora is set to spare memory; set one of them to None")
+        if critic.warmup_steps >= self.steps:
+            raise RecipeError(
+                f"the critic warms up for {critic.warmup_steps} of {self.steps} steps; leave some to train"
+            )
 
 
 def train_grpo(  # noqa: PLR0913 - as many as a run has inputs
@@ -182,7 +202,8 @@ def train_grpo(  # noqa: PLR0913 - as many as a run has inputs
     model = AutoModelForCausalLM.from_pretrained(policy, dtype="float32", **load_options(runtime))
     model = with_precision(model, recipe.precision, runtime.device)
     judged = Judged(template, stops, frozenset(end_tokens(policy, tokenizer)))
-    sampling = recording(stopping(trainer_class(recipe.objective), tokenizer, stops), rollouts, weights_of)
+    kind = criticized(trainer_class(recipe.objective), critic)
+    sampling = recording(stopping(kind, tokenizer, stops), rollouts, weights_of)
     trainer = resampling(sampling, prompts, recipe.problems, resample, rollouts)(
         model=model,
         reward_funcs=[_reward_function(name, part, problems, recipe, judged, rollouts) for name, part in parts.items()],
@@ -198,14 +219,15 @@ def train_grpo(  # noqa: PLR0913 - as many as a run has inputs
         model.generate = in_portions(model.generate, runtime, recipe.max_completion_tokens)
     if (place := rollout_settings(recipe.rollouts, runtime)) is not None:
         trainer.add_callback(agreement_callback(place.max_mismatch))
-    if recipe.reference_sync_steps is not None:
-        trainer.add_callback(keep_reference(trainer))
-    if isinstance(weights, Rubric) and weights.annealed:
-        trainer.add_callback(annealing(trainer, weights))
-    if rollouts is not None:
-        trainer.add_callback(rewinding(rollouts))
-    if token_budget is not None or recipe.generated_tokens is not None:
-        trainer.add_callback(_stop_at(token_budget, recipe))
+    further = (
+        keep_reference(trainer) if recipe.reference_sync_steps is not None else None,
+        keep_critic(critic) if critic else None,
+        annealing(trainer, weights) if isinstance(weights, Rubric) and weights.annealed else None,
+        rewinding(rollouts) if rollouts is not None else None,
+        _stop_at(token_budget, recipe) if token_budget is not None or recipe.generated_tokens is not None else None,
+    )
+    for callback in filter(None, further):
+        trainer.add_callback(callback)
     run_trainer(trainer, draft, runtime, recipe.steps, recipe.guards, recipe.expert_bias_rate)
     publish(trainer, policy, draft)
     if draft.leads and not changed(policy, draft.path):  # honest where a policy never earns a reward: so no error

@@ -127,7 +127,7 @@ def _with_loss(trainer: "type[GRPOTrainer]", objective: Objective) -> "type[GRPO
             replies = Replies(
                 logp_BT=logp,
                 old_logp_BT=logp.detach() if old is None else old,
-                advantages_B1=inputs["advantages"].unsqueeze(1),
+                advantages_B1=inputs["advantages"].view(len(logp), -1),  # (B, T) by a critic
                 mask_BT=inputs["completion_mask"],
             )
             loss_BT, beyond_BT = policy_loss(objective, replies, self.epsilon_low, self.epsilon_high)

@@ -215,7 +215,7 @@ def recording(
         def _generate_and_score_completions(self, inputs: Any) -> Any:
             output = super()._generate_and_score_completions(inputs)
             step = self.state.global_step
-            kept.keep(step, weights(step), output["advantages"].tolist(), _gaps(output))
+            kept.keep(step, weights(step), _advantages(output), _gaps(output))
             return output
 
         def _prepare_inputs(self, batch: Any) -> Any:
@@ -238,6 +238,15 @@ def rewinding(log: RolloutLog) -> "TrainerCallback":
             barrier()  # the first rank publishes what all have written
 
     return Rewinding()
+
+
+def _advantages(output: "Mapping[str, Tensor]") -> list[float]:
+    """Returns the advantage of each rollout; if its tokens have their own, by a critic, their mean."""
+    found = output["advantages"]
+    if found.dim() == 2:
+        found = (found * output["completion_mask"]).sum(1) / output["completion_mask"].sum(1).clamp(min=1)
+    advantages: list[float] = found.tolist()
+    return advantages
 
 
 def _gaps(output: "Mapping[str, Tensor]") -> list[float] | None:
