@@ -239,14 +239,19 @@ def lab(
     from r1_pipeline.cli.lab import FIGURES, run_lab
     from r1_pipeline.cli.progress import ProgressObserver
     from r1_pipeline.home import require_writable
-    from r1_pipeline.profiles.lab import VARIANTS
+    from r1_pipeline.profiles.lab import VARIANTS, misfits
 
     settings = settings_of(HomeSettings, home, profile=profile, seed=seed, recipe=recipe, set=overrides)
     require_writable(settings.home)
     settings.announce()
-    settings.load()  # it runs the recipe file, which may add variants
-    with ProgressObserver(Console(stderr=True) if as_json else out) as progress:
-        written = run_lab(settings, variants or list(VARIANTS), seeds, progress)
+    loaded = settings.load()  # it runs the recipe file, which may add variants
+    left_out = {} if variants else misfits(loaded)
+    report = Console(stderr=True) if as_json else out
+    for name, reason in left_out.items():
+        report.print(f"{name} is left out: {reason}", markup=False, highlight=False, soft_wrap=True)
+    names = variants or [name for name in VARIANTS if name not in left_out]
+    with ProgressObserver(report) as progress:
+        written = run_lab(settings, names, seeds, progress)
     if as_json:
         print_json(json.loads(written.with_name(FIGURES).read_text(encoding="utf-8")))
         return

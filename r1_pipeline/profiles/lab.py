@@ -144,9 +144,20 @@ def with_variants(profile: Profile, names: Iterable[str]) -> Profile:
     for name in names:
         variant = VARIANTS[name]
         about = f"R1-Zero's run, with the change {name}, at equal tokens ({variant.source})."
-        node = derived(graph.node(zero), node_of(profile, name), {**variant.changes(plain), **longer}, about)
+        node = derived(graph.node(zero), node_of(profile, name), {**longer, **variant.changes(plain)}, about)
         graph = graph.with_nodes(replace(node, inputs={**node.inputs, "budget": Ref(zero)}))
     return replace(profile, graph=graph)
+
+
+def misfits(profile: Profile) -> dict[str, str]:
+    """Returns the variants that `profile` cannot have, such as a critic next to LoRA, each with the reason."""
+    found: dict[str, str] = {}
+    for name in VARIANTS:
+        try:
+            assert with_variants(profile, [name]).bound
+        except GraphError as error:
+            found[name] = str(error)
+    return found
 
 
 def zero_of(profile: Profile) -> str:

@@ -102,6 +102,7 @@ class ValueModel:
         import torch
         from transformers import AutoModel
 
+        self.recipe = recipe
         body = AutoModel.from_pretrained(policy, dtype="float32", **load_options(runtime))
         head = torch.nn.Linear(body.config.hidden_size, 1, dtype=body.dtype, device=body.device)
         torch.nn.init.zeros_(head.weight)
@@ -146,20 +147,25 @@ class ValueModel:
         self.optimizer.load_state_dict(torch.load(checkpoint / OPTIMIZER, weights_only=True))
 
 
-def value_model(policy: Path, recipe: Critic | None, runtime: Runtime) -> ValueModel | None:
-    """Returns the critic of a run that has one; raises `RecipeError` for several ranks."""
+def value_model(policy: Path, recipe: Critic | None, runtime: Runtime, resample: int) -> ValueModel | None:
+    """Returns the critic of a run that has one; raises `RecipeError` for several ranks, and for flat groups that are
+    replaced."""
     if recipe is None:
         return None
     if (ranks := runtime.launcher.ranks) > 1:
         raise RecipeError(f"a critic trains in one process, and the launcher starts {ranks}; take inline")
+    if resample:
+        raise RecipeError("groups of equal rewards teach a critic too, so none is replaced; set resample to 0")
     return ValueModel(policy, recipe, runtime)
 
 
-def criticized(trainer: "type[GRPOTrainer]", recipe: Critic | None, critic: ValueModel | None) -> "type[GRPOTrainer]":
+def criticized(trainer: "type[GRPOTrainer]", value_model: ValueModel | None) -> "type[GRPOTrainer]":
     """Returns the trainer with advantages by the critic, which learns in the same steps."""
-    if recipe is None or critic is None:
+    if value_model is None:
         return trainer
     import torch
+
+    critic, recipe = value_model, value_model.recipe
 
     class CriticTrainer(trainer):  # type: ignore[misc]
         scored: Any = None

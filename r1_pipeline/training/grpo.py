@@ -192,6 +192,7 @@ def train_grpo(  # noqa: PLR0913 - as many as a run has inputs
     if len(problems) != (needed := recipe.problems * (1 + resample)):
         raise RecipeError(f"{len(problems)} problems were given, {recipe.steps} steps need {needed}")
     require_whole_groups(recipe.rollout, recipe.group_size, runtime.launcher.ranks, resample)
+    critic = value_model(policy, recipe.critic, runtime, resample)
     adapters = adapter_arguments(recipe.lora, policy, "CAUSAL_LM", runtime)
     stops, first = stops_in(template, recipe.stop), weights.weights if isinstance(weights, Rubric) else weights
     weights_of = partial(weights_at, weights) if isinstance(weights, Rubric) else lambda _: first

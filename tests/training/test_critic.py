@@ -169,6 +169,18 @@ def test_what_a_critic_cannot_do_is_refused(tiny: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=words):
             runs.again(PPO, **fields)
-    ranks = runs.RUNTIME.model_copy(update={"launcher": Torchrun(processes=2)})
+    with pytest.raises(RecipeError, match="groups of equal rewards teach a critic too"):
+        train_grpo(
+            tiny,
+            runs.problems(2 * PPO.problems),
+            "chat",
+            {"p": paid},
+            {"p": 1.0},
+            PPO,
+            runs.RUNTIME,
+            bare_draft(tmp_path),
+            resample=1,
+        )
+    ranks = runs.RUNTIME.model_copy(update={"launcher": Torchrun(processes=2, sharding="ddp")})
     with pytest.raises(RecipeError, match="a critic trains in one process, and the launcher starts 2; take inline"):
         train_grpo(tiny, runs.problems(PPO.problems), "chat", {"p": paid}, {"p": 1.0}, PPO, ranks, bare_draft(tmp_path))
