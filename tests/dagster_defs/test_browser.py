@@ -64,7 +64,6 @@ def read(page: Page, surfaces: Surfaces, browser: BrowserContext) -> Page:
     curve = page.get_by_role("img", name="reward", exact=True).first  # at once, without a click
     expect(curve).to_be_visible()
     assert curve.evaluate("image => image.naturalWidth") > 100
-    keep(page, "dagster-curves")
 
     with browser.expect_page() as opened:
         page.locator("a[href^='/mlflow/runs/']").first.click()
