@@ -94,12 +94,13 @@ def late_answers(model: Checkpoint, at_most: int | None = None) -> "pl.DataFrame
 
     rollouts = model.rollouts()
     counts = rollouts.group_by("step").len().sort("step", descending=True).collect(engine="streaming")
-    steps = counts["step"].to_list()
-    late = counts["step"] >= steps[-1] + LATE * (steps[0] - steps[-1])
-    few = pl.repeat(True, counts.height, eager=True) if at_most is None else counts["len"].cum_sum() <= at_most
-    begin = counts.filter(late & few)["step"].min()
+    steps: list[int] = counts["step"].to_list()
+    late = [step for step in steps if step >= steps[-1] + LATE * (steps[0] - steps[-1])]
+    totals: list[int] = counts["len"].cum_sum().to_list()
+    few = [step for step, total in zip(steps, totals, strict=True) if at_most is None or total <= at_most]
+    begin = max(late[-1], few[-1] if few else steps[0])
     number = pl.int_range(pl.len()).over("problem_id")
-    rows = rollouts.filter(pl.col("step") >= (steps[0] if begin is None else begin))
+    rows = rollouts.filter(pl.col("step") >= begin)
     return rows.with_columns(sample_index=number).select(STORED).collect(engine="streaming")
 
 
