@@ -155,7 +155,7 @@ def value_model(policy: Path, recipe: Critic | None, runtime: Runtime, resample:
     if (ranks := runtime.launcher.ranks) > 1:
         raise RecipeError(f"a critic trains in one process, and the launcher starts {ranks}; take inline")
     if resample:
-        raise RecipeError("groups of equal rewards teach a critic too, so none is replaced; set resample to 0")
+        raise RecipeError("a critic also learns from groups of equal rewards, so none is replaced; set resample to 0")
     return ValueModel(policy, recipe, runtime)
 
 

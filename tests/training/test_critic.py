@@ -169,7 +169,7 @@ def test_what_a_critic_cannot_do_is_refused(tiny: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=words):
             runs.again(PPO, **fields)
-    with pytest.raises(RecipeError, match="groups of equal rewards teach a critic too"):
+    with pytest.raises(RecipeError, match="a critic also learns from groups of equal rewards"):
         train_grpo(
             tiny,
             runs.problems(2 * PPO.problems),
