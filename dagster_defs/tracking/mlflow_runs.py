@@ -177,8 +177,7 @@ def version_text(artifact: Artifact) -> str:
     trained = artifact.tokens.get("trained")
     cost = f"in {manifest.provenance.seconds:.0f} s" + (f" on {trained:,} tokens" if trained else "")
     lines = [f"Made by `{manifest.stage}` {cost} on {manifest.provenance.device}, from {inputs}."]
-    steps = artifact.metrics()
-    last = {key: steps[-1][key] for key in ("reward", "reward/accuracy", "loss") if steps and key in steps[-1]}
+    last = {key: row[key] for row in artifact.metrics() for key in ("reward", "reward/accuracy", "loss") if key in row}
     if last:
         lines.append(f"At the end of training: {', '.join(f'{key} {value:.3f}' for key, value in last.items())}.")
     lines.append(f"Content `{artifact.digest[:12]}`, build `{manifest.fingerprint[:12]}`.")

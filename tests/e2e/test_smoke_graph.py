@@ -190,7 +190,7 @@ def test_c_dagster_and_mlflow_point_at_each_other(home: Path) -> None:
     view = json.loads(experiment.tags["mlflow.sharedViewState.r1-training"])
     trained = {each.info.run_name for each in client.search_runs([run_.info.experiment_id], view["searchFilter"])}
     assert trained == set(NAMES) | {"helpful_rm", "safety_rm"}
-    assert "reinforc" in run_.data.tags["mlflow.note.content"].lower()
+    assert "GRPO from the base" in run_.data.tags["mlflow.note.content"]
     parent = client.get_run(run_.data.tags["mlflow.parentRunId"])
     assert parent.data.tags["r1.role"] == "pipeline"
     assert parent.info.status == "FINISHED"
