@@ -104,12 +104,12 @@ def row_bytes(frame: "pl.DataFrame") -> "pl.Series":
     return frame.select(bytes=pl.sum_horizontal(fixed, *sizes)).to_series()
 
 
-def write_table(path: Path, frame: "pl.DataFrame") -> None:
+def write_table(path: Path, frame: "pl.DataFrame", compression: str = "zstd") -> None:
     """Writes a table that fits in memory to one file."""
     import pyarrow.parquet as pq
 
     group = max(1, round(frame.height * ROW_GROUP_BYTES / max(int(row_bytes(frame).sum()), ROW_GROUP_BYTES)))
-    pq.write_table(frame.to_arrow(), path, compression="zstd", write_page_checksum=True, row_group_size=group)
+    pq.write_table(frame.to_arrow(), path, compression=compression, write_page_checksum=True, row_group_size=group)
 
 
 def read_table(path: Path) -> "pl.DataFrame":
