@@ -124,7 +124,7 @@ def table(seeds: list[dict[str, dict[str, Any]]]) -> str:
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for seed, runs in enumerate(seeds):
         for name, run in runs.items():
-            accuracy = [f"{value:.3f} ({low:.3f} to {high:.3f})" for value, (low, high) in run["pass_at_1"].values()]
+            accuracy = [f"{value:.3f} ({ci['lo']:.3f} to {ci['hi']:.3f})" for value, ci in run["pass_at_1"].values()]
             cells = [f"{run['flat_trained']:.3f}", f"{run['flat_sampled']:.3f}", f"{run['generated']:,}"]
             cells += [str(run["steps"]), f"{run['seconds'] / 60:.1f}"]
             lines.append(f"| {seed} | {name} | {' | '.join([*cells, *accuracy])} |")
