@@ -198,11 +198,12 @@ def _remap_pointers(value: Any, moved: Mapping[int, int]) -> Any:
 
 
 def _rows(source: "Connection", table: "Table") -> Iterator[dict[str, Any]]:
-    """Yields the rows of `table` in `source`, limited to the columns that `source` has."""
+    """Yields the rows of `table` in `source`, with the columns that `source` has and the target does not compute."""
     from sqlalchemy import inspect, select
 
     names = {column["name"] for column in inspect(source).get_columns(table.name)}
-    for row in source.execute(select(*(column for column in table.columns if column.name in names))):
+    columns = [column for column in table.columns if column.name in names and column.computed is None]
+    for row in source.execute(select(*columns)):
         yield dict(row._mapping)
 
 

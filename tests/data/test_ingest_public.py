@@ -66,7 +66,7 @@ def declared(path: Path, mapping: str) -> SourceRecipe:
         name="public",
         licence="MIT",
         origin="see SOURCES.md with the data",
-        side="split",
+        side="heldout",  # benchmarks are among the files, and nothing may be trained on those
         mapping=load_mapping(mapping, path.parent),
         files=hash_files(path.parent, [path.name]),
     )

@@ -169,6 +169,7 @@ class FakeRun:
                 log, count = RolloutLog(draft, template), len(rollouts)
                 log.rewarded("accuracy", range(count), [about for about, _ in rollouts], replies, [0.0] * count)
                 log.keep(0, {"accuracy": 1.0}, [0.0] * count, None)
+                log.write()
                 log.publish(draft.path)
             return BuildResult({"template": template, "tokens": {"generated": 10, "trained": 30}})
 

@@ -70,8 +70,13 @@ def canary_owner(columns: Mapping[str, Any], known: Mapping[str, str]) -> str | 
 
 
 def _texts(columns: Mapping[str, Any]) -> Iterator[str]:
-    for value in columns.values():
+    """Yields every text of a row, nested ones and keys too; bytes that are no text are left out."""
+    pending: list[Any] = [columns]
+    while pending:
+        value = pending.pop()
         if isinstance(value, str):
             yield value
-        elif isinstance(value, Mapping | Iterable):
-            yield str(value)
+        elif isinstance(value, Mapping):
+            pending.extend((*value, *value.values()))
+        elif isinstance(value, Iterable) and not isinstance(value, bytes):
+            pending.extend(value)
