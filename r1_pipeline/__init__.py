@@ -11,12 +11,9 @@ The names of `__all__` are the public API, and CONTRIBUTING.md says how they may
 any version. A name is loaded when it is first used; none of them loads torch before a verb trains or samples.
 """
 
-import os
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # see generation.device
 
 if TYPE_CHECKING:  # `__getattr__` reads these lines too, the only list of names and modules
     from r1_pipeline.artifacts.kinds import (

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 ASKED = "asked.json"
 COMPLETIONS = "completions.parquet"
 ROLLOUTS = "rollouts-*.parquet"
-CLIPPED_SHARES = "clipped"
-"""Name of the tables, among the logs of a checkpoint, of the share of clipped ratios of each rollout."""
 OPINIONS = "opinions.parquet"
 PASS_RATES = "pass_rates.parquet"
 PREFERRED = "answers.parquet"
@@ -208,21 +206,6 @@ class Checkpoint(Artifact):
                 f"{self.name} holds no rollouts; they are kept by stages that reinforce (kept_rollouts in their recipe)"
             )
         return scan_tables(tables)
-
-    def clipped_shares(self) -> "pl.LazyFrame":
-        """Scans `rollout_id` and `clipped`: the share of a rollout's tokens with a clipped ratio, mean of its updates.
-
-        It has no rows for a model whose rollouts had one update each, which clips nothing.
-        """
-        import polars as pl
-
-        empty = pl.LazyFrame(schema={"rollout_id": pl.String, "clipped": pl.Float64})
-        return scan_tables(tables) if (tables := self.clipped_tables()) else empty
-
-    def clipped_tables(self) -> list[Path]:
-        """Lists the Parquet files of `clipped_shares`."""
-        pattern = f"{LOGS}/{CLIPPED_SHARES}-*.parquet"
-        return [self.path / file.path for file in self.manifest.files if fnmatchcase(file.path, pattern)]
 
 
 ScoringPrecision = Literal["float32", "bfloat16"]

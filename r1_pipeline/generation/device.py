@@ -1,8 +1,4 @@
-"""Settings of torch and transformers that follow from the `Runtime`: threads, TF32, attention, the size of a batch.
-
-The package sets one more, `THP_MEM_ALLOC_ENABLE`: torch then takes big tensors on the CPU in pages of 2 MiB. With pages
-of 4 KiB a third of a training step of a model of half a billion parameters was page faults. A user's own value counts.
-"""
+"""Settings of torch and transformers that follow from the `Runtime`: threads, TF32, attention, the size of a batch."""
 
 from collections.abc import Iterator, Sequence
 from importlib import metadata

@@ -17,7 +17,6 @@ from r1_pipeline.artifacts.kinds import Artifact
 from r1_pipeline.artifacts.manifest import LOGS, MANIFEST, sha256_of
 from r1_pipeline.errors import ArtifactError, CorruptArtifactError
 from r1_pipeline.lineage.cards import (
-    ASIDE,
     CROISSANT,
     DATA,
     README,
@@ -58,9 +57,8 @@ def export_rollouts(library: Library, model: Artifact, target: Path) -> list[str
         )
     hashes = {model.path / entry.path: entry.sha256 for entry in model.manifest.files}
     tables = {f"{DATA}/{path.name}": path for path in model.rollout_tables()}
-    others = {f"{ASIDE}/{path.name}": path for path in model.clipped_tables()}
     with _appearing(target) as draft:
-        for name, path in {**tables, **others}.items():
+        for name, path in tables.items():
             _copy(path, draft / name, hashes[path])
         shutil.copyfile(model.path / MANIFEST, draft / MANIFEST)
         (draft / README).write_text(rollout_card(model, library, list(tables)), encoding="utf-8")

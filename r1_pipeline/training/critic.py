@@ -15,6 +15,7 @@ from pydantic import Field
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.generation.device import load_options
 from r1_pipeline.recipe import Recipe, Runtime
+from r1_pipeline.training.scored import scored
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -167,18 +168,11 @@ def criticized(trainer: "type[GRPOTrainer]", value_model: ValueModel | None) -> 
 
     critic, recipe = value_model, value_model.recipe
 
-    class CriticTrainer(trainer):  # type: ignore[misc]
-        scored: Any = None
-
-        def _calculate_rewards(self, *arguments: Any) -> Any:
-            self.scored = super()._calculate_rewards(*arguments)
-            return self.scored
-
+    class CriticTrainer(scored(trainer)):  # type: ignore[misc]
         def _generate_and_score_completions(self, inputs: Any) -> Any:
             output = super()._generate_and_score_completions(inputs)
-            rewards_B = (self.scored * self.reward_weights.to(self.scored.device)).nansum(1)
-            known_B = (~self.scored.isnan().all(1)).to(rewards_B)
-            mask_BT = output["completion_mask"] * known_B.unsqueeze(1)
+            rewards_B = self.rewards_N.nan_to_num(0.0)
+            mask_BT = output["completion_mask"] * (~self.rewards_N.isnan()).to(rewards_B).unsqueeze(1)
             last_B = output["completion_mask"].sum(1).long().clamp(min=1) - 1
             values_BT = self._values(output) * mask_BT
             rewards_BT = torch.zeros_like(values_BT).scatter(

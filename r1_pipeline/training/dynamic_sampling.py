@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.errors import RecipeError
 from r1_pipeline.training.rollout_log import RolloutLog
+from r1_pipeline.training.scored import scored
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -123,7 +124,8 @@ def resampling(
             finally:
                 said, self._metrics["train"] = self._metrics["train"], before
             calls.append((len(inputs) * self.accelerator.num_processes, said))
-            groups = self.rewards_B.view(-1, self.num_generations).tolist()
+            start = self.accelerator.process_index * len(inputs)
+            groups = self.rewards_N[start : start + len(inputs)].view(-1, self.num_generations).tolist()
             return Sampled(batch, [is_flat(group) for group in groups], self.lengths)
 
         def _count(self, calls: _Calls, rollout: Replacing) -> None:
@@ -146,19 +148,10 @@ def resampling(
 
 
 def _noting(trainer: "type[GRPOTrainer]") -> "type[GRPOTrainer]":
-    """Returns the trainer, which notes the rewards and the lengths of the rows that it sampled last on this rank."""
+    """Returns the trainer, which keeps the rewards, and the lengths of the rows that it sampled last on this rank."""
 
-    class NotingTrainer(trainer):  # type: ignore[misc]
-        rewards_B: "Tensor"
+    class NotingTrainer(scored(trainer)):  # type: ignore[misc]
         lengths: list[int]
-
-        def _calculate_rewards(self, inputs: Any, *arguments: Any) -> Any:
-            scores = super()._calculate_rewards(inputs, *arguments)
-            rewards = (scores * self.reward_weights.to(scores.device)).nansum(dim=1)
-            rewards[scores.isnan().all(dim=1)] = math.nan
-            start = self.accelerator.process_index * len(inputs)
-            self.rewards_B = rewards[start : start + len(inputs)]
-            return scores
 
         def _generate(self, asked: list[Any]) -> Any:
             made = super()._generate(asked)

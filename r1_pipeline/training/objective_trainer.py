@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from r1_pipeline.training.advantages import advantages, trl_lacks
 from r1_pipeline.training.objectives import SURROGATES, KlEstimator, Objective, Replies
+from r1_pipeline.training.scored import scored
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,18 +66,10 @@ def kl_term(log_ratio: "Tensor", estimator: KlEstimator) -> "Tensor":
 
 
 def _with_advantages(trainer: "type[GRPOTrainer]", objective: Objective) -> "type[GRPOTrainer]":
-    class AdvantageTrainer(trainer):  # type: ignore[misc]
-        scored: Any = None
-
-        def _calculate_rewards(self, *arguments: Any) -> Any:
-            self.scored = super()._calculate_rewards(*arguments)
-            return self.scored
-
+    class AdvantageTrainer(scored(trainer)):  # type: ignore[misc]
         def _generate_and_score_completions(self, inputs: Any) -> Any:
             output = super()._generate_and_score_completions(inputs)
-            rewards_N = (self.scored * self.reward_weights.to(self.scored.device)).nansum(1)
-            rewards_N = rewards_N.masked_fill(self.scored.isnan().all(1), float("nan"))
-            found = advantages(rewards_N, self.num_generations, objective.baseline, objective.scale_rewards)
+            found = advantages(self.rewards_N, self.num_generations, objective.baseline, objective.scale_rewards)
             own = len(output["advantages"])
             first = self.accelerator.process_index * own
             output["advantages"] = found[first : first + own].to(output["advantages"])
