@@ -42,7 +42,7 @@ def agree(
         made = work.agree_on_files(files, chosen, environments, python, extract, workers, progress.print)
     else:
         made = work.agree_on_evaluation(home_of(home), work.one(asset), chosen, python, progress.print)
-        progress.print("stored; the report shows it from its next making on")
+        progress.print("stored; the next report shows it")
     for path in work.write_agreement(made, to) if to else []:
         progress.print(str(path), highlight=False, soft_wrap=True)
     if as_json:
