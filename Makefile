@@ -87,7 +87,7 @@ test-install: $(READY)
 	@$(BIN)/python -m pytest -m slow tests/cli/test_installed.py
 
 test-services: $(READY) services
-	@$(BIN)/python -m pytest -m slow $(addprefix tests/dagster_defs/test_,browser.py mlflow_lineage.py openlineage.py postgres.py reverse_proxy.py surfaces.py)
+	@$(BIN)/python -m pytest -m slow $(addprefix tests/dagster_defs/test_,browser.py mlflow_lineage.py openlineage.py pages_in_a_browser.py postgres.py reverse_proxy.py surfaces.py)
 
 test-vllm: .venv-vllm/.ready
 	@.venv-vllm/bin/python -m pytest -m slow tests/generation/test_vllm.py
